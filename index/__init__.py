@@ -1,0 +1,1 @@
+"""The pool: a sliding window of everyone's recent samples, searchable by vector."""

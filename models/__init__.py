@@ -1,0 +1,1 @@
+"""What cloud and device share: messages, the cloud model, the sample classifier, personal heads and their blend."""

@@ -1,0 +1,113 @@
+"""Samples: labelled CTR training examples, in columns.
+
+A sample is what was known just before an event, plus its label. Hot paths handle blocks of them;
+on Kafka `samples` each travels alone (MessagePack, without vectors: whoever reads it encodes it
+with the cloud model it has, so that versions never mix).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+
+from models.arrays import F32, I64, U8, U32, U64
+
+HISTORY_LEN = 30  # positives a sample remembers; ours
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBlock:
+    """n samples in columns; histories newest first, padded with `NO_KEY`.
+
+    `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
+    to Kafka. `interest` (n, d) is what the head sees of the user, `match_key` (n, d) is what the pool
+    searches by; both are None until encoded, and carry the cloud model `version` that made them.
+    """
+
+    sample: U64
+    user: U64
+    item: U32
+    category: U32
+    label: U8
+    timestamp: I64
+    produced_ms: I64
+    history_item: U32  # (n, HISTORY_LEN)
+    history_category: U32  # (n, HISTORY_LEN)
+    interest: F32 | None = None
+    match_key: F32 | None = None
+    version: int = 0
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def with_vectors(self, interest: F32, match_key: F32, version: int) -> Self:
+        """The same samples, encoded by cloud model `version`."""
+        return replace(self, interest=interest, match_key=match_key, version=version)
+
+    def take(self, rows: I64 | slice) -> Self:
+        """The samples at `rows`, in that order."""
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()})
+
+    @classmethod
+    def concat(cls, blocks: Sequence[Self]) -> Self:
+        """All samples of `blocks` (at least one, of one version), in order."""
+        assert len({b.version for b in blocks}) == 1, "blocks of different versions never mix"
+        columns = {f.name: [getattr(b, f.name) for b in blocks] for f in fields(cls) if f.name != "version"}
+        joined: dict[str, Any] = {k: None if v[0] is None else np.concatenate(v) for k, v in columns.items()}
+        return cls(version=blocks[0].version, **joined)
+
+
+class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One sample on Kafka `samples`; histories are little-endian uint32, padding cut off."""
+
+    sample: int
+    user: int
+    item: int
+    category: int
+    label: int
+    timestamp: int
+    produced_ms: int
+    history_item: bytes
+    history_category: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SampleRecord)
+_SCALARS = SampleRecord.__struct_fields__[:7]
+
+
+def encode_samples(block: SampleBlock) -> list[bytes]:
+    """Each sample of `block` as one `samples` message."""
+    scalars = zip(*(getattr(block, name).tolist() for name in _SCALARS), strict=True)
+    lengths = (block.history_item != 0).sum(axis=1).tolist()
+    histories = zip(lengths, block.history_item, block.history_category, strict=True)
+    return [
+        _encoder.encode((*scalar, items[:n].tobytes(), categories[:n].tobytes()))
+        for scalar, (n, items, categories) in zip(scalars, histories, strict=True)
+    ]
+
+
+def decode_samples(messages: Sequence[bytes]) -> SampleBlock:
+    """One block from many `samples` messages; raises `msgspec.DecodeError` on a malformed one."""
+    records = [_decoder.decode(m) for m in messages]
+    n = len(records)
+    scalar_types = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.int64, np.int64)
+    columns: dict[str, Any] = {
+        k: np.fromiter((getattr(r, k) for r in records), t, n) for k, t in zip(_SCALARS, scalar_types, strict=True)
+    }
+    return SampleBlock(
+        **columns,
+        history_item=pad_histories([np.frombuffer(r.history_item, np.uint32) for r in records]),
+        history_category=pad_histories([np.frombuffer(r.history_category, np.uint32) for r in records]),
+    )
+
+
+def pad_histories(histories: Sequence[U32]) -> U32:
+    """Ragged newest-first histories as one (n, HISTORY_LEN) array, padded with `NO_KEY`."""
+    padded = np.zeros((len(histories), HISTORY_LEN), np.uint32)
+    for row, history in zip(padded, histories, strict=True):
+        row[: len(history)] = history[:HISTORY_LEN]
+    return padded

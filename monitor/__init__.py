@@ -1,0 +1,1 @@
+"""Metrics, lag and freshness, and how a person sees them."""

@@ -1,0 +1,56 @@
+"""The names of everything we measure, and the one registry that holds them.
+
+Every process serves these at 127.0.0.1:<metrics port>/metrics; the live view, the demo's accounting and
+Prometheus read them there. Counters end in `_total`, units come last.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# From 1 ms to 60 s, denser where the targets lie (250 ms, 500 ms, 2 s).
+FRESHNESS_BUCKETS_S = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    3,
+    5,
+    10,
+    20,
+    60,
+)
+
+produced = Counter("coda_events_produced", "events the replay handed to Kafka or to devices")
+rejected = Counter("coda_events_rejected", "events not pooled, by reason", ["reason"])
+pooled = Counter("coda_samples_pooled", "distinct samples written to the pool")
+matches = Counter("coda_matches", "matches sent, by what made them due", ["reason"])
+pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])
+model_version = Gauge("coda_model_version", "cloud model version in use")
+freshness_s = Histogram(
+    "coda_freshness_seconds", "age since the produce timestamp, per stage", ["stage"], buckets=FRESHNESS_BUCKETS_S
+)
+lag_events = Gauge("coda_lag_events", "events produced but not yet processed", ["group", "topic", "partition"])
+lag_seconds = Gauge("coda_lag_seconds", "age of the oldest event not yet processed", ["group", "topic", "partition"])
+pushes = Counter("coda_pushes", "candidate batches pushed to devices")
+push_outcomes = Counter("coda_push_outcomes", "what became of pushes: acknowledged, superseded, expired", ["outcome"])
+pushes_outstanding = Gauge("coda_pushes_outstanding", "pushes whose outcome is not known yet")
+uploads = Counter("coda_uploads", "events that devices uploaded and Kafka has")
+devices_connected = Gauge("coda_devices_connected", "devices with an open MQTT connection")
+predictions = Counter("coda_predictions", "events predicted by every arm before anything learned from them")
+trainings = Counter("coda_trainings", "retrainings, by outcome: accepted, rolled_back", ["outcome"])
+batches = Counter("coda_batches", "candidate batches that reached devices, by outcome", ["outcome"])
+arm_auc = Gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
+arm_gauc = Gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
+cloud_versions = Counter("coda_cloud_versions", "cloud model versions published")

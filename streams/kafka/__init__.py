@@ -1,0 +1,1 @@
+"""Kafka: topics, checked producing, batched consuming, and the embedded broker."""

@@ -1,0 +1,19 @@
+"""The Kafka topics and the consumer groups, by name; what each holds is in docs/architecture.md."""
+
+EVENTS = "events"
+DEAD_LETTERS = "events.dlq"
+BEHAVIOUR = "behaviour"  # replay --via devices: what simulated users do, before any device uploads it
+SAMPLES = "samples"
+REQUESTS = "requests"
+CANDIDATES = "candidates"
+MODELS = "models"
+TASKS = "tasks"
+TELEMETRY = "telemetry"
+
+TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY)
+
+# Groups under which positions are kept, or mirrored where the reader keeps its own (the flow).
+FLOW_GROUP = "coda-flow"
+TUNNEL_GROUP = "coda-tunnel"
+FLEET_GROUP = "coda-fleet"
+TRAINER_GROUP = "coda-train-cloud"
