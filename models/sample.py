@@ -49,7 +49,8 @@ class SampleBlock:
     def take(self, rows: I64 | slice) -> Self:
         """The samples at `rows`, in that order."""
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()})
+        taken: dict[str, Any] = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
+        return type(self)(**taken)
 
     @classmethod
     def concat(cls, blocks: Sequence[Self]) -> Self:
