@@ -1,0 +1,128 @@
+"""The one command, `coda`: its verbs, where their settings come from, and how their failures read.
+
+Verbs are named by import path and loaded when asked for, so that `coda --help` costs no torch.
+Settings come from flags, then `CODA_VERB_FLAG`, then `CODA_FLAG`, then the section `[verb]`
+of `coda.toml` in the working directory.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctrl-C) · 143 told to end (SIGTERM).
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from types import FrameType
+from typing import NoReturn
+
+from cyclopts import App, ArgumentCollection, CycloptsError, UnknownCommandError
+from cyclopts.config import Env, Toml
+from rich.console import Console
+from rich.text import Text
+
+from models.errors import CodaError, InputError
+
+PREFIX = "CODA_"
+CONFIG_FILE = "coda.toml"
+
+# name: (where it lives, what it does)
+VERBS = {
+    "demo": ("streams.verbs.demo:command", "Everything on this machine, on a real log, with a live view and a report."),
+    "data": ("streams.verbs.data:app", "Real event logs by name: list them, get them."),
+    "replay": ("streams.verbs.replay:command", "Replay an event log into Kafka."),
+    "flow": ("streams.verbs.flow:command", "The cloud dataflow: events to pool to candidate batches."),
+    "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),
+    "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
+    "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
+    "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM: ends a verb the way Ctrl-C does, whatever it is doing."""
+
+
+def make_app(asked: str | None = None) -> App:
+    """The command line with all verbs, none of them loaded yet; the verb `asked` for helps in its own words."""
+    app = App(
+        name="coda",
+        help="CoDA streaming: on-device personal models, fed by a pool of fresh samples, as a live system.",
+        help_epilogue=f"Settings: flags, then `{PREFIX}VERB_FLAG`, `{PREFIX}FLAG`, then `[verb]` in `{CONFIG_FILE}`.",
+        config=[_verb_environment, Env(PREFIX, command=False), _check_sections, Toml(CONFIG_FILE)],
+        version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+        error_console=Console(stderr=True, soft_wrap=True),
+        error_formatter=_one_line,
+        result_action="return_value",
+    )
+    for name, (path, purpose) in VERBS.items():
+        app.command(path, name=name, help=None if name == asked else purpose)
+    return app
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command line and return its exit code; what is our own mistake keeps its traceback."""
+    try:
+        result = make_app(tokens[0] if tokens else None)(list(tokens))
+    except CodaError as error:
+        print(f"coda: {error}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except Terminated:
+        return 143
+    return result if isinstance(result, int) else 0
+
+
+def main() -> NoReturn:
+    """The console script `coda`."""
+    from streams.log import set_up_logging  # noqa: PLC0415 - a fifth of a second that `import streams.cli` saves
+
+    signal.signal(signal.SIGTERM, _terminate)
+    # A shell without job control starts background commands with SIGINT ignored; we always want to hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    set_up_logging()
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `coda … | head`: whoever read us has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _verb_environment(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """`CODA_TRAIN_CLOUD_SEED`: a verb's dash cannot stand in the name of a variable."""
+    Env(PREFIX)(app, tuple(name.replace("-", "_") for name in commands), arguments)
+
+
+def _check_sections(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCollection) -> None:
+    """Refuse a section of the config file that no verb would ever read."""
+    strangers = sorted(set(Toml(CONFIG_FILE).config) - set(VERBS))
+    if strangers:
+        raise InputError(
+            f"{CONFIG_FILE} has [{strangers[0]}], which is no verb; sections are named after verbs: {', '.join(VERBS)}"
+        )
+
+
+def _one_line(error: CycloptsError) -> Text:
+    chain = " ".join(("coda", *(error.command_chain or ())))
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        # Its own text would load every verb just to name their commands.
+        words = f"there is no command {error.unused_tokens[0]!r}{_nearest(error.unused_tokens[0])}."
+    else:
+        words = str(error)
+    return Text(f"{chain}: {' '.join(words.split())} Help: {chain} --help")
+
+
+def _nearest(word: str) -> str:
+    near = get_close_matches(word, VERBS, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+if __name__ == "__main__":
+    main()
