@@ -113,7 +113,7 @@ def _one_line(error: CycloptsError) -> Text:
     chain = " ".join(("coda", *(error.command_chain or ())))
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         # Its own text would load every verb just to name their commands.
-        words = f"there is no command {error.unused_tokens[0]!r}{_nearest(error.unused_tokens[0])}."
+        words = f"there is no command {error.unused_tokens[0]!r}{_nearest(error.unused_tokens[0])}"
     else:
         words = str(error)
     return Text(f"{chain}: {' '.join(words.split())} Help: {chain} --help")
@@ -121,7 +121,7 @@ def _one_line(error: CycloptsError) -> Text:
 
 def _nearest(word: str) -> str:
     near = get_close_matches(word, VERBS, n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
+    return f", did you mean {near[0]!r}?" if near else "."
 
 
 if __name__ == "__main__":
