@@ -11,21 +11,24 @@ import numpy as np
 from models.arrays import U32
 from models.sample import HISTORY_LEN
 
+KEY_BYTES = 4  # a key is a little-endian uint32, in memory as on the wire
+
 
 class History:
     """Recent positives in event-time order, at least `HISTORY_LEN` of them from before any late event.
 
     `KEEP` leaves room for out-of-order events: the features of an event that comes late need the
-    positives before *it*.
+    positives before *it*. Keys lie newest first in one `bytes` each, so that the features of an event are
+    a slice of it: the dataflow takes one per event, and an array per event would cost ten times as much.
     """
 
     KEEP = 4 * HISTORY_LEN
     __slots__ = ("_categories", "_items", "_timestamps")
 
     def __init__(self) -> None:
-        self._timestamps: list[int] = []
-        self._items: list[int] = []
-        self._categories: list[int] = []
+        self._timestamps: list[int] = []  # oldest first
+        self._items = b""
+        self._categories = b""
 
     def __len__(self) -> int:
         return len(self._timestamps)
@@ -39,15 +42,30 @@ class History:
         >>> history.before(20)[0].tolist(), history.before(21)[0].tolist()
         ([1], [2, 1])
         """
-        end = bisect_left(self._timestamps, timestamp)
-        rows = slice(max(0, end - HISTORY_LEN), end)
-        return np.array(self._items[rows][::-1], np.uint32), np.array(self._categories[rows][::-1], np.uint32)
+        items, categories = self.bytes_before(timestamp)
+        return np.frombuffer(items, np.uint32), np.frombuffer(categories, np.uint32)
+
+    def bytes_before(self, timestamp: int) -> tuple[bytes, bytes]:
+        """The same as `before`, as little-endian uint32 without padding: how a `SampleRecord` carries it."""
+        timestamps = self._timestamps
+        if not timestamps or timestamps[-1] < timestamp:  # in order: nearly always
+            first = 0
+        else:
+            first = (len(timestamps) - bisect_left(timestamps, timestamp)) * KEY_BYTES
+        rows = slice(first, first + HISTORY_LEN * KEY_BYTES)
+        return self._items[rows], self._categories[rows]
 
     def add(self, timestamp: int, item: int, category: int) -> None:
         """Remember one positive; the oldest leaves when more than `KEEP` are held."""
         at = bisect_right(self._timestamps, timestamp)
+        cut = (len(self._timestamps) - at) * KEY_BYTES
         self._timestamps.insert(at, timestamp)
-        self._items.insert(at, item)
-        self._categories.insert(at, category)
+        self._items = _insert(self._items, cut, item)
+        self._categories = _insert(self._categories, cut, category)
         if len(self._timestamps) > self.KEEP:
-            del self._timestamps[0], self._items[0], self._categories[0]
+            del self._timestamps[0]
+
+
+def _insert(keys: bytes, cut: int, key: int) -> bytes:
+    inserted = keys[:cut] + key.to_bytes(KEY_BYTES, "little") + keys[cut:]
+    return inserted[: History.KEEP * KEY_BYTES]

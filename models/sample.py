@@ -7,6 +7,7 @@ with the cloud model it has, so that versions never mix).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Self
 
 import msgspec
@@ -78,6 +79,8 @@ class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SampleRecord)
 _SCALARS = SampleRecord.__struct_fields__[:7]
+_SCALAR_TYPES = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.int64, np.int64)
+_HISTORY_BYTES = 4 * HISTORY_LEN
 
 
 def encode_samples(block: SampleBlock) -> list[bytes]:
@@ -91,24 +94,34 @@ def encode_samples(block: SampleBlock) -> list[bytes]:
     ]
 
 
+def encode_record(record: SampleRecord) -> bytes:
+    """One sample as one `samples` message."""
+    return _encoder.encode(record)
+
+
 def decode_samples(messages: Sequence[bytes]) -> SampleBlock:
     """One block from many `samples` messages; raises `msgspec.DecodeError` on a malformed one."""
-    records = [_decoder.decode(m) for m in messages]
+    return block_of([_decoder.decode(m) for m in messages])
+
+
+def block_of(records: Sequence[SampleRecord]) -> SampleBlock:
+    """Many samples in columns, not yet encoded."""
     n = len(records)
-    scalar_types = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.int64, np.int64)
     columns: dict[str, Any] = {
-        k: np.fromiter((getattr(r, k) for r in records), t, n) for k, t in zip(_SCALARS, scalar_types, strict=True)
+        k: np.fromiter(map(attrgetter(k), records), t, n) for k, t in zip(_SCALARS, _SCALAR_TYPES, strict=True)
     }
     return SampleBlock(
         **columns,
-        history_item=pad_histories([np.frombuffer(r.history_item, np.uint32) for r in records]),
-        history_category=pad_histories([np.frombuffer(r.history_category, np.uint32) for r in records]),
+        history_item=pad_histories([r.history_item for r in records]),
+        history_category=pad_histories([r.history_category for r in records]),
     )
 
 
-def pad_histories(histories: Sequence[U32]) -> U32:
-    """Ragged newest-first histories as one (n, HISTORY_LEN) array, padded with `NO_KEY`."""
-    padded = np.zeros((len(histories), HISTORY_LEN), np.uint32)
-    for row, history in zip(padded, histories, strict=True):
-        row[: len(history)] = history[:HISTORY_LEN]
-    return padded
+def pad_histories(histories: Sequence[U32 | bytes]) -> U32:
+    """Ragged newest-first histories (keys, or their little-endian bytes) as one (n, HISTORY_LEN) array.
+
+    Padded with `NO_KEY`; of longer ones, only the newest `HISTORY_LEN` stay.
+    """
+    rows = [h if isinstance(h, bytes) else h.tobytes() for h in histories]
+    joined = b"".join([row[:_HISTORY_BYTES].ljust(_HISTORY_BYTES, b"\0") for row in rows])
+    return np.frombuffer(bytearray(joined), np.uint32).reshape(-1, HISTORY_LEN)
