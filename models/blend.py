@@ -1,0 +1,114 @@
+"""The blend: per device and arm, a Bayesian mixture of the probabilities of a few heads.
+
+Every head predicts an event before anything learns from it; its log-loss on the event then discounts its
+weight. With prior π (an arm's share of the fleet prior) and discount γ, head h is mixed in with weight
+w(h) ∝ π(h)·exp(−S(h)), where S ← γ·(S + loss) after each event.
+
+What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
+
+* γ = 1 is Bayes' rule: m_t = F(S_t) − F(S_{t−1}) with F(S) = −ln Σ π(h) e^{−S(h)}, so the sum telescopes and
+  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: ln(heads) when the prior is uniform.
+* γ < 1: x^γ is concave, so F(γX) ≥ γ·F(X), hence m_t ≤ F(S_t)/γ − F(S_{t−1}), and the *discounted* sums obey
+  Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
+  as new, whichever head is best now. Undiscounted over T events the bound grows to
+  ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(heads)/200 per event: the price of following change.
+
+The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
+pays more than ln(heads / UNIFORM_SHARE). Probabilities are clipped when charged (`scores.log_losses`), which
+only ever caps a loss.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.arrays import F64, I64
+from models.scores import log_losses
+from models.task import ARMS
+
+HEADS = ("cloud", "local", "random", "coarse", "coda")
+ARM_HEADS = {
+    "cloud": ("cloud",),
+    "local": ("cloud", "local"),
+    "random": ("cloud", "local", "random"),
+    "coarse": ("cloud", "local", "coarse"),
+    "coda": ("cloud", "local", "coda"),
+}
+FLEET_RATE = 0.02  # nats of log-prior per nat of loss summed over the fleet (design, "Matching")
+UNIFORM_SHARE = 0.1  # ours: caps what the prior can cost a device at ln 10 above ln(heads)
+_MASK = np.array([[head in ARM_HEADS[arm] for head in HEADS] for arm in ARMS])
+
+
+class Blend:
+    """Blend weights of G devices. `loss` (G, heads) is each head's discounted log-loss S, the whole state."""
+
+    def __init__(self, devices: int, *, discount: float = 1.0, prior: Mapping[str, float] | None = None) -> None:
+        """All devices start from the fleet prior (log-weights by head name; missing heads 0)."""
+        self.loss: F64 = np.zeros((devices, len(HEADS)))
+        self.discount: F64 = np.ones(devices)
+        self.prior: F64 = np.zeros((devices, len(ARMS), len(HEADS)))  # log-weights, −inf outside the arm
+        self.configure(np.arange(devices), discount=discount, prior=prior or {})
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def configure(self, which: I64, *, discount: float, prior: Mapping[str, float]) -> None:
+        """Give devices `which` the discount and the fleet prior of their task; what they have seen stays."""
+        assert 0 < discount <= 1, "a discount is in (0, 1]"
+        self.discount[which] = discount
+        self.prior[which] = _arm_log_prior(prior)
+
+    def grow(self, devices: int, *, discount: float = 1.0, prior: Mapping[str, float] | None = None) -> None:
+        """Add `devices` fresh devices at the end."""
+        more = Blend(devices, discount=discount, prior=prior)
+        self.loss = np.concatenate([self.loss, more.loss])
+        self.discount = np.concatenate([self.discount, more.discount])
+        self.prior = np.concatenate([self.prior, more.prior])
+
+    def weights(self, which: I64) -> F64:
+        """Weight of each head in each arm, (r, arms, heads); rows of an arm sum to 1."""
+        log_weight = self.prior[which] - self.loss[which][:, None, :]
+        weight = np.exp(log_weight - log_weight.max(axis=2, keepdims=True))
+        total: F64 = weight / weight.sum(axis=2, keepdims=True)
+        return total
+
+    def predict(self, which: I64, head_probability: F64) -> F64:
+        """Probabilities of each arm (r, arms) from those of each head (r, heads), in the order of ARMS and HEADS.
+
+        >>> Blend(1).predict(np.array([0]), np.array([[.5, .7, .5, .5, .5]]))[0, :2].tolist()
+        [0.5, 0.6]
+        """
+        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), head_probability.astype(np.float64))
+        return mixed
+
+    def update(self, which: I64, head_probability: F64, label: F64) -> F64:
+        """Charge devices `which` (distinct) one event each; returns the head losses (r, heads) in nats."""
+        assert len(np.unique(which)) == len(which), "one event per device at a time: a second needs the first's weights"
+        losses = log_losses(np.broadcast_to(label[:, None], head_probability.shape), head_probability)
+        self.loss[which] = self.discount[which, None] * (self.loss[which] + losses)
+        return losses
+
+    def reset(self, which: I64) -> None:
+        """Forget what devices `which` have seen."""
+        self.loss[which] = 0
+
+
+def fleet_prior(head_log_loss: Mapping[str, float]) -> dict[str, float]:
+    """Log-weights for the next task from log-losses summed over the fleet, each head over the same events.
+
+    >>> fleet_prior({"cloud": 110.0, "local": 100.0})
+    {'cloud': -0.2, 'local': 0.0}
+    """
+    best = min(head_log_loss.values(), default=0.0)
+    return {head: -FLEET_RATE * (loss - best) + 0.0 for head, loss in head_log_loss.items()}
+
+
+def _arm_log_prior(prior: Mapping[str, float]) -> F64:
+    """Normalised and floored log-prior (arms, heads); −inf for heads that an arm does not have."""
+    log_weight = np.where(_MASK, [prior.get(head, 0.0) for head in HEADS], -np.inf)
+    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    share = weight / weight.sum(axis=1, keepdims=True)
+    floored = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE * _MASK / _MASK.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        log_prior: F64 = np.log(floored)
+    return log_prior

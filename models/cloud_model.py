@@ -1,0 +1,212 @@
+"""The encoder and cloud CTR model: embeddings, attention over recent positives, a small MLP head (DIN-like).
+
+Item vector = item embedding + category embedding. *Interest*, what the head sees of a user, is the history
+pooled by attention to the target (after Deep Interest Network, arXiv 1706.06978); the *match key*, what the pool
+searches by, is the history pooled without a target, so that a user has one before any target is known. A
+learned null slot stands beside every history: it is all there is of an empty one, and lets attention pass.
+
+Unknown items and categories share row 0 of their table, which training keeps meaningful by dropping known ones.
+"""
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.arrays import F16, F32, I64, U32
+from models.heads import HIDDEN, HeadParams
+from models.ids import NO_KEY
+from models.sample import HISTORY_LEN, SampleBlock
+
+DIM = 32  # d; ours: an interest is 64 bytes on the wire
+_CHUNK = 1024  # rows encoded at once: their histories stay near the cache
+
+
+class Encoded(NamedTuple):
+    """Two vectors per sample, each (n, d) float32; match keys have length 1."""
+
+    interest: F32
+    match_key: F32
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Everything but the head, as tensors. Row 0 of both tables is the unknown one; slot L is the null slot."""
+
+    items: Tensor  # (items + 1, d)
+    categories: Tensor  # (categories + 1, d)
+    attention: Tensor  # (d, d): how a target looks at a history
+    attention_recency: Tensor  # (L + 1,)
+    pool_query: Tensor  # (d,): how a history is looked at without a target
+    pool_recency: Tensor  # (L + 1,)
+    null: Tensor  # (d,)
+
+    def slots(self, item_rows: Tensor, category_rows: Tensor) -> Tensor:
+        """History vectors and the null slot, (n, L + 1, d), from table rows (n, L)."""
+        vectors = self.vectors(item_rows, category_rows)
+        return torch.cat([vectors, self.null.expand(len(vectors), 1, -1)], dim=1)
+
+    def vectors(self, item_rows: Tensor, category_rows: Tensor) -> Tensor:
+        """Item vectors (…, d) from table rows (…)."""
+        return torch.nn.functional.embedding(item_rows, self.items) + torch.nn.functional.embedding(
+            category_rows, self.categories
+        )
+
+    def interest(self, target: Tensor, slots: Tensor, empty: Tensor) -> Tensor:
+        """Target attention (n, d): target (n, d), slots (n, L + 1, d), empty (n, L + 1) marks padding."""
+        query = target @ self.attention / DIM**0.5
+        return _attend(torch.bmm(slots, query[:, :, None])[:, :, 0] + self.attention_recency, slots, empty)
+
+    def pooled(self, slots: Tensor, empty: Tensor) -> Tensor:
+        """The target-free pool (n, d), before normalisation."""
+        return _attend(slots @ self.pool_query / DIM**0.5 + self.pool_recency, slots, empty)
+
+
+def _attend(score: Tensor, slots: Tensor, empty: Tensor) -> Tensor:
+    share = torch.softmax(score.masked_fill(empty, -torch.inf), dim=1)
+    return torch.bmm(share[:, None, :], slots)[:, 0]
+
+
+def empty_slots(history_item: U32) -> Tensor:
+    """Which of the L + 1 slots are padding, (n, L + 1); the null slot never is."""
+    return torch.from_numpy(np.pad(history_item == NO_KEY, [(0, 0), (0, 1)]))
+
+
+@dataclass(frozen=True)
+class CloudModel:
+    """One immutable version of the cloud model; `trained_until` is the newest event time (ms) it learned from.
+
+    `item_keys` and `category_keys` are sorted; key i has row i + 1. Embeddings hold float16 values in float32, so
+    that the model is the same before and after it travels. All methods run on as many threads as torch has.
+    """
+
+    version: int
+    trained_until: int
+    item_keys: U32
+    category_keys: U32
+    weights: Weights
+    head: HeadParams
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def item_vectors(self, item: U32, category: U32) -> F32:
+        """Vectors (n, d) of items; unknown keys share row 0."""
+        with torch.inference_mode():
+            return _numpy(self.weights.vectors(self.item_rows(item), self.category_rows(category)))
+
+    def encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
+        """Interest and match key of n samples; keys (n,) and histories (n, L), newest first, padded with `NO_KEY`."""
+        chunks = [
+            self._encode(*(a[at : at + _CHUNK] for a in (item, category, history_item, history_category)))
+            for at in range(0, max(len(item), 1), _CHUNK)
+        ]
+        return Encoded(*(np.concatenate(part) for part in zip(*chunks, strict=True)))
+
+    def encode_block(self, block: SampleBlock) -> SampleBlock:
+        """`block` with this version's vectors."""
+        encoded = self.encode(block.item, block.category, block.history_item, block.history_category)
+        return block.with_vectors(encoded.interest, encoded.match_key, self.version)
+
+    def match_keys(self, history_item: U32, history_category: U32) -> F32:
+        """The queries (n, d) of users with these histories (n, L): what `encode` gives their samples as match key."""
+        none = np.zeros(len(history_item), np.uint32)
+        return self.encode(none, none, history_item, history_category).match_key
+
+    def features(self, interest: F32 | F16, item: U32, category: U32) -> F32:
+        """What a head sees, (n, 3d): interest, item vector, their product; interest (n, d) may be float16."""
+        target = self.item_vectors(item, category)
+        wide = interest.astype(np.float32, copy=False)
+        return np.concatenate([wide, target, wide * target], axis=1)
+
+    def logits(self, features: F32) -> F32:
+        """The cloud head's logits (n,) of features (n, 3d)."""
+        hidden = np.maximum(features @ self.head.w1 + self.head.b1, 0)
+        logit: F32 = hidden @ self.head.w2 + self.head.b2[0]
+        return logit
+
+    def predict(self, block: SampleBlock) -> F32:
+        """Click probabilities (n,) of the samples in `block`, encoded here."""
+        interest = self.encode(block.item, block.category, block.history_item, block.history_category).interest
+        return sigmoid(self.logits(self.features(interest, block.item, block.category)))
+
+    def item_rows(self, keys: U32) -> Tensor:
+        """Rows of the item table for `keys`, same shape, int64; 0 for unknown ones and padding."""
+        return _rows(self.item_keys, keys)
+
+    def category_rows(self, keys: U32) -> Tensor:
+        """Rows of the category table for `keys`, same shape, int64; 0 for unknown ones and padding."""
+        return _rows(self.category_keys, keys)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the parameters in memory."""
+        tensors = [getattr(self.weights, f.name) for f in fields(Weights)]
+        return sum(int(t.nbytes) for t in tensors) + self.head.flat().nbytes
+
+    @torch.inference_mode()
+    def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
+        weights = self.weights
+        slots = weights.slots(self.item_rows(history_item), self.category_rows(history_category))
+        empty = empty_slots(history_item)
+        target = weights.vectors(self.item_rows(item), self.category_rows(category))
+        pooled = torch.nn.functional.normalize(weights.pooled(slots, empty), dim=1)
+        return Encoded(_numpy(weights.interest(target, slots, empty)), _numpy(pooled))
+
+
+def sigmoid(logit: F32) -> F32:
+    """Probabilities of logits, without overflow."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -60, 60))), np.float32)
+
+
+def random_model(items: U32, categories: U32, seed: int, version: int = 1) -> CloudModel:
+    """An untrained model that knows `items` and `categories` (keys, any order): a start for training, or for tests.
+
+    >>> model = random_model(np.array([5, 3], np.uint32), np.array([9], np.uint32), seed=0)
+    >>> model.item_rows(np.array([3, 5, 4], np.uint32)).tolist()
+    [1, 2, 0]
+    """
+    rng = np.random.default_rng(seed)
+    item_keys, category_keys = known_keys(items), known_keys(categories)
+
+    def normal(*shape: int, scale: float) -> F32:
+        return rng.normal(0, scale, shape).astype(np.float32)
+
+    weights = Weights(
+        items=half(normal(len(item_keys) + 1, DIM, scale=0.05)),
+        categories=half(normal(len(category_keys) + 1, DIM, scale=0.05)),
+        attention=torch.eye(DIM),
+        attention_recency=torch.zeros(HISTORY_LEN + 1),
+        pool_query=torch.from_numpy(normal(DIM, scale=0.1)),
+        pool_recency=torch.zeros(HISTORY_LEN + 1),
+        null=torch.from_numpy(normal(DIM, scale=0.05)),
+    )
+    w1 = normal(3 * DIM, HIDDEN, scale=(2 / (3 * DIM)) ** 0.5)
+    head = HeadParams(w1, np.zeros(HIDDEN, np.float32), normal(HIDDEN, scale=0.1), np.zeros(1, np.float32))
+    return CloudModel(version, 0, item_keys, category_keys, weights, head)
+
+
+def half(table: F32) -> Tensor:
+    """A table rounded to what float16 can hold, as float32."""
+    return torch.from_numpy(table.astype(np.float16).astype(np.float32))
+
+
+def known_keys(keys: U32) -> U32:
+    """The sorted distinct keys, without padding."""
+    distinct = np.unique(keys)
+    known: U32 = distinct[distinct != NO_KEY]
+    return known
+
+
+def _rows(known: U32, keys: U32) -> Tensor:
+    if len(known) == 0:
+        return torch.zeros(keys.shape, dtype=torch.int64)
+    at: I64 = np.searchsorted(known, keys)
+    found = known[np.minimum(at, len(known) - 1)] == keys
+    return torch.from_numpy(np.where(found, at + 1, 0))
+
+
+def _numpy(tensor: Tensor) -> F32:
+    array: F32 = tensor.numpy()
+    return array

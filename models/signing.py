@@ -1,0 +1,72 @@
+"""Signed task documents: a device runs only computation that its cloud signed (Ed25519)."""
+
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from models.errors import ArtefactError, InputError
+from models.task import SignedTask, Task
+
+PRIVATE, PUBLIC = "task.key", "task.pub"
+_signed = msgspec.msgpack.Decoder(SignedTask)
+_task = msgspec.json.Decoder(Task)
+
+
+def sign_task(task: Task, private: Ed25519PrivateKey) -> bytes:
+    """The task as it travels: the document's exact bytes and a signature over them (MessagePack `SignedTask`)."""
+    document = msgspec.json.encode(task)
+    return msgspec.msgpack.encode(SignedTask(document, private.sign(document)))
+
+
+def open_task(raw: bytes, public: Ed25519PublicKey) -> Task:
+    """The task in `raw`; raises `ArtefactError` when it is malformed or not signed with the key of `public`."""
+    try:
+        signed = _signed.decode(raw)
+        public.verify(signed.signature, signed.document)
+        return _task.decode(signed.document)
+    except InvalidSignature as error:
+        raise ArtefactError("a task is not signed with the fleet's key and was dropped: check the key file") from error
+    except msgspec.DecodeError as error:
+        raise ArtefactError(f"a task of {len(raw)} bytes is malformed and was dropped: {error}") from error
+
+
+def new_keys() -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
+    """A fresh pair of keys."""
+    private = Ed25519PrivateKey.generate()
+    return private, private.public_key()
+
+
+def keys_in(folder: Path) -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
+    """The pair in `folder` (`task.key` for the trainer alone, `task.pub` for devices), made on first use."""
+    if not (folder / PRIVATE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        private, public = new_keys()
+        (folder / PRIVATE).touch(mode=0o600)
+        (folder / PRIVATE).write_text(private.private_bytes_raw().hex() + "\n")
+        (folder / PUBLIC).write_text(public.public_bytes_raw().hex() + "\n")
+    private = load_private_key(folder / PRIVATE)
+    return private, private.public_key()
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file of hex digits; raises `InputError`."""
+    return Ed25519PrivateKey.from_private_bytes(_key_bytes(path))
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """The public key in a file of hex digits; raises `InputError`."""
+    return Ed25519PublicKey.from_public_bytes(_key_bytes(path))
+
+
+def _key_bytes(path: Path) -> bytes:
+    try:
+        raw = bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the key file {path} ({error}); `coda train-cloud` writes a new pair") from error
+    if len(raw) != 32:
+        raise InputError(
+            f"the key file {path} holds {len(raw)} bytes instead of 32; let `coda train-cloud` write a new pair"
+        )
+    return raw
