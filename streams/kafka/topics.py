@@ -11,6 +11,7 @@ TASKS = "tasks"
 TELEMETRY = "telemetry"
 
 TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY)
+COMPACTED = (MODELS, TASKS)  # Kafka keeps only the newest of each key here, so offsets have gaps
 
 # Groups under which positions are kept, or mirrored where the reader keeps its own (the flow).
 FLOW_GROUP = "coda-flow"

@@ -1,0 +1,251 @@
+"""A consumer that reads all its partitions in batches and never skips data silently."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as RawMessage
+
+from models.errors import ConnectionFailed, DeliveryError
+from streams.kafka.connection import KafkaSettings, fetch_settings, partitions_of, reason
+from streams.kafka.topics import COMPACTED
+
+Partition = tuple[str, int]
+Positions = dict[Partition, int]
+Start = Literal["committed", "earliest", "latest"]
+
+_TIMEOUT_S = 10
+# A member that died by kill -9 blocks its partitions for this long; Kafka's default of 45 s is long for a restart.
+_SESSION_TIMEOUT_MS = 10_000
+# The group moved on while we were committing: whoever has the partition now reads from the older position.
+_REBALANCING = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+
+class Message(NamedTuple):
+    """One message; `timestamp_ms` is when it was produced (wall clock); key and value are b"" where absent."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    timestamp_ms: int
+    headers: Mapping[str, bytes]
+
+
+class BatchConsumer:
+    """One consumer over all its topics, as a member of `group` or over the partitions in `assign`.
+
+    `start` says where a partition without an entry in `assign` begins: "committed" is where the group stopped (the
+    beginning if it never committed), "earliest" the beginning, "latest" the end. `assign` maps (topic, partition) to
+    the offset to begin at, or to None for `start`; without it the group shares the partitions out, and `on_assign`
+    gets their first offsets (negative: the beginning or end), `on_revoke` the partitions that are about to go:
+    commit there what is done. Nothing is committed on its own.
+
+    >>> from streams.kafka.embedded import EmbeddedKafka
+    >>> from streams.kafka.producer import CheckedProducer
+    >>> with EmbeddedKafka() as kafka:
+    ...     settings = KafkaSettings(kafka.bootstrap)
+    ...     producer = CheckedProducer(settings)
+    ...     producer.send("events", "ann", b"hello", partition=0)
+    ...     producer.flush()
+    ...     with BatchConsumer(settings, "readers", ["events"], assign={("events", 0): None}) as consumer:
+    ...         [message.value for message in consumer.poll(100, timeout_s=5)]
+    [b'hello']
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topics: Sequence[str],
+        start: Start = "committed",
+        *,
+        assign: Mapping[Partition, int | None] | None = None,
+        on_assign: Callable[[Positions], None] | None = None,
+        on_revoke: Callable[[list[Partition]], None] | None = None,
+    ):
+        self._bootstrap = settings.bootstrap
+        self._group = group
+        self._start = start
+        self._hooks = (on_assign, on_revoke)
+        self._positions: Positions = {}
+        self._expected: Positions = {}
+        self._consumer = Consumer(
+            {
+                **settings.client("consumer"),
+                **fetch_settings(settings.bootstrap),
+                "group.id": group,
+                # The default would jump over data that is gone, without a word.
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "session.timeout.ms": _SESSION_TIMEOUT_MS,
+                "heartbeat.interval.ms": _SESSION_TIMEOUT_MS // 5,
+            }
+        )
+        if assign is None:
+            _require(self._consumer, topics, settings.bootstrap)
+            self._consumer.subscribe(
+                list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            )
+        else:
+            self._begin([TopicPartition(topic, number) for topic, number in assign], assign)
+
+    def poll(self, max_messages: int = 1000, timeout_s: float = 0.1) -> list[Message]:
+        """Up to `max_messages`, at once when any are there, else after at most `timeout_s`; b"" for no key or value.
+
+        Raises `DeliveryError` when offsets are missing (the broker dropped what was not yet read).
+        """
+        # consume() would wait for a full batch: take what is there, and wait only for the first message.
+        raw = self._consumer.consume(max_messages, 0)
+        if not raw and timeout_s > 0:
+            first = self._consumer.poll(timeout_s)
+            raw = [] if first is None else [first, *self._consumer.consume(max_messages - 1, 0)]
+        return [message for message in map(self._checked, raw) if message is not None]
+
+    def positions(self) -> Positions:
+        """The offset that comes next, per partition that anything was read from or begun at."""
+        return dict(self._positions)
+
+    def commit(self, positions: Positions | None = None) -> bool:
+        """Commit these offsets (default: `positions()`); False when a rebalance came first and nothing was committed.
+
+        Raises `DeliveryError` when the broker refuses or is away.
+        """
+        wanted = self._positions if positions is None else positions
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in wanted.items() if offset >= 0]
+        if not offsets:
+            return True
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() in _REBALANCING:
+                return False
+            raise DeliveryError(
+                f"Kafka at {self._bootstrap} does not take the positions of {self._group}: {reason(error)}; "
+                "check the broker and start again from the last committed ones"
+            ) from error
+        return True
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Stop fetching from these partitions until `resume`, and stay in the group meanwhile."""
+        self._consumer.pause([TopicPartition(*partition) for partition in partitions])
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """Fetch from these partitions again."""
+        self._consumer.resume([TopicPartition(*partition) for partition in partitions])
+
+    def close(self) -> None:
+        """Leave the group; commits nothing."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._begin(partitions, {})
+        if self._hooks[0] is not None:
+            self._hooks[0]({(p.topic, p.partition): self._positions[p.topic, p.partition] for p in partitions})
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = [(p.topic, p.partition) for p in partitions]
+        if self._hooks[1] is not None:
+            self._hooks[1](gone)
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._expected.pop(partition, None)
+
+    def _begin(self, partitions: list[TopicPartition], offsets: Mapping[Partition, int | None]) -> None:
+        """Assign with explicit offsets, so that the reset policy only ever speaks of lost data."""
+        open_ones = [p for p in partitions if offsets.get((p.topic, p.partition)) is None]
+        begun = {(p.topic, p.partition): offset for p, offset in self._resolve(open_ones)}
+        for partition in partitions:
+            name = (partition.topic, partition.partition)
+            offset = offsets.get(name)
+            partition.offset = begun[name] if offset is None else offset
+            self._positions[name] = partition.offset
+            if partition.offset >= 0:
+                self._expected[name] = partition.offset
+        self._consumer.assign(partitions)
+
+    def _resolve(self, partitions: list[TopicPartition]) -> list[tuple[TopicPartition, int]]:
+        if self._start != "committed":
+            at = OFFSET_BEGINNING if self._start == "earliest" else OFFSET_END
+            return [(p, at) for p in partitions]
+        if not partitions:
+            return []
+        try:
+            committed = self._consumer.committed(partitions, timeout=_TIMEOUT_S)
+        except KafkaException as error:
+            raise ConnectionFailed(
+                f"Kafka at {self._bootstrap} does not say where {self._group} stopped: {reason(error)}"
+            ) from error
+        return [(p, p.offset if p.offset >= 0 else OFFSET_BEGINNING) for p in committed]
+
+    def _checked(self, raw: RawMessage) -> Message | None:
+        error = raw.error()
+        if error is not None:
+            self._on_error(raw, error)
+            return None
+        name = _partition_of(raw)
+        offset = raw.offset()
+        assert offset is not None, "a message without an error has an offset"
+        expected = self._expected.get(name, offset)
+        if offset != expected and name[0] not in COMPACTED:
+            raise DeliveryError(
+                f"offsets {expected} to {offset - 1} of {name[0]}[{name[1]}] are missing: "
+                f"the broker dropped them before {self._group} had read them; {_WHAT_TO_DO}"
+            )
+        self._expected[name] = self._positions[name] = offset + 1
+        headers: Any = raw.headers()
+        return Message(
+            *name,
+            offset,
+            raw.key() or b"",
+            raw.value() or b"",
+            int(raw.timestamp()[1]),
+            dict(headers) if headers else _NO_HEADERS,
+        )
+
+    def _on_error(self, raw: RawMessage, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            name = _partition_of(raw)
+            raise DeliveryError(
+                f"{name[0]}[{name[1]}] no longer has offset {self._expected.get(name, '?')}, "
+                f"where {self._group} wants to read on; {_WHAT_TO_DO}"
+            )
+        if error.fatal() or not error.retriable():
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return  # a broker that restarts forgets for a moment what it has; librdkafka asks again
+            raise DeliveryError(f"Kafka at {self._bootstrap} stops {self._group}: {error.str()}")
+
+
+_NO_HEADERS: Mapping[str, bytes] = {}
+_WHAT_TO_DO = "keep messages longer or throttle the replay, then replay what is missing"
+
+
+def _partition_of(raw: RawMessage) -> Partition:
+    topic, number = raw.topic(), raw.partition()
+    assert topic is not None and number is not None, "messages and errors of a partition name it"
+    return topic, number
+
+
+def _require(consumer: Consumer, topics: Sequence[str], bootstrap: str) -> None:
+    """A group over a topic that does not exist would wait for minutes, without a word."""
+    for topic in topics:
+        if not partitions_of(consumer, topic):
+            raise ConnectionFailed(f"Kafka at {bootstrap} has no topic {topic}: replay a log to it first, or create it")

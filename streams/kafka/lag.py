@@ -1,0 +1,83 @@
+"""How far groups are behind, from committed offsets, the way ordinary lag tools see it."""
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from models.errors import ConnectionFailed
+from streams.kafka.connection import KafkaSettings, partitions_of, reason
+
+_TIMEOUT_S = 5
+_log = logging.getLogger("coda.kafka")
+
+
+class GroupPositions:
+    """What one group has committed, read and written from outside the group.
+
+    Writing is for readers that keep their positions elsewhere (Bytewax): mirrored here, lag tools see them.
+    Kafka refuses it while the group has members that subscribe.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str):
+        self.group = group
+        self._bootstrap = settings.bootstrap
+        self._consumer = Consumer(
+            {
+                **settings.client("lag"),
+                "group.id": group,
+                "enable.auto.commit": False,
+                "on_commit": self._committed,
+            }
+        )
+        self._partitions: dict[str, list[TopicPartition]] = {}
+
+    def lag(self, topic: str) -> dict[int, int]:
+        """Events in `topic` that the group has not committed, per partition; all that is kept if it never has."""
+        try:
+            committed = self._consumer.committed(self._of(topic), timeout=_TIMEOUT_S)
+            return {position.partition: self._behind(position) for position in committed}
+        except KafkaException as error:
+            raise ConnectionFailed(
+                f"Kafka at {self._bootstrap} does not say how far {self.group} is: {reason(error)}"
+            ) from error
+
+    def mirror(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Commit the offset that comes next, per (topic, partition), without waiting; a failure is logged."""
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+        if offsets:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        self._consumer.poll(0)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _of(self, topic: str) -> list[TopicPartition]:
+        if not self._partitions.get(topic):
+            self._partitions[topic] = partitions_of(self._consumer, topic)
+        return self._partitions[topic]
+
+    def _behind(self, committed: TopicPartition) -> int:
+        low, high = self._consumer.get_watermark_offsets(committed, timeout=_TIMEOUT_S)
+        return max(0, high - max(committed.offset, low))
+
+    def _committed(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
+        if error is not None and error.code() != KafkaError._NO_OFFSET:
+            _log.warning("positions of %s were not mirrored: %s", self.group, error.str())
+
+
+def lag(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """`GroupPositions.lag` for one look; keep a `GroupPositions` for many."""
+    with GroupPositions(KafkaSettings(bootstrap), group) as positions:
+        return positions.lag(topic)
