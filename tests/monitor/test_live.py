@@ -1,0 +1,70 @@
+"""The live view: what a person can read off it, on a terminal and off it."""
+
+import io
+
+from rich.console import Console
+
+from monitor.live import LiveView, plain_line, screen
+from monitor.state import Freshness, State
+
+PHASES = ("brokers", "live stream", "done")
+BUSY = State(
+    elapsed_s=65.0,
+    phase="live stream",
+    produced=1500,
+    pooled=1490,
+    rejected={"late": 10},
+    freshness={"pooled": Freshness(1490, 0.02, 0.1, 0.25), "trained": Freshness(40, 0.5, 1.5, 12.3)},
+    lag_events={"coda-flow": 7, "coda-fleet": 0},
+    devices_connected=200,
+    model_version=3,
+    trainings={"accepted": 30, "rolled_back": 10},
+    pushes=50,
+    push_outcomes={"acknowledged": 45, "superseded": 2},
+    pushes_outstanding=3,
+    arm_auc={"cloud": 0.7, "coda": 0.71},
+    arm_gauc={"cloud": 0.65, "coda": 0.64},
+)
+EARLIER = State(elapsed_s=64.0, phase="live stream", produced=1000)
+
+
+def shown(columns: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=columns)
+    console.print(screen("CoDA", PHASES, [EARLIER, BUSY], "40 %"))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_screen_shows_every_figure_a_person_looks_for() -> None:
+    text = shown()
+    for words in ("01:05", "live stream 40 %", "500", "1,490", "flow 7", "250 ms", "12 s", "v3", "-0.0100", "+0.0100"):
+        assert words in text
+    assert "50 = 45 acknowledged + 2 superseded + 3 outstanding" in text
+
+
+def test_the_screen_fits_a_terminal_of_80_by_24() -> None:
+    lines = shown(80).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_empty_system_has_a_screen_and_a_line() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(screen("CoDA", PHASES, [State(phase="brokers")], ""))
+    assert plain_line([State(phase="brokers")], "") == "00:00 brokers"
+
+
+def test_without_a_terminal_a_line_comes_at_each_phase_and_every_five_seconds() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    with LiveView("CoDA", PHASES, console) as view:
+        for second in range(11):
+            view.update(State(elapsed_s=second, phase="brokers" if second < 2 else "live stream"), "")
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue().splitlines()
+    assert [line.split()[0] for line in printed] == ["00:00", "00:02", "00:07"]
+
+
+def test_a_plain_line_names_lag_freshness_and_arms() -> None:
+    line = plain_line([EARLIER, BUSY], "40 %")
+    for words in ("500 events/s", "lag flow 7", "pooled 250 ms", "200 devices", "coda 0.640"):
+        assert words in line
