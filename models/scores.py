@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import F32, F64, I64, U8, U64
+from models.arrays import F32, F64, I64, U8, U64, Bool
 
 _CLIP = 1e-6  # no probability is nearer to 0 or 1 than this when it is charged; 13.8 nats at most
 
@@ -13,13 +13,13 @@ def auc(label: U8, score: F32 | F64) -> float:
     >>> auc(np.array([1, 0, 1], np.uint8), np.array([.9, .2, .2]))
     0.75
     """
-    return float(_auc_of_groups(np.zeros(len(label), np.int64), 1, label, score)[0])
+    return float(auc_of_groups(np.zeros(len(label), np.int64), 1, label, score)[0])
 
 
 def gauc(user: U64, label: U8, score: F32 | F64) -> float:
     """AUC within each user who has both labels, averaged by their impressions; NaN when no user has."""
     users, group = np.unique(user, return_inverse=True)
-    each = _auc_of_groups(group, len(users), label, score)
+    each = auc_of_groups(group, len(users), label, score)
     counted = ~np.isnan(each)
     weight = np.bincount(group, minlength=len(users))[counted]
     return float(each[counted] @ weight / weight.sum()) if counted.any() else float("nan")
@@ -45,7 +45,7 @@ def ece(label: U8, probability: F32 | F64, bins: int = 15) -> float:
     return float(np.abs(gap).sum() / len(label))
 
 
-def _auc_of_groups(group: I64, groups: int, label: U8, score: F32 | F64) -> F64:
+def auc_of_groups(group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
     """AUC per group, shape (groups,); NaN where a label is missing."""
     order = np.lexsort((score, group))
     owner, value, positive = group[order], score[order], label[order] > 0
