@@ -1,0 +1,77 @@
+"""`coda data`: real logs by name."""
+
+import sys
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from streams.data import SOURCES, get_log, get_log_with_negatives, source_named
+from streams.negatives import Sampling, parse_duration_ms
+
+app = App(name="data", help="Real event logs by name: list them, get them.")
+
+
+@app.command(name="list")
+def list_logs(*, json: bool = False) -> None:
+    """Which logs there are, and which of them are already here.
+
+    Example: coda data list
+
+    Parameters
+    ----------
+    json
+        Print one JSON document instead of lines.
+    """
+    if json:
+        _print(msgspec.json.encode([_described(name) for name in SOURCES]).decode())
+        return
+    for name, source in SOURCES.items():
+        _print(f"{name:<16} {source.about}  [{source.path if source.path.is_file() else 'not fetched'}]")
+
+
+@app.command
+def get(
+    name: str,
+    *,
+    negatives: Annotated[int, Parameter(help="Sampled negatives per positive; 0 leaves the log as it is.")] = 0,
+    window: Annotated[str, Parameter(help="How far to look on either side for items, such as 12h or 7d.")] = "1d",
+    seed: Annotated[int, Parameter(help="Seed of the sampling; the same seed gives the same log.")] = 0,
+    json: Annotated[bool, Parameter(help="Print one JSON document instead of the path.")] = False,
+) -> None:
+    """Fetch a log into the cache folder, print its terms the first time, and print where it is.
+
+    Example: coda data get ml-100k
+    Example: coda data get completejourney --negatives 4 --window 7d
+
+    Parameters
+    ----------
+    name
+        One of those that `coda data list` shows.
+    """
+    source = source_named(name)
+    if negatives:
+        path = get_log_with_negatives(source, Sampling(negatives, parse_duration_ms(window), seed), _say)
+    else:
+        path = get_log(source, _say)
+    _print(msgspec.json.encode({"name": name, "path": str(path)}).decode() if json else str(path))
+
+
+def _described(name: str) -> dict[str, object]:
+    source = SOURCES[name]
+    return {
+        "name": name,
+        "about": source.about,
+        "terms": source.terms,
+        "package": source.package.requirement,
+        "positives_only": source.positives_only,
+        "path": str(source.path) if source.path.is_file() else None,
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _print(line: str) -> None:
+    print(line)  # noqa: T201
