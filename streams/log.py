@@ -1,6 +1,7 @@
 """Logs: one plain readable line per event on stderr, the same in every verb.
 
-Standard output belongs to results (`--json`), so that `coda … | jq` never meets a log line.
+Standard output belongs to results (`--json`), so that `coda … | jq` never meets a log line. What logs with
+Python's own `logging` comes out in the same form.
 """
 
 import logging
@@ -10,21 +11,25 @@ import structlog
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
-    """Send every structlog line of this process, from `level` up, to stderr; colours only on a terminal."""
+    """Send every log line of this process, from `level` up, to stderr; colours only on a terminal."""
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+    ]
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                pad_event_to=0,
-                pad_level=False,
-                exception_formatter=structlog.dev.plain_traceback,
-            ),
-        ],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

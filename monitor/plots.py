@@ -1,0 +1,196 @@
+"""The plots of a report, each as one SVG that stands alone in a page."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from monitor.arms import ArmsOverTime
+from monitor.live import RATE_WINDOW, rate
+from monitor.state import State
+
+# One colour per arm wherever it appears; `coda` is the one to look at.
+ARM_COLOURS = {"cloud": "#8a8f98", "local": "#3b82f6", "random": "#d97706", "coarse": "#0d9488", "coda": "#db2777"}
+COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
+_LETTER_SHARE = 0.012  # of an axis' width that a letter of a phase's name takes
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa0aa",
+    "axes.labelcolor": "#4b5563",
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "xtick.color": "#4b5563",
+    "ytick.color": "#4b5563",
+    "grid.color": "#e5e7eb",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "coda",  # same data, same file
+}
+
+
+def arms_plot(arms: ArmsOverTime) -> str:
+    """GAUC and AUC of each arm over the events predicted so far."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for axis, name, values in ((axes[0], "GAUC", arms.gauc), (axes[1], "AUC", arms.auc)):
+            for arm, series in values.items():
+                colour = ARM_COLOURS.get(arm, "#111827")
+                axis.plot(arms.predicted, series, color=colour, label=arm, lw=2.2 if arm == "coda" else 1.4)
+            axis.set_title(f"{name}, over all events so far")
+            axis.set_xlabel("events predicted")
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        _legend(axes[0])
+
+    return _svg(draw, panels=2, height=3.2)
+
+
+def rate_plot(states: Sequence[State]) -> str:
+    """Events produced and retrainings done per second."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        seconds = [s.elapsed_s for s in states]
+        produced = [rate(states[max(0, i - RATE_WINDOW) : i + 1]) for i in range(len(states))]
+        trained = _growth(states, lambda s: sum(s.trainings.values()))
+        for axis, values, title, colour in (
+            (axes[0], produced, "events produced per second", COLOURS[0]),
+            (axes[1], trained, "devices retrained per second", COLOURS[3]),
+        ):
+            axis.fill_between(seconds, values, color=colour, alpha=0.15, lw=0)
+            axis.plot(seconds, values, color=colour, lw=1.4)
+            axis.set_title(title)
+            axis.set_ylim(bottom=0)
+            _time_axis(axis, states)
+
+    return _svg(draw, panels=2)
+
+
+def freshness_plot(states: Sequence[State]) -> str:
+    """p50 and p99 of the age since the produce timestamp, per stage."""
+    stages = list(dict.fromkeys(stage for s in states for stage in s.freshness))
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for axis, which in ((axes[0], "p50"), (axes[1], "p99")):
+            for colour, stage in zip(COLOURS, stages, strict=False):
+                values = [
+                    getattr(s.freshness[stage], f"{which}_s") if stage in s.freshness else math.nan for s in states
+                ]
+                axis.plot([s.elapsed_s for s in states], values, color=colour, label=stage, lw=1.4, marker=".", ms=2)
+            axis.set_title(f"{which} of age since produced")
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.yaxis.set_minor_formatter(NullFormatter())
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} s" if y >= 1 else f"{y * 1000:g} ms"))
+            _time_axis(axis, states)
+        _legend(axes[0])
+
+    return _svg(draw, panels=2)
+
+
+def lag_plot(states: Sequence[State]) -> str:
+    """Events produced but not yet processed, per group, and the age of the oldest of them."""
+    groups = list(dict.fromkeys(group for s in states for group in (*s.lag_events, *s.lag_seconds)))
+
+    def draw(axes: Sequence[Axes]) -> None:
+        seconds = [s.elapsed_s for s in states]
+        for colour, group in zip(COLOURS, groups, strict=False):
+            words: dict[str, Any] = {"color": colour, "label": group, "lw": 1.4}
+            axes[0].plot(seconds, [s.lag_events.get(group, 0) for s in states], **words)
+            axes[1].plot(seconds, [s.lag_seconds.get(group, 0.0) for s in states], **words)
+        for axis, title in zip(axes, ("lag in events", "lag in seconds (oldest event waiting)"), strict=True):
+            axis.set_title(title)
+            axis.set_ylim(bottom=0)
+            _time_axis(axis, states)
+        _legend(axes[0])
+
+    return _svg(draw, panels=2)
+
+
+def device_plot(states: Sequence[State]) -> str:
+    """Devices connected, and what became of pushes."""
+    outcomes = list(dict.fromkeys(outcome for s in states for outcome in s.push_outcomes))
+
+    def draw(axes: Sequence[Axes]) -> None:
+        seconds = [s.elapsed_s for s in states]
+        axes[0].plot(seconds, [s.devices_connected for s in states], color=COLOURS[1], lw=1.4)
+        axes[0].set_title("devices connected")
+        axes[1].plot(seconds, [s.pushes for s in states], color="#111827", lw=1.2, ls="--", label="pushed")
+        for colour, outcome in zip(COLOURS, outcomes, strict=False):
+            axes[1].plot(
+                seconds, [s.push_outcomes.get(outcome, 0) for s in states], color=colour, label=outcome, lw=1.4
+            )
+        axes[1].set_title("pushes and their outcomes")
+        _legend(axes[1])
+        for axis in axes:
+            axis.set_ylim(bottom=0)
+            _time_axis(axis, states)
+
+    return _svg(draw, panels=2)
+
+
+def _legend(axis: Axes) -> None:
+    """One legend for the whole figure, above it, where no line can hide it."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure = axis.get_figure()
+    if handles and isinstance(figure, Figure):
+        figure.legend(
+            handles,
+            labels,
+            loc="outside upper right",
+            ncols=len(labels),
+            fontsize=8,
+            handlelength=1.2,
+            columnspacing=1.2,
+        )
+
+
+def _growth(states: Sequence[State], count: Callable[[State], int]) -> list[float]:
+    """Per second, over the same window as the event rate."""
+    values = []
+    for i, state in enumerate(states):
+        earlier = states[max(0, i - RATE_WINDOW)]
+        elapsed = state.elapsed_s - earlier.elapsed_s
+        values.append((count(state) - count(earlier)) / elapsed if elapsed > 0 else 0.0)
+    return values
+
+
+def _time_axis(axis: Axes, states: Sequence[State]) -> None:
+    """Seconds since the start, every other phase shaded and all of them named."""
+    axis.set_xlabel("seconds since the start")
+    for i, (phase, members) in enumerate(_spans(states).items()):
+        start, end = members
+        if i % 2:
+            axis.axvspan(start, end, color="#f3f4f6", zorder=0, lw=0)
+        if end - start >= _LETTER_SHARE * len(phase) * states[-1].elapsed_s:
+            axis.annotate(phase, (start, 1), xycoords=("data", "axes fraction"), fontsize=7, color="#9aa0aa",
+                          xytext=(2, -2), textcoords="offset points", va="top")  # fmt: skip
+
+
+def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
+    starts = [(phase, next(members).elapsed_s) for phase, members in groupby(states, key=lambda s: s.phase)]
+    ends = [start for _, start in starts[1:]] + [states[-1].elapsed_s if states else 0.0]
+    return {phase: (start, end) for (phase, start), end in zip(starts, ends, strict=True)}
+
+
+def _svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6) -> str:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(11, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw([figure.add_subplot(1, panels, i + 1) for i in range(panels)])
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    # Only the element itself goes into the page, and as wide as the page lets it.
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", svg[svg.index("<svg") :], count=1).replace(
+        "<svg ", '<svg role="img" ', 1
+    )

@@ -1,0 +1,167 @@
+"""The report of a run: one HTML file that needs nothing beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from monitor.accounting import Accounting
+from monitor.arms import ArmResult, ArmsOverTime
+from monitor.plots import arms_plot, device_plot, freshness_plot, lag_plot, rate_plot
+from monitor.state import Freshness, State
+
+_CSS = """
+:root { color-scheme: light; --ink: #111827; --soft: #6b7280; --line: #e5e7eb; --good: #047857; --bad: #b91c1c; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f9fafb; color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
+h1 { font-size: 26px; margin: 0; letter-spacing: -.02em; } h2 { font-size: 17px; margin: 0 0 4px; }
+p { margin: 4px 0 12px; color: var(--soft); max-width: 78ch; }
+section { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px; margin-top: 18px; }
+svg { width: 100%; height: auto; display: block; margin-top: 14px; }
+.verdict { display: inline-block; margin: 12px 0 0; padding: 6px 12px; border-radius: 8px; font-weight: 600; }
+.good { background: #ecfdf5; color: var(--good); } .bad { background: #fef2f2; color: var(--bad); }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 12px; margin-top: 18px; }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 12px 14px; }
+.card b { display: block; font-size: 22px; letter-spacing: -.02em; } .card span { color: var(--soft); font-size: 13px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: right; color: var(--soft); font-weight: 500; font-size: 13px; }
+td { text-align: right; } th:first-child, td:first-child { text-align: left; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); } tr:last-child td { border-bottom: 0; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 24px; }
+pre { margin: 0; overflow-x: auto; font-size: 13px; }
+"""
+
+
+def report(
+    *,
+    title: str,
+    states: Sequence[State],
+    accounts: Accounting,
+    problems: Sequence[str],
+    freshness: Mapping[str, Freshness],
+    arms: Mapping[str, ArmResult],
+    arms_over_time: ArmsOverTime | None,
+    configuration: Mapping[str, Any],
+) -> str:
+    """The page.
+
+    `states` is the whole run, at least one; `freshness` is of its live part; `problems` are what did not add up
+    or go well; `arms_over_time` is None when nothing was predicted.
+    """
+    last = states[-1]
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        _verdict(problems),
+        _cards(last, arms),
+        _section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
+        _section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
+        _section(
+            "Throughput",
+            "The history goes in as fast as the flow takes it, then the live part is paced.",
+            rate_plot(states),
+        ),
+        _section("Lag", "Events that are in Kafka and not yet processed, by the group that has to.", lag_plot(states)),
+        _section("Devices and pushes", "A device that reconnects gets its newest batch only.", device_plot(states)),
+        _section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
+        _section(
+            "Configuration",
+            "Seed and versions make the run repeatable.",
+            f"<pre>{escape(json.dumps(configuration, indent=2))}</pre>",
+        ),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_CSS}</style></head><body><main>{''.join(body)}</main></body></html>"
+    )
+
+
+_ARMS_WORDS = (
+    "Every arm predicts each event before anything learns from it. Each device arm blends the cloud head, the local "
+    "head and its own: local trains on the device's own samples only, random adds random samples of the pool, coarse "
+    "adds matched ones, coda adds the matched ones that its classifier keeps. Intervals are 95 % bootstrap over users, "
+    "paired with the cloud arm."
+)
+_FRESHNESS_WORDS = "Age since an event was produced to Kafka when it reaches each stage, over the live part of the run."
+
+
+def _section(title: str, words: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2><p>{escape(words)}</p>{''.join(parts)}</section>"
+
+
+def _verdict(problems: Sequence[str]) -> str:
+    if not problems:
+        return '<div class="verdict good">everything adds up</div>'
+    return "".join(f'<div class="verdict bad">{escape(problem)}</div><br>' for problem in problems)
+
+
+def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
+    figures = {
+        "events produced": f"{last.produced:,}",
+        "events predicted": f"{last.predictions:,}",
+        "retrainings on devices": f"{sum(last.trainings.values()):,}",
+        "batches pushed": f"{last.pushes:,}",
+        "cloud model versions": f"{last.cloud_versions:,}",
+        "minutes": f"{last.elapsed_s / 60:.1f}",
+    }
+    if "coda" in arms:
+        figures["coda's GAUC − cloud's"] = f"{arms['coda'].gauc_gain:+.4f}"
+    cards = "".join(
+        f'<div class="card"><b>{value}</b><span>{escape(name)}</span></div>' for name, value in figures.items()
+    )
+    return f'<div class="cards">{cards}</div>'
+
+
+def _plot(arms_over_time: ArmsOverTime | None) -> str:
+    return arms_plot(arms_over_time) if arms_over_time else "<p>No event was predicted.</p>"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _arms_table(arms: Mapping[str, ArmResult]) -> str:
+    rows = [
+        (
+            name,
+            f"{arm.gauc:.4f}",
+            ""
+            if arm.harmed_share is None
+            else f"{arm.gauc_gain:+.4f}  [{arm.gauc_gain_low:+.4f}, {arm.gauc_gain_high:+.4f}]",
+            f"{arm.auc:.4f}",
+            f"{arm.log_loss:.4f}",
+            "" if arm.harmed_share is None else f"{arm.harmed_share:.0%}",
+        )
+        for name, arm in arms.items()
+    ]
+    return _table(("arm", "GAUC", "GAUC − cloud", "AUC", "log-loss", "users harmed"), rows)
+
+
+def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
+    rows = [
+        (f"produced → {stage}", f"{f.count:,}", *(f"{value * 1000:,.0f} ms" for value in (f.p50_s, f.p95_s, f.p99_s)))
+        for stage, f in freshness.items()
+    ]
+    return _table(("stage", "passed", "p50", "p95", "p99"), rows)
+
+
+def _accounts(accounts: Accounting, last: State) -> str:
+    tables = (
+        ("events", accounts.produced, {"pooled": accounts.pooled, **_named("rejected", accounts.rejected)}),
+        ("pushes", accounts.pushes, accounts.push_outcomes),
+        ("batches at devices", sum(last.batches.values()), last.batches),
+        ("retrainings", sum(last.trainings.values()), last.trainings),
+        ("matches", sum(last.matches.values()), last.matches),
+    )
+    return '<div class="columns">' + "".join(_account(*table) for table in tables) + "</div>"
+
+
+def _account(name: str, total: int, parts: Mapping[str, int]) -> str:
+    rows = [(part.replace("_", " "), f"{count:,}") for part, count in parts.items()]
+    return _table((name, f"{total:,}"), [*rows, ("sum", f"{sum(parts.values()):,}")])
+
+
+def _named(name: str, parts: Mapping[str, int]) -> dict[str, int]:
+    return {f"{name}: {part}": count for part, count in parts.items()}
