@@ -74,7 +74,8 @@ def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
 def unreachable(settings: MqttSettings, why: str) -> ConnectionFailed:
     """The one line that a user sees when there is no broker."""
     return ConnectionFailed(
-        f"no MQTT broker at {settings.address}: {why}; start one with `scripts/mqtt up`, or give its address with --mqtt"
+        f"no MQTT broker at {settings.address}: {why}; "
+        "start one with `scripts/mqtt up`, or give its address with --mqtt"
     )
 
 

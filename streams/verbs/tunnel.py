@@ -1,0 +1,73 @@
+"""`coda tunnel`: Kafka to MQTT and back, until interrupted."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.errors import InputError
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.metrics_server import metrics_server
+from streams.mqtt.connection import MqttSettings
+from streams.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
+
+
+def command(
+    *,
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    mqtt: str = MqttSettings().address,
+    name: str = "tunnel",
+    expiry_s: float = EXPIRY_MS / 1000,
+    drain_s: float = DRAIN_S,
+    ledger_out: Path | None = None,
+    metrics_port: int = 0,
+    json: bool = False,
+) -> None:
+    """Carry candidate batches, models and tasks down to devices, and their events and reports up, until interrupted.
+
+    Ctrl-C or SIGTERM finishes what is on its way first. Several tunnels share the load: start each with a --name
+    of its own.
+
+    ```
+    coda tunnel --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883 --ledger-out ledger.json
+    ```
+
+    Args:
+        bootstrap: Kafka, as host:port.
+        mqtt: The MQTT 5 broker, as host:port.
+        name: Tells this tunnel from others on the same brokers; keep it over restarts.
+        expiry_s: Freshness budget: a batch that is older when it could be delivered is not delivered.
+        drain_s: At the end, how long to wait for devices to answer the last pushes.
+        ledger_out: A file for the final counts (JSON): what became of every push, what came up.
+        metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
+        json: Print the final counts as JSON on standard output.
+    """
+    if expiry_s <= 0 or drain_s < 0:
+        raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
+    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt)
+    with metrics_server(metrics_port):
+        probe(bootstrap)
+        ensure_topics(kafka)
+        tunnel = Tunnel(kafka, broker, name=name, expiry_ms=int(expiry_s * 1000), drain_s=drain_s)
+        try:
+            with tunnel:
+                print(f"tunnel {name}: Kafka {bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+                tunnel.wait()
+        finally:
+            _report(tunnel.summary(), ledger_out, json)
+
+
+def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> None:
+    document = msgspec.json.encode(summary).decode()
+    if ledger_out is not None:
+        ledger_out.write_text(document + "\n")
+    print(document if as_json else _line(summary), file=sys.stdout if as_json else sys.stderr)
+
+
+def _line(summary: dict[str, Any]) -> str:
+    return (
+        "pushes {pushes} = acknowledged {acknowledged} + superseded {superseded} + expired {expired}, "
+        "events up {uploads}, requests {requests}, telemetry {telemetry}, dead letters {dead}"
+    ).format(**summary, dead=sum(summary["dead_letters"].values()))
