@@ -1,0 +1,123 @@
+"""One HNSW graph over the rows of one label in one time segment.
+
+Nodes are the *distinct* vectors; rows with the same vector hang on one node. Users with the same recent
+history have the same vector, whole bursts of a user's samples do, and everyone without a history does: as
+separate nodes they would link to each other only, and cut the graph apart.
+
+hnswlib is kept to what it does reliably: node numbers are never reused, capacity is made before it is
+needed, never more results asked than there are nodes, and one thread.
+"""
+
+import hnswlib
+import numpy as np
+
+from index.fetched import Fetched, nothing
+from index.spec import PoolSpec
+from models.arrays import F32, I64
+
+FIRST_CAPACITY = 1024  # nodes; doubles
+
+
+class Graph:
+    """Rows of one label, searchable by inner product."""
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self._spec = spec
+        self._index = hnswlib.Index(space="ip", dim=spec.dim)
+        self._index.init_index(FIRST_CAPACITY, M=spec.links, ef_construction=spec.build_beam)
+        self._index.set_num_threads(1)
+        self._nodes = 0
+        self._node_of_key: dict[bytes, int] = {}
+        self._row = np.zeros(FIRST_CAPACITY, np.int64)
+        self._node = np.zeros(FIRST_CAPACITY, np.int32)
+        self._rows = 0
+        self._start = np.zeros(1, np.int64)  # per node, into _grouped; made when first searched
+        self._grouped: I64 | None = None
+        self._failed_at = -1  # nodes when the graph last proved disconnected
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def nodes(self) -> int:
+        """How many distinct vectors the graph holds."""
+        return self._nodes
+
+    @property
+    def rows(self) -> I64:
+        """All rows of the graph, in the order they were added."""
+        return self._row[: self._rows]
+
+    def add(self, keys: F32, rows: I64) -> None:
+        """Add rows by their vectors, which float16 can hold exactly; shapes (n, d) and (n,)."""
+        half = keys.astype(np.float16)
+        raw, width = half.tobytes(), half.itemsize * half.shape[1]
+        known = self._node_of_key
+        at = range(0, len(raw), width)
+        node = np.fromiter((known.setdefault(raw[i : i + width], len(known)) for i in at), np.int64, len(rows))
+        _, first = np.unique(node, return_index=True)
+        first = first[node[first] >= self._nodes]  # sorted by node, so nodes are added in order
+        self._add_nodes(keys[first], node[first])
+        self._add_rows(rows, node)
+
+    def seal(self) -> None:
+        """Nothing will be added any more: let go of what only adding needs."""
+        self._node_of_key = {}
+        self._index.resize_index(max(1, self._nodes))
+        self._row, self._node = self._row[: self._rows].copy(), self._node[: self._rows].copy()
+
+    def fetch(self, queries: F32, k: int) -> Fetched:
+        """About the k best rows for each query (q, d)."""
+        want = min(k, self._nodes)
+        if want == 0:
+            return nothing(len(queries), k, -np.inf)
+        if self._failed_at == self._nodes:
+            return nothing(len(queries), k, np.inf)
+        self._index.set_ef(max(self._spec.search_beam, want))
+        try:
+            nodes, distance = self._index.knn_query(queries, want, num_threads=1)
+        except RuntimeError:  # fewer than `want` nodes can be reached: hnswlib fails the whole batch, and leaks
+            self._failed_at = self._nodes
+            return nothing(len(queries), k, np.inf)
+        return self._expand(nodes.astype(np.int64), 1 - distance, k)
+
+    def _expand(self, nodes: I64, score: F32, k: int) -> Fetched:
+        """From nodes, best first, to their rows, newest first in each node, at most k per query."""
+        grouped = self._group()
+        start, count = self._start[nodes], self._start[nodes + 1] - self._start[nodes]
+        total = np.cumsum(count, axis=1)
+        take = np.clip(k - (total - count), 0, count).ravel()
+        taken = np.minimum(total[:, -1], k)
+        in_run = np.arange(take.sum()) - np.repeat(np.cumsum(take) - take, take)
+        query = np.repeat(np.arange(len(nodes)), taken)
+        column = np.arange(len(query)) - np.repeat(np.cumsum(taken) - taken, taken)
+        out = nothing(len(nodes), k, -np.inf)
+        out.row[query, column] = grouped[np.repeat(start.ravel(), take) + in_run]
+        out.score[query, column] = np.repeat(score.ravel(), take)
+        left_out = (total[:, -1] > k) | (nodes.shape[1] < self._nodes)
+        out.bound[left_out] = out.score[left_out, taken[left_out] - 1]
+        return out
+
+    def _group(self) -> I64:
+        if self._grouped is None:
+            node = self._node[: self._rows][::-1]
+            self._grouped = self.rows[::-1][np.argsort(node, kind="stable")]
+            self._start = np.concatenate([[0], np.cumsum(np.bincount(node, minlength=self._nodes))])
+        return self._grouped
+
+    def _add_nodes(self, keys: F32, nodes: I64) -> None:
+        need = self._nodes + len(nodes)
+        if need > self._index.get_max_elements():
+            self._index.resize_index(max(need, 2 * self._index.get_max_elements()))
+        if len(nodes):
+            self._index.add_items(keys, nodes, num_threads=1)
+        self._nodes = need
+
+    def _add_rows(self, rows: I64, node: I64) -> None:
+        need = self._rows + len(rows)
+        if need > len(self._row):
+            room = max(need, 2 * len(self._row))
+            self._row, self._node = np.resize(self._row, room), np.resize(self._node, room)
+        self._row[self._rows : need], self._node[self._rows : need] = rows, node
+        self._rows = need
+        self._grouped = None

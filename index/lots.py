@@ -1,0 +1,49 @@
+"""Random draws that do not depend on how the pool is sharded or in which order samples came.
+
+Every sample has a lot, a hash of its key; a query draws a point, a hash of who asks, when and the seed. Its
+random samples are those whose lots follow the point most closely, around the circle of 64-bit numbers. For
+one query that is a uniform draw without replacement, and shards merge like any other search.
+"""
+
+import numpy as np
+
+from index.fetched import Fetched
+from models.arrays import F64, I64, U64
+
+
+def mix(keys: U64) -> U64:
+    """SplitMix64's finaliser: neighbouring keys end up far apart (Steele, Lea, Flood 2014)."""
+    z = keys + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: U64 = z ^ (z >> np.uint64(31))
+    return mixed
+
+
+def points(user: U64, before_ms: I64, seed: int) -> U64:
+    """One point per query, shape (q,)."""
+    return mix(mix(user ^ mix(np.full(1, seed, np.uint64))) ^ before_ms.view(np.uint64))
+
+
+def closeness(point: U64, lot: U64) -> F64:
+    """The score of lots for points, by broadcasting: minus how far the lot follows the point."""
+    return -(lot - point).astype(np.float64)
+
+
+class Lots:
+    """Rows sorted by lot, for draws that do not look at all of them."""
+
+    def __init__(self, rows: I64, sample: U64) -> None:
+        lot = mix(sample)
+        order = np.argsort(lot)
+        self.rows = rows[order]
+        self._lot = lot[order]
+
+    def fetch(self, point: U64, k: int) -> Fetched:
+        """The k rows that follow each point most closely."""
+        n = len(self.rows)
+        want = min(k, n)
+        places = (np.searchsorted(self._lot, point)[:, None] + np.arange(want)) % max(n, 1)
+        score = closeness(point[:, None], self._lot[places])
+        bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
+        return Fetched(self.rows[places], score, bound)

@@ -1,0 +1,81 @@
+"""What a search finds, and how the findings of several pool shards become one.
+
+Results are stratified by label: up to k of each. Scores say how good a row is within one query and label, and
+mean the same in every shard: the similarity for a search, a hash distance for a random draw.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.fetched import NO_ROW, Scores
+from models.arrays import F64, I64, U64
+from models.candidates import Candidates
+
+LABELS = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What q queries may see: no sample of `user` itself, none at or after `before_ms` (event time)."""
+
+    user: U64  # (q,)
+    before_ms: I64  # (q,)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, queries: I64 | slice) -> "Limits":
+        """The limits of some of the queries."""
+        return Limits(self.user[queries], self.before_ms[queries])
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Rows of the pool for q queries, per label best first, padded with `NO_ROW` and score -inf.
+
+    Rows are the pool's own numbers: turn them into `Candidates` before the next upsert.
+    """
+
+    row: I64  # (q, 2, k)
+    score: F64  # (q, 2, k)
+    before_ms: I64  # (q,)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def found(self) -> I64:
+        """How many rows each query found per label, shape (q, 2)."""
+        counts: I64 = (self.row != NO_ROW).sum(axis=2)
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One query's candidates with their scores, so that shards can be merged."""
+
+    candidates: Candidates
+    score: F64  # (n,)
+
+
+def best_of(parts: Sequence[Scored], k_per_label: int) -> Scored:
+    """The best `k_per_label` of each label from all shards' findings for one query, label 0 first."""
+    score = np.concatenate([p.score for p in parts])
+    label = np.concatenate([p.candidates.label for p in parts])
+    order = np.argsort(-score, kind="stable")
+    rows = np.concatenate([order[label[order] == which][:k_per_label] for which in LABELS])
+    columns = (
+        np.concatenate([getattr(p.candidates, name) for p in parts])[rows]
+        for name in ("interest", "item", "category", "label", "age_s")
+    )
+    return Scored(Candidates(*columns), score[rows])
+
+
+def top_k(score: Scores, k: int) -> I64:
+    """Columns of the k highest scores per row of (q, n), best first; all n when n < k. Shape (q, min(k, n))."""
+    n = score.shape[1]
+    columns = np.argpartition(score, n - k, axis=1)[:, n - k :] if k < n else np.tile(np.arange(n), (len(score), 1))
+    order = np.argsort(np.negative(np.take_along_axis(score, columns, 1)), axis=1, kind="stable")
+    best: I64 = np.take_along_axis(columns, order, 1)
+    return best

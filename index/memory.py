@@ -1,0 +1,145 @@
+"""The window in memory: a table of rows, segments with graphs over the older ones, and the ring of the newest.
+
+Like the levels of an LSM tree, rows move from the ring into the growing segment as new ones come, a full
+segment is sealed, and a segment whose rows have all left is dropped whole.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from index.lots import points
+from index.matches import LABELS, Limits, Matches
+from index.search import Effort, Search, Source, by_lot, by_similarity
+from index.segment import Segment
+from index.spec import PoolSpec
+from index.table import Table
+from index.window import Floor
+from models.arrays import F32, I64, U64, Bool
+from models.sample import SampleBlock
+
+FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly; ours
+
+
+class Memory:
+    """Everything about the live rows but the disk; `live` of them."""
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self._spec = spec
+        self.table = Table(spec.dim)
+        self.segments: list[Segment] = []
+        self.live = 0
+        self.effort = Effort()
+        self._indexed = 0  # rows before this one are in segments
+        self._known: set[int] = set()
+        self._loose: dict[int, I64] | None = None
+
+    @property
+    def ring(self) -> int:
+        """How many newest rows are in no segment yet."""
+        return self.table.end - self._indexed
+
+    def has(self, sample: U64) -> Bool:
+        """Which sample keys are in the window (or were, a moment ago), shape (n,)."""
+        return np.fromiter(map(self._known.__contains__, sample.tolist()), np.bool_, len(sample))
+
+    def append(self, block: SampleBlock) -> None:
+        """Add encoded samples to the ring."""
+        self.table.append(block)
+        self._known.update(block.sample.tolist())
+        self.live += len(block)
+        self._loose = None
+
+    def index(self, n: int) -> None:
+        """Move the n oldest rows of the ring into segments."""
+        while n > 0:
+            if not self.segments or self.segments[-1].flat or not self.segments[-1].room:
+                self.segments.append(Segment(self._spec, self._indexed))
+            step = min(n, self.segments[-1].room)
+            self.segments[-1].grow(self.table, step)
+            self._indexed += step
+            self._loose = None
+            n -= step
+
+    def count_up_to(self, floor: Floor) -> int:
+        """How many live rows are at or below `floor`."""
+        runs = [(s.start, s.stop) for s in self._reaching(floor)] + [(self._indexed, self.table.end)]
+        return sum(self.table.count_up_to(start, stop, floor) for start, stop in runs)
+
+    def bury(self, floor: Floor) -> int:
+        """Let rows at or below `floor` die, and segments without live rows go; returns how many died."""
+        died = self.table.bury(self._indexed, self.table.end, floor)
+        for segment in self._reaching(floor):
+            dead = self.table.bury(segment.start, segment.stop, floor)
+            segment.live -= dead
+            died += dead
+            if not segment.flat and not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows:
+                segment.flatten()
+        self.live -= died
+        if died:
+            self._drop(self._gather_flat())
+            self._loose = None
+        return died
+
+    def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
+        """The k most similar rows of each label for each of q queries (q, d)."""
+        graphs: dict[int, list[Source[F32]]] = {
+            label: [s.graphs[label] for s in self._standing() if len(s.graphs[label])] for label in LABELS
+        }
+        return self._search(graphs, self.loose(), by_similarity(self.table)).best(keys, limits, k)
+
+    def random(self, limits: Limits, k: int, seed: int) -> Matches:
+        """k random rows of each label for each query, uniform over what it may see."""
+        lots: dict[int, list[Source[U64]]] = {
+            label: [s.lots(self.table, label) for s in self._standing()] for label in LABELS
+        }
+        drawn = points(limits.user, limits.before_ms, seed)
+        return self._search(lots, self.loose(), by_lot(self.table)).best(drawn, limits, k)
+
+    def exact(self, keys: F32, limits: Limits, k: int) -> Matches:
+        """What `nearest` should find: every row compared."""
+        rows = np.arange(self.table.first, self.table.end)
+        return self._search({0: [], 1: []}, self._by_label(rows), by_similarity(self.table)).best(keys, limits, k)
+
+    def loose(self) -> dict[int, I64]:
+        """The live rows of each label that are in no graph."""
+        if self._loose is None:
+            flat = [np.arange(s.start, s.stop) for s in self.segments if s.flat]
+            self._loose = self._by_label(np.concatenate([*flat, np.arange(self._indexed, self.table.end)]))
+        return self._loose
+
+    def _reaching(self, floor: Floor) -> list[Segment]:
+        """The segments that have rows at or below `floor`, dead or not."""
+        return [s for s in self.segments if s.oldest <= floor.timestamp]
+
+    def _standing(self) -> list[Segment]:
+        return [s for s in self.segments if not s.flat]
+
+    def _by_label(self, rows: I64) -> dict[int, I64]:
+        rows = rows[self.table.live[self.table.at(rows)]]
+        label = self.table.label[self.table.at(rows)]
+        return {which: rows[label == which] for which in LABELS}
+
+    def _search(self, sources: Any, loose: dict[int, I64], score: Any) -> Search[Any]:
+        return Search(self.table, sources, loose, score, self._spec.window_age_ms, self.effort)
+
+    def _gather_flat(self) -> range:
+        """When much is flat (a stream far out of order), copy its rows to the ring; returns the new rows."""
+        moved = self.table.end
+        flat = [s for s in self.segments if s.flat and s.live]
+        if len(flat) > 1 and sum(s.live for s in flat) > FLAT_SHARE * self._spec.segment_rows:
+            for segment in flat:
+                rows = np.arange(segment.start, segment.stop)
+                self.table.copy_rows(rows[self.table.live[self.table.at(rows)]])
+                segment.live = 0
+        return range(moved, self.table.end)
+
+    def _drop(self, moved: range) -> None:
+        """Forget segments without live rows; the sample keys of rows that `moved` elsewhere stay known."""
+        gone = [s for s in self.segments if not s.live and (s.flat or not s.room)]
+        for segment in gone:
+            span = self.table.span(segment.start, segment.stop)
+            self._known.difference_update(self.table.sample[span].tolist())
+        self._known.update(self.table.sample[self.table.span(moved.start, moved.stop)].tolist())
+        self.segments = [s for s in self.segments if s not in gone]
+        self.table.first = min([s.start for s in self.segments] + [self._indexed])

@@ -1,0 +1,214 @@
+"""The pool of one shard: RocksDB is the truth (`index.store`), the window in memory answers (`index.memory`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from index.fetched import NO_ROW
+from index.matches import Limits, Matches, Scored
+from index.memory import Memory
+from index.spec import PoolSpec
+from index.store import State, Store
+from index.vectors import check_block, check_vectors
+from index.window import above, age_floor, late_rows, nth_oldest
+from models.arrays import F32, F64, I64, U64, Bool
+from models.candidates import Candidates
+from models.errors import PoolError
+from models.sample import SampleBlock
+
+EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
+CATCH_UP = 2  # rows indexed per new row while the ring is too long (after opening or re-encoding); ours
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What became of n samples: each is `inserted`, a `duplicate` or `late` (older than the window)."""
+
+    inserted: Bool  # (n,)
+    duplicate: Bool
+    late: Bool
+
+    def refused(self) -> dict[str, int]:
+        """How many were not inserted, by reason."""
+        return {"duplicate": int(self.duplicate.sum()), "late": int(self.late.sum())}
+
+
+class Pool:
+    """One shard of the pool on disk; open it with `Pool.open`, use it from one thread.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Pool.open(folder, PoolSpec(window_count=1000)) as pool:
+    ...     len(pool)
+    0
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._evicted = 0  # rows since space on disk was last freed
+        self._load()
+
+    @classmethod
+    def open(cls, path: str | Path, spec: PoolSpec | None = None, read_only: bool = False) -> Self:
+        """The pool at `path`, made when it is new. Without `spec`, as it was last opened.
+
+        `read_only` looks at a pool that another process may be writing, as it is now. Until rows have moved
+        into graphs (`rebuild`, or as new ones come) they are searched exactly. Raises `PoolError`.
+        """
+        store = Store.open(Path(path), spec, read_only)
+        try:
+            return cls(store)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Close the pool; nothing is lost without it."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.memory.live
+
+    @property
+    def spec(self) -> PoolSpec:
+        """The settings in force."""
+        return self.store.spec
+
+    @property
+    def version(self) -> int:
+        """The cloud-model version whose vectors the pool holds; 0 before the first sample."""
+        return self.store.state.version
+
+    def upsert(self, block: SampleBlock) -> Upserted:
+        """Add encoded samples; those it has, and those out of the window, are refused.
+
+        On disk when this returns. Raises `VectorError`, naming the row, when a vector is not finite or has the
+        wrong width, and `PoolError` for vectors of another version; then nothing has been written.
+        """
+        check_block(block, self.spec.dim)
+        self._check_version(block)
+        result = self._judge(block)
+        if result.inserted.any():
+            self._insert(block.take(np.flatnonzero(result.inserted)))
+        return result
+
+    def search(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
+        """The most similar samples for q queries (q, d): up to `k_per_label` of each label.
+
+        Never the asker's own, never at or after `before_ms` (event time), never out of the window.
+        """
+        check_vectors(match_keys, self.spec.dim, "query")
+        return self.memory.nearest(match_keys, Limits(user, before_ms), k_per_label)
+
+    def search_exactly(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
+        """What `search` should find, by comparing every row."""
+        check_vectors(match_keys, self.spec.dim, "query")
+        return self.memory.exact(match_keys, Limits(user, before_ms), k_per_label)
+
+    def sample_random(self, user: U64, before_ms: I64, k_per_label: int, seed: int) -> Matches:
+        """Random samples under the same limits; the same asker, time and seed draw the same ones."""
+        return self.memory.random(Limits(user, before_ms), k_per_label, seed)
+
+    def candidates(self, matches: Matches) -> list[Candidates]:
+        """What each query found, label 0 first; call before the next upsert."""
+        return [scored.candidates for scored in self.scored(matches)]
+
+    def scored(self, matches: Matches) -> list[Scored]:
+        """The same with scores, for `index.matches.best_of` to merge shards."""
+        queries = zip(matches.row, matches.score, matches.before_ms, strict=True)
+        return [self._scored(row.ravel(), score.ravel(), before) for row, score, before in queries]
+
+    def reencode(self, encode: Callable[[SampleBlock], SampleBlock]) -> None:
+        """Encode all samples anew (a new cloud model): `encode` gives blocks with vectors of its version.
+
+        Atomic on disk. Graphs fill again as samples come in; until then more is searched exactly.
+        """
+        state = self.store.state
+        version = state.version
+        for block in self.store.read():
+            encoded = encode(block)
+            check_block(encoded, self.spec.dim)
+            version = encoded.version
+            self.store.write_vectors(encoded)
+        self.store.adopt(State(version, state.clock, state.floor))
+        self._load()
+
+    def rebuild(self) -> None:
+        """Read everything from disk again and put all rows but the ring's into graphs now."""
+        self._load()
+        self.memory.index(self.memory.ring - self.spec.ring_rows)
+
+    def _load(self) -> None:
+        self.memory = Memory(self.spec)
+        for block in self.store.read():
+            self.memory.append(block)
+        state = self._after(None)
+        if state.floor != self.store.state.floor:  # the settings changed
+            self.store.adopt(state)
+            self._bury(state)
+
+    def _check_version(self, block: SampleBlock) -> None:
+        if len(self) and len(block) and block.version != self.version:
+            raise PoolError(
+                f"samples encoded by cloud model {block.version} cannot join a pool of version {self.version}: "
+                "re-encode the pool first"
+            )
+
+    def _judge(self, block: SampleBlock) -> Upserted:
+        state = self.store.state
+        late = late_rows(block.timestamp, block.sample, state.floor, state.clock, self.spec.window_age_ms)
+        again = np.ones(len(block), np.bool_)
+        again[np.unique(block.sample, return_index=True)[1]] = False
+        duplicate = ~late & (self.memory.has(block.sample) | again)
+        return Upserted(~late & ~duplicate, duplicate, late)
+
+    def _insert(self, fresh: SampleBlock) -> None:
+        state = self._after(fresh)
+        stay = fresh.take(np.flatnonzero(above(fresh.timestamp, fresh.sample, state.floor)))
+        self.store.write(stay, state)
+        self.memory.append(stay)
+        self._bury(state)
+        self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
+
+    def _after(self, fresh: SampleBlock | None) -> State:
+        """The state once `fresh` has come: the clock moves on, age and then count raise the floor."""
+        state, memory = self.store.state, self.memory
+        timestamp = np.zeros(0, np.int64) if fresh is None else fresh.timestamp
+        sample = np.zeros(0, np.uint64) if fresh is None else fresh.sample
+        version = state.version if fresh is None else fresh.version
+        clock = max([int(timestamp.max())] if len(timestamp) else [], default=None)
+        clock = state.clock if clock is None else clock if state.clock is None else max(clock, state.clock)
+        floor = max(state.floor, age_floor(clock, self.spec.window_age_ms))
+        stays = above(timestamp, sample, floor)
+        excess = memory.live - memory.count_up_to(floor) + int(stays.sum()) - self.spec.window_count
+        if excess > 0:
+            old_timestamp, old_sample = self.store.oldest(floor, excess)
+            floor = nth_oldest(
+                np.concatenate([old_timestamp, timestamp[stays]]), np.concatenate([old_sample, sample[stays]]), excess
+            )
+        return State(version, clock, floor)
+
+    def _bury(self, state: State) -> None:
+        self._evicted += self.memory.bury(state.floor)
+        if self._evicted * EVICT_SHARE > self.spec.window_count:
+            self.store.evict()
+            self._evicted = 0
+
+    def _scored(self, row: I64, score: F64, before_ms: np.int64) -> Scored:
+        found = row != NO_ROW
+        table = self.memory.table
+        at = table.at(row[found])
+        age_s = (before_ms - table.timestamp[at]) // 1000
+        columns = table.interest[at], table.item[at], table.category[at], table.label[at], age_s.astype(np.uint32)
+        return Scored(Candidates(*columns), score[found])

@@ -1,0 +1,98 @@
+"""Samples as fixed-size binary rows: the keys and values of the pool on disk.
+
+A key is a prefix byte, then timestamp and sample key big-endian, so that RocksDB's order is the window's
+order. Values have no padding but the histories' own, which LZ4 takes out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.window import Floor
+from models.arrays import I64, U64
+from models.sample import HISTORY_LEN, SampleBlock
+
+PAYLOAD, VECTORS, META = b"r", b"v", b"m"
+PAYLOAD_ROW = np.dtype(
+    [
+        ("user", "<u8"),
+        ("item", "<u4"),
+        ("category", "<u4"),
+        ("label", "u1"),
+        ("produced_ms", "<i8"),
+        ("history_item", "<u4", (HISTORY_LEN,)),
+        ("history_category", "<u4", (HISTORY_LEN,)),
+    ]
+)
+_KEY = np.dtype([("timestamp", ">u8"), ("sample", ">u8")])
+_SIGN = np.uint64(1 << 63)  # flips the sign bit, so that unsigned byte order is signed order
+Rows = NDArray[np.void]
+
+
+def vector_row(dim: int) -> np.dtype[np.void]:
+    """The row type of a sample's two vectors, float16."""
+    return np.dtype([("interest", "<f2", (dim,)), ("match_key", "<f2", (dim,))])
+
+
+def vector_prefix(version: int) -> bytes:
+    """The key prefix of vectors made by cloud model `version`."""
+    return VECTORS + version.to_bytes(4, "big")
+
+
+def pack_keys(prefix: bytes, timestamp: I64, sample: U64) -> list[bytes]:
+    """n keys."""
+    rows = np.empty(len(sample), _KEY)
+    rows["timestamp"], rows["sample"] = timestamp.view(np.uint64) ^ _SIGN, sample
+    return [prefix + key for key in split(rows)]
+
+
+def pack_floor(prefix: bytes, floor: Floor) -> bytes:
+    """The first possible key above `floor`: where what is still in the window starts."""
+    (key,) = pack_keys(prefix, np.array([floor.timestamp], np.int64), np.array([floor.sample], np.uint64))
+    return key + b"\0"
+
+
+def unpack_keys(prefix: bytes, keys: Sequence[bytes]) -> tuple[I64, U64]:
+    """Timestamps and sample keys of n keys."""
+    width = len(prefix) + _KEY.itemsize
+    raw = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, width)[:, len(prefix) :]
+    rows = np.frombuffer(raw.tobytes(), _KEY)
+    return (rows["timestamp"].astype(np.uint64) ^ _SIGN).view(np.int64), rows["sample"].astype(np.uint64)
+
+
+def pack_payload(block: SampleBlock) -> list[bytes]:
+    """All of each sample but its key and its vectors."""
+    rows = np.empty(len(block), PAYLOAD_ROW)
+    for name in PAYLOAD_ROW.names or ():
+        rows[name] = getattr(block, name)
+    return split(rows)
+
+
+def pack_vectors(block: SampleBlock) -> list[bytes]:
+    """Both vectors of each encoded sample, rounded to float16."""
+    assert block.interest is not None and block.match_key is not None, "the block is not encoded"
+    rows = np.empty(len(block), vector_row(block.interest.shape[1]))
+    rows["interest"], rows["match_key"] = block.interest, block.match_key
+    return split(rows)
+
+
+def unpack_rows(row: np.dtype[np.void], values: Sequence[bytes]) -> Rows:
+    """n rows of type `row`; raises ValueError when a value has another size."""
+    if any(len(value) != row.itemsize for value in values):
+        raise ValueError(f"a row is not {row.itemsize} bytes")
+    return np.frombuffer(b"".join(values), row)
+
+
+def unpack_block(timestamp: I64, sample: U64, payload: Rows, vectors: Rows, version: int) -> SampleBlock:
+    """The samples behind rows of payload and vectors."""
+    columns: dict[str, Any] = {name: np.ascontiguousarray(payload[name]) for name in PAYLOAD_ROW.names or ()}
+    block = SampleBlock(sample=sample, timestamp=timestamp, **columns)
+    return block.with_vectors(vectors["interest"].astype(np.float32), vectors["match_key"].astype(np.float32), version)
+
+
+def split(rows: Rows) -> list[bytes]:
+    """Each row's bytes."""
+    raw, width = rows.tobytes(), rows.dtype.itemsize
+    return [raw[at : at + width] for at in range(0, len(raw), width)]

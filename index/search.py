@@ -1,0 +1,128 @@
+"""Search over a table and its segments: graphs where there are graphs, exactly elsewhere, one merge.
+
+What a source (a graph) fetches is cut off at some score, its bound. Where a query's k-th best row scores below
+the bound of a source — because what it fetched was the asker's own, too new or dead — that source's rows are
+searched exactly for that query. So the limits never cost recall.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from index.fetched import NO_ROW, Fetched, Scores
+from index.lots import closeness, mix
+from index.matches import LABELS, Limits, Matches, top_k
+from index.table import Table
+from models.arrays import F32, F64, I64, U64, Bool
+
+CHUNK = 256  # queries at a time: 256 · 25k scores · 4 B = 26 MB
+Query = TypeVar("Query", F32, U64)
+Asked_contra = TypeVar("Asked_contra", F32, U64, contravariant=True)
+
+
+class Source(Protocol[Asked_contra]):
+    """Rows that can be fetched by score without looking at all of them."""
+
+    @property
+    def rows(self) -> I64:
+        """All of them."""
+        ...
+
+    def fetch(self, queries: Asked_contra, k: int) -> Fetched:
+        """About the k best rows for each query."""
+        ...
+
+
+@dataclass
+class Effort:
+    """How often sources were asked, and how often their rows had to be searched exactly after all."""
+
+    fetches: int = 0
+    exact: int = 0
+
+
+@dataclass(frozen=True)
+class Search(Generic[Query]):
+    """One way to score rows, over one state of the pool.
+
+    Per label: `sources`, and `loose` rows in no source. `window_age_ms` also bounds what a query sees from
+    below, so that the samples it may see do not depend on when their shard last got one.
+    """
+
+    table: Table
+    sources: dict[int, Sequence[Source[Query]]]
+    loose: dict[int, I64]
+    score: Callable[[Query, I64], Scores]  # queries, rows (n,) -> (q, n)
+    window_age_ms: int
+    effort: Effort
+
+    def best(self, queries: Query, limits: Limits, k: int) -> Matches:
+        """The k best rows of each label for each query."""
+        row = np.full((len(limits), len(LABELS), k), NO_ROW, np.int64)
+        score = np.full(row.shape, -np.inf)
+        for at in _chunks(len(limits)):
+            for label in LABELS:
+                self._best(queries[at], limits.take(at), label, row[at, label], score[at, label])
+        return Matches(row, score, limits.before_ms)
+
+    def exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> tuple[I64, Scores]:
+        """The best of `rows` by looking at all of them; shapes (q, min(k, n)), scores -inf where there is none."""
+        score = self.score(queries, rows)
+        score[~self._allowed(rows[None], limits)] = -np.inf
+        best = top_k(score, k)
+        return rows[best], np.take_along_axis(score, best, 1)
+
+    def _best(self, queries: Query, limits: Limits, label: int, row: I64, score: F64) -> None:
+        sources = self.sources[label]
+        fetched = [source.fetch(queries, row.shape[1]) for source in sources]
+        for part in fetched:
+            part.score[~self._allowed(part.row, limits)] = -np.inf
+        parts = [(part.row, part.score) for part in fetched]
+        parts.append(self.exactly(queries, limits, row.shape[1], self.loose[label]))
+        _merge(parts, row, score)
+        kth = score[:, -1].copy()
+        short = [np.flatnonzero(part.bound > kth) for part in fetched]
+        self.effort.fetches += len(queries) * len(short)
+        self.effort.exact += sum(map(len, short))
+        for source, part, at in zip(sources, fetched, short, strict=True):
+            if len(at):
+                found, found_score = self.exactly(queries[at], limits.take(at), row.shape[1], source.rows)
+                part.row[at], part.score[at] = NO_ROW, -np.inf
+                part.row[at, : found.shape[1]], part.score[at, : found.shape[1]] = found, found_score
+        if any(map(len, short)):
+            _merge(parts, row, score)
+
+    def _allowed(self, rows: I64, limits: Limits) -> Bool:
+        """Which rows, (q, n) or (1, n), each query may see; `NO_ROW` never."""
+        table = self.table
+        places = np.maximum(table.at(rows), 0)
+        timestamp, before = table.timestamp[places], limits.before_ms[:, None]
+        allowed = table.live[places] & (table.user[places] != limits.user[:, None]) & (rows != NO_ROW)
+        within: Bool = allowed & (timestamp < before) & (timestamp > before - self.window_age_ms)
+        return within
+
+
+def by_similarity(table: Table) -> Callable[[F32, I64], Scores]:
+    """Scores of rows for match keys: the inner product."""
+    return lambda keys, rows: keys @ table.match_key[table.at(rows)].T
+
+
+def by_lot(table: Table) -> Callable[[U64, I64], Scores]:
+    """Scores of rows for drawn points: how closely their lots follow."""
+    return lambda points, rows: closeness(points[:, None], mix(table.sample[table.at(rows)]))
+
+
+def _merge(parts: Sequence[tuple[I64, Scores]], row: I64, score: F64) -> None:
+    """The best of all parts into `row` and `score` (q, k)."""
+    rows = np.concatenate([r for r, _ in parts], axis=1)
+    scores = np.concatenate([s for _, s in parts], axis=1)
+    best = top_k(scores, row.shape[1])
+    n = best.shape[1]
+    score[:, :n] = np.take_along_axis(scores, best, 1)
+    row[:, :n] = np.where(np.isneginf(score[:, :n]), NO_ROW, np.take_along_axis(rows, best, 1))
+
+
+def _chunks(n: int) -> Iterator[slice]:
+    return (slice(at, at + CHUNK) for at in range(0, n, CHUNK))

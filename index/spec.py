@@ -1,0 +1,37 @@
+"""The settings of a pool; they are stored in it, so that the command line can open it without being told."""
+
+from typing import Self
+
+import msgspec
+
+from models.errors import InputError
+
+DAY_MS = 86_400_000
+
+
+class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One shard's window and graphs.
+
+    The window holds the newest `window_count` samples that are less than `window_age_ms` older (event time)
+    than the newest. `ring_rows` newest samples are searched exactly, older ones in HNSW graphs over
+    `segment_rows` samples each. `links`, `build_beam` and `search_beam` are M, efConstruction and ef of HNSW.
+
+    Sources: links and build_beam from the design's measurements; search_beam and ring_rows ours
+    (benchmarks/pool.py: recall@100 over .99 on a real log); the window is ours, one month of a small service.
+    """
+
+    dim: int = 32
+    window_age_ms: int = 30 * DAY_MS
+    window_count: int = 200_000
+    segment_rows: int = 25_000
+    ring_rows: int = 1_000
+    links: int = 16
+    build_beam: int = 100
+    search_beam: int = 64
+
+    def checked(self) -> Self:
+        """The spec itself; raises `InputError` when a setting makes no sense."""
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 1:
+                raise InputError(f"pool setting {name} is {getattr(self, name)}: give it a value of at least 1")
+        return self

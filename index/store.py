@@ -1,0 +1,252 @@
+"""The pool on disk: RocksDB is the truth, everything in memory can be rebuilt from it.
+
+Keys: `r` + place in the window -> payload; `v` + version + place -> vectors; `m` -> settings and state.
+Vectors live under the version that made them, so that re-encoding is one atomic switch of the version.
+Writes go to the write-ahead log: they survive `kill -9`; after a power loss the newest seconds may be
+gone, and whoever feeds the pool sends them again (writes are idempotent).
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch
+
+from index.rows import (
+    META,
+    PAYLOAD,
+    PAYLOAD_ROW,
+    VECTORS,
+    pack_floor,
+    pack_keys,
+    pack_payload,
+    pack_vectors,
+    unpack_block,
+    unpack_keys,
+    unpack_rows,
+    vector_prefix,
+    vector_row,
+)
+from index.spec import PoolSpec
+from index.window import EVERYTHING, Floor
+from models.arrays import I64, U64
+from models.errors import PoolError
+from models.sample import SampleBlock
+
+FORMAT = 1  # raise when keys or rows change
+READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
+T = TypeVar("T")
+
+
+class State(msgspec.Struct, frozen=True):
+    """What must change together with the rows: cloud-model version, event-time clock, the window's floor."""
+
+    version: int = 0
+    clock: int | None = None
+    floor: Floor = EVERYTHING
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """The one metadata record."""
+
+    format: int
+    spec: PoolSpec
+    state: State
+
+
+class Store:
+    """RocksDB behind one pool. Open with `Store.open`; one process writes, others may open it read-only."""
+
+    def __init__(self, path: Path, db: Rdict, meta: Meta) -> None:
+        self.path = path
+        self._db = db
+        self.spec = meta.spec
+        self.state = meta.state
+
+    @classmethod
+    def open(cls, path: Path, spec: PoolSpec | None, read_only: bool = False) -> Self:
+        """The store at `path`, made when it is not there and `spec` is given; without `spec`, its own.
+
+        Raises `PoolError`: not a pool, another format or width, corrupt, or open in another process.
+        """
+        exists = (path / "CURRENT").exists()
+        if not exists and (spec is None or (path.exists() and any(path.iterdir()))):
+            raise PoolError(f"{path} is not a pool: give the directory of a pool, or an empty one for a new pool")
+        db = _open_db(path, read_only)
+        try:
+            meta = _read_meta(path, db, spec)
+            store = cls(path, db, meta)
+            if not read_only:
+                store._tidy()
+        except BaseException:
+            db.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close the database; the store cannot be used any more."""
+        self._db.close()
+
+    def write(self, block: SampleBlock, state: State) -> None:
+        """Add the encoded samples of `block` and change to `state`, both or neither."""
+        batch = WriteBatch(raw_mode=True)
+        _put(batch, pack_keys(PAYLOAD, block.timestamp, block.sample), pack_payload(block))
+        self._put_vectors(batch, block)
+        self._commit(batch, state)
+
+    def write_vectors(self, block: SampleBlock) -> None:
+        """Add vectors of a version that is not in use yet; they count once `adopt` is called."""
+        batch = WriteBatch(raw_mode=True)
+        self._put_vectors(batch, block)
+        self._db.write(batch)
+
+    def adopt(self, state: State) -> None:
+        """Change to `state`, whose version's vectors have all been written, and drop the old ones."""
+        batch = WriteBatch(raw_mode=True)
+        if state.version != self.state.version:
+            batch.delete_range(vector_prefix(self.state.version), vector_prefix(self.state.version + 1))
+        self._commit(batch, state)
+
+    def evict(self) -> None:
+        """Remove what is at or below the floor (which hides it already)."""
+        self._db.delete_range(PAYLOAD, pack_floor(PAYLOAD, self.state.floor))
+        vectors = vector_prefix(self.state.version)
+        self._db.delete_range(vectors, pack_floor(vectors, self.state.floor))
+
+    def oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
+        """Timestamps and sample keys of the up to n oldest samples above `floor`, oldest first."""
+        keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
+        return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
+
+    def read(self) -> Iterator[SampleBlock]:
+        """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
+        payload = self._read(PAYLOAD)
+        vectors = self._read(vector_prefix(self.state.version))
+        row = vector_row(self.spec.dim)
+        while keys_values := list(islice(payload, READ_ROWS)):
+            theirs = list(islice(vectors, len(keys_values)))
+            if [k for k, _ in keys_values] != [k for k, _ in theirs]:
+                raise self._damaged("samples and vectors differ")
+            try:
+                timestamp, sample = unpack_keys(b"", [k for k, _ in keys_values])
+                payload_rows = unpack_rows(PAYLOAD_ROW, [v for _, v in keys_values])
+                vector_rows = unpack_rows(row, [v for _, v in theirs])
+            except ValueError as error:
+                raise self._damaged(str(error)) from error
+            yield unpack_block(timestamp, sample, payload_rows, vector_rows, self.state.version)
+
+    def disk_bytes(self) -> int:
+        """Bytes of all files of the pool."""
+        return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
+
+    def compact(self) -> None:
+        """Give the space of evicted rows back to the file system."""
+        self._db.flush()
+        self._db.compact_range(None, None)
+
+    def drop_unpaired(self) -> int:
+        """Delete damaged rows, payload without vectors and vectors without payload; returns how many."""
+        payload, vectors = dict(self._read(PAYLOAD)), dict(self._read(vector_prefix(self.state.version)))
+        whole = {k for k, v in payload.items() if len(v) == PAYLOAD_ROW.itemsize}
+        whole &= {k for k, v in vectors.items() if len(v) == vector_row(self.spec.dim).itemsize}
+        broken = (payload.keys() | vectors.keys()) - whole
+        batch = WriteBatch(raw_mode=True)
+        for key in broken:
+            batch.delete(PAYLOAD + key)
+            batch.delete(vector_prefix(self.state.version) + key)
+        self._db.write(batch)
+        return len(broken)
+
+    def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
+        for key, value in items:
+            if not key.startswith(prefix):
+                return
+            yield key[len(prefix) :], value
+
+    def _put_vectors(self, batch: WriteBatch, block: SampleBlock) -> None:
+        _put(batch, pack_keys(vector_prefix(block.version), block.timestamp, block.sample), pack_vectors(block))
+
+    def _commit(self, batch: WriteBatch, state: State) -> None:
+        batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state)))
+        self._db.write(batch)
+        self.state = state
+
+    def _tidy(self) -> None:
+        """Drop vectors of versions not in use (a re-encoding that was cut off) and remember the settings."""
+        version = self.state.version
+        self._db.delete_range(VECTORS, vector_prefix(version))
+        self._db.delete_range(vector_prefix(version + 1), VECTORS + b"\xff" * 4)
+        self._commit(WriteBatch(raw_mode=True), self.state)
+
+    def _damaged(self, what: str) -> PoolError:
+        return PoolError(f"pool {self.path} is damaged ({what}): run `coda pool rebuild {self.path}`")
+
+
+def repair(path: Path) -> None:
+    """Let RocksDB salvage what it can of a damaged database; raises `PoolError` when there is none."""
+    if not (path / "CURRENT").exists():
+        raise PoolError(f"{path} is not a pool: give the directory of a pool")
+    _translated(path, lambda: Rdict.repair(str(path), _options()))
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_keep_log_file_num(2)
+    return options
+
+
+def _open_db(path: Path, read_only: bool) -> Rdict:
+    access = AccessType.read_only(False) if read_only else AccessType.read_write()
+    if not read_only:
+        path.mkdir(parents=True, exist_ok=True)
+    return _translated(path, lambda: Rdict(str(path), _options(), access_type=access))
+
+
+def _translated(path: Path, act: Callable[[], T]) -> T:
+    # rocksdict raises bare Exceptions; only their text tells a lock from damage.
+    try:
+        return act()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if "lock" in text.lower():
+            raise PoolError(f"pool {path} is open in another process: stop that one, or use another path") from error
+        raise PoolError(
+            f"pool {path} cannot be opened ({text}): run `coda pool rebuild {path}`, "
+            "or delete it and let the flow fill it again"
+        ) from error
+
+
+def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
+    raw = db.get(META)
+    if raw is None:
+        if spec is None or next(iter(db.keys()), None) is not None:
+            raise PoolError(f"{path} is a database but not a pool: give the directory of a pool, or an empty one")
+        return Meta(FORMAT, spec.checked(), State())
+    found = _format_of(path, raw)
+    if found != FORMAT:
+        raise PoolError(
+            f"pool {path} has format {found}, this program reads {FORMAT}: delete it and let the flow fill it again"
+        )
+    meta = msgspec.json.decode(raw, type=Meta)
+    if spec is None:
+        return meta
+    if meta.spec.dim != spec.dim:
+        raise PoolError(f"pool {path} holds vectors of width {meta.spec.dim}, not {spec.dim}: use another path")
+    return Meta(FORMAT, spec.checked(), meta.state)
+
+
+def _format_of(path: Path, raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)["format"]
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise PoolError(f"pool {path} has unreadable settings: delete it and let the flow fill it again") from error
+
+
+def _put(batch: WriteBatch, keys: list[bytes], values: list[bytes]) -> None:
+    for key, value in zip(keys, values, strict=True):
+        batch.put(key, value)
