@@ -80,7 +80,8 @@ class _Group:
         short = stacked.padded(self.devices) - self.devices
         self.own = np.pad(local_count, (0, short))
         self.others = np.pad(outside_count, (0, short))
-        rows = np.pad(np.concatenate([local, outside], axis=1), [(0, short), (0, 0), (0, 0)])
+        # One row of padding at the end, for the draws of devices without outside samples to point at.
+        rows = np.pad(np.concatenate([local, outside], axis=1), [(0, short), (0, 1), (0, 0)])
         place = np.arange(rows.shape[1])
         is_own = place < self.split
         nth = np.where(is_own, place, place - self.split)
@@ -111,8 +112,8 @@ class _Group:
         limit = np.float32(np.log(MAX_RATIO))
         logits = np.clip(logits, -4 * limit, 4 * limit)
         temperature = self._temperature(logits)
-        ratio = np.exp(np.clip(temperature[:, None] * logits, -limit, limit)) * self.valid
-        at = (slice(self.devices), slice(self.split, None))
+        ratio: F32 = np.exp(np.clip(temperature[:, None] * logits, -limit, limit)) * self.valid
+        at = (slice(self.devices), slice(self.split, -1))
         device, row = np.nonzero(self.held_back)
         aucs = auc_of_groups(device, len(logits), self.label[device, row] > 0, logits[device, row])
         return Verdict(ratio[at], ratio[at] >= KEEP_RATIO, aucs[: self.devices], temperature[: self.devices])
@@ -136,7 +137,8 @@ def _skip_held_back(drawn: Tensor) -> Tensor:
 
 def _shares(chosen: Bool) -> F32:
     total = np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-    return (chosen / total).astype(np.float32)
+    share: F32 = (chosen / total).astype(np.float32)
+    return share
 
 
 def _standardised(rows: F32, valid: Bool) -> F32:

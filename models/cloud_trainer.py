@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from models.arrays import U32
+from models.arrays import I64, U32
 from models.cloud_model import CloudModel, Weights, empty_slots, half, known_keys, random_model
 from models.errors import InputError
 from models.heads import HeadParams
@@ -85,10 +85,9 @@ def _train(
     adam = torch.optim.Adam(net.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY)
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
-    rows = _Rows.of(model, block)
     losses: list[float] = []
     for done, at in _batches(len(block), schedule.epochs, rng):
-        batch = rows.take(at).dropped(generator)
+        batch = _Rows.of(model, block.take(at)).dropped(generator)
         adam.zero_grad()
         loss, head_loss = net.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -101,10 +100,10 @@ def _train(
     return net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
 
 
-def _batches(n: int, epochs: int, rng: np.random.Generator) -> Iterator[tuple[int, Tensor]]:
+def _batches(n: int, epochs: int, rng: np.random.Generator) -> Iterator[tuple[int, I64]]:
     """Shuffled row numbers, batch by batch, with the samples done after each."""
     for epoch in range(epochs):
-        order = torch.from_numpy(rng.permutation(n))
+        order = rng.permutation(n)
         for at in range(0, n, BATCH):
             batch = order[at : at + BATCH]
             yield epoch * n + at + len(batch), batch
@@ -131,9 +130,6 @@ class _Rows:
             empty_slots(block.history_item),
             torch.from_numpy(block.label.astype(np.float32)),
         )
-
-    def take(self, at: Tensor) -> Self:
-        return type(self)(*(getattr(self, f.name)[at] for f in fields(self)))
 
     def dropped(self, generator: torch.Generator) -> Self:
         def drop(rows: Tensor) -> Tensor:
