@@ -65,6 +65,17 @@ class History:
         if len(self._timestamps) > self.KEEP:
             del self._timestamps[0]
 
+    def state(self) -> tuple[list[int], bytes, bytes]:
+        """The history at rest: timestamps oldest first, item and category keys as they lie here."""
+        return list(self._timestamps), self._items, self._categories
+
+    @classmethod
+    def restore(cls, timestamps: list[int], items: bytes, categories: bytes) -> "History":
+        """The history that was at rest as `state` gave it."""
+        history = cls()
+        history._timestamps, history._items, history._categories = list(timestamps), items, categories
+        return history
+
 
 def _insert(keys: bytes, cut: int, key: int) -> bytes:
     inserted = keys[:cut] + key.to_bytes(KEY_BYTES, "little") + keys[cut:]

@@ -36,6 +36,10 @@ produced = Counter("coda_events_produced", "events the replay handed to Kafka or
 rejected = Counter("coda_events_rejected", "events not pooled, by reason", ["reason"])
 pooled = Counter("coda_samples_pooled", "distinct samples written to the pool")
 matches = Counter("coda_matches", "matches sent, by what made them due", ["reason"])
+matches_given_up = Counter(
+    "coda_matches_given_up", "match queries that ended without a batch, by reason: superseded, versions", ["reason"]
+)
+requests_rejected = Counter("coda_requests_rejected", "device requests that could not be read")
 pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])
 model_version = Gauge("coda_model_version", "cloud model version in use")
 freshness_s = Histogram(
@@ -56,3 +60,6 @@ arm_gauc = Gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
 cloud_versions = Counter("coda_cloud_versions", "cloud model versions published")
 push_acks = Counter("coda_push_acks", "acknowledged pushes, by the device's answer", ["outcome"])
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
+device_outcomes = Counter(
+    "coda_device_outcomes", "what became of events, batches, models, tasks and trainings on devices", ["what", "outcome"]
+)

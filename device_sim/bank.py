@@ -1,0 +1,144 @@
+"""The bank: personal heads and blend weights of all devices in stacked tensors, and predictions from them in batch.
+
+A device's place in the bank is its slot. Several cloud model versions live side by side, because a device that
+is offline keeps the version it has.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.arrays import F32, F64, I64, U8, U32, Bool
+from models.blend import HEADS, Blend
+from models.cloud_model import CloudModel, sigmoid
+from models.heads import Heads
+from models.task import ARMS, Task
+
+PERSONAL = HEADS[1:]  # heads a device trains; the cloud head needs no copy
+_FIRST_SLOTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """n own events to predict: slot and cloud model version of their devices, keys, padded histories, label."""
+
+    slot: I64
+    version: I64
+    item: U32
+    category: U32
+    label: U8
+    history_item: U32  # (n, HISTORY_LEN)
+    history_category: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """For n events: vectors (n, d), probabilities of each arm (n, arms), log-loss of each head (n, heads)."""
+
+    interest: F32
+    arms: F64
+    head_losses: F64
+
+
+class Bank:
+    """Slots are handed out by `add` and never taken back."""
+
+    def __init__(self) -> None:
+        self.models: dict[int, CloudModel] = {}
+        self.blend = Blend(0)
+        self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
+        self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
+        self.slots = 0
+
+    def add(self) -> int:
+        """A slot for a new device: it predicts as the cloud model does."""
+        if self.slots == len(self.blend):
+            more = max(_FIRST_SLOTS, self.slots)
+            self.blend.grow(more)
+            self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
+            if self.heads is not None:
+                self.heads = Heads.concat([self.heads, self._vacant(self.heads, more)])
+        self.slots += 1
+        return self.slots - 1
+
+    def configure(self, slot: int, task: Task) -> None:
+        """Blend as the device's task says."""
+        self.blend.configure(np.array([slot]), discount=task.blend_discount, prior=task.head_prior)
+
+    def forget(self, slot: int) -> None:
+        """The device's heads are of no use any more; its blend weights stay."""
+        self.personal[slot] = False
+
+    def keep(self, slots: I64, head: I64, heads: Heads) -> None:
+        """Put trained heads in use: number `head[i]` of PERSONAL on slot `slots[i]`."""
+        if self.heads is None:
+            template = next(iter(self.models.values())).head
+            self.heads = Heads.copies(template, len(self.personal) * len(PERSONAL))
+        self.heads.put(slots * len(PERSONAL) + head, heads)
+        self.personal[slots, head] = True
+
+    def heads_bytes(self, slot: int) -> int:
+        """Bytes of the device's personal heads."""
+        if self.heads is None:
+            return 0
+        rows = slot * len(PERSONAL) + np.flatnonzero(self.personal[slot])
+        return int(self.heads.take(rows).nbytes.sum())
+
+    def predict(self, rows: Rows) -> Predicted:
+        """Every head and arm on every event, then charge the blends: a device's events in the order of the rows.
+
+        What is predicted for an event does not depend on which other events are in `rows`.
+        """
+        n = len(rows.slot)
+        interest = np.zeros((n, self._dim), np.float32)
+        probability = np.zeros((n, len(HEADS)), np.float32)
+        for version in np.unique(rows.version).tolist():
+            at = np.flatnonzero(rows.version == version)
+            interest[at], probability[at] = self._head_probabilities(self.models[version], rows, at)
+        arms, losses = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS)))
+        for at in turns(rows.slot):  # blend weights learn from each event before the device's next one
+            arms[at] = self.blend.predict(rows.slot[at], probability[at].astype(np.float64))
+            losses[at] = self.blend.update(
+                rows.slot[at], probability[at].astype(np.float64), rows.label[at].astype(np.float64)
+            )
+        return Predicted(interest, arms, losses)
+
+    def drop_models(self, in_use: set[int]) -> None:
+        """Keep only the versions that some device uses, and the newest."""
+        newest = max(self.models, default=0)
+        self.models = {v: m for v, m in self.models.items() if v in in_use or v == newest}
+
+    @property
+    def _dim(self) -> int:
+        return next(iter(self.models.values())).weights.items.shape[1]
+
+    def _head_probabilities(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32]:
+        item, category = rows.item[at], rows.category[at]
+        interest = model.encode(item, category, rows.history_item[at], rows.history_category[at]).interest
+        features = model.features(interest, item, category)
+        logit = np.repeat(model.logits(features)[:, None], len(HEADS), axis=1)
+        row, head = np.nonzero(self.personal[rows.slot[at]])
+        if self.heads is not None and len(row):
+            which = rows.slot[at][row] * len(PERSONAL) + head
+            logit[row, head + 1] = self.heads.logits(which, features[row], item[row], category[row])
+        return interest, sigmoid(logit)
+
+    def _vacant(self, heads: Heads, slots: int) -> Heads:
+        like = heads.take(np.zeros(1, np.int64))
+        vacant = Heads(like.layout, np.zeros_like(like.params), like.bias_keys[:, :0], like.bias_values[:, :0])
+        return vacant.take(np.zeros(slots * len(PERSONAL), np.int64))
+
+
+def turns(slot: I64) -> list[I64]:
+    """Row numbers in turns: the first event of every slot, then the second ones, and so on.
+
+    >>> [at.tolist() for at in turns(np.array([5, 3, 5, 5]))]
+    [[0, 1], [2], [3]]
+    """
+    order = np.argsort(slot, kind="stable")
+    ordered = slot[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(slot)])
+    turn = np.arange(len(slot)) - np.repeat(starts, np.diff(np.append(starts, len(slot))))
+    by_turn = np.argsort(turn, kind="stable")
+    ends = np.cumsum(np.bincount(turn))
+    return [np.sort(order[part]) for part in np.split(by_turn, ends[:-1])] if len(slot) else []

@@ -1,0 +1,313 @@
+"""One device: a state machine without sockets, clocks or threads.
+
+`handle(stimulus, now_ms)` takes what happened and returns what to do about it. The fleet carries the
+instructions out for many devices at once; a test or a simulator can do it one by one. Time only comes in
+as `now_ms` (wall clock, or a virtual one); windows and histories live in event time.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from xxhash import xxh32_intdigest
+
+from device_sim.asking import Asking
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.outbox import Outbox
+from device_sim.seen import Seen
+from device_sim.stimulus import (
+    BatchArrived,
+    Connected,
+    LinkLost,
+    ModelArrived,
+    OwnEvent,
+    Predicted,
+    ReceiptArrived,
+    Stimulus,
+    TaskArrived,
+    Tick,
+    Trained,
+    TrainingSlot,
+)
+from device_sim.usage import Usage
+from device_sim.window import Window
+from models.candidates import CandidateBatch, decode_batch
+from models.errors import ArtefactError
+from models.event import Event, encode_event
+from models.history import History
+from models.ids import item_key, sample_key
+from models.task import Task
+from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
+
+CODE_VERSION = "1"  # the training code this device runs; a task of another one is refused
+# A connected device trains without a fresh batch only after so many times `retrain_every` samples: those samples
+# make the cloud match as well, and training before the batch is there would mean training twice. Ours.
+PATIENCE = 2
+_OUTSIDE_ARMS = {"random", "coarse", "coda"}
+_LEAVES = {Ack: "ack", Training: "telemetry", MatchRequest: "requests"}
+
+
+class Device:
+    """One user's device. `uploads`: its events reach the cloud only through it, so it keeps an outbox.
+
+    To be read by others: `version` of the cloud model in use (0: none yet), `task`, `batch` (the newest one),
+    `window`, `outbox`, `connected`, `busy` (a training runs).
+    """
+
+    def __init__(self, user_id: str, dim: int, *, uploads: bool = False) -> None:
+        defaults = Task(task_version=0)
+        self.user_id, self.uploads = user_id, uploads
+        self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
+        self.history, self.seen, self.outbox = History(), Seen(), Outbox()
+        self.asking, self.usage = Asking(), Usage()
+        self.task: Task | None = None
+        self.version, self.trained_until, self.model_size = 0, 0, 0
+        self.batch: CandidateBatch | None = None
+        self.batch_raw = b""
+        self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
+        self.connected = self.busy = self.wanting = False
+        self.stale_heads = False  # the cloud model changed since the last training
+        self.new_samples = 0  # since the last training
+        self.produced_ms = 0  # wall clock of the newest own event
+        self.heads_bytes = 0
+        self._batch_in_training: CandidateBatch | None = None
+
+    def handle(self, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
+        """What to do about `stimulus`, in order."""
+        return _HANDLERS[type(stimulus)](self, stimulus, now_ms)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is a reason to train: a fresh batch, a new cloud model, enough new samples."""
+        if self.task is None or self.version == 0 or self.busy:
+            return False
+        if self.stale_heads or (self.batch is not None and self.batch.batch_seq > self.trained_seq):
+            return True
+        patience = PATIENCE if self.connected and _OUTSIDE_ARMS & set(self.task.arms) else 1
+        return self.new_samples >= patience * self.task.retrain_every
+
+    @property
+    def eligible(self) -> bool:
+        """Whether the window can teach: `min_samples` of it and both labels; below that the cloud model predicts."""
+        if self.task is None or len(self.window) < self.task.min_samples:
+            return False
+        labels = self.window.labels()
+        return len(labels) >= self.task.min_samples and 0 < int(labels.sum()) < len(labels)
+
+    @property
+    def bytes_stored(self) -> int:
+        """What a phone would keep: model, personal heads, window, batch, unsent events."""
+        return self.model_size + self.heads_bytes + self.window.nbytes + len(self.batch_raw) + self.outbox.nbytes
+
+    def rolled_out(self, task: Task) -> bool:
+        """Whether this device is among the `rollout_percent`; who is, differs from task version to task version."""
+        return xxh32_intdigest(self.user_id.encode(), seed=task.task_version) % 10_000 < task.rollout_percent * 100
+
+    def _own_event(self, stimulus: OwnEvent, now_ms: int) -> list[Instruction]:
+        event = stimulus.event
+        if not self.seen.add(sample_key(event.event_id)):
+            return [Count("events", "duplicate")]
+        self.produced_ms = max(self.produced_ms, stimulus.produced_ms)
+        self.new_samples += 1
+        out = self._upload(event, now_ms) if self.uploads else []
+        predict = self._remember(event)
+        if self.version and event.timestamp > self.trained_until:
+            return [*out, predict]
+        reason = "known_to_cloud_model" if self.version else "no_cloud_model"
+        return [*out, Count("unpredicted", reason), *self._want_training()]
+
+    def _remember(self, event: Event) -> Predict:
+        """Put the event into window and history; what a model may see of it was known before it."""
+        item, category = item_key(event.item_id), item_key(event.category_id)
+        before = self.history.bytes_before(event.timestamp)
+        seq = self.window.append(item, category, event.label, event.timestamp, before)
+        if event.label:
+            self.history.add(event.timestamp, item, category)
+        return Predict(seq, event.event_id, item, category, event.label, event.timestamp, *before)
+
+    def _upload(self, event: Event, now_ms: int) -> list[Instruction]:
+        raw = encode_event(event)
+        self.outbox.add(event.event_id, raw)
+        if not self.connected:
+            return []
+        self.outbox.sent(event.event_id, now_ms)
+        return [self._up("events", raw)]
+
+    def _predicted(self, stimulus: Predicted, _now_ms: int) -> list[Instruction]:
+        self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)
+        self.usage.lost(stimulus.losses)
+        return self._want_training()
+
+    def _connected(self, _stimulus: Connected, now_ms: int) -> list[Instruction]:
+        self.connected = True
+        self.asking.want("connected")
+        self.asking.hold(now_ms)
+        return self._send_outbox(now_ms)
+
+    def _link_lost(self, _stimulus: LinkLost, _now_ms: int) -> list[Instruction]:
+        self.connected = False
+        self.outbox.link_lost()
+        return self._want_training()
+
+    def _batch_arrived(self, stimulus: BatchArrived, now_ms: int) -> list[Instruction]:
+        self.usage.bytes_down += len(stimulus.raw)
+        try:
+            batch = decode_batch(stimulus.raw)
+        except ArtefactError:
+            return [Count("batches", "malformed"), self._report(Ack(self.user_id, 0, 0, "malformed", now_ms))]
+        outcome = self._judge(batch)
+        out: list[Instruction] = [Count("batches", outcome)]
+        if outcome == "accepted":
+            out += self._accept(batch, stimulus.raw)
+        if outcome == "stale":  # the cloud knows: a newer one was pushed
+            return out
+        out.append(self._answer(batch, "accepted" if outcome == "repeated" else outcome, now_ms))
+        if outcome == "wrong_version":
+            self.asking.want(outcome)
+            out += self._ask(now_ms)
+        return [*out, *self._want_training()]
+
+    def _judge(self, batch: CandidateBatch) -> str:
+        """What becomes of a batch that could be read."""
+        vectors = [part.interest for part in (batch.matched, batch.random) if len(part)]
+        fits = all(v.shape[1] == self.window.dim and bool(np.isfinite(v).all()) for v in vectors)
+        if batch.user_id != self.user_id or not fits:
+            return "malformed"
+        if batch.batch_seq < self.newest_seq:
+            return "stale"
+        if batch.version != self.version:
+            return "wrong_version"
+        return "repeated" if self.batch is not None and batch.batch_seq == self.newest_seq else "accepted"
+
+    def _accept(self, batch: CandidateBatch, raw: bytes) -> list[Instruction]:
+        self.batch, self.batch_raw, self.newest_seq = batch, raw, batch.batch_seq
+        self.asking.answered()
+        return [Freshness("pushed", batch.produced_ms)]
+
+    def _model_arrived(self, stimulus: ModelArrived, _now_ms: int) -> list[Instruction]:
+        self.usage.bytes_down += stimulus.size
+        if stimulus.version <= self.version:
+            return [Count("models", "repeated")]
+        self.stale_heads = self.version > 0
+        self.version, self.trained_until, self.model_size = stimulus.version, stimulus.trained_until, stimulus.size
+        self.heads_bytes = 0
+        out: list[Instruction] = [Count("models", "adopted"), Forget()]
+        if self.batch is not None:
+            self.batch, self.batch_raw = None, b""
+            self.asking.want("wrong_version")
+            out.append(Count("batches", "outdated"))
+        return [*out, *self._want_training()]
+
+    def _task_arrived(self, stimulus: TaskArrived, _now_ms: int) -> list[Instruction]:
+        task = stimulus.task
+        self.usage.bytes_down += stimulus.size
+        if self.task is not None and task.task_version <= self.task.task_version:
+            return [Count("tasks", "repeated")]
+        if task.code_version != CODE_VERSION:
+            return [Count("tasks", "refused_code_version")]
+        if not self.rolled_out(task):
+            return [Count("tasks", "not_rolled_out")]
+        self.task = task
+        self.window.resize(task.window_count, task.window_age_ms)
+        return [Count("tasks", "adopted"), *self._want_training()]
+
+    def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: int) -> list[Instruction]:
+        self.usage.bytes_down += stimulus.size
+        self.outbox.confirm(stimulus.event_ids)
+        return []
+
+    def _want_training(self) -> list[Instruction]:
+        if self.wanting or not self.due or not self.eligible:
+            return []
+        self.wanting = True
+        return [WantTraining()]
+
+    def _training_slot(self, _stimulus: TrainingSlot, _now_ms: int) -> list[Instruction]:
+        self.wanting = False
+        if self.task is None or not self.due or not self.eligible:
+            return []
+        self.busy, self.new_samples, self.stale_heads = True, 0, False
+        self._batch_in_training = self.batch
+        return [Train(self.window.rows(), self.batch, self.task, self.version)]
+
+    def _trained(self, stimulus: Trained, now_ms: int) -> list[Instruction]:
+        self.busy = False
+        if stimulus.version != self.version:
+            self.stale_heads = True
+            return [Count("trainings", "outdated"), *self._want_training()]
+        self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.version)
+        self.heads_bytes = stimulus.heads_bytes
+        passed = stimulus.accepted.values()
+        out: list[Instruction] = [Count("trainings", "accepted" if any(passed) else "rolled_back")]
+        out += [Count("heads", "accepted" if good else "rolled_back") for good in passed]
+        batch = self._batch_in_training
+        if batch is not None and batch.batch_seq > self.trained_seq:
+            self.trained_seq = batch.batch_seq
+            out.append(Freshness("trained", batch.produced_ms))
+        if self.connected:  # without a link the sums stay and go up with a later report
+            out.append(self._training_report(stimulus, now_ms))
+        return [*out, *self._want_training()]
+
+    def _training_report(self, stimulus: Trained, now_ms: int) -> Publish:
+        batch = self._batch_in_training
+        report = Training(
+            user_id=self.user_id,
+            version=stimulus.version,
+            batch_seq=batch.batch_seq if batch else -1,
+            trained_ms=now_ms,
+            produced_ms=batch.produced_ms if batch else self.produced_ms,
+            compute_ms=round(stimulus.compute_ms, 3),
+            bytes_up=self.usage.bytes_up,
+            bytes_down=self.usage.bytes_down,
+            bytes_stored=self.bytes_stored,
+            accepted=stimulus.accepted,
+            events=self.usage.events,
+            head_log_loss=self.usage.head_log_loss(),
+        )
+        self.usage.reset()
+        return self._report(report)
+
+    def _tick(self, _stimulus: Tick, now_ms: int) -> list[Instruction]:
+        if self._outdated_batch(now_ms):
+            self.asking.want("expired")
+        return [*self._send_outbox(now_ms), *self._ask(now_ms)]
+
+    def _outdated_batch(self, now_ms: int) -> bool:
+        """Whether a fresh batch is worth asking for: an idle device can wait."""
+        if self.task is None or self.batch is None or self.new_samples == 0:
+            return False
+        return now_ms - self.batch.matched_ms > self.task.candidate_age_ms
+
+    def _ask(self, now_ms: int) -> list[Instruction]:
+        if not (self.asking.reason and self.connected and self.eligible):
+            return []
+        reason = self.asking.take(now_ms)
+        return [self._report(MatchRequest(self.user_id, reason, now_ms))] if reason else []
+
+    def _send_outbox(self, now_ms: int) -> list[Instruction]:
+        return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []
+
+    def _answer(self, batch: CandidateBatch, outcome: str, now_ms: int) -> Publish:
+        return self._report(Ack(self.user_id, batch.batch_seq, batch.version, outcome, now_ms))
+
+    def _report(self, report: Upward) -> Publish:
+        return self._up(_LEAVES[type(report)], encode_report(report))
+
+    def _up(self, leaf: str, payload: bytes) -> Publish:
+        self.usage.bytes_up += len(payload)
+        return Publish(leaf, payload)
+
+
+_HANDLERS: dict[type, Callable[[Device, Any, int], list[Instruction]]] = {
+    OwnEvent: Device._own_event,
+    Predicted: Device._predicted,
+    Connected: Device._connected,
+    LinkLost: Device._link_lost,
+    BatchArrived: Device._batch_arrived,
+    ModelArrived: Device._model_arrived,
+    TaskArrived: Device._task_arrived,
+    ReceiptArrived: Device._receipt_arrived,
+    TrainingSlot: Device._training_slot,
+    Trained: Device._trained,
+    Tick: Device._tick,
+}

@@ -1,0 +1,302 @@
+"""Many devices at once: hands them stimuli, carries their instructions out in batches, without any I/O.
+
+Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in this order, as things happen:
+`handle_events` for what users do, `deliver_batch` and the like for what the tunnel brings, `begin_training` /
+`finish_training` (or `train_due`, which does both) for a bounded group of devices at a time, and sends what
+`take_outgoing` returns. The same calls in the same order give the same result.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from device_sim.bank import Bank, Rows
+from device_sim.device import Device
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.stimulus import (
+    BatchArrived,
+    Connected,
+    LinkLost,
+    ModelArrived,
+    OwnEvent,
+    Predicted,
+    ReceiptArrived,
+    Stimulus,
+    TaskArrived,
+    Tick,
+    Trained,
+    TrainingSlot,
+)
+from device_sim.training import TrainingJob, TrainingResult
+from device_sim.window import padded
+from models.arrays import F64, I64, U8
+from models.cloud_model import DIM, CloudModel
+from models.task import Task
+from models.telemetry import decode_receipt
+from monitor import metrics
+
+GROUP = 16  # devices trained at once: times 4 heads they fill one stacked step, and predictions wait least; ours
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """n own events as every arm predicted them, columns in the order of `models.task.ARMS`."""
+
+    user_id: list[str]
+    event_id: list[str]
+    timestamp: I64
+    label: U8
+    version: I64
+    arms: F64  # (n, arms)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What one retraining of one device came to."""
+
+    user_id: str
+    version: int
+    batch_seq: int
+    compute_ms: float
+    own_rows: int
+    accepted: dict[str, bool]
+    bytes_stored: int
+
+
+class Fleet:
+    """Devices by user id. `uploads`: devices send their events up themselves; `seed` fixes all training.
+
+    `counts` says how often what ended how; `predictions` and `trainings` wait to be taken.
+    """
+
+    def __init__(self, *, uploads: bool = False, seed: int = 0) -> None:
+        self.uploads, self.seed = uploads, seed
+        self.devices: dict[str, Device] = {}
+        self.slots: dict[str, int] = {}
+        self.bank = Bank()
+        self.model: CloudModel | None = None
+        self.model_size = 0
+        self.task: Task | None = None
+        self.task_size = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.predictions: list[Predictions] = []
+        self.trainings: list[TrainingRecord] = []
+        self._wanting: dict[str, None] = {}  # in the order in which they asked
+        self._outgoing: list[tuple[str, Publish]] = []
+
+    def device(self, user_id: str) -> Device:
+        """The user's device, made at first sight with the newest model and task, as an app comes with them."""
+        if user_id not in self.devices:
+            self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads)
+            self.slots[user_id] = self.bank.add()
+            self._catch_up(user_id, 0)
+        return self.devices[user_id]
+
+    def handle_events(self, events: Sequence[OwnEvent], now_ms: int) -> None:
+        """Own events in order: every arm predicts each before anything learns from it."""
+        asked: list[tuple[str, Predict]] = []
+        for event in events:
+            user_id = event.event.user_id
+            instructions = self.device(user_id).handle(event, now_ms)
+            asked += [(user_id, i) for i in instructions if isinstance(i, Predict)]
+            self._carry_out(user_id, instructions, now_ms)
+        if asked:
+            self._predict(asked, now_ms)
+
+    def connected(self, user_id: str, now_ms: int) -> None:
+        """The device's link is up: what it missed arrives, as retained messages do."""
+        self._tell(user_id, Connected(), now_ms)
+        self._catch_up(user_id, now_ms)
+
+    def link_lost(self, user_id: str, now_ms: int) -> None:
+        """The device's link is down."""
+        self._tell(user_id, LinkLost(), now_ms)
+
+    def deliver_batch(self, user_id: str, raw: bytes, now_ms: int) -> None:
+        """A candidate batch came down."""
+        self._tell(user_id, BatchArrived(raw), now_ms)
+
+    def deliver_receipt(self, user_id: str, raw: bytes, now_ms: int) -> None:
+        """The cloud says which uploaded events it has."""
+        try:
+            receipt = decode_receipt(raw)
+        except msgspec.DecodeError:
+            self.count("receipts", "malformed")
+            return
+        self._tell(user_id, ReceiptArrived(receipt.event_ids, len(raw)), now_ms)
+
+    def deliver_model(self, model: CloudModel, size: int, now_ms: int) -> None:
+        """A cloud model (already checked, `size` bytes on the wire) for all devices that are connected."""
+        if self.model is not None and model.version <= self.model.version:
+            return
+        self.model, self.model_size = model, size
+        self.bank.models[model.version] = model
+        metrics.model_version.set(model.version)
+        for user_id, device in self.devices.items():
+            if device.connected or device.version == 0:
+                self._catch_up(user_id, now_ms)
+
+    def deliver_task(self, task: Task, size: int, now_ms: int) -> None:
+        """A task (signature already checked) for all devices that are connected."""
+        self.task, self.task_size = task, size
+        for user_id, device in self.devices.items():
+            if device.connected or device.task is None:
+                self._catch_up(user_id, now_ms)
+
+    def tick(self, now_ms: int) -> None:
+        """Time passed: devices repeat what was never answered."""
+        for user_id in self.devices:
+            self._tell(user_id, Tick(), now_ms)
+        self.bank.drop_models({device.version for device in self.devices.values()})
+
+    @property
+    def waiting(self) -> int:
+        """Devices that are due for a training."""
+        return len(self._wanting)
+
+    def begin_training(self, now_ms: int, limit: int = GROUP) -> TrainingJob | None:
+        """Up to `limit` of the due devices, those that asked first, as one job; None when nobody is due."""
+        users: list[str] = []
+        trains: list[Train] = []
+        for user_id in list(self._wanting):
+            device = self.devices[user_id]
+            if trains and (device.version, device.task) != (trains[0].version, trains[0].task):
+                continue
+            del self._wanting[user_id]
+            for instruction in device.handle(TrainingSlot(), now_ms):
+                assert isinstance(instruction, Train), "a slot is answered with a training or with nothing"
+                users.append(user_id)
+                trains.append(instruction)
+            if len(trains) == limit:
+                break
+        if not trains:
+            return None
+        model = self.bank.models[trains[0].version]
+        return TrainingJob(tuple(users), tuple(trains), model, trains[0].task, self.seed)
+
+    def finish_training(self, job: TrainingJob, result: TrainingResult, now_ms: int) -> None:
+        """Put the heads that passed to use and let each device know; results for an outdated model are dropped."""
+        slots = np.array([self.slots[user_id] for user_id in job.users], np.int64)
+        current = np.array([self.devices[user_id].version == job.model.version for user_id in job.users])
+        usable = current[result.device]
+        if usable.any():
+            heads = result.heads.take(np.flatnonzero(usable))
+            self.bank.keep(slots[result.device[usable]], result.head[usable], heads)
+        for user_id, train, outcome in zip(job.users, job.trains, result.outcomes, strict=True):
+            trained = Trained(
+                version=job.model.version,
+                accepted=outcome.accepted,
+                compute_ms=outcome.compute_ms,
+                heads_bytes=self.bank.heads_bytes(self.slots[user_id]),
+                seqs=outcome.encoded.seq,
+                interest=outcome.encoded.interest,
+            )
+            self._tell(user_id, trained, now_ms)
+            self.trainings.append(
+                TrainingRecord(
+                    user_id,
+                    job.model.version,
+                    train.batch.batch_seq if train.batch else -1,
+                    round(outcome.compute_ms, 3),
+                    len(train.rows),
+                    outcome.accepted,
+                    self.devices[user_id].bytes_stored,
+                )
+            )
+
+    def train_due(self, now_ms: int, cpu_s: Callable[[], float]) -> int:
+        """Train every device that is due, here and now; returns how many were."""
+        trained = 0
+        while (job := self.begin_training(now_ms)) is not None:
+            self.finish_training(job, job.run(cpu_s), now_ms)
+            trained += len(job.users)
+        return trained
+
+    def take_outgoing(self) -> list[tuple[str, Publish]]:
+        """What devices want published since the last call, in order, with the user id."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def take_predictions(self) -> list[Predictions]:
+        """Predictions made since the last call."""
+        taken, self.predictions = self.predictions, []
+        return taken
+
+    def take_trainings(self) -> list[TrainingRecord]:
+        """Retrainings finished since the last call."""
+        taken, self.trainings = self.trainings, []
+        return taken
+
+    def count(self, what: str, outcome: str) -> None:
+        """One more of `what` ended as `outcome`."""
+        self.counts[what, outcome] += 1
+        metrics.device_outcomes.labels(what, outcome).inc()
+        if what == "batches":
+            metrics.batches.labels(outcome).inc()
+        elif what == "trainings":
+            metrics.trainings.labels(outcome).inc()
+
+    def _tell(self, user_id: str, stimulus: Stimulus, now_ms: int) -> None:
+        self._carry_out(user_id, self.device(user_id).handle(stimulus, now_ms), now_ms)
+
+    def _catch_up(self, user_id: str, now_ms: int) -> None:
+        """Give the device the newest model and task if it has older ones."""
+        device = self.devices[user_id]
+        if self.model is not None and device.version < self.model.version:
+            model = ModelArrived(self.model.version, self.model.trained_until, self.model_size)
+            self._carry_out(user_id, device.handle(model, now_ms), now_ms)
+        if self.task is not None and device.task != self.task:
+            self._carry_out(user_id, device.handle(TaskArrived(self.task, self.task_size), now_ms), now_ms)
+            if device.task == self.task:
+                self.bank.configure(self.slots[user_id], self.task)
+
+    def _carry_out(self, user_id: str, instructions: Iterable[Instruction], now_ms: int) -> None:
+        """Everything but predictions and trainings, which wait for their batch."""
+        for instruction in instructions:
+            match instruction:
+                case Publish():
+                    self._outgoing.append((user_id, instruction))
+                case WantTraining():
+                    self._wanting[user_id] = None
+                case Count(what, outcome):
+                    self.count(what, outcome)
+                case Freshness(stage, produced_ms):
+                    metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
+                case Forget():
+                    self.bank.forget(self.slots[user_id])
+
+    def _predict(self, asked: list[tuple[str, Predict]], now_ms: int) -> None:
+        rows = self._rows(asked)
+        predicted = self.bank.predict(rows)
+        self.predictions.append(
+            Predictions(
+                user_id=[user_id for user_id, _ in asked],
+                event_id=[p.event_id for _, p in asked],
+                timestamp=np.fromiter((p.timestamp for _, p in asked), np.int64, len(asked)),
+                label=rows.label,
+                version=rows.version,
+                arms=predicted.arms,
+            )
+        )
+        metrics.predictions.inc(len(asked))
+        for n, (user_id, p) in enumerate(asked):
+            told = Predicted(p.seq, int(rows.version[n]), predicted.interest[n], predicted.head_losses[n])
+            self._carry_out(user_id, self.devices[user_id].handle(told, now_ms), now_ms)
+
+    def _rows(self, asked: list[tuple[str, Predict]]) -> Rows:
+        n = len(asked)
+        histories = (
+            np.frombuffer(b"".join(padded(getattr(p, name)) for _, p in asked), np.uint32).reshape(n, -1)
+            for name in ("history_item", "history_category")
+        )
+        return Rows(
+            np.fromiter((self.slots[user_id] for user_id, _ in asked), np.int64, n),
+            np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, n),
+            np.fromiter((p.item for _, p in asked), np.uint32, n),
+            np.fromiter((p.category for _, p in asked), np.uint32, n),
+            np.fromiter((p.label for _, p in asked), np.uint8, n),
+            *histories,
+        )

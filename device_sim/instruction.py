@@ -1,0 +1,64 @@
+"""What a device can ask for: the only outputs of `device_sim.device.Device`."""
+
+import msgspec
+
+from device_sim.window import WindowRows
+from models.candidates import CandidateBatch
+from models.task import Task
+
+
+class Predict(msgspec.Struct, frozen=True):
+    """Predict this own event with every head, then say so with `Predicted`; nothing has learned from it yet.
+
+    Histories are as `History.bytes_before` gives them.
+    """
+
+    seq: int
+    event_id: str
+    item: int
+    category: int
+    label: int
+    timestamp: int
+    history_item: bytes
+    history_category: bytes
+
+
+class WantTraining(msgspec.Struct, frozen=True):
+    """The device is due for a training; give it a `TrainingSlot` when there is room."""
+
+
+class Train(msgspec.Struct, frozen=True):
+    """Train the personal heads on these rows (time-ordered copies) and this batch, then say so with `Trained`."""
+
+    rows: WindowRows
+    batch: CandidateBatch | None
+    task: Task
+    version: int
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """The personal heads belong to an older cloud model: predict with the cloud head until retrained."""
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """Send `payload` up on the device's topic `leaf`: `events`, `ack`, `requests` or `telemetry`."""
+
+    leaf: str
+    payload: bytes
+
+
+class Count(msgspec.Struct, frozen=True):
+    """One more of `what` ended as `outcome`: nothing is dropped uncounted."""
+
+    what: str
+    outcome: str
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """Something produced at `produced_ms` reached `stage` now."""
+
+    stage: str
+    produced_ms: int
+
+
+Instruction = Predict | WantTraining | Train | Forget | Publish | Count | Freshness

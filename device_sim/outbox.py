@@ -1,0 +1,65 @@
+"""The outbox: own events that the cloud has not confirmed yet, oldest first."""
+
+from collections.abc import Iterable
+
+RETRY_MS = 10_000  # without a receipt for so long, an event is sent again; ours
+
+
+class Outbox:
+    """Events by id; delivery is at least once, the cloud drops repeats by `event_id`."""
+
+    __slots__ = ("_events", "_sent_ms", "nbytes")
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self._events: dict[str, bytes] = {}
+        self._sent_ms: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def add(self, event_id: str, raw: bytes) -> None:
+        """Keep an event until its receipt."""
+        self._events[event_id] = raw
+        self.nbytes += len(raw)
+
+    def sent(self, event_id: str, now_ms: int) -> None:
+        """The event was handed to the link."""
+        self._sent_ms[event_id] = now_ms
+
+    def due(self, now_ms: int) -> list[bytes]:
+        """Events never sent, or sent too long ago; they count as sent now.
+
+        >>> outbox = Outbox()
+        >>> outbox.add("a", b"...")
+        >>> outbox.due(0), outbox.due(1), outbox.due(RETRY_MS)
+        ([b'...'], [], [b'...'])
+        """
+        late = now_ms - RETRY_MS
+        ids = [i for i in self._events if self._sent_ms.get(i, late) <= late]
+        self._sent_ms.update(dict.fromkeys(ids, now_ms))
+        return [self._events[i] for i in ids]
+
+    def link_lost(self) -> None:
+        """What was sent may never have arrived: everything here is due again."""
+        self._sent_ms.clear()
+
+    def confirm(self, event_ids: Iterable[str]) -> int:
+        """Drop the events that the cloud has; returns how many of them were still here."""
+        held = [i for i in event_ids if i in self._events]
+        for event_id in held:
+            self.nbytes -= len(self._events.pop(event_id))
+            self._sent_ms.pop(event_id, None)
+        return len(held)
+
+    def state(self) -> dict[str, bytes]:
+        """The events at rest, oldest first."""
+        return dict(self._events)
+
+    @classmethod
+    def restore(cls, state: dict[str, bytes]) -> "Outbox":
+        """The outbox that was at rest in `state`; all of it is due."""
+        outbox = cls()
+        for event_id, raw in state.items():
+            outbox.add(event_id, raw)
+        return outbox

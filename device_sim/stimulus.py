@@ -1,0 +1,100 @@
+"""What can happen to a device: the only inputs of `device_sim.device.Device`."""
+
+import msgspec
+
+from models.arrays import F16, F32, I64
+from models.event import Event
+from models.task import Task
+
+
+class OwnEvent(msgspec.Struct, frozen=True):
+    """The device's user did something; `produced_ms` is the wall clock when that entered the system."""
+
+    event: Event
+    produced_ms: int
+
+
+class Predicted(msgspec.Struct, frozen=True):
+    """Every head predicted one own event: its vector by cloud model `version`, and each head's log-loss.
+
+    `interest` (d,) and `losses` (heads,), float32; `seq` names the row of the window.
+    """
+
+    seq: int
+    version: int
+    interest: F32
+    losses: F32
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The link is up and the device's topics are subscribed."""
+
+
+class LinkLost(msgspec.Struct, frozen=True):
+    """The link is down; nothing published until `Connected` arrives anywhere."""
+
+
+class BatchArrived(msgspec.Struct, frozen=True):
+    """A candidate batch came down, as bytes: it may be malformed, old, or of another version."""
+
+    raw: bytes
+
+
+class ModelArrived(msgspec.Struct, frozen=True):
+    """The cloud model came down, already checked; it learned from samples up to `trained_until` (event time)."""
+
+    version: int
+    trained_until: int
+    size: int
+
+
+class TaskArrived(msgspec.Struct, frozen=True):
+    """A task document came down, its signature already checked."""
+
+    task: Task
+    size: int
+
+
+class ReceiptArrived(msgspec.Struct, frozen=True):
+    """Kafka has these events of ours."""
+
+    event_ids: tuple[str, ...]
+    size: int
+
+
+class TrainingSlot(msgspec.Struct, frozen=True):
+    """The fleet has room to train this device now (on a phone: it is charging and idle)."""
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A training asked for by `Train` is done.
+
+    `accepted` says per trained head whether it passed the acceptance test; `seqs` (n,) and `interest` (n, d)
+    are window rows that had to be encoded for it; `heads_bytes` is what the personal heads occupy.
+    """
+
+    version: int
+    accepted: dict[str, bool]
+    compute_ms: float
+    heads_bytes: int
+    seqs: I64
+    interest: F16
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time passed: repeat what was never answered."""
+
+
+Stimulus = (
+    OwnEvent
+    | Predicted
+    | Connected
+    | LinkLost
+    | BatchArrived
+    | ModelArrived
+    | TaskArrived
+    | ReceiptArrived
+    | TrainingSlot
+    | Trained
+    | Tick
+)
