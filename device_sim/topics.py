@@ -17,7 +17,7 @@ def receipts(user_id: str) -> str:
 
 
 def events(user_id: str) -> str:
-    """Up: the device's own events."""
+    """Up: the device's own events, one as a JSON object or several as a JSON array (`models.event.Event`)."""
     return _device(user_id, "events")
 
 

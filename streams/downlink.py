@@ -20,9 +20,9 @@ from models.candidates import decode_batch
 from models.errors import ArtefactError, DeliveryError
 from models.telemetry import Ack, Presence, decode_report
 from monitor import metrics
+from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message, Partition, Positions
-from streams.kafka.ends import end_offsets
 from streams.kafka.topics import CANDIDATES, MODELS, TASKS, TELEMETRY, TUNNEL_GROUP
 from streams.ledger import Ledger, Tally
 from streams.mqtt.client import WINDOW, MqttClient
@@ -77,8 +77,8 @@ class Downlink:
         self._client.open()
         self._connections = self._client.connections
         # Read the answers from before the first push: an ack that overtakes us would be missed.
-        begin: dict[Partition, int | None] = {**end_offsets(self._kafka, TELEMETRY)}
-        begin |= {partition: None for topic in CURRENT for partition in end_offsets(self._kafka, topic)}
+        begin: dict[Partition, int | None] = {p: end for p, (_, end) in bounds(self._kafka, TELEMETRY).items()}
+        begin |= {partition: None for topic in CURRENT for partition in bounds(self._kafka, topic)}
         self._reader = BatchConsumer(self._kafka, f"{TUNNEL_GROUP}-reader", [], "earliest", assign=begin)
         self._consumer = BatchConsumer(self._kafka, TUNNEL_GROUP, [CANDIDATES], on_revoke=self._revoked)
 

@@ -1,0 +1,42 @@
+"""Where topics begin and end now: for readers that start at the end, or stop there."""
+
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaException
+
+from models.errors import ConnectionFailed
+from streams.kafka.connection import KafkaSettings, partitions_of, reason
+from streams.kafka.consumer import BatchConsumer, Message, Partition
+
+_TIMEOUT_S = 10
+
+
+def bounds(settings: KafkaSettings, topic: str) -> dict[Partition, tuple[int, int]]:
+    """Per partition the first offset that is kept and the one that comes next; empty when there is no such topic."""
+    consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds"})
+    try:
+        found: dict[Partition, tuple[int, int]] = {}
+        for partition in partitions_of(consumer, topic):
+            first, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
+            found[topic, partition.partition] = (first, end)
+    except KafkaException as error:
+        raise ConnectionFailed(
+            f"Kafka at {settings.bootstrap} does not say where {topic} ends: {reason(error)}"
+        ) from error
+    finally:
+        consumer.close()
+    return found
+
+
+def read_between(
+    settings: KafkaSettings, group: str, between: Mapping[Partition, tuple[int, int]]
+) -> Iterator[Message]:
+    """The messages of each partition from its first offset up to, not including, its second."""
+    wanted = {partition: first for partition, (first, end) in between.items() if first < end}
+    if not wanted:
+        return
+    with BatchConsumer(settings, group, [], assign=wanted) as consumer:
+        while any(offset < between[partition][1] for partition, offset in consumer.positions().items()):
+            for message in consumer.poll():
+                if message.offset < between[message.topic, message.partition][1]:
+                    yield message
