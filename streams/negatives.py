@@ -6,7 +6,6 @@ before" mean "positive": only what was taken at that same moment is left out. Wr
 would make the order tell: rows of one moment are shuffled.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,6 @@ from models.arrays import I64, Bool
 from models.errors import InputError
 
 EVENT_TYPE = "sampled"
-_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # A draw that hits the same basket is drawn again. Where even half of a window's rows are the user's own basket,
 # 20 rounds leave one in a million without a negative.
 _ROUNDS = 20
@@ -48,18 +46,6 @@ class Sampled:
 
     log: pl.DataFrame
     missing: int
-
-
-def parse_duration_ms(text: str) -> int:
-    """A duration such as `90m`, `12h` or `7d`, in ms.
-
-    >>> parse_duration_ms("12h")
-    43200000
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    if match is None:
-        raise InputError(f"{text!r} is no duration: write a number and s, m, h or d, such as 12h")
-    return round(float(match[1]) * _UNIT_MS[match[2]])
 
 
 def add_negatives(log: pl.DataFrame, sampling: Sampling) -> Sampled:

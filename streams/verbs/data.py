@@ -7,7 +7,8 @@ import msgspec
 from cyclopts import App, Parameter
 
 from streams.data import SOURCES, get_log, get_log_with_negatives, source_named
-from streams.negatives import Sampling, parse_duration_ms
+from streams.negatives import Sampling
+from streams.times import parse_duration_ms
 
 app = App(name="data", help="Real event logs by name: list them, get them.")
 
