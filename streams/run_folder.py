@@ -1,0 +1,54 @@
+"""The folder that a run leaves behind: what it was, what came of it, and what its processes said."""
+
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.errors import InputError
+
+_ROOT = Path(__file__).parents[1]
+_VERSIONED = ("bytewax", "confluent-kafka", "hnswlib", "iotcore", "numpy", "polars", "rocksdict", "torch")
+
+
+def new_run_folder(out: Path | None, now: datetime) -> Path:
+    """A new folder: `out`, or `runs/<timestamp>`; raises `InputError` when it already holds something."""
+    folder = out or Path("runs") / now.strftime("%Y%m%d-%H%M%S")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} already holds something: give another folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the run folder {folder}: {error.strerror}; give another with --out") from error
+    return folder.resolve()
+
+
+def write_json(path: Path, document: Any) -> None:
+    """`document` as indented JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def environment() -> dict[str, Any]:
+    """What a run depends on beside its settings: versions, commit and machine."""
+    return {
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": {name: metadata.version(name) for name in _VERSIONED},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout, `-dirty` when files differ from it; None outside a checkout."""
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()

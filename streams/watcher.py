@@ -1,0 +1,75 @@
+"""Watches a running system: reads every process's metrics about once a second, shows them and keeps them."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import IO
+
+import msgspec
+
+from monitor.live import LiveView
+from monitor.scrape import Snapshot, scrape, together
+from monitor.state import State, read_state
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.lag import GroupPositions
+
+EVERY_S = 1.0
+FRESHNESS_WINDOW = 5  # looks back that a shown freshness covers; at one a second, five seconds
+_LOOK_TIMEOUT_S = 2.0
+
+
+class Watcher:
+    """The states of one run so far, the newest last; `look` adds one.
+
+    `urls` are the metrics of each process by name. `groups` are (group, topic) pairs whose lag is measured from
+    committed offsets. Every state goes to `timeline`, one JSON line each, and to `view`.
+    """
+
+    def __init__(
+        self,
+        *,
+        urls: Mapping[str, str],
+        groups: Mapping[str, str],
+        bootstrap: str,
+        timeline: IO[bytes],
+        view: LiveView,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.states: list[State] = []
+        self._urls, self._view, self._timeline, self._clock = dict(urls), view, timeline, clock
+        self._started_s = clock()
+        self._seen: dict[str, Snapshot] = {}
+        self._recent: deque[Snapshot] = deque([Snapshot()], maxlen=FRESHNESS_WINDOW + 1)
+        self._positions = {GroupPositions(KafkaSettings(bootstrap), group): topic for group, topic in groups.items()}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All processes together, as last seen."""
+        return self._recent[-1]
+
+    def look(self, phase: str, note: str = "") -> State:
+        """Read everything once, show it, keep it."""
+        for name, url in self._urls.items():
+            try:
+                self._seen[name] = scrape(url, _LOOK_TIMEOUT_S)
+            except OSError:
+                continue  # not up yet, or done: what it showed last still counts
+        self._recent.append(together(self._seen.values()))
+        state = read_state(self._recent[-1], self._recent[0], self._clock() - self._started_s, phase)
+        state = msgspec.structs.replace(state, lag_events=self._lag())
+        self.states.append(state)
+        self._timeline.write(msgspec.json.encode(state) + b"\n")
+        self._view.update(state, note)
+        return state
+
+    def ready(self, name: str) -> bool:
+        """Whether the process `name` has shown any metrics yet."""
+        return name in self._seen
+
+    def close(self) -> None:
+        """Let the connections go."""
+        for positions in self._positions:
+            positions.close()
+
+    def _lag(self) -> dict[str, int]:
+        return {positions.group: sum(positions.lag(topic).values()) for positions, topic in self._positions.items()}
