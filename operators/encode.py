@@ -1,0 +1,23 @@
+"""Encode: drafts of many users become one block of samples with vectors, and queries become match keys."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.arrays import F32
+from models.cloud_model import CloudModel
+from models.sample import SampleBlock, SampleRecord, block_of, pad_histories
+from operators.user import Query
+
+
+def encode(records: Sequence[SampleRecord], model: CloudModel) -> SampleBlock:
+    """The samples in columns, encoded by `model`."""
+    return model.encode_block(block_of(records))
+
+
+def query_keys(queries: Sequence[Query], model: CloudModel) -> F32:
+    """What to search the pool by, (q, d), from the histories in `queries`."""
+    if not queries:
+        return np.zeros((0, model.weights.null.shape[0]), np.float32)
+    items = pad_histories([q.history_item for q in queries])
+    return model.match_keys(items, pad_histories([q.history_category for q in queries]))

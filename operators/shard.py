@@ -1,0 +1,211 @@
+"""A pool shard's step: take in its users' samples, then answer everybody's queries from what it holds.
+
+The pool is no Bytewax state: it is on disk, and its writes are idempotent by sample. Samples are encoded here and
+not on the worker of their user, because only here is it certain which model version the pool is at.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import bytewax.operators as op
+import msgspec
+import numpy as np
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from index.matches import Scored
+from index.pool import Pool
+from models.arrays import I64
+from models.candidates import no_candidates
+from models.cloud_model import CloudModel
+from models.sample import SampleRecord, encode_record
+from operators.decode import Rejected
+from operators.encode import encode, query_keys
+from operators.gather import Reply
+from operators.placement import shard_key
+from operators.user import Query, UserOutput
+
+# Shards notice a new model within a tenth of a second and one epoch of each other; ours, with room.
+REANSWER_MS = 5_000
+LOOK_AGAIN = timedelta(seconds=1)
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one batch of users has for one shard."""
+
+    shard: int
+    samples: list[SampleRecord]
+    queries: list[Query]
+
+
+class Matching(NamedTuple):
+    """What answers hold: `per_label` matched candidates of each label and, if `random`, as many random ones.
+
+    `shards` are there in all, on `workers` workers; `seed` is that of the random draws.
+    """
+
+    shards: int
+    workers: int
+    per_label: int
+    random: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOutput:
+    """What came of one batch of work.
+
+    `samples` (user key, message) are for the topic `samples`; `produced_ms` (n,) of the newly pooled ones;
+    `refused` were out of the pool's window; `duplicates` were pooled before.
+    """
+
+    replies: list[Reply] = field(default_factory=list)
+    samples: list[tuple[int, bytes]] = field(default_factory=list)
+    refused: list[Rejected] = field(default_factory=list)
+    duplicates: int = 0
+    produced_ms: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int = 1) -> list[tuple[str, Work]]:
+    """One piece of work per shard, keyed so that shards spread over workers.
+
+    Samples go to the shard `user % shards`, queries to all.
+    """
+    works = [Work(shard, [], []) for shard in range(shards)]
+    for _, output in outputs:
+        if output.samples:
+            works[output.samples[0].user % shards].samples.extend(output.samples)
+        for work in works if output.queries else ():
+            work.queries.extend(output.queries)
+    return [(shard_key(w.shard, workers), w) for w in works if w.samples or w.queries]
+
+
+class Shard:
+    """One pool shard at work, with one cloud model at a time.
+
+    A query may reach shards while they switch to a new model, at different moments; so each answers its newest
+    queries again when it has switched, and `operators.gather` waits for answers of one version.
+    """
+
+    def __init__(self, pool: Pool, number: int, matching: Matching) -> None:
+        self._pool = pool
+        self._number = number
+        self._matching = matching
+        self._answered: deque[tuple[int, Query]] = deque()  # wall clock, query; of one version
+
+    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
+        """Pool the samples, then answer the queries; raises `VectorError` when the model gives bad vectors."""
+        again = self._switch(model, now_ms)
+        samples = [record for work in works for record in work.samples]
+        queries = [*again, *(query for work in works for query in work.queries)]
+        output = self._upsert(samples, model) if samples else ShardOutput()
+        output.replies.extend(self._answer(queries, model))
+        if self._matching.shards > 1:
+            self._answered.extend((now_ms, query) for query in queries)
+        return output
+
+    @property
+    def may_answer_again(self) -> bool:
+        """Whether there are queries that a new model version would make it answer again."""
+        return bool(self._answered)
+
+    def _switch(self, model: CloudModel, now_ms: int) -> list[Query]:
+        """Bring the pool to the model's version; the queries to be answered again."""
+        self._forget(now_ms)
+        if model.version == self._pool.version:
+            return []
+        if len(self._pool):
+            self._pool.reencode(model.encode_block)
+        again = [query for _, query in self._answered]
+        self._answered.clear()
+        return again
+
+    def _upsert(self, records: list[SampleRecord], model: CloudModel) -> ShardOutput:
+        block = encode(records, model)
+        result = self._pool.upsert(block)
+        # Also what the pool had: after a crash it may have been pooled without having been sent.
+        kept = (
+            records if not result.late.any() else [r for r, late in zip(records, result.late, strict=True) if not late]
+        )
+        return ShardOutput(
+            samples=[(record.user, encode_record(record)) for record in kept],
+            refused=[_too_old(records[row]) for row in np.flatnonzero(result.late)],
+            duplicates=int(result.duplicate.sum()),
+            produced_ms=block.produced_ms[result.inserted],
+        )
+
+    def _answer(self, queries: Sequence[Query], model: CloudModel) -> Iterable[Reply]:
+        if not queries:
+            return []
+        users = np.fromiter((q.user for q in queries), np.uint64, len(queries))
+        before_ms = np.fromiter((q.before_ms for q in queries), np.int64, len(queries))
+        k, pool = self._matching.per_label, self._pool
+        matched = pool.scored(pool.search(query_keys(queries, model), users, before_ms, k))
+        if self._matching.random:
+            random = pool.scored(pool.sample_random(users, before_ms, k, self._matching.seed))
+        else:
+            random = [NONE] * len(queries)
+        return [
+            Reply(q.user_id, q.seq, q.before_ms, q.produced_ms, q.reason, self._number, model.version, *scored)
+            for q, *scored in zip(queries, matched, random, strict=True)
+        ]
+
+    def _forget(self, now_ms: int) -> None:
+        while self._answered and self._answered[0][0] < now_ms - REANSWER_MS:
+            self._answered.popleft()
+
+
+NONE = Scored(no_candidates(0), np.zeros(0))
+
+
+def _too_old(record: SampleRecord) -> Rejected:
+    return Rejected("window", f"timestamp {record.timestamp} is out of the pool's window", encode_record(record))
+
+
+class ShardLogic(StatefulBatchLogic[Work, ShardOutput, None]):
+    """`Shard` in a dataflow; `open_shard` gives the one of a number, once the first work for it has come."""
+
+    def __init__(
+        self, open_shard: Callable[[int], Shard], model: Callable[[], CloudModel], clock_ms: Callable[[], int]
+    ) -> None:
+        self._open_shard = open_shard
+        self._model = model
+        self._clock_ms = clock_ms
+        self._shard: Shard | None = None
+
+    def on_batch(self, values: list[Work]) -> tuple[list[ShardOutput], bool]:
+        """Take work from all workers."""
+        if self._shard is None:
+            self._shard = self._open_shard(values[0].shard)
+        return [self._shard.handle(values, self._model(), self._clock_ms())], self.RETAIN
+
+    def on_notify(self) -> tuple[list[ShardOutput], bool]:
+        """A new model may have come while no work did, and another shard's answers wait for ours."""
+        assert self._shard is not None, "only a shard with work is notified"
+        return [self._shard.handle([], self._model(), self._clock_ms())], self.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """Soon, as long as a new model would make it answer again."""
+        again = self._shard is not None and self._shard.may_answer_again
+        return datetime.now(UTC) + LOOK_AGAIN if again else None
+
+    def snapshot(self) -> None:
+        """Nothing: the pool is on disk."""
+
+
+def shard_step(
+    step_id: str,
+    up: KeyedStream[UserOutput],
+    matching: Matching,
+    *,
+    open_shard: Callable[[int], Shard],
+    model: Callable[[], CloudModel],
+    clock_ms: Callable[[], int],
+) -> KeyedStream[ShardOutput]:
+    """`route` and `Shard.handle` in a dataflow, with `clock_ms` as the wall clock."""
+    routing = partial(route, shards=matching.shards, workers=matching.workers)
+    works: KeyedStream[Work] = op.flat_map_batch(f"{step_id}_route", up, routing)
+    return op.stateful_batch(step_id, works, lambda _saved: ShardLogic(open_shard, model, clock_ms))

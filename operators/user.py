@@ -1,0 +1,228 @@
+"""The per-user step: dedupe, lateness, strictly-earlier features, and when a match is due.
+
+Pure state, one `UserState` per user; Bytewax keeps and pickles it (`operators.steps`). The per-event path
+touches no array: features are slices of bytes (`History.bytes_before`), and arrays are made per block later.
+"""
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import bytewax.operators as op
+import msgspec
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from models.history import History
+from models.ids import user_key
+from models.sample import SampleRecord
+from operators.decode import Arrival, Asked, Rejected
+
+NEVER = -1  # no match yet, or no event yet
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """When a user is due for a match.
+
+    After `match_every` new samples; when the newest batch is older than `freshness_budget_ms` (in event time as
+    events come, by the wall clock when they stop coming); or when the device asks. Events more than
+    `lateness_ms` of event time behind the newest of their user are late.
+    """
+
+    match_every: int = 20
+    freshness_budget_ms: int = 600_000
+    lateness_ms: int = 3_600_000
+
+
+class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One match to be answered by every shard.
+
+    `seq` becomes the batch_seq; candidates must be strictly earlier than `before_ms` (event time);
+    `produced_ms` is the wall clock of what made it due; histories as in `SampleRecord`.
+    """
+
+    user_id: str
+    user: int
+    seq: int
+    before_ms: int
+    produced_ms: int
+    reason: str
+    history_item: bytes
+    history_category: bytes
+
+
+class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What came of one batch of one user."""
+
+    samples: list[SampleRecord]
+    queries: list[Query]
+    late: list[Rejected]
+    duplicates: int
+
+
+class UserState:
+    """One user: history, the event keys seen within the allowed lateness, and what the next match waits for.
+
+    Deterministic in the order of the user's events, but for `seq`: it is the wall clock in ms where that is ahead
+    of the last one, so that a device takes the batches of a dataflow that lost its state as newer than what it has.
+    """
+
+    __slots__ = (
+        "active_since_ms",
+        "asked_ms",
+        "history",
+        "matched_at",
+        "pending",
+        "prune_at",
+        "seen",
+        "seq",
+        "user",
+        "user_id",
+        "watermark",
+    )
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.user = user_key(user_id)
+        self.history = History()
+        self.seen: dict[int, int] = {}  # event key -> event time
+        self.prune_at = 64
+        self.watermark = NEVER
+        self.matched_at = NEVER  # event time of the newest match
+        self.pending = 0  # samples since
+        self.active_since_ms = NEVER  # wall clock of the first of them
+        self.asked_ms = NEVER  # wall clock of a request that came before the user's first event
+        self.seq = 0
+
+    def handle(self, batch: Sequence[Arrival | Asked], rules: MatchRules, now_ms: int) -> UserOutput:
+        """Take arrivals and requests in order; `now_ms` is the wall clock."""
+        out = UserOutput([], [], [], 0)
+        duplicates = 0
+        for value in batch:
+            if isinstance(value, Asked):
+                self._request(value, out, now_ms)
+            elif value.timestamp < self.watermark - rules.lateness_ms:
+                out.late.append(self._late(value, rules))
+            elif value.sample in self.seen:
+                duplicates += 1
+            else:
+                self._sample(value, out, rules, now_ms)
+        return UserOutput(out.samples, out.queries, out.late, duplicates) if duplicates else out
+
+    def idle(self, rules: MatchRules, now_ms: int) -> list[Query]:
+        """The match of a user whose stream stopped with samples that no match has answered yet."""
+        if self.active_since_ms == NEVER or now_ms < self.active_since_ms + rules.freshness_budget_ms:
+            return []
+        return [self._query_now("idle", self.active_since_ms, now_ms)]
+
+    def snapshot(self) -> bytes:
+        """The state, pickled at once: Bytewax may pickle what it is given only after the next event."""
+        return pickle.dumps([getattr(self, name) for name in self.__slots__], pickle.HIGHEST_PROTOCOL)
+
+    @classmethod
+    def restore(cls, raw: bytes) -> "UserState":
+        """The state that `snapshot` gave."""
+        values: list[Any] = pickle.loads(raw)
+        state = cls.__new__(cls)
+        for name, value in zip(cls.__slots__, values, strict=True):
+            setattr(state, name, value)
+        return state
+
+    def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: int) -> None:
+        timestamp = a.timestamp
+        self.seen[a.sample] = timestamp
+        self.watermark = max(self.watermark, timestamp)
+        if len(self.seen) >= self.prune_at:
+            self._prune(rules)
+        items, categories = self.history.bytes_before(timestamp)
+        out.samples.append(
+            SampleRecord(a.sample, self.user, a.item, a.category, a.label, timestamp, a.produced_ms, items, categories)
+        )
+        if a.label:
+            self.history.add(timestamp, a.item, a.category)
+        if not self.pending:
+            self.active_since_ms = now_ms
+        self.pending += 1
+        reason = self._due(timestamp, rules)
+        if reason:
+            produced_ms = self.asked_ms if reason == "request" else a.produced_ms
+            out.queries.append(self._query(reason, timestamp, produced_ms, (items, categories), now_ms))
+
+    def _due(self, timestamp: int, rules: MatchRules) -> str:
+        if self.asked_ms != NEVER:
+            return "request"
+        if self.pending >= rules.match_every:
+            return "samples"
+        stale = self.matched_at == NEVER or timestamp - self.matched_at >= rules.freshness_budget_ms
+        return "freshness" if stale else ""
+
+    def _request(self, asked: Asked, out: UserOutput, now_ms: int) -> None:
+        if self.watermark == NEVER:  # "before when" is not known yet: answered with the user's first event
+            self.asked_ms = asked.produced_ms
+        else:
+            out.queries.append(self._query_now("request", asked.produced_ms, now_ms))
+
+    def _query_now(self, reason: str, produced_ms: int, now_ms: int) -> Query:
+        """A query that no event triggers: as of just after the user's newest event."""
+        before_ms = self.watermark + 1
+        return self._query(reason, before_ms, produced_ms, self.history.bytes_before(before_ms), now_ms)
+
+    def _query(self, reason: str, before_ms: int, produced_ms: int, history: tuple[bytes, bytes], now_ms: int) -> Query:
+        self.pending = 0
+        self.active_since_ms = NEVER
+        self.asked_ms = NEVER
+        self.matched_at = max(self.matched_at, before_ms)
+        self.seq = max(self.seq + 1, now_ms)
+        return Query(self.user_id, self.user, self.seq, before_ms, produced_ms, reason, *history)
+
+    def _late(self, a: Arrival, rules: MatchRules) -> Rejected:
+        behind_ms = self.watermark - a.timestamp
+        reason = f"late: {behind_ms} ms behind the newest event of its user, {rules.lateness_ms} ms are allowed"
+        return Rejected("late", reason, a.raw)
+
+    def _prune(self, rules: MatchRules) -> None:
+        """Forget event keys that would be late by now; at most every other event of a full set, so O(1) each."""
+        oldest = self.watermark - rules.lateness_ms
+        self.seen = {key: timestamp for key, timestamp in self.seen.items() if timestamp >= oldest}
+        self.prune_at = max(64, 2 * len(self.seen))
+
+
+class UserLogic(StatefulBatchLogic[Arrival | Asked, UserOutput, bytes]):
+    """`UserState` in a dataflow."""
+
+    def __init__(self, saved: bytes | None, rules: MatchRules, clock_ms: Callable[[], int]) -> None:
+        self._state = None if saved is None else UserState.restore(saved)
+        self._rules = rules
+        self._clock_ms = clock_ms
+
+    def on_batch(self, values: list[Arrival | Asked]) -> tuple[list[UserOutput], bool]:
+        """Take what came for one user."""
+        if self._state is None:
+            self._state = UserState(values[0].user_id)
+        return [self._state.handle(values, self._rules, self._clock_ms())], self.RETAIN
+
+    def on_notify(self) -> tuple[list[UserOutput], bool]:
+        """The freshness budget may have run out; Bytewax also calls when a match came in between."""
+        assert self._state is not None, "only a user with events is notified"
+        queries = self._state.idle(self._rules, self._clock_ms())
+        return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """When the newest batch will be too old, if samples came after it."""
+        if self._state is None or self._state.active_since_ms == NEVER:
+            return None
+        return datetime.fromtimestamp((self._state.active_since_ms + self._rules.freshness_budget_ms) / 1000, UTC)
+
+    def snapshot(self) -> bytes:
+        """The state, pickled."""
+        assert self._state is not None, "a key without a value has no state"
+        return self._state.snapshot()
+
+
+def user_step(
+    step_id: str, up: KeyedStream[Arrival | Asked], rules: MatchRules, clock_ms: Callable[[], int]
+) -> KeyedStream[UserOutput]:
+    """`UserState.handle` in a dataflow, with `clock_ms` as the wall clock."""
+    return op.stateful_batch(step_id, up, lambda saved: UserLogic(saved, rules, clock_ms))

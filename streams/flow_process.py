@@ -1,0 +1,177 @@
+"""One process of the dataflow: opens what it needs, runs Bytewax until it is told to stop, closes everything.
+
+SIGINT and SIGTERM end the input; the dataflow drains, takes a last snapshot and ends. (Bytewax by itself takes none.)
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import structlog
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
+from confluent_kafka.admin import AdminClient
+
+from models.cloud_model import CloudModel
+from models.errors import CodaError, ConnectionFailed, InputError
+from streams.flow import FlowSettings, build_flow, wall_ms
+from streams.flow_lag import LagWatch
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings, partitions_of, probe
+from streams.kafka.topics import EVENTS, MODELS, REQUESTS
+from streams.log import set_up_logging
+from streams.metrics_server import metrics_server
+from streams.model_feed import ModelFeed
+from streams.pool_shards import PoolShards
+from streams.sink import KafkaOutput
+from streams.source import KafkaInput, Reader
+
+# How many files the state is spread over: fixed when it is first made, and the most processes it can be shared by.
+_STATE_PARTS = 16
+# Another process may have seen the first model a moment earlier than this one.
+_MODEL_WAIT_S = 60
+
+_log = structlog.get_logger()
+
+
+class Stop:
+    """Remembers the first signal that asked to stop; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    @property
+    def exit_code(self) -> int:
+        """As shells report it: 128 + the signal, 0 without one."""
+        return 128 + self.signal if self.signal else 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM while the block runs."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._heard) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+def prepare_state(folder: Path) -> None:
+    """Make the folder where Bytewax keeps its state, unless it is there; raises `InputError`."""
+    if any(folder.glob("part-*.sqlite3")):
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
+    folder.mkdir(parents=True, exist_ok=True)
+    init_db_dir(folder, _STATE_PARTS)  # type: ignore[no-untyped-call]
+
+
+def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> None:
+    """Run process number `process` of those at `addresses` until `stop`; alone when there are none.
+
+    Raises `CodaError` when it fails for a reason that the world is to blame for.
+    """
+    kafka = KafkaSettings(settings.bootstrap)
+    port = settings.metrics_port + process if settings.metrics_port else 0
+    with ExitStack() as opened:
+        opened.enter_context(stop.listening())
+        opened.enter_context(metrics_server(port))
+        partitions = _partitions(kafka)
+        pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
+        for shard in range(process, settings.shards, settings.processes):
+            pools.pool(shard)  # now, so that a pool that cannot be opened is told before anything is read
+        reader = Reader(kafka)
+        opened.callback(reader.close)
+        feed = ModelFeed(kafka, partitions.pop(MODELS))
+        opened.callback(feed.close)
+        source = KafkaInput(
+            reader, partitions, ready=lambda: feed.current() is not None, stopping=lambda: bool(stop.signal)
+        )
+        opened.enter_context(LagWatch(kafka, reader, wall_ms))
+        flow = build_flow(settings, source, KafkaOutput(kafka, process), pools, lambda: _first(feed))
+        _log.info(
+            "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
+        )
+        try:
+            cluster_main(  # type: ignore[no-untyped-call]
+                flow,
+                list(addresses),
+                process,
+                epoch_interval=timedelta(milliseconds=settings.epoch_ms),
+                recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
+            )
+        except Exception as error:
+            raise _blame(error) from error
+
+
+def _partitions(kafka: KafkaSettings) -> dict[str, int]:
+    probe(kafka.bootstrap)
+    ensure_topics(kafka)
+    client = AdminClient(kafka.client("flow"))
+    counts = {topic: len(partitions_of(client, topic)) for topic in (EVENTS, REQUESTS, MODELS)}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise ConnectionFailed(f"Kafka at {kafka.bootstrap} has no topic {missing[0]}, and did not create it")
+    return counts
+
+
+def _first(feed: ModelFeed) -> CloudModel:
+    deadline_s = time.monotonic() + _MODEL_WAIT_S
+    while (model := feed.current()) is None:
+        if time.monotonic() > deadline_s:
+            raise ConnectionFailed("work came from another process, but no cloud model did: check the topic `models`")
+        time.sleep(0.05)
+    return model
+
+
+def _blame(error: BaseException) -> BaseException:
+    """Our own error inside what Bytewax wrapped around it, or the error itself."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CodaError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What the supervisor starts: settings as JSON, the process's number, and all addresses."""
+    settings = msgspec.json.decode(arguments[0], type=FlowSettings)
+    stop = Stop()
+    set_up_logging()
+    _end_with(os.getppid())
+    try:
+        run_process(settings, int(arguments[1]), arguments[2:], stop)
+    except CodaError as error:
+        print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, InputError) else 1
+    return stop.exit_code
+
+
+def _end_with(supervisor: int) -> None:
+    """End cleanly when the supervisor is gone, even by kill -9."""
+
+    def watch() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

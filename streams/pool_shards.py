@@ -1,0 +1,54 @@
+"""The pool's shards on disk: one folder each, opened by the process that owns them and by no other."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from models.errors import PoolError
+
+
+class PoolShards:
+    """The shards under one folder, opened when they are asked for.
+
+    `shards` is fixed once there are some: a sample lies in shard `user % shards`. Raises `PoolError`.
+    """
+
+    def __init__(self, folder: Path, shards: int, spec: PoolSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._open: dict[int, Pool] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        # The shards' number is in their names, so that it is there as soon as the first of them is.
+        others = sorted(p.name for p in folder.glob("shard-*") if not p.name.endswith(f"-of-{shards}"))
+        if others:
+            raise PoolError(
+                f"the pool in {folder} has {others[0]}, and cannot be used with {shards} shards: "
+                "give --shards as before, or another --pool and an empty --state to fill it anew from Kafka"
+            )
+        self._shards = shards
+
+    def pool(self, shard: int) -> Pool:
+        """The pool of one shard."""
+        if shard not in self._open:
+            self._open[shard] = Pool.open(self._folder / f"shard-{shard}-of-{self._shards}", self._spec)
+        return self._open[shard]
+
+    def live(self) -> dict[int, int]:
+        """How many samples each open shard holds."""
+        return {shard: len(pool) for shard, pool in self._open.items()}
+
+    def close(self) -> None:
+        """Close all that were opened."""
+        for pool in self._open.values():
+            pool.close()
+        self._open.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

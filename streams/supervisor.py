@@ -1,0 +1,102 @@
+"""Several processes as one dataflow: start them, and when one dies, restart all of them from the last snapshot.
+
+A Bytewax cluster cannot go on without one of its processes, nor take one back.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+
+import msgspec
+import structlog
+
+from models.errors import ConnectionFailed
+from streams.flow import FlowSettings
+from streams.flow_process import Stop
+
+# Restarting helps against crashes; what fails this often is broken (ours).
+_RESTARTS, _WITHIN_S = 5, 60.0
+_DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
+_LOOK_EVERY_S = 0.05
+_PAUSE_S = 1.0
+_USAGE = 2  # a child's exit code for settings that no restart mends
+_ROOT = Path(__file__).parents[1]
+
+_log = structlog.get_logger()
+Children = list[subprocess.Popen[bytes]]
+
+
+def supervise(settings: FlowSettings, stop: Stop) -> int:
+    """Run all processes until `stop`; returns the exit code. Raises `ConnectionFailed` when they keep dying."""
+    starts: deque[float] = deque()
+    with stop.listening():
+        while True:
+            starts.append(time.monotonic())
+            children = _start(settings)
+            try:
+                ended = _wait(children, stop)
+            finally:
+                _end(children, stop)
+            if stop.signal or ended in {0, _USAGE}:
+                return stop.exit_code or ended
+            _check_restarts(starts, ended)
+            _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
+            time.sleep(_PAUSE_S)
+
+
+def _start(settings: FlowSettings) -> Children:
+    addresses = _free_addresses(settings.processes)
+    document = msgspec.json.encode(settings).decode()
+    return [
+        subprocess.Popen([sys.executable, "-m", "streams.flow_process", document, str(number), *addresses], cwd=_ROOT)
+        for number in range(settings.processes)
+    ]
+
+
+def _wait(children: Children, stop: Stop) -> int:
+    """Until a signal comes, one child fails (its exit code), or all are done (0)."""
+    while not stop.signal:
+        codes = [child.poll() for child in children]
+        failed = [code for code in codes if code]
+        if failed or None not in codes:
+            return failed[0] if failed else 0
+        time.sleep(_LOOK_EVERY_S)
+    return 0
+
+
+def _end(children: Children, stop: Stop) -> None:
+    """After a signal, let them finish; after a failure they cannot, since each waits for the dead one."""
+    if stop.signal:
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        deadline_s = time.monotonic() + _DRAIN_S
+        while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
+            time.sleep(_LOOK_EVERY_S)
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def _check_restarts(starts: deque[float], ended: int) -> None:
+    while starts and starts[0] < time.monotonic() - _WITHIN_S:
+        starts.popleft()
+    if len(starts) > _RESTARTS:
+        raise ConnectionFailed(
+            f"the dataflow died {len(starts)} times within {_WITHIN_S:.0f} s (exit code {ended}): see the lines above"
+        )
+
+
+def _free_addresses(n: int) -> Sequence[str]:
+    """Addresses of the loopback for the processes to talk to each other; new ones each time, old ones may linger."""
+    sockets = [socket() for _ in range(n)]
+    for held in sockets:
+        held.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
+    for held in sockets:
+        held.close()
+    return addresses

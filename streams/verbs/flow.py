@@ -1,0 +1,77 @@
+"""`coda flow`: the cloud dataflow, until interrupted."""
+
+from pathlib import Path
+
+from streams.flow import FlowSettings
+from streams.flow_process import Stop, prepare_state, run_process
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
+from streams.supervisor import supervise
+
+
+def command(
+    *,
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    pool: Path = Path("runs/pool"),
+    state: Path = Path("runs/flow-state"),
+    shards: int = 0,
+    processes: int = 1,
+    match_every: int = 20,
+    candidates: int = 200,
+    random: bool = True,
+    freshness_budget_s: float = 600,
+    lateness_s: float = 3600,
+    window_days: float = 30,
+    window_count: int = 200_000,
+    epoch_ms: int = 500,
+    metrics_port: int = 0,
+    seed: int = 0,
+) -> int:
+    """Turn events into pooled samples and candidate batches, until interrupted; a second run resumes where it ended.
+
+    It waits for the first cloud model (`coda train-cloud`). What it cannot use goes to the topic `events.dlq`.
+
+    ```
+    coda flow --bootstrap 127.0.0.1:9092 --processes 2 --metrics-port 9101
+    ```
+
+    Args:
+        bootstrap: Kafka, as host:port.
+        pool: The pool's folder, made when it is new.
+        state: The folder for positions and user states, made when it is new; it belongs to this Kafka.
+        shards: Shards of the pool, fixed once it is there; 0 is one per process.
+        processes: Processes on this machine; when one dies, all restart from the last snapshot.
+        match_every: A user is due for a match after this many new samples.
+        candidates: Samples in a match, half of them of each label.
+        random: Send as many random samples too, for the arm of that name.
+        freshness_budget_s: A user is also due when the newest batch is older (event time; wall clock when idle).
+        lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
+        window_days: Samples older than this (event time, against the newest) leave the pool.
+        window_count: Samples that the pool holds at most, over all shards.
+        epoch_ms: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
+        metrics_port: Serve metrics on this port of 127.0.0.1, further processes on the ones after; 0 serves none.
+        seed: Of the random samples.
+    """
+    settings = FlowSettings(
+        bootstrap=bootstrap,
+        pool=str(pool),
+        state=str(state),
+        shards=shards or processes,
+        processes=processes,
+        match_every=match_every,
+        candidates=candidates,
+        random=random,
+        freshness_budget_s=freshness_budget_s,
+        lateness_s=lateness_s,
+        window_days=window_days,
+        window_count=window_count,
+        epoch_ms=epoch_ms,
+        metrics_port=metrics_port,
+        seed=seed,
+    ).checked()
+    probe(bootstrap)  # before anything is made on disk
+    prepare_state(state)
+    stop = Stop()
+    if processes > 1:
+        return supervise(settings, stop)
+    run_process(settings, 0, [], stop)
+    return stop.exit_code
