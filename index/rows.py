@@ -32,8 +32,11 @@ Rows = NDArray[np.void]
 
 
 def vector_row(dim: int) -> np.dtype[np.void]:
-    """The row type of a sample's two vectors, float16."""
-    return np.dtype([("interest", "<f2", (dim,)), ("match_key", "<f2", (dim,))])
+    """The row type of a sample's two vectors: interest as it travels to devices, match key exactly.
+
+    Match keys crowd together (on ml-1m the best 100 of 50,000 lie within .003): float16 costs .026 of recall@100.
+    """
+    return np.dtype([("interest", "<f2", (dim,)), ("match_key", "<f4", (dim,))])
 
 
 def vector_prefix(version: int) -> bytes:
@@ -71,7 +74,7 @@ def pack_payload(block: SampleBlock) -> list[bytes]:
 
 
 def pack_vectors(block: SampleBlock) -> list[bytes]:
-    """Both vectors of each encoded sample, rounded to float16."""
+    """Both vectors of each encoded sample."""
     assert block.interest is not None and block.match_key is not None, "the block is not encoded"
     rows = np.empty(len(block), vector_row(block.interest.shape[1]))
     rows["interest"], rows["match_key"] = block.interest, block.match_key
@@ -89,7 +92,9 @@ def unpack_block(timestamp: I64, sample: U64, payload: Rows, vectors: Rows, vers
     """The samples behind rows of payload and vectors."""
     columns: dict[str, Any] = {name: np.ascontiguousarray(payload[name]) for name in PAYLOAD_ROW.names or ()}
     block = SampleBlock(sample=sample, timestamp=timestamp, **columns)
-    return block.with_vectors(vectors["interest"].astype(np.float32), vectors["match_key"].astype(np.float32), version)
+    return block.with_vectors(
+        vectors["interest"].astype(np.float32), np.ascontiguousarray(vectors["match_key"]), version
+    )
 
 
 def split(rows: Rows) -> list[bytes]:

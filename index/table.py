@@ -53,13 +53,12 @@ class Table:
         return slice(start - self._base, stop - self._base)
 
     def append(self, block: SampleBlock) -> None:
-        """Add encoded samples as rows `end` … ; vectors are rounded to float16, as on disk."""
+        """Add encoded samples as rows `end` … ; interests are rounded to float16, as on disk."""
         assert block.match_key is not None and block.interest is not None, "the block is not encoded"
         self._make_room(len(block))
         to = self.span(self.end, self.end + len(block))
-        for name in ("sample", "user", "item", "category", "label", "timestamp", "interest"):
+        for name in ("sample", "user", "item", "category", "label", "timestamp", "interest", "match_key"):
             getattr(self, name)[to] = getattr(block, name)
-        self.match_key[to] = block.match_key.astype(np.float16)
         self.live[to] = True
         self.end += len(block)
 

@@ -9,20 +9,23 @@ from models.arrays import F16, F32
 from models.errors import VectorError
 from models.sample import SampleBlock
 
+LARGEST = 1e9  # of a match key: an inner product of such vectors still fits float32; ours
+
 
 def check_block(block: SampleBlock, dim: int) -> None:
     """Raises `VectorError`, naming the sample, unless both vectors of every sample are finite and `dim` wide."""
     assert block.interest is not None and block.match_key is not None, "the block is not encoded"
-    check_vectors(block.interest, dim, "interest vector")
+    check_vectors(block.interest, dim, "interest vector", float(np.finfo(np.float16).max))
     check_vectors(block.match_key, dim, "match key")
 
 
-def check_vectors(vectors: F32 | F16, dim: int, what: str) -> None:
-    """Raises `VectorError` unless `vectors` is (n, dim) and finite, also as float16."""
+def check_vectors(vectors: F32 | F16, dim: int, what: str, largest: float = LARGEST) -> None:
+    """Raises `VectorError` unless `vectors` is (n, dim) and no component is NaN or beyond ±`largest`."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise VectorError(f"{what}s have shape {vectors.shape}, the pool's are {dim} wide: encode with its model")
-    # Above 65504 float16 overflows to infinity; comparing also catches NaN.
-    bad = ~(np.abs(vectors).max(axis=1, initial=0) <= np.finfo(np.float16).max)
+    bad = ~(np.abs(vectors).max(axis=1, initial=0) <= largest)  # true for NaN too
     if bad.any():
         row = int(bad.argmax())
-        raise VectorError(f"{what} in row {row} of {len(vectors)} is not a finite float16 vector: check the model")
+        raise VectorError(
+            f"{what} in row {row} of {len(vectors)} is not finite (or beyond {largest:g}): check the model"
+        )
