@@ -80,6 +80,11 @@ class Child:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_TAIL_LINES:])
 
+    def last_words(self) -> str:
+        """The newest line of its log, as it would stand on a terminal."""
+        lines = self.tail().replace("\r", "\n").splitlines()
+        return lines[-1].strip() if lines else ""
+
     def stop(self, timeout_s: float) -> int | None:
         """Tell it to end and return its exit code, None if never started; after `timeout_s` it is killed (-9)."""
         if self._process is None:

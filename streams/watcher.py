@@ -21,8 +21,9 @@ _LOOK_TIMEOUT_S = 2.0
 class Watcher:
     """The states of one run so far, the newest last; `look` adds one.
 
-    `urls` are the metrics of each process by name. `groups` are (group, topic) pairs whose lag is measured from
-    committed offsets. Every state goes to `timeline`, one JSON line each, and to `view`.
+    `urls` are the metrics of each process by name. `groups` says which topic each group reads, for those that do not
+    show their lag themselves: it is measured from committed offsets. Every state goes to `timeline`, one JSON line
+    each, and to `view`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Watcher:
                 continue  # not up yet, or done: what it showed last still counts
         self._recent.append(together(self._seen.values()))
         state = read_state(self._recent[-1], self._recent[0], self._clock() - self._started_s, phase)
-        state = msgspec.structs.replace(state, lag_events=self._lag())
+        state = msgspec.structs.replace(state, lag_events={**self._lag(), **state.lag_events})
         self.states.append(state)
         self._timeline.write(msgspec.json.encode(state) + b"\n")
         self._view.update(state, note)

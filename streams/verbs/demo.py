@@ -1,0 +1,73 @@
+"""`coda demo`: everything on this machine."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from monitor.live import LiveView
+from streams.child import ChildFailed
+from streams.demo import PHASES, DemoResult, run_demo
+from streams.demo_plan import DemoSettings
+from streams.run_folder import new_run_folder
+
+
+def command(
+    *,
+    log: str = "ml-100k",
+    devices: int | None = None,
+    seconds: int = 110,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Run the whole system on this machine, on a real log, with a live view; leave a report and check the accounts.
+
+    Brokers are embedded. The first 60 % of the log train the first cloud model and fill the pool, the rest is replayed
+    live. Exits 0 only when every event and every push is accounted for.
+
+    ```
+    coda demo --log ml-100k --seconds 110
+    ```
+
+    Args:
+        log: A log by name (`coda data list`) or by path.
+        devices: How many devices to simulate; by default one per user of the log.
+        seconds: How long the live part takes.
+        seed: Of everything that is drawn at random.
+        out: The run folder; by default `runs/<timestamp>`.
+        json: Print the result as JSON on standard output.
+    """
+    settings = DemoSettings(log, devices, seconds, seed).checked()
+    folder = new_run_folder(out, datetime.now())
+    console = Console(stderr=True)
+    try:
+        with LiveView(f"CoDA streaming · {log} · seed {seed}", PHASES, console) as view:
+            result = run_demo(settings, folder, view)
+    except ChildFailed as failure:
+        print(failure.tail, file=sys.stderr)  # noqa: T201
+        raise
+    except BaseException:
+        console.print(f"ended early; what there is lies in {folder}", highlight=False)
+        raise
+    if json:
+        print(msgspec.json.encode(result).decode())  # noqa: T201
+    for line in closing_lines(result, folder):
+        console.print(line, highlight=False, soft_wrap=True)
+    return 0 if result.ok else 1
+
+
+def closing_lines(result: DemoResult, folder: Path) -> list[str]:
+    """What a person should know when it is over."""
+    accounts = result.accounting
+    lines = [
+        f"{accounts.produced:,} events = {accounts.pooled:,} pooled + {sum(accounts.rejected.values()):,} rejected",
+        f"{accounts.pushes:,} pushes = " + " + ".join(f"{n:,} {name}" for name, n in accounts.push_outcomes.items()),
+    ]
+    if result.arms:
+        lines.append("GAUC " + ", ".join(f"{name} {arm.gauc:.4f}" for name, arm in result.arms.items()))
+    lines += [f"[red]{problem}[/]" for problem in result.problems]
+    verdict = "[green]everything adds up" if result.ok else "[red]this run is not in order"
+    return [*lines, f"{verdict}[/] after {result.elapsed_s:.0f} s; the report: {folder / 'report.html'}"]

@@ -1,0 +1,149 @@
+"""The command line: fast help, settings in their order, failures in one line with the right exit code."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streams.cli import VERBS, make_app, run
+
+TOY = "train-toy"
+LAUNCHER = f"""
+import sys
+from streams import cli
+cli.VERBS[{TOY!r}] = ("tests.streams.toy_verbs:command", "a toy")
+cli.main()
+"""
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(VERBS, TOY, ("tests.streams.toy_verbs:command", "a toy"))
+    monkeypatch.chdir(tmp_path)
+
+
+def launch(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_help_names_every_verb_within_a_second_and_loads_none_of_them() -> None:
+    code = "import sys; from streams.cli import run; run(['--help']); sys.exit('torch' in sys.modules)"
+    started_s = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    took_s = time.perf_counter() - started_s
+    assert done.returncode == 0, done.stderr
+    assert all(verb in done.stdout for verb in VERBS if verb != TOY)
+    assert took_s < 3, "1 s on a quiet machine; three times that on a busy one"
+
+
+@pytest.mark.parametrize("verb", [v for v in VERBS if v != TOY])
+def test_every_verb_helps_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own_verbs = [name for name in make_app(verb)[verb] if not name.startswith("-")]
+    for words in [[verb, own] for own in own_verbs] or [[verb]]:
+        assert run([*words, "--help"]) == 0
+        usage, *shown = capsys.readouterr().out.splitlines()
+        example = f"coda {' '.join(words)}"
+        assert usage.startswith(f"Usage: {example}")
+        assert any(line.strip(" │").startswith((example, f"Example: {example}")) for line in shown), "it has no example"
+
+
+def test_flags_beat_the_verbs_variable_beats_the_shared_one_beats_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def seed(*flags: str) -> str:
+        assert run([TOY, *flags]) == 0
+        return capsys.readouterr().out.split()[1]
+
+    assert seed() == "0"
+    Path("coda.toml").write_text(f"[{TOY}]\nseed = 1\n[flow]\nprocesses = 2\n")
+    assert seed() == "1"
+    monkeypatch.setenv("CODA_SEED", "2")
+    assert seed() == "2"
+    monkeypatch.setenv("CODA_TRAIN_TOY_SEED", "3")
+    assert seed() == "3"
+    assert seed("--seed", "4") == "4"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--fail", "input"], 2, "coda: the log is empty: give one with events"),
+        (["--fail", "world"], 1, "coda: no Kafka answers: start it"),
+        (["--fail", "ctrl-c"], 130, ""),
+        (["--fail", "sigterm"], 143, ""),
+        (["--code", "1"], 1, ""),
+        (["--seed", "many"], 2, 'coda train-toy: Invalid value for --seed: unable to convert "many" into int.'),
+        (["--sead", "1"], 2, "coda train-toy: Unknown option: --sead. Did you mean --seed?"),
+    ],
+)
+def test_a_failure_is_one_line_and_its_exit_code(
+    arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        ended = run([TOY, *arguments])
+    except SystemExit as usage:
+        ended = int(str(usage.code))
+    assert ended == code
+    said = capsys.readouterr().err
+    assert said.startswith(words)
+    assert len(said.splitlines()) <= 1
+
+
+def test_our_own_mistake_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run([TOY, "--fail", "bug"])
+
+
+def test_an_unknown_verb_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["fleat"])
+    assert ended.value.code == 2
+    assert "did you mean 'fleet'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[flaw]\nseed = 1\n", "[flaw], which is no verb"),
+        (f"[{TOY}]\nsead = 1\n", 'Unknown option: "[sead]" from'),
+        ("[train-toy\n", "TOMLDecodeError"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(text: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("coda.toml").write_text(text)
+    try:
+        ended = run([TOY])
+    except SystemExit as usage:
+        ended = int(str(usage.code))
+    assert ended == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_verb_without_a_traceback(number: signal.Signals, code: int) -> None:
+    with launch(TOY, "--wait") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(timeout=10) == code
+        assert process.stderr.read() == ""
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with launch("--help") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.wait(timeout=10)
+        assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,41 @@
+"""Verbs for the tests of the command line: they print their settings, or fail the way they are told to."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from models.errors import ConnectionFailed, InputError
+from streams.cli import Terminated
+
+_FAILURES: dict[str, Callable[[], BaseException]] = {
+    "input": lambda: InputError("the log is empty: give one with events"),
+    "world": lambda: ConnectionFailed("no Kafka answers: start it"),
+    "ctrl-c": KeyboardInterrupt,
+    "sigterm": Terminated,
+    "bug": lambda: ZeroDivisionError("ours"),
+}
+
+
+def command(
+    *, bootstrap: str = "127.0.0.1:9092", seed: int = 0, fail: str = "", code: int = 0, wait: bool = False
+) -> int:
+    """Print the settings.
+
+    ```
+    coda train-toy --seed 3
+    ```
+
+    Args:
+        bootstrap: Kafka, as host:port.
+        seed: A number.
+        fail: How to fail.
+        code: What to return.
+        wait: Wait for a signal.
+    """
+    sys.stdout.write(f"{bootstrap} {seed}\n")
+    sys.stdout.flush()
+    if fail:
+        raise _FAILURES[fail]()
+    if wait:
+        time.sleep(60)
+    return code
