@@ -75,10 +75,14 @@ SOURCES = {
 }
 
 
+def cache_folder() -> Path:
+    """The user's cache folder: `$XDG_CACHE_HOME/coda`, by default `~/.cache/coda`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coda"
+
+
 def data_folder() -> Path:
-    """The user's cache folder for logs: `$XDG_CACHE_HOME/coda/data`, by default under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "coda" / "data"
+    """Where fetched logs are kept."""
+    return cache_folder() / "data"
 
 
 def source_named(name: str) -> Source:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import Consumer, KafkaException
 
 from models.errors import ConnectionFailed
-from streams.kafka.connection import KafkaSettings, partitions_of, reason
+from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, reason
 from streams.kafka.consumer import BatchConsumer, Message, Partition
 
 _TIMEOUT_S = 10
@@ -40,3 +40,28 @@ def read_between(
             for message in consumer.poll():
                 if message.offset < between[message.topic, message.partition][1]:
                     yield message
+
+
+def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Partition, int]:
+    """Per partition the offset of the first message produced at `moment_ms` (wall clock) or later; the end if none was.
+
+    Raises `ConnectionFailed`, also on the embedded broker, which cannot tell.
+    """
+    if is_embedded(settings.bootstrap):
+        raise ConnectionFailed(f"the embedded Kafka cannot look up times in {topic}: leave out --from and --until")
+    consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds"})
+    try:
+        asked = partitions_of(consumer, topic)
+        for partition in asked:
+            partition.offset = moment_ms
+        answers = consumer.offsets_for_times(asked, timeout=_TIMEOUT_S)
+        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=_TIMEOUT_S)[1] for p in asked}
+    except KafkaException as error:
+        raise ConnectionFailed(
+            f"Kafka at {settings.bootstrap} does not say what {topic} held at {moment_ms}: {reason(error)}"
+        ) from error
+    finally:
+        consumer.close()
+    return {
+        (topic, answer.partition): answer.offset if answer.offset >= 0 else ends[answer.partition] for answer in answers
+    }

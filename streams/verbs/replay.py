@@ -1,0 +1,181 @@
+"""`coda replay`: an event log, or a topic, into Kafka at its own pace."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import Parameter
+from xxhash import xxh3_64_hexdigest
+
+from models.errors import InputError
+from streams.data import cache_folder, find_log
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, is_embedded, probe
+from streams.kafka.lag import GroupPositions
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
+from streams.metrics_server import metrics_server
+from streams.pacing import Pacer, parse_speed
+from streams.replay import Replay, Totals, find_already_there
+from streams.replay_source import LogSource, Range, Source, TopicSource
+from streams.replay_state import load_state
+from streams.replay_view import View, duration, open_view
+from streams.throttle import NoThrottle, Throttle
+from streams.times import parse_moment_ms
+
+_TOPIC_SCHEME = "kafka://"
+
+
+def command(
+    log: str,
+    *,
+    speed: str = "max",
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    until: str | None = None,
+    via: Literal["kafka", "devices"] = "kafka",
+    unsorted: bool = False,
+    state: Path | None = None,
+    fresh: bool = False,
+    throttle_groups: str | None = None,
+    max_ahead: int | None = None,
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    partitions: int = KafkaSettings.partitions,
+    replication: int = KafkaSettings.replication,
+    metrics_port: int = 0,
+    json: bool = False,
+) -> None:
+    """Replay an event log into Kafka; run it again after an interruption and it goes on where it stopped.
+
+    Example: coda replay my-log.csv.gz --bootstrap 127.0.0.1:9092 --speed 60
+    Example: coda replay ml-100k --from 1998-01-01 --until 1998-02-01
+
+    Parameters
+    ----------
+    log
+        A file (.csv, .jsonl, also .gz and .zst, or .parquet), a name from `coda data list`, or a topic that holds
+        events: kafka://TOPIC or kafka://HOST:PORT/TOPIC.
+    speed
+        How many times faster than event time, or max.
+    from_
+        Leave out what is earlier: Unix ms, or an ISO date or time (UTC). For a topic: produced earlier.
+    until
+        Leave out what is not earlier than this.
+    via
+        kafka: straight to the topic events. devices: to the simulated devices, which upload their events themselves.
+    unsorted
+        The log is not sorted by time: sort it in memory first.
+    state
+        Where to keep what is done; by default a file of this replay's own in the cache folder.
+    fresh
+        Forget what an earlier run did and begin anew.
+    throttle_groups
+        Consumer groups, separated by commas, to stay close to: by default the flow's (or the fleet's) on the
+        embedded Kafka, which drops what nobody has read, and none on a real one.
+    max_ahead
+        How many events of one partition to be ahead of those groups at most; by default what the embedded Kafka keeps.
+    bootstrap
+        Kafka's address.
+    partitions
+        Partitions of topics that do not exist yet.
+    replication
+        Replicas of topics that do not exist yet.
+    metrics_port
+        Serve metrics on 127.0.0.1 at this port; 0 serves none.
+    json
+        Print one JSON document with what was done.
+    """
+    pacer = Pacer(parse_speed(speed))
+    settings = KafkaSettings(bootstrap, partitions=partitions, replication=replication)
+    topic = EVENTS if via == "kafka" else BEHAVIOUR
+    # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
+    within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
+    source = open_source(log, within, settings, topic, unsorted=unsorted)
+    identity = {**source.identity, "topic": topic, "Kafka": probe(bootstrap)}
+    state_path = state or default_state(identity, bootstrap)
+    start = load_state(state_path, identity) if state_path and not fresh else None
+    if start is not None and start.finished:
+        _report(log, Totals(), topic, bootstrap, json=json)
+        _say_finished(log)
+        return
+    ensure_topics(settings)
+    with ExitStack() as stack:
+        stack.enter_context(metrics_server(metrics_port))
+        view = stack.enter_context(open_view())
+        throttle = _throttle(stack, settings, topic, throttle_groups, max_ahead)
+        if start is not None:
+            view.say(f"going on after {start.position.get('events', 0):,} events, as {state_path} says")
+        run = Replay(
+            source,
+            CheckedProducer(settings),
+            topic,
+            pacer=pacer,
+            throttle=throttle,
+            view=view,
+            identity=identity,
+            state_path=state_path,
+            start=start,
+            already_there=find_already_there(settings, topic, start) if start else frozenset(),
+        )
+        totals = _run(run, view, state_path)
+    _report(log, totals, topic, bootstrap, json=json)
+
+
+def open_source(log: str, within: Range, settings: KafkaSettings, topic: str, *, unsorted: bool) -> Source:
+    """What `log` names: a topic of this or another Kafka, or a file."""
+    if not log.startswith(_TOPIC_SCHEME):
+        return LogSource(find_log(log), within, unsorted=unsorted)
+    address, _, name = log.removeprefix(_TOPIC_SCHEME).rpartition("/")
+    origin = KafkaSettings(address or settings.bootstrap)
+    if not name:
+        raise InputError(f"{log} names no topic: write kafka://TOPIC or kafka://HOST:PORT/TOPIC")
+    if name == topic and probe(origin.bootstrap) == probe(settings.bootstrap):
+        raise InputError(
+            f"{log} would be appended to itself: replay it to another Kafka (--bootstrap), or --via devices"
+        )
+    return TopicSource(origin, name, within)
+
+
+def default_state(identity: dict[str, str], bootstrap: str) -> Path | None:
+    """A state file of this very replay's own; none on the embedded Kafka, which forgets with its process."""
+    if is_embedded(bootstrap):
+        return None
+    return cache_folder() / "replay" / f"{xxh3_64_hexdigest(repr(sorted(identity.items())).encode())}.json"
+
+
+def _throttle(
+    stack: ExitStack, settings: KafkaSettings, topic: str, groups: str | None, max_ahead: int | None
+) -> Throttle | NoThrottle:
+    if groups is None:
+        groups = "" if not is_embedded(settings.bootstrap) else FLOW_GROUP if topic == EVENTS else FLEET_GROUP
+    names = [name.strip() for name in groups.split(",") if name.strip()]
+    if not names:
+        return NoThrottle()
+    return Throttle([stack.enter_context(GroupPositions(settings, name)) for name in names], topic, max_ahead)
+
+
+def _run(run: Replay, view: View, state_path: Path | None) -> Totals:
+    try:
+        return run.run()
+    except Exception:
+        raise
+    except BaseException:
+        again = f"run the same command again to go on (state: {state_path})" if state_path else "nothing to go on from"
+        view.say(f"stopped after {run.totals.sent:,} events; {again}")
+        raise
+
+
+def _report(log: str, totals: Totals, topic: str, bootstrap: str, *, json: bool) -> None:
+    done: dict[str, Any] = {"log": log, "topic": topic, "bootstrap": bootstrap, **totals.as_dict()}
+    if json:
+        print(msgspec.json.encode(done).decode())  # noqa: T201
+        return
+    line = f"{totals.sent:,} events to {topic} in {duration(totals.seconds)} ({done['events_per_s']:,.0f}/s)"
+    if totals.rejected:
+        line += f", {totals.rejected.total():,} malformed rows to the dead letters"
+    print(line)  # noqa: T201
+
+
+def _say_finished(log: str) -> None:
+    print(f"replay: all of {log} is in Kafka already; --fresh replays it once more", file=sys.stderr)  # noqa: T201
