@@ -1,0 +1,266 @@
+"""The prequential run behind `coda evaluate`: the live system's own parts in event-time order, without a broker.
+
+Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
+Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
+due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it can be
+learned from before it is over. The clock is the newest event time, so nothing depends on the machine's speed
+but the measured compute.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from device_sim.fleet import Fleet, Predictions, TrainingRecord
+from device_sim.stimulus import OwnEvent
+from index.pool import Pool
+from models.artefact import model_to_bytes
+from models.candidates import encode_batch
+from models.cloud_model import CloudModel
+from models.cloud_trainer import train_first, train_next
+from models.errors import InputError
+from models.event import Event
+from models.ids import item_key, sample_key
+from models.sample import SampleBlock, SampleRecord, block_of
+from models.task import Task
+from models.telemetry import MatchRequest, decode_report
+from operators.decode import Arrival, Asked
+from operators.gather import GatherState, Merge
+from operators.shard import Matching, Shard, ShardOutput, Work
+from operators.user import MatchRules, Query, UserOutput, UserState
+
+# Rows of the log per slice. At 1,000 events/s they are a quarter of a second, the freshness that the live path has. Ours.
+SLICE_ROWS = 256
+_HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
+    a new version per `refresh_ms` of event time (0: never), and the settings of matching and training.
+    """
+
+    devices: int = 0
+    head: float = 0.6
+    refresh_ms: int = 0
+    seed: int = 0
+    per_label: int = 100
+    rules: MatchRules = MatchRules()
+    task: Task = Task(task_version=1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run recorded, predictions in event-time order."""
+
+    predictions: pl.DataFrame
+    trainings: list[TrainingRecord]
+    bytes_down: list[int]
+    versions: int
+
+
+def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress, train: Progress) -> Outcome:
+    """Run `plan` over `log` (sorted; columns of `streams.event_log`); `pool` is empty.
+
+    `progress` hears of rows walked, `train` of samples the cloud trainer is through with.
+    """
+    first = _first_of_tail(log, plan.head)
+    walk = Walk(pool, plan, chosen_users(log[first:], plan))
+    head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, progress)]
+    walk.adopt(train_first([block_of([r for part in head for r in part])], plan.seed, lambda done, _all: train(done)))
+    walk.pool_samples([record for part in head for record in part])
+    del head
+    for part in _slices(log[first:], SLICE_ROWS, progress):
+        walk.step(part)
+    return walk.outcome()
+
+
+def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
+    """The users that get a device: `plan.devices` of those with events in `tail`, by a hash that knows the seed."""
+    users = tail["user_id"].unique().to_list()
+    users.sort(key=lambda user: (xxh3_64_intdigest(user.encode(), seed=plan.seed), user))
+    return frozenset(users[: plan.devices or None])
+
+
+class Walk:
+    """The whole system at one point of the log."""
+
+    def __init__(self, pool: Pool, plan: Plan, users: frozenset[str]) -> None:
+        self._plan = plan
+        self._pool = pool
+        self._users = users
+        self._fleet = Fleet(seed=plan.seed)
+        self._states: dict[str, UserState] = {}
+        self._gathers: dict[str, GatherState] = defaultdict(GatherState)
+        matching = Matching(1, 1, plan.per_label, "random" in plan.task.arms, plan.seed)
+        self._shard = Shard(pool, 0, matching)
+        self._model: CloudModel | None = None
+        self._since_refresh: list[SampleBlock] = []
+        self._refresh_at = 0
+        self._now_ms = 0
+        self._bytes_down: list[int] = []
+        self._predictions: list[Predictions] = []
+        self._trainings: list[TrainingRecord] = []
+        self._cpu_s: Callable[[], float] = _cpu_s
+
+    def remember(self, part: pl.DataFrame) -> list[SampleRecord]:
+        """Take a slice of the head: histories and windows fill, nothing is predicted, matched or trained."""
+        events = list(_events(part))
+        self._now_ms = events[-1].timestamp
+        self._own_events(events)
+        return self._to_users(events).samples
+
+    def adopt(self, model: CloudModel) -> None:
+        """Use a new version from now on, in the cloud and on every device."""
+        self._model = model
+        self._refresh_at = self._now_ms + self._plan.refresh_ms
+        if len(self._pool):
+            self._shard.handle([], model, self._now_ms)
+        self._fleet.deliver_task(self._plan.task, 0, self._now_ms)
+        self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
+
+    def pool_samples(self, records: list[SampleRecord]) -> None:
+        """Let the pool have samples that no match waits for."""
+        for at in range(0, len(records), _HEAD_ROWS):
+            self._work(Work(0, records[at : at + _HEAD_ROWS], []))
+
+    def step(self, part: pl.DataFrame) -> None:
+        """Predict a slice; then pool it, match who is due, and train."""
+        events = list(_events(part))
+        self._now_ms = events[-1].timestamp
+        self._own_events(events)
+        out = self._to_users(events)
+        queries = [*out.queries, *self._requested()]
+        self._deliver(self._work(Work(0, out.samples, queries)))
+        self._fleet.train_due(self._now_ms, self._cpu_s)
+        self._predictions += self._fleet.take_predictions()
+        self._trainings += self._fleet.take_trainings()
+        if self._plan.refresh_ms:
+            self._refresh(out.samples)
+
+    def outcome(self) -> Outcome:
+        """What was recorded so far."""
+        assert self._model is not None
+        tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
+        if not tables:
+            raise InputError("no event was predicted: the log has none after its head; take a smaller --head")
+        return Outcome(pl.concat(tables), self._trainings, self._bytes_down, self._model.version)
+
+    def _own_events(self, events: list[Event]) -> None:
+        own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self._users]
+        for user_id in {o.event.user_id for o in own} - self._fleet.devices.keys():
+            self._fleet.connected(user_id, self._now_ms)
+        self._fleet.handle_events(own, self._now_ms)
+
+    def _to_users(self, events: list[Event]) -> UserOutput:
+        """Every user's state takes its events; only users with a device are matched."""
+        per_user: dict[str, list[Arrival | Asked]] = defaultdict(list)
+        for event in events:
+            per_user[event.user_id].append(_arrival(event))
+        total = UserOutput([], [], [], 0)
+        for user_id, arrivals in per_user.items():
+            out = self._state(user_id).handle(arrivals, self._plan.rules, self._now_ms)
+            total.samples.extend(out.samples)
+            if user_id in self._users:
+                total.queries.extend(out.queries[-1:])  # of several in one slice, the newest wins
+        total.samples.sort(key=lambda record: record.timestamp)
+        return total
+
+    def _requested(self) -> Iterator[Query]:
+        """What devices ask for on their own; other reports have no reader here."""
+        for user_id, publish in self._fleet.take_outgoing():
+            if publish.leaf == "requests" and isinstance(decode_report(publish.payload), MatchRequest):
+                asked = Asked(user_id, self._now_ms)
+                yield from self._state(user_id).handle([asked], self._plan.rules, self._now_ms).queries
+
+    def _state(self, user_id: str) -> UserState:
+        if user_id not in self._states:
+            self._states[user_id] = UserState(user_id)
+        return self._states[user_id]
+
+    def _work(self, work: Work) -> ShardOutput:
+        assert self._model is not None, "nothing is pooled before there is a model"
+        return self._shard.handle([work], self._model, self._now_ms)
+
+    def _deliver(self, output: ShardOutput) -> None:
+        merge = Merge(1, self._plan.per_label)
+        for reply in output.replies:
+            for _, batch in self._gathers[reply.user_id].handle([reply], merge, self._now_ms).batches:
+                raw = encode_batch(batch)
+                self._bytes_down.append(len(raw))
+                self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
+
+    def _refresh(self, records: list[SampleRecord]) -> None:
+        """Train the next version once its interval is over, on what came since the last."""
+        assert self._model is not None
+        if records:
+            self._since_refresh.append(block_of(records))
+        if self._now_ms < self._refresh_at or not self._since_refresh:
+            return
+        block, self._since_refresh = SampleBlock.concat(self._since_refresh), []
+        self.adopt(train_next(self._model, block, self._plan.seed))
+
+
+def _cpu_s() -> float:
+    import time  # noqa: PLC0415 - the one clock here, and it is only what compute is reported by
+
+    return time.process_time()
+
+
+def _first_of_tail(log: pl.DataFrame, head: float) -> int:
+    """The first row after the head; rows of one moment stay together."""
+    if not 0 < head < 1:
+        raise InputError(f"--head is {head}: give the share of the log that trains the first model, between 0 and 1")
+    times = log["timestamp"].to_numpy()
+    first = int(np.searchsorted(times, times[int(len(times) * head)], "left"))
+    if first == 0:
+        raise InputError("the log's head is empty: all its events have one timestamp, or --head is too small")
+    return first
+
+
+def _slices(log: pl.DataFrame, rows: int, progress: Progress) -> Iterator[pl.DataFrame]:
+    """Slices of at least `rows` rows (but for the last); rows of one moment stay together."""
+    times = log["timestamp"].to_numpy()
+    at = 0
+    while at < len(times):
+        end = min(at + rows, len(times))
+        end = int(np.searchsorted(times, times[end - 1], "right"))
+        yield log[at:end]
+        progress(end - at)
+        at = end
+
+
+def _events(part: pl.DataFrame) -> Iterator[Event]:
+    columns = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
+    return (Event(*row) for row in part.select(columns).iter_rows())
+
+
+def _arrival(event: Event) -> Arrival:
+    return Arrival(
+        event.user_id,
+        sample_key(event.event_id),
+        item_key(event.item_id),
+        item_key(event.category_id),
+        event.label,
+        event.timestamp,
+        event.timestamp,
+        b"",
+    )
+
+
+def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "user_id": predictions.user_id,
+            "event_id": predictions.event_id,
+            "timestamp": predictions.timestamp,
+            "label": predictions.label,
+            "version": predictions.version,
+            **{arm: predictions.arms[:, n] for n, arm in enumerate(arms)},
+        }
+    )
