@@ -15,7 +15,7 @@ from index.spec import PoolSpec
 from index.vectors import check_block, check_vectors
 from index.window import EVERYTHING, Floor
 from models.arrays import F32, F64, I64, U64
-from models.candidates import Candidates
+from models.candidates import Candidates, no_candidates
 from models.errors import PoolError
 from models.sample import SampleBlock
 
@@ -48,7 +48,8 @@ class ExactPool:
             clock = timestamp if self._clock is None else max(self._clock, timestamp)
             late[row] = timestamp <= clock - self.spec.window_age_ms or (timestamp, sample) <= self._floor
             duplicate[row] = not late[row] and sample in known
-            if inserted[row] := not late[row] and not duplicate[row]:
+            inserted[row] = not late[row] and not duplicate[row]
+            if inserted[row]:
                 known.add(sample)
                 self._clock = clock
         if inserted.any():
@@ -95,9 +96,7 @@ class ExactPool:
             self._floor = max(self._floor, last)
         self._block = block.take(np.array(kept))
 
-    def _best(
-        self, user: U64, before_ms: I64, k: int, score_of: Callable[[int, I64], F64]
-    ) -> Matches:
+    def _best(self, user: U64, before_ms: I64, k: int, score_of: Callable[[int, I64], F64]) -> Matches:
         row = np.full((len(user), len(LABELS), k), NO_ROW, np.int64)
         score = np.full(row.shape, -np.inf)
         for query in range(len(user)) if self._block is not None else ():
@@ -127,8 +126,7 @@ class ExactPool:
         score = matches.score[query][found]
         b = self._block
         if b is None or b.interest is None:
-            empty = np.zeros(0, np.uint32)
-            return Scored(Candidates(np.zeros((0, self.spec.dim), np.float16), empty, empty, empty.astype(np.uint8), empty), score)
+            return Scored(no_candidates(self.spec.dim), score)
         rows = matches.row[query][found]
         age_s = ((matches.before_ms[query] - b.timestamp[rows]) // 1000).astype(np.uint32)
         interest = b.interest[rows].astype(np.float16)

@@ -52,6 +52,10 @@ class Graph:
         """All rows of the graph, in the order they were added."""
         return self._row[: self._rows]
 
+    def nbytes(self) -> int:
+        """Bytes of the graph, as saved, and of the rows that hang on it."""
+        return int(self._index.index_file_size()) + self._row.nbytes + self._node.nbytes
+
     def add(self, keys: F32, rows: I64) -> None:
         """Add rows by their vectors; shapes (n, d) and (n,)."""
         known = self._node_of_name

@@ -18,6 +18,7 @@ from index.window import Floor
 from models.arrays import F32, I64, U64, Bool
 from models.sample import SampleBlock
 
+KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly; ours
 
 
@@ -100,6 +101,22 @@ class Memory:
         """What `nearest` should find: every row compared."""
         rows = np.arange(self.table.first, self.table.end)
         return self._search({0: [], 1: []}, self._by_label(rows), by_similarity(self.table)).best(keys, limits, k)
+
+    def window(self) -> I64:
+        """All live rows in window order, oldest first."""
+        rows = np.arange(self.table.first, self.table.end)
+        rows = rows[self.table.live[self.table.at(rows)]]
+        at = self.table.at(rows)
+        return rows[np.lexsort((self.table.sample[at], self.table.timestamp[at]))]
+
+    def in_graphs(self) -> int:
+        """How many rows are in graphs, dead ones included."""
+        return sum(len(graph) for segment in self.segments for graph in segment.graphs.values())
+
+    def nbytes(self) -> int:
+        """Bytes of everything in memory, as far as arrays and graphs tell."""
+        graphs = sum(graph.nbytes() for segment in self.segments for graph in segment.graphs.values())
+        return self.table.nbytes() + graphs + KNOWN_BYTES * len(self._known)
 
     def loose(self) -> dict[int, I64]:
         """The live rows of each label that are in no graph."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from index.fetched import NO_ROW
@@ -22,6 +23,9 @@ from models.sample import SampleBlock
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
 CATCH_UP = 2  # rows indexed per new row while the ring is too long (after opening or re-encoding); ours
+
+REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second; ours
+Progress = Callable[[int, int], None]  # rows done, rows in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +145,26 @@ class Pool:
             check_block(encoded, self.spec.dim)
             version = encoded.version
             self.store.write_vectors(encoded)
-        self.store.adopt(State(version, state.clock, state.floor))
+        self.store.adopt(msgspec.structs.replace(state, version=version))
         self._load()
 
-    def rebuild(self) -> None:
-        """Read everything from disk again and put all rows but the ring's into graphs now."""
+    def rebuild(self, progress: Progress = lambda _done, _all: None) -> None:
+        """Read everything from disk again and put all rows but the ring's into graphs now.
+
+        Reports (rows done, rows in all).
+        """
         self._load()
-        self.memory.index(self.memory.ring - self.spec.ring_rows)
+        total = max(0, self.memory.ring - self.spec.ring_rows)
+        for done in range(0, total, REPORT_ROWS):
+            self.memory.index(min(REPORT_ROWS, total - done))
+            progress(min(done + REPORT_ROWS, total), total)
 
     def _load(self) -> None:
         self.memory = Memory(self.spec)
         for block in self.store.read():
             self.memory.append(block)
         state = self._after(None)
-        if state.floor != self.store.state.floor:  # the settings changed
+        if state != self.store.state:  # the window's settings changed
             self.store.adopt(state)
             self._bury(state)
 
@@ -191,13 +201,14 @@ class Pool:
         clock = state.clock if clock is None else clock if state.clock is None else max(clock, state.clock)
         floor = max(state.floor, age_floor(clock, self.spec.window_age_ms))
         stays = above(timestamp, sample, floor)
-        excess = memory.live - memory.count_up_to(floor) + int(stays.sum()) - self.spec.window_count
+        live = memory.live - memory.count_up_to(floor) + int(stays.sum())
+        excess = live - self.spec.window_count
         if excess > 0:
             old_timestamp, old_sample = self.store.oldest(floor, excess)
             floor = nth_oldest(
                 np.concatenate([old_timestamp, timestamp[stays]]), np.concatenate([old_sample, sample[stays]]), excess
             )
-        return State(version, clock, floor)
+        return State(version, clock, floor, min(live, self.spec.window_count))
 
     def _bury(self, state: State) -> None:
         self._evicted += self.memory.bury(state.floor)

@@ -6,7 +6,7 @@ Writes go to the write-ahead log: they survive `kill -9`; after a power loss the
 gone, and whoever feeds the pool sends them again (writes are idempotent).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -41,11 +41,15 @@ T = TypeVar("T")
 
 
 class State(msgspec.Struct, frozen=True):
-    """What must change together with the rows: cloud-model version, event-time clock, the window's floor."""
+    """What must change together with the rows: cloud-model version, event-time clock, floor and size of the window.
+
+    The size is how damage shows: RocksDB's iterators end at a damaged block without a word.
+    """
 
     version: int = 0
     clock: int | None = None
     floor: Floor = EVERYTHING
+    live: int = 0
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -54,6 +58,10 @@ class Meta(msgspec.Struct, frozen=True):
     format: int
     spec: PoolSpec
     state: State
+
+
+class PoolBusy(PoolError):
+    """The pool is open in another process."""
 
 
 class Store:
@@ -124,47 +132,60 @@ class Store:
         """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
         payload = self._read(PAYLOAD)
         vectors = self._read(vector_prefix(self.state.version))
-        row = vector_row(self.spec.dim)
-        while keys_values := list(islice(payload, READ_ROWS)):
-            theirs = list(islice(vectors, len(keys_values)))
-            if [k for k, _ in keys_values] != [k for k, _ in theirs]:
+        rows = 0
+        while some := list(islice(payload, READ_ROWS)):
+            theirs = list(islice(vectors, len(some)))
+            if [k for k, _ in some] != [k for k, _ in theirs]:
                 raise self._damaged("samples and vectors differ")
-            try:
-                timestamp, sample = unpack_keys(b"", [k for k, _ in keys_values])
-                payload_rows = unpack_rows(PAYLOAD_ROW, [v for _, v in keys_values])
-                vector_rows = unpack_rows(row, [v for _, v in theirs])
-            except ValueError as error:
-                raise self._damaged(str(error)) from error
-            yield unpack_block(timestamp, sample, payload_rows, vector_rows, self.state.version)
+            rows += len(some)
+            yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs])
+        if rows != self.state.live:
+            raise self._damaged(f"{rows} of {self.state.live} samples can be read")
+
+    def salvage(self) -> Iterator[SampleBlock]:
+        """What can be read of a damaged pool, oldest first, in blocks."""
+        payload = self._readable(PAYLOAD, PAYLOAD_ROW.itemsize)
+        vectors = self._readable(vector_prefix(self.state.version), vector_row(self.spec.dim).itemsize)
+        keys = sorted(payload.keys() & vectors.keys())
+        for at in range(0, len(keys), READ_ROWS):
+            some = keys[at : at + READ_ROWS]
+            yield self._block(some, [payload[k] for k in some], [vectors[k] for k in some])
+
+    def flush(self) -> None:
+        """Move what is in the write-ahead log into compressed files."""
+        self._db.flush()
 
     def disk_bytes(self) -> int:
         """Bytes of all files of the pool."""
         return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
 
-    def compact(self) -> None:
-        """Give the space of evicted rows back to the file system."""
-        self._db.flush()
-        self._db.compact_range(None, None)
-
-    def drop_unpaired(self) -> int:
-        """Delete damaged rows, payload without vectors and vectors without payload; returns how many."""
-        payload, vectors = dict(self._read(PAYLOAD)), dict(self._read(vector_prefix(self.state.version)))
-        whole = {k for k, v in payload.items() if len(v) == PAYLOAD_ROW.itemsize}
-        whole &= {k for k, v in vectors.items() if len(v) == vector_row(self.spec.dim).itemsize}
-        broken = (payload.keys() | vectors.keys()) - whole
-        batch = WriteBatch(raw_mode=True)
-        for key in broken:
-            batch.delete(PAYLOAD + key)
-            batch.delete(vector_prefix(self.state.version) + key)
-        self._db.write(batch)
-        return len(broken)
+    def _block(self, keys: Sequence[bytes], payload: Sequence[bytes], vectors: Sequence[bytes]) -> SampleBlock:
+        timestamp, sample = unpack_keys(b"", keys)
+        try:
+            payload_rows = unpack_rows(PAYLOAD_ROW, payload)
+            vector_rows = unpack_rows(vector_row(self.spec.dim), vectors)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        return unpack_block(timestamp, sample, payload_rows, vector_rows, self.state.version)
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Places and values above the floor under `prefix`."""
         items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
         for key, value in items:
             if not key.startswith(prefix):
                 return
             yield key[len(prefix) :], value
+
+    def _readable(self, prefix: bytes, width: int) -> dict[bytes, bytes]:
+        """The same from both ends, since reading stops at damage; values of another width left out."""
+        rows = dict(self._read(prefix))
+        floor = pack_floor(prefix, self.state.floor)
+        backwards: Iterator[Any] = self._db.items(backwards=True, from_key=prefix + b"\xff" * 16)
+        for key, value in backwards:
+            if key < floor or key[len(prefix) :] in rows:
+                break
+            rows[key[len(prefix) :]] = value
+        return {place: value for place, value in rows.items() if len(value) == width}
 
     def _put_vectors(self, batch: WriteBatch, block: SampleBlock) -> None:
         _put(batch, pack_keys(vector_prefix(block.version), block.timestamp, block.sample), pack_vectors(block))
@@ -213,8 +234,8 @@ def _translated(path: Path, act: Callable[[], T]) -> T:
         return act()
     except Exception as error:
         text = " ".join(str(error).split())
-        if "lock" in text.lower():
-            raise PoolError(f"pool {path} is open in another process: stop that one, or use another path") from error
+        if "/LOCK:" in text:
+            raise PoolBusy(f"pool {path} is open in another process: stop that one, or use another path") from error
         raise PoolError(
             f"pool {path} cannot be opened ({text}): run `coda pool rebuild {path}`, "
             "or delete it and let the flow fill it again"
