@@ -4,10 +4,17 @@ import msgspec
 
 from monitor.state import State
 
+# What the replay calls a row that is no event: it was never produced, so it is beside the sum.
+MALFORMED_ROW = "malformed row"
+
 
 class Accounting(msgspec.Struct, frozen=True, kw_only=True):
-    """What went in and where it went; `rejected` by reason, `push_outcomes` by outcome."""
+    """What went in and where it went; `rejected` by reason, `push_outcomes` by outcome.
 
+    `malformed_rows` of the log are in the dead letters, but were never events.
+    """
+
+    malformed_rows: int = 0
     produced: int
     pooled: int
     rejected: dict[str, int]
@@ -36,7 +43,8 @@ def accounting(state: State) -> Accounting:
     return Accounting(
         produced=state.produced,
         pooled=state.pooled,
-        rejected=state.rejected,
+        rejected={reason: count for reason, count in state.rejected.items() if reason != MALFORMED_ROW},
+        malformed_rows=state.rejected.get(MALFORMED_ROW, 0),
         pushes=state.pushes,
         push_outcomes=state.push_outcomes,
     )

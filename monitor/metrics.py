@@ -61,5 +61,7 @@ cloud_versions = Counter("coda_cloud_versions", "cloud model versions published"
 push_acks = Counter("coda_push_acks", "acknowledged pushes, by the device's answer", ["outcome"])
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
 device_outcomes = Counter(
-    "coda_device_outcomes", "what became of events, batches, models, tasks and trainings on devices", ["what", "outcome"]
+    "coda_device_outcomes",
+    "what became of events, batches, models, tasks and trainings on devices",
+    ["what", "outcome"],
 )

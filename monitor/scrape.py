@@ -15,6 +15,11 @@ Series = tuple[str, Labels]
 LARGEST_WINS = frozenset({"coda_model_version"})
 
 
+def series(name: str, **labels: str) -> Series:
+    """The name of one series."""
+    return name, frozenset(labels.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Cumulative counts at upper bounds (seconds for ours), the last bound being infinity."""

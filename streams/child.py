@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+import msgspec
 
 from models.errors import CodaError
 from streams.cli import PREFIX, main
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 # Ended by us, or done by itself: all else is a failure.
 CLEAN_CODES = frozenset({0, 128 + signal.SIGINT, 128 + signal.SIGTERM})
@@ -84,6 +87,13 @@ class Child:
         """The newest line of its log, as it would stand on a terminal."""
         lines = self.tail().replace("\r", "\n").splitlines()
         return lines[-1].strip() if lines else ""
+
+    def document(self, kind: type[T]) -> T:
+        """The JSON document that it printed, as `kind`; raises `ChildFailed` when there is none."""
+        try:
+            return msgspec.json.decode(self.out.read_bytes(), type=kind)
+        except (OSError, msgspec.DecodeError) as error:
+            raise ChildFailed(f"{self.name} left no result in {self.out} ({error})", self.tail()) from error
 
     def stop(self, timeout_s: float) -> int | None:
         """Tell it to end and return its exit code, None if never started; after `timeout_s` it is killed (-9)."""

@@ -13,11 +13,11 @@ from socket import socket
 import msgspec
 
 from models.errors import CodaError
-from monitor.accounting import Accounting, accounting
+from monitor.accounting import MALFORMED_ROW, Accounting, accounting
 from monitor.arms import ArmResult
 from monitor.live import LiveView
 from monitor.report import report
-from monitor.scrape import Snapshot
+from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.arm_results import arms_over_time, compare_arms, read_predictions
 from streams.child import CLEAN_CODES, Child
@@ -81,9 +81,26 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
             live_since = watcher.snapshot
             run.replay_live()
             run.drain()
+            run.stop()
         finally:
             codes = stop_all(children)
         return finish(run, folder, live_since, codes)
+
+
+class ReplayTotals(msgspec.Struct):
+    """What `coda replay --json` says that matters here."""
+
+    sent: int
+    rejected: int
+
+
+class TunnelTotals(msgspec.Struct):
+    """What `coda tunnel --json` says that matters here."""
+
+    pushes: int
+    acknowledged: int
+    superseded: int
+    expired: int
 
 
 class DemoRun:
@@ -130,6 +147,16 @@ class DemoRun:
         except DemoFailed as error:
             self.problems.append(f"{error}: {_waiting_for(self.watcher.states[-1])}")
 
+    def stop(self) -> None:
+        """End the devices and the tunnel, which knows for certain only then what became of every push."""
+        for name in ("fleet", "tunnel"):
+            self._children[name].stop(STOP_LIMIT_S)
+            self.watcher.look(PHASES[4], f"{name} ended")
+        totals = self._children["tunnel"].document(TunnelTotals)
+        outcomes = {name: getattr(totals, name) for name in ("acknowledged", "superseded", "expired")}
+        counted = {series("coda_push_outcomes_total", outcome=name): count for name, count in outcomes.items()}
+        self.watcher.ended("tunnel", {series("coda_pushes_total"): totals.pushes, **counted})
+
     def _replay(self, name: str, phase: str, events: int) -> None:
         replay, before = self._children[name], self.watcher.states[-1].produced
         replay.start()
@@ -140,6 +167,10 @@ class DemoRun:
             REPLAY_LIMIT_S,
             f"the {name} to be replayed",
         )
+        totals = replay.document(ReplayTotals)
+        counted = {series("coda_events_produced_total"): totals.sent}
+        counted[series("coda_events_rejected_total", reason=MALFORMED_ROW)] = totals.rejected
+        self.watcher.ended(name, counted)
 
     def _wait(
         self,
@@ -174,7 +205,7 @@ def replay_folder(children: Mapping[str, Child]) -> Path:
 
 
 def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
-    """Stop what still runs, those that feed others first, and return all exit codes."""
+    """Stop what still runs, what feeds others first, and return all exit codes."""
     order = ("live", "history", "fleet", "tunnel", "flow", "train-cloud")
     return {name: children[name].stop(STOP_LIMIT_S) for name in order}
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InputError
-from streams.data import SOURCES, get_log
+from streams.data import SOURCES, find_log, get_log
 from streams.event_log import load_log
-from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP, TRAINER_GROUP
+from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
 REFRESHES = 3  # cloud model versions published over the live part; ours
@@ -56,9 +56,7 @@ class Log:
 
 def open_log(log: str, say: Callable[[str], None]) -> Log:
     """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
-    path = get_log(SOURCES[log], say) if log in SOURCES else Path(log).resolve()
-    if log not in SOURCES and not path.is_file():
-        raise InputError(f"there is no log {log!r}: give a file, or one of {', '.join(SOURCES)}")
+    path = get_log(SOURCES[log], say) if log in SOURCES else find_log(log).resolve()
     events = load_log(path)
     times = events["timestamp"]
     live_from_ms = int(times[int(HEAD_SHARE * len(times))])
@@ -85,7 +83,7 @@ def commands(
     seed = ("--seed", str(settings.seed))
     devices = "all" if settings.devices is None else str(settings.devices)
     replay = ("replay", str(log.path), *kafka, "--json")
-    throttle = ("--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP},{TRAINER_GROUP}")
+    throttle = ("--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}")
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),

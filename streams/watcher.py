@@ -8,7 +8,7 @@ from typing import IO
 import msgspec
 
 from monitor.live import LiveView
-from monitor.scrape import Snapshot, scrape, together
+from monitor.scrape import Series, Snapshot, scrape, together
 from monitor.state import State, read_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
@@ -50,7 +50,7 @@ class Watcher:
 
     def look(self, phase: str, note: str = "") -> State:
         """Read everything once, show it, keep it."""
-        for name, url in self._urls.items():
+        for name, url in list(self._urls.items()):
             try:
                 self._seen[name] = scrape(url, _LOOK_TIMEOUT_S)
             except OSError:
@@ -62,6 +62,12 @@ class Watcher:
         self._timeline.write(msgspec.json.encode(state) + b"\n")
         self._view.update(state, note)
         return state
+
+    def ended(self, name: str, values: Mapping[Series, float]) -> None:
+        """The process `name` is over, and these were its last values: it ended between two looks."""
+        self._urls.pop(name, None)
+        seen = self._seen.get(name, Snapshot())
+        self._seen[name] = Snapshot({**seen.values, **values}, seen.histograms)
 
     def ready(self, name: str) -> bool:
         """Whether the process `name` has shown any metrics yet."""
