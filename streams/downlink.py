@@ -59,7 +59,8 @@ class Downlink:
         self.acks: dict[str, int] = {}  # acknowledged pushes by the device's answer
         self.current: dict[str, int] = dict.fromkeys(CURRENT, 0)  # versions passed on, per topic
         self._kafka, self._expiry_ms = kafka, expiry_ms
-        self._client = MqttClient(mqtt, f"coda-tunnel-{name}-down", [PRESENCE])
+        # QoS 0: rumqttd hands at most 100 retained messages to a QoS 1 wildcard, and this only feeds a gauge.
+        self._client = MqttClient(mqtt, f"coda-tunnel-{name}-down", [PRESENCE], qos=0)
         self._ledger, self._counted = Ledger(), Tally(0, 0, 0, 0, 0)
         self._progress = Progress()
         self._uncommitted: Positions = {}
@@ -229,7 +230,6 @@ class Downlink:
             if isinstance(report, Presence):
                 (self._online.add if report.online else self._online.discard)(message.topic)
         if messages:
-            self._client.acknowledge(messages)
             metrics.devices_connected.set(len(self._online))
 
     def _restore(self) -> None:

@@ -6,6 +6,7 @@ so nothing here needs a lock: the two threads meet in deques only.
 
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 WINDOW = 200
 KEEPALIVE_S = 15  # ours: a half-open connection is noticed within 1.5 times this
 RECONNECT_S = (1, 10)  # ours: first and longest pause between attempts
+_SHORT_S = 5.0  # ours: two connections in a row that hardly last are suspicious
+_TWICE = "; does another tunnel run under the same name? Give each a --name of its own"
 _HEADER_BYTES = 32  # of a PUBLISH packet beside topic and payload: 1 + 4 + 2 + 2 + properties
 _SESSION_TAKEN_OVER = 142  # MQTT 5, 4.13
 
@@ -61,16 +64,23 @@ class _Publish:
 class MqttClient:
     """Publishes at QoS 1 and receives; all methods belong to one thread.
 
-    Messages received are acknowledged by `acknowledge`, not before. `session_s` is how long the broker
+    Messages received are acknowledged by `acknowledge`, not before (unless `qos` is 0). `session_s` is how long the broker
     keeps subscriptions and messages for this `client_id` while it is away (where it can).
     """
 
     def __init__(
-        self, settings: MqttSettings, client_id: str, subscriptions: Sequence[str] = (), session_s: int = 0
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        subscriptions: Sequence[str] = (),
+        *,
+        qos: int = 1,
+        session_s: int = 0,
     ) -> None:
         self.settings, self.client_id = settings, client_id
         self.connections = 0  # how often the broker has accepted us
-        self._subscriptions, self._session_s = subscriptions, session_s
+        self._subscriptions, self._qos, self._session_s = subscriptions, qos, session_s
+        self._connected_s, self._short_connections = 0.0, 0
         self._ready = threading.Event()
         self._window = WINDOW
         self._waiting: deque[_Publish] = deque()
@@ -149,7 +159,7 @@ class MqttClient:
     def acknowledge(self, messages: Sequence[Received]) -> None:
         """Tell the broker that it may forget these; in the order of `received`, as MQTT and rumqttd demand."""
         for message in messages:
-            if message.connection == self.connections:  # message ids mean nothing on another connection
+            if self._qos and message.connection == self.connections:  # message ids mean nothing on another connection
                 self._paho.ack(message.mid, 1)
 
     def check(self) -> None:
@@ -211,12 +221,13 @@ class MqttClient:
             log.warning("the MQTT broker refuses us, trying again", client=self.client_id, reason=str(reason))
             return
         self.connections += 1
+        self._connected_s = time.monotonic()
         self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         self._largest = getattr(properties, "MaximumPacketSize", sys.maxsize)
         if self.connections > 1:
             log.info("connected to the MQTT broker again", client=self.client_id)
         if self._subscriptions:
-            client.subscribe([(each, 1) for each in self._subscriptions])
+            client.subscribe([(each, self._qos) for each in self._subscriptions])
         else:
             self._ready.set()
 
@@ -235,7 +246,11 @@ class MqttClient:
                 f"another tunnel connected to MQTT as {self.client_id}; give each tunnel a --name of its own"
             )
         elif reason.is_failure:
-            log.warning("lost the MQTT broker, connecting again", client=self.client_id, reason=str(reason))
+            short = time.monotonic() - self._connected_s < _SHORT_S
+            self._short_connections = self._short_connections + 1 if short else 0
+            # Neither mosquitto 2.0 nor rumqttd tells us that another client came under our name.
+            hint = _TWICE if self._short_connections >= 2 else ""
+            log.warning(f"lost the MQTT broker, connecting again{hint}", client=self.client_id)
 
     def _on_publish(self, _: Client, __: Any, mid: int, reason: ReasonCode, ____: Properties | None) -> None:
         self._pubacks.append((mid, reason))

@@ -32,7 +32,7 @@ id = 0
 [router]
 id = 0
 max_connections = 10000
-max_outgoing_packet_count = 200
+max_outgoing_packet_count = 10000
 max_segment_size = 16384
 max_segment_count = 2
 [router.custom_segment.'coda/devices/+/events']
@@ -70,7 +70,6 @@ class EmbeddedMqtt:
 
     def __init__(self, port: int = 0) -> None:
         self.settings = MqttSettings(port=port or _free_port())
-        self._folder = tempfile.TemporaryDirectory(prefix="coda-mqtt-")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,10 +81,15 @@ class EmbeddedMqtt:
         """Start the broker's process and return when it accepts connections."""
         if _accepts(self.settings):
             raise ConnectionFailed(f"{self.address} is taken by another program; choose another port or stop it")
-        config = Path(self._folder.name) / "broker.toml"
-        config.write_text(_CONFIG.format(listen=self.address))
-        command = [sys.executable, "-m", "streams.mqtt.embedded", str(config)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        with tempfile.TemporaryDirectory(prefix="coda-mqtt-") as folder:
+            config = Path(folder) / "broker.toml"
+            config.write_text(_CONFIG.format(listen=self.address))
+            command = [sys.executable, "-m", "streams.mqtt.embedded", str(config)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+            self._wait_until_up()
+
+    def _wait_until_up(self) -> None:
+        assert self._process is not None
         end = time.monotonic() + START_LIMIT_S
         while not _accepts(self.settings):
             if self._process.poll() is not None or time.monotonic() > end:
@@ -111,7 +115,6 @@ class EmbeddedMqtt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        self._folder.cleanup()
 
 
 def _free_port() -> int:

@@ -1,0 +1,169 @@
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from structlog.testing import capture_logs
+
+from streams.mqtt.client import WINDOW, MqttClient, Received
+from tests.streams.mqtt.brokers import Broker
+
+Connect = Callable[..., MqttClient]
+
+
+@pytest.fixture
+def connect(broker: Broker) -> Iterator[Connect]:
+    """Opens clients that are closed at the end."""
+    with ExitStack() as stack:
+
+        def make(client_id: str, *subscriptions: str, qos: int = 1, session_s: int = 0) -> MqttClient:
+            client = MqttClient(broker.settings, client_id, subscriptions, qos=qos, session_s=session_s)
+            client.open()
+            stack.callback(client.close)
+            return client
+
+        yield make
+
+
+def _read(client: MqttClient, number: int, timeout_s: float = 5) -> list[Received]:
+    got: list[Received] = []
+    end = time.monotonic() + timeout_s
+    while len(got) < number and time.monotonic() < end:
+        new = client.received(10_000, 0.05)
+        client.acknowledge(new)
+        got += new
+    return got
+
+
+def _confirm(client: MqttClient, number: int, timeout_s: float = 15) -> list[object]:
+    tokens: list[object] = []
+    end = time.monotonic() + timeout_s
+    while len(tokens) < number and time.monotonic() < end:
+        tokens += client.taken()
+        time.sleep(0.005)
+    return tokens
+
+
+def test_the_newest_retained_message_waits_for_who_comes_later(connect: Connect) -> None:
+    sender = connect("sender")
+    sender.publish("coda/devices/ann/candidates", b"old", retain=True, expiry_s=60)
+    sender.publish("coda/devices/ann/candidates", b"new", retain=True, expiry_s=60)
+    assert len(_confirm(sender, 2)) == 2
+    (message,) = _read(connect("ann", "coda/devices/ann/candidates"), 1)
+    assert (message.payload, message.retained) == (b"new", True)
+
+
+def test_a_retained_message_is_gone_when_its_budget_is_over(connect: Connect) -> None:
+    sender = connect("sender")
+    sender.publish("coda/devices/ann/candidates", b"short", retain=True, expiry_s=1)
+    _confirm(sender, 1)
+    time.sleep(2.2)
+    assert _read(connect("ann", "coda/devices/ann/candidates"), 1, timeout_s=0.5) == []
+
+
+def test_a_model_of_a_few_megabytes_passes(connect: Connect) -> None:
+    payload = bytes(range(256)) * 20_000  # 5.1 MB
+    sender, device = connect("sender"), connect("ann", "coda/models/current")
+    sender.publish("coda/models/current", payload, retain=True)
+    assert _read(device, 1)[0].payload == payload
+
+
+def test_more_than_a_window_of_publishes_are_all_confirmed_once(connect: Connect) -> None:
+    sender, reader = connect("sender"), connect("reader", "coda/devices/+/events")
+    number = 5 * WINDOW
+    for token in range(number):
+        sender.publish(f"coda/devices/{token % 7}/events", b"%d" % token, token=token)
+    confirmed: list[object] = []
+    got: list[Received] = []
+    end = time.monotonic() + 10
+    while (len(confirmed) < number or len(got) < number) and time.monotonic() < end:
+        confirmed += sender.taken()
+        got += _read(reader, 1, timeout_s=0.05)
+    assert sorted(map(int, map(str, confirmed))) == list(range(number))
+    assert {int(m.payload) for m in got} == set(range(number))
+    assert sender.unconfirmed == 0
+
+
+def test_members_of_one_shared_subscription_split_the_messages(connect: Connect) -> None:
+    topic = "$share/coda-tunnel/coda/devices/+/events"
+    one, two, sender = connect("one", topic), connect("two", topic), connect("sender")
+    for number in range(100):
+        sender.publish("coda/devices/ann/events", b"%d" % number)
+    _confirm(sender, 100)
+    shares = [{m.payload for m in _read(each, 100, timeout_s=0.7)} for each in (one, two)]
+    assert len(shares[0] | shares[1]) == 100
+    assert not shares[0] & shares[1]
+    assert min(map(len, shares)) > 0
+
+
+def test_a_broker_that_crashes_is_waited_for_and_nothing_is_lost(connect: Connect, broker: Broker) -> None:
+    sender = connect("sender")
+    sender.publish("coda/devices/ann/candidates", b"before", token=0)
+    assert _confirm(sender, 1) == [0]
+    broker.kill()
+    for token in range(1, 2 * WINDOW):
+        sender.publish(f"coda/devices/{token}/candidates", b"%d" % token, token=token, retain=True)
+    broker.start()
+    assert sorted(map(int, map(str, _confirm(sender, 2 * WINDOW - 1)))) == list(range(1, 2 * WINDOW))
+    assert sender.connections == 2
+    late = connect("late", *(f"coda/devices/{token}/candidates" for token in (1, WINDOW, 2 * WINDOW - 1)))
+    assert {m.payload for m in _read(late, 3)} == {b"%d" % token for token in (1, WINDOW, 2 * WINDOW - 1)}
+
+
+def test_a_subscription_survives_a_crash_of_the_broker(connect: Connect, broker: Broker) -> None:
+    reader, sender = connect("reader", "coda/devices/+/events", session_s=60), connect("sender")
+    broker.kill()
+    broker.start()
+    end = time.monotonic() + 15
+    while not (reader.connected and sender.connected) and time.monotonic() < end:
+        time.sleep(0.05)
+    sender.publish("coda/devices/ann/events", b"after")
+    assert [m.payload for m in _read(reader, 1)] == [b"after"]
+
+
+def test_two_clients_of_one_name_are_told_so(connect: Connect) -> None:
+    with capture_logs() as lines:
+        clients = connect("same"), connect("same")
+        end = time.monotonic() + 15
+        while not any("--name" in str(line["event"]) for line in lines) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert any("give each a --name of its own" in str(line["event"]).lower() for line in lines)
+    assert clients[0].connections > 1
+
+
+def test_everyone_who_is_there_is_seen_by_who_comes_later(connect: Connect) -> None:
+    sender = connect("sender")
+    for number in range(500):
+        sender.publish(f"coda/devices/{number}/presence", b"here", retain=True)
+    _confirm(sender, 500)
+    assert len(_read(connect("gauge", "coda/devices/+/presence", qos=0), 500)) == 500
+
+
+def test_starting_over_forgets_what_was_not_confirmed(connect: Connect, broker: Broker) -> None:
+    sender = connect("sender")
+    broker.kill()
+    sender.publish("coda/devices/ann/candidates", b"stale", token=1, retain=True)
+    sender.start_over()
+    broker.start()
+    sender.publish("coda/devices/ann/candidates", b"fresh", token=2, retain=True)
+    assert _confirm(sender, 1) == [2]
+    assert [m.payload for m in _read(connect("ann", "coda/devices/ann/candidates"), 2, 0.5)] == [b"fresh"]
+
+
+def test_what_was_not_acknowledged_comes_again_where_the_broker_keeps_sessions(
+    connect: Connect, broker: Broker
+) -> None:
+    if not hasattr(broker, "_folder") or type(broker).__name__ == "Embedded":
+        pytest.skip("the embedded broker keeps no sessions; the device's outbox covers it")
+    topic = "$share/coda-tunnel/coda/devices/+/events"
+    crashed = MqttClient(broker.settings, "tunnel", [topic], session_s=60)
+    crashed.open()
+    sender = connect("sender")
+    sender.publish("coda/devices/ann/events", b"e1")
+    _confirm(sender, 1)
+    assert [m.payload for m in crashed.received(10, 2)] == [b"e1"]
+    crashed._paho._sock_close()  # as a process that dies without a word
+    crashed._paho.loop_stop()
+    sender.publish("coda/devices/ann/events", b"e2")
+    again = connect("tunnel", topic, session_s=60)
+    assert {m.payload for m in _read(again, 2)} == {b"e1", b"e2"}
