@@ -22,8 +22,8 @@ from streams.cli import PREFIX, main
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-# Ended by us, or done by itself: all else is a failure.
-CLEAN_CODES = frozenset({0, 128 + signal.SIGINT, 128 + signal.SIGTERM})
+# Done by itself, or ended by us (at the very start by the signal itself), or never started: all else is a failure.
+CLEAN_CODES = frozenset({0, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, None})
 _TAIL_LINES = 12
 
 
@@ -41,7 +41,7 @@ class Child:
     def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
         self.name = name
         self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
-        self._arguments = list(arguments)
+        self.command = [sys.executable, "-m", "streams.child", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
 
@@ -53,7 +53,7 @@ class Child:
         environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
         with self.out.open("ab") as out, self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.child", *self._arguments],
+                self.command,
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=log,
@@ -113,7 +113,9 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # returns when the other end of the pipe closes
+    # Returns nothing when the other end of the pipe closes; `sys.stdin` would hold a lock that the end waits for.
+    while os.read(0, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -87,7 +87,7 @@ def commands(
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
-            *("--refresh-h", f"{log.refresh_h:.3f}", *kafka, *seed),
+            *("--refresh-h", f"{log.refresh_h:.3f}", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
         "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *kafka, *seed),
         "tunnel": ("tunnel", *kafka, *mqtt, "--json"),
