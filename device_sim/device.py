@@ -270,7 +270,7 @@ class Device:
     def _tick(self, _stimulus: Tick, now_ms: int) -> list[Instruction]:
         if self._outdated_batch(now_ms):
             self.asking.want("expired")
-        return [*self._send_outbox(now_ms), *self._ask(now_ms)]
+        return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training()]
 
     def _outdated_batch(self, now_ms: int) -> bool:
         """Whether a fresh batch is worth asking for: an idle device can wait."""

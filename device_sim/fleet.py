@@ -95,6 +95,13 @@ class Fleet:
             self._catch_up(user_id, 0)
         return self.devices[user_id]
 
+    def adopt(self, device: Device) -> None:
+        """Take over a device that was at rest."""
+        self.devices[device.user_id] = device
+        slot = self.slots[device.user_id] = self.bank.add()
+        if device.task is not None:
+            self.bank.configure(slot, device.task)
+
     def handle_events(self, events: Sequence[OwnEvent], now_ms: int) -> None:
         """Own events in order: every arm predicts each before anything learns from it."""
         asked: list[tuple[str, Predict]] = []
@@ -153,9 +160,13 @@ class Fleet:
         self.bank.drop_models({device.version for device in self.devices.values()})
 
     @property
-    def waiting(self) -> int:
-        """Devices that are due for a training."""
-        return len(self._wanting)
+    def wanting(self) -> list[str]:
+        """Devices that are due for a training, those that asked first first."""
+        return list(self._wanting)
+
+    @wanting.setter
+    def wanting(self, user_ids: Sequence[str]) -> None:
+        self._wanting = dict.fromkeys(user_ids)
 
     def begin_training(self, now_ms: int, limit: int = GROUP) -> TrainingJob | None:
         """Up to `limit` of the due devices, those that asked first, as one job; None when nobody is due."""

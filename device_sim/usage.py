@@ -7,17 +7,21 @@ from models.blend import HEADS
 
 
 class Usage:
-    """Sums since the last report; nothing here says what the user did."""
+    """Sums since the last report, and the bytes reported before it; nothing here says what the user did."""
 
-    __slots__ = ("bytes_down", "bytes_up", "events", "losses")
+    __slots__ = ("bytes_down", "bytes_up", "events", "losses", "reported_down", "reported_up")
 
     def __init__(self) -> None:
-        self.reset()
+        self.reported_up = self.reported_down = 0
+        self.bytes_up = self.bytes_down = self.events = 0
+        self.losses = _no_losses()
 
     def reset(self) -> None:
         """A report went up: count from zero."""
+        self.reported_up += self.bytes_up
+        self.reported_down += self.bytes_down
         self.bytes_up = self.bytes_down = self.events = 0
-        self.losses: F64 = np.zeros(len(HEADS))
+        self.losses = _no_losses()
 
     def lost(self, losses: F32) -> None:
         """Every head was charged (heads,) for one own event."""
@@ -27,3 +31,7 @@ class Usage:
     def head_log_loss(self) -> dict[str, float]:
         """Summed log-loss in nats by head."""
         return dict(zip(HEADS, self.losses.tolist(), strict=True))
+
+
+def _no_losses() -> F64:
+    return np.zeros(len(HEADS))

@@ -46,7 +46,7 @@ class WindowRows:
 
 
 class WindowState(msgspec.Struct, frozen=True, array_like=True):
-    """A window at rest: columns as little-endian bytes, histories without their padding, vectors left out."""
+    """A window at rest: columns as little-endian bytes, histories without their padding."""
 
     next_seq: int
     newest: int
@@ -57,6 +57,8 @@ class WindowState(msgspec.Struct, frozen=True, array_like=True):
     lengths: bytes  # uint8 (n,): positives in each history
     history_item: bytes
     history_category: bytes
+    interest: bytes
+    version: bytes
 
 
 class Window:
@@ -146,18 +148,20 @@ class Window:
             lengths=filled.sum(axis=1, dtype=np.uint8).tobytes(),
             history_item=histories[filled].tobytes(),
             history_category=c["history_category"][held][filled].tobytes(),
+            interest=c["interest"][held].tobytes(),
+            version=c["version"][held].tobytes(),
         )
 
     @classmethod
     def restore(cls, state: WindowState, dim: int, count: int, age_ms: int) -> "Window":
-        """The window that was at rest in `state`; its vectors wait to be encoded again."""
+        """The window that was at rest in `state`."""
         window = cls(dim, count, age_ms)
         lengths = np.frombuffer(state.lengths, np.uint8)
         n = len(lengths)
         c = window._columns = _allot(max(_FIRST_ROWS, n), dim)
+        for name in ("item", "category", "label", "timestamp", "interest", "version"):
+            c[name][:n] = np.frombuffer(getattr(state, name), c[name].dtype).reshape(c[name][:n].shape)
         filled = np.arange(HISTORY_LEN) < lengths[:, None]
-        for name, dtype in (("item", np.uint32), ("category", np.uint32), ("label", np.uint8), ("timestamp", np.int64)):
-            c[name][:n] = np.frombuffer(getattr(state, name), dtype)
         for name in ("history_item", "history_category"):
             c[name][:n][filled] = np.frombuffer(getattr(state, name), np.uint32)
         window._end, window._next_seq, window._newest = n, state.next_seq, state.newest

@@ -1,0 +1,166 @@
+"""The scoreboard: every prediction and every training on disk, and how the arms compare so far.
+
+Records are written as parts. A resumed fleet throws away what was written after its last snapshot and makes it
+again, so that no event counts twice.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from device_sim.fleet import Predictions, TrainingRecord
+from models.arrays import F32, U8, U64
+from models.ids import user_keys
+from models.scores import auc, ece, gauc, logloss
+from models.task import ARMS
+
+PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
+_PARTS = "predictions"
+PART_ROWS = 50_000  # a part is rewritten until it has so many rows; ours
+
+
+class Scores:
+    """n predictions in columns, for scoring: user keys, labels, and arms (n, arms)."""
+
+    def __init__(self, user: U64, label: U8, arms: F32) -> None:
+        self.user, self.label, self.arms = user, label, arms
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def ranking(self) -> dict[str, tuple[float, float]]:
+        """AUC and GAUC of each arm; NaN where labels do not allow one."""
+        return {
+            arm: (auc(self.label, self.arms[:, n]), gauc(self.user, self.label, self.arms[:, n]))
+            for n, arm in enumerate(ARMS)
+        }
+
+    def result(self) -> dict[str, dict[str, float | None]]:
+        """Everything about each arm, as JSON can hold it (None for NaN)."""
+        table = {}
+        for n, (arm, (arm_auc, arm_gauc)) in enumerate(self.ranking().items()):
+            score = self.arms[:, n]
+            row = {
+                "auc": arm_auc,
+                "gauc": arm_gauc,
+                "logloss": logloss(self.label, score),
+                "ece": ece(self.label, score),
+            }
+            table[arm] = {name: None if np.isnan(value) else round(value, 6) for name, value in row.items()}
+        return table
+
+
+class Scoreboard:
+    """Records under the folder `out`, going on after `recorded` (see `flush`)."""
+
+    def __init__(self, out: Path, recorded: dict[str, int]) -> None:
+        self._out, self._parts = out, out / _PARTS
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._full = recorded.get("parts", 0)  # parts that have all their rows
+        self._users: list[U64] = []
+        self._labels: list[U8] = []
+        self._arms: list[F32] = []
+        self._tail = _frame(_NOTHING)  # the part that has not, as it is on disk
+        self._unwritten: list[Predictions] = []
+        self._rewind(recorded.get("tail_rows", 0), recorded.get("trainings_bytes", 0))
+
+    def add(self, predictions: Sequence[Predictions]) -> None:
+        """Take note of predictions."""
+        for block in predictions:
+            self._keep(block.user_id, block.label, block.arms.astype(np.float32))
+            self._unwritten.append(block)
+
+    def add_trainings(self, trainings: Sequence[TrainingRecord]) -> None:
+        """Append trainings to `trainings.jsonl`."""
+        with (self._out / TRAININGS).open("a") as file:
+            file.writelines(json.dumps(asdict(training)) + "\n" for training in trainings)
+
+    def flush(self) -> dict[str, int]:
+        """Write what is in memory only; returns how far the records reach now, to keep in the fleet's snapshot."""
+        if self._unwritten:
+            self._tail = pl.concat([self._tail, *map(_frame, self._unwritten)])
+            self._unwritten = []
+            _write(self._tail, self._part(self._full))
+        if len(self._tail) >= PART_ROWS:
+            self._full += 1
+            self._tail = self._tail.clear()
+        trainings = self._out / TRAININGS
+        return {
+            "parts": self._full,
+            "tail_rows": len(self._tail),
+            "trainings_bytes": trainings.stat().st_size if trainings.exists() else 0,
+        }
+
+    def scores(self) -> Scores:
+        """All predictions so far; the arrays never change, so another thread may score them."""
+        if not self._labels:
+            return Scores(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros((0, len(ARMS)), np.float32))
+        self._users, self._labels, self._arms = (
+            [np.concatenate(self._users)],
+            [np.concatenate(self._labels)],
+            [np.concatenate(self._arms)],
+        )
+        return Scores(self._users[0], self._labels[0], self._arms[0])
+
+    def compute_ms(self) -> list[float]:
+        """What each training cost its device."""
+        trainings = self._out / TRAININGS
+        return [json.loads(line)["compute_ms"] for line in trainings.open()] if trainings.exists() else []
+
+    def merge(self) -> Path:
+        """All parts as one `predictions.parquet`; call after `flush`."""
+        frame = pl.concat([*(pl.read_parquet(self._part(n)) for n in range(self._full)), self._tail])
+        _write(frame, self._out / PREDICTIONS)
+        return self._out / PREDICTIONS
+
+    def _rewind(self, tail_rows: int, trainings_bytes: int) -> None:
+        """Read what was recorded up to the snapshot, and drop what came after it."""
+        parts = [pl.read_parquet(self._part(n)) for n in range(self._full)]
+        if tail_rows:
+            self._tail = pl.read_parquet(self._part(self._full)).head(tail_rows)
+        for part in self._parts.glob("*.parquet"):
+            if int(part.stem) >= self._full + bool(tail_rows):
+                part.unlink()
+        for frame in [*parts, self._tail]:
+            self._keep(frame["user_id"].to_list(), frame["label"].to_numpy(), frame.select(ARMS).to_numpy())
+        trainings = self._out / TRAININGS
+        if trainings.exists():
+            with trainings.open("r+b") as file:
+                file.truncate(trainings_bytes)
+
+    def _keep(self, user_id: list[str], label: U8, arms: F32) -> None:
+        self._users.append(user_keys(user_id))
+        self._labels.append(label)
+        self._arms.append(arms)
+
+    def _part(self, number: int) -> Path:
+        return self._parts / f"{number:06d}.parquet"
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    """All of the file or the one before."""
+    fresh = path.with_suffix(".new")
+    frame.write_parquet(fresh)
+    fresh.replace(path)
+
+
+def _frame(block: Predictions) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "user_id": pl.Series(block.user_id, dtype=pl.String),
+            "event_id": pl.Series(block.event_id, dtype=pl.String),
+            "timestamp": block.timestamp,
+            "label": block.label,
+            "version": block.version,
+            **{arm: block.arms[:, n].astype(np.float32) for n, arm in enumerate(ARMS)},
+        }
+    )
+
+
+_NOTHING = Predictions(
+    [], [], np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros((0, len(ARMS)))
+)

@@ -1,0 +1,223 @@
+"""A fleet at rest: everything that must survive a restart, in one document (MessagePack) beside the cloud models.
+
+What the document holds was true at one moment; whoever keeps stream positions keeps them in the same document, so
+that a resumed fleet reads on exactly where this one stood. Connections are not kept, and a training that ran is
+begun again.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from device_sim.bank import PERSONAL
+from device_sim.device import Device
+from device_sim.fleet import Fleet
+from device_sim.outbox import Outbox
+from device_sim.seen import Seen
+from device_sim.window import Window, WindowState
+from models.artefact import load_model, save_model
+from models.candidates import decode_batch
+from models.cloud_model import DIM
+from models.errors import InputError
+from models.heads import Heads
+from models.history import History
+from models.task import Task
+
+FORMAT = "coda-fleet-1"
+_FILE, _MODELS = "fleet.msgpack", "models"
+
+
+class DeviceState(msgspec.Struct, frozen=True, array_like=True):
+    """One device at rest."""
+
+    user_id: str
+    window: WindowState
+    history: tuple[list[int], bytes, bytes]
+    seen: bytes
+    outbox: dict[str, bytes]
+    task: Task | None
+    version: int
+    trained_until: int
+    model_size: int
+    batch: bytes
+    newest_seq: int
+    trained_seq: int
+    wanting: bool
+    stale_heads: bool
+    new_samples: int
+    produced_ms: int
+    heads_bytes: int
+    bytes_up: int
+    bytes_down: int
+    reported_up: int
+    reported_down: int
+    events: int
+    losses: list[float]
+    reason: str
+
+
+class HeadsState(msgspec.Struct, frozen=True, array_like=True):
+    """The personal heads in use: rows of the bank, and their arrays as little-endian bytes."""
+
+    rows: bytes
+    params: bytes
+    bias_keys: bytes
+    bias_values: bytes
+
+
+class FleetState(msgspec.Struct, frozen=True):
+    """A fleet at rest. `positions` are the caller's: the offset that comes next, per partition."""
+
+    format: str
+    uploads: bool
+    devices: list[DeviceState]
+    wanting: list[str]
+    heads: HeadsState | None
+    blend_loss: bytes
+    model_size: int
+    task: Task | None
+    task_size: int
+    counts: list[tuple[str, str, int]]
+    positions: dict[str, dict[int, int]]
+    recorded: dict[str, int]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FleetState)
+
+
+def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]) -> FleetState:
+    """The fleet as it is now; `positions` per topic and partition, `recorded` how far its records are written."""
+    bank = fleet.bank
+    return FleetState(
+        format=FORMAT,
+        uploads=fleet.uploads,
+        devices=[_device_state(device) for device in fleet.devices.values()],
+        wanting=fleet.wanting,
+        heads=_heads_state(fleet),
+        blend_loss=bank.blend.loss[: bank.slots].tobytes(),
+        model_size=fleet.model_size,
+        task=fleet.task,
+        task_size=fleet.task_size,
+        counts=[(what, outcome, n) for (what, outcome), n in fleet.counts.items()],
+        positions=positions,
+        recorded=recorded,
+    )
+
+
+def write_state(state: FleetState, fleet: Fleet, folder: Path) -> None:
+    """Put the state on disk, all of it or nothing, models first."""
+    for version, model in list(fleet.bank.models.items()):
+        place = folder / _MODELS / str(version)
+        if not place.exists():
+            fresh = place.with_suffix(".new")
+            save_model(model, fresh)
+            fresh.rename(place)
+    fresh = folder / f"{_FILE}.new"
+    with fresh.open("wb") as file:
+        file.write(_encoder.encode(state))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / _FILE)
+
+
+def read_state(folder: Path) -> FleetState | None:
+    """The state in `folder`, None when there is none; raises `InputError` when it cannot be used."""
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    try:
+        state = _decoder.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path} is no fleet state this code can read ({error}): give another --state") from error
+    if state.format != FORMAT:
+        raise InputError(f"{path} has format {state.format!r}, this code reads {FORMAT!r}: give another --state")
+    return state
+
+
+def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
+    """The fleet that was at rest in `state`; all its devices are offline."""
+    fleet = Fleet(uploads=state.uploads, seed=seed)
+    versions = sorted(int(place.name) for place in (folder / _MODELS).glob("*") if place.name.isdecimal())
+    fleet.bank.models = {version: load_model(folder / _MODELS / str(version)) for version in versions}
+    fleet.model = fleet.bank.models[versions[-1]] if versions else None
+    fleet.model_size, fleet.task, fleet.task_size = state.model_size, state.task, state.task_size
+    fleet.counts.update({(what, outcome): n for what, outcome, n in state.counts})
+    for device in state.devices:
+        fleet.adopt(_restore_device(device, uploads=state.uploads))
+    fleet.wanting = state.wanting
+    fleet.bank.blend.loss[: fleet.bank.slots] = np.frombuffer(state.blend_loss).reshape(fleet.bank.slots, -1)
+    if state.heads is not None:
+        _restore_heads(fleet, state.heads)
+    fleet.bank.drop_models({device.version for device in fleet.devices.values()})
+    return fleet
+
+
+def _device_state(device: Device) -> DeviceState:
+    return DeviceState(
+        user_id=device.user_id,
+        window=device.window.state(),
+        history=device.history.state(),
+        seen=device.seen.state(),
+        outbox=device.outbox.state(),
+        task=device.task,
+        version=device.version,
+        trained_until=device.trained_until,
+        model_size=device.model_size,
+        batch=device.batch_raw,
+        newest_seq=device.newest_seq,
+        trained_seq=device.trained_seq,
+        wanting=device.wanting,
+        stale_heads=device.stale_heads or device.busy,
+        new_samples=device.new_samples,
+        produced_ms=device.produced_ms,
+        heads_bytes=device.heads_bytes,
+        bytes_up=device.usage.bytes_up,
+        bytes_down=device.usage.bytes_down,
+        reported_up=device.usage.reported_up,
+        reported_down=device.usage.reported_down,
+        events=device.usage.events,
+        losses=device.usage.losses.tolist(),
+        reason=device.asking.reason,
+    )
+
+
+def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
+    device = Device(state.user_id, DIM, uploads=uploads)
+    task = state.task or Task(task_version=0)
+    device.window = Window.restore(state.window, DIM, task.window_count, task.window_age_ms)
+    device.history = History.restore(*state.history)
+    device.seen, device.outbox = Seen.restore(state.seen), Outbox.restore(state.outbox)
+    device.task, device.version, device.trained_until = state.task, state.version, state.trained_until
+    device.model_size, device.heads_bytes = state.model_size, state.heads_bytes
+    device.batch_raw, device.batch = state.batch, decode_batch(state.batch) if state.batch else None
+    device.newest_seq, device.trained_seq = state.newest_seq, state.trained_seq
+    device.wanting, device.stale_heads = state.wanting, state.stale_heads
+    device.new_samples, device.produced_ms = state.new_samples, state.produced_ms
+    device.usage.bytes_up, device.usage.bytes_down = state.bytes_up, state.bytes_down
+    device.usage.reported_up, device.usage.reported_down = state.reported_up, state.reported_down
+    device.usage.events, device.usage.losses = state.events, np.array(state.losses)
+    device.asking.reason = state.reason
+    return device
+
+
+def _heads_state(fleet: Fleet) -> HeadsState | None:
+    bank = fleet.bank
+    if bank.heads is None:
+        return None
+    rows = np.flatnonzero(bank.personal)
+    heads = bank.heads.take(rows)
+    return HeadsState(*(a.tobytes() for a in (rows, heads.params, heads.bias_keys, heads.bias_values)))
+
+
+def _restore_heads(fleet: Fleet, state: HeadsState) -> None:
+    rows = np.frombuffer(state.rows, np.int64)
+    if not len(rows):
+        return
+    layout = next(iter(fleet.bank.models.values())).head.layout
+    params = np.frombuffer(state.params, np.float32).reshape(len(rows), -1)
+    keys = np.frombuffer(state.bias_keys, np.uint64).reshape(len(rows), -1)
+    values = np.frombuffer(state.bias_values, np.float32).reshape(keys.shape)
+    fleet.bank.keep(rows // len(PERSONAL), rows % len(PERSONAL), Heads(layout, params, keys, values))

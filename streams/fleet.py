@@ -1,0 +1,352 @@
+"""The shell of `coda fleet`: Kafka and MQTT in, the devices' sans-I/O core in the middle, MQTT and files out.
+
+One asyncio loop does everything in rounds: own events from Kafka, whatever came over MQTT, predictions in one
+batch, what devices want published. One training at a time runs in a thread beside it (torch lets go of the
+interpreter while it computes), so that predictions never wait for trainings. Kafka is polled in a thread as well.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import numpy as np
+import structlog
+import torch
+
+from device_sim.fleet import Fleet
+from device_sim.link import Arrival, Link
+from device_sim.scoreboard import Scoreboard
+from device_sim.state import fleet_state, read_state, restore_fleet, write_state
+from device_sim.stimulus import OwnEvent
+from device_sim.training import TrainingJob, TrainingResult
+from models.artefact import model_from_bytes
+from models.errors import ArtefactError, ConnectionFailed, DeliveryError, InputError
+from models.event import decode_event
+from models.signing import load_public_key, open_task
+from monitor import metrics
+from streams.kafka.bounds import bounds
+from streams.kafka.connection import KafkaSettings, is_embedded
+from streams.kafka.consumer import BatchConsumer, Message, Partition
+from streams.kafka.lag import GroupPositions
+from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
+
+Own = Literal["events", "behaviour"]
+TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
+
+POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long; ours
+POLL_MESSAGES = 1000  # of a round: at 45 µs each they hold up MQTT for 45 ms; ours
+TICK_S = 1.0
+REPORT_S = 2.0  # between live scores; ours
+SNAPSHOT_S = 2.0  # between snapshots; ours. On the embedded broker a replay waits for the positions in them
+BUSY_SHARE = 0.05  # of the time at most goes into scores and into snapshots each: both grow with what there is; ours
+SAY_EVERY_S = 10.0
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """What a fleet runs on. `devices` None is everyone; otherwise the first so many users that do something."""
+
+    kafka: KafkaSettings
+    own: Own
+    devices: int | None
+    state: Path
+    out: Path
+    task_key: Path
+    seed: int
+
+
+class FleetShell:
+    """One run of a fleet, resumed from `settings.state` when there is something in it.
+
+    `wall_ms` is the wall clock; `link` must belong to the running loop.
+    """
+
+    def __init__(self, settings: FleetSettings, link: Link, wall_ms: Callable[[], int]) -> None:
+        self._settings, self._link, self._wall_ms = settings, link, wall_ms
+        self._topic = TOPIC_OF[settings.own]
+        state = read_state(settings.state)
+        if state is not None and state.uploads != (settings.own == "behaviour"):
+            raise InputError(f"{settings.state} belongs to a fleet with the other --own: give another --state")
+        uploads = settings.own == "behaviour"
+        restored = restore_fleet(state, settings.state, settings.seed) if state else None
+        self.fleet = restored or Fleet(uploads=uploads, seed=settings.seed)
+        self._positions = {(t, p): o for t, ps in state.positions.items() for p, o in ps.items()} if state else {}
+        self.board = Scoreboard(settings.out, state.recorded if state else {})
+        self._stopping = asyncio.Event()
+        self._polling, self._training, self._aside = (ThreadPoolExecutor(1, n) for n in ("kafka", "train", "aside"))
+        self._job: tuple[TrainingJob, asyncio.Future[TrainingResult]] | None = None
+        self._taken_ms: dict[Partition, int] = {}
+        for user_id in self.fleet.devices:
+            link.open(user_id)
+
+    def stop(self) -> None:
+        """End after this round, in order."""
+        self._stopping.set()
+
+    async def run(self) -> dict[str, Any]:
+        """Run until `stop`; returns the result document."""
+        if not await self._ready():
+            return await self._end(None)
+        consumer = await self._call(self._polling, self._subscribe)
+        chores = [
+            asyncio.create_task(self._every(TICK_S, self._tick)),
+            asyncio.create_task(self._every(REPORT_S, self._report)),
+            asyncio.create_task(self._every(SNAPSHOT_S, lambda: self._snapshot(consumer))),
+            asyncio.create_task(self._watch_lag()),
+        ]
+        try:
+            while not self._stopping.is_set():
+                await self._round(consumer)
+                for chore in chores:
+                    if chore.done():
+                        chore.result()
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+        return await self._end(consumer)
+
+    async def _ready(self) -> bool:
+        """Wait for a cloud model and a task; before, no event could be predicted. False when told to stop."""
+        said_s = float("-inf")
+        while (self.fleet.model is None or self.fleet.task is None) and not self._stopping.is_set():
+            if time.monotonic() - said_s >= SAY_EVERY_S:
+                said_s = time.monotonic()
+                log.info("waiting for the first cloud model and task: `coda train-cloud` and `coda tunnel` bring them")
+            await self._link.wait(0.2)
+            self._take_arrivals()
+        return not self._stopping.is_set()
+
+    async def _round(self, consumer: BatchConsumer) -> None:
+        messages = await self._call(self._polling, lambda: consumer.poll(POLL_MESSAGES, POLL_S))
+        self._take_arrivals()
+        events = self._decoded(messages)
+        if events:
+            self.fleet.handle_events(events, self._wall_ms())
+        for message in messages:
+            self._positions[message.topic, message.partition] = message.offset + 1
+            self._taken_ms[message.topic, message.partition] = message.timestamp_ms
+        self._train()
+        self._publish()
+        self.board.add(self.fleet.take_predictions())
+        self.board.add_trainings(self.fleet.take_trainings())
+
+    def _take_arrivals(self) -> None:
+        for arrival in self._link.take():
+            self._ARRIVALS[arrival.kind](self, arrival, self._wall_ms())
+
+    def _up(self, arrival: Arrival, now_ms: int) -> None:
+        self.fleet.connected(arrival.user_id, now_ms)
+
+    def _down(self, arrival: Arrival, now_ms: int) -> None:
+        self.fleet.link_lost(arrival.user_id, now_ms)
+
+    def _candidates(self, arrival: Arrival, now_ms: int) -> None:
+        self.fleet.deliver_batch(arrival.user_id, arrival.payload, now_ms)
+
+    def _receipts(self, arrival: Arrival, now_ms: int) -> None:
+        self.fleet.deliver_receipt(arrival.user_id, arrival.payload, now_ms)
+
+    def _model(self, arrival: Arrival, now_ms: int) -> None:
+        try:
+            model = model_from_bytes(arrival.payload)
+        except ArtefactError as error:
+            self.fleet.count("models", "refused")
+            log.warning(f"passed over a cloud model: {error}")
+            return
+        self.fleet.deliver_model(model, len(arrival.payload), now_ms)
+        log.info("cloud model", version=model.version, trained_until=model.trained_until)
+
+    def _task(self, arrival: Arrival, now_ms: int) -> None:
+        try:
+            task = open_task(arrival.payload, load_public_key(self._settings.task_key))
+        except ArtefactError as error:
+            self.fleet.count("tasks", "refused_signature")
+            log.warning(f"passed over a task: {error}")
+            return
+        self.fleet.deliver_task(task, len(arrival.payload), now_ms)
+        log.info("task", version=task.task_version, rollout_percent=task.rollout_percent)
+
+    _ARRIVALS: dict[str, Callable[["FleetShell", Arrival, int], None]] = {  # noqa: RUF012
+        "up": _up,
+        "down": _down,
+        "candidates": _candidates,
+        "receipts": _receipts,
+        "model": _model,
+        "task": _task,
+    }
+
+    def _decoded(self, messages: list[Message]) -> list[OwnEvent]:
+        """The events of our devices' users; connects users seen for the first time."""
+        events = []
+        for message in messages:
+            try:
+                event = decode_event(message.value)
+            except msgspec.DecodeError:
+                self.fleet.count("events", "malformed")
+                continue
+            if self._ours(event.user_id):
+                events.append(OwnEvent(event, message.timestamp_ms))
+        return events
+
+    def _ours(self, user_id: str) -> bool:
+        if user_id in self.fleet.devices:
+            return True
+        if self._settings.devices is not None and len(self.fleet.devices) >= self._settings.devices:
+            return False
+        self.fleet.device(user_id)
+        self._link.open(user_id)
+        return True
+
+    def _publish(self) -> None:
+        for user_id, publish in self.fleet.take_outgoing():
+            self._link.publish(user_id, publish.leaf, publish.payload)
+
+    def _train(self) -> None:
+        """Apply the training that is done, begin the next one."""
+        if self._job is not None and self._job[1].done():
+            self._finish_training()
+        if self._job is None and (job := self.fleet.begin_training(self._wall_ms())) is not None:
+            loop = asyncio.get_running_loop()
+            self._job = job, loop.run_in_executor(self._training, job.run, time.thread_time)
+
+    def _finish_training(self) -> None:
+        assert self._job is not None, "there is a training to finish"
+        job, result = self._job
+        self._job = None
+        self.fleet.finish_training(job, result.result(), self._wall_ms())
+
+    async def _tick(self) -> None:
+        self.fleet.tick(self._wall_ms())
+
+    async def _report(self) -> None:
+        scores = self.board.scores()
+        if len(scores):
+            for arm, (auc, gauc) in (await self._call(self._aside, scores.ranking)).items():
+                metrics.arm_auc.labels(arm).set(auc)
+                metrics.arm_gauc.labels(arm).set(gauc)
+
+    async def _snapshot(self, consumer: BatchConsumer) -> None:
+        """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""
+        positions = dict(self._positions)  # of what was handled: a poll may be ahead of it just now
+        state = fleet_state(self.fleet, _by_topic(positions), self.board.flush())
+        await self._call(self._aside, lambda: write_state(state, self.fleet, self._settings.state))
+        try:
+            await self._call(self._polling, lambda: consumer.commit(positions))
+        except DeliveryError as error:  # the snapshot is what counts; the next one tells Kafka again
+            log.warning(f"positions are in the snapshot but not in Kafka: {error}")
+
+    async def _watch_lag(self) -> None:
+        group = GroupPositions(self._settings.kafka, FLEET_GROUP)
+        try:
+            await self._every(REPORT_S, lambda: self._show_lag(group))
+        finally:
+            group.close()
+
+    async def _show_lag(self, group: GroupPositions) -> None:
+        try:
+            behind = await self._call(self._aside, lambda: group.lag(self._topic))
+        except ConnectionFailed:
+            return  # Kafka is away: the consumer says so, and it comes back
+        for partition, events in behind.items():
+            labels = (FLEET_GROUP, self._topic, str(partition))
+            metrics.lag_events.labels(*labels).set(events)
+            age_s = (self._wall_ms() - self._taken_ms.get((self._topic, partition), self._wall_ms())) / 1000
+            metrics.lag_seconds.labels(*labels).set(age_s if events else 0)
+
+    async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+        """Do a chore again and again, less often when it takes long."""
+        while True:
+            began = time.monotonic()
+            await chore()
+            await asyncio.sleep(max(seconds, (time.monotonic() - began) / BUSY_SHARE))
+
+    async def _end(self, consumer: BatchConsumer | None) -> dict[str, Any]:
+        if self._job is not None:
+            await asyncio.wait([self._job[1]])
+            self._finish_training()
+        self._publish()
+        self.board.add_trainings(self.fleet.take_trainings())
+        if consumer is not None:
+            await self._snapshot(consumer)
+            await self._call(self._polling, consumer.close)
+        await self._link.close()
+        result = self._result()
+        self.board.merge()
+        for pool in (self._polling, self._training, self._aside):
+            pool.shutdown()
+        return result
+
+    def _subscribe(self) -> BatchConsumer:
+        kafka = self._settings.kafka
+        fresh = 0 if is_embedded(kafka.bootstrap) else None  # that broker drops what is old: say so, do not skip it
+        offsets = {(self._topic, number): fresh for number in partitions(kafka, self._topic)}
+        return BatchConsumer(kafka, FLEET_GROUP, [self._topic], "earliest", assign={**offsets, **self._positions})
+
+    def _result(self) -> dict[str, Any]:
+        devices = list(self.fleet.devices.values())
+        scores = self.board.scores()
+        return {
+            "devices": len(devices),
+            "events": len(scores),
+            "arms": scores.result(),
+            "device_cost": {
+                "compute_ms": _spread(self.board.compute_ms()),
+                "bytes_up": _spread([d.usage.reported_up + d.usage.bytes_up for d in devices]),
+                "bytes_down": _spread([d.usage.reported_down + d.usage.bytes_down for d in devices]),
+                "bytes_stored": _spread([d.bytes_stored for d in devices]),
+            },
+            "outcomes": _nested(dict(sorted(self.fleet.counts.items()))),
+            "model_version": self.fleet.model.version if self.fleet.model else None,
+            "task_version": self.fleet.task.task_version if self.fleet.task else None,
+            "seed": self._settings.seed,
+        }
+
+    async def _call(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function)
+
+
+def partitions(kafka: KafkaSettings, topic: str) -> list[int]:
+    """The numbers of a topic's partitions."""
+    return sorted(number for _, number in bounds(kafka, topic))
+
+
+def one_thread() -> None:
+    """Let torch compute on one thread: trainings are many small steps, and another core has other work."""
+    torch.set_num_threads(1)
+
+
+def _by_topic(positions: dict[Partition, int]) -> dict[str, dict[int, int]]:
+    topics: dict[str, dict[int, int]] = {}
+    for (topic, number), offset in positions.items():
+        if offset >= 0:
+            topics.setdefault(topic, {})[number] = offset
+    return topics
+
+
+def _nested(counts: dict[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (what, outcome), n in counts.items():
+        nested.setdefault(what, {})[outcome] = n
+    return nested
+
+
+def _spread(values: list[float] | list[int]) -> dict[str, float | None]:
+    """Count, median, 99th percentile and sum; None where there is nothing."""
+    if not values:
+        return {"count": 0, "p50": None, "p99": None, "sum": None}
+    p50, p99 = np.quantile(values, [0.5, 0.99])
+    return {
+        "count": len(values),
+        "p50": round(float(p50), 3),
+        "p99": round(float(p99), 3),
+        "sum": round(float(sum(values)), 3),
+    }

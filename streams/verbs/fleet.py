@@ -1,0 +1,120 @@
+"""`coda fleet`: the simulated devices, until interrupted."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from device_sim.mqtt_link import MqttLink
+from models.errors import InputError
+from streams import fleet as shell
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
+from streams.kafka.connection import probe as probe_kafka
+from streams.metrics_server import metrics_server
+from streams.mqtt.connection import MqttSettings
+from streams.mqtt.connection import probe as probe_mqtt
+
+RESULT = "result.json"
+
+
+def command(
+    *,
+    own: Literal["events", "behaviour"] = "events",
+    devices: str = "all",
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    mqtt: str = MqttSettings().address,
+    state: Path = Path("fleet-state"),
+    out: Path = Path("fleet-out"),
+    task_key: Path = Path("keys/task.pub"),
+    seed: int = 0,
+    metrics_port: int = 0,
+    json: bool = False,
+) -> int:
+    """Simulate one device per user: each learns from what its user does and from what the tunnel brings.
+
+    Every device has an MQTT connection of its own, and every arm predicts every event before anything learns from
+    it. Ctrl-C or SIGTERM ends it in order; the same --state resumes it exactly where it stood.
+
+    ```
+    coda fleet --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883 --devices 500 --state run/fleet --out run
+    ```
+
+    Args:
+        own: Where a device learns what its user does: the topic `events` (the event is in Kafka already) or
+            `behaviour` (the device is its origin and uploads it through the tunnel).
+        devices: How many users have a device, those that do something first, or `all`.
+        bootstrap: Kafka, as host:port.
+        mqtt: The MQTT 5 broker, as host:port.
+        state: Folder for snapshots, made if need be.
+        out: Folder for predictions.parquet, trainings.jsonl and result.json.
+        task_key: The public key that tasks must be signed for, as `coda train-cloud` writes it.
+        seed: Fixes training and the jitter of reconnects.
+        metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
+        json: Print the result as JSON on standard output.
+    """
+    settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, task_key, seed)
+    broker = MqttSettings.parse(mqtt)
+    for folder in (state, out):
+        folder.mkdir(parents=True, exist_ok=True)
+    with metrics_server(metrics_port):
+        probe_kafka(bootstrap)
+        probe_mqtt(broker)
+        ensure_topics(settings.kafka, [shell.TOPIC_OF[own]])
+        print(f"fleet: own events from {shell.TOPIC_OF[own]} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        result, stopped_by = asyncio.run(_run(settings, broker))
+    document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
+    (out / RESULT).write_text(document + "\n")
+    print(document if json else _line(result), file=sys.stdout if json else sys.stderr)
+    return 128 + stopped_by
+
+
+async def _run(settings: shell.FleetSettings, broker: MqttSettings) -> tuple[dict[str, Any], int]:
+    """Run until a signal; returns the result and which signal it was."""
+    shell.one_thread()
+    link = MqttLink(broker.host, broker.port, settings.seed)
+    fleet = shell.FleetShell(settings, link, lambda: time.time_ns() // 1_000_000)
+    with _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
+        result = await fleet.run()
+    return result, caught[0]
+
+
+@contextmanager
+def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
+    """Call `stop` on the first of these signals, on the loop; the yielded list gets its number."""
+    loop, caught = asyncio.get_running_loop(), []
+
+    def hear(number: int) -> None:
+        caught.append(number)
+        stop()
+
+    for number in numbers:
+        loop.add_signal_handler(number, hear, number)
+    try:
+        yield caught
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _count(devices: str) -> int | None:
+    if devices == "all":
+        return None
+    if not devices.isdecimal() or int(devices) < 1:
+        raise InputError(f"--devices is {devices!r}: give a number of at least 1, or `all`")
+    return int(devices)
+
+
+def _line(result: dict[str, Any]) -> str:
+    arms = ", ".join(f"{arm} {_figure(row['gauc'])}" for arm, row in result["arms"].items())
+    return f"{result['devices']} devices, {result['events']} events predicted by every arm; GAUC: {arms}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
