@@ -109,7 +109,10 @@ class Scoreboard:
     def compute_ms(self) -> list[float]:
         """What each training cost its device."""
         trainings = self._out / TRAININGS
-        return [json.loads(line)["compute_ms"] for line in trainings.open()] if trainings.exists() else []
+        if not trainings.exists():
+            return []
+        with trainings.open() as lines:
+            return [json.loads(line)["compute_ms"] for line in lines]
 
     def merge(self) -> Path:
         """All parts as one `predictions.parquet`; call after `flush`."""

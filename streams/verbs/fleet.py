@@ -13,6 +13,7 @@ import msgspec
 
 from device_sim.mqtt_link import MqttLink
 from models.errors import InputError
+from models.signing import PUBLIC
 from streams import fleet as shell
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
@@ -30,9 +31,9 @@ def command(
     devices: str = "all",
     bootstrap: str = DEFAULT_BOOTSTRAP,
     mqtt: str = MqttSettings().address,
-    state: Path = Path("fleet-state"),
-    out: Path = Path("fleet-out"),
-    task_key: Path = Path("keys/task.pub"),
+    state: Path = Path("runs/fleet/state"),
+    out: Path = Path("runs/fleet"),
+    task_key: Path = Path("runs/keys") / PUBLIC,
     seed: int = 0,
     metrics_port: int = 0,
     json: bool = False,
@@ -43,7 +44,7 @@ def command(
     it. Ctrl-C or SIGTERM ends it in order; the same --state resumes it exactly where it stood.
 
     ```
-    coda fleet --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883 --devices 500 --state run/fleet --out run
+    coda fleet --devices 500 --state runs/mine/fleet --out runs/mine
     ```
 
     Args:
@@ -54,7 +55,7 @@ def command(
         mqtt: The MQTT 5 broker, as host:port.
         state: Folder for snapshots, made if need be.
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
-        task_key: The public key that tasks must be signed for, as `coda train-cloud` writes it.
+        task_key: The public key in the folder of `coda train-cloud --keys`: tasks signed with another are refused.
         seed: Fixes training and the jitter of reconnects.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the result as JSON on standard output.

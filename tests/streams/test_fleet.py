@@ -1,0 +1,253 @@
+"""The fleet on real protocols: Kafka and MQTT embedded, everything else as in production."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+
+from device_sim import topics
+from device_sim.mqtt_link import MqttLink
+from models.artefact import model_to_bytes
+from models.candidates import CandidateBatch, Candidates, encode_batch
+from models.cloud_model import DIM, random_model
+from models.errors import InputError
+from models.event import Event, encode_event
+from models.ids import item_keys
+from models.signing import PUBLIC, keys_in, new_keys, sign_task
+from models.task import ARMS, Task
+from models.telemetry import Ack, Receipt, Training, Upward, decode_report, encode_report
+from streams.fleet import FleetSettings, FleetShell
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import FLEET_GROUP
+from streams.mqtt.embedded import EmbeddedMqtt
+from streams.verbs import fleet as verb
+
+ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
+TASK = Task(task_version=1, min_samples=6, retrain_every=6, steps=5, classifier_steps=5)
+LIMIT_S = 30.0
+
+
+class Cloud:
+    """The other side of both brokers."""
+
+    def __init__(self, kafka: str, mqtt: EmbeddedMqtt, keys: Path) -> None:
+        self.kafka = KafkaSettings(kafka)
+        self.producer = CheckedProducer(self.kafka)
+        self.private, _ = keys_in(keys)
+        self.heard: list[tuple[str, str, bytes]] = []
+        self.mqtt = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        self.mqtt.on_message = lambda _c, _u, m: self.heard.append((*topics.device_of(m.topic), bytes(m.payload)))
+        self.mqtt.connect(mqtt.settings.host, mqtt.settings.port)
+        self.mqtt.loop_start()
+        self.mqtt.subscribe([(topic, 1) for topic in topics.UP])
+
+    def push(self, topic: str, payload: bytes) -> None:
+        self.mqtt.publish(topic, payload, 1, True).wait_for_publish(LIMIT_S)
+
+    def model(self, version: int) -> None:
+        model = random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=version, version=version)
+        self.push(topics.MODEL, model_to_bytes(model))
+
+    def task(self, task: Task = TASK) -> None:
+        self.push(topics.TASK, sign_task(task, self.private))
+
+    def behave(self, topic: str, events: list[Event]) -> None:
+        users = [event.user_id for event in events]
+        self.producer.send_many(topic, users, [encode_event(event) for event in events])
+        self.producer.flush()
+
+    def batch(self, user_id: str, seq: int, version: int = 1) -> None:
+        self.push(topics.candidates(user_id), encode_batch(batch_for(user_id, seq, version)))
+
+    def reports(self, kind: type) -> list[Upward]:
+        decoded = [decode_report(raw) for _, leaf, raw in list(self.heard) if leaf != "events"]
+        return [report for report in decoded if isinstance(report, kind)]
+
+    def close(self) -> None:
+        self.mqtt.disconnect()
+        self.mqtt.loop_stop()
+
+
+def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
+    rng = np.random.default_rng(seq)
+
+    def candidates() -> Candidates:
+        return Candidates(
+            rng.normal(0, 0.1, (20, DIM)).astype(np.float16),
+            item_keys([ITEMS[n] for n in rng.integers(0, 40, 20)]),
+            item_keys([CATEGORIES[n] for n in rng.integers(0, 4, 20)]),
+            np.arange(20, dtype=np.uint8) % 2,
+            np.zeros(20, np.uint32),
+        )
+
+    now_ms = time.time_ns() // 1_000_000
+    return CandidateBatch(user_id, seq, version, 10**9, now_ms, now_ms, candidates(), candidates())
+
+
+def history_of(user_id: str, first: int, count: int) -> list[Event]:
+    return [
+        Event(f"{user_id}-{n}", user_id, ITEMS[n % 40], CATEGORIES[n % 4], "view", 0 if n % 3 else 1, 10**9 + 1000 * n)
+        for n in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with EmbeddedKafka() as kafka, EmbeddedMqtt() as mqtt:
+        cloud = Cloud(kafka.bootstrap, mqtt, tmp_path / "keys")
+        cloud.address = mqtt.settings  # type: ignore[attr-defined]
+        yield cloud
+        cloud.close()
+
+
+def settings_for(cloud: Cloud, tmp_path: Path, **changes: Any) -> FleetSettings:
+    for name in ("state", "out"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    plain: dict[str, Any] = {
+        "kafka": cloud.kafka,
+        "own": "events",
+        "devices": None,
+        "state": tmp_path / "state",
+        "out": tmp_path / "out",
+        "task_key": tmp_path / "keys" / PUBLIC,
+        "seed": 1,
+    }
+    return FleetSettings(**{**plain, **changes})
+
+
+async def run_until(
+    cloud: Cloud, settings: FleetSettings, done: Callable[[FleetShell], bool], *, act: Callable[[], None] | None = None
+) -> dict[str, Any]:
+    """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens once it runs."""
+    address = cloud.address  # type: ignore[attr-defined]
+    shell = FleetShell(settings, MqttLink(address.host, address.port, seed=1), lambda: time.time_ns() // 1_000_000)
+    running = asyncio.create_task(shell.run())
+    if act is not None:
+        await asyncio.to_thread(act)
+    end = time.monotonic() + LIMIT_S
+    while not done(shell):
+        assert time.monotonic() < end, f"never done: {shell.fleet.counts}"
+        await asyncio.wait([running], timeout=0.02)
+        if running.done():
+            running.result()
+    shell.stop()
+    return await running
+
+
+def predicted(shell: FleetShell) -> int:
+    return len(shell.board.scores())
+
+
+async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", [*history_of("ann", 0, 30), *history_of("b/ob", 0, 30)])
+    settings = settings_for(cloud, tmp_path)
+
+    def pushed_and_trained(shell: FleetShell) -> bool:
+        return predicted(shell) == 60 and len(cloud.reports(Training)) >= 3 and len(cloud.reports(Ack)) >= 1
+
+    result = await run_until(cloud, settings, pushed_and_trained, act=lambda: cloud.batch("ann", seq=0))
+    frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert frame["event_id"].n_unique() == len(frame) == result["events"] == 60
+    assert frame.select(ARMS).to_numpy().min() > 0
+    assert set(result["arms"]) == set(ARMS)
+    assert result["device_cost"]["compute_ms"]["p50"] > 0
+    ack = cloud.reports(Ack)[0]
+    assert isinstance(ack, Ack)
+    assert (ack.user_id, ack.batch_seq, ack.outcome) == ("ann", 0, "accepted")
+    heads = {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.accepted}
+    assert heads == {"local", "random", "coarse", "coda"}
+    assert lag(cloud.kafka.bootstrap, FLEET_GROUP, "events") == dict.fromkeys(range(4), 0)
+
+
+async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    settings = settings_for(cloud, tmp_path)
+    cloud.behave("events", history_of("ann", 0, 20))
+    await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
+    cloud.behave("events", history_of("ann", 10, 30))  # ten of them again
+    result = await run_until(cloud, settings, lambda shell: shell.fleet.counts["events", "duplicate"] == 10)
+    frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
+    assert result["events"] == 40
+
+
+async def test_devices_upload_their_events_until_the_cloud_has_them(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("behaviour", history_of("ann", 0, 5))
+
+    def uploads() -> set[bytes]:
+        return {raw for user_id, leaf, raw in list(cloud.heard) if (user_id, leaf) == ("ann", "events")}
+
+    def receipt() -> None:
+        end = time.monotonic() + LIMIT_S
+        while len(uploads()) < 5 and time.monotonic() < end:
+            time.sleep(0.02)
+        raw = encode_report(Receipt(tuple(f"ann-{n}" for n in range(4))))
+        cloud.mqtt.publish(topics.receipts("ann"), raw, 1).wait_for_publish(LIMIT_S)
+
+    settings = settings_for(cloud, tmp_path, own="behaviour")
+    await run_until(
+        cloud,
+        settings,
+        lambda shell: "ann" in shell.fleet.devices and len(shell.fleet.devices["ann"].outbox) == 1,
+        act=receipt,
+    )
+    assert uploads() == {encode_event(event) for event in history_of("ann", 0, 5)}
+
+
+async def test_damaged_models_and_unsigned_tasks_are_passed_over(cloud: Cloud, tmp_path: Path) -> None:
+    stranger, _ = new_keys()
+    settings = settings_for(cloud, tmp_path)
+
+    def act() -> None:
+        cloud.push(topics.MODEL, b"\x00\x00\x00\x02{}damaged")
+        cloud.push(topics.TASK, sign_task(TASK, stranger))
+        time.sleep(0.5)
+        cloud.model(1)
+        cloud.task()
+        cloud.behave("events", history_of("ann", 0, 5))
+
+    result = await run_until(cloud, settings, lambda shell: predicted(shell) == 5, act=act)
+    assert result["outcomes"]["models"]["refused"] == 1
+    assert result["outcomes"]["tasks"]["refused_signature"] == 1
+    assert result["model_version"] == 1
+
+
+async def test_only_so_many_devices_as_asked(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    events = [event for n in range(5) for event in history_of(f"user-{n}", 0, 4)]
+    cloud.behave("events", events)
+    settings = settings_for(cloud, tmp_path, devices=2)
+    result = await run_until(cloud, settings, lambda shell: sum(shell._positions.values()) == len(events))
+    assert result["devices"] == 2
+    assert result["events"] == 8
+
+
+async def test_a_state_of_the_other_kind_is_refused(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", history_of("ann", 0, 2))
+    await run_until(cloud, settings_for(cloud, tmp_path), lambda shell: predicted(shell) == 2)
+    with pytest.raises(InputError, match="give another --state"):
+        await run_until(cloud, settings_for(cloud, tmp_path, own="behaviour"), lambda _shell: True)
+
+
+@pytest.mark.parametrize("devices", ["0", "-1", "some"])
+def test_a_senseless_number_of_devices_is_refused(devices: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--devices"):
+        verb.command(devices=devices, state=tmp_path, out=tmp_path)
