@@ -14,8 +14,8 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
   ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(heads)/200 per event: the price of following change.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
-pays more than ln(heads / UNIFORM_SHARE). Probabilities are clipped when charged (`scores.log_losses`), which
-only ever caps a loss.
+pays more than ln(heads / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
+they are charged: charging clipped losses to a mixture of unclipped ones would void the bound.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.arrays import F64, I64
-from models.scores import log_losses
+from models.scores import clipped, log_losses
 from models.task import ARMS
 
 HEADS = ("cloud", "local", "random", "coarse", "coda")
@@ -78,7 +78,7 @@ class Blend:
         >>> Blend(1).predict(np.array([0]), np.array([[.5, .7, .5, .5, .5]]))[0, :2].tolist()
         [0.5, 0.6]
         """
-        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), head_probability.astype(np.float64))
+        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))
         return mixed
 
     def update(self, which: I64, head_probability: F64, label: F64) -> F64:

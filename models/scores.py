@@ -27,8 +27,13 @@ def gauc(user: U64, label: U8, score: F32 | F64) -> float:
 
 def log_losses(label: U8, probability: F32 | F64) -> F64:
     """The log-loss of each prediction in nats, shape as given; probabilities are clipped to 1e-6 … 1 − 1e-6."""
-    p = np.clip(probability.astype(np.float64), _CLIP, 1 - _CLIP)
+    p = clipped(probability)
     return np.where(label > 0, -np.log(p), -np.log1p(-p))
+
+
+def clipped(probability: F32 | F64) -> F64:
+    """Probabilities as they are charged: within 1e-6 … 1 − 1e-6."""
+    return np.clip(probability.astype(np.float64), _CLIP, 1 - _CLIP)
 
 
 def logloss(label: U8, probability: F32 | F64) -> float:

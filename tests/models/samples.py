@@ -1,0 +1,37 @@
+"""Small sample blocks whose clicks can be learned, for tests of models and trainers."""
+
+import numpy as np
+
+from models.arrays import I64
+from models.history import History
+from models.sample import SampleBlock, pad_histories
+
+
+def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start: int = 0) -> SampleBlock:
+    """n samples of users who like one of 4 categories: clicks follow the taste 9 times of 10, a second apart."""
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, users, n)
+    item = rng.integers(1, items + 1, n).astype(np.uint32)
+    category = (item % 4 + 1).astype(np.uint32)
+    label = ((user % 4 == item % 4) == (rng.random(n) < 0.9)).astype(np.uint8)
+    timestamp: I64 = (start + np.arange(1, n + 1)) * 1000
+    histories: dict[int, History] = {}
+    history_item, history_category = [], []
+    for row in range(n):
+        history = histories.setdefault(int(user[row]), History())
+        items_before, categories_before = history.before(int(timestamp[row]))
+        history_item.append(items_before)
+        history_category.append(categories_before)
+        if label[row]:
+            history.add(int(timestamp[row]), int(item[row]), int(category[row]))
+    return SampleBlock(
+        sample=np.arange(start + 1, start + n + 1, dtype=np.uint64),
+        user=(user + 1).astype(np.uint64),
+        item=item,
+        category=category,
+        label=label,
+        timestamp=timestamp,
+        produced_ms=timestamp,
+        history_item=pad_histories(history_item),
+        history_category=pad_histories(history_category),
+    )

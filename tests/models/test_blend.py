@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.arrays import F64
+from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior
+from models.scores import log_losses
+from models.task import ARMS
+
+LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
+
+
+def probabilities(events: int) -> st.SearchStrategy[F64]:
+    return arrays(np.float64, (events, len(HEADS)), elements=st.floats(0, 1))
+
+
+@st.composite
+def events(draw: st.DrawFn) -> tuple[F64, F64]:
+    label = np.array(draw(LABELS), np.float64)
+    return draw(probabilities(len(label))), label
+
+
+def play(blend: Blend, head: F64, label: F64) -> tuple[F64, F64]:
+    """Predict and charge one event after the other: losses of arms (T, arms) and heads (T, heads)."""
+    one, arm, charged = np.array([0]), [], []
+    for p, y in zip(head, label, strict=True):
+        arm.append(blend.predict(one, p[None])[0])
+        charged.append(blend.update(one, p[None], np.array([y]))[0])
+    return log_losses(np.broadcast_to(label[:, None], (len(label), len(ARMS))), np.array(arm)), np.array(charged)
+
+
+@given(events())
+def test_an_arm_costs_at_most_ln_heads_more_than_its_best_head(played: tuple[F64, F64]) -> None:
+    arms, heads = play(Blend(1), *played)
+    for number, arm in enumerate(ARMS):
+        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
+        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(len(mine)) + 1e-6
+
+
+@given(events(), st.dictionaries(st.sampled_from(HEADS), st.floats(-1000, 0)))
+def test_however_sure_the_fleet_is_nobody_pays_more_than_the_floor(
+    played: tuple[F64, F64], prior: dict[str, float]
+) -> None:
+    arms, heads = play(Blend(1, prior=prior), *played)
+    for number, arm in enumerate(ARMS):
+        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
+        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(len(mine) / UNIFORM_SHARE) + 1e-6
+
+
+@given(events(), st.floats(0.5, 1))
+def test_with_a_discount_the_discounted_regret_stays_bounded_at_every_moment(
+    played: tuple[F64, F64], discount: float
+) -> None:
+    arms, heads = play(Blend(1, discount=discount), *played)
+    until = np.arange(len(arms))
+    fade = np.tril(discount ** np.maximum(until[:, None] - until[None, :], 0))
+    for number, arm in enumerate(ARMS):
+        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
+        regret = fade @ (arms[:, [number]] - heads[:, mine])
+        assert (regret <= np.log(len(mine)) / discount + 1e-6).all()
+        total = (arms[:, [number]] - heads[:, mine]).sum(axis=0)
+        assert (total <= np.log(len(mine)) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6).all()
+
+
+def test_the_blend_follows_the_head_that_is_right_now() -> None:
+    blend = Blend(1, discount=0.9)
+    local = HEADS.index("local")
+    for right in (0.9, 0.1):
+        head = np.full((60, len(HEADS)), 0.5)
+        head[:, local] = right
+        play(blend, head, np.ones(60))
+    assert blend.weights(np.array([0]))[0, ARMS.index("local"), local] < 0.1
+
+
+def test_the_cloud_arm_is_the_cloud_head() -> None:
+    p = np.random.default_rng(0).random((3, len(HEADS)))
+    np.testing.assert_allclose(Blend(3).predict(np.arange(3), p)[:, 0], p[:, 0])
+
+
+def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
+    prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0})
+    weights = Blend(1, prior=prior).weights(np.array([0]))[0, ARMS.index("coda")]
+    assert weights[HEADS.index("coda")] > weights[HEADS.index("local")] > weights[HEADS.index("cloud")] > 0
+    assert weights[HEADS.index("random")] == 0
+    assert fleet_prior({}) == {}
+
+
+def test_devices_keep_their_own_account_and_new_ones_start_fresh() -> None:
+    blend = Blend(2)
+    blend.update(np.array([1]), np.full((1, 5), 0.3), np.array([1.0]))
+    blend.grow(1)
+    assert (blend.loss[0] == 0).all() and (blend.loss[1] > 1).all() and len(blend) == 3
+    blend.reset(np.array([1]))
+    assert (blend.loss == 0).all()
+
+
+def test_two_events_of_one_device_at_once_are_a_mistake() -> None:
+    with pytest.raises(AssertionError, match="one event per device"):
+        Blend(1).update(np.array([0, 0]), np.full((2, 5), 0.3), np.array([1.0, 0.0]))

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from models.cloud_model import DIM, CloudModel, random_model
+from models.sample import HISTORY_LEN
+from tests.models.samples import tasteful_samples
+
+BLOCK = tasteful_samples(300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> CloudModel:
+    return random_model(BLOCK.item, BLOCK.category, seed=3)
+
+
+def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(model: CloudModel) -> None:
+    row = int(np.flatnonzero((BLOCK.history_item != 0).sum(axis=1) == 3)[0])
+    one = BLOCK.take(slice(row, row + 1))
+    weights = model.weights
+    history = model.item_vectors(one.history_item[0, :3], one.history_category[0, :3])
+    slots = np.vstack([history, weights.null.numpy()])
+    target = model.item_vectors(one.item, one.category)[0]
+    recency = weights.attention_recency.numpy()[[0, 1, 2, HISTORY_LEN]]
+    score = slots @ (target @ weights.attention.numpy()) / np.sqrt(DIM) + recency
+    expected = np.exp(score) / np.exp(score).sum() @ slots
+    encoded = model.encode_block(one)
+    assert encoded.interest is not None and encoded.version == model.version
+    np.testing.assert_allclose(encoded.interest[0], expected, atol=1e-5)
+
+
+def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> None:
+    keys = np.zeros((1, HISTORY_LEN), np.uint32)
+    keys[0, 0] = BLOCK.item[0]
+    categories = np.zeros((1, HISTORY_LEN), np.uint32)
+    categories[0, 0] = BLOCK.category[0]
+    alone = model.match_keys(keys, categories)
+    categories[0, 5] = 77  # a category without an item is padding
+    np.testing.assert_array_equal(model.match_keys(keys, categories), alone)
+
+
+def test_match_keys_have_length_one_also_without_history(model: CloudModel) -> None:
+    none = np.zeros((2, HISTORY_LEN), np.uint32)
+    encoded = model.encode(BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category)
+    for keys in (encoded.match_key, model.match_keys(none, none)):
+        np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-5)
+
+
+def test_a_users_query_is_the_match_key_of_its_samples(model: CloudModel) -> None:
+    encoded = model.encode(BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category)
+    np.testing.assert_allclose(
+        model.match_keys(BLOCK.history_item, BLOCK.history_category), encoded.match_key, atol=1e-6
+    )
+
+
+def test_unknown_items_share_the_unknown_row(model: CloudModel) -> None:
+    unknown = np.array([4_000_000_000, 3_999_999_999], np.uint32)
+    vectors = model.item_vectors(unknown, unknown)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert not np.array_equal(vectors[0], model.item_vectors(BLOCK.item[:1], BLOCK.category[:1])[0])
+
+
+def test_a_model_that_knows_nothing_still_encodes() -> None:
+    none = np.zeros(0, np.uint32)
+    encoded = random_model(none, none, seed=0).encode_block(BLOCK)
+    assert encoded.interest is not None and np.isfinite(encoded.interest).all()
+
+
+def test_an_empty_block_encodes_to_empty_vectors(model: CloudModel) -> None:
+    encoded = model.encode_block(BLOCK.take(slice(0, 0)))
+    assert encoded.interest is not None and encoded.interest.shape == (0, DIM)
+
+
+def test_encoding_in_one_block_or_many_is_the_same(model: CloudModel) -> None:
+    whole = model.encode_block(tasteful_samples(2500, seed=2)).interest
+    assert whole is not None
+    parts = [model.encode_block(tasteful_samples(2500, seed=2).take(slice(at, at + 700))).interest for at in (0, 700)]
+    np.testing.assert_allclose(np.concatenate([p for p in parts if p is not None]), whole[:1400], atol=1e-6)
+
+
+def test_features_take_the_candidates_float16(model: CloudModel) -> None:
+    interest = np.full((2, DIM), 0.5, np.float16)
+    features = model.features(interest, BLOCK.item[:2], BLOCK.category[:2])
+    assert features.dtype == np.float32 and features.shape == (2, 3 * DIM)
+    np.testing.assert_allclose(features[:, 2 * DIM :], 0.5 * features[:, DIM : 2 * DIM])

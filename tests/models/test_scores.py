@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.arrays import F64, U8, U64
+from models.scores import auc, ece, gauc, log_losses, logloss
+
+rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 4)), max_size=40)
+
+
+def columns(rows: list[tuple[int, int, int]]) -> tuple[U64, U8, F64]:
+    user = np.array([r[0] for r in rows], np.uint64)
+    return user, np.array([r[1] for r in rows], np.uint8), np.array([r[2] / 4 for r in rows])
+
+
+def slow_auc(label: U8, score: F64) -> float:
+    pairs = [(p > n) + (p == n) / 2 for p in score[label == 1] for n in score[label == 0]]
+    return float(np.mean(pairs)) if pairs else float("nan")
+
+
+@given(rows)
+def test_auc_counts_pairs(rows: list[tuple[int, int, int]]) -> None:
+    _, label, score = columns(rows)
+    np.testing.assert_allclose(auc(label, score), slow_auc(label, score))
+
+
+@given(rows)
+def test_gauc_averages_users_with_both_labels_by_impressions(rows: list[tuple[int, int, int]]) -> None:
+    user, label, score = columns(rows)
+    each = [(slow_auc(label[user == u], score[user == u]), (user == u).sum()) for u in np.unique(user)]
+    counted = [(a, n) for a, n in each if not np.isnan(a)]
+    wanted = sum(a * n for a, n in counted) / sum(n for _, n in counted) if counted else float("nan")
+    np.testing.assert_allclose(gauc(user, label, score), wanted)
+
+
+def test_log_loss_is_finite_for_the_surest_mistake() -> None:
+    assert logloss(np.array([1], np.uint8), np.array([0.0])) == pytest.approx(-np.log(1e-6))
+    assert np.isnan(logloss(np.zeros(0, np.uint8), np.zeros(0)))
+    np.testing.assert_allclose(log_losses(np.array([1, 0], np.uint8), np.array([0.25, 0.25])), -np.log([0.25, 0.75]))
+
+
+def test_calibration_error_is_the_gap_per_bin() -> None:
+    label = np.array([1, 0, 1, 1], np.uint8)
+    assert ece(label, np.array([0.5, 0.5, 1.0, 1.0])) == pytest.approx(0)
+    assert ece(label, np.array([0.9, 0.9, 0.9, 0.9])) == pytest.approx(0.15)

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from models.errors import ArtefactError, InputError
+from models.signing import keys_in, load_public_key, new_keys, open_task, sign_task
+from models.task import SignedTask, Task
+
+TASK = Task(task_version=3, head_prior={"coda": -0.5}, rollout_percent=10)
+
+
+def test_a_signed_task_arrives_as_it_was() -> None:
+    private, public = new_keys()
+    assert open_task(sign_task(TASK, private), public) == TASK
+
+
+def test_another_key_is_refused() -> None:
+    with pytest.raises(ArtefactError, match="not signed with the fleet's key"):
+        open_task(sign_task(TASK, new_keys()[0]), new_keys()[1])
+
+
+def test_a_changed_document_is_refused() -> None:
+    private, public = new_keys()
+    signed = msgspec.msgpack.decode(sign_task(TASK, private), type=SignedTask)
+    forged = SignedTask(signed.document.replace(b'"steps":50', b'"steps":99'), signed.signature)
+    with pytest.raises(ArtefactError, match="not signed"):
+        open_task(msgspec.msgpack.encode(forged), public)
+
+
+@pytest.mark.parametrize("raw", [b"", b"nonsense", b"\x90"])
+def test_what_is_no_task_is_refused(raw: bytes) -> None:
+    with pytest.raises(ArtefactError, match="malformed"):
+        open_task(raw, new_keys()[1])
+
+
+def test_keys_are_made_once_and_the_private_one_is_the_owners_alone(tmp_path: Path) -> None:
+    private, _ = keys_in(tmp_path / "keys")
+    again, _ = keys_in(tmp_path / "keys")
+    public = load_public_key(tmp_path / "keys" / "task.pub")
+    assert open_task(sign_task(TASK, private), public) == open_task(sign_task(TASK, again), public)
+    assert (tmp_path / "keys" / "task.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "zz", "abcd"])
+def test_a_broken_key_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "task.pub").write_text(text)
+    with pytest.raises(InputError, match=r"key file .*task\.pub"):
+        load_public_key(tmp_path / "task.pub")
+    with pytest.raises(InputError, match="coda train-cloud"):
+        load_public_key(tmp_path / "nowhere")
