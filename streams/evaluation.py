@@ -9,7 +9,7 @@ but the measured compute.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
 
-# Rows of the log per slice. At 1,000 events/s they are a quarter of a second, the freshness that the live path has. Ours.
+# Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 Progress = Callable[[int], None]
@@ -50,8 +50,8 @@ class Plan:
     refresh_ms: int = 0
     seed: int = 0
     per_label: int = 100
-    rules: MatchRules = MatchRules()
-    task: Task = Task(task_version=1)
+    rules: MatchRules = field(default_factory=MatchRules)
+    task: Task = field(default_factory=lambda: Task(task_version=1))
 
 
 @dataclass(frozen=True)
