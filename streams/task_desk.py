@@ -1,0 +1,50 @@
+"""The training task as it stands: read from a file, versioned, with the fleet's prior, signed (sans-I/O)."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from models.errors import InputError
+from models.signing import sign_task
+from models.task import Task
+
+
+class TaskDesk:
+    """Issues signed tasks. `current` is the newest one that devices may have, or None before the first."""
+
+    def __init__(self, wanted: Task, private: Ed25519PrivateKey, current: Task | None) -> None:
+        self._wanted = wanted
+        self._private = private
+        self.current = current
+
+    def issue(self, prior: dict[str, float]) -> bytes | None:
+        """The next task as it travels, or None when it would say what the current one says.
+
+        Without reports to make a prior from, the current task's stays.
+        """
+        version = self.current.task_version if self.current else 0
+        kept = prior or (self.current.head_prior if self.current else self._wanted.head_prior)
+        task = msgspec.structs.replace(self._wanted, task_version=version, head_prior=kept)
+        if task == self.current:
+            return None
+        self.current = msgspec.structs.replace(task, task_version=version + 1)
+        return sign_task(self.current, self._private)
+
+
+def read_task(path: Path | None) -> Task:
+    """The task in a JSON file of `Task` fields (default: all defaults); raises `InputError`."""
+    if path is None:
+        return Task(task_version=0)
+    try:
+        fields: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        strangers = sorted(set(fields) - set(Task.__struct_fields__))
+        if strangers:
+            raise InputError(f"the task {path} has an unknown field {strangers[0]!r}; fields: {_FIELDS}")
+        return msgspec.convert({**fields, "task_version": 0}, Task)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"cannot read the task {path}: {error}") from error
+
+
+_FIELDS = ", ".join(Task.__struct_fields__)

@@ -1,0 +1,123 @@
+"""The trainer on the embedded Kafka: versions, tasks, resuming, and messages that are none."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from models.blend import HEADS
+from models.errors import ArtefactError, InputError
+from models.sample import SampleBlock, encode_samples
+from models.signing import keys_in, open_task
+from models.telemetry import Training, encode_report
+from streams.cloud_trainer import CloudTrainer
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
+from streams.task_desk import TaskDesk, read_task
+from streams.training_service import TrainingService, newest, published_model, published_task
+from streams.verbs.train_cloud import command
+from tests.models.samples import tasteful_samples
+
+REST = tasteful_samples(2000, seed=2, start=1000)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    block = tasteful_samples(1000, seed=1)
+    columns = (block.user, block.item, block.category, block.label, block.timestamp)
+    lines = (f"{u},{i},{c},view,{y},{t}" for u, i, c, y, t in zip(*(a.tolist() for a in columns), strict=True))
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["user_id,item_id,category_id,event_type,label,timestamp", *lines, ""]))
+    return path
+
+
+def test_without_a_model_or_a_log_it_says_what_to_give(tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka, pytest.raises(InputError, match="--head-log"):
+        command(bootstrap=kafka.bootstrap, keys=tmp_path)
+
+
+def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = tmp_path / "keys"
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=keys, publish_only=True, json=True)
+        said = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])
+        assert said["version"] == said["task_version"] == said["published"] == 1
+        _run_once(settings, keys, REST.take(slice(0, 1000)))
+        _run_once(settings, keys, REST.take(slice(1000, 2000)))
+        model, learned = published_model(settings) or pytest.fail("no model")
+        assert model.version == 3 and model.trained_until == 3_000_000
+        assert model.metrics["samples"] > 1000, "older samples are rehearsed after a restart"
+        assert sum(learned.positions.values()) >= 2000
+        task = published_task(settings, keys_in(keys)[1])
+        assert task is not None and task.task_version == 2 and task.head_prior["coda"] == 0 > task.head_prior["cloud"]
+        with pytest.raises(ArtefactError, match="--keys"):
+            published_task(settings, keys_in(tmp_path / "other")[1])
+
+
+def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
+    """Send samples and one report, run a resumed trainer until its next version is out, and end it as Ctrl-C does."""
+    producer = CheckedProducer(settings)
+    producer.send_many(SAMPLES, [b"%d" % user for user in block.user], encode_samples(block))
+    producer.send(SAMPLES, b"ann", b"no sample")
+    losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
+    producer.send(TELEMETRY, b"ann", encode_report(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses)))
+    producer.send(TELEMETRY, b"ann", b"{}")
+    producer.flush()
+    model, learned = published_model(settings) or pytest.fail("no model")
+    trainer = CloudTrainer(model, learned, refresh_ms=900_000, seed=1)
+    private, public = keys_in(keys)
+    desk = TaskDesk(read_task(None), private, published_task(settings, public))
+    service = _Interrupted(settings, trainer, desk)
+    with pytest.raises(KeyboardInterrupt):
+        service.run()
+
+
+class _Interrupted(TrainingService):
+    def publish_task(self) -> None:
+        super().publish_task()
+        raise KeyboardInterrupt
+
+
+def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        model, learned = published_model(settings) or pytest.fail("no model")
+        producer = CheckedProducer(settings)
+        producer.send_many(SAMPLES, [b"ann"] * 50, encode_samples(REST.take(np.arange(50))))
+        producer.flush()
+        service = TrainingService(
+            settings,
+            CloudTrainer(model, learned, refresh_ms=10**12, seed=0),
+            TaskDesk(read_task(None), keys_in(tmp_path)[0], None),
+        )
+        everything = {(SAMPLES, n): None for n in range(4)}, {(TELEMETRY, n): None for n in range(4)}
+        with (
+            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[0]) as samples,
+            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[1]) as telemetry,
+        ):
+            deadline = time.monotonic() + 20
+            while service.trainer.waiting < 50 or sum(lag(kafka.bootstrap, TRAINER_GROUP, SAMPLES).values()) > 0:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+
+
+def test_the_newest_of_an_empty_topic_is_none() -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        assert newest(settings, MODELS) is None and newest(settings, TASKS) is None
+
+
+def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        command(head_log=str(log), head_share=0.9, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        message = newest(KafkaSettings(kafka.bootstrap), TASKS)
+        assert message is not None and message.key == b"current"
+        assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
