@@ -17,7 +17,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('/tmp/pyproject.toml', '
 
 FROM python:3.11-slim
 COPY --from=packages /opt/coda /opt/coda
-RUN useradd --create-home --uid 1000 coda && mkdir -p /data /home/coda/.cache && chown coda /data /home/coda/.cache
+RUN useradd --create-home --uid 1000 coda && mkdir -p /data /keys /home/coda/.cache && chown coda /data /keys /home/coda/.cache
 COPY . /app
 WORKDIR /app
 USER coda

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
 
-# Gauges that every process shows for itself: of many, the largest speaks for all.
-LARGEST_WINS = frozenset({"coda_model_version"})
+# Gauges of one and the same thing, seen from several processes: the largest speaks for all.
+LARGEST_WINS = frozenset({"coda_model_version", "coda_devices_connected"})
 
 
 def series(name: str, **labels: str) -> Series:

@@ -127,6 +127,13 @@ class DemoRun:
     def replay_history(self) -> None:
         """History as fast as the flow takes it, to fill user histories and the pool."""
         self._replay("history", PHASES[2], self.log.history)
+        self._wait(
+            PHASES[2],
+            lambda state: not any(state.lag_events.values()),
+            _waiting_for,
+            REPLAY_LIMIT_S,
+            "history to sink in",
+        )
 
     def replay_live(self) -> None:
         """The live part at its pace."""
@@ -140,7 +147,9 @@ class DemoRun:
             if calm and _without_time(state) != _without_time(calm[0]):
                 calm.clear()
             calm.append(state)
-            return len(calm) > CALM_LOOKS and not any(state.lag_events.values()) and not state.pushes_outstanding
+            # A user without a device never answers: such a push ends by expiring, which is longer than we wait.
+            answered = self.settings.devices is not None or not state.pushes_outstanding
+            return len(calm) > CALM_LOOKS and answered and not any(state.lag_events.values())
 
         try:
             self._wait(PHASES[4], drained, _waiting_for, DRAIN_LIMIT_S, "the system to drain")
@@ -169,7 +178,8 @@ class DemoRun:
         )
         totals = replay.document(ReplayTotals)
         counted = {series("coda_events_produced_total"): totals.sent}
-        counted[series("coda_events_rejected_total", reason=MALFORMED_ROW)] = totals.rejected
+        if totals.rejected:
+            counted[series("coda_events_rejected_total", reason=MALFORMED_ROW)] = totals.rejected
         self.watcher.ended(name, counted)
 
     def _wait(
@@ -216,7 +226,7 @@ def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, in
     accounts = accounting(last)
     unclean = [f"{name} ended with exit code {code}" for name, code in codes.items() if code not in CLEAN_CODES]
     problems = [*run.problems, *unclean, *accounts.discrepancies()]
-    predictions = read_predictions(folder / "predictions.parquet")
+    predictions = read_predictions(folder / "fleet" / "predictions.parquet")
     result = DemoResult(
         ok=not problems,
         problems=problems,

@@ -11,6 +11,7 @@ from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
 REFRESHES = 3  # cloud model versions published over the live part; ours
+WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (models.task.Task.window_age_ms)
 _HOUR_MS = 3_600_000
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 
@@ -89,11 +90,13 @@ def commands(
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
             *("--refresh-h", f"{log.refresh_h:.3f}", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
-        "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *kafka, *seed),
+        "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *kafka, *seed)
+        + ("--window-days", str(WINDOW_DAYS)),
         "tunnel": ("tunnel", *kafka, *mqtt, "--json"),
         "fleet": (
             *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
-            *("--state", str(folder / "fleet"), "--out", str(folder)),
+            *("--task-key", str(folder / "keys" / "task.pub")),
+            *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
         ),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),
         "live": (*replay, *throttle, "--speed", f"{log.speed(settings.seconds):.3f}", "--from", str(log.live_from_ms)),

@@ -42,7 +42,8 @@ POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhil
 POLL_MESSAGES = 1000  # of a round: at 45 µs each they hold up MQTT for 45 ms; ours
 TICK_S = 1.0
 REPORT_S = 2.0  # between live scores; ours
-SNAPSHOT_S = 2.0  # between snapshots; ours. On the embedded broker a replay waits for the positions in them
+LAG_S = 1.0  # between looks at the lag; ours. On the embedded broker a replay waits for the positions told then
+SNAPSHOT_S = 2.0  # between snapshots; ours
 BUSY_SHARE = 0.05  # of the time at most goes into scores and into snapshots each: both grow with what there is; ours
 SAY_EVERY_S = 10.0
 
@@ -100,7 +101,7 @@ class FleetShell:
             asyncio.create_task(self._every(TICK_S, self._tick)),
             asyncio.create_task(self._every(REPORT_S, self._report)),
             asyncio.create_task(self._every(SNAPSHOT_S, lambda: self._snapshot(consumer))),
-            asyncio.create_task(self._watch_lag()),
+            asyncio.create_task(self._watch_lag(consumer)),
         ]
         try:
             while not self._stopping.is_set():
@@ -244,17 +245,25 @@ class FleetShell:
         except DeliveryError as error:  # the snapshot is what counts; the next one tells Kafka again
             log.warning(f"positions are in the snapshot but not in Kafka: {error}")
 
-    async def _watch_lag(self) -> None:
+    async def _watch_lag(self, consumer: BatchConsumer) -> None:
         group = GroupPositions(self._settings.kafka, FLEET_GROUP)
+        embedded = is_embedded(self._settings.kafka.bootstrap)
         try:
-            await self._every(REPORT_S, lambda: self._show_lag(group))
+            await self._every(LAG_S, lambda: self._show_lag(group, consumer if embedded else None))
         finally:
             group.close()
 
-    async def _show_lag(self, group: GroupPositions) -> None:
+    async def _show_lag(self, group: GroupPositions, forgetful: BatchConsumer | None) -> None:
+        """Show the lag by committed positions; a `forgetful` broker hears of positions between snapshots, too.
+
+        Nothing of it outlives a crash, so no position there has to wait for its snapshot, and the replay waits for it.
+        """
+        positions = dict(self._positions)
         try:
+            if forgetful is not None:
+                await self._call(self._polling, lambda: forgetful.commit(positions))
             behind = await self._call(self._aside, lambda: group.lag(self._topic))
-        except ConnectionFailed:
+        except (ConnectionFailed, DeliveryError):
             return  # Kafka is away: the consumer says so, and it comes back
         for partition, events in behind.items():
             labels = (FLEET_GROUP, self._topic, str(partition))
