@@ -90,8 +90,10 @@ def commands(
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
             *("--refresh-h", f"{log.refresh_h:.3f}", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
-        "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *kafka, *seed)
-        + ("--window-days", str(WINDOW_DAYS)),
+        "flow": (
+            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),
+            *("--window-days", str(WINDOW_DAYS), *kafka, *seed),
+        ),
         "tunnel": ("tunnel", *kafka, *mqtt, "--json"),
         "fleet": (
             *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
