@@ -12,6 +12,7 @@ from xxhash import xxh3_64_hexdigest
 
 from models.errors import DeliveryError
 from monitor import metrics
+from monitor.accounting import MALFORMED_ROW
 from streams.event_log import Rejected
 from streams.kafka.bounds import bounds, offsets_at, read_between
 from streams.kafka.connection import KafkaSettings, is_embedded
@@ -98,6 +99,7 @@ class Replay:
         Raises `DeliveryError` when Kafka does not take an event.
         """
         self._began_s = self._clock()
+        self._save()  # a run that is killed before its first checkpoint has sent something, too
         try:
             for batch in self._source.batches(self._position):
                 self._send(batch)
@@ -156,7 +158,7 @@ class Replay:
             self._stand_at(batch.positions[0])
 
     def _count_rejected(self, row: Rejected) -> None:
-        metrics.rejected.labels(reason="malformed row").inc()
+        metrics.rejected.labels(reason=MALFORMED_ROW).inc()
         self.totals.rejected[row.reason] += 1
         shown = self.totals.rejected.total()
         if shown <= _REASONS_SHOWN:
@@ -187,6 +189,9 @@ class Replay:
 
     def _checkpoint(self, flush_s: float, *, finished: bool = False) -> None:
         self._producer.flush(flush_s)
+        self._save(finished=finished)
+
+    def _save(self, *, finished: bool = False) -> None:
         if self._state_path is not None:
             save_state(self._state_path, ReplayState(self._identity, self._position, self._moment_ms, finished))
         self._saved_s = self._clock()
