@@ -1,0 +1,85 @@
+from typing import NamedTuple
+
+import pytest
+
+from models.event import Event, encode_event
+from models.ids import item_key, sample_key
+from models.telemetry import MatchRequest, Presence, encode_report
+from operators.decode import MAX_AHEAD_MS, REQUEST, Arrival, Asked, Rejected, decode
+
+NOW_MS = 1_700_000_000_000
+
+
+class Message(NamedTuple):
+    topic: str
+    value: bytes
+    timestamp_ms: int = NOW_MS
+
+
+def event(**changes: object) -> bytes:
+    fields = {
+        "event_id": "e1",
+        "user_id": "ann",
+        "item_id": "tea",
+        "category_id": "drinks",
+        "event_type": "click",
+        "label": 1,
+        "timestamp": NOW_MS - 5,
+    }
+    return encode_event(Event(**(fields | changes)))  # type: ignore[arg-type]
+
+
+def one(message: Message) -> object:
+    (decoded,) = decode([message], "requests")
+    return decoded
+
+
+def test_an_event_becomes_keys_under_its_user() -> None:
+    raw = event()
+    arrival = Arrival("ann", sample_key("e1"), item_key("tea"), item_key("drinks"), 1, NOW_MS - 5, NOW_MS, raw)
+    assert one(Message("events", raw)) == ("ann", arrival)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"garbage", "not JSON"),
+        (b"", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b'{"event_id": "e"', "not JSON"),
+        (b"{}", "missing required field `event_id`"),
+        (event().replace(b'"label":1', b'"label":2'), "$.label"),
+        (event().replace(b'"label":1', b'"label":NaN'), "not JSON"),
+        (event().replace(b'"ann"', b'""'), "$.user_id"),
+        (event().replace(b'"ann"', b"7"), "$.user_id"),
+        (event(timestamp=0).replace(b'"timestamp":0', b'"timestamp":-1'), "$.timestamp"),
+        (event(timestamp=0).replace(b'"timestamp":0', b'"timestamp":1.5'), "$.timestamp"),
+    ],
+)
+def test_a_bad_event_keeps_its_bytes_and_says_why(raw: bytes, reason: str) -> None:
+    rejected = one(Message("events", raw))
+    assert isinstance(rejected, Rejected)
+    assert rejected.kind == "malformed" and rejected.raw == raw
+    assert reason in rejected.reason
+
+
+def test_a_timestamp_from_the_future_is_refused() -> None:
+    assert isinstance(one(Message("events", event(timestamp=NOW_MS + MAX_AHEAD_MS))), tuple)
+    rejected = one(Message("events", event(timestamp=NOW_MS + MAX_AHEAD_MS + 1)))
+    assert isinstance(rejected, Rejected) and rejected.kind == "future"
+
+
+def test_a_request_comes_under_its_user() -> None:
+    raw = encode_report(MatchRequest("ann", "connected", 1))
+    assert one(Message("requests", raw)) == ("ann", Asked("ann", NOW_MS))
+
+
+@pytest.mark.parametrize("raw", [b"garbage", encode_report(Presence("ann", True)), event()])
+def test_what_is_no_request_is_refused_and_not_counted_as_an_event(raw: bytes) -> None:
+    rejected = one(Message("requests", raw))
+    assert isinstance(rejected, Rejected) and rejected.kind == REQUEST and rejected.raw == raw
+
+
+def test_one_bad_message_takes_no_other_with_it() -> None:
+    decoded = decode([Message("events", event()), Message("events", b"?"), Message("events", event())], "requests")
+    assert [isinstance(d, Rejected) for d in decoded] == [False, True, False]

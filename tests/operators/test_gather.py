@@ -1,0 +1,79 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from index.matches import Scored
+from models.candidates import Candidates
+from operators.gather import GatherState, Merge, Reply
+
+TWO = Merge(shards=2, per_label=2)
+NOW_MS = 10_000
+
+
+def scored(*rows: tuple[int, int, float]) -> Scored:
+    """Candidates from (item, label, score)."""
+    item, label = (np.array([row[n] for row in rows], np.uint32) for n in (0, 1))
+    interest = np.zeros((len(rows), 4), np.float16)
+    candidates = Candidates(interest, item, item, label.astype(np.uint8), item)
+    return Scored(candidates, np.array([row[2] for row in rows], np.float64))
+
+
+def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = None) -> Reply:
+    matched = matched or scored((seq * 10 + shard, 0, 0.5))
+    return Reply("ann", seq, 500, 7, "samples", shard, version, matched, matched)
+
+
+def items(state: GatherState, *replies: Reply, merge: Merge = TWO) -> list[list[int]]:
+    return [batch.matched.item.tolist() for _, batch in state.handle(replies, merge, NOW_MS).batches]
+
+
+def test_one_shard_answers_at_once() -> None:
+    ((reason, batch),) = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS).batches
+    assert reason == "samples"
+    assert (batch.user_id, batch.batch_seq, batch.version) == ("ann", 1, 1)
+    assert (batch.query_timestamp, batch.produced_ms, batch.matched_ms) == (500, 7, NOW_MS)
+
+
+def test_the_best_of_each_label_from_all_shards() -> None:
+    left = scored((1, 0, 0.9), (2, 0, 0.1), (3, 1, 0.3), (4, 1, 0.2))
+    right = scored((5, 0, 0.5), (6, 0, 0.4), (7, 1, 0.8))
+    for order in permutations([reply(0, matched=left), reply(1, matched=right)]):
+        assert items(GatherState(), *order) == [[1, 5, 7, 3]]
+
+
+def test_waits_for_every_shard() -> None:
+    state = GatherState()
+    assert items(state, reply(0)) == []
+    assert items(state, reply(1)) == [[10, 11]]
+    assert items(state, reply(0), reply(1)) == []  # answered already
+
+
+def test_answers_of_different_versions_never_mix() -> None:
+    state = GatherState()
+    assert items(state, reply(0, version=1), reply(1, version=2)) == []
+    ((_, batch),) = state.handle([reply(0, version=2)], TWO, NOW_MS).batches  # the slower shard answers again
+    assert batch.version == 2
+    assert not state.waiting
+
+
+def test_a_newer_query_that_is_complete_gives_up_the_older() -> None:
+    state = GatherState()
+    gathered = state.handle([reply(0, 1), reply(0, 2), reply(1, 2), reply(1, 1)], TWO, NOW_MS)
+    assert [batch.batch_seq for _, batch in gathered.batches] == [2] and gathered.superseded == 1
+
+
+def test_a_query_that_is_never_complete_is_given_up_and_counted() -> None:
+    state = GatherState()
+    assert items(state, reply(0, seq=NOW_MS)) == []
+    assert state.give_up(NOW_MS) == 0
+    assert state.give_up(NOW_MS + 1) == 1 and not state.waiting
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
+    replies = [reply(0, 1), reply(1, 1), reply(1, 2), reply(0, 2)]
+    state = GatherState()
+    before = items(state, *replies[:cut])
+    state = GatherState.restore(state.snapshot())
+    assert before + items(state, *replies[cut:]) == [[10, 11], [20, 21]]

@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from models.candidates import CandidateBatch
+from models.cloud_model import CloudModel, random_model
+from models.errors import VectorError
+from models.ids import user_key
+from models.sample import decode_samples
+from operators.decode import Arrival
+from operators.encode import encode, query_keys
+from operators.gather import GatherState, Merge
+from operators.placement import shard_key
+from operators.shard import REANSWER_MS, Matching, Shard, ShardOutput, route
+from operators.user import MatchRules, Query, UserOutput, UserState
+
+RULES = MatchRules(match_every=5)
+NOW_MS = 1_000_000
+MINUTE_MS = 60_000
+KEYS = np.arange(1, 40, dtype=np.uint32)
+
+
+def model(version: int = 1) -> CloudModel:
+    return random_model(KEYS, KEYS, seed=version, version=version)
+
+
+def outputs(events: int, users: int = 7, seed: int = 0) -> list[tuple[str, UserOutput]]:
+    """What the user step gives for `events` random events, one at a time.
+
+    Labels alternate per user, so that no two samples of one label have the same history but the users' first:
+    among samples that are exactly as similar, which one wins is nobody's promise.
+    """
+    rng = np.random.default_rng(seed)
+    states: dict[str, UserState] = {}
+    found = []
+    for n in range(events):
+        name = f"user-{rng.integers(users)}"
+        state, item = states.setdefault(name, UserState(name)), int(rng.integers(1, 40))
+        label = (len(state.seen) + 1) % 2
+        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, (n + 1) * MINUTE_MS, NOW_MS + n, b"")
+        found.append((name, state.handle([arrival], RULES, NOW_MS)))
+    return found
+
+
+def matching(shards: int = 1, random: bool = True) -> Matching:
+    return Matching(shards, workers=1, per_label=4, random=random, seed=0)
+
+
+def run(
+    folder: Path, stream: list[tuple[str, UserOutput]], shards: int = 1, random: bool = True
+) -> tuple[list[CandidateBatch], list[ShardOutput]]:
+    """All batches that come of a stream, piece by piece, and what the shards gave."""
+    found, given = [], []
+    pools = [Pool.open(folder / str(n), PoolSpec()) for n in range(shards)]
+    workers = [Shard(pool, n, matching(shards, random)) for n, pool in enumerate(pools)]
+    states: dict[str, GatherState] = {}
+    for piece in stream:
+        for _, work in route([piece], shards):
+            output = workers[work.shard].handle([work], model(), NOW_MS)
+            given.append(output)
+            for reply in output.replies:
+                state = states.setdefault(reply.user_id, GatherState())
+                found += [batch for _, batch in state.handle([reply], Merge(shards, 4), NOW_MS).batches]
+    for pool in pools:
+        pool.close()
+    return found, given
+
+
+def contents(batch: CandidateBatch) -> tuple[object, ...]:
+    matched, random = batch.matched, batch.random
+    rows = [sorted(zip(c.item.tolist(), c.label.tolist(), c.age_s.tolist(), strict=True)) for c in (matched, random)]
+    return batch.user_id, batch.query_timestamp, *rows
+
+
+def test_work_goes_to_the_shard_of_its_user_and_queries_to_all() -> None:
+    stream = outputs(40)
+    works = dict(route(stream, 3, workers=2))
+    assert sorted(works) == sorted(shard_key(n, 2) for n in range(3))
+    for key, work in works.items():
+        assert key == shard_key(work.shard, 2)
+        assert all(record.user % 3 == work.shard for record in work.samples)
+        assert [q.seq for q in work.queries] == [q.seq for _, o in stream for q in o.queries]
+    assert sum(len(work.samples) for work in works.values()) == 40
+    assert route([("ann", UserOutput([], [], [], 1))], 3) == []
+
+
+def test_samples_are_pooled_once_and_always_told(tmp_path: Path) -> None:
+    stream = outputs(60)
+    _, given = run(tmp_path, stream)
+    _, again = run(tmp_path, stream)  # as after a crash
+    assert sum(len(output.produced_ms) for output in given) == 60
+    assert sum(len(output.produced_ms) for output in again) == 0 and sum(o.duplicates for o in again) == 60
+    for once in (given, again):
+        block = decode_samples([message for output in once for _, message in output.samples])
+        assert block.sample.tolist() == list(range(1, 61))
+
+
+def test_answers_hold_both_labels_of_others_and_only_the_past(tmp_path: Path) -> None:
+    batches, _ = run(tmp_path, outputs(150))
+    batch = batches[-1]
+    for candidates in (batch.matched, batch.random):
+        assert candidates.label.tolist() == [0] * 4 + [1] * 4
+        assert (candidates.age_s > 0).all()
+    own = {r.item for name, o in outputs(150) if name == batch.user_id for r in o.samples}
+    others = {r.item for name, o in outputs(150) if name != batch.user_id for r in o.samples}
+    assert set(batch.matched.item.tolist()) <= others and others - own
+
+
+def test_sharding_changes_no_answer(tmp_path: Path) -> None:
+    stream = outputs(150)
+    alone, _ = run(tmp_path / "one", stream)
+    together, _ = run(tmp_path / "three", stream, shards=3)
+    assert len(alone) == len(together)
+    assert [contents(batch) for batch in alone[-15:]] == [contents(batch) for batch in together[-15:]]
+
+
+def test_random_samples_can_be_left_out(tmp_path: Path) -> None:
+    batches, _ = run(tmp_path, outputs(100), random=False)
+    assert len(batches[-1].matched) == 8 and len(batches[-1].random) == 0
+    sharded, _ = run(tmp_path / "sharded", outputs(100), shards=2, random=False)
+    assert len(sharded[-1].random) == 0
+
+
+def test_a_sample_out_of_the_window_is_a_dead_letter(tmp_path: Path) -> None:
+    with Pool.open(tmp_path, PoolSpec(window_age_ms=MINUTE_MS)) as pool:
+        shard = Shard(pool, 0, matching())
+        (first, late) = outputs(2, users=1)[0][1].samples + outputs(2, users=1)[1][1].samples
+        ((_, newest),) = route([("user-0", UserOutput([late], [], [], 0))], 1)
+        ((_, older),) = route([("user-0", UserOutput([first], [], [], 0))], 1)
+        shard.handle([newest], model(), NOW_MS)
+        output = shard.handle([older], model(), NOW_MS)
+        (refused,) = output.refused
+        assert refused.kind == "window" and output.samples == []
+        assert decode_samples([refused.raw]).sample.tolist() == [first.sample]
+
+
+def test_shards_that_switch_models_at_different_times_answer_with_one_version(tmp_path: Path) -> None:
+    stream = outputs(80)
+    with Pool.open(tmp_path / "0", PoolSpec()) as one, Pool.open(tmp_path / "1", PoolSpec()) as other:
+        quick, slow = Shard(one, 0, matching(2)), Shard(other, 1, matching(2))
+        state = GatherState()
+        last = [piece for piece in stream if piece[1].queries][-1]
+        for _, work in route([(name, UserOutput(o.samples, [], [], 0)) for name, o in stream], 2):
+            (quick, slow)[work.shard].handle([work], model(1), NOW_MS)
+        (_, for_quick), (_, for_slow) = route([("", UserOutput([], last[1].queries, [], 0))], 2)
+        replies = quick.handle([for_quick], model(2), NOW_MS).replies
+        replies += slow.handle([for_slow], model(1), NOW_MS).replies
+        assert {reply.version for reply in replies} == {1, 2}
+        assert state.handle(replies, Merge(2, 4), NOW_MS).batches == []
+        assert slow.may_answer_again
+        again = slow.handle([], model(2), NOW_MS + 1000).replies
+        ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS).batches
+        assert batch.version == 2 and len(batch.matched) == 8
+        assert one.version == other.version == 2
+
+
+def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
+    queries = [q for _, o in outputs(10) for q in o.queries]
+    ((_, work),) = route([("", UserOutput([], queries, [], 0))], 1)
+    with Pool.open(tmp_path, PoolSpec()) as pool:
+        shard = Shard(pool, 0, matching(shards=2))
+        assert len(shard.handle([work], model(1), NOW_MS).replies) == len(queries)
+        assert shard.handle([], model(2), NOW_MS + REANSWER_MS + 1).replies == []
+        assert not shard.may_answer_again
+
+
+def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    broken = model()
+    broken.weights.null.fill_(float("nan"))
+    ((_, work),) = route(outputs(1), 1)
+    with Pool.open(tmp_path, PoolSpec()) as pool, pytest.raises(VectorError):
+        Shard(pool, 0, matching()).handle([work], broken, NOW_MS)
+
+
+def test_a_query_is_encoded_as_the_sample_beside_it() -> None:
+    pieces = [output for _, output in outputs(60) if output.queries]
+    samples, queries = [p.samples[0] for p in pieces], [p.queries[0] for p in pieces]
+    block = encode(samples, model())
+    assert block.match_key is not None
+    np.testing.assert_allclose(block.match_key, query_keys(queries, model()), rtol=1e-5)
+    assert query_keys([], model()).shape == (0, 32)
+    assert all(isinstance(q, Query) and q.user == user_key(q.user_id) for q in queries)

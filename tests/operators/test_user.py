@@ -1,0 +1,173 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.ids import user_key
+from models.sample import HISTORY_LEN, SampleRecord, block_of
+from operators.decode import Arrival, Asked
+from operators.user import MatchRules, Query, UserState
+
+RULES = MatchRules(match_every=3, freshness_budget_ms=1000, lateness_ms=100)
+NEVER_STALE = MatchRules(match_every=3, freshness_budget_ms=10**12, lateness_ms=100)
+NOW_MS = 5_000_000
+
+
+def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0) -> Arrival:
+    return Arrival("ann", sample, item or sample, 7, label, timestamp, NOW_MS + timestamp, b"raw%d" % sample)
+
+
+def items(record: SampleRecord | Query) -> list[int]:
+    return [int.from_bytes(record.history_item[at : at + 4], "little") for at in range(0, len(record.history_item), 4)]
+
+
+def feed(state: UserState, *batch: Arrival | Asked, rules: MatchRules = RULES) -> tuple[list[int], list[Query]]:
+    out = state.handle(batch, rules, NOW_MS)
+    return [record.sample for record in out.samples], out.queries
+
+
+def test_features_are_strictly_earlier_even_within_a_basket() -> None:
+    out = UserState("ann").handle([arrival(1, 10), arrival(2, 10), arrival(3, 11), arrival(4, 11)], RULES, NOW_MS)
+    assert [items(record) for record in out.samples] == [[], [], [2, 1], [2, 1]]
+
+
+def test_only_positives_extend_the_history() -> None:
+    out = UserState("ann").handle([arrival(1, 10, label=0), arrival(2, 11), arrival(3, 12)], RULES, NOW_MS)
+    assert [items(record) for record in out.samples] == [[], [], [2]]
+
+
+def test_a_duplicate_is_counted_and_changes_nothing() -> None:
+    state = UserState("ann")
+    out = state.handle([arrival(1, 10), arrival(1, 10), arrival(2, 11)], RULES, NOW_MS)
+    assert [record.sample for record in out.samples] == [1, 2] and out.duplicates == 1
+    again = state.handle([arrival(1, 10)], RULES, NOW_MS)
+    assert (again.samples, again.queries, again.late, again.duplicates) == ([], [], [], 1)
+
+
+def test_out_of_order_is_taken_and_too_late_is_refused_with_its_bytes() -> None:
+    out = UserState("ann").handle([arrival(1, 1000), arrival(2, 900), arrival(3, 899)], RULES, NOW_MS)
+    assert [record.sample for record in out.samples] == [1, 2]
+    (late,) = out.late
+    assert late.kind == "late" and late.raw == b"raw3" and "101 ms behind" in late.reason
+
+
+def test_a_late_event_does_not_see_what_came_after_it() -> None:
+    out = UserState("ann").handle([arrival(1, 1000), arrival(2, 1010), arrival(3, 1005)], RULES, NOW_MS)
+    assert items(out.samples[2]) == [1]
+
+
+def test_the_first_sample_is_due_then_every_so_many() -> None:
+    state = UserState("ann")
+    due = [bool(feed(state, arrival(n, n), rules=NEVER_STALE)[1]) for n in range(1, 9)]
+    assert due == [True, False, False, True, False, False, True, False]
+
+
+def test_due_when_the_newest_batch_is_too_old_in_event_time() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 0))
+    assert not feed(state, arrival(2, 999))[1]
+    (query,) = feed(state, arrival(3, 1000))[1]
+    assert query.reason == "freshness" and query.before_ms == 1000 and query.produced_ms == NOW_MS + 1000
+
+
+def test_due_when_the_stream_stops_and_time_goes_on() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 0))
+    assert state.idle(RULES, NOW_MS + 10_000) == []  # nothing came since the match
+    feed(state, arrival(2, 1))
+    assert state.idle(RULES, NOW_MS + 999) == []
+    (query,) = state.idle(RULES, NOW_MS + 1000)
+    assert query.reason == "idle" and query.before_ms == 2 and items(query) == [2, 1]
+    assert state.idle(RULES, NOW_MS + 10_000) == []
+
+
+def test_a_request_is_answered_as_of_the_newest_event() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 10))
+    (query,) = feed(state, Asked("ann", 77))[1]
+    assert (query.reason, query.before_ms, query.produced_ms, items(query)) == ("request", 11, 77, [1])
+
+
+def test_a_request_before_any_event_waits_for_the_first() -> None:
+    state = UserState("ann")
+    assert not feed(state, Asked("ann", 77))[1]
+    (query,) = feed(state, arrival(1, 10))[1]
+    assert (query.reason, query.before_ms, query.produced_ms) == ("request", 10, 77)
+    assert not feed(state, arrival(2, 11))[1]
+
+
+def test_batches_count_up_and_ahead_of_a_lost_state() -> None:
+    state = UserState("ann")
+    seqs = [feed(state, Asked("ann", 1) if n else arrival(1, 1))[1][0].seq for n in range(3)]
+    assert seqs == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
+    reborn = UserState("ann").handle([arrival(1, 1)], RULES, NOW_MS + 1000)
+    assert reborn.queries[0].seq > seqs[-1]
+
+
+# A duplicate is the same event again, so its id fixes everything about it.
+EVENTS = st.lists(
+    st.integers(1, 60).map(lambda n: arrival(n, n * 37 % 400, label=n % 3 % 2, item=n % 9 + 1)), max_size=80
+)
+
+
+@given(EVENTS, st.data())
+def test_how_a_stream_is_cut_and_a_crash_between_change_nothing(stream: list[Arrival], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+    whole = UserState("ann").handle(stream, RULES, NOW_MS)
+    state, samples, queries = UserState("ann"), list[SampleRecord](), list[Query]()
+    for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        out = state.handle(stream[start:stop], RULES, NOW_MS)
+        samples += out.samples
+        queries += out.queries
+        state = UserState.restore(state.snapshot())
+    assert samples == whole.samples and queries == whole.queries
+
+
+@given(EVENTS)
+def test_agrees_with_a_plain_oracle(stream: list[Arrival]) -> None:
+    out = UserState("ann").handle(stream, RULES, NOW_MS)
+    expected, late, duplicates = oracle(stream)
+    assert [record.sample for record in out.samples] == [a.sample for a, _ in expected]
+    assert [items(record) for record in out.samples] == [history for _, history in expected]
+    assert len(out.late) == late and out.duplicates == duplicates
+    assert all(record.user == user_key("ann") for record in out.samples)
+
+
+def oracle(stream: Sequence[Arrival]) -> tuple[list[tuple[Arrival, list[int]]], int, int]:
+    """The same by remembering everything."""
+    taken: list[Arrival] = []
+    features, late, duplicates = [], 0, 0
+    for a in stream:
+        newest = max((t.timestamp for t in taken), default=-1)
+        if a.timestamp < newest - RULES.lateness_ms:
+            late += 1
+        elif a in taken:
+            duplicates += 1
+        else:
+            earlier = [t for t in taken if t.label and t.timestamp < a.timestamp]
+            # Stable from the back: of equal timestamps, what came last is newest.
+            newest_first = sorted(enumerate(earlier), key=lambda pair: (pair[1].timestamp, pair[0]), reverse=True)
+            features.append((a, [t.item for _, t in newest_first][:HISTORY_LEN]))
+            taken.append(a)
+    return features, late, duplicates
+
+
+def test_seen_events_are_forgotten_once_they_would_be_late() -> None:
+    state = UserState("ann")
+    state.handle([arrival(n, 10 * n) for n in range(1, 5000)], RULES, NOW_MS)
+    assert len(state.seen) < 100
+
+
+def test_samples_make_a_block() -> None:
+    out = UserState("ann").handle([arrival(1, 10), arrival(2, 11)], RULES, NOW_MS)
+    block = block_of(out.samples)
+    assert block.history_item[:, 0].tolist() == [0, 1] and block.sample.tolist() == [1, 2]
+    assert block.produced_ms.tolist() == [NOW_MS + 10, NOW_MS + 11]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_every_sample_counts_towards_the_next_match(label: int) -> None:
+    state = UserState("ann")
+    queries = [feed(state, arrival(n, n, label), rules=NEVER_STALE)[1] for n in range(1, 5)]
+    assert [len(q) for q in queries] == [1, 0, 0, 1]
