@@ -1,11 +1,12 @@
 """Where topics begin and end now: for readers that start at the end, or stop there."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaException
 
 from models.errors import ConnectionFailed
-from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, reason
+from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, patiently, reason
 from streams.kafka.consumer import BatchConsumer, Message, Partition
 
 _TIMEOUT_S = 10
@@ -17,7 +18,7 @@ def bounds(settings: KafkaSettings, topic: str) -> dict[Partition, tuple[int, in
     try:
         found: dict[Partition, tuple[int, int]] = {}
         for partition in partitions_of(consumer, topic):
-            first, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
+            first, end = patiently(partial(consumer.get_watermark_offsets, partition, timeout=_TIMEOUT_S))
             found[topic, partition.partition] = (first, end)
     except KafkaException as error:
         raise ConnectionFailed(
@@ -54,8 +55,10 @@ def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Part
         asked = partitions_of(consumer, topic)
         for partition in asked:
             partition.offset = moment_ms
-        answers = consumer.offsets_for_times(asked, timeout=_TIMEOUT_S)
-        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=_TIMEOUT_S)[1] for p in asked}
+        answers = patiently(partial(consumer.offsets_for_times, asked, timeout=_TIMEOUT_S))
+        ends = {
+            p.partition: patiently(partial(consumer.get_watermark_offsets, p, timeout=_TIMEOUT_S))[1] for p in asked
+        }
     except KafkaException as error:
         raise ConnectionFailed(
             f"Kafka at {settings.bootstrap} does not say what {topic} held at {moment_ms}: {reason(error)}"

@@ -2,9 +2,10 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -18,6 +19,19 @@ _EMBEDDED_CLUSTER = "mockCluster"
 # (measured: produced→consumed p50 491 ms at librdkafka's default of 500, 11 ms at 10).
 _EMBEDDED_FETCH_WAIT_MS = 10
 _OUTAGE_NOTE_EVERY_S = 30
+_NOT_YET = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+    }
+)
+_NOT_YET_S = 0.2  # between two tries; a leader moves within a second
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("coda.kafka")
 
@@ -93,6 +107,21 @@ def fetch_settings(bootstrap: str) -> dict[str, Any]:
     if is_embedded(bootstrap):
         settings["fetch.wait.max.ms"] = _EMBEDDED_FETCH_WAIT_MS
     return settings
+
+
+def patiently(ask: Callable[[], Answer], timeout_s: float = 10) -> Answer:
+    """What `ask` says, asked again while Kafka answers "not yet": a topic was just made, or a leader just moved.
+
+    Raises the last `KafkaException` after `timeout_s`, and any other one at once.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(_NOT_YET_S)
 
 
 def partitions_of(client: Any, topic: str, timeout_s: float = 5) -> list[TopicPartition]:

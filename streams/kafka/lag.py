@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from models.errors import ConnectionFailed
-from streams.kafka.connection import KafkaSettings, partitions_of, reason
+from streams.kafka.connection import KafkaSettings, partitions_of, patiently, reason
 
 _TIMEOUT_S = 5
 _log = logging.getLogger("coda.kafka")
@@ -37,7 +38,7 @@ class GroupPositions:
     def lag(self, topic: str) -> dict[int, int]:
         """Events in `topic` that the group has not committed, per partition; all that is kept if it never has."""
         try:
-            committed = self._consumer.committed(self._of(topic), timeout=_TIMEOUT_S)
+            committed = patiently(partial(self._consumer.committed, self._of(topic), timeout=_TIMEOUT_S))
             return {position.partition: self._behind(position) for position in committed}
         except KafkaException as error:
             raise ConnectionFailed(
@@ -69,7 +70,7 @@ class GroupPositions:
         return self._partitions[topic]
 
     def _behind(self, committed: TopicPartition) -> int:
-        low, high = self._consumer.get_watermark_offsets(committed, timeout=_TIMEOUT_S)
+        low, high = patiently(partial(self._consumer.get_watermark_offsets, committed, timeout=_TIMEOUT_S))
         return max(0, high - max(committed.offset, low))
 
     def _committed(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
