@@ -1,4 +1,4 @@
-"""The whole system as processes, for tests that kill its parts: real Kafka, real mosquitto, our verbs."""
+"""The whole system as processes, for tests that kill its parts: Apache Kafka, mosquitto and our verbs."""
 
 import os
 import signal
@@ -27,24 +27,58 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float, every_s: 
         time.sleep(every_s)
 
 
+class Server:
+    """Kafka or mosquitto, by its script in `scripts/`, with its data in a folder of its own."""
+
+    def __init__(self, name: str, folder: Path, *options: str) -> None:
+        self.name, self.folder, self.port = name, folder / name, free_port()
+        self._options = options
+
+    @property
+    def address(self) -> str:
+        """Where clients find it."""
+        return f"127.0.0.1:{self.port}"
+
+    def up(self) -> None:
+        """Start it, or go on with the data that is there."""
+        self._script("up", "--port", str(self.port), *self._options)
+
+    def down(self) -> None:
+        """Stop it in good order."""
+        self._script("down")
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        pids = [int(path.read_text()) for path in self.folder.glob("**/pid")]
+        assert pids, f"{self.name} has no pid in {self.folder}"
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(_runs(pid) for pid in pids), f"{self.name} to be gone", 10, 0.05)
+
+    def _script(self, *arguments: str) -> None:
+        command = [str(REPOSITORY / "scripts" / self.name), *arguments, "--folder", str(self.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
+
+
 class Verb:
     """One `coda` verb as a process of its own, its output in `<name>.log`."""
 
-    def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
-        self.name, self.arguments = name, arguments
-        self.log = folder / f"{name}.log"
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.name, self._arguments = name, arguments
+        self._folder, self._log = folder, folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Verb":
-        """Start the verb, as a group of its own so that `kill` takes its children too."""
-        with self.log.open("ab") as log:
+        """Start the verb as a process group of its own, so that `kill` takes its children too."""
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", *self.arguments],
-                cwd=REPOSITORY,
+                [sys.executable, "-m", "streams.cli", *self._arguments],
+                cwd=self._folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
             )
         return self
 
@@ -55,12 +89,18 @@ class Verb:
 
     def kill(self) -> None:
         """`kill -9`, the whole group."""
-        self._signal(signal.SIGKILL)
+        assert self.alive, f"{self.name} ended before it was killed:\n{self.said()[-2000:]}"
         assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def restart(self) -> None:
+        """`kill -9` and start again."""
+        self.kill()
+        self.start()
+
     def stop(self, timeout_s: float = 60) -> int:
-        """SIGINT, as Ctrl-C does; returns the exit code."""
+        """Ctrl-C; returns the exit code."""
         assert self._process is not None
         if self.alive:
             self._process.send_signal(signal.SIGINT)
@@ -73,21 +113,9 @@ class Verb:
 
     def said(self) -> str:
         """Everything the verb has printed, all starts together."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.alive and self._process is not None:
-            os.killpg(self._process.pid, number)
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
 
-def script(*arguments: str, timeout_s: float = 300) -> str:
-    """Run one of `scripts/`; its output, or a failure that shows it."""
-    done = subprocess.run(
-        [str(REPOSITORY / "scripts" / arguments[0]), *arguments[1:]],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
-    return done.stdout
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(") ", 1)[1][0] != "Z"

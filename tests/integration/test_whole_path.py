@@ -1,0 +1,178 @@
+"""The whole path on Apache Kafka and mosquitto, its parts killed in the middle.
+
+Whatever is killed, `kill -9` each time: no event is lost, none counts twice, every arm predicts every event once,
+every push has an outcome, and every device ends on the newest batch.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from index.pool import Pool
+from models.candidates import decode_batch
+from models.event import decode_event
+from models.sample import decode_samples
+from models.task import ARMS
+from models.telemetry import Ack, Training, decode_report
+from streams.accounting import account_for_pushes
+from streams.kafka.bounds import bounds, read_between
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import Message
+from streams.kafka.lag import lag
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
+from tests.integration.log import EVERY_MS, FIRST_MS, write_log
+from tests.integration.stack import Server, Verb, wait_until
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+USERS, ROWS, HEAD = 40, 9_000, 0.5
+TAIL_S = 75  # how long the second half is streamed, while parts are killed
+SPEED = ROWS * (1 - HEAD) * EVERY_MS / 1000 / TAIL_S
+
+
+class System:
+    """Servers and verbs over one run folder."""
+
+    def __init__(self, folder: Path, own: str) -> None:
+        self.folder = folder
+        self.kafka, self.mqtt = Server("kafka", folder, "--heap", "512m"), Server("mqtt", folder)
+        self.log = write_log(folder / "log.csv", USERS, ROWS)
+        at, through = ("--bootstrap", self.kafka.address), ("--mqtt", self.mqtt.address)
+        trainer = ("--head-log", str(self.log), "--head-share", str(HEAD), "--keys", "keys")
+        flow = ("--pool", "pool", "--state", "flow", "--candidates", "40", "--match-every", "10")
+        fleet = ("--state", "fleet/state", "--out", "fleet", "--task-key", "keys/task.pub", "--own", own)
+        self.trainer = Verb(folder, "train-cloud", "train-cloud", *at, *trainer)
+        self.flow = Verb(folder, "flow", "flow", *at, *flow)
+        self.tunnel = Verb(folder, "tunnel", "tunnel", *at, *through)
+        self.fleet = Verb(folder, "fleet", "fleet", *at, *through, *fleet)
+        replay = ("replay", str(self.log), *at, "--via", "kafka" if own == "events" else "devices")
+        middle = str(FIRST_MS + round(ROWS * HEAD) * EVERY_MS)
+        self.head = Verb(folder, "replay-head", *replay, "--until", middle, "--state", "head.state")
+        self.tail = Verb(
+            folder, "replay-tail", *replay, "--from", middle, "--speed", f"{SPEED:g}", "--state", "tail.state"
+        )
+
+    def messages(self, topic: str) -> list[Message]:
+        """Everything on a topic."""
+        settings = KafkaSettings(self.kafka.address)
+        return list(read_between(settings, "test", bounds(settings, topic)))
+
+    def behind(self, group: str) -> int:
+        """Events that a group has not processed yet."""
+        return sum(lag(self.kafka.address, group, EVENTS).values())
+
+
+@pytest.fixture
+def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
+    made = System(tmp_path, request.param)
+    verbs = (made.tail, made.head, made.fleet, made.tunnel, made.flow, made.trainer)
+    try:
+        made.kafka.up()
+        made.mqtt.up()
+        yield made
+    finally:
+        for verb in verbs:
+            if verb.alive:
+                verb.kill()
+        made.mqtt.down()
+        made.kafka.down()
+
+
+@pytest.mark.parametrize("system", ["events", "behaviour"], indirect=True)
+def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: System) -> None:
+    for verb in (system.trainer, system.flow, system.tunnel, system.fleet):
+        verb.start()
+    wait_until(lambda: "published the cloud model" in system.trainer.said(), "the first cloud model", 120)
+    assert system.head.start().finish(120) == 0, system.head.said()
+    wait_until(lambda: len(system.messages(SAMPLES)) >= ROWS * HEAD, "the head to be pooled", 120)
+    system.tail.start()
+    kill_everything_once(system)
+    assert system.tail.finish(TAIL_S + 120) == 0, system.tail.said()
+    wait_until(lambda: settled(system), "everything to be processed", 180, every_s=2)
+    for verb in (system.fleet, system.tunnel, system.flow, system.trainer):
+        assert verb.stop() == 0 or verb is not system.fleet, verb.said()[-2000:]
+    events_are_exact(system)
+    predictions_are_exact(system)
+    pushes_are_exact(system)
+    devices_end_on_the_newest_batch(system)
+
+
+def kill_everything_once(system: System) -> None:
+    """Flow, tunnel, fleet, mosquitto and Kafka, one after the other, while events stream."""
+    for verb in (system.flow, system.tunnel, system.fleet):
+        time.sleep(TAIL_S / 7)
+        verb.restart()
+    for server in (system.mqtt, system.kafka):
+        time.sleep(TAIL_S / 7)
+        server.kill()
+        server.up()
+
+
+def settled(system: System) -> bool:
+    """Whether every event is processed and every push has its outcome."""
+    dead = [verb.name for verb in (system.flow, system.tunnel, system.fleet, system.trainer) if not verb.alive]
+    assert not dead, "\n".join(
+        f"{name} ended:\n{getattr(system, name.replace('-', '_')).said()[-2000:]}" for name in dead
+    )
+    uploaded = len({decode_event(m.value).event_id for m in system.messages(EVENTS)})
+    if uploaded < ROWS or system.behind(FLOW_GROUP) or system.behind(FLEET_GROUP):
+        return False
+    newest, acked = newest_batches(system), accepted_batches(system)
+    return all(acked.get(user, 0) >= seq for user, seq in newest.items())
+
+
+def events_are_exact(system: System) -> None:
+    """Every row of the log is in Kafka and in the pool, once; nothing was rejected."""
+    names = Counter(decode_event(m.value).event_id for m in system.messages(EVENTS))
+    assert len(names) == ROWS
+    assert system.messages(DEAD_LETTERS) == []
+    samples = decode_samples([m.value for m in system.messages(SAMPLES)])
+    assert len(set(samples.sample.tolist())) == ROWS
+    with Pool.open(system.folder / "pool" / "0", read_only=True) as pool:
+        assert len(pool) == ROWS
+
+
+def predictions_are_exact(system: System) -> None:
+    """Every arm predicted every event of the second half, once, before anything learned from it."""
+    predictions = pl.read_parquet(system.folder / "fleet" / "predictions.parquet")
+    assert predictions["event_id"].is_unique().all()
+    assert len(predictions) == round(ROWS * (1 - HEAD))
+    assert predictions.select(ARMS).null_count().sum_horizontal().item() == 0
+    assert predictions.select(pl.all_horizontal(pl.col(ARMS).is_between(0, 1)).all()).item()
+
+
+def pushes_are_exact(system: System) -> None:
+    """Pushes = acknowledged + superseded + expired, and devices trained on what they got."""
+    tally = account_for_pushes(KafkaSettings(system.kafka.address), 600_000, round(time.time() * 1000))
+    assert tally.outstanding == 0
+    assert tally.pushes == tally.acknowledged + tally.superseded + tally.expired > 0
+    trained = {r.user_id for r in reports(system) if isinstance(r, Training) and r.batch_seq > 0}
+    assert len(trained) == USERS
+
+
+def devices_end_on_the_newest_batch(system: System) -> None:
+    """The last batch that the cloud made for a device is one that the device took."""
+    assert accepted_batches(system) == newest_batches(system)
+
+
+def newest_batches(system: System) -> dict[str, int]:
+    newest: dict[str, int] = {}
+    for message in system.messages(CANDIDATES):
+        batch = decode_batch(message.value)
+        newest[batch.user_id] = max(newest.get(batch.user_id, 0), batch.batch_seq)
+    return newest
+
+
+def accepted_batches(system: System) -> dict[str, int]:
+    accepted: dict[str, int] = {}
+    for report in reports(system):
+        if isinstance(report, Ack) and report.outcome == "accepted":
+            accepted[report.user_id] = max(accepted.get(report.user_id, 0), report.batch_seq)
+    return accepted
+
+
+def reports(system: System) -> list[object]:
+    return [decode_report(m.value) for m in system.messages(TELEMETRY)]
