@@ -6,6 +6,8 @@ begun again.
 """
 
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,7 +21,7 @@ from device_sim.seen import Seen
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
 from models.candidates import decode_batch
-from models.cloud_model import DIM
+from models.cloud_model import DIM, CloudModel
 from models.errors import InputError
 from models.heads import Heads
 from models.history import History
@@ -107,20 +109,23 @@ def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: di
     )
 
 
-def write_state(state: FleetState, fleet: Fleet, folder: Path) -> None:
-    """Put the state on disk, all of it or nothing, models first."""
-    for version, model in list(fleet.bank.models.items()):
-        place = folder / _MODELS / str(version)
-        if not place.exists():
-            fresh = place.with_suffix(".new")
+def write_state(state: FleetState, models: Mapping[int, CloudModel], folder: Path) -> None:
+    """Put the state and the models its devices use on disk, all of it or nothing; others there are deleted."""
+    places = {str(version): model for version, model in models.items()}
+    for name, model in places.items():
+        if not (folder / _MODELS / name).exists():
+            fresh = folder / _MODELS / f"{name}.new"
             save_model(model, fresh)
-            fresh.rename(place)
+            fresh.rename(folder / _MODELS / name)
     fresh = folder / f"{_FILE}.new"
     with fresh.open("wb") as file:
         file.write(_encoder.encode(state))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(folder / _FILE)
+    for place in (folder / _MODELS).glob("*"):
+        if place.name not in places:
+            shutil.rmtree(place)
 
 
 def read_state(folder: Path) -> FleetState | None:

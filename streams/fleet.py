@@ -239,7 +239,8 @@ class FleetShell:
         """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""
         positions = dict(self._positions)  # of what was handled: a poll may be ahead of it just now
         state = fleet_state(self.fleet, _by_topic(positions), self.board.flush())
-        await self._call(self._aside, lambda: write_state(state, self.fleet, self._settings.state))
+        models = dict(self.fleet.bank.models)
+        await self._call(self._aside, lambda: write_state(state, models, self._settings.state))
         try:
             await self._call(self._polling, lambda: consumer.commit(positions))
         except DeliveryError as error:  # the snapshot is what counts; the next one tells Kafka again

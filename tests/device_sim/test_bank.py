@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_sim.bank import PERSONAL, Bank, Rows, turns
+from models.arrays import I64
+from models.blend import HEADS
+from models.cloud_model import sigmoid
+from models.heads import Heads
+from models.ids import item_keys
+from models.sample import HISTORY_LEN
+from models.task import ARMS
+from tests.device_sim.world import CATEGORIES, ITEMS, cloud_model
+
+
+@given(st.lists(st.integers(0, 5), max_size=40))
+def test_turns_take_one_event_of_each_device_at_a_time_in_order(slots: list[int]) -> None:
+    taken = turns(np.array(slots, np.int64))
+    assert sorted(row for turn in taken for row in turn.tolist()) == list(range(len(slots)))
+    for turn in taken:
+        assert len({slots[row] for row in turn}) == len(turn)
+    for slot in set(slots):
+        rows = [row for turn in taken for row in turn.tolist() if slots[row] == slot]
+        assert rows == sorted(rows)
+
+
+def bank(devices: int) -> Bank:
+    made = Bank()
+    made.models = {1: cloud_model(1), 2: cloud_model(2)}
+    for _ in range(devices):
+        made.add()
+    return made
+
+
+def rows(slots: list[int], seed: int = 0, version: int = 1) -> Rows:
+    rng, n = np.random.default_rng(seed), len(slots)
+    history = item_keys([ITEMS[i] for i in rng.integers(0, 40, n * HISTORY_LEN)]).reshape(n, -1)
+    return Rows(
+        np.array(slots, np.int64),
+        np.full(n, version, np.int64),
+        item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
+        item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
+        rng.integers(0, 2, n).astype(np.uint8),
+        history,
+        history,
+    )
+
+
+def part(all_rows: Rows, at: slice) -> Rows:
+    return Rows(*(getattr(all_rows, name)[at] for name in Rows.__dataclass_fields__))
+
+
+def personal_heads(count: int, seed: int, version: int = 1) -> Heads:
+    heads = Heads.copies(cloud_model(version).head, count)
+    heads.params += np.random.default_rng(seed).normal(0, 0.1, heads.params.shape).astype(np.float32)
+    return heads
+
+
+def test_before_any_training_every_arm_is_the_cloud() -> None:
+    some = rows([0, 1, 1, 2])
+    predicted = bank(3).predict(some)
+    model = cloud_model(1)
+    encoded = model.encode(some.item, some.category, some.history_item, some.history_category)
+    cloud = sigmoid(model.logits(model.features(encoded.interest, some.item, some.category)))
+    for arm in range(len(ARMS)):
+        np.testing.assert_allclose(predicted.arms[:, arm], cloud, atol=1e-6)
+    np.testing.assert_allclose(predicted.interest, encoded.interest, atol=1e-6)
+
+
+def test_only_the_arms_that_use_a_head_change_with_it() -> None:
+    plain, changed = bank(2), bank(2)
+    changed.keep(np.array([1]), np.array([PERSONAL.index("coarse")]), personal_heads(1, seed=4))
+    before, after = plain.predict(rows([0, 1])).arms, changed.predict(rows([0, 1])).arms
+    different = np.abs(before - after) > 1e-6
+    assert not different[0].any()
+    assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == ["coarse"]
+
+
+def all_heads(made: Bank, devices: int) -> Bank:
+    pairs: I64 = np.arange(devices * len(PERSONAL))
+    made.keep(pairs // len(PERSONAL), pairs % len(PERSONAL), personal_heads(len(pairs), seed=1))
+    return made
+
+
+@pytest.mark.parametrize("cut", [1, 7, 20])
+def test_predictions_do_not_depend_on_how_events_are_batched(cut: int) -> None:
+    slots = np.random.default_rng(5).integers(0, 6, 40).tolist()
+    together, apart = all_heads(bank(6), 6), all_heads(bank(6), 6)
+    whole = together.predict(rows(slots))
+    parts = [apart.predict(part(rows(slots), slice(at, at + cut))) for at in range(0, 40, cut)]
+    np.testing.assert_allclose(whole.arms, np.concatenate([p.arms for p in parts]), atol=1e-6)
+    np.testing.assert_allclose(together.blend.loss, apart.blend.loss, atol=1e-4)
+
+
+def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
+    one, other = all_heads(bank(1), 1), all_heads(bank(1), 1)
+    some = rows([0, 0])
+    flipped = replace(some, label=1 - some.label)
+    first, second = one.predict(some).arms, other.predict(flipped).arms
+    np.testing.assert_array_equal(first[0], second[0])
+    assert np.abs(first[1] - second[1]).max() > 0
+
+
+def test_devices_on_different_versions_are_predicted_by_their_own() -> None:
+    mixed = rows([0, 1])
+    mixed.version[1] = 2
+    predicted = bank(2).predict(mixed).arms
+    for n, version in ((0, 1), (1, 2)):
+        alone = bank(2).predict(part(rows([0, 1], version=version), slice(n, n + 1))).arms
+        np.testing.assert_allclose(predicted[n], alone[0], atol=1e-6)
+
+
+def test_the_bank_grows_and_keeps_what_it_has() -> None:
+    made = all_heads(bank(3), 3)
+    before = made.predict(rows([0, 1, 2])).arms
+    for _ in range(200):
+        made.add()
+    made.blend.loss[:] = 0
+    np.testing.assert_allclose(made.predict(rows([0, 1, 2])).arms, before, atol=1e-6)
+    made.keep(np.array([150]), np.array([0]), personal_heads(1, seed=2))
+    assert made.heads_bytes(150) > 0
+    assert made.heads_bytes(151) == 0
+
+
+def test_forgotten_heads_leave_the_cloud() -> None:
+    made = all_heads(bank(1), 1)
+    made.forget(0)
+    plain = bank(1)
+    np.testing.assert_array_equal(made.predict(rows([0])).arms, plain.predict(rows([0])).arms)
+    assert made.heads_bytes(0) == 0
+
+
+def test_models_nobody_uses_go_but_the_newest_stays() -> None:
+    made = bank(1)
+    made.models[3] = cloud_model(3)
+    made.drop_models({1})
+    assert set(made.models) == {1, 3}
+
+
+def test_every_head_has_a_loss() -> None:
+    predicted = bank(1).predict(rows([0]))
+    assert predicted.head_losses.shape == (1, len(HEADS))
+    assert (predicted.head_losses > 0).all()

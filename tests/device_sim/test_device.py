@@ -1,0 +1,332 @@
+"""The device as a state machine: what goes in, what comes out."""
+
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pytest
+
+from device_sim.asking import FIRST_WAIT_MS
+from device_sim.device import PATIENCE, Device
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.outbox import RETRY_MS
+from device_sim.stimulus import (
+    BatchArrived,
+    Connected,
+    LinkLost,
+    ModelArrived,
+    OwnEvent,
+    Predicted,
+    ReceiptArrived,
+    Stimulus,
+    TaskArrived,
+    Tick,
+    Trained,
+    TrainingSlot,
+)
+from models.blend import HEADS
+from models.candidates import encode_batch
+from models.cloud_model import DIM
+from models.event import decode_event
+from models.ids import item_key
+from models.task import Task
+from models.telemetry import Ack, MatchRequest, Training, Upward, decode_report
+from tests.device_sim.world import TASK, batch, event, raw_batch
+
+T = TypeVar("T", bound=Instruction)
+NO_ROWS: dict[str, Any] = {"seqs": np.zeros(0, np.int64), "interest": np.zeros((0, DIM), np.float16)}
+
+
+class Phone:
+    """A device, and a short way to talk to it."""
+
+    def __init__(self, *, uploads: bool = False, task: Task | None = TASK, version: int = 1) -> None:
+        self.device = Device("ann", DIM, uploads=uploads)
+        self.now_ms = 100_000
+        self.asked = 0
+        if version:
+            self.tell(ModelArrived(version, 0, 1000))
+        if task is not None:
+            self.tell(TaskArrived(task, 100))
+
+    def tell(self, stimulus: Stimulus) -> list[Instruction]:
+        return self.device.handle(stimulus, self.now_ms)
+
+    def live(self, count: int) -> list[Instruction]:
+        """The user does something `count` times, and each is predicted."""
+        out: list[Instruction] = []
+        for n in range(self.asked, self.asked + count):
+            out += self.tell(OwnEvent(event("ann", n), self.now_ms))
+            losses = np.full(len(HEADS), 0.5, np.float32)
+            out += self.tell(Predicted(n, self.device.version, np.zeros(DIM, np.float32), losses))
+        self.asked += count
+        return out
+
+    def train(self, accepted: dict[str, bool] | None = None) -> list[Instruction]:
+        """Give it a slot and pretend to train."""
+        (train,) = only(Train, self.tell(TrainingSlot()))
+        heads = accepted or {"local": True}
+        return self.tell(Trained(train.version, heads, compute_ms=1.5, heads_bytes=9000, **NO_ROWS))
+
+
+def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
+    return [i for i in instructions if isinstance(i, kind)]
+
+
+def counted(instructions: list[Instruction]) -> list[tuple[str, str]]:
+    return [(c.what, c.outcome) for c in only(Count, instructions)]
+
+
+def reports(instructions: list[Instruction]) -> list[Upward]:
+    return [decode_report(p.payload) for p in only(Publish, instructions) if p.leaf != "events"]
+
+
+def test_an_event_is_to_be_predicted_from_what_came_strictly_before() -> None:
+    phone = Phone()
+    (first,) = only(Predict, phone.tell(OwnEvent(event("ann", 0, label=1, timestamp=50), 0)))
+    (same_time,) = only(Predict, phone.tell(OwnEvent(event("ann", 1, label=1, timestamp=50), 0)))
+    (later,) = only(Predict, phone.tell(OwnEvent(event("ann", 2, timestamp=51), 0)))
+    assert first.history_item == same_time.history_item == b""
+    newest_first = [item_key(event("ann", n).item_id) for n in (1, 0)]
+    assert np.frombuffer(later.history_item, np.uint32).tolist() == newest_first
+
+
+def test_a_repeated_event_counts_once() -> None:
+    phone = Phone()
+    phone.live(3)
+    assert phone.tell(OwnEvent(event("ann", 1), 0)) == [Count("events", "duplicate")]
+    assert len(phone.device.window) == 3
+
+
+def test_without_a_model_nothing_is_predicted_and_that_is_counted() -> None:
+    phone = Phone(version=0)
+    assert phone.tell(OwnEvent(event("ann", 0), 0)) == [Count("unpredicted", "no_cloud_model")]
+    assert len(phone.device.window) == 1
+
+
+def test_what_the_cloud_model_has_learned_from_is_not_predicted() -> None:
+    phone = Phone(version=0)
+    phone.tell(ModelArrived(1, event("ann", 4).timestamp, 1000))
+    outcomes = [phone.tell(OwnEvent(event("ann", n), 0)) for n in range(6)]
+    assert [bool(only(Predict, out)) for out in outcomes] == [False] * 5 + [True]
+    assert counted(outcomes[0]) == [("unpredicted", "known_to_cloud_model")]
+
+
+def test_too_few_samples_or_one_label_leave_it_to_the_cloud() -> None:
+    phone = Phone(task=msgspec.structs.replace(TASK, min_samples=6, retrain_every=1))
+    assert not only(WantTraining, phone.live(5))
+    assert only(WantTraining, phone.live(1))
+    monotonous = Phone(task=msgspec.structs.replace(TASK, min_samples=2, retrain_every=1))
+    out = [i for n in range(9) for i in monotonous.tell(OwnEvent(event("ann", n, label=0), 0))]
+    out += monotonous.tell(Tick())
+    assert not only(WantTraining, out)
+
+
+def test_offline_it_trains_on_enough_new_samples_and_asks_once() -> None:
+    phone = Phone()
+    assert len(only(WantTraining, phone.live(20))) == 1
+    out = phone.train()
+    assert ("trainings", "accepted") in counted(out)
+    assert not only(WantTraining, phone.live(TASK.retrain_every - 1))
+    assert only(WantTraining, phone.live(1))
+
+
+def test_online_it_waits_a_while_for_the_batch_that_its_samples_bring() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(PATIENCE * TASK.retrain_every)
+    phone.train()
+    assert not only(WantTraining, phone.live(TASK.retrain_every))
+    assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 0))))
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    assert train.batch is not None
+    assert train.batch.batch_seq == 0
+
+
+def test_a_batch_is_acknowledged_used_and_its_freshness_told() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    out = phone.tell(BatchArrived(raw_batch("ann", 3)))
+    assert reports(out) == [Ack("ann", 3, 1, "accepted", phone.now_ms)]
+    assert only(Freshness, out) == [Freshness("pushed", 5_000)]
+    assert only(Freshness, phone.train()) == [Freshness("trained", 5_000)]
+    phone.live(20)
+    assert only(Freshness, phone.train()) == []  # the same batch again is not news
+
+
+def test_older_batches_lose_and_the_same_one_is_acknowledged_again() -> None:
+    phone = Phone()
+    phone.tell(BatchArrived(raw_batch("ann", 3)))
+    assert phone.tell(BatchArrived(raw_batch("ann", 2))) == [Count("batches", "stale")]
+    again = phone.tell(BatchArrived(raw_batch("ann", 3)))
+    assert counted(again) == [("batches", "repeated")]
+    assert reports(again) == [Ack("ann", 3, 1, "accepted", phone.now_ms)]
+    assert phone.device.batch is not None
+    assert phone.device.batch.batch_seq == 3
+
+
+def test_a_batch_of_another_version_is_dropped_and_another_asked_for() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    phone.now_ms += FIRST_WAIT_MS
+    out = phone.tell(BatchArrived(raw_batch("ann", 3, version=2)))
+    assert counted(out) == [("batches", "wrong_version")]
+    ack, request = reports(out)
+    assert ack == Ack("ann", 3, 2, "wrong_version", phone.now_ms)
+    assert isinstance(request, MatchRequest)
+    assert phone.device.batch is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\x93abc", encode_batch(batch("bob", 0)), raw_batch("ann", 0)[:-7]],
+    ids=["empty", "garbage", "for someone else", "cut"],
+)
+def test_a_batch_that_makes_no_sense_is_dropped_and_said_so(raw: bytes) -> None:
+    phone = Phone()
+    out = phone.tell(BatchArrived(raw))
+    assert counted(out) == [("batches", "malformed")]
+    (ack,) = reports(out)
+    assert isinstance(ack, Ack)
+    assert ack.outcome == "malformed"
+    assert phone.device.batch is None
+
+
+def test_a_batch_with_a_vector_that_is_not_finite_is_malformed() -> None:
+    bad = batch("ann", 0)
+    bad.matched.interest[3, 1] = np.inf
+    assert counted(Phone().tell(BatchArrived(encode_batch(bad)))) == [("batches", "malformed")]
+
+
+def test_a_new_model_resets_heads_and_batch_and_makes_a_training_due() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    phone.tell(BatchArrived(raw_batch("ann", 0)))
+    phone.train()
+    out = phone.tell(ModelArrived(2, 0, 1000))
+    assert only(Forget, out)
+    assert only(WantTraining, out)
+    assert ("batches", "outdated") in counted(out)
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    assert (train.version, train.batch) == (2, None)
+    phone.now_ms += FIRST_WAIT_MS
+    assert [type(r) for r in reports(phone.tell(Tick()))] == [MatchRequest]
+
+
+def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None:
+    phone = Phone()
+    phone.live(10)
+    assert only(Train, phone.tell(TrainingSlot()))
+    phone.tell(ModelArrived(2, 0, 1000))
+    out = phone.tell(Trained(1, {"local": True}, 1.0, 9000, **NO_ROWS))
+    assert counted(out) == [("trainings", "outdated")]
+    assert only(WantTraining, out)
+    assert phone.device.heads_bytes == 0
+
+
+def test_an_older_or_the_same_model_changes_nothing() -> None:
+    phone = Phone(version=2)
+    for version in (1, 2):
+        assert phone.tell(ModelArrived(version, 0, 1000)) == [Count("models", "repeated")]
+    assert phone.device.version == 2
+
+
+def test_the_newest_task_wins_and_unknown_code_is_refused() -> None:
+    phone = Phone()
+    replace = msgspec.structs.replace
+    assert counted(phone.tell(TaskArrived(replace(TASK, task_version=3, window_count=5), 1))) == [("tasks", "adopted")]
+    assert counted(phone.tell(TaskArrived(replace(TASK, task_version=2), 1))) == [("tasks", "repeated")]
+    refused = phone.tell(TaskArrived(replace(TASK, task_version=4, code_version="99"), 1))
+    assert counted(refused) == [("tasks", "refused_code_version")]
+    assert phone.device.task is not None
+    assert phone.device.task.task_version == 3
+    phone.live(9)
+    assert len(phone.device.window) == 5
+
+
+def test_a_roll_out_reaches_its_share_and_only_grows_with_it() -> None:
+    devices = [Device(f"user-{n}", DIM) for n in range(2000)]
+    shares = {
+        percent: {d.user_id for d in devices if d.rolled_out(msgspec.structs.replace(TASK, rollout_percent=percent))}
+        for percent in (0.0, 10.0, 50.0, 100.0)
+    }
+    assert [len(shares[p]) / 2000 for p in (0.0, 100.0)] == [0, 1]
+    assert abs(len(shares[10.0]) / 2000 - 0.1) < 0.03
+    assert shares[10.0] < shares[50.0]
+    other = msgspec.structs.replace(TASK, task_version=2, rollout_percent=10.0)
+    assert {d.user_id for d in devices if d.rolled_out(other)} != shares[10.0]
+
+
+def test_who_is_not_in_the_roll_out_keeps_the_old_task_until_the_share_grows() -> None:
+    phone = Phone()
+    staged = msgspec.structs.replace(TASK, task_version=2, rollout_percent=0)
+    assert counted(phone.tell(TaskArrived(staged, 1))) == [("tasks", "not_rolled_out")]
+    assert phone.device.task == TASK
+    everyone = msgspec.structs.replace(staged, rollout_percent=100)
+    assert counted(phone.tell(TaskArrived(everyone, 1))) == [("tasks", "adopted")]
+
+
+def test_events_go_up_until_the_receipt_comes() -> None:
+    phone = Phone(uploads=True)
+    assert not only(Publish, phone.live(2))  # offline
+    sent = only(Publish, phone.tell(Connected()))
+    assert [decode_event(p.payload).event_id for p in sent] == ["ann-0", "ann-1"]
+    assert [p.leaf for p in only(Publish, phone.live(1))] == ["events"]
+    phone.tell(ReceiptArrived(("ann-0", "ann-2"), 10))
+    assert not only(Publish, phone.tell(Tick()))
+    phone.now_ms += RETRY_MS
+    (again,) = [p for p in only(Publish, phone.tell(Tick())) if p.leaf == "events"]
+    assert decode_event(again.payload).event_id == "ann-1"
+    phone.tell(LinkLost())
+    assert len([p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]) == 1
+
+
+def test_a_training_report_sums_up_since_the_last_one() -> None:
+    phone = Phone()
+    phone.live(10)
+    assert reports(phone.train()) == []  # offline: nobody to tell
+    phone.tell(Connected())
+    phone.live(10)
+    (report,) = reports(phone.train({"local": True, "coda": False}))
+    assert isinstance(report, Training)
+    assert report.events == 20
+    assert report.head_log_loss == dict.fromkeys(HEADS, 10.0)
+    assert report.accepted == {"local": True, "coda": False}
+    assert report.bytes_down == 1100
+    assert report.bytes_stored > 1000 + 9000
+    phone.live(20)
+    (next_report,) = reports(phone.train())
+    assert isinstance(next_report, Training)
+    assert (next_report.events, next_report.bytes_down) == (20, 0)
+
+
+def test_heads_that_failed_the_test_are_counted() -> None:
+    phone = Phone()
+    phone.live(10)
+    out = phone.train({"local": False, "coda": False})
+    assert counted(out) == [("trainings", "rolled_back"), ("heads", "rolled_back"), ("heads", "rolled_back")]
+
+
+def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    phone.tell(BatchArrived(raw_batch("ann", 0)))
+    phone.train()
+    phone.now_ms += TASK.candidate_age_ms + 10**6
+    assert reports(phone.tell(Tick())) == []  # idle: it can wait
+    phone.live(1)
+    (request,) = reports(phone.tell(Tick()))
+    assert isinstance(request, MatchRequest)
+    assert request.reason == "expired"
+
+
+def test_what_is_too_small_to_train_does_not_ask() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(2)
+    phone.now_ms += 10**6
+    assert reports(phone.tell(Tick())) == []

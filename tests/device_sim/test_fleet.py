@@ -1,0 +1,134 @@
+"""Many devices together: order, versions, and what goes out."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from device_sim.fleet import Fleet
+from device_sim.state import fleet_state, restore_fleet, write_state
+from device_sim.stimulus import OwnEvent
+from models.arrays import F64
+from models.telemetry import Receipt, encode_report
+from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch
+
+USERS = 3
+
+
+def mixed(first: int, count: int) -> list[OwnEvent]:
+    """Events of all users in turn."""
+    return [one for n in range(first, first + count) for user in range(USERS) for one in own(f"u{user}", n, 1)]
+
+
+def live(made: Fleet, rounds: Iterable[int], per_round: int = 3) -> F64:
+    """Rounds of events, a batch now and then, trainings; returns what every arm predicted."""
+    for n in rounds:
+        made.handle_events(mixed(n * per_round, per_round), n)
+        for user in range(USERS):
+            if n % 4 == 2:
+                made.deliver_batch(f"u{user}", raw_batch(f"u{user}", n, version=made.device(f"u{user}").version), n)
+        made.train_due(n, cpu_s)
+    taken = made.take_predictions()
+    return np.concatenate([block.arms for block in taken]) if taken else np.zeros((0, 5))
+
+
+def test_arms_start_alike_and_part_with_training() -> None:
+    made = fleet(USERS)
+    early, late = live(made, range(2)), live(made, range(2, 12))
+    assert np.ptp(early, axis=1).max() < 1e-6
+    assert np.ptp(late[-20:], axis=1).max() > 1e-4
+    assert made.counts["trainings", "accepted"] + made.counts["trainings", "rolled_back"] > USERS
+
+
+def test_the_same_calls_give_the_same_predictions() -> None:
+    first, second = (live(fleet(USERS), range(8)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_nothing_about_an_event_is_known_when_it_is_predicted() -> None:
+    """The last event's label differs: no prediction up to and including it may."""
+    plain, other = fleet(1), fleet(1)
+    events = own("u0", 0, 20)
+    told = [*events[:19], OwnEvent(event("u0", 19, label=1 - events[19].event.label), 0)]
+    plain.handle_events(events, 0)
+    other.handle_events(told, 0)
+    np.testing.assert_array_equal(plain.take_predictions()[0].arms, other.take_predictions()[0].arms)
+
+
+def test_trainings_come_in_groups_of_those_who_asked_first() -> None:
+    made = fleet(USERS)
+    made.handle_events(mixed(0, 8), 0)
+    assert made.wanting == ["u0", "u1", "u2"]
+    job = made.begin_training(0, limit=2)
+    assert job is not None
+    assert job.users == ("u0", "u1")
+    made.handle_events(mixed(8, 8), 0)  # predictions go on meanwhile
+    assert made.wanting == ["u2"]
+    made.finish_training(job, job.run(cpu_s), 0)
+    assert made.wanting == ["u2", "u0", "u1"]
+
+
+def test_a_training_on_an_outdated_model_changes_nothing() -> None:
+    made = fleet(1)
+    made.handle_events(own("u0", 0, 12), 0)
+    job = made.begin_training(0)
+    assert job is not None
+    made.deliver_model(cloud_model(2), 1000, 0)
+    made.finish_training(job, job.run(cpu_s), 0)
+    assert made.counts["trainings", "outdated"] == 1
+    assert not made.bank.personal.any()
+    assert made.wanting == ["u0"]
+
+
+def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
+    made = fleet(2)
+    made.link_lost("u0", 0)
+    made.deliver_model(cloud_model(2), 1000, 0)
+    made.deliver_task(msgspec.structs.replace(TASK, task_version=2), 100, 0)
+    made.handle_events([*own("u0", 0, 1), *own("u1", 0, 1)], 0)
+    assert made.take_predictions()[0].version.tolist() == [1, 2]
+    made.tick(0)
+    assert set(made.bank.models) == {1, 2}
+    made.connected("u0", 0)
+    made.handle_events([*own("u0", 1, 1), *own("u1", 1, 1)], 0)
+    assert made.take_predictions()[0].version.tolist() == [2, 2]
+    made.tick(0)
+    assert set(made.bank.models) == {2}
+    assert {device.task.task_version for device in made.devices.values() if device.task} == {2}
+
+
+def test_a_new_device_comes_with_model_and_task() -> None:
+    made = fleet()
+    made.handle_events(own("new", 0, 1), 0)
+    assert len(made.take_predictions()[0].user_id) == 1
+
+
+def test_what_devices_publish_is_taken_once_in_order() -> None:
+    made = fleet(1, uploads=True)
+    made.handle_events(own("u0", 0, 3), 0)
+    outgoing = made.take_outgoing()
+    assert [publish.leaf for _, publish in outgoing] == ["events"] * 3
+    assert made.take_outgoing() == []
+    made.deliver_receipt("u0", encode_report(Receipt(("u0-0", "u0-1", "u0-2"))), 0)
+    assert len(made.devices["u0"].outbox) == 0
+    made.deliver_receipt("u0", b"{", 0)
+    assert made.counts["receipts", "malformed"] == 1
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 6])
+def test_a_restored_fleet_goes_on_as_if_it_had_never_stopped(tmp_path: Any, stop_after: int) -> None:
+    whole = fleet(USERS)
+    unbroken = [live(whole, range(stop_after)), live(whole, range(stop_after, 9))]
+    first = fleet(USERS)
+    before = live(first, range(stop_after))
+    state = fleet_state(first, {"events": {0: 7}}, {"parts": 1})
+    write_state(state, first.bank.models, tmp_path)
+    second = restore_fleet(state, tmp_path, seed=3)
+    for user in range(USERS):
+        second.connected(f"u{user}", 0)
+    after = live(second, range(stop_after, 9))
+    np.testing.assert_array_equal(before, unbroken[0])
+    np.testing.assert_allclose(after, unbroken[1], atol=1e-6)
+    assert second.counts == whole.counts

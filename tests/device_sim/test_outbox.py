@@ -1,0 +1,30 @@
+from device_sim.outbox import RETRY_MS, Outbox
+
+
+def test_an_event_stays_until_its_receipt() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"one")
+    outbox.add("b", b"three")
+    outbox.sent("a", 0)
+    assert outbox.due(1) == [b"three"]
+    assert outbox.confirm(["a", "never heard of"]) == 1
+    assert (len(outbox), outbox.nbytes) == (1, 5)
+    assert outbox.due(RETRY_MS) == []
+    assert outbox.due(RETRY_MS + 1) == [b"three"]
+
+
+def test_after_the_link_was_lost_everything_is_due_in_order() -> None:
+    outbox = Outbox()
+    for n in range(3):
+        outbox.add(str(n), b"%d" % n)
+        outbox.sent(str(n), 0)
+    outbox.link_lost()
+    assert outbox.due(1) == [b"0", b"1", b"2"]
+
+
+def test_a_rest_loses_nothing() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"one")
+    outbox.sent("a", 0)
+    back = Outbox.restore(outbox.state())
+    assert (back.due(0), back.nbytes) == ([b"one"], 3)

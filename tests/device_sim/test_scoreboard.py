@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from device_sim import scoreboard
+from device_sim.fleet import Predictions, TrainingRecord
+from device_sim.scoreboard import Scoreboard
+from models.ids import user_keys
+from models.scores import auc, gauc
+from models.task import ARMS
+
+
+def block(first: int, count: int) -> Predictions:
+    rng = np.random.default_rng(first)
+    return Predictions(
+        user_id=[f"u{n % 3}" for n in range(count)],
+        event_id=[f"e{n}" for n in range(first, first + count)],
+        timestamp=np.arange(first, first + count),
+        label=rng.integers(0, 2, count).astype(np.uint8),
+        version=np.ones(count, np.int64),
+        arms=rng.random((count, len(ARMS))),
+    )
+
+
+def training(n: int) -> TrainingRecord:
+    return TrainingRecord(f"u{n}", 1, n, 1.5 + n, 20, {"local": True}, 9000)
+
+
+def ids(path: Path) -> list[str]:
+    return pl.read_parquet(path)["event_id"].to_list()
+
+
+def test_all_predictions_end_in_one_file_with_every_arm(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, {})
+    for n in range(4):
+        board.add([block(10 * n, 10)])
+        board.flush()
+    frame = pl.read_parquet(board.merge())
+    assert frame["event_id"].to_list() == [f"e{n}" for n in range(40)]
+    assert frame.columns == ["user_id", "event_id", "timestamp", "label", "version", *ARMS]
+
+
+def test_scores_are_those_of_the_predictions(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, {})
+    board.add([block(0, 50), block(50, 50)])
+    both = [block(0, 50), block(50, 50)]
+    label = np.concatenate([b.label for b in both])
+    users = user_keys([u for b in both for u in b.user_id])
+    coda = np.concatenate([b.arms[:, 4] for b in both]).astype(np.float32)
+    assert board.scores().ranking()["coda"] == (auc(label, coda), gauc(users, label, coda))
+
+
+def test_no_predictions_give_no_figures(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, {})
+    assert board.scores().result()["cloud"] == {"auc": None, "gauc": None, "logloss": None, "ece": None}
+    board.flush()
+    assert ids(board.merge()) == []
+
+
+@pytest.mark.parametrize("part_rows", [5, 25, 10_000])
+def test_what_was_written_after_the_last_snapshot_is_thrown_away(
+    tmp_path: Path, part_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoreboard, "PART_ROWS", part_rows)
+    board = Scoreboard(tmp_path, {})
+    board.add([block(0, 10)])
+    board.flush()
+    board.add([block(10, 10)])
+    board.add_trainings([training(0)])
+    recorded = board.flush()
+    board.add([block(20, 10)])
+    board.add_trainings([training(1)])
+    board.flush()
+    again = Scoreboard(tmp_path, recorded)
+    assert len(again.scores()) == 20
+    assert again.compute_ms() == [1.5]
+    again.add([block(20, 5)])
+    again.flush()
+    assert ids(again.merge()) == [f"e{n}" for n in range(25)]
+
+
+def test_a_fresh_start_does_not_inherit_old_records(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, {})
+    board.add([block(0, 10)])
+    board.add_trainings([training(0)])
+    board.flush()
+    fresh = Scoreboard(tmp_path, {})
+    assert (len(fresh.scores()), fresh.compute_ms()) == (0, [])

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from device_sim.state import fleet_state, read_state, restore_fleet, write_state
+from models.errors import InputError
+from tests.device_sim.world import cpu_s, fleet, own, raw_batch
+
+
+def test_positions_and_records_come_back_with_the_fleet(tmp_path: Path) -> None:
+    made = fleet(2, uploads=True)
+    made.handle_events(own("u0", 0, 3), 0)
+    write_state(fleet_state(made, {"behaviour": {3: 42}}, {"parts": 2}), made.bank.models, tmp_path)
+    state = read_state(tmp_path)
+    assert state is not None
+    assert (state.positions, state.recorded) == ({"behaviour": {3: 42}}, {"parts": 2})
+    back = restore_fleet(state, tmp_path, seed=3)
+    assert back.devices["u0"].outbox.state() == made.devices["u0"].outbox.state() != {}
+    assert not any(device.connected for device in back.devices.values())
+
+
+def test_a_training_that_ran_is_begun_again(tmp_path: Path) -> None:
+    made = fleet(1)
+    made.handle_events(own("u0", 0, 12), 0)
+    made.deliver_batch("u0", raw_batch("u0", 5), 0)
+    assert made.begin_training(0) is not None
+    state = fleet_state(made, {}, {})
+    write_state(state, made.bank.models, tmp_path)
+    back = restore_fleet(state, tmp_path, seed=3)
+    back.tick(0)
+    assert back.train_due(0, cpu_s) == 1
+    assert back.devices["u0"].trained_seq == 5
+
+
+def test_no_state_is_no_fleet(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("raw", [b"", b"not msgpack at all", b"\x80"])
+def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "fleet.msgpack").write_bytes(raw)
+    with pytest.raises(InputError, match="give another --state") as refused:
+        read_state(tmp_path)
+    assert "\n" not in str(refused.value)
