@@ -28,9 +28,10 @@ log = structlog.get_logger(__name__)
 BATCH = 2000  # ours: two batches of 10 ms carry 200,000 messages/s, far beyond what the client can read
 WAIT_S = 0.1  # ours: how long a stop may go unnoticed
 PATIENCE_S = 5.0  # ours: how long Kafka may take for a batch before we say so
-SESSION_S = 60  # ours: a tunnel that crashed finds what was sent meanwhile, where the broker keeps it
-# All tunnels share one subscription, so each message goes to one of them.
-SHARED = tuple(f"$share/coda-tunnel/{each}" for each in mqtt_topics.UP)
+# All tunnels share these subscriptions, so each message goes to one of them. A group per kind of message, because
+# rumqttd keeps one position per group, whatever its topics. No lasting sessions: a broker would go on to queue a
+# share of the messages for a tunnel that died, and rumqttd does not survive the death of a group's last such member.
+SHARED = tuple(f"$share/coda-tunnel-{each.rpartition('/')[2]}/{each}" for each in mqtt_topics.UP)
 
 
 class Uplink:
@@ -40,7 +41,7 @@ class Uplink:
         self.counts: Counter[str] = Counter()  # letters per Kafka topic, dead letters by reason
         # A batch that Kafka did not take is given to a new producer: give up on a producer sooner than its default.
         self._kafka = replace(kafka, delivery_timeout_s=60)
-        self._client = MqttClient(mqtt, f"coda-tunnel-{name}-up", SHARED, session_s=SESSION_S)
+        self._client = MqttClient(mqtt, f"coda-tunnel-{name}-up", SHARED)
         self._give_up_s = float("inf")
 
     def open(self) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from paho.mqtt.client import (
-    MQTT_CLEAN_START_FIRST_ONLY,
     Client,
     ConnectFlags,
     DisconnectFlags,
@@ -27,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from models.errors import ConnectionFailed, DeliveryError
+from models.ids import topic_part
 from streams.mqtt.connection import MqttSettings, probe, unreachable
 
 log = structlog.get_logger(__name__)
@@ -64,8 +64,8 @@ class _Publish:
 class MqttClient:
     """Publishes at QoS 1 and receives; all methods belong to one thread.
 
-    Messages received are acknowledged by `acknowledge`, not before (unless `qos` is 0). `session_s` is how long the broker
-    keeps subscriptions and messages for this `client_id` while it is away (where it can).
+    Messages received are acknowledged by `acknowledge`, not before (unless `qos` is 0). Every connection is a new
+    session: what the broker should send is subscribed to again, what it should have is published again.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class MqttClient:
         subscriptions: Sequence[str] = (),
         *,
         qos: int = 1,
-        session_s: int = 0,
     ) -> None:
-        self.settings, self.client_id = settings, client_id
+        # Quoted: a client id with one of / + # $ makes rumqttd panic, and then it takes nobody any more.
+        self.settings, self.client_id = settings, topic_part(client_id)
         self.connections = 0  # how often the broker has accepted us
-        self._subscriptions, self._qos, self._session_s = subscriptions, qos, session_s
+        self._subscriptions, self._qos = subscriptions, qos
         self._connected_s, self._short_connections = 0.0, 0
         self._ready = threading.Event()
         self._window = WINDOW
@@ -95,12 +95,8 @@ class MqttClient:
     def open(self, timeout_s: float = 10.0) -> None:
         """Connect and subscribe; raises `ConnectionFailed` when that takes longer than `timeout_s`."""
         probe(self.settings, timeout_s)
-        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=self._session_s)
-        clean = MQTT_CLEAN_START_FIRST_ONLY if self._session_s == 0 else False
         try:
-            self._paho.connect(
-                self.settings.host, self.settings.port, KEEPALIVE_S, clean_start=clean, properties=properties
-            )
+            self._paho.connect(self.settings.host, self.settings.port, KEEPALIVE_S, clean_start=True)
         except OSError as error:
             raise unreachable(self.settings, "it went away while we connected") from error
         self._paho.loop_start()
@@ -173,9 +169,9 @@ class MqttClient:
             self._paho.unsubscribe(list(self._subscriptions))
 
     def close(self) -> None:
-        """End the connection and the broker's session for it."""
+        """End the connection."""
         self._waiting.clear()
-        self._paho.disconnect(properties=_properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0))
+        self._paho.disconnect()
         self._paho.loop_stop()
         self._ready.clear()
 
@@ -207,8 +203,9 @@ class MqttClient:
     def _fill(self) -> None:
         while self._waiting and len(self._sent) < self._window and self.connected:
             message = self._waiting.popleft()
-            expiry = {} if message.expiry_s is None else {"MessageExpiryInterval": message.expiry_s}
-            properties = _properties(PacketTypes.PUBLISH, **expiry)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if message.expiry_s is not None:
+                properties.MessageExpiryInterval = message.expiry_s
             info = self._paho.publish(message.topic, message.payload, 1, message.retain, properties)
             self._sent[info.mid] = message
 
@@ -260,10 +257,3 @@ class MqttClient:
             Received(message.topic, bytes(message.payload), message.retain, message.mid, self.connections)
         )
         self._arrived.set()
-
-
-def _properties(kind: int, **values: int) -> Properties:
-    properties = Properties(kind)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties

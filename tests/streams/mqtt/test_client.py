@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from streams.mqtt.client import WINDOW, MqttClient, Received
+from streams.uplink import SHARED
 from tests.streams.mqtt.brokers import Broker
 
 Connect = Callable[..., MqttClient]
@@ -16,8 +17,8 @@ def connect(broker: Broker) -> Iterator[Connect]:
     """Opens clients that are closed at the end."""
     with ExitStack() as stack:
 
-        def make(client_id: str, *subscriptions: str, qos: int = 1, session_s: int = 0) -> MqttClient:
-            client = MqttClient(broker.settings, client_id, subscriptions, qos=qos, session_s=session_s)
+        def make(client_id: str, *subscriptions: str, qos: int = 1) -> MqttClient:
+            client = MqttClient(broker.settings, client_id, subscriptions, qos=qos)
             client.open()
             stack.callback(client.close)
             return client
@@ -96,6 +97,19 @@ def test_members_of_one_shared_subscription_split_the_messages(connect: Connect)
     assert min(map(len, shares)) > 0
 
 
+def test_groups_share_each_topic_of_theirs_without_loss(connect: Connect, broker: Broker) -> None:
+    tunnels = [connect(name, *SHARED) for name in ("one", "two", "three")]
+    sender = connect("sender")
+    expected = set()
+    for number in range(300):
+        topic = f"coda/devices/ann/{('events', 'ack', 'requests')[number % 3]}"
+        sender.publish(topic, b"%d" % number)
+        expected.add((topic, b"%d" % number))
+    _confirm(sender, 300)
+    got = [(m.topic, m.payload) for tunnel in tunnels for m in _read(tunnel, 300, timeout_s=0.5)]
+    assert sorted(got) == sorted(expected)
+
+
 def test_a_broker_that_crashes_is_waited_for_and_nothing_is_lost(connect: Connect, broker: Broker) -> None:
     sender = connect("sender")
     sender.publish("coda/devices/ann/candidates", b"before", token=0)
@@ -111,7 +125,7 @@ def test_a_broker_that_crashes_is_waited_for_and_nothing_is_lost(connect: Connec
 
 
 def test_a_subscription_survives_a_crash_of_the_broker(connect: Connect, broker: Broker) -> None:
-    reader, sender = connect("reader", "coda/devices/+/events", session_s=60), connect("sender")
+    reader, sender = connect("reader", "coda/devices/+/events"), connect("sender")
     broker.kill()
     broker.start()
     end = time.monotonic() + 15
@@ -131,6 +145,12 @@ def test_two_clients_of_one_name_are_told_so(connect: Connect) -> None:
     assert clients[0].connections > 1
 
 
+@pytest.mark.parametrize("name", ["a/b", "a+b", "#", "$x", "ü b"])
+def test_any_name_makes_a_client(connect: Connect, name: str) -> None:
+    connect(name)
+    connect("another")
+
+
 def test_everyone_who_is_there_is_seen_by_who_comes_later(connect: Connect) -> None:
     sender = connect("sender")
     for number in range(500):
@@ -148,22 +168,3 @@ def test_starting_over_forgets_what_was_not_confirmed(connect: Connect, broker: 
     sender.publish("coda/devices/ann/candidates", b"fresh", token=2, retain=True)
     assert _confirm(sender, 1) == [2]
     assert [m.payload for m in _read(connect("ann", "coda/devices/ann/candidates"), 2, 0.5)] == [b"fresh"]
-
-
-def test_what_was_not_acknowledged_comes_again_where_the_broker_keeps_sessions(
-    connect: Connect, broker: Broker
-) -> None:
-    if not hasattr(broker, "_folder") or type(broker).__name__ == "Embedded":
-        pytest.skip("the embedded broker keeps no sessions; the device's outbox covers it")
-    topic = "$share/coda-tunnel/coda/devices/+/events"
-    crashed = MqttClient(broker.settings, "tunnel", [topic], session_s=60)
-    crashed.open()
-    sender = connect("sender")
-    sender.publish("coda/devices/ann/events", b"e1")
-    _confirm(sender, 1)
-    assert [m.payload for m in crashed.received(10, 2)] == [b"e1"]
-    crashed._paho._sock_close()  # as a process that dies without a word
-    crashed._paho.loop_stop()
-    sender.publish("coda/devices/ann/events", b"e2")
-    again = connect("tunnel", topic, session_s=60)
-    assert {m.payload for m in _read(again, 2)} == {b"e1", b"e2"}

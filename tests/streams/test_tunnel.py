@@ -1,0 +1,308 @@
+"""The tunnel between the embedded Kafka and both MQTT brokers, with simple devices on the other end."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from device_sim import topics
+from models.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from models.errors import ConnectionFailed
+from models.event import Event, encode_event
+from models.telemetry import Ack, MatchRequest, Presence, decode_receipt, encode_report
+from streams.accounting import account_for_pushes
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY, TUNNEL_GROUP
+from streams.mqtt.client import MqttClient, Received
+from streams.mqtt.connection import MqttSettings
+from streams.tunnel import Tunnel
+from tests.integration.stack import free_port
+from tests.streams.mqtt.brokers import KINDS, Broker
+
+PATIENCE_S = 20  # the embedded Kafka takes 3 s to share partitions out to a new group
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
+    matched_ms = now_ms() if matched_ms is None else matched_ms
+    keys = np.arange(1, 6, dtype=np.uint32)
+    some = Candidates(np.ones((5, 32), np.float16), keys, keys, np.ones(5, np.uint8), keys)
+    return encode_batch(CandidateBatch(user_id, seq, 1, 0, matched_ms, matched_ms, some, no_candidates(32)))
+
+
+def wait_for(holds: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, f"never came: {what}"
+        time.sleep(0.01)
+
+
+class Device:
+    """Publishes and remembers; acknowledges batches when asked to."""
+
+    def __init__(self, mqtt: MqttSettings, user_id: str) -> None:
+        self.user_id = user_id
+        down = [topics.candidates(user_id), topics.receipts(user_id), topics.MODEL, topics.TASK]
+        self.client = MqttClient(mqtt, f"device-{user_id}", down)
+        self.client.open()
+        self.got: list[Received] = []
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self.client.publish(topic, payload)
+
+    def read(self) -> list[Received]:
+        new = self.client.received(1000)
+        self.client.acknowledge(new)
+        self.client.taken()
+        self.got += new
+        return new
+
+    def answer(self, outcome: str = "accepted") -> bool:
+        """Acknowledge what came in; False, so that tests can wait for something else with it."""
+        for seq in self.batches(self.read()):
+            self.publish(topics.ack(self.user_id), encode_report(Ack(self.user_id, seq, 1, outcome, now_ms())))
+        return False
+
+    def batches(self, messages: list[Received] | None = None) -> list[int]:
+        messages = self.got if messages is None else messages
+        return [decode_batch(m.payload).batch_seq for m in messages if m.topic == topics.candidates(self.user_id)]
+
+    def receipts(self) -> set[str]:
+        self.read()
+        mine = topics.receipts(self.user_id)
+        return {event_id for m in self.got if m.topic == mine for event_id in decode_receipt(m.payload).event_ids}
+
+    def newest(self, topic: str) -> bytes | None:
+        self.read()
+        return next((m.payload for m in reversed(self.got) if m.topic == topic), None)
+
+
+class World:
+    """One Kafka, one MQTT broker, and what tests do with them."""
+
+    def __init__(self, stack: ExitStack, broker: Broker) -> None:
+        self.kafka = KafkaSettings(stack.enter_context(EmbeddedKafka()).bootstrap)
+        self.broker = broker
+        ensure_topics(self.kafka)
+        self._producer = CheckedProducer(self.kafka)
+        self._stack = stack
+
+    def tunnel(self, **settings: float | str) -> Tunnel:
+        return Tunnel(self.kafka, self.broker.settings, **settings)  # type: ignore[arg-type]
+
+    def device(self, user_id: str) -> Device:
+        device = Device(self.broker.settings, user_id)
+        self._stack.callback(device.client.close)
+        return device
+
+    def send(self, topic: str, key: str, *values: bytes) -> None:
+        for value in values:
+            self._producer.send(topic, key, value)
+        self._producer.flush()
+
+    def read(self, topic: str, number: int) -> list[Message]:
+        messages: list[Message] = []
+        assign = {(topic, partition): None for partition in range(4)}
+        with BatchConsumer(self.kafka, "test", [], "earliest", assign=assign) as consumer:
+
+            def enough() -> bool:
+                messages.extend(consumer.poll())
+                return len(messages) >= number
+
+            wait_for(enough, f"{number} messages on {topic}")
+        return messages
+
+    def lag(self) -> int:
+        return sum(lag(self.kafka.bootstrap, TUNNEL_GROUP, CANDIDATES).values())
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(stack, stack.enter_context(request.param(tmp_path)))
+
+
+def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World) -> None:
+    ann = world.device("ann/1")  # a name that is no level of a topic as it stands
+    with world.tunnel() as tunnel:
+        world.send(CANDIDATES, "ann/1", batch("ann/1", 1))
+        wait_for(lambda: ann.answer("wrong_version") or tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
+        wait_for(lambda: world.lag() == 0, "the committed offset")
+    summary = tunnel.summary()
+    assert (summary["pushes"], summary["acknowledged"], summary["outstanding"]) == (1, 1, 0)
+    assert summary["acks"] == {"wrong_version": 1}  # an answer is an answer; what it said is counted beside
+    assert ann.batches() == [1]
+    assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == 1
+
+
+def test_only_the_newest_batch_waits_for_an_absent_device_and_every_push_is_accounted_for(world: World) -> None:
+    world.send(CANDIDATES, "ann", *(batch("ann", seq) for seq in range(1, 6)))
+    world.send(CANDIDATES, "old", batch("old", 1, matched_ms=now_ms() - 700_000))
+    with world.tunnel(drain_s=0.2) as tunnel:
+        wait_for(lambda: tunnel.summary()["pushes"] == 6, "six pushes")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+        ann, old = world.device("ann"), world.device("old")
+        wait_for(ann.read, "the retained batch")
+    summary = tunnel.summary()
+    assert (ann.batches(), old.batches()) == ([5], [])
+    # Four were superseded, one was older than its budget, and one found nobody to answer.
+    assert [summary[k] for k in ("acknowledged", "superseded", "expired", "outstanding")] == [0, 4, 2, 0]
+
+
+def test_models_and_tasks_are_there_before_and_after_the_start(world: World) -> None:
+    world.send(MODELS, "current", b"model 1", b"model 2")
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model 2", "the newest model")
+        world.send(TASKS, "current", b"task 1")
+        wait_for(lambda: ann.newest(topics.TASK) == b"task 1", "the task")
+        world.send(MODELS, "current", b"model 3")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model 3", "a new model")
+    assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (3, 1)
+
+
+def test_uploads_reach_kafka_by_user_and_are_receipted(world: World) -> None:
+    events = [encode_event(Event(f"e{n}", "ann", "i", "c", "click", 1, n)) for n in range(300)]
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        for raw in events[:200]:
+            ann.publish(topics.events("ann"), raw)
+        ann.publish(topics.events("ann"), b"[" + b",".join(events[200:]) + b"]")
+        ann.publish(topics.events("ann"), b"garbage")
+        ann.publish(topics.requests("ann"), encode_report(MatchRequest("ann", "connected", 1)))
+        ann.publish(topics.presence("ann"), encode_report(Presence("ann", True)))
+        wait_for(lambda: len(ann.receipts()) == 300, "300 receipts")
+        arrived = world.read(EVENTS, 300)
+        assert [m.value for m in arrived] == events  # one user, one partition, in order
+        assert {m.key for m in arrived} == {b"ann"}
+        assert world.read(REQUESTS, 1)[0].key == b"ann"
+        assert msgspec.json.decode(world.read(TELEMETRY, 1)[0].value) == {
+            "type": "presence",
+            "user_id": "ann",
+            "online": True,
+        }
+        (dead,) = world.read(DEAD_LETTERS, 1)
+        assert (dead.value, dead.headers["reason"]) == (b"garbage", b"malformed")
+    assert tunnel.summary()["uploads"] == 300
+    assert tunnel.summary()["dead_letters"] == {"malformed": 1}
+
+
+def test_an_mqtt_broker_that_crashes_gets_back_what_devices_still_need(world: World) -> None:
+    world.send(MODELS, "current", b"model")
+    with world.tunnel(drain_s=0.2) as tunnel:
+        world.send(CANDIDATES, "ann", batch("ann", 1))
+        wait_for(lambda: tunnel.summary()["pushes"] == 1 and world.lag() == 0, "a confirmed push")
+        world.broker.kill()
+        world.send(CANDIDATES, "bob", batch("bob", 1))
+        wait_for(lambda: tunnel.summary()["pushes"] == 2, "a push while the broker is away")
+        world.broker.start()
+        ann, bob = world.device("ann"), world.device("bob")
+        wait_for(lambda: ann.read() or ann.batches() == [1], "the batch that the broker had lost")
+        wait_for(lambda: bob.read() or bob.batches() == [1], "the batch of the outage")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model", "the model")
+        bob.publish(topics.events("bob"), encode_event(Event("e", "bob", "i", "c", "click", 1, 1)))
+        wait_for(lambda: bob.receipts() == {"e"}, "uploads after the crash")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+
+
+def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> None:
+    users = [f"user{n}" for n in range(40)]
+    devices = [world.device(user) for user in users]
+    tunnels: list[Tunnel] = []
+
+    def total(what: str) -> int:
+        return sum(tunnel.summary()[what] for tunnel in tunnels)
+
+    def push(seq: int) -> None:
+        for user in users:
+            world.send(CANDIDATES, user, batch(user, seq))
+
+    def everyone_has(seq: int) -> bool:
+        for device in devices:
+            device.answer()
+        return all(seq in device.batches()[-1:] for device in devices)
+
+    with ExitStack() as stack:
+        tunnels.append(stack.enter_context(world.tunnel(name="one")))
+        push(1)
+        wait_for(lambda: everyone_has(1), "the first batches")
+        second = ExitStack()
+        tunnels.append(second.enter_context(world.tunnel(name="two")))
+        for seq in range(2, 12):  # pushed while the group shares the partitions out anew
+            push(seq)
+            time.sleep(0.3)
+        wait_for(lambda: everyone_has(11), "the newest batches")
+        assert tunnels[1].summary()["pushes"] > 0
+        second.close()  # leaves; the first one takes over again
+        push(12)
+        wait_for(lambda: everyone_has(12), "the newest batches of the one that stays")
+        for device in devices:
+            event = Event(f"of {device.user_id}", device.user_id, "i", "c", "click", 1, 1)
+            device.publish(topics.events(device.user_id), encode_event(event))
+        wait_for(lambda: all(device.receipts() for device in devices), "a receipt for each")
+        wait_for(lambda: world.lag() == 0 and total("outstanding") == 0, "all answers")
+    assert total("pushes") == total("acknowledged") + total("superseded") + total("expired")
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes, tally.balanced, tally.outstanding) == (12 * 40, True, 0)
+
+
+@pytest.mark.parametrize("world", KINDS[:1], indirect=True)  # tests/integration does it to mosquitto
+def test_a_tunnel_that_is_killed_loses_nothing(world: World) -> None:
+    command = [sys.executable, "-m", "streams.cli", "tunnel", "--bootstrap", world.kafka.bootstrap, "--mqtt"]
+    command.append(world.broker.settings.address)
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+        ann = world.device("ann")
+        for seq in range(1, 30):
+            world.send(CANDIDATES, "ann", batch("ann", seq))
+        wait_for(lambda: ann.read() or ann.batches(), "a first batch")
+        first.send_signal(signal.SIGKILL)
+    world.send(CANDIDATES, "ann", batch("ann", 30))
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as second:
+        wait_for(lambda: ann.answer() or ann.batches()[-1:] == [30], "the newest batch", 40)
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+        second.send_signal(signal.SIGTERM)
+        out, err = second.communicate(timeout=30)
+        assert second.returncode == 143, err
+        summary = msgspec.json.decode(out)
+    assert summary["outstanding"] == 0
+    assert summary["pushes"] == sum(summary[k] for k in ("acknowledged", "superseded", "expired"))
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes, tally.outstanding, tally.balanced) == (30, 0, True)
+
+
+def test_a_batch_that_is_none_is_counted_and_passed_over(world: World) -> None:
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        world.send(CANDIDATES, "ann", b"no batch", batch("ann", 2))
+        wait_for(lambda: ann.answer() or tunnel.summary()["acknowledged"] == 1, "the good batch")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+
+
+def test_brokers_that_cannot_be_reached_are_one_clear_line() -> None:
+    with EmbeddedKafka() as kafka:
+        ensure_topics(KafkaSettings(kafka.bootstrap))
+        with (
+            pytest.raises(ConnectionFailed, match="no MQTT broker at"),
+            Tunnel(KafkaSettings(kafka.bootstrap), MqttSettings(port=free_port())),
+        ):
+            pass
+    command = [sys.executable, "-m", "streams.cli", "tunnel", "--bootstrap", f"127.0.0.1:{free_port()}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("coda: no Kafka answers at")
+    assert "Traceback" not in done.stderr
