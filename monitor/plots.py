@@ -40,19 +40,21 @@ _STYLE: dict[Any, Any] = {
 
 
 def arms_plot(arms: ArmsOverTime) -> str:
-    """GAUC and AUC of each arm over the events predicted so far."""
+    """GAUC and AUC of each arm over the events predicted so far, and below how far each is from the cloud arm."""
 
     def draw(axes: Sequence[Axes]) -> None:
         for axis, name, values in ((axes[0], "GAUC", arms.gauc), (axes[1], "AUC", arms.auc)):
-            for arm, series in values.items():
-                colour = ARM_COLOURS.get(arm, "#111827")
-                axis.plot(arms.predicted, series, color=colour, label=arm, lw=2.2 if arm == "coda" else 1.4)
+            _arm_lines(axis, arms.predicted, values)
             axis.set_title(f"{name}, over all events so far")
+        for axis, name, values in ((axes[2], "GAUC", arms.gauc), (axes[3], "AUC", arms.auc)):
+            cloud = values["cloud"]
+            gains = {arm: [a - b for a, b in zip(line, cloud, strict=True)] for arm, line in values.items()}
+            _arm_lines(axis, arms.predicted, gains)
+            axis.set_title(f"{name} − the cloud arm's")
             axis.set_xlabel("events predicted")
-            axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         _legend(axes[0])
 
-    return _svg(draw, panels=2, height=3.2)
+    return _svg(draw, panels=4, height=4.6)
 
 
 def rate_plot(states: Sequence[State]) -> str:
@@ -69,7 +71,7 @@ def rate_plot(states: Sequence[State]) -> str:
             axis.fill_between(seconds, values, color=colour, alpha=0.15, lw=0)
             axis.plot(seconds, values, color=colour, lw=1.4)
             axis.set_title(title)
-            axis.set_ylim(bottom=0)
+            _wide_axis(axis, linear_up_to=100)
             _time_axis(axis, states)
 
     return _svg(draw, panels=2)
@@ -107,9 +109,12 @@ def lag_plot(states: Sequence[State]) -> str:
             words: dict[str, Any] = {"color": colour, "label": group, "lw": 1.4}
             axes[0].plot(seconds, [s.lag_events.get(group, 0) for s in states], **words)
             axes[1].plot(seconds, [s.lag_seconds.get(group, 0.0) for s in states], **words)
-        for axis, title in zip(axes, ("lag in events", "lag in seconds (oldest event waiting)"), strict=True):
+        for axis, title, linear_up_to in (
+            (axes[0], "lag in events", 100),
+            (axes[1], "lag in seconds (oldest event waiting)", 1),
+        ):
             axis.set_title(title)
-            axis.set_ylim(bottom=0)
+            _wide_axis(axis, linear_up_to)
             _time_axis(axis, states)
         _legend(axes[0])
 
@@ -136,6 +141,12 @@ def device_plot(states: Sequence[State]) -> str:
             _time_axis(axis, states)
 
     return _svg(draw, panels=2)
+
+
+def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
+    for arm, line in values.items():
+        axis.plot(predicted, line, color=ARM_COLOURS.get(arm, "#111827"), label=arm, lw=2.2 if arm == "coda" else 1.4)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
 def _legend(axis: Axes) -> None:
@@ -176,6 +187,13 @@ def _time_axis(axis: Axes, states: Sequence[State]) -> None:
                           xytext=(2, -2), textcoords="offset points", va="top")  # fmt: skip
 
 
+def _wide_axis(axis: Axes, linear_up_to: float) -> None:
+    """From 0, linear up to a point and logarithmic beyond: history goes in a hundred times as fast as the live part."""
+    axis.set_yscale("symlog", linthresh=linear_up_to)
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
+
+
 def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
     starts = [(phase, next(members).elapsed_s) for phase, members in groupby(states, key=lambda s: s.phase)]
     ends = [start for _, start in starts[1:]] + [states[-1].elapsed_s if states else 0.0]
@@ -186,7 +204,7 @@ def _svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasSVG(figure)
-        draw([figure.add_subplot(1, panels, i + 1) for i in range(panels)])
+        draw([figure.add_subplot(-(-panels // 2), 2, i + 1) for i in range(panels)])
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()

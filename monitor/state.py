@@ -5,7 +5,7 @@ import msgspec
 from monitor.scrape import Snapshot
 
 # In the order in which an event passes them; other stages follow by name.
-STAGES = ("pooled", "matched", "pushed", "received", "trained")
+STAGES = ("pooled", "matched", "tunnelled", "pushed", "trained")
 
 
 class Freshness(msgspec.Struct, frozen=True):

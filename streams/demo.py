@@ -3,6 +3,7 @@
 Both brokers are embedded and live as long as the demo; each verb is a child with its log in the run folder.
 """
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -63,7 +64,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
         write_json(
             folder / "config.json",
             {"settings": asdict(settings), "log": {**asdict(log), "path": str(log.path)}, "brokers": asdict(brokers)}
-            | {"commands": lines, **environment()},
+            | {"commands": {name: shlex.join(("coda", *line)) for name, line in lines.items()}, **environment()},
         )
         children = {name: Child(name, line, folder) for name, line in lines.items()}
         watcher = Watcher(
