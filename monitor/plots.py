@@ -20,7 +20,7 @@ from monitor.state import State
 # One colour per arm wherever it appears; `coda` is the one to look at.
 ARM_COLOURS = {"cloud": "#8a8f98", "local": "#3b82f6", "random": "#d97706", "coarse": "#0d9488", "coda": "#db2777"}
 COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
-_LETTER_SHARE = 0.012  # of an axis' width that a letter of a phase's name takes
+_LETTER_SHARE = 0.014  # of an axis' width that a letter of a phase's name takes
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -178,6 +178,7 @@ def _growth(states: Sequence[State], count: Callable[[State], int]) -> list[floa
 def _time_axis(axis: Axes, states: Sequence[State]) -> None:
     """Seconds since the start, every other phase shaded and all of them named."""
     axis.set_xlabel("seconds since the start")
+    axis.set_xlim(0, max(states[-1].elapsed_s, 1))
     for i, (phase, members) in enumerate(_spans(states).items()):
         start, end = members
         if i % 2:

@@ -250,7 +250,9 @@ class FleetShell:
         group = GroupPositions(self._settings.kafka, FLEET_GROUP)
         embedded = is_embedded(self._settings.kafka.bootstrap)
         try:
-            await self._every(LAG_S, lambda: self._show_lag(group, consumer if embedded else None))
+            while True:  # not `_every`: a look waits for the broker and costs next to nothing, however long it takes
+                await self._show_lag(group, consumer if embedded else None)
+                await asyncio.sleep(LAG_S)
         finally:
             group.close()
 
