@@ -25,7 +25,10 @@ def read_csv(path: Path) -> Iterator[Rows]:
     unclosed: Numbered = []  # lines of a record whose quotes are not closed yet
     for block in read_blocks(path):
         rows = block
-        if not header and len(block.texts):
+        if not header:
+            _require_text(block, path)
+            if not len(block.texts):
+                continue
             header = _header(block.texts[0], path)
             rows = Block(block.numbers[1:], block.texts[1:], block.rejected)
         records, unclosed = _join_quoted(unclosed, rows, last=False)
@@ -34,6 +37,12 @@ def read_csv(path: Path) -> Iterator[Rows]:
         raise InputError(f"{path} is empty: an event log starts with the header {','.join(REQUIRED)}")
     if unclosed:
         yield _rows(header, _join_quoted(unclosed, _block([]), last=True)[0])
+
+
+def _require_text(block: Block, path: Path) -> None:
+    """Without a header nothing can be said about the rows: it must not be among the rejected lines."""
+    if block.rejected and not (block.numbers[:1] < block.rejected[0].line).any():
+        raise InputError(f"{path} does not begin with a header ({block.rejected[0].reason}): is it a CSV file?")
 
 
 def _header(text: str, path: Path) -> list[str]:

@@ -26,7 +26,7 @@ def parse_moment_ms(text: str) -> int:
     >>> parse_moment_ms("1970-01-02"), parse_moment_ms("86400000")
     (86400000, 86400000)
     """
-    if re.fullmatch(r"-?\d{9,}|\d{1,3}", text.strip()):
+    if re.fullmatch(r"-?\d+", text.strip()):
         return int(text)
     try:
         moment = datetime.fromisoformat(text.strip())

@@ -1,0 +1,30 @@
+"""Small synthetic event logs."""
+
+from pathlib import Path
+
+import polars as pl
+
+HEADER = "user_id,item_id,category_id,event_type,label,timestamp"
+
+
+def make_log(events: int, users: int = 20, step_ms: int = 1000) -> pl.DataFrame:
+    """A sorted log of `events` rows, one every `step_ms`, with two context columns."""
+    rows = range(events)
+    return pl.DataFrame(
+        {
+            "user_id": [f"u{n * 7 % users}" for n in rows],
+            "item_id": [f"film {n % 50}, the" for n in rows],
+            "category_id": [f"c{n % 5}" for n in rows],
+            "event_type": ["rating"] * events,
+            "label": [n % 3 % 2 for n in rows],
+            "timestamp": [1_000_000_000_000 + n * step_ms for n in rows],
+            "rating": [n % 5 + 1 for n in rows],
+            "note": [None if n % 2 else 'said "so"' for n in rows],
+        }
+    )
+
+
+def write_csv(path: Path, *rows: str, header: str = HEADER) -> Path:
+    """A CSV log of these lines."""
+    path.write_text("\n".join((header, *rows, "")))
+    return path
