@@ -127,22 +127,32 @@ class LogSource:
             events += batch.events.height
 
     def _in_range(self) -> Iterator[LogBatch]:
-        """The part of the log in the range; malformed rows have no time of their own and take that of their place."""
-        before = pl.col("timestamp") < self._within.from_ms
-        after = pl.col("timestamp") >= self._within.until_ms
-        first_line, last_line = 0, 1 << 62
+        """The part of the log in the range. A malformed row has no time: it takes that of the event before it."""
+        before_ms: int | None = None
         for batch in self._read(self._path):
+            times = batch.events["timestamp"].to_numpy()
+            inside = (times >= self._within.from_ms) & (times < self._within.until_ms)
+            rejected = batch.rejected
             if self._sorted:
-                lines = batch.events.select(
-                    pl.col("line").filter(before).max().alias("before"),
-                    pl.col("line").filter(after).min().alias("after"),
-                ).row(0)
-                first_line = lines[0] or first_line
-                last_line = lines[1] or last_line
-            rejected = tuple(row for row in batch.rejected if first_line <= row.line < last_line)
-            yield LogBatch(batch.events.filter(~before & ~after), rejected)
-            if self._sorted and last_line < 1 << 62:
+                rejected = tuple(
+                    row for row, ms in zip(rejected, _times(batch, before_ms), strict=True) if self._has(ms)
+                )
+            yield LogBatch(batch.events.filter(pl.Series(inside)), rejected)
+            before_ms = int(times[-1]) if len(times) else before_ms
+            if self._sorted and before_ms is not None and before_ms >= self._within.until_ms:
                 return
+
+    def _has(self, moment_ms: int | None) -> bool:
+        """A row before the first event of all belongs to every range: nobody knows better."""
+        return moment_ms is None or self._within.from_ms <= moment_ms < self._within.until_ms
+
+
+def _times(batch: LogBatch, before_ms: int | None) -> list[int | None]:
+    """For each malformed row the time of the event before it, else of the first; `before_ms`: of the batch before."""
+    times = batch.events["timestamp"].to_list()
+    at = np.searchsorted(batch.events["line"].to_numpy(), [row.line for row in batch.rejected]) - 1
+    start_ms = times[0] if before_ms is None and times else before_ms
+    return [times[number] if number >= 0 else start_ms for number in at]
 
 
 @dataclass(frozen=True)
