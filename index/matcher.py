@@ -44,7 +44,10 @@ class SamplePool(Protocol):
 class Matcher(Protocol):
     """Finds up to `k_per_label` samples of each label for q queries, under the pool's limits."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in settings and reports."""
+        ...
 
     def match(self, pool: SamplePool, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
         """Match keys (q, d), askers (q,), event times (q,)."""

@@ -253,7 +253,10 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
         raise PoolError(
             f"pool {path} has format {found}, this program reads {FORMAT}: delete it and let the flow fill it again"
         )
-    meta = msgspec.json.decode(raw, type=Meta)
+    try:
+        meta = msgspec.json.decode(raw, type=Meta)
+    except msgspec.ValidationError as error:
+        raise _unreadable(path) from error
     if spec is None:
         return meta
     if meta.spec.dim != spec.dim:
@@ -265,7 +268,11 @@ def _format_of(path: Path, raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)["format"]
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise PoolError(f"pool {path} has unreadable settings: delete it and let the flow fill it again") from error
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> PoolError:
+    return PoolError(f"pool {path} has unreadable settings: delete it and let the flow fill it again")
 
 
 def _put(batch: WriteBatch, keys: list[bytes], values: list[bytes]) -> None:

@@ -1,6 +1,5 @@
 """What every pool promises, checked on every pool."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from index.fetched import NO_ROW
 from index.matcher import Matcher, Nearest, Random
 from index.matches import best_of
 from index.spec import PoolSpec
-from models.errors import PoolError, VectorError
+from models.errors import InputError, PoolError, VectorError
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
 from tests.index.samples import DIM, askers, random_keys, samples
@@ -26,11 +25,8 @@ def make(request: pytest.FixtureRequest) -> Maker:
 
 
 @pytest.fixture
-def pool(make: Maker, tmp_path: Path) -> Iterator[AnyPool]:
-    pool = make(tmp_path / "pool", small())
-    yield pool
-    if not isinstance(pool, type(None)) and hasattr(pool, "close"):
-        pool.close()
+def pool(make: Maker, tmp_path: Path) -> AnyPool:
+    return make(tmp_path / "pool", small())
 
 
 @pytest.fixture(params=MATCHERS, ids=lambda m: m.name)
@@ -41,8 +37,8 @@ def matcher(request: pytest.FixtureRequest) -> Matcher:
 
 def filled(pool: AnyPool, n: int = 60) -> SampleBlock:
     block = samples(range(100, 100 + n), seed=1)
-    for at in range(0, n, 7):
-        assert pool.upsert(block.take(slice(at, at + 7))).inserted.all()
+    for at in range(0, n, 23):
+        assert pool.upsert(block.take(slice(at, at + 23))).inserted.all()
     return block
 
 
@@ -129,7 +125,8 @@ def test_random_draws_repeat_and_differ_by_asker_time_and_seed(pool: AnyPool) ->
     filled(pool)
 
     def drawn(user: int, before: int, seed: int) -> list[int]:
-        return pool.candidates(pool.sample_random(askers(user), np.array([before]), 3, seed))[0].item.tolist()
+        candidates = pool.candidates(pool.sample_random(askers(user), np.array([before]), 3, seed))[0]
+        return [int(item) for item in candidates.item]
 
     assert drawn(900, 1000, 0) == drawn(900, 1000, 0)
     assert len({tuple(drawn(*x)) for x in ((900, 1000, 0), (901, 1000, 0), (900, 1001, 0), (900, 1000, 1))}) > 1
@@ -281,5 +278,5 @@ def test_identical_vectors_do_not_hide_others(make: Maker, tmp_path: Path) -> No
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(Exception, match="window_count is 0"):
+    with pytest.raises(InputError, match="window_count is 0"):
         PoolSpec(window_count=0).checked()

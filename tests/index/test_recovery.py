@@ -1,0 +1,73 @@
+"""A pool whose process is killed in the middle of writing, or that another process has open."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.pool import Pool
+from index.rebuild import rebuild_on_disk
+from index.verify import verify
+from models.errors import PoolError
+from tests.index.pools import small
+from tests.index.writer import BLOCK, WINDOW, block_number
+
+ROOT = Path(__file__).parents[2]
+
+
+def writer(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.index.writer", str(path), *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def killed(process: subprocess.Popen[str], after_blocks: int) -> int:
+    """Kill it in the middle of writing, once so many blocks are in; the number of the last block it told of."""
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(after_blocks)]
+    os.kill(process.pid, signal.SIGKILL)
+    told += process.stdout.readlines()
+    process.stdout.close()
+    process.wait()
+    return int(told[-1])
+
+
+def test_after_kill_9_nothing_is_torn_doubled_or_out_of_order(tmp_path: Path) -> None:
+    done = -1
+    for after in (3, 25, 40):  # before, around and after the window is full
+        done = killed(writer(tmp_path / "pool", str(done + 1)), after)
+        with Pool.open(tmp_path / "pool", small(window_count=WINDOW)) as pool:
+            table = pool.memory.table
+            window = table.sample[table.at(pool.memory.window())].tolist()
+            last = window[-1]
+            # A block that was told of is in; the one being written is in whole or not at all.
+            assert last in ((done + 1) * BLOCK, (done + 2) * BLOCK)
+            assert window == list(range(max(1, last - WINDOW + 1), last + 1))
+            assert verify(pool, queries=20, k=5, seed=0).consistent
+            again = pool.upsert(block_number(done))
+            assert again.duplicate.all()
+            done = last // BLOCK - 1
+            expected = block_number(done)
+            rows = table.at(np.flatnonzero(np.isin(table.sample, expected.sample)))
+            assert table.match_key[rows].tolist() == expected.match_key.tolist()  # type: ignore[union-attr]
+
+
+def test_a_pool_open_in_another_process_says_so_and_can_be_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "pool"
+    process = writer(path, "0", "hold")
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "0\n"
+        with pytest.raises(PoolError, match="open in another process: stop that one"):
+            Pool.open(path)
+        with pytest.raises(PoolError, match="open in another process"):
+            rebuild_on_disk(path, lambda _done, _all: None)
+        with Pool.open(path, read_only=True) as pool:
+            assert len(pool) == BLOCK
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

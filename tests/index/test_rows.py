@@ -1,0 +1,47 @@
+"""Rows and keys on disk: nothing is lost on the way, and bytes sort like the window."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.rows import (
+    PAYLOAD,
+    PAYLOAD_ROW,
+    pack_floor,
+    pack_keys,
+    pack_payload,
+    pack_vectors,
+    unpack_block,
+    unpack_keys,
+    unpack_rows,
+    vector_row,
+)
+from index.window import Floor
+from tests.index.samples import DIM, samples
+
+PLACES = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
+
+
+@given(st.lists(PLACES, min_size=1, max_size=20))
+def test_keys_sort_like_places_and_come_back(places: list[tuple[int, int]]) -> None:
+    timestamp, sample = np.array([t for t, _ in places], np.int64), np.array([s for _, s in places], np.uint64)
+    keys = pack_keys(PAYLOAD, timestamp, sample)
+    back = unpack_keys(PAYLOAD, keys)
+    assert list(zip(back[0].tolist(), back[1].tolist(), strict=True)) == places
+    assert [places[i] for i in np.argsort(np.array(keys, object), kind="stable")] == sorted(places)
+
+
+@given(PLACES, PLACES)
+def test_the_floor_is_just_above_its_own_place(floor: tuple[int, int], place: tuple[int, int]) -> None:
+    (key,) = pack_keys(PAYLOAD, np.array([place[0]], np.int64), np.array([place[1]], np.uint64))
+    assert (key >= pack_floor(PAYLOAD, Floor(*floor))) == (place > floor)
+
+
+def test_samples_come_back_as_they_were() -> None:
+    block = samples(range(50))
+    payload = unpack_rows(PAYLOAD_ROW, pack_payload(block))
+    vectors = unpack_rows(vector_row(DIM), pack_vectors(block))
+    back = unpack_block(block.timestamp, block.sample, payload, vectors, version=1)
+    for name in block.__dataclass_fields__:
+        mine, theirs = getattr(block, name), getattr(back, name)
+        assert np.array_equal(mine, theirs) and getattr(mine, "dtype", None) == getattr(theirs, "dtype", None), name

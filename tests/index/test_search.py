@@ -1,0 +1,64 @@
+"""Search through graphs: the limits cost no recall, and what graphs miss is searched exactly."""
+
+from pathlib import Path
+
+import numpy as np
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from index.verify import recall_of, verify
+from tests.index.samples import DIM, random_keys, samples
+
+SPEC = PoolSpec(dim=DIM, segment_rows=800, ring_rows=100, window_count=4000, window_age_ms=10**9)
+
+
+def filled(path: Path, n: int = 5000, user_of_nearest: bool = False) -> Pool:
+    pool = Pool.open(path, SPEC)
+    keys = random_keys(n, 1)
+    users = 10 + np.arange(n) % 50
+    if user_of_nearest:  # the asker's own samples are all the nearest ones
+        users[np.argsort(-(keys @ random_keys(1, 7)[0]))[: n // 5]] = 1
+    block = samples(range(1, n + 1), users=users.tolist(), match_key=keys)
+    for at in range(0, n, 500):
+        pool.upsert(block.take(slice(at, at + 500)))
+    return pool
+
+
+def test_recall_over_segments_ring_and_a_segment_that_is_leaving(tmp_path: Path) -> None:
+    with filled(tmp_path / "pool") as pool:
+        assert len(pool.memory.segments) > 4 and pool.memory.ring == 100
+        found = verify(pool, queries=200, k=50, seed=0)
+        assert found.recall > 0.99 and found.found_themselves > 0.99 and found.consistent
+        assert pool.memory.effort.exact < 0.1 * pool.memory.effort.fetches
+
+
+def test_own_samples_in_front_cost_no_recall(tmp_path: Path) -> None:
+    with filled(tmp_path / "pool", user_of_nearest=True) as pool:
+        asked = random_keys(1, 7), np.array([1], np.uint64), np.array([10**6]), 30
+        matches = pool.search(*asked)
+        assert recall_of(matches.score, pool.search_exactly(*asked).score) == 1
+        assert matches.found().tolist() == [[30, 30]]
+        assert pool.memory.effort.exact > 0
+
+
+def test_a_query_from_long_ago_costs_no_recall(tmp_path: Path) -> None:
+    with filled(tmp_path / "pool") as pool:
+        asked = random_keys(20, 3), np.full(20, 9, np.uint64), np.full(20, 1300), 40
+        matches = pool.search(*asked)
+        assert recall_of(matches.score, pool.search_exactly(*asked).score) > 0.99
+        assert (matches.found() == 40).all()
+
+
+def test_a_graph_in_pieces_costs_no_recall(tmp_path: Path) -> None:
+    with filled(tmp_path / "pool") as pool:
+        for segment in pool.memory.segments:
+            for graph in segment.graphs.values():
+                graph._failed_at = graph.nodes
+        assert verify(pool, queries=30, k=20, seed=0).recall == 1
+
+
+def test_recall_counts_ties_and_missing_rows() -> None:
+    exact = np.array([[[3.0, 2.0, 2.0], [1.0, -np.inf, -np.inf]]])
+    assert recall_of(exact, exact) == 1
+    assert recall_of(np.array([[[3.0, 2.0, 1.0], [1.0, -np.inf, -np.inf]]]), exact) == 0.75
+    assert recall_of(np.array([[[3.0, 2.0, 2.0], [0.5, -np.inf, -np.inf]]]), exact) == 0.75
