@@ -1,0 +1,166 @@
+"""How many devices one fleet process can hold: connections, memory, cost per event and per training.
+
+    python -m benchmarks.devices            2,000 devices, table
+    python -m benchmarks.devices --json
+
+Every device gets an MQTT connection of its own to the embedded broker (a process apart), a full window of own
+samples, a candidate batch of 400 samples pushed over that connection, and trained personal heads. Memory is this
+process's alone: `VmHWM`, the most that was ever resident.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+
+from device_sim import topics
+from device_sim.fleet import GROUP, Fleet
+from device_sim.mqtt_link import MqttLink
+from device_sim.stimulus import OwnEvent
+from models.candidates import CandidateBatch, Candidates, encode_batch
+from models.cloud_model import DIM, random_model
+from models.event import Event
+from models.ids import item_keys
+from models.task import Task
+from streams.mqtt.embedded import EmbeddedMqtt
+
+CANDIDATES = 200  # matched, and as many random ones: a batch of 31 kB
+ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
+BLOCK = 1000  # events handled at once
+LIMIT_S = 120.0
+
+
+def memory_mb(what: str = "VmRSS") -> float:
+    """Resident memory of this process in MB (10⁶ bytes): `VmRSS` now, `VmHWM` at most so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(what))
+
+
+def behaviour(devices: int, per_device: int, seed: int) -> list[OwnEvent]:
+    """Events of all devices in turn, a second apart."""
+    rng = np.random.default_rng(seed)
+    items = rng.integers(0, len(ITEMS), devices * per_device)
+    return [
+        OwnEvent(
+            Event(
+                f"e{n}", f"user-{n % devices}", ITEMS[i], CATEGORIES[i % 20], "view", 1 if (i + n) % 3 else 0, 1000 * n
+            ),
+            0,
+        )
+        for n, i in enumerate(items.tolist())
+    ]
+
+
+def some_candidates(rng: np.random.Generator) -> Candidates:
+    """As many candidates as a match brings."""
+    items = rng.integers(0, len(ITEMS), CANDIDATES)
+    return Candidates(
+        rng.normal(0, 0.1, (CANDIDATES, DIM)).astype(np.float16),
+        item_keys([ITEMS[i] for i in items]),
+        item_keys([CATEGORIES[i % 20] for i in items]),
+        (items % 2).astype(np.uint8),
+        np.zeros(CANDIDATES, np.uint32),
+    )
+
+
+async def connect(fleet: Fleet, link: MqttLink, devices: int) -> float:
+    """Connect all devices; returns the seconds it took."""
+    began = time.monotonic()
+    for n in range(devices):
+        link.open(f"user-{n}")
+    up = 0
+    while up < devices:
+        await link.wait(1.0)
+        for arrival in link.take():
+            fleet.connected(arrival.user_id, 0)
+            up += 1
+        assert time.monotonic() < began + LIMIT_S, f"only {up} of {devices} connected"
+    return time.monotonic() - began
+
+
+async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devices: int) -> float:
+    """Push one batch to every device over its connection; returns batches per second."""
+    cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    cloud.connect(broker.settings.host, broker.settings.port)
+    cloud.loop_start()
+    rng = np.random.default_rng(1)
+    matched, random = some_candidates(rng), some_candidates(rng)
+    began, arrived = time.monotonic(), 0
+    for n in range(devices):
+        batch = CandidateBatch(f"user-{n}", 0, 1, 0, 0, 0, matched, random)
+        cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
+    while arrived < devices:
+        await link.wait(1.0)
+        for arrival in link.take():
+            fleet.deliver_batch(arrival.user_id, arrival.payload, 0)
+            arrived += 1
+        for user_id, publish in fleet.take_outgoing():
+            link.publish(user_id, publish.leaf, publish.payload)
+        assert time.monotonic() < began + LIMIT_S, f"only {arrived} of {devices} batches came"
+    cloud.disconnect()
+    cloud.loop_stop()
+    return devices / (time.monotonic() - began)
+
+
+async def measure(devices: int) -> dict[str, Any]:
+    """Everything, on a fresh broker."""
+    task = Task(task_version=1)
+    fleet = Fleet(seed=0)
+    fleet.deliver_model(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=0), 300_000, 0)
+    fleet.deliver_task(task, 500, 0)
+    figures: dict[str, Any] = {"devices": devices, "start_mb": memory_mb()}
+    with EmbeddedMqtt() as broker:
+        link = MqttLink(broker.settings.host, broker.settings.port, seed=0)
+        figures["connect_s"] = await connect(fleet, link, devices)
+        figures["connected_mb"] = memory_mb()
+        events = behaviour(devices, task.window_count, seed=2)
+        began = time.thread_time()
+        for at in range(0, len(events), BLOCK):
+            fleet.handle_events(events[at : at + BLOCK], 0)
+            fleet.take_predictions()
+        figures["us_per_event"] = 1e6 * (time.thread_time() - began) / len(events)
+        del events
+        figures["windows_full_mb"] = memory_mb()
+        figures["pushes_per_s"] = await push_batches(fleet, link, broker, devices)
+        began, trained = time.thread_time(), 0
+        while (job := fleet.begin_training(0)) is not None:
+            fleet.finish_training(job, job.run(time.thread_time), 0)
+            trained += len(job.users)
+            await asyncio.sleep(0)  # let pings through
+        figures["trained"] = trained
+        figures["ms_per_training"] = 1e3 * (time.thread_time() - began) / max(trained, 1)
+        for user_id, publish in fleet.take_outgoing():
+            link.publish(user_id, publish.leaf, publish.payload)
+        figures["peak_mb"] = memory_mb("VmHWM")
+        figures["bytes_stored_per_device"] = int(np.median([d.bytes_stored for d in fleet.devices.values()]))
+        await link.close()
+    figures["group"] = GROUP
+    figures["machine"] = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    return figures
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--devices", type=int, default=2000)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    figures = asyncio.run(measure(arguments.devices))
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:26} {value:,.1f}" if isinstance(value, float) else f"{name:26} {value}")
+
+
+if __name__ == "__main__":
+    main()
