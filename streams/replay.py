@@ -30,6 +30,7 @@ _TICK_S = 0.01  # the finest step of pacing: below the freshness targets by far
 _FLUSH_S = 60
 _STOP_FLUSH_S = 10
 _REASONS_SHOWN = 5
+_REASONS_LISTED = 20
 _STALL_NOTE_S = 5
 
 
@@ -52,7 +53,7 @@ class Totals:
             "sent": self.sent,
             "already_there": self.already_there,
             "rejected": self.rejected.total(),
-            "rejected_reasons": dict(self.rejected),
+            "rejected_reasons": dict(self.rejected.most_common(_REASONS_LISTED)),
             "seconds": round(self.seconds, 3),
             "events_per_s": round(self.sent / self.seconds, 1) if self.seconds else 0.0,
         }
