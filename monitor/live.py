@@ -121,7 +121,7 @@ def _rows(pairs: Mapping[str, str]) -> Table:
 
 def _stream(recent: Sequence[State]) -> Table:
     s = recent[-1]
-    waiting = " ".join(f"{_group(g)} {n:,}" for g, n in s.lag_events.items()) or "–"
+    waiting = " ".join(f"{_group(g)} {n:,}" for g, n in s.lag_events.items() if n) or "none"
     oldest = max(s.lag_seconds.values(), default=0.0)
     return _rows(
         {
@@ -130,8 +130,8 @@ def _stream(recent: Sequence[State]) -> Table:
             "pooled": f"{s.pooled:,}",
             "rejected": f"{_sum(s.rejected):,}",
             "live in pool": f"{s.pool_live:,}",
-            "lag, events": waiting,
-            "lag, oldest": _seconds(oldest),
+            "lag": waiting,
+            "oldest waiting": _seconds(oldest),
         }
     )
 
@@ -150,11 +150,11 @@ def _devices(state: State) -> Table:
     return _rows(
         {
             "connected": f"[bold]{state.devices_connected:,}",
+            "cloud model": f"[bold]v{state.model_version}" if state.model_version else "–",
             "predicted events": f"{state.predictions:,}",
             "retrainings": f"{_sum(state.trainings):,}",
             **{f"  {name.replace('_', ' ')}": f"{count:,}" for name, count in state.trainings.items()},
-            "uploads": f"{state.uploads:,}",
-            "cloud model": f"[bold]v{state.model_version}" if state.model_version else "–",
+            **({"uploads": f"{state.uploads:,}"} if state.uploads else {}),
         }
     )
 
