@@ -1,6 +1,7 @@
 """The whole system as processes, for tests that kill its parts: Apache Kafka, mosquitto and our verbs."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,16 +14,26 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now, and that no client is given while the server is down.
+
+    Clients get theirs from the ephemeral range, 32768 and up: one that knocks at a dead server's port there may even
+    be connected to itself.
+    """
+    for port in random.SystemRandom().sample(range(15_000, 30_000), 100):
+        if not _answers(port) and not _answers(port + 100):  # Kafka's controller listens 100 above
+            return port
+    raise AssertionError("no free port")
 
 
 def wait_until(holds: Callable[[], bool], what: str, timeout_s: float, every_s: float = 0.5) -> None:
     """Wait for `holds`; after `timeout_s` fail saying what never came."""
+    wait_for_nothing(lambda: "" if holds() else what, timeout_s, every_s)
+
+
+def wait_for_nothing(missing: Callable[[], str], timeout_s: float, every_s: float = 0.5) -> None:
+    """Wait until `missing` says "" ; after `timeout_s` fail with what it says."""
     deadline = time.monotonic() + timeout_s
-    while not holds():
+    while what := missing():
         assert time.monotonic() < deadline, f"after {timeout_s:.0f} s still waiting: {what}"
         time.sleep(every_s)
 
@@ -53,7 +64,7 @@ class Server:
         assert pids, f"{self.name} has no pid in {self.folder}"
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(_runs(pid) for pid in pids), f"{self.name} to be gone", 10, 0.05)
+        wait_until(lambda: not _answers(self.port), f"{self.name} to be gone", 30, 0.05)
 
     def _script(self, *arguments: str) -> None:
         command = [str(REPOSITORY / "scripts" / self.name), *arguments, "--folder", str(self.folder)]
@@ -116,6 +127,6 @@ class Verb:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
 
-def _runs(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(") ", 1)[1][0] != "Z"
+def _answers(port: int) -> bool:
+    with socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
