@@ -78,6 +78,9 @@ def main() -> NoReturn:
     """The console script `coda`."""
     from streams.log import set_up_logging  # noqa: PLC0415 - a fifth of a second that `import streams.cli` saves
 
+    # Before numpy and torch load: their threads would fight over the cores that our own processes share.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     signal.signal(signal.SIGTERM, _terminate)
     # A shell without job control starts background commands with SIGINT ignored; we always want to hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

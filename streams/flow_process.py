@@ -16,6 +16,7 @@ from types import FrameType
 
 import msgspec
 import structlog
+import torch
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
 from confluent_kafka.admin import AdminClient
@@ -85,6 +86,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
 
     Raises `CodaError` when it fails for a reason that the world is to blame for.
     """
+    torch.set_num_threads(1)  # one thread per process: encoding is small batches
     kafka = KafkaSettings(settings.bootstrap)
     port = settings.metrics_port + process if settings.metrics_port else 0
     with ExitStack() as opened:

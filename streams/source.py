@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from models.errors import DeliveryError
+from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.consumer import BatchConsumer, Message, Partition
 from streams.kafka.lag import GroupPositions
@@ -91,9 +92,22 @@ class Reader:
 
     def _open(self) -> BatchConsumer:
         if self._consumer is None:
+            self._check_offsets()
             topics = sorted({topic for topic, _ in self._begin})
             self._consumer = BatchConsumer(self._settings, FLOW_GROUP, topics, "earliest", assign=self._begin)
         return self._consumer
+
+    def _check_offsets(self) -> None:
+        """Say at once what is wrong with offsets that Kafka does not have."""
+        kept = {k: v for topic in {topic for topic, _ in self._begin} for k, v in bounds(self._settings, topic).items()}
+        for (topic, number), offset in self._begin.items():
+            first, end = kept[topic, number]
+            if offset is not None and not first <= offset <= end:
+                raise DeliveryError(
+                    f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "
+                    f"{self._settings.bootstrap} has {first} to {end}: the state belongs to another Kafka, or it was "
+                    "away for longer than Kafka keeps messages; give another --state, and replay what is missing"
+                )
 
     def _mirror(self) -> None:
         if self._group is None:
