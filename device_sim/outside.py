@@ -42,7 +42,7 @@ def random_and_coarse(
 
 
 def sieved(coarse: Outside, own: OwnRows, model: CloudModel, task: Task, seed: int) -> Outside:
-    """The matched rows as each device's sample classifier weighs them: by density ratio, 0 when not kept."""
+    """The matched rows as each device's sample classifier weighs them: by density ratio."""
     if not len(coarse):
         return coarse
     devices = int(max(own.device.max(), coarse.device.max())) + 1
@@ -56,7 +56,7 @@ def sieved(coarse: Outside, own: OwnRows, model: CloudModel, task: Task, seed: i
         seed=seed,
     )
     at = coarse.device, _place(coarse.device)
-    return replace(coarse, weight=verdict.ratio[at] * verdict.keep[at])
+    return replace(coarse, weight=verdict.ratio[at])
 
 
 def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, Candidates]:

@@ -21,7 +21,8 @@ from models.heads import HeadParams
 from models.sample import SampleBlock
 
 # All ours, chosen on ml-100k (first 60 % by time, scored on the rest).
-BATCH = 1024
+BATCH, LEAST_BATCH = 1024, 64
+STEPS = 60  # an epoch has at least this many where samples allow: small blocks get small batches
 DROP = 0.1  # chance that a known item, or category, is shown as unknown
 POOL_LOSS = 1.0  # weight of the two-tower loss: .3 gives AUC .694 instead of .702
 WEIGHT_DECAY = 1e-4  # L2, in the gradient: embeddings overfit within two epochs without it
@@ -102,10 +103,11 @@ def _train(
 
 def _batches(n: int, epochs: int, rng: np.random.Generator) -> Iterator[tuple[int, I64]]:
     """Shuffled row numbers, batch by batch, with the samples done after each."""
+    size = min(BATCH, max(LEAST_BATCH, n // STEPS))
     for epoch in range(epochs):
         order = rng.permutation(n)
-        for at in range(0, n, BATCH):
-            batch = order[at : at + BATCH]
+        for at in range(0, n, size):
+            batch = order[at : at + size]
             yield epoch * n + at + len(batch), batch
 
 

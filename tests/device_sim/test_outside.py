@@ -49,4 +49,4 @@ def test_the_sieve_prefers_what_looks_like_the_users_own() -> None:
     weight = sieved(mixed, own_rows(here[:40].astype(np.float32)), MODEL, TASK, 0).weight
     alike, unlike = weight[:40], weight[40:]
     assert alike.mean() > 2 * unlike.mean()
-    assert (unlike == 0).mean() > 0.5
+    assert 0 < unlike.mean() < 0.5
