@@ -41,8 +41,8 @@ class Tunnel:
         self._failed = threading.Event()
         self._failures: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(self._down, self._down_ends), name="tunnel-down"),
-            threading.Thread(target=self._run, args=(self._up, self._up_ends), name="tunnel-up"),
+            threading.Thread(target=self._run, args=(self._down, self._down_ends), daemon=True),
+            threading.Thread(target=self._run, args=(self._up, self._up_ends), daemon=True),
         ]
 
     def __enter__(self) -> Self:
@@ -64,8 +64,11 @@ class Tunnel:
         self._threads[0].join()
         self._up_ends.set()
         self._threads[1].join()
-        if self._failures and error is None:
-            raise self._failures[0]
+        failed = self._failures[0] if self._failures else None
+        if failed is not None and error is None:
+            raise failed
+        if failed is not None and failed is not error:
+            log.error("the tunnel failed while it was ending", reason=str(failed))
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until interrupted, or for `timeout_s`; raises what ended one of the two ways."""

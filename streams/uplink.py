@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 2000  # ours: two batches of 10 ms carry 200,000 messages/s, far beyond what the client can read
 WAIT_S = 0.1  # ours: how long a stop may go unnoticed
-PATIENCE_S = 5.0  # ours: how long Kafka may take for a batch before we say so
+PATIENCE_S = 5.0  # ours: how long Kafka may take for a batch before we say so, each time
 # All tunnels share these subscriptions, so each message goes to one of them. A group per kind of message, because
 # rumqttd keeps one position per group, whatever its topics. No lasting sessions: a broker would go on to queue a
 # share of the messages for a tunnel that died, and rumqttd does not survive the death of a group's last such member.
@@ -72,18 +72,22 @@ class Uplink:
 
     def _deliver(self, letters: Sequence[Letter]) -> None:
         self._send(letters)
-        while True:
-            try:
-                self._producer.flush(PATIENCE_S)
-                break
-            except DeliveryError as error:
-                if time.monotonic() > self._give_up_s:
-                    raise
-                log.warning("Kafka is slow to take uploads, still trying", reason=str(error))
+        while not self._flushed(len(letters)):
             if self._failed():
                 self._producer = CheckedProducer(self._kafka)
                 self._send(letters)
         self._count(letters)
+
+    def _flushed(self, number: int) -> bool:
+        """Whether Kafka has the batch now; raises `DeliveryError` when the drain's time is over."""
+        try:
+            self._producer.flush(PATIENCE_S)
+        except DeliveryError:
+            if time.monotonic() > self._give_up_s:
+                raise
+            log.warning("Kafka does not take uploads, trying until it does; devices keep their events", waiting=number)
+            return False
+        return True
 
     def _failed(self) -> bool:
         """Whether the producer has given up on a message, so that a new one has to send the batch again."""

@@ -51,12 +51,15 @@ def command(
         probe(bootstrap)
         ensure_topics(kafka)
         tunnel = Tunnel(kafka, broker, name=name, expiry_ms=int(expiry_s * 1000), drain_s=drain_s)
+        started = False
         try:
             with tunnel:
+                started = True
                 print(f"tunnel {name}: Kafka {bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
                 tunnel.wait()
         finally:
-            _report(tunnel.summary(), ledger_out, json)
+            if started:
+                _report(tunnel.summary(), ledger_out, json)
 
 
 def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> None:

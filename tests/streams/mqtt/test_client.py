@@ -129,7 +129,7 @@ def test_a_subscription_survives_a_crash_of_the_broker(connect: Connect, broker:
     broker.kill()
     broker.start()
     end = time.monotonic() + 15
-    while not (reader.connected and sender.connected) and time.monotonic() < end:
+    while not (reader.connections == sender.connections == 2 and reader.connected) and time.monotonic() < end:
         time.sleep(0.05)
     sender.publish("coda/devices/ann/events", b"after")
     assert [m.payload for m in _read(reader, 1)] == [b"after"]
