@@ -71,8 +71,9 @@ def rate_plot(states: Sequence[State]) -> str:
             axis.fill_between(seconds, values, color=colour, alpha=0.15, lw=0)
             axis.plot(seconds, values, color=colour, lw=1.4)
             axis.set_title(title)
-            _wide_axis(axis, linear_up_to=100)
+            axis.set_ylim(bottom=0)
             _time_axis(axis, states)
+        _wide_axis(axes[0], linear_up_to=100)
 
     return _svg(draw, panels=2)
 

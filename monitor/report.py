@@ -151,7 +151,8 @@ def _accounts(accounts: Accounting, last: State) -> str:
     tables = (
         ("events", accounts.produced, {"pooled": accounts.pooled, **_named("rejected", accounts.rejected)}),
         ("pushes", accounts.pushes, accounts.push_outcomes),
-        ("batches at devices", sum(last.batches.values()), last.batches),
+        # Outdated batches are among the accepted ones: a new model version has made them so.
+        ("batches at devices", sum(last.batches.values()) - last.batches.get("outdated", 0), last.batches),
         ("retrainings", sum(last.trainings.values()), last.trainings),
         ("matches", sum(last.matches.values()), last.matches),
     )
@@ -159,8 +160,7 @@ def _accounts(accounts: Accounting, last: State) -> str:
 
 
 def _account(name: str, total: int, parts: Mapping[str, int]) -> str:
-    rows = [(part.replace("_", " "), f"{count:,}") for part, count in parts.items()]
-    return _table((name, f"{total:,}"), [*rows, ("sum", f"{sum(parts.values()):,}")])
+    return _table((name, f"{total:,}"), [(part.replace("_", " "), f"{count:,}") for part, count in parts.items()])
 
 
 def _named(name: str, parts: Mapping[str, int]) -> dict[str, int]:

@@ -50,7 +50,7 @@ def command(
         print(failure.tail, file=sys.stderr)  # noqa: T201
         raise
     except BaseException:
-        console.print(f"ended early; what there is lies in {folder}", highlight=False)
+        console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
         raise
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
