@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from confluent_kafka import Message as RawMessage
 
 from models.errors import ConnectionFailed, DeliveryError
-from streams.kafka.connection import KafkaSettings, fetch_settings, partitions_of, reason
+from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, partitions_of, reason
 from streams.kafka.topics import COMPACTED
 
 Partition = tuple[str, int]
@@ -194,7 +194,10 @@ class BatchConsumer:
             raise ConnectionFailed(
                 f"Kafka at {self._bootstrap} does not say where {self._group} stopped: {reason(error)}"
             ) from error
-        return [(p, p.offset if p.offset >= 0 else OFFSET_BEGINNING) for p in committed]
+        # The embedded broker drops the oldest soon: a group that wants everything must hear of it. Elsewhere what is
+        # older than the retention is gone because somebody wanted it gone.
+        beginning = 0 if is_embedded(self._bootstrap) else OFFSET_BEGINNING
+        return [(p, p.offset if p.offset >= 0 else beginning) for p in committed]
 
     def _checked(self, raw: RawMessage) -> Message | None:
         error = raw.error()

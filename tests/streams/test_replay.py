@@ -172,11 +172,12 @@ def test_a_broker_that_dies_is_an_error_and_the_state_stays_true(log: Path, tmp_
 
 @pytest.fixture
 def reader(kafka: KafkaSettings) -> Iterator[list[Message]]:
-    """A slow flow: reads `events` as group coda-flow, and fails on any gap."""
+    """A flow that starts late: reads `events` as group coda-flow, and fails on any gap."""
     found: list[Message] = []
     stop = threading.Event()
 
     def read() -> None:
+        stop.wait(1)
         with BatchConsumer(kafka, "coda-flow", [], assign={("events", n): None for n in range(4)}) as consumer:
             while not stop.is_set():
                 found.extend(consumer.poll(500, 0.05))
@@ -199,7 +200,7 @@ def test_on_the_embedded_broker_nothing_is_dropped_before_it_is_read(
     deadline_s = time.monotonic() + 20
     while len(reader) < 20_000 and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    assert len({message.value for message in reader}) == 20_000
+    assert len({message.value for message in reader}) == len(reader) == 20_000
     assert json.loads(capsys.readouterr().out)["sent"] == 20_000
 
 

@@ -1,3 +1,4 @@
+import random
 import time
 
 import pytest
@@ -69,17 +70,20 @@ def test_poll_returns_at_once_with_what_is_there(kafka: KafkaSettings) -> None:
         assert time.monotonic() - began < 2
 
 
-def test_data_that_the_broker_dropped_is_an_error_and_not_a_jump(kafka: KafkaSettings) -> None:
-    with BatchConsumer(kafka, "slow", ["events"], assign={("events", 0): 0}) as consumer:
-        producer = CheckedProducer(kafka)
-        # Hardly compressible, so that the broker's 5 MB per partition overflow.
-        import random
+def overflow(settings: KafkaSettings) -> None:
+    """Hardly compressible, so that the embedded broker's 5 MB per partition run over."""
+    producer = CheckedProducer(settings)
+    noise = random.Random(1)
+    for _ in range(100):
+        producer.send("events", "k", noise.randbytes(100_000), partition=0)
+    producer.flush()
+    assert bounds(settings, "events")["events", 0][0] > 0
 
-        noise = random.Random(1)
-        for _ in range(100):
-            producer.send("events", "k", noise.randbytes(100_000), partition=0)
-        producer.flush()
-        assert bounds(kafka, "events")["events", 0][0] > 0
+
+@pytest.mark.parametrize("begin", [0, None])
+def test_data_that_the_broker_dropped_is_an_error_and_not_a_jump(kafka: KafkaSettings, begin: int | None) -> None:
+    with BatchConsumer(kafka, "slow", ["events"], assign={("events", 0): begin}) as consumer:
+        overflow(kafka)
         with pytest.raises(DeliveryError, match=r"events\[0\]"):
             for _ in range(1000):
                 consumer.poll(10, 0.1)
