@@ -40,9 +40,11 @@ from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
 CODE_VERSION = "1"  # the training code this device runs; a task of another one is refused
-# A connected device trains without a fresh batch only after so many times `retrain_every` samples: those samples
-# make the cloud match as well, and training before the batch is there would mean training twice. Ours.
-PATIENCE = 2
+# A connected device expects a batch: its samples make the cloud match, and so does its request after a change of
+# models. Training before the batch is there would mean training twice, so it trains without one only after so
+# many times `retrain_every` samples (the cloud matches after 20, twice the default), or so long after the change. Ours.
+PATIENCE = 3
+BATCH_WAIT_MS = 10_000
 _OUTSIDE_ARMS = {"random", "coarse", "coda"}
 _LEAVES = {Ack: "ack", Training: "telemetry", MatchRequest: "requests"}
 
@@ -67,6 +69,7 @@ class Device:
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
         self.connected = self.busy = self.wanting = False
         self.stale_heads = False  # the cloud model changed since the last training
+        self.hold_until_ms = 0  # give the batch of the new model so long
         self.new_samples = 0  # since the last training
         self.produced_ms = 0  # wall clock of the newest own event
         self.heads_bytes = 0
@@ -76,15 +79,16 @@ class Device:
         """What to do about `stimulus`, in order."""
         return _HANDLERS[type(stimulus)](self, stimulus, now_ms)
 
-    @property
-    def due(self) -> bool:
-        """Whether there is a reason to train: a fresh batch, a new cloud model, enough new samples."""
+    def due(self, now_ms: int) -> bool:
+        """Whether there is reason to train: a fresh batch, a new cloud model, enough new samples."""
         if self.task is None or self.version == 0 or self.busy:
             return False
-        if self.stale_heads or (self.batch is not None and self.batch.batch_seq > self.trained_seq):
+        if self.batch is not None and self.batch.batch_seq > self.trained_seq:
             return True
-        patience = PATIENCE if self.connected and _OUTSIDE_ARMS & set(self.task.arms) else 1
-        return self.new_samples >= patience * self.task.retrain_every
+        expects_batch = self.connected and bool(_OUTSIDE_ARMS & set(self.task.arms))
+        if self.stale_heads and not (expects_batch and now_ms < self.hold_until_ms):
+            return True
+        return self.new_samples >= (PATIENCE if expects_batch else 1) * self.task.retrain_every
 
     @property
     def eligible(self) -> bool:
@@ -114,7 +118,7 @@ class Device:
         if self.version and event.timestamp > self.trained_until:
             return [*out, predict]
         reason = "known_to_cloud_model" if self.version else "no_cloud_model"
-        return [*out, Count("unpredicted", reason), *self._want_training()]
+        return [*out, Count("unpredicted", reason), *self._want_training(now_ms)]
 
     def _remember(self, event: Event) -> Predict:
         """Put the event into window and history; what a model may see of it was known before it."""
@@ -133,10 +137,10 @@ class Device:
         self.outbox.sent(event.event_id, now_ms)
         return [self._up("events", raw)]
 
-    def _predicted(self, stimulus: Predicted, _now_ms: int) -> list[Instruction]:
+    def _predicted(self, stimulus: Predicted, now_ms: int) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)
         self.usage.lost(stimulus.losses)
-        return self._want_training()
+        return self._want_training(now_ms)
 
     def _connected(self, _stimulus: Connected, now_ms: int) -> list[Instruction]:
         self.connected = True
@@ -144,10 +148,10 @@ class Device:
         self.asking.hold(now_ms)
         return self._send_outbox(now_ms)
 
-    def _link_lost(self, _stimulus: LinkLost, _now_ms: int) -> list[Instruction]:
+    def _link_lost(self, _stimulus: LinkLost, now_ms: int) -> list[Instruction]:
         self.connected = False
         self.outbox.link_lost()
-        return self._want_training()
+        return self._want_training(now_ms)
 
     def _batch_arrived(self, stimulus: BatchArrived, now_ms: int) -> list[Instruction]:
         self.usage.bytes_down += len(stimulus.raw)
@@ -165,7 +169,7 @@ class Device:
         if outcome == "wrong_version":
             self.asking.want(outcome)
             out += self._ask(now_ms)
-        return [*out, *self._want_training()]
+        return [*out, *self._want_training(now_ms)]
 
     def _judge(self, batch: CandidateBatch) -> str:
         """What becomes of a batch that could be read."""
@@ -184,11 +188,11 @@ class Device:
         self.asking.answered()
         return [Freshness("pushed", batch.produced_ms)]
 
-    def _model_arrived(self, stimulus: ModelArrived, _now_ms: int) -> list[Instruction]:
+    def _model_arrived(self, stimulus: ModelArrived, now_ms: int) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         if stimulus.version <= self.version:
             return [Count("models", "repeated")]
-        self.stale_heads = self.version > 0
+        self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
         self.version, self.trained_until, self.model_size = stimulus.version, stimulus.trained_until, stimulus.size
         self.heads_bytes = 0
         out: list[Instruction] = [Count("models", "adopted"), Forget()]
@@ -196,9 +200,9 @@ class Device:
             self.batch, self.batch_raw = None, b""
             self.asking.want("wrong_version")
             out.append(Count("batches", "outdated"))
-        return [*out, *self._want_training()]
+        return [*out, *self._want_training(now_ms)]
 
-    def _task_arrived(self, stimulus: TaskArrived, _now_ms: int) -> list[Instruction]:
+    def _task_arrived(self, stimulus: TaskArrived, now_ms: int) -> list[Instruction]:
         task = stimulus.task
         self.usage.bytes_down += stimulus.size
         if self.task is not None and task.task_version <= self.task.task_version:
@@ -209,22 +213,22 @@ class Device:
             return [Count("tasks", "not_rolled_out")]
         self.task = task
         self.window.resize(task.window_count, task.window_age_ms)
-        return [Count("tasks", "adopted"), *self._want_training()]
+        return [Count("tasks", "adopted"), *self._want_training(now_ms)]
 
     def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: int) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         self.outbox.confirm(stimulus.event_ids)
         return []
 
-    def _want_training(self) -> list[Instruction]:
-        if self.wanting or not self.due or not self.eligible:
+    def _want_training(self, now_ms: int) -> list[Instruction]:
+        if self.wanting or not self.due(now_ms) or not self.eligible:
             return []
         self.wanting = True
         return [WantTraining()]
 
-    def _training_slot(self, _stimulus: TrainingSlot, _now_ms: int) -> list[Instruction]:
+    def _training_slot(self, _stimulus: TrainingSlot, now_ms: int) -> list[Instruction]:
         self.wanting = False
-        if self.task is None or not self.due or not self.eligible:
+        if self.task is None or not self.due(now_ms) or not self.eligible:
             return []
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
@@ -234,7 +238,7 @@ class Device:
         self.busy = False
         if stimulus.version != self.version:
             self.stale_heads = True
-            return [Count("trainings", "outdated"), *self._want_training()]
+            return [Count("trainings", "outdated"), *self._want_training(now_ms)]
         self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.version)
         self.heads_bytes = stimulus.heads_bytes
         passed = stimulus.accepted.values()
@@ -246,7 +250,7 @@ class Device:
             out.append(Freshness("trained", batch.produced_ms))
         if self.connected:  # without a link the sums stay and go up with a later report
             out.append(self._training_report(stimulus, now_ms))
-        return [*out, *self._want_training()]
+        return [*out, *self._want_training(now_ms)]
 
     def _training_report(self, stimulus: Trained, now_ms: int) -> Publish:
         batch = self._batch_in_training
@@ -270,7 +274,7 @@ class Device:
     def _tick(self, _stimulus: Tick, now_ms: int) -> list[Instruction]:
         if self._outdated_batch(now_ms):
             self.asking.want("expired")
-        return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training()]
+        return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
 
     def _outdated_batch(self, now_ms: int) -> bool:
         """Whether a fresh batch is worth asking for: an idle device can wait."""

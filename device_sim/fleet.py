@@ -169,10 +169,14 @@ class Fleet:
         self._wanting = dict.fromkeys(user_ids)
 
     def begin_training(self, now_ms: int, limit: int = GROUP) -> TrainingJob | None:
-        """Up to `limit` of the due devices, those that asked first, as one job; None when nobody is due."""
+        """Up to `limit` of the due devices as one job; None when nobody is due.
+
+        Devices whose user did something since their last training come first, then those that asked first: a new
+        cloud model makes every device due, and who is using it should not wait for who is not.
+        """
         users: list[str] = []
         trains: list[Train] = []
-        for user_id in list(self._wanting):
+        for user_id in sorted(self._wanting, key=lambda user_id: self.devices[user_id].new_samples == 0):
             device = self.devices[user_id]
             if trains and (device.version, device.task) != (trains[0].version, trains[0].task):
                 continue

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from device_sim.asking import FIRST_WAIT_MS
-from device_sim.device import PATIENCE, Device
+from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import RETRY_MS
 from device_sim.stimulus import (
@@ -208,12 +208,24 @@ def test_a_new_model_resets_heads_and_batch_and_makes_a_training_due() -> None:
     phone.train()
     out = phone.tell(ModelArrived(2, 0, 1000))
     assert only(Forget, out)
-    assert only(WantTraining, out)
     assert ("batches", "outdated") in counted(out)
-    (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert (train.version, train.batch) == (2, None)
     phone.now_ms += FIRST_WAIT_MS
     assert [type(r) for r in reports(phone.tell(Tick()))] == [MatchRequest]
+    assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 1, version=2))))
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    assert (train.version, train.batch is None) == (2, False)
+
+
+def test_when_no_batch_comes_after_a_new_model_it_trains_without() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(PATIENCE * TASK.retrain_every)
+    phone.train()
+    assert not only(WantTraining, phone.tell(ModelArrived(2, 0, 1000)))
+    phone.now_ms += BATCH_WAIT_MS
+    assert only(WantTraining, phone.tell(Tick()))
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    assert (train.version, train.batch) == (2, None)
 
 
 def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None:
@@ -289,18 +301,18 @@ def test_a_training_report_sums_up_since_the_last_one() -> None:
     phone.live(10)
     assert reports(phone.train()) == []  # offline: nobody to tell
     phone.tell(Connected())
-    phone.live(10)
+    phone.live(PATIENCE * TASK.retrain_every)
     (report,) = reports(phone.train({"local": True, "coda": False}))
     assert isinstance(report, Training)
-    assert report.events == 20
-    assert report.head_log_loss == dict.fromkeys(HEADS, 10.0)
+    assert report.events == 10 + PATIENCE * TASK.retrain_every
+    assert report.head_log_loss == dict.fromkeys(HEADS, report.events / 2)
     assert report.accepted == {"local": True, "coda": False}
     assert report.bytes_down == 1100
     assert report.bytes_stored > 1000 + 9000
-    phone.live(20)
+    phone.live(PATIENCE * TASK.retrain_every)
     (next_report,) = reports(phone.train())
     assert isinstance(next_report, Training)
-    assert (next_report.events, next_report.bytes_down) == (20, 0)
+    assert (next_report.events, next_report.bytes_down) == (PATIENCE * TASK.retrain_every, 0)
 
 
 def test_heads_that_failed_the_test_are_counted() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
 from device_sim.state import fleet_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent
@@ -59,12 +60,12 @@ def test_nothing_about_an_event_is_known_when_it_is_predicted() -> None:
 
 def test_trainings_come_in_groups_of_those_who_asked_first() -> None:
     made = fleet(USERS)
-    made.handle_events(mixed(0, 8), 0)
+    made.handle_events(mixed(0, 12), 0)
     assert made.wanting == ["u0", "u1", "u2"]
     job = made.begin_training(0, limit=2)
     assert job is not None
     assert job.users == ("u0", "u1")
-    made.handle_events(mixed(8, 8), 0)  # predictions go on meanwhile
+    made.handle_events(mixed(12, 12), 0)  # predictions go on meanwhile
     assert made.wanting == ["u2"]
     made.finish_training(job, job.run(cpu_s), 0)
     assert made.wanting == ["u2", "u0", "u1"]
@@ -79,7 +80,20 @@ def test_a_training_on_an_outdated_model_changes_nothing() -> None:
     made.finish_training(job, job.run(cpu_s), 0)
     assert made.counts["trainings", "outdated"] == 1
     assert not made.bank.personal.any()
+    made.tick(BATCH_WAIT_MS)
     assert made.wanting == ["u0"]
+
+
+def test_who_uses_a_device_is_served_before_who_does_not() -> None:
+    made = fleet(USERS)
+    made.handle_events(mixed(0, 12), 0)
+    made.train_due(0, cpu_s)
+    for user in range(USERS):
+        made.deliver_batch(f"u{user}", raw_batch(f"u{user}", 0), 0)
+    made.handle_events(own("u2", 12, 1), 0)
+    job = made.begin_training(0, limit=2)
+    assert job is not None
+    assert job.users == ("u2", "u0")
 
 
 def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
