@@ -1,0 +1,245 @@
+"""The pool on a real log: upserts against raw hnswlib, recall and queries after full turnovers, bytes per sample.
+
+    python -m benchmarks.pool            ml-1m, 50,000 live samples, 5 turnovers; table
+    python -m benchmarks.pool --json
+
+Vectors are the match keys of a cloud model that is trained on the head of the log; samples come in the log's order.
+The reference builds fresh hnswlib indexes over the same samples in the same run: one per segment and label like the
+pool's, same M and efConstruction, one thread, one `add_items` call each. Times are CPU seconds of the process, so
+RocksDB's own threads count against the pool. Queries are the users who act next, asking just after the last sample.
+
+In a real log, samples with the same history share a vector, and the pool makes one node of them. So everything is
+measured a second time with noise on every vector, where nothing can be shared.
+"""
+
+import argparse
+import cProfile
+import json
+import platform
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import hnswlib
+import numpy as np
+import polars as pl
+import torch
+
+from index.matches import LABELS
+from index.pool import Pool
+from index.search import Effort
+from index.spec import PoolSpec
+from index.verify import recall_of
+from models.cloud_trainer import train_first
+from models.history import History
+from models.ids import item_keys, sample_keys, user_keys
+from models.sample import SampleBlock, pad_histories
+from streams.data import get_log, source_named
+
+HEAD = 60_000  # samples that the cloud model is trained on
+TURNOVERS = 5
+BLOCK = 500  # samples per upsert: half a second at 1,000 events/s
+QUERIES = 1_000
+K = 100  # of each label
+NOISE = 1e-3  # per component; neighbours on ml-1m differ by about that
+
+
+def load_samples(name: str, rows: int) -> SampleBlock:
+    """The first `rows` events of a log as samples with strictly earlier histories."""
+    log = pl.read_parquet(get_log(source_named(name), _say)).sort("timestamp", maintain_order=True).head(rows)
+    item, category = item_keys(log["item_id"].to_list()), item_keys(log["category_id"].to_list())
+    user, timestamp = user_keys(log["user_id"].to_list()), log["timestamp"].to_numpy().astype(np.int64)
+    label = log["label"].to_numpy().astype(np.uint8)
+    histories: dict[int, History] = {}
+    before = []
+    for u, t, i, c, positive in zip(*(a.tolist() for a in (user, timestamp, item, category, label)), strict=True):
+        history = histories.setdefault(u, History())
+        before.append(history.before(t))
+        if positive:
+            history.add(t, i, c)
+    sample = sample_keys(f"{name}-{row}" for row in range(len(log)))
+    items, categories = pad_histories([b[0] for b in before]), pad_histories([b[1] for b in before])
+    return SampleBlock(sample, user, item, category, label, timestamp, timestamp, items, categories)
+
+
+def encoded_samples(name: str, rows: int) -> SampleBlock:
+    """The log after its head, encoded by a cloud model that was trained on the head."""
+    block = load_samples(name, HEAD + rows)
+    if len(block) < HEAD + rows:
+        sys.exit(f"{name} has {len(block):,} events, {HEAD + rows:,} are needed: use a smaller --live")
+    model = train_first([block.take(slice(0, HEAD))], seed=0)
+    return model.encode_block(block.take(slice(HEAD, None)))
+
+
+def without_sharing(block: SampleBlock) -> SampleBlock:
+    """The same samples with noise on every match key, so that no two are equal."""
+    assert block.match_key is not None and block.interest is not None
+    noise = np.random.default_rng(0).normal(0, NOISE, block.match_key.shape)
+    noisy = block.match_key + noise.astype(np.float32)
+    return block.with_vectors(block.interest, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.version)
+
+
+def cpu_s(act: Callable[[], object]) -> float:
+    """CPU seconds of this process for one call."""
+    began = time.process_time()
+    act()
+    return time.process_time() - began
+
+
+def upsert_all(pool: Pool, block: SampleBlock) -> None:
+    """What a flow does, block by block."""
+    for at in range(0, len(block), BLOCK):
+        result = pool.upsert(block.take(slice(at, at + BLOCK)))
+        assert result.inserted.all(), result.refused()
+
+
+def raw_adds(block: SampleBlock, spec: PoolSpec) -> None:
+    """The reference: the same samples into fresh indexes."""
+    assert block.match_key is not None
+    for at in range(0, len(block), spec.segment_rows):
+        segment = slice(at, at + spec.segment_rows)
+        for label in LABELS:
+            keys = block.match_key[segment][block.label[segment] == label]
+            index = hnswlib.Index(space="ip", dim=spec.dim)
+            index.init_index(len(keys), M=spec.links, ef_construction=spec.build_beam)
+            index.add_items(keys, np.arange(len(keys)), num_threads=1)
+
+
+def ask(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
+    """Recall and speed for the users who act after sample `last`."""
+    assert block.match_key is not None
+    rows = last + np.random.default_rng(last).permutation(5 * QUERIES)[:QUERIES]
+    asked = block.match_key[rows], block.user[rows], np.full(QUERIES, block.timestamp[last - 1] + 1), K
+    pool.memory.effort = Effort()
+    found, exact = pool.search(*asked), pool.search_exactly(*asked)
+    effort = pool.memory.effort
+    return {
+        "recall": recall_of(found.score, exact.score),
+        "queries_per_core_s": QUERIES / cpu_s(lambda: pool.search(*asked)),
+        "exact_queries_per_core_s": QUERIES / cpu_s(lambda: pool.search_exactly(*asked)),
+        "random_per_core_s": QUERIES / cpu_s(lambda: pool.sample_random(*asked[1:], seed=0)),
+        "searched_exactly_after_all": effort.exact / max(effort.fetches, 1),
+    }
+
+
+def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float]]:
+    """Fill the window, then turn it over; one row of figures each."""
+    rows = []
+    for turn in range(1 + TURNOVERS):
+        part = block.take(slice(turn * live, (turn + 1) * live))
+        reference, ours = cpu_s(partial(raw_adds, part, pool.spec)), cpu_s(partial(upsert_all, pool, part))
+        figures = {
+            "upserts_per_core_s": live / ours,
+            "raw_adds_per_core_s": live / reference,
+            "ratio": reference / ours,
+        }
+        rows.append({"turnover": turn, **figures, **ask(pool, block, (turn + 1) * live)})
+        assert len(pool) == live
+    return rows
+
+
+def sizes(pool: Pool) -> dict[str, float]:
+    """Bytes per live sample."""
+    on_disk_now = pool.store.disk_bytes()
+    pool.store.evict()
+    pool.store.flush()
+    graphs = [graph for segment in pool.memory.segments for graph in segment.graphs.values()]
+    return {
+        "memory_bytes_per_sample": pool.memory.nbytes() / len(pool),
+        "disk_bytes_per_sample_running": on_disk_now / len(pool),
+        "distinct_vectors_share": sum(g.nodes for g in graphs) / max(1, sum(map(len, graphs))),
+    }
+
+
+def profile(act: Callable[[], object]) -> list[tuple[str, float]]:
+    """The functions that a call spent most of its time in itself, with their shares; Python's overhead included."""
+    profiler = cProfile.Profile()
+    profiler.runcall(act)
+    stats = pstats.Stats(profiler)
+    spent = sorted(((row[2], _function(place)) for place, row in stats.stats.items()), reverse=True)  # type: ignore[attr-defined]
+    total = sum(seconds for seconds, _ in spent)
+    return [(name, seconds / total) for seconds, name in spent[:8]]
+
+
+def _function(place: tuple[str, int, str]) -> str:
+    file, _, name = place
+    return name.strip("<>").replace("built-in method ", "") if file == "~" else f"{Path(file).stem}.{name}"
+
+
+def measure(block: SampleBlock, live: int) -> dict[str, Any]:
+    """Everything about one stream of samples, on a fresh pool."""
+    spec = PoolSpec(window_count=live, window_age_ms=10**15, segment_rows=live // 4)
+    with tempfile.TemporaryDirectory() as folder, Pool.open(Path(folder) / "pool", spec) as pool:
+        rows = turn_over(pool, block, live)
+        figures: dict[str, Any] = {
+            "turnovers": rows,
+            "median_ratio": median(row["ratio"] for row in rows),
+            "least_recall": min(row["recall"] for row in rows[1:]),
+            "median_queries_per_core_s": median(row["queries_per_core_s"] for row in rows[1:]),
+            **sizes(pool),
+        }
+        last = (1 + TURNOVERS) * live
+        figures["search_profile"] = profile(lambda: ask(pool, block, last))
+        figures["upsert_profile"] = profile(lambda: upsert_all(pool, block.take(slice(last, last + 10 * BLOCK))))
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log", default="ml-1m")
+    parser.add_argument("--live", type=int, default=50_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK)
+    result = {
+        "log": options.log,
+        "live": options.live,
+        "k_per_label": K,
+        "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
+        "as_logged": measure(block, options.live),
+        "nothing_shared": measure(without_sharing(block), options.live),
+    }
+    print(json.dumps(result) if options.json else "\n".join(table(result)))
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """The result for people."""
+    lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
+    for name in ("as_logged", "nothing_shared"):
+        figures = result[name]
+        lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
+        lines.append("turnover  upserts/s  raw adds/s  ratio  recall@100  queries/s  exact  random  fallback")
+        for row in figures["turnovers"]:
+            lines.append(
+                f"{row['turnover']:>8}  {row['upserts_per_core_s']:>9,.0f}  {row['raw_adds_per_core_s']:>10,.0f}"
+                f"  {row['ratio']:>5.2f}  {row['recall']:>10.4f}  {row['queries_per_core_s']:>9,.0f}"
+                f"  {row['exact_queries_per_core_s']:>5,.0f}  {row['random_per_core_s']:>6,.0f}"
+                f"  {row['searched_exactly_after_all']:>8.2%}"
+            )
+        lines += [
+            f"ratio to raw hnswlib {figures['median_ratio']:.2f} (target 0.7), "
+            f"least recall {figures['least_recall']:.4f} (target 0.99), "
+            f"{figures['median_queries_per_core_s']:,.0f} queries per core-second (target 2,000)",
+            f"bytes per sample: {figures['memory_bytes_per_sample']:,.0f} in memory, "
+            f"{figures['disk_bytes_per_sample_running']:,.0f} on disk while running",
+        ]
+        for what in ("upsert", "search"):
+            shares = ", ".join(f"{function} {share:.0%}" for function, share in figures[f"{what}_profile"])
+            lines.append(f"where {what} spends its time: {shares}")
+    return lines
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Merging: the best of every label, best first."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.matches import Scored, best_of, top_k
+from models.candidates import Candidates, no_candidates
+
+
+def scored(*rows: tuple[float, int, int]) -> Scored:
+    """Rows of (score, label, item)."""
+    item = np.array([i for _, _, i in rows], np.uint32)
+    label = np.array([label for _, label, _ in rows], np.uint8)
+    return Scored(
+        Candidates(np.zeros((len(rows), 2), np.float16), item, item, label, item), np.array([s for s, _, _ in rows])
+    )
+
+
+def test_the_best_of_each_label_from_all_shards() -> None:
+    merged = best_of([scored((0.9, 0, 1), (0.1, 0, 2), (0.5, 1, 3)), scored((0.8, 0, 4), (0.7, 1, 5)), scored()], 2)
+    assert merged.candidates.item.tolist() == [1, 4, 5, 3]
+    assert merged.candidates.label.tolist() == [0, 0, 1, 1] and merged.score.tolist() == [0.9, 0.8, 0.7, 0.5]
+
+
+def test_nothing_from_nowhere() -> None:
+    nothing = Scored(no_candidates(2), np.zeros(0))
+    assert len(best_of([nothing, nothing], 3).candidates) == 0
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.integers(1, 40))
+def test_top_k_sorts(scores: list[int], k: int) -> None:
+    table = np.array([scores, scores[::-1]], np.float64)
+    best = np.take_along_axis(table, top_k(table, k), 1)
+    assert best.tolist() == [sorted(scores, reverse=True)[:k]] * 2

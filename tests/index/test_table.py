@@ -1,0 +1,44 @@
+"""The columns in memory, against lists."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.table import Table
+from index.window import Floor
+from tests.index.samples import DIM, samples
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=20))
+def test_rows_stay_what_they_were_while_others_come_and_go(moves: list[tuple[int, int]]) -> None:
+    table = Table(DIM, capacity=8)
+    expected: list[int] = []
+    for come, go in moves:
+        keys = range(len(expected) + 1, len(expected) + 1 + come)
+        table.append(samples([10 * key for key in keys], keys=keys))
+        expected.extend(keys)
+        table.first = min(table.first + go, table.end)
+        span = table.span(table.first, table.end)
+        assert table.sample[span].tolist() == expected[table.first :]
+        assert table.timestamp[span].tolist() == [10 * key for key in expected[table.first :]]
+        assert table.live[span].all()
+
+
+def test_what_is_at_or_below_the_floor_dies_once() -> None:
+    table = Table(DIM)
+    table.append(samples([5, 5, 6, 9], keys=[1, 2, 3, 4]))
+    floor = Floor(5, 1)
+    assert table.count_up_to(0, 4, floor) == 1 == table.bury(0, 4, floor)
+    assert table.count_up_to(0, 4, floor) == 0 == table.bury(0, 4, floor)
+    assert table.live[table.span(0, 4)].tolist() == [False, True, True, True]
+
+
+def test_copied_rows_live_on_at_the_end() -> None:
+    table = Table(DIM, capacity=4)
+    block = samples([5, 6, 7])
+    table.append(block)
+    table.copy_rows(np.array([0, 2]))
+    assert table.sample[table.span(0, 5)].tolist() == [1, 2, 3, 1, 3]
+    assert table.live[table.span(0, 5)].tolist() == [False, True, False, True, True]
+    assert block.match_key is not None
+    assert table.match_key[table.span(4, 5)].tolist() == block.match_key[2:].tolist()
