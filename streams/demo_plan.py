@@ -94,7 +94,7 @@ def commands(
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),
             *("--window-days", str(WINDOW_DAYS), *kafka, *seed),
         ),
-        "tunnel": ("tunnel", *kafka, *mqtt, "--json"),
+        "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
         "fleet": (
             *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
             *("--task-key", str(folder / "keys" / "task.pub")),
