@@ -43,6 +43,7 @@ def get(
     """Fetch a log into the cache folder, print its terms the first time, and print where it is.
 
     Example: coda data get ml-100k
+
     Example: coda data get completejourney --negatives 4 --window 7d
 
     Parameters

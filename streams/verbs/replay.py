@@ -49,6 +49,7 @@ def command(
     """Replay an event log into Kafka; run it again after an interruption and it goes on where it stopped.
 
     Example: coda replay my-log.csv.gz --bootstrap 127.0.0.1:9092 --speed 60
+
     Example: coda replay ml-100k --from 1998-01-01 --until 1998-02-01
 
     Parameters
