@@ -30,7 +30,7 @@ HIDDEN = 16
 MAX_RATIO = 5.0  # ours: density ratios are clipped to [1/5, 5]; beyond it a few samples would be all that counts
 HOLD_BACK = 5  # every fifth row of each class is held back from the classifier
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_DECAY = 0.01  # L2 toward the common start; ours
+DECAY = 0.01  # L2 toward the common start; ours
 
 
 class Verdict(NamedTuple):
@@ -103,7 +103,7 @@ class _Group:
         draws = torch.cat([own, others + self.split], dim=2)
         weight = torch.from_numpy(self.valid.astype(np.float32))
         rows = StackedRows(self.x, torch.from_numpy(self.label), weight, self.no_slots)
-        decay = torch.full((start.shape[1],), _DECAY)
+        decay = torch.full((start.shape[1],), DECAY)
         flat = stacked.fit(layout, start, rows, draws, learning_rate=learning_rate, decay=decay)
         logits: F32 = stacked.logits(layout, flat, self.x, self.no_slots).numpy()
         return logits
