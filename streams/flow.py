@@ -10,21 +10,19 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import bytewax.operators as op
-import msgspec
 import numpy as np
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
-from index.spec import DAY_MS, PoolSpec
 from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import CloudModel
-from models.errors import InputError
 from monitor import metrics
 from monitor.freshness import observe_freshness
 from operators.decode import REQUEST, Rejected, decode_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, shard_step
-from operators.user import MatchRules, UserOutput, user_step
+from operators.user import UserOutput, user_step
+from streams.flow_settings import FlowSettings
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from streams.pool_shards import PoolShards
 from streams.sink import KafkaOutput, Outgoing
@@ -32,59 +30,6 @@ from streams.source import KafkaInput
 
 FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]
-
-
-class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `coda flow` can be told; its processes get it as JSON. The verb's help says what each means."""
-
-    bootstrap: str
-    pool: str
-    state: str
-    shards: int = 1
-    processes: int = 1
-    match_every: int = 20
-    candidates: int = 200
-    random: bool = True
-    freshness_budget_s: float = 600
-    lateness_s: float = 3600
-    window_days: float = 30
-    window_count: int = 200_000
-    epoch_ms: int = 500
-    metrics_port: int = 0
-    seed: int = 0
-
-    def checked(self) -> "FlowSettings":
-        """The settings themselves; raises `InputError` when one makes no sense."""
-        least = {"shards": 1, "processes": 1, "match_every": 1, "candidates": 2, "window_count": 1, "epoch_ms": 10}
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it at least {lowest}")
-        for name in ("freshness_budget_s", "lateness_s", "window_days"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it more than 0")
-        if self.processes > self.shards:
-            raise InputError(
-                f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "
-                f"give --shards {self.processes} or more"
-            )
-        return self
-
-    @property
-    def rules(self) -> MatchRules:
-        """When users are due."""
-        return MatchRules(self.match_every, round(self.freshness_budget_s * 1000), round(self.lateness_s * 1000))
-
-    @property
-    def matching(self) -> Matching:
-        """What an answer holds."""
-        return Matching(self.shards, self.processes, self.candidates // 2, self.random, self.seed)
-
-    @property
-    def pool_spec(self) -> PoolSpec:
-        """One shard's window: all shards together hold `window_count` samples."""
-        return PoolSpec(
-            window_age_ms=round(self.window_days * DAY_MS), window_count=-(-self.window_count // self.shards)
-        )
 
 
 def wall_ms() -> int:
@@ -101,6 +46,8 @@ def build_flow(
 ) -> Dataflow:
     """The dataflow of one process; `model` gives the newest cloud model whenever it is asked."""
     flow, out = Dataflow(FLOW_ID), _Emitter(sink.part)
+    per_label = settings.candidates // 2
+    matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
     arrivals, rejected = decode_step("decode", messages, REQUESTS)
     users = user_step("user", arrivals, settings.rules, wall_ms)
@@ -108,14 +55,14 @@ def build_flow(
     shards = shard_step(
         "shard",
         users,
-        settings.matching,
-        open_shard=lambda number: Shard(pools.pool(number), number, settings.matching),
+        matching,
+        open_shard=lambda number: Shard(pools.pool(number), number, matching),
         model=model,
         clock_ms=wall_ms,
     )
     refused = op.flat_map_batch("refused", shards, _refused)
     replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
-    batches = gather_step("gather", replies, Merge(settings.shards, settings.candidates // 2), wall_ms)
+    batches = gather_step("gather", replies, Merge(settings.shards, per_label), wall_ms)
     letters: Stream[Rejected] = op.merge("letters", rejected, late, refused)
     emitted: KeyedStream[Outgoing] = op.merge(
         "emitted",

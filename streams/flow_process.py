@@ -8,23 +8,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 import structlog
 import torch
-from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
 from confluent_kafka.admin import AdminClient
 
 from models.cloud_model import CloudModel
 from models.errors import CodaError, ConnectionFailed, InputError
-from streams.flow import FlowSettings, build_flow, wall_ms
+from streams.flow import build_flow, wall_ms
 from streams.flow_lag import LagWatch
+from streams.flow_settings import FlowSettings
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings, partitions_of, probe
 from streams.kafka.topics import EVENTS, MODELS, REQUESTS
@@ -34,51 +34,12 @@ from streams.model_feed import ModelFeed
 from streams.pool_shards import PoolShards
 from streams.sink import KafkaOutput
 from streams.source import KafkaInput, Reader
+from streams.stop import Stop
 
-# How many files the state is spread over: fixed when it is first made, and the most processes it can be shared by.
-_STATE_PARTS = 16
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
 
 _log = structlog.get_logger()
-
-
-class Stop:
-    """Remembers the first signal that asked to stop; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    @property
-    def exit_code(self) -> int:
-        """As shells report it: 128 + the signal, 0 without one."""
-        return 128 + self.signal if self.signal else 0
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while the block runs."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._heard) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal:
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-def prepare_state(folder: Path) -> None:
-    """Make the folder where Bytewax keeps its state, unless it is there; raises `InputError`."""
-    if any(folder.glob("part-*.sqlite3")):
-        return
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
-    folder.mkdir(parents=True, exist_ok=True)
-    init_db_dir(folder, _STATE_PARTS)  # type: ignore[no-untyped-call]
 
 
 def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> None:
@@ -153,7 +114,9 @@ def _blame(error: BaseException) -> BaseException:
 def main(arguments: Sequence[str]) -> int:
     """What the supervisor starts: settings as JSON, the process's number, and all addresses."""
     settings = msgspec.json.decode(arguments[0], type=FlowSettings)
-    stop = Stop()
+    # Ctrl-C reaches all processes of a terminal; the supervisor hears it and tells us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = Stop(signal.SIGTERM)
     set_up_logging()
     _end_with(os.getppid())
     try:

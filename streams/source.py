@@ -101,7 +101,7 @@ class Reader:
         """Say at once what is wrong with offsets that Kafka does not have."""
         kept = {k: v for topic in {topic for topic, _ in self._begin} for k, v in bounds(self._settings, topic).items()}
         for (topic, number), offset in self._begin.items():
-            first, end = kept[topic, number]
+            first, end = kept.get((topic, number), (0, 0))
             if offset is not None and not first <= offset <= end:
                 raise DeliveryError(
                     f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "

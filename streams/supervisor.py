@@ -5,39 +5,40 @@ A Bytewax cluster cannot go on without one of its processes, nor take one back.
 
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 
-import msgspec
 import structlog
 
 from models.errors import ConnectionFailed
-from streams.flow import FlowSettings
-from streams.flow_process import Stop
+from streams.stop import Stop
 
 # Restarting helps against crashes; what fails this often is broken (ours).
 _RESTARTS, _WITHIN_S = 5, 60.0
 _DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
 _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
-_USAGE = 2  # a child's exit code for settings that no restart mends
+_USAGE = 2
 _ROOT = Path(__file__).parents[1]
 
 _log = structlog.get_logger()
 Children = list[subprocess.Popen[bytes]]
 
 
-def supervise(settings: FlowSettings, stop: Stop) -> int:
-    """Run all processes until `stop`; returns the exit code. Raises `ConnectionFailed` when they keep dying."""
+def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
+    """Run `command` as so many processes until `stop`; returns the exit code.
+
+    Each gets its number and the addresses of all as further arguments. Exit code 2 says that no restart would help.
+    Raises `ConnectionFailed` when processes keep dying.
+    """
     starts: deque[float] = deque()
     with stop.listening():
         while True:
             starts.append(time.monotonic())
-            children = _start(settings)
+            children = _start(command, processes)
             try:
                 ended = _wait(children, stop)
             finally:
@@ -49,13 +50,9 @@ def supervise(settings: FlowSettings, stop: Stop) -> int:
             time.sleep(_PAUSE_S)
 
 
-def _start(settings: FlowSettings) -> Children:
-    addresses = _free_addresses(settings.processes)
-    document = msgspec.json.encode(settings).decode()
-    return [
-        subprocess.Popen([sys.executable, "-m", "streams.flow_process", document, str(number), *addresses], cwd=_ROOT)
-        for number in range(settings.processes)
-    ]
+def _start(command: Sequence[str], processes: int) -> Children:
+    addresses = _free_addresses(processes)
+    return [subprocess.Popen([*command, str(number), *addresses], cwd=_ROOT) for number in range(processes)]
 
 
 def _wait(children: Children, stop: Stop) -> int:

@@ -1,10 +1,14 @@
 """`coda flow`: the cloud dataflow, until interrupted."""
 
+import sys
 from pathlib import Path
 
-from streams.flow import FlowSettings
-from streams.flow_process import Stop, prepare_state, run_process
+import msgspec
+
+from streams.flow_settings import FlowSettings
+from streams.flow_state import prepare_state
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
+from streams.stop import Stop
 from streams.supervisor import supervise
 
 
@@ -72,6 +76,9 @@ def command(
     prepare_state(state)
     stop = Stop()
     if processes > 1:
-        return supervise(settings, stop)
+        document = msgspec.json.encode(settings).decode()
+        return supervise([sys.executable, "-m", "streams.flow_process", document], processes, stop)
+    from streams.flow_process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
+
     run_process(settings, 0, [], stop)
     return stop.exit_code

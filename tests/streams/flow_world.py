@@ -17,6 +17,7 @@ from models.event import Event, encode_event
 from models.ids import item_keys, sample_key
 from models.sample import SampleBlock, decode_samples
 from models.telemetry import MatchRequest, encode_report
+from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.lag import GroupPositions
@@ -67,6 +68,7 @@ class World:
 
     def __init__(self, bootstrap: str) -> None:
         self.settings = KafkaSettings(bootstrap)
+        ensure_topics(self.settings)
         self._producer = CheckedProducer(self.settings)
 
     def send(self, events: Iterable[Event]) -> None:

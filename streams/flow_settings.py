@@ -1,0 +1,58 @@
+"""What the dataflow can be told; light to import, for those that only start it."""
+
+import msgspec
+
+from index.spec import DAY_MS, PoolSpec
+from models.errors import InputError
+from operators.user import MatchRules
+from streams.flow_state import PARTS
+
+
+class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `coda flow` can be told; its processes get it as JSON. The verb's help says what each means."""
+
+    bootstrap: str
+    pool: str
+    state: str
+    shards: int = 1
+    processes: int = 1
+    match_every: int = 20
+    candidates: int = 200
+    random: bool = True
+    freshness_budget_s: float = 600
+    lateness_s: float = 3600
+    window_days: float = 30
+    window_count: int = 200_000
+    epoch_ms: int = 500
+    metrics_port: int = 0
+    seed: int = 0
+
+    def checked(self) -> "FlowSettings":
+        """The settings themselves; raises `InputError` when one makes no sense."""
+        least = {"shards": 1, "processes": 1, "match_every": 1, "candidates": 2, "window_count": 1, "epoch_ms": 10}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it at least {lowest}")
+        for name in ("freshness_budget_s", "lateness_s", "window_days"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it more than 0")
+        if self.processes > PARTS:
+            raise InputError(f"--processes {self.processes} is more than the {PARTS} that can share a state")
+        if self.processes > self.shards:
+            raise InputError(
+                f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "
+                f"give --shards {self.processes} or more"
+            )
+        return self
+
+    @property
+    def rules(self) -> MatchRules:
+        """When users are due."""
+        return MatchRules(self.match_every, round(self.freshness_budget_s * 1000), round(self.lateness_s * 1000))
+
+    @property
+    def pool_spec(self) -> PoolSpec:
+        """One shard's window: all shards together hold `window_count` samples."""
+        return PoolSpec(
+            window_age_ms=round(self.window_days * DAY_MS), window_count=-(-self.window_count // self.shards)
+        )
