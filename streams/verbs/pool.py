@@ -50,6 +50,7 @@ def verify(path: Path, *, queries: int = 1_000, k: int = 100, seed: int = 0, jso
     """Check a pool: every row readable, graphs like the rows on disk, and recall of the graphs against an exact search.
 
     Works on a copy in memory, also while a flow is writing the pool. Exits 1 when the check fails.
+
     Example: coda pool verify runs/demo/pool/0
 
     Parameters
@@ -77,6 +78,7 @@ def rebuild(path: Path, *, json: bool = False) -> None:
     """Copy every row that can be read into a fresh pool, put it in the old one's place, and check it.
 
     For a pool that is damaged, or that takes more room than its rows need. No flow may have it open.
+
     Example: coda pool rebuild runs/demo/pool/0
 
     Parameters
