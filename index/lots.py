@@ -2,7 +2,8 @@
 
 Every sample has a lot, a hash of its key; a query draws a point, a hash of who asks, when and the seed. Its
 random samples are those whose lots follow the point most closely, around the circle of 64-bit numbers. For
-one query that is a uniform draw without replacement, and shards merge like any other search.
+one query that is a uniform draw without replacement, and shards merge like any other search. The price: two
+queries whose points lie close together share samples.
 """
 
 import numpy as np
