@@ -51,11 +51,15 @@ class LiveView:
         else:
             self._print_line(state, note)
 
+    def say(self, line: str) -> None:
+        """One line that stays, above the view."""
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
     def _print_line(self, state: State, note: str) -> None:
         phase, printed_s = self._last_line
         if state.phase != phase or state.elapsed_s - printed_s >= PLAIN_EVERY_S:
             self._last_line = (state.phase, state.elapsed_s)
-            self._console.print(plain_line(list(self._recent), note), soft_wrap=True, highlight=False, markup=False)
+            self.say(plain_line(list(self._recent), note))
 
 
 def rate(recent: Sequence[State]) -> float:

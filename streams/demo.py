@@ -3,6 +3,7 @@
 Both brokers are embedded and live as long as the demo; each verb is a child with its log in the run folder.
 """
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping
@@ -56,7 +57,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
     Raises `CodaError` when a child dies or something never comes; all children are stopped then, too.
     """
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
-    log = open_log(settings.log, lambda _line: None)
+    log = open_log(settings.log, view.say)
     with ExitStack() as opened:
         brokers = Brokers(opened.enter_context(EmbeddedKafka()).bootstrap, opened.enter_context(EmbeddedMqtt()).address)
         ports = free_ports((*SERVICES, "history", "live"))
@@ -120,7 +121,7 @@ class DemoRun:
         self._wait(
             PHASES[1],
             lambda state: state.cloud_versions > 0 and all(map(self.watcher.ready, SERVICES)),
-            lambda _state: trainer.last_words(),
+            lambda _state: percent_in(trainer.last_words()),
             MODEL_LIMIT_S,
             "the first cloud model, or a service that does not answer",
         )
@@ -173,7 +174,7 @@ class DemoRun:
         self._wait(
             phase,
             lambda _state: replay.code() is not None,
-            lambda state: f"{(state.produced - before) / events:.0%}",
+            lambda state: f"{min(state.produced - before, events) / events:.0%}",
             REPLAY_LIMIT_S,
             f"the {name} to be replayed",
         )
@@ -251,6 +252,16 @@ def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, in
     (folder / "report.html").write_text(page)
     write_json(folder / "result.json", result)
     return result
+
+
+def percent_in(words: str) -> str:
+    """The progress that a log line tells, or nothing.
+
+    >>> percent_in("08:00:01 [info] training the first cloud model done='60 %'")
+    '60 %'
+    """
+    found = re.search(r"\d+ ?%", words)
+    return found[0] if found else ""
 
 
 def free_ports(names: tuple[str, ...]) -> dict[str, int]:

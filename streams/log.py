@@ -9,9 +9,11 @@ import sys
 
 import structlog
 
+_OURS = ("coda", "device_sim", "index", "models", "monitor", "operators", "streams", "__main__")
+
 
 def set_up_logging(level: int = logging.INFO) -> None:
-    """Send every log line of this process, from `level` up, to stderr; colours only on a terminal."""
+    """Send this process's log lines, ours from `level` up, to stderr; colours only on a terminal."""
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
@@ -26,7 +28,10 @@ def set_up_logging(level: int = logging.INFO) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Of what libraries have to say, only warnings.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
