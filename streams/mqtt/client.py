@@ -1,7 +1,8 @@
 """One MQTT 5 connection that comes back by itself and knows what the broker has taken.
 
 paho does the protocol in a thread of its own; whoever owns the client calls it from one other thread,
-so nothing here needs a lock: the two threads meet in deques only.
+so nothing here needs a lock: the two threads meet in deques only. paho's thread waits with `select`, which
+knows no file descriptors above 1,023: this client is for processes with few connections.
 """
 
 import sys
