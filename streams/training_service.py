@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel
-from models.errors import ArtefactError
+from models.errors import ArtefactError, DeliveryError
 from models.sample import SampleBlock, decode_samples
 from models.signing import open_task
 from models.task import Task
@@ -110,10 +110,16 @@ class TrainingService:
             self.publish_model()
             self.publish_task()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
-            # For lag tools alone: what is learned travels with the model.
             self._committed_s = time.monotonic()
-            samples.commit()
-            telemetry.commit()
+            self._commit(samples, telemetry)
+
+    def _commit(self, *consumers: BatchConsumer) -> None:
+        """Positions for lag tools alone, what is learned travels with the model: a broker that is away costs nothing."""
+        try:
+            for consumer in consumers:
+                consumer.commit()
+        except DeliveryError as error:
+            _log.warning(f"positions not committed, trying again: {error}")
 
     def _take(self, messages: Sequence[Message]) -> None:
         good, block = _decoded(messages)
