@@ -20,6 +20,7 @@ from device_sim.outbox import Outbox
 from device_sim.seen import Seen
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
+from models.blend import HEADS
 from models.candidates import decode_batch
 from models.cloud_model import DIM, CloudModel
 from models.errors import InputError
@@ -153,7 +154,7 @@ def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
     for device in state.devices:
         fleet.adopt(_restore_device(device, uploads=state.uploads))
     fleet.wanting = state.wanting
-    fleet.bank.blend.loss[: fleet.bank.slots] = np.frombuffer(state.blend_loss).reshape(fleet.bank.slots, -1)
+    fleet.bank.blend.loss[: fleet.bank.slots] = np.frombuffer(state.blend_loss).reshape(-1, len(HEADS))
     if state.heads is not None:
         _restore_heads(fleet, state.heads)
     fleet.bank.drop_models({device.version for device in fleet.devices.values()})

@@ -32,6 +32,17 @@ def test_a_training_that_ran_is_begun_again(tmp_path: Path) -> None:
     assert back.devices["u0"].trained_seq == 5
 
 
+def test_a_fleet_that_has_seen_nothing_yet_comes_back_too(tmp_path: Path) -> None:
+    made = fleet()
+    state = fleet_state(made, {}, {})
+    write_state(state, made.bank.models, tmp_path)
+    back = restore_fleet(state, tmp_path, seed=3)
+    assert back.model is not None
+    assert (back.model.version, back.task, back.devices) == (1, made.task, {})
+    back.handle_events(own("u0", 0, 1), 0)
+    assert len(back.take_predictions()) == 1
+
+
 def test_no_state_is_no_fleet(tmp_path: Path) -> None:
     assert read_state(tmp_path) is None
 
