@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.state import State, events_per_s
+from monitor.state import STAGES, State, events_per_s
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
@@ -116,8 +116,8 @@ def _phase_line(phases: Sequence[str], current: str, note: str) -> Text:
 
 def _rows(pairs: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=max(map(len, pairs)))
+    table.add_column(justify="right", no_wrap=True, ratio=1)
     for name, value in pairs.items():
         table.add_row(name, value)
     return table
@@ -125,7 +125,7 @@ def _rows(pairs: Mapping[str, str]) -> Table:
 
 def _stream(recent: Sequence[State]) -> Table:
     s = recent[-1]
-    waiting = " ".join(f"{_group(g)} {n:,}" for g, n in s.lag_events.items() if n) or "none"
+    furthest, behind = max(s.lag_events.items(), key=lambda item: item[1], default=("", 0))
     oldest = max(s.lag_seconds.values(), default=0.0)
     return _rows(
         {
@@ -134,15 +134,15 @@ def _stream(recent: Sequence[State]) -> Table:
             "pooled": f"{s.pooled:,}",
             "rejected": f"{_sum(s.rejected):,}",
             "live in pool": f"{s.pool_live:,}",
-            "lag": waiting,
+            "most behind": f"{_group(furthest)} {behind:,}" if behind else "none",
             "oldest waiting": _seconds(oldest),
         }
     )
 
 
 def _freshness(state: State) -> Table:
-    table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
-    table.add_column("stage", style="dim")
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("stage", style="dim", no_wrap=True, min_width=max(map(len, STAGES)))
     for name in ("passed", "p50", "p95", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
     for stage, f in state.freshness.items():
@@ -164,9 +164,9 @@ def _devices(state: State) -> Table:
 
 
 def _arms(state: State) -> Table:
-    table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
-    table.add_column("arm", style="dim")
-    for name in ("GAUC", "− cloud", "AUC", "− cloud"):
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("arm", style="dim", no_wrap=True, min_width=6)
+    for name in ("GAUC", "−cloud", "AUC", "−cloud"):
         table.add_column(name, justify="right", no_wrap=True)
     for arm, value in state.arm_auc.items():
         table.add_row(arm, *_against(state.arm_gauc, arm), *_against({**state.arm_auc, arm: value}, arm))
@@ -192,7 +192,7 @@ def _pushes(state: State) -> Text:
     )
 
 
-def _spark(recent: Sequence[State], width: int = 14) -> str:
+def _spark(recent: Sequence[State], width: int = 8) -> str:
     rates = [events_per_s(a, b) for a, b in pairwise(recent)][-width:]
     top = max(rates, default=0.0)
     return "".join(_BARS[min(int(r / top * len(_BARS)), len(_BARS) - 1)] for r in rates) if top > 0 else ""
