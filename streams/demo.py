@@ -36,9 +36,7 @@ GROUPS = {TUNNEL_GROUP: CANDIDATES, FLEET_GROUP: EVENTS, TRAINER_GROUP: SAMPLES}
 # Ours: several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
 MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0, 30.0
 CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained
-UNANSWERED_LOOKS = (
-    15  # the same while pushes are unanswered: a device asks again at most 10 s later, or it is not there
-)
+UNANSWERED_LOOKS = 15  # the same while pushes are unanswered: several times what an answer takes on a busy machine
 
 
 class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
