@@ -114,7 +114,7 @@ class TrainingService:
             self._commit(samples, telemetry)
 
     def _commit(self, *consumers: BatchConsumer) -> None:
-        """Positions for lag tools alone, what is learned travels with the model: a broker that is away costs nothing."""
+        """Positions for lag tools alone; what is learned travels with the model, so a broker may be away."""
         try:
             for consumer in consumers:
                 consumer.commit()
