@@ -46,7 +46,7 @@ check_build_tools() { # hnswlib is built from source
 
 install_pinned() {
     local want
-    want="$(sha256sum <pyproject.toml) $(.venv/bin/python --version) $PWD"
+    want="$(sha256sum <pyproject.toml) $(.venv/bin/python --version)"
     [[ -f .venv/coda-stamp && "$(<.venv/coda-stamp)" == "$want" ]] && return
     check_build_tools
     echo "installing what pyproject.toml pins (minutes the first time, torch is large)"
