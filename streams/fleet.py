@@ -44,6 +44,7 @@ TICK_S = 1.0
 REPORT_S = 2.0  # between live scores; ours
 LAG_S = 1.0  # between looks at the lag; ours. On the embedded broker a replay waits for the positions told then
 SNAPSHOT_S = 2.0  # between snapshots; ours
+RARELY_S = 15.0  # between chores at most, however long one took; ours
 BUSY_SHARE = 0.05  # of the time at most goes into scores and into snapshots each: both grow with what there is; ours
 SAY_EVERY_S = 10.0
 
@@ -275,11 +276,11 @@ class FleetShell:
             metrics.lag_seconds.labels(*labels).set(age_s if events else 0)
 
     async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-        """Do a chore again and again, less often when it takes long."""
+        """Do a chore again and again, less often when it takes long: but not never, because a broker was away."""
         while True:
             began = time.monotonic()
             await chore()
-            await asyncio.sleep(max(seconds, (time.monotonic() - began) / BUSY_SHARE))
+            await asyncio.sleep(max(seconds, min(RARELY_S, (time.monotonic() - began) / BUSY_SHARE)))
 
     async def _end(self, consumer: BatchConsumer | None) -> dict[str, Any]:
         if self._job is not None:
