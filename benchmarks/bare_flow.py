@@ -1,0 +1,65 @@
+"""A Bytewax flow that does nothing but read our source and count: the reference of `benchmarks.flow`.
+
+python -m benchmarks.bare_flow BOOTSTRAP STATE_FOLDER --metrics-port N
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.recovery import RecoveryConfig
+from bytewax.testing import cluster_main
+
+from monitor import metrics
+from streams.flow_settings import FlowSettings
+from streams.flow_state import prepare_state
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.topics import EVENTS
+from streams.metrics_server import metrics_server
+from streams.source import KafkaInput, Reader
+from streams.stop import Stop
+
+PARTITIONS = 4
+
+
+class Count(StatelessSinkPartition[Any]):
+    """Counts as if all were pooled, so that the same eyes see it."""
+
+    def write_batch(self, items: list[Any]) -> None:
+        """So many more."""
+        metrics.pooled.inc(len(items))
+
+
+class CountSink(DynamicSink[Any]):
+    """A `Count` on each worker."""
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> Count:  # noqa: ARG002
+        """The worker's own."""
+        return Count()
+
+
+def main(bootstrap: str, state: Path, metrics_port: int) -> None:
+    """Run until told to stop."""
+    stop, reader, flow = Stop(), Reader(KafkaSettings(bootstrap)), Dataflow("bare")
+    source = KafkaInput(reader, {EVENTS: PARTITIONS}, ready=lambda: True, stopping=lambda: bool(stop.signal))
+    prepare_state(state / "state")
+    messages: Any = op.input("kafka", flow, source)
+    op.output("out", messages, CountSink())
+    epoch_ms = FlowSettings(bootstrap=bootstrap, pool="", state="").epoch_ms
+    with stop.listening(), metrics_server(metrics_port):
+        cluster_main(  # type: ignore[no-untyped-call]
+            flow,
+            [],
+            0,
+            epoch_interval=timedelta(milliseconds=epoch_ms),
+            recovery_config=RecoveryConfig(state / "state"),  # type: ignore[no-untyped-call]
+        )
+        reader.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[4]))

@@ -1,0 +1,402 @@
+"""The dataflow on a real log from Kafka: events per second, where the time goes, and freshness at a steady pace.
+
+    python -m benchmarks.flow                                    embedded Kafka
+    python -m benchmarks.flow --bootstrap 127.0.0.1:9092         a Kafka whose topics are still empty
+    python -m benchmarks.flow --json --processes 1,2 --events 200000
+
+Throughput counts events from Kafka to the pool, due matches sent included, by the dataflow's own metrics, over the
+last 80 % of the events. The reference in the same run is a bare Bytewax flow with our source that only counts. On a
+real Kafka the events lie there before a dataflow starts; the embedded one drops what it cannot hold, so there they
+are fed in as positions come back, by this process, on the same cores.
+"""
+
+import argparse
+import cProfile
+import json
+import platform
+import pstats
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import torch
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.recovery import RecoveryConfig
+from bytewax.testing import run_main
+
+from benchmarks.pool import load_samples
+from models.artefact import model_to_bytes
+from models.cloud_model import CloudModel
+from models.cloud_trainer import train_first
+from monitor.scrape import Snapshot, scrape, together
+from streams.data import get_log, source_named
+from streams.event_log import encode_events, load_log
+from streams.flow import build_flow, wall_ms
+from streams.flow_settings import FlowSettings
+from streams.flow_state import prepare_state
+from streams.kafka.admin import ensure_topics
+from streams.kafka.bounds import bounds
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import Message
+from streams.kafka.embedded import EmbeddedKafka, is_embedded
+from streams.kafka.lag import GroupPositions
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
+from streams.pool_shards import PoolShards
+from streams.sink import KafkaOutput, KafkaWriter
+from streams.throttle import Throttle
+
+HEAD = 60_000  # samples that the cloud model is trained on
+WARM = 0.2  # share of the events before the clock starts: start-up and an empty pool are not what is asked
+FEED = 2_000
+LOOK_S = 0.1
+PATIENCE_S = 600
+# What a profile is summed up by: each function's cumulative share is one line.
+STEPS = {
+    "decode": ("decode.py", "decode"),
+    "user: dedupe, features, due": ("user.py", "on_batch"),
+    "encode samples": ("encode.py", "encode"),
+    "pool upsert": ("pool.py", "upsert"),
+    "encode queries": ("encode.py", "query_keys"),
+    "search": ("pool.py", "search"),
+    "random samples": ("pool.py", "sample_random"),
+    "read candidates": ("pool.py", "scored"),
+    "gather": ("gather.py", "on_batch"),
+    "encode batches": ("flow.py", "candidates"),
+    "encode samples for Kafka": ("shard.py", "<listcomp>"),
+}
+
+
+class Load:
+    """The events as they travel, and a model that knows them."""
+
+    def __init__(self, name: str, events: int) -> None:
+        path = get_log(source_named(name), _say)
+        log = load_log(path).slice(0, events)
+        self.keys = [user.encode() for user in log["user_id"].to_list()]
+        self.values = encode_events(log)
+        self.largest = max(map(len, self.values))
+        _say(f"training a cloud model on {HEAD:,} samples of {name}")
+        self.model = train_first([load_samples(name, HEAD)], seed=0)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def publish(settings: KafkaSettings, model: CloudModel) -> None:
+    """Make the topics and put the model there."""
+    ensure_topics(settings)
+    producer = CheckedProducer(settings)
+    producer.send(MODELS, b"current", model_to_bytes(model))
+    producer.flush()
+
+
+def feed(settings: KafkaSettings, load: Load, group: str, pace_per_s: float | None = None) -> None:
+    """Produce all events: as fast as the reader lets, or at a pace."""
+    producer = CheckedProducer(settings, linger_ms=0 if pace_per_s else 5)
+    began, sent, step = time.monotonic(), 0, 10 if pace_per_s else FEED
+    with GroupPositions(settings, group) as positions:
+        throttle = Throttle([positions], EVENTS, None)
+        throttle.seen(load.largest)
+        while sent < len(load):
+            while is_embedded(settings.bootstrap) and throttle.allowance(time.monotonic(), len(producer)) < step:
+                producer.poll()
+                time.sleep(0.002)
+            producer.send_many(EVENTS, load.keys[sent : sent + step], load.values[sent : sent + step])
+            throttle.sent(step)
+            sent += step
+            if pace_per_s:
+                time.sleep(max(0.0, began + sent / pace_per_s - time.monotonic()))
+    producer.flush()
+
+
+class Run:
+    """One dataflow as processes with metrics, and the moments at which it was seen to be how far."""
+
+    def __init__(self, command: Sequence[str], processes: int) -> None:
+        self._ports = _free_ports(processes)
+        self._processes = processes
+        self._child = subprocess.Popen([*command, "--metrics-port", str(self._ports[0])], stderr=subprocess.DEVNULL)
+        self.seen: list[tuple[float, float]] = []
+
+    def snapshot(self) -> Snapshot:
+        """All processes' metrics; of those that do not serve yet, none."""
+        found = []
+        for port in self._ports:
+            try:
+                found.append(scrape(f"http://127.0.0.1:{port}/metrics"))
+            except OSError:
+                continue
+        return together(found)
+
+    def wait(self, events: int) -> None:
+        """Until so many events are pooled or rejected."""
+        deadline, done = time.monotonic() + PATIENCE_S, 0.0
+        while done < events:
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the dataflow ended or stalled at {done:,.0f} of {events:,} events")
+            snapshot = self.snapshot()
+            done = snapshot.total("coda_samples_pooled_total") + snapshot.total("coda_events_rejected_total")
+            self.seen.append((time.monotonic(), done))
+            time.sleep(LOOK_S)
+
+    def rate(self, events: int) -> float:
+        """Events per second after the warm-up."""
+        warm = [(at, done) for at, done in self.seen if done >= WARM * events]
+        (began, first), (ended, last) = warm[0], warm[-1]
+        return (last - first) / (ended - began) if ended > began else float("nan")
+
+    def stop(self) -> None:
+        """End it cleanly."""
+        self._child.terminate()
+        self._child.wait(60)
+
+
+@contextmanager
+def broker(bootstrap: str | None) -> Iterator[KafkaSettings]:
+    """The Kafka given, or an embedded one for the while."""
+    if bootstrap:
+        yield KafkaSettings(bootstrap)
+    else:
+        with EmbeddedKafka() as embedded:
+            yield KafkaSettings(embedded.bootstrap)
+
+
+def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, float]:
+    """Events per second of the dataflow; of the bare one with `processes` 0."""
+    with broker(bootstrap) as settings, tempfile.TemporaryDirectory() as folder:
+        if not bootstrap:
+            publish(settings, load.model)
+        group = FLOW_GROUP
+        if processes:
+            run = Run(_flow_command(settings, folder, processes), processes)
+        else:
+            run = Run([sys.executable, "-m", "benchmarks.bare_flow", settings.bootstrap, folder], 1)
+        feeder = threading.Thread(target=feed, args=(settings, load, group), daemon=True)
+        if not bootstrap:
+            feeder.start()
+        run.wait(len(load))
+        found = run.snapshot()
+        run.stop()
+        return {
+            "events_per_s": run.rate(len(load)),
+            "matches": found.total("coda_matches_total"),
+            "pool_live": found.total("coda_pool_live_samples"),
+        }
+
+
+def freshness(load: Load, bootstrap: str | None, pace_per_s: float, seconds: float) -> dict[str, float]:
+    """Age at the pool and in a candidate batch, at a steady pace."""
+    few = _first(load, int(pace_per_s * seconds))
+    with broker(bootstrap) as settings, tempfile.TemporaryDirectory() as folder:
+        before = sum(end for _, end in bounds(settings, EVENTS).values()) if bootstrap else 0
+        publish(settings, load.model)
+        run = Run(_flow_command(settings, folder, 1), 1)
+        run.wait(before)
+        while run.snapshot().total("coda_model_version") == 0:
+            time.sleep(LOOK_S)
+        start = run.snapshot()
+        feed(settings, few, FLOW_GROUP, pace_per_s)
+        run.wait(before + len(few))
+        end = run.snapshot()
+        run.stop()
+    figures: dict[str, float] = {}
+    for stage in ("pooled", "matched"):
+        name = "coda_freshness_seconds"
+        ages = end.histogram(name, stage=stage).combine(start.histogram(name, stage=stage), -1)
+        figures |= {f"{stage}_p{round(100 * q)}_ms": 1000 * ages.quantile(q) for q in (0.5, 0.99)}
+    return figures
+
+
+def profile(load: Load) -> dict[str, Any]:
+    """CPU seconds per event of the steps, without Kafka, in this process; shares under a profiler."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain_s, _ = _in_process(load, Path(folder) / "plain", None)
+        profiler = cProfile.Profile(time.thread_time)
+        profiled_s, batches = _in_process(load, Path(folder) / "profiled", profiler)
+    stats: Any = pstats.Stats(profiler)
+    cumulative = {(Path(file).name, name): row[3] for (file, _, name), row in stats.stats.items()}
+    shares = {step: cumulative.get(place, 0.0) / profiled_s for step, place in STEPS.items()}
+    shares["Bytewax, snapshots, the rest"] = 1 - sum(shares.values())
+    return {"events_per_core_s": len(load) / plain_s, "batches": batches, "shares": shares}
+
+
+class _Listed(FixedPartitionedSource[Message, int]):
+    """The events as if Kafka had them ready, 1,000 at a time."""
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        now = wall_ms()
+        self._messages = [Message(EVENTS, 0, at, b"", value, now, {}) for at, value in enumerate(values)]
+
+    def list_parts(self) -> list[str]:
+        return ["events/0"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_ListedPart":  # noqa: ARG002
+        return _ListedPart(self._messages)
+
+
+class _ListedPart(StatefulSourcePartition[Message, int]):
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._at = 0
+
+    def next_batch(self) -> Sequence[Message]:
+        if self._at >= len(self._messages):
+            raise StopIteration
+        self._at += 1000
+        return self._messages[self._at - 1000 : self._at]
+
+    def snapshot(self) -> int:
+        return self._at
+
+
+class _Forgotten(KafkaOutput):
+    """A sink that only counts candidate batches."""
+
+    def __init__(self) -> None:
+        super().__init__(KafkaSettings(), 0)
+        self.batches = 0
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
+        forgotten = self
+
+        class Writer(KafkaWriter):
+            def __init__(self) -> None:
+                pass
+
+            def write_batch(self, values: list[Any]) -> None:
+                forgotten.batches += sum(len(v.values) for v in values if v.topic == "candidates")
+
+            def snapshot(self) -> None:
+                pass
+
+            def close(self) -> None:
+                pass
+
+        return Writer()
+
+
+def _in_process(load: Load, folder: Path, profiler: cProfile.Profile | None) -> tuple[float, int]:
+    settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"))
+    prepare_state(Path(settings.state))
+    sink = _Forgotten()
+    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
+        source: Any = _Listed(load.values)
+        flow = build_flow(settings, source, sink, pools, lambda: load.model)
+        began = time.process_time()
+        with profiler or nullcontext():
+            run_main(  # type: ignore[no-untyped-call]
+                flow,
+                epoch_interval=timedelta(milliseconds=settings.epoch_ms),
+                recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
+            )
+        return time.process_time() - began, sink.batches
+
+
+def _flow_command(settings: KafkaSettings, folder: str, processes: int) -> list[str]:
+    command = [sys.executable, "-m", "streams.cli", "flow", "--bootstrap", settings.bootstrap]
+    command += ["--pool", f"{folder}/pool", "--state", f"{folder}/state", "--window-days", "100000"]
+    return [*command, "--processes", str(processes), "--shards", str(max(1, processes))]
+
+
+def _first(load: Load, n: int) -> Load:
+    few = Load.__new__(Load)
+    few.keys, few.values, few.largest, few.model = load.keys[:n], load.values[:n], load.largest, load.model
+    return few
+
+
+def _free_ports(n: int) -> list[int]:
+    """A port with n - 1 free ones after it."""
+    while True:
+        sockets = [socket() for _ in range(n)]
+        try:
+            sockets[0].bind(("127.0.0.1", 0))
+            first = int(sockets[0].getsockname()[1])
+            for offset, other in enumerate(sockets[1:], 1):
+                other.bind(("127.0.0.1", first + offset))
+        except (OSError, OverflowError):
+            continue
+        else:
+            return list(range(first, first + n))
+        finally:
+            for held in sockets:
+                held.close()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything."""
+    load = Load(options.log, options.events)
+    if options.bootstrap:
+        settings = KafkaSettings(options.bootstrap)
+        ensure_topics(settings)
+        if any(end for _, end in bounds(settings, EVENTS).values()):
+            sys.exit(f"Kafka at {options.bootstrap} has events already: give one whose topics are empty")
+        publish(settings, load.model)
+        feed(settings, load, FLOW_GROUP)
+    result: dict[str, Any] = {
+        "log": options.log,
+        "events": len(load),
+        "broker": "Kafka" if options.bootstrap else "embedded",
+        "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
+    }
+    _say("bare Bytewax flow")
+    result["bare"] = throughput(load, options.bootstrap, 0)
+    for processes in map(int, options.processes.split(",")):
+        _say(f"dataflow, processes: {processes}")
+        result[f"processes_{processes}"] = throughput(load, options.bootstrap, processes)
+    _say(f"freshness at {options.pace:,} events/s")
+    result["freshness"] = {"pace_per_s": options.pace, **freshness(load, options.bootstrap, options.pace, 20)}
+    _say("profile")
+    result["profile"] = profile(load)
+    return result
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """The result for people."""
+    bare = result["bare"]["events_per_s"]
+    lines = [f"{result['events']:,} events of {result['log']}, {result['broker']} broker; {result['machine']}", ""]
+    lines += ["flow           events/s  of bare  matches", f"bare           {bare:>8,.0f}"]
+    for name, figures in result.items():
+        if name.startswith("processes_"):
+            rate = figures["events_per_s"]
+            lines.append(
+                f"{name.replace('_', ' '):<13}  {rate:>8,.0f}  {rate / bare:>7.0%}  {figures['matches']:>7,.0f}"
+            )
+    ages = {name: value for name, value in result["freshness"].items() if name != "pace_per_s"}
+    lines += ["", f"freshness at {result['freshness']['pace_per_s']:,} events/s, one process: "]
+    lines[-1] += ", ".join(f"{name.replace('_', ' ')[:-3]} {value:.0f} ms" for name, value in ages.items())
+    found = result["profile"]
+    lines += ["", f"without Kafka {found['events_per_core_s']:,.0f} events per core-second; where it goes:"]
+    lines += [f"  {step:<30} {share:>4.0%}" for step, share in found["shares"].items()]
+    return lines
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log", default="ml-1m")
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--processes", default="1,2")
+    parser.add_argument("--pace", type=int, default=1000)
+    parser.add_argument("--bootstrap", default=None)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    result = measure(options)
+    print(json.dumps(result) if options.json else "\n".join(table(result)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
