@@ -10,7 +10,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctr
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from types import FrameType
 from typing import NoReturn
@@ -50,20 +50,23 @@ def make_app(asked: str | None = None) -> App:
         help_epilogue=f"Settings: flags, then `{PREFIX}VERB_FLAG`, `{PREFIX}FLAG`, then `[verb]` in `{CONFIG_FILE}`.",
         config=[_verb_environment, Env(PREFIX, command=False), _check_sections, Toml(CONFIG_FILE)],
         version_flags=["--version"],
-        suppress_keyboard_interrupt=False,
         error_console=Console(stderr=True, soft_wrap=True),
         error_formatter=_one_line,
-        result_action="return_value",
     )
     for name, (path, purpose) in VERBS.items():
         app.command(path, name=name, help=None if name == asked else purpose)
     return app
 
 
-def run(tokens: Sequence[str]) -> int:
-    """Run one command line and return its exit code; what is our own mistake keeps its traceback."""
+def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
+    """Run one command line and return its exit code; what is our own mistake keeps its traceback.
+
+    `begin` is called when the verb is loaded and its settings are understood, just before it runs.
+    """
     try:
-        result = make_app(tokens[0] if tokens else None)(list(tokens))
+        verb, settings, _ = make_app(tokens[0] if tokens else None).parse_args(list(tokens))
+        begin()
+        result = verb(*settings.args, **settings.kwargs)
     except CodaError as error:
         print(f"coda: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, InputError) else 1
@@ -81,17 +84,23 @@ def main() -> NoReturn:
     # Before numpy and torch load: their threads would fight over the cores that our own processes share.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    signal.signal(signal.SIGTERM, _terminate)
-    # A shell without job control starts background commands with SIGINT ignored; we always want to hear it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Until the verb is loaded a signal just ends us: an exception in the middle of torch's own start would abort it.
+    # (A shell without job control starts background commands with SIGINT ignored; we always want to hear it.)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     set_up_logging()
     try:
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:], _listen)
         sys.stdout.flush()
     except BrokenPipeError:  # `coda … | head`: whoever read us has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)
+
+
+def _listen() -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
