@@ -45,8 +45,11 @@ class Outbox:
         self._sent_ms.clear()
 
     def confirm(self, event_ids: Iterable[str]) -> int:
-        """Drop the events that the cloud has; returns how many of them were still here."""
-        held = [i for i in event_ids if i in self._events]
+        """Drop the events that the cloud has; returns how many of them were still here.
+
+        A receipt names an event twice when it was sent twice, so a name that is gone is no surprise.
+        """
+        held = [i for i in dict.fromkeys(event_ids) if i in self._events]
         for event_id in held:
             self.nbytes -= len(self._events.pop(event_id))
             self._sent_ms.pop(event_id, None)

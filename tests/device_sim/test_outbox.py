@@ -28,3 +28,10 @@ def test_a_rest_loses_nothing() -> None:
     outbox.sent("a", 0)
     back = Outbox.restore(outbox.state())
     assert (back.due(0), back.nbytes) == ([b"one"], 3)
+
+
+def test_a_receipt_may_name_an_event_twice() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"...")
+    assert outbox.confirm(["a", "a", "unknown"]) == 1
+    assert (len(outbox), outbox.nbytes) == (0, 0)
