@@ -93,7 +93,7 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
     assert system.tail.finish(TAIL_S + 120) == 0, system.tail.said()
     wait_for_nothing(lambda: unsettled(system), 120, every_s=2)
     for verb in (system.fleet, system.tunnel, system.flow, system.trainer):
-        assert verb.stop() == 0 or verb is not system.fleet, verb.said()[-2000:]
+        assert verb.stop() in (0, 130), verb.said()[-2000:]  # 130: ended by Ctrl-C, in good order
     events_are_exact(system)
     predictions_are_exact(system)
     pushes_are_exact(system)
