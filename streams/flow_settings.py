@@ -5,7 +5,6 @@ import msgspec
 from index.spec import DAY_MS, PoolSpec
 from models.errors import InputError
 from operators.user import MatchRules
-from streams.flow_state import PARTS
 
 
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +22,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lateness_s: float = 3600
     window_days: float = 30
     window_count: int = 200_000
-    epoch_ms: int = 500
+    epoch_ms: int = 1000
     metrics_port: int = 0
     seed: int = 0
 
@@ -36,8 +35,6 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("freshness_budget_s", "lateness_s", "window_days"):
             if not getattr(self, name) > 0:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it more than 0")
-        if self.processes > PARTS:
-            raise InputError(f"--processes {self.processes} is more than the {PARTS} that can share a state")
         if self.processes > self.shards:
             raise InputError(
                 f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "

@@ -26,7 +26,7 @@ def command(
     lateness_s: float = 3600,
     window_days: float = 30,
     window_count: int = 200_000,
-    epoch_ms: int = 500,
+    epoch_ms: int = 1000,
     metrics_port: int = 0,
     seed: int = 0,
 ) -> int:

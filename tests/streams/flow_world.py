@@ -147,6 +147,11 @@ class Flow:
     def said(self) -> str:
         return self.log.read_text()
 
+    def children(self) -> list[int]:
+        """The processes that a supervisor started (Linux)."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def pooled(self) -> list[int]:
         """The samples in all shards, of a dataflow that has ended."""
         found: list[int] = []

@@ -1,6 +1,8 @@
 """The dataflow as users meet it: `coda flow` as a process, Kafka beside it, signals, crashes and restarts."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,22 +108,28 @@ def test_kill_minus_nine_loses_nothing_and_pools_nothing_twice(world: World, tmp
         assert seen.setdefault(sample, history.tobytes()) == history.tobytes()
 
 
-def test_one_process_and_two_give_the_same_pool_and_the_same_candidates(world: World, tmp_path: Path) -> None:
-    events, users = stream(400), [f"user-{n}" for n in range(12)]
-    world.publish()
-    world.send(events)
-    answers, pools = [], []
-    for processes in ("1", "2"):
-        with Flow(world, tmp_path / processes, "--shards", "2", "--processes", processes) as flow:
-            wait_until(lambda flow=flow: "cloud model" in flow.said(), "the dataflow to begin")  # type: ignore[misc]
+def answers(folder: Path, processes: int, *, kill_one: bool) -> tuple[list[int], dict[str, object]]:
+    """What is pooled of one stream, and what every user gets who asks at its end."""
+    users = [f"user-{n}" for n in range(12)]
+    with EmbeddedKafka() as kafka:
+        world = World(kafka.bootstrap)
+        world.publish()
+        world.send(stream(400))
+        with Flow(world, folder, "--shards", "2", "--processes", str(processes)) as flow:
+            wait_until(lambda: world.lag() < 400, "the dataflow to begin")
+            if kill_one:
+                os.kill(flow.children()[0], signal.SIGKILL)
+                wait_until(lambda: "restarting all" in flow.said(), "the restart")
             world.drained()
-            sent = len(world.samples())
-            wait_until(lambda sent=sent: len(world.samples()) == sent, "all samples")  # type: ignore[misc]
             world.ask(users)
             world.drained()
             assert flow.stop() == 130
         newest = {batch.user_id: batch for batch in world.batches()}
-        answers.append({user: (rows(newest[user].matched), rows(newest[user].random)) for user in users})
-        pools.append(sorted(flow.pooled()))
-    assert pools[0] == pools[1] == sorted(keys(events))
-    assert answers[0] == answers[1]
+        return sorted(flow.pooled()), {u: (rows(newest[u].matched), rows(newest[u].random)) for u in users}
+
+
+def test_one_process_and_two_of_which_one_dies_give_the_same_pool_and_candidates(tmp_path: Path) -> None:
+    alone = answers(tmp_path / "one", 1, kill_one=False)
+    together = answers(tmp_path / "two", 2, kill_one=True)
+    assert alone[0] == together[0] == sorted(keys(stream(400)))
+    assert alone[1] == together[1]
