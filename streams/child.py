@@ -62,6 +62,11 @@ class Child:
             )
         self._started_s = time.monotonic()
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None before it was started."""
+        return self._process.pid if self._process else None
+
     def code(self) -> int | None:
         """Its exit code; None while it runs or before it was started."""
         return self._process.poll() if self._process else None

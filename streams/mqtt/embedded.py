@@ -78,6 +78,12 @@ class EmbeddedMqtt:
         """The broker as `host:port`."""
         return self.settings.address
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running broker."""
+        assert self._process is not None, "only a running broker has one"
+        return self._process.pid
+
     def start(self) -> None:
         """Start the broker's process and return when it accepts connections."""
         if _accepts(self.settings):
