@@ -27,7 +27,7 @@ app = App(name="pool", help="Look at, check and rebuild a pool on disk.")
 def stats(path: Path, *, json: bool = False) -> None:
     """What a pool holds, also while a flow is writing it.
 
-    Example: coda pool stats runs/demo/pool/0
+    Example: coda pool stats runs/pool/shard-0-of-1
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def verify(path: Path, *, queries: int = 1_000, k: int = 100, seed: int = 0, jso
 
     Works on a copy in memory, also while a flow is writing the pool. Exits 1 when the check fails.
 
-    Example: coda pool verify runs/demo/pool/0
+    Example: coda pool verify runs/pool/shard-0-of-1
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def rebuild(path: Path, *, json: bool = False) -> None:
 
     For a pool that is damaged, or that takes more room than its rows need. No flow may have it open.
 
-    Example: coda pool rebuild runs/demo/pool/0
+    Example: coda pool rebuild runs/pool/shard-0-of-1
 
     Parameters
     ----------

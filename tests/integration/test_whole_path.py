@@ -37,7 +37,7 @@ class System:
     """Servers and verbs over one run folder."""
 
     def __init__(self, folder: Path, own: str) -> None:
-        self.folder = folder
+        self.folder, self.own = folder, own
         self.kafka, self.mqtt = Server("kafka", folder, "--heap", "512m"), Server("mqtt", folder)
         self.log = write_log(folder / "log.csv", USERS, ROWS)
         at, through = ("--bootstrap", self.kafka.address), ("--mqtt", self.mqtt.address)
@@ -62,7 +62,8 @@ class System:
 
     def behind(self, group: str) -> int:
         """Events that a group has not processed yet."""
-        return sum(lag(self.kafka.address, group, EVENTS).values())
+        topic = self.own if group == FLEET_GROUP else EVENTS
+        return sum(lag(self.kafka.address, group, topic).values())
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def events_are_exact(system: System) -> None:
     assert system.messages(DEAD_LETTERS) == []
     samples = decode_samples([m.value for m in system.messages(SAMPLES)])
     assert len(set(samples.sample.tolist())) == ROWS
-    with Pool.open(system.folder / "pool" / "0", read_only=True) as pool:
+    with Pool.open(system.folder / "pool" / "shard-0-of-1", read_only=True) as pool:
         assert len(pool) == ROWS
 
 
