@@ -23,7 +23,7 @@ from models.artefact import load_model, save_model
 from models.blend import HEADS
 from models.candidates import decode_batch
 from models.cloud_model import DIM, CloudModel
-from models.errors import InputError
+from models.errors import ArtefactError, InputError
 from models.heads import Heads
 from models.history import History
 from models.task import Task
@@ -144,10 +144,15 @@ def read_state(folder: Path) -> FleetState | None:
 
 
 def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
-    """The fleet that was at rest in `state`; all its devices are offline."""
+    """The fleet that was at rest in `state`, all its devices offline; raises `InputError` for damaged models."""
     fleet = Fleet(uploads=state.uploads, seed=seed)
     versions = sorted(int(place.name) for place in (folder / _MODELS).glob("*") if place.name.isdecimal())
-    fleet.bank.models = {version: load_model(folder / _MODELS / str(version)) for version in versions}
+    try:
+        fleet.bank.models = {version: load_model(folder / _MODELS / str(version)) for version in versions}
+    except ArtefactError as error:
+        raise InputError(
+            f"the fleet state in {folder} cannot be used ({error}): give another --state, and devices start anew"
+        ) from error
     fleet.model = fleet.bank.models[versions[-1]] if versions else None
     fleet.model_size, fleet.task, fleet.task_size = state.model_size, state.task, state.task_size
     fleet.counts.update({(what, outcome): n for what, outcome, n in state.counts})

@@ -238,7 +238,7 @@ def _translated(path: Path, act: Callable[[], T]) -> T:
             raise PoolBusy(f"pool {path} is open in another process: stop that one, or use another path") from error
         raise PoolError(
             f"pool {path} cannot be opened ({text}): run `coda pool rebuild {path}`, "
-            "or delete it and let the flow fill it again"
+            "or delete it and the flow's --state, to fill it again from Kafka"
         ) from error
 
 
@@ -251,7 +251,8 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
     found = _format_of(path, raw)
     if found != FORMAT:
         raise PoolError(
-            f"pool {path} has format {found}, this program reads {FORMAT}: delete it and let the flow fill it again"
+            f"pool {path} has format {found}, this program reads {FORMAT}: "
+            "delete it and the flow's --state, to fill it again from Kafka"
         )
     try:
         meta = msgspec.json.decode(raw, type=Meta)
@@ -272,7 +273,9 @@ def _format_of(path: Path, raw: bytes) -> Any:
 
 
 def _unreadable(path: Path) -> PoolError:
-    return PoolError(f"pool {path} has unreadable settings: delete it and let the flow fill it again")
+    return PoolError(
+        f"pool {path} has unreadable settings: delete it and the flow's --state, to fill it again from Kafka"
+    )
 
 
 def _put(batch: WriteBatch, keys: list[bytes], values: list[bytes]) -> None:

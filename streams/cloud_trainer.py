@@ -43,7 +43,7 @@ class Learned(msgspec.Struct, frozen=True):
             return msgspec.json.decode(headers.get(HEADER, b""), type=cls)
         except msgspec.DecodeError as error:
             raise ArtefactError(
-                "the newest cloud model does not say what it has learned from: publish a first version with --head-log"
+                "a cloud model does not say what it has learned from: `coda train-cloud` did not publish it"
             ) from error
 
 

@@ -21,7 +21,7 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 from confluent_kafka.admin import AdminClient
 
 from models.cloud_model import CloudModel
-from models.errors import CodaError, ConnectionFailed, InputError
+from models.errors import CodaError, ConnectionFailed, InputError, PoolError
 from streams.flow import build_flow, wall_ms
 from streams.flow_lag import LagWatch
 from streams.flow_settings import FlowSettings
@@ -29,12 +29,13 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings, partitions_of, probe
 from streams.kafka.topics import EVENTS, MODELS, REQUESTS
 from streams.log import set_up_logging
-from streams.metrics_server import metrics_server
+from streams.metrics_server import PortTaken, metrics_server
 from streams.model_feed import ModelFeed
 from streams.pool_shards import PoolShards
 from streams.sink import KafkaOutput
 from streams.source import KafkaInput, Reader
 from streams.stop import Stop
+from streams.supervisor import NO_RESTART
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
@@ -114,8 +115,6 @@ def _blame(error: BaseException) -> BaseException:
 def main(arguments: Sequence[str]) -> int:
     """What the supervisor starts: settings as JSON, the process's number, and all addresses."""
     settings = msgspec.json.decode(arguments[0], type=FlowSettings)
-    # Ctrl-C reaches all processes of a terminal; the supervisor hears it and tells us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = Stop(signal.SIGTERM)
     set_up_logging()
     _end_with(os.getppid())
@@ -123,6 +122,8 @@ def main(arguments: Sequence[str]) -> int:
         run_process(settings, int(arguments[1]), arguments[2:], stop)
     except CodaError as error:
         print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
+        if isinstance(error, PoolError | PortTaken):
+            return NO_RESTART
         return 2 if isinstance(error, InputError) else 1
     return stop.exit_code
 

@@ -6,18 +6,24 @@ from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 
-from models.errors import ConnectionFailed
+from models.errors import ConnectionFailed, InputError
 
 # Read by every verb; an image sets it to 0.0.0.0 so that Prometheus reaches the container.
 HOST_VARIABLE = "CODA_METRICS_HOST"
+
+
+class PortTaken(ConnectionFailed):
+    """Another program listens on the port: trying again would not help."""
 
 
 @contextmanager
 def metrics_server(port: int) -> Iterator[None]:
     """Serve this process's metrics on `port` while the block runs; 0 serves nothing.
 
-    Raises `ConnectionFailed` when the port is taken.
+    Raises `PortTaken` when the port is in use, `InputError` when there is no such port.
     """
+    if not 0 <= port < 65536:
+        raise InputError(f"--metrics-port {port} is no port: give one of 1 to 65535, or 0 for none")
     if port == 0:
         yield
         return
@@ -25,7 +31,7 @@ def metrics_server(port: int) -> Iterator[None]:
     try:
         server, thread = start_http_server(port, host)
     except OSError as error:
-        raise ConnectionFailed(
+        raise PortTaken(
             f"cannot serve metrics on {host}:{port} ({error.strerror}): choose another --metrics-port, or 0 for none"
         ) from error
     try:

@@ -19,7 +19,10 @@ class PoolShards:
         self._folder = folder
         self._spec = spec
         self._open: dict[int, Pool] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PoolError(f"cannot make the pool's folder {folder} ({error.strerror}): choose another") from error
         # The shards' number is in their names, so that it is there as soon as the first of them is.
         others = sorted(p.name for p in folder.glob("shard-*") if not p.name.endswith(f"-of-{shards}"))
         if others:

@@ -22,6 +22,7 @@ _DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
 _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
 _USAGE = 2
+NO_RESTART = 3  # how a process says that it failed in a way that no restart mends
 _ROOT = Path(__file__).parents[1]
 
 _log = structlog.get_logger()
@@ -31,7 +32,8 @@ Children = list[subprocess.Popen[bytes]]
 def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
     """Run `command` as so many processes until `stop`; returns the exit code.
 
-    Each gets its number and the addresses of all as further arguments. Exit code 2 says that no restart would help.
+    Each gets its number and the addresses of all as further arguments. Exit codes 2 and `NO_RESTART` say that no
+    restart would help; the process has said why.
     Raises `ConnectionFailed` when processes keep dying.
     """
     starts: deque[float] = deque()
@@ -43,8 +45,8 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
                 ended = _wait(children, stop)
             finally:
                 _end(children, stop)
-            if stop.signal or ended in {0, _USAGE}:
-                return stop.exit_code or ended
+            if stop.signal or ended in {0, _USAGE, NO_RESTART}:
+                return stop.exit_code or (1 if ended == NO_RESTART else ended)
             _check_restarts(starts, ended)
             _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
             time.sleep(_PAUSE_S)
@@ -52,7 +54,12 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
 
 def _start(command: Sequence[str], processes: int) -> Children:
     addresses = _free_addresses(processes)
-    return [subprocess.Popen([*command, str(number), *addresses], cwd=_ROOT) for number in range(processes)]
+    # They inherit that Ctrl-C, which reaches all processes of a terminal, is blocked: we hear it, and tell them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return [subprocess.Popen([*command, str(number), *addresses], cwd=_ROOT) for number in range(processes)]
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _wait(children: Children, stop: Stop) -> int:

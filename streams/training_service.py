@@ -35,14 +35,22 @@ _log = structlog.get_logger()
 
 def newest(settings: KafkaSettings, topic: str) -> Message | None:
     """The newest message of a topic, or None when it has none."""
-    messages = list(read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic)))
-    return max(messages, key=lambda m: (m.timestamp_ms, m.offset), default=None)
+    return next(iter(_newest_first(settings, topic)), None)
+
+
+def _newest_first(settings: KafkaSettings, topic: str) -> list[Message]:
+    messages = read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic))
+    return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset), reverse=True)
 
 
 def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | None:
-    """The newest cloud model and what it has learned from; raises `ArtefactError` when it does not check out."""
-    message = newest(settings, MODELS)
-    return message and (model_from_bytes(message.value), Learned.of(dict(message.headers)))
+    """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
+    for message in _newest_first(settings, MODELS):
+        try:
+            return model_from_bytes(message.value), Learned.of(dict(message.headers))
+        except ArtefactError as error:
+            _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}: {error}")
+    return None
 
 
 def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:

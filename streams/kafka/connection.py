@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from models.errors import ConnectionFailed
+from models.errors import ConnectionFailed, InputError
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 _DAY_MS = 24 * 3600 * 1000
@@ -81,8 +81,15 @@ class _Outages:
 
 
 def probe(bootstrap: str, timeout_s: float = 5) -> str:
-    """The cluster's id; raises `ConnectionFailed` when nothing at `bootstrap` answers as Kafka within `timeout_s`."""
-    client = Consumer({**KafkaSettings(bootstrap).client("probe"), "group.id": "coda-probe"})
+    """The cluster's id; raises `ConnectionFailed` when nothing at `bootstrap` answers as Kafka within `timeout_s`.
+
+    Raises `InputError` when `bootstrap` is empty.
+    """
+    if not bootstrap.strip():
+        raise InputError("--bootstrap is empty: give Kafka's address as HOST:PORT")
+    # Silent: what the probe raises says it all, and it does not go on trying.
+    silent = {"error_cb": lambda _error: None, "group.id": "coda-probe"}
+    client = Consumer({**KafkaSettings(bootstrap).client("probe"), **silent})
     try:
         return str(client.list_topics(timeout=timeout_s).cluster_id)
     except KafkaException as error:

@@ -62,11 +62,11 @@ def command(
     """
     settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, task_key, seed)
     broker = MqttSettings.parse(mqtt)
-    for folder in (state, out):
-        folder.mkdir(parents=True, exist_ok=True)
     with metrics_server(metrics_port):
         probe_kafka(bootstrap)
         probe_mqtt(broker)
+        for folder in (state, out):
+            folder.mkdir(parents=True, exist_ok=True)
         ensure_topics(settings.kafka, [shell.TOPIC_OF[own]])
         print(f"fleet: own events from {shell.TOPIC_OF[own]} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
         result, stopped_by = asyncio.run(_run(settings, broker))

@@ -57,8 +57,8 @@ def command(
     """
     settings = FlowSettings(
         bootstrap=bootstrap,
-        pool=str(pool),
-        state=str(state),
+        pool=str(pool.absolute()),  # the processes of a cluster run in another folder
+        state=str(state.absolute()),
         shards=shards or processes,
         processes=processes,
         match_every=match_every,

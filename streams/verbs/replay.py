@@ -87,6 +87,9 @@ def command(
     json
         Print one JSON document with what was done.
     """
+    for flag, value in (("partitions", partitions), ("replication", replication), ("max-ahead", max_ahead)):
+        if value is not None and value < 1:
+            raise InputError(f"--{flag} is {value}: give at least 1")
     pacer = Pacer(parse_speed(speed))
     settings = KafkaSettings(bootstrap, partitions=partitions, replication=replication)
     topic = EVENTS if via == "kafka" else BEHAVIOUR

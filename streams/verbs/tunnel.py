@@ -47,6 +47,8 @@ def command(
     if expiry_s <= 0 or drain_s < 0:
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
     kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt)
+    if ledger_out is not None:  # now, and not when there is something to write into it
+        ledger_out.parent.mkdir(parents=True, exist_ok=True)
     with metrics_server(metrics_port):
         probe(bootstrap)
         ensure_topics(kafka)

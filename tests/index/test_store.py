@@ -72,7 +72,7 @@ def test_another_format_version_says_which(tmp_path: Path) -> None:
     meta = msgspec.json.decode(db[META] or b"")
     db[META] = msgspec.json.encode(meta | {"format": 99, "something": "new"})
     db.close()
-    with pytest.raises(PoolError, match="has format 99, this program reads 1: delete it and let the flow fill it"):
+    with pytest.raises(PoolError, match="has format 99, this program reads 1: delete it and the flow's --state"):
         Pool.open(tmp_path / "pool", small())
 
 

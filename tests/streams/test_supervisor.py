@@ -86,3 +86,13 @@ def test_a_second_signal_ends_at_once() -> None:
         assert stop.exit_code == 128 + signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_what_no_restart_mends_is_tried_once_and_is_a_failure(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, f"sys.exit({supervisor.NO_RESTART})"), 1, Stop()) == 1
+    assert [len(lines) for lines in starts(tmp_path)] == [1]
+
+
+def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, "os.kill(os.getpid(), signal.SIGINT); sys.exit(0)"), 1, Stop()) == 0
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

@@ -1,0 +1,214 @@
+"""What the world does wrong, for every verb that it can happen to: one clear line, and the right exit code.
+
+Faults of one room alone are tested there: docs/operations.md has the list.
+"""
+
+import importlib
+import inspect
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from index.pool import Pool
+from index.rows import META
+from index.spec import PoolSpec
+from models.artefact import model_to_bytes
+from models.cloud_model import random_model
+from models.ids import item_keys
+from streams.cli import VERBS, run
+from streams.kafka.connection import KafkaSettings, probe
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import MODELS
+from streams.mqtt.embedded import EmbeddedMqtt
+from streams.training_service import published_model
+from tests.index.test_store import raw
+from tests.integration.stack import free_port
+from tests.streams.logs import HEADER
+
+LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"
+Told = Callable[..., tuple[int, str]]
+
+
+def settings_of(verb: str) -> set[str]:
+    """The names of a verb's settings; none for a verb that only has verbs of its own."""
+    module, _, name = VERBS[verb][0].partition(":")
+    return (
+        set(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+        if name == "command"
+        else set()
+    )
+
+
+def having(setting: str) -> list[str]:
+    return [verb for verb in VERBS if setting in settings_of(verb)]
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Told:
+    """Runs a command line in a folder that holds log.csv; its exit code and what it said on standard error."""
+    (tmp_path / "log.csv").write_text(LOG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(probe, "__defaults__", (0.5,))
+
+    def tell(verb: str, *flags: str) -> tuple[int, str]:
+        code = run([verb, *(["log.csv"] if verb == "replay" else []), *flags])
+        return code, capfd.readouterr().err
+
+    return tell
+
+
+def one_line(said: str) -> bool:
+    return said.startswith("coda: ") and said.endswith("\n") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", having("bootstrap"))
+def test_an_unreachable_kafka(verb: str, told: Told, tmp_path: Path) -> None:
+    code, said = told(verb, "--bootstrap", f"127.0.0.1:{free_port()}")
+    assert code == 1 and one_line(said)
+    assert "no Kafka answers at" in said and "--bootstrap" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"], "nothing is made before Kafka has answered"
+
+
+@pytest.mark.parametrize("verb", having("bootstrap"))
+def test_no_address_of_kafka(verb: str, told: Told) -> None:
+    code, said = told(verb, "--bootstrap", "")
+    assert code == 2 and one_line(said) and "HOST:PORT" in said
+
+
+@pytest.mark.parametrize("verb", having("mqtt"))
+def test_an_unreachable_mqtt_broker(verb: str, told: Told, kafka: KafkaSettings) -> None:
+    code, said = told(verb, "--bootstrap", kafka.bootstrap, "--mqtt", f"127.0.0.1:{free_port()}")
+    assert code == 1 and one_line(said)
+    assert "no MQTT broker at" in said and "--mqtt" in said
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("verb", having("metrics_port"))
+def test_a_busy_metrics_port(verb: str, told: Told, kafka: KafkaSettings, taken_port: int) -> None:
+    code, said = told(verb, "--bootstrap", kafka.bootstrap, "--metrics-port", str(taken_port))
+    assert code == 1 and one_line(said)
+    assert "choose another --metrics-port" in said
+
+
+@pytest.mark.parametrize("port", ["65536", "-1"])
+@pytest.mark.parametrize("verb", having("metrics_port"))
+def test_a_metrics_port_that_is_none(verb: str, port: str, told: Told, kafka: KafkaSettings) -> None:
+    code, said = told(verb, "--bootstrap", kafka.bootstrap, "--metrics-port", port)
+    assert code == 2 and one_line(said)
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag"),
+    [
+        ("replay", "--state"),
+        ("flow", "--pool"),
+        ("flow", "--state"),
+        ("train-cloud", "--keys"),
+        ("train-cloud", "--task"),
+        ("tunnel", "--ledger-out"),
+        ("fleet", "--state"),
+        ("fleet", "--out"),
+    ],
+)
+def test_a_path_that_cannot_be_used(verb: str, flag: str, told: Told, kafka: KafkaSettings) -> None:
+    with EmbeddedMqtt() as mqtt:
+        flags = [
+            "--bootstrap",
+            kafka.bootstrap,
+            *(["--mqtt", mqtt.settings.address] if "mqtt" in settings_of(verb) else []),
+        ]
+        code, said = told(verb, *flags, flag, "log.csv/here")
+    assert code in {1, 2}
+    assert one_line(said[said.index("coda: ") :]) and "Traceback" not in said
+    assert "log.csv" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["flow", "--window-days", "inf"],
+        ["flow", "--lateness-s", "nan"],
+        ["train-cloud", "--refresh-h", "nan"],
+        ["tunnel", "--drain-s", "nan"],
+        ["replay", "--speed", "nan"],
+        ["replay", "--partitions", "0"],
+        ["replay", "--max-ahead", "0"],
+    ],
+)
+def test_a_number_that_is_none(words: list[str], told: Told, kafka: KafkaSettings) -> None:
+    code, said = told(*words, "--bootstrap", kafka.bootstrap)
+    assert code == 2 and one_line(said) and words[1] in said
+
+
+def spoil(path: Path) -> None:
+    Pool.open(path, PoolSpec()).close()
+    db = raw(path)
+    db[META] = (db[META] or b"").replace(b'"format":1', b'"format":99')
+    db.close()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_flow_on_a_pool_of_another_version(processes: str, told: Told, kafka: KafkaSettings) -> None:
+    for shard in range(int(processes)):
+        spoil(Path(f"pool/shard-{shard}-of-{processes}"))
+    code, said = told("flow", "--bootstrap", kafka.bootstrap, "--pool", "pool", "--processes", processes)
+    assert code == 1 and "has format 99" in said and "--state" in said
+    assert said.count("has format") <= int(processes), "it is not tried again"
+
+
+def test_a_flow_on_a_pool_that_another_one_has_open(told: Told, kafka: KafkaSettings) -> None:
+    with Pool.open(Path("pool/shard-0-of-1"), PoolSpec()):
+        code, said = told("flow", "--bootstrap", kafka.bootstrap, "--pool", "pool")
+    assert code == 1 and one_line(said)
+    assert "is open in another process: stop that one" in said
+
+
+def test_a_flow_with_another_number_of_shards(told: Told, kafka: KafkaSettings) -> None:
+    Pool.open(Path("pool/shard-0-of-2"), PoolSpec()).close()
+    code, said = told("flow", "--bootstrap", kafka.bootstrap, "--pool", "pool", "--shards", "3")
+    assert code == 1 and one_line(said)
+    assert "give --shards as before" in said
+
+
+def test_a_trainer_passes_over_a_damaged_model(kafka: KafkaSettings, capfd: pytest.CaptureFixture[str]) -> None:
+    model = random_model(item_keys(["i"]), item_keys(["c"]), seed=0)
+    damaged = bytearray(model_to_bytes(model))
+    damaged[-1] ^= 1
+    producer = CheckedProducer(kafka)
+    headers = {"coda-trainer": b'{"head_until":1,"positions":{}}'}
+    producer.send(MODELS, b"current", model_to_bytes(model), headers=headers)
+    producer.flush()
+    producer.send(MODELS, b"current", bytes(damaged), headers=headers)
+    producer.flush()
+    found = published_model(kafka)
+    assert found is not None and found[0].version == model.version
+    said = capfd.readouterr()
+    assert "passed over models" in said.out + said.err and "sha256" in said.out + said.err
+
+
+def test_errors_of_the_system_that_name_no_path_are_our_own(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    def fail(_bootstrap: str) -> str:
+        raise OSError(9, os.strerror(9))
+
+    monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        told("tunnel")
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    def fail(_bootstrap: str) -> str:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
+    code, said = told("tunnel")
+    assert code == 1 and one_line(said) and "No space left" in said
