@@ -47,6 +47,31 @@ def test_what_lies_in_the_padding_does_not_matter() -> None:
     assert ((mine > 0) == (rows.label[:, :30] > 0)).float().mean() > 0.9
 
 
+def test_it_is_adam_on_the_weighted_cross_entropy() -> None:
+    rows = some_rows(8, 24)
+    rng = np.random.default_rng(1)
+    width = LAYOUT.width(5)
+    slots = torch.from_numpy(rng.integers(LAYOUT.size, width - 1, (8, 24, 2)))
+    rows = StackedRows(rows.x, rows.label, torch.from_numpy(rng.random((8, 24)).astype(np.float32)), slots)
+    start = torch.zeros((8, width))
+    start[:, : LAYOUT.size] = torch.from_numpy(initial(LAYOUT, seed=1))
+    draws, decay = draw(np.full(8, 24), 10, 8, 0), torch.linspace(0, 0.1, width)
+    trained = fit(LAYOUT, start, rows, draws, learning_rate=0.05, decay=decay)
+    for n in range(8):
+        model = torch.nn.Parameter(start[n].clone())
+        adam = torch.optim.Adam([model], lr=0.05)
+        share = rows.weight[n] / (rows.weight[n][draws[:, n]].sum() / len(draws))
+        for drawn in draws[:, n]:
+            adam.zero_grad()
+            w1, b1, w2, b2 = LAYOUT.views(model[None])
+            logit = (torch.relu(rows.x[n, drawn] @ w1[0] + b1[0]) @ w2[0])[:, 0] + b2[0] + model[slots[n, drawn]].sum(1)
+            losses = torch.nn.functional.binary_cross_entropy_with_logits(logit, rows.label[n, drawn], reduction="none")
+            loss = (losses * share[drawn]).sum() + (decay * (model - start[n]) ** 2).sum() / 2
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+        assert torch.allclose(trained[n], model.detach(), atol=1e-5)
+
+
 def test_without_weight_a_model_stays_where_it_started() -> None:
     rows = some_rows(8, 16)
     rows.weight[3] = 0
