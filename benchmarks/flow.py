@@ -59,6 +59,7 @@ WARM = 0.2  # share of the events before the clock starts: start-up and an empty
 FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
+PACED_S = 20
 # What a profile is summed up by: each function's cumulative share is one line.
 STEPS = {
     "decode": ("decode.py", "decode"),
@@ -78,14 +79,13 @@ STEPS = {
 class Load:
     """The events as they travel, and a model that knows them."""
 
-    def __init__(self, name: str, events: int) -> None:
+    def __init__(self, name: str, events: int, model: CloudModel | None = None, first: int = 0) -> None:
         path = get_log(source_named(name), _say)
-        log = load_log(path).slice(0, events)
+        log = load_log(path).slice(first, events)
         self.keys = [user.encode() for user in log["user_id"].to_list()]
         self.values = encode_events(log)
         self.largest = max(map(len, self.values))
-        _say(f"training a cloud model on {HEAD:,} samples of {name}")
-        self.model = train_first([load_samples(name, HEAD)], seed=0)
+        self.model = model or train_first([load_samples(name, HEAD)], seed=0)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -125,7 +125,7 @@ class Run:
         self._ports = _free_ports(processes)
         self._processes = processes
         self._child = subprocess.Popen([*command, "--metrics-port", str(self._ports[0])], stderr=subprocess.DEVNULL)
-        self.seen: list[tuple[float, float]] = []
+        self.seen: list[tuple[float, float, float]] = []  # wall clock, CPU seconds, events
 
     def snapshot(self) -> Snapshot:
         """All processes' metrics; of those that do not serve yet, none."""
@@ -145,14 +145,14 @@ class Run:
                 sys.exit(f"the dataflow ended or stalled at {done:,.0f} of {events:,} events")
             snapshot = self.snapshot()
             done = snapshot.total("coda_samples_pooled_total") + snapshot.total("coda_events_rejected_total")
-            self.seen.append((time.monotonic(), done))
+            self.seen.append((time.monotonic(), snapshot.total("process_cpu_seconds_total"), done))
             time.sleep(LOOK_S)
 
-    def rate(self, events: int) -> float:
-        """Events per second after the warm-up."""
-        warm = [(at, done) for at, done in self.seen if done >= WARM * events]
-        (began, first), (ended, last) = warm[0], warm[-1]
-        return (last - first) / (ended - began) if ended > began else float("nan")
+    def rates(self, events: int) -> dict[str, float]:
+        """Events per second, and per CPU second of its processes, after the warm-up."""
+        warm = [look for look in self.seen if look[2] >= WARM * events]
+        wall_s, cpu_s, done = (last - first for first, last in zip(warm[0], warm[-1], strict=True))
+        return {"events_per_s": _per(done, wall_s), "events_per_core_s": _per(done, cpu_s)}
 
     def stop(self) -> None:
         """End it cleanly."""
@@ -187,15 +187,14 @@ def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, f
         found = run.snapshot()
         run.stop()
         return {
-            "events_per_s": run.rate(len(load)),
+            **run.rates(len(load)),
             "matches": found.total("coda_matches_total"),
             "pool_live": found.total("coda_pool_live_samples"),
         }
 
 
-def freshness(load: Load, bootstrap: str | None, pace_per_s: float, seconds: float) -> dict[str, float]:
-    """Age at the pool and in a candidate batch, at a steady pace."""
-    few = _first(load, int(pace_per_s * seconds))
+def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str, float]:
+    """Age at the pool and in a candidate batch while `load`, which Kafka does not have yet, comes at a steady pace."""
     with broker(bootstrap) as settings, tempfile.TemporaryDirectory() as folder:
         before = sum(end for _, end in bounds(settings, EVENTS).values()) if bootstrap else 0
         publish(settings, load.model)
@@ -204,8 +203,8 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float, seconds: flo
         while run.snapshot().total("coda_model_version") == 0:
             time.sleep(LOOK_S)
         start = run.snapshot()
-        feed(settings, few, FLOW_GROUP, pace_per_s)
-        run.wait(before + len(few))
+        feed(settings, load, FLOW_GROUP, pace_per_s)
+        run.wait(before + len(load))
         end = run.snapshot()
         run.stop()
     figures: dict[str, float] = {}
@@ -301,16 +300,14 @@ def _in_process(load: Load, folder: Path, profiler: cProfile.Profile | None) -> 
         return time.process_time() - began, sink.batches
 
 
+def _per(done: float, seconds: float) -> float:
+    return done / seconds if seconds > 0 else float("nan")
+
+
 def _flow_command(settings: KafkaSettings, folder: str, processes: int) -> list[str]:
     command = [sys.executable, "-m", "streams.cli", "flow", "--bootstrap", settings.bootstrap]
     command += ["--pool", f"{folder}/pool", "--state", f"{folder}/state", "--window-days", "100000"]
     return [*command, "--processes", str(processes), "--shards", str(max(1, processes))]
-
-
-def _first(load: Load, n: int) -> Load:
-    few = Load.__new__(Load)
-    few.keys, few.values, few.largest, few.model = load.keys[:n], load.values[:n], load.largest, load.model
-    return few
 
 
 def _free_ports(n: int) -> list[int]:
@@ -333,6 +330,7 @@ def _free_ports(n: int) -> list[int]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything."""
+    _say(f"training a cloud model on {HEAD:,} samples of {options.log}")
     load = Load(options.log, options.events)
     if options.bootstrap:
         settings = KafkaSettings(options.bootstrap)
@@ -353,7 +351,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         _say(f"dataflow, processes: {processes}")
         result[f"processes_{processes}"] = throughput(load, options.bootstrap, processes)
     _say(f"freshness at {options.pace:,} events/s")
-    result["freshness"] = {"pace_per_s": options.pace, **freshness(load, options.bootstrap, options.pace, 20)}
+    later = Load(options.log, PACED_S * options.pace, load.model, first=options.events)
+    result["freshness"] = {"pace_per_s": options.pace, **freshness(later, options.bootstrap, options.pace)}
     _say("profile")
     result["profile"] = profile(load)
     return result
@@ -363,13 +362,12 @@ def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
     bare = result["bare"]["events_per_s"]
     lines = [f"{result['events']:,} events of {result['log']}, {result['broker']} broker; {result['machine']}", ""]
-    lines += ["flow           events/s  of bare  matches", f"bare           {bare:>8,.0f}"]
+    lines.append("flow           events/s  of bare  per core-second  matches")
     for name, figures in result.items():
-        if name.startswith("processes_"):
-            rate = figures["events_per_s"]
-            lines.append(
-                f"{name.replace('_', ' '):<13}  {rate:>8,.0f}  {rate / bare:>7.0%}  {figures['matches']:>7,.0f}"
-            )
+        if name == "bare" or name.startswith("processes_"):
+            rate, core = figures["events_per_s"], figures["events_per_core_s"]
+            matches = f"{figures['matches']:>7,.0f}"
+            lines.append(f"{name.replace('_', ' '):<13}  {rate:>8,.0f}  {rate / bare:>7.0%}  {core:>15,.0f}  {matches}")
     ages = {name: value for name, value in result["freshness"].items() if name != "pace_per_s"}
     lines += ["", f"freshness at {result['freshness']['pace_per_s']:,} events/s, one process: "]
     lines[-1] += ", ".join(f"{name.replace('_', ' ')[:-3]} {value:.0f} ms" for name, value in ages.items())
