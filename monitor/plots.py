@@ -57,6 +57,32 @@ def arms_plot(arms: ArmsOverTime) -> str:
     return _svg(draw, panels=4, height=4.6)
 
 
+def gains_plot(samples: Sequence[int], gains: Sequence[float]) -> str:
+    """Each user's gain in AUC against their number of own samples, with its course, and how gains are distributed."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        axes[0].scatter(samples, gains, s=8, color=ARM_COLOURS["coda"], alpha=0.35, lw=0)
+        axes[0].plot(*_course(samples, gains), color="#111827", lw=1.6, label="mean of as many users each")
+        axes[0].set_title("AUC, coda − cloud, per user")
+        axes[0].set_xlabel("own samples at the last retraining")
+        axes[1].hist(gains, bins=40, color=ARM_COLOURS["coda"], alpha=0.7)
+        axes[1].set_title("users by their gain")
+        axes[1].set_xlabel("AUC, coda − cloud")
+        for line in (axes[0].axhline, axes[1].axvline):
+            line(0, color="#9aa0aa", lw=1)
+        _legend(axes[0])
+
+    return _svg(draw, panels=2, height=3.2)
+
+
+def _course(samples: Sequence[int], gains: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Mean samples and mean gain of users in up to 10 parts of equal size, by samples."""
+    pairs = sorted(zip(samples, gains, strict=True))
+    size = max(1, -(-len(pairs) // 10))
+    parts = [pairs[at : at + size] for at in range(0, len(pairs), size)]
+    return ([sum(n for n, _ in part) / len(part) for part in parts], [sum(g for _, g in p) / len(p) for p in parts])
+
+
 def rate_plot(states: Sequence[State]) -> str:
     """Events produced and retrainings done per second."""
 

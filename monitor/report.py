@@ -54,22 +54,27 @@ def report(
         f"<h1>{escape(title)}</h1>",
         _verdict(problems),
         _cards(last, arms),
-        _section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
-        _section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
-        _section(
+        section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
+        section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
+        section(
             "Throughput",
             "The history goes in as fast as the flow takes it, then the live part is paced.",
             rate_plot(states),
         ),
-        _section("Lag", "Events that are in Kafka and not yet processed, by the group that has to.", lag_plot(states)),
-        _section("Devices and pushes", "A device that reconnects gets its newest batch only.", device_plot(states)),
-        _section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
-        _section(
+        section("Lag", "Events that are in Kafka and not yet processed, by the group that has to.", lag_plot(states)),
+        section("Devices and pushes", "A device that reconnects gets its newest batch only.", device_plot(states)),
+        section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
+        section(
             "Configuration",
             "Seed and versions make the run repeatable.",
             f"<pre>{escape(json.dumps(configuration, indent=2))}</pre>",
         ),
     ]
+    return page(title, body)
+
+
+def page(title: str, body: Sequence[str]) -> str:
+    """A page that needs nothing beside it; `body` is HTML."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style></head><body><main>{''.join(body)}</main></body></html>"
@@ -85,7 +90,8 @@ _ARMS_WORDS = (
 _FRESHNESS_WORDS = "Age since an event was produced to Kafka when it reaches each stage, over the live part of the run."
 
 
-def _section(title: str, words: str, *parts: str) -> str:
+def section(title: str, words: str, *parts: str) -> str:
+    """One box of a page: title and words are text, parts are HTML."""
     return f"<section><h2>{escape(title)}</h2><p>{escape(words)}</p>{''.join(parts)}</section>"
 
 
@@ -116,7 +122,8 @@ def _plot(arms_over_time: ArmsOverTime | None) -> str:
     return arms_plot(arms_over_time) if arms_over_time else "<p>No event was predicted.</p>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of text."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
@@ -136,7 +143,7 @@ def _arms_table(arms: Mapping[str, ArmResult]) -> str:
         )
         for name, arm in arms.items()
     ]
-    return _table(("arm", "GAUC", "GAUC − cloud", "AUC", "log-loss", "users harmed"), rows)
+    return table(("arm", "GAUC", "GAUC − cloud", "AUC", "log-loss", "users harmed"), rows)
 
 
 def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
@@ -144,7 +151,7 @@ def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
         (f"produced → {stage}", f"{f.count:,}", *(f"{value * 1000:,.0f} ms" for value in (f.p50_s, f.p95_s, f.p99_s)))
         for stage, f in freshness.items()
     ]
-    return _table(("stage", "passed", "p50", "p95", "p99"), rows)
+    return table(("stage", "passed", "p50", "p95", "p99"), rows)
 
 
 def _accounts(accounts: Accounting, last: State) -> str:
@@ -160,7 +167,7 @@ def _accounts(accounts: Accounting, last: State) -> str:
 
 
 def _account(name: str, total: int, parts: Mapping[str, int]) -> str:
-    return _table((name, f"{total:,}"), [(part.replace("_", " "), f"{count:,}") for part, count in parts.items()])
+    return table((name, f"{total:,}"), [(part.replace("_", " "), f"{count:,}") for part, count in parts.items()])
 
 
 def _named(name: str, parts: Mapping[str, int]) -> dict[str, int]:

@@ -7,10 +7,12 @@ of `coda.toml` in the working directory.
 Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctrl-C) · 143 told to end (SIGTERM).
 """
 
+import errno
+import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from types import FrameType
 from typing import NoReturn
@@ -34,6 +36,7 @@ VERBS = {
     "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),
     "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
+    "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
 }
 
@@ -65,11 +68,18 @@ def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
     """
     try:
         verb, settings, _ = make_app(tokens[0] if tokens else None).parse_args(list(tokens))
+        _check_finite(settings.arguments)
         begin()
         result = verb(*settings.args, **settings.kwargs)
     except CodaError as error:
         print(f"coda: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, InputError) else 1
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"coda: {where}{error.strerror}: check the path, its permissions and the space left", file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         return 130
     except Terminated:
@@ -119,6 +129,13 @@ def _check_sections(_app: App, _commands: tuple[str, ...], _arguments: ArgumentC
         raise InputError(
             f"{CONFIG_FILE} has [{strangers[0]}], which is no verb; sections are named after verbs: {', '.join(VERBS)}"
         )
+
+
+def _check_finite(settings: Mapping[str, object]) -> None:
+    """Refuse `nan` and `inf`, which pass for numbers and slip through most comparisons."""
+    for name, value in settings.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name.replace('_', '-')} is {value}: give a finite number")
 
 
 def _one_line(error: CycloptsError) -> Text:

@@ -5,6 +5,9 @@ Bytewax are missing. The log is walked in slices: every arm predicts a slice's e
 due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it can be
 learned from before it is over. The clock is the newest event time, so nothing depends on the machine's speed
 but the measured compute.
+
+Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
+`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`.
 """
 
 from collections import defaultdict
@@ -21,33 +24,38 @@ from index.pool import Pool
 from models.artefact import model_to_bytes
 from models.candidates import encode_batch
 from models.cloud_model import CloudModel
-from models.cloud_trainer import train_first, train_next
+from models.cloud_trainer import Progress as TrainProgress
+from models.cloud_trainer import train_first
 from models.errors import InputError
 from models.event import Event
-from models.ids import item_key, sample_key
-from models.sample import SampleBlock, SampleRecord, block_of
+from models.ids import item_key, sample_key, user_key
+from models.sample import SampleRecord, block_of
 from models.task import Task
 from models.telemetry import MatchRequest, decode_report
 from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
+from streams.cloud_trainer import CloudTrainer, Learned
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
-Progress = Callable[[int], None]
+REFRESHED_CLOUD = "cloud-refreshed"
+Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
-    a new version per `refresh_ms` of event time (0: never), and the settings of matching and training.
+    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, and the settings of
+    matching and training.
     """
 
     devices: int = 0
     head: float = 0.6
-    refresh_ms: int = 0
+    refresh_ms: int = 86_400_000
+    refreshed: bool = False
     seed: int = 0
     per_label: int = 100
     rules: MatchRules = field(default_factory=MatchRules)
@@ -56,7 +64,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run recorded, predictions in event-time order."""
+    """What a run recorded, predictions in event-time order with a column per arm; `versions` of the cloud model."""
 
     predictions: pl.DataFrame
     trainings: list[TrainingRecord]
@@ -64,20 +72,35 @@ class Outcome:
     versions: int
 
 
-def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress, train: Progress) -> Outcome:
-    """Run `plan` over `log` (sorted; columns of `streams.event_log`); `pool` is empty.
-
-    `progress` hears of rows walked, `train` of samples the cloud trainer is through with.
-    """
+def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> Outcome:
+    """Run `plan` over `log` (sorted; columns of `streams.event_log`); `pool` is empty."""
     first = _first_of_tail(log, plan.head)
+    done = _Done(progress, len(log) + first)
     walk = Walk(pool, plan, chosen_users(log[first:], plan))
-    head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, progress)]
-    walk.adopt(train_first([block_of([r for part in head for r in part])], plan.seed, lambda done, _all: train(done)))
-    walk.pool_samples([record for part in head for record in part])
+    head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, done.add)]
+    walk.learn_head([record for part in head for record in part], lambda part, whole: done.reach(first, part / whole))
     del head
-    for part in _slices(log[first:], SLICE_ROWS, progress):
+    for part in _slices(log[first:], SLICE_ROWS, done.add):
         walk.step(part)
     return walk.outcome()
+
+
+class _Done:
+    """Turns what was done into how far all of it is."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._progress(self._done, self._total)
+
+    def reach(self, rows: int, share: float) -> None:
+        """`share` of `rows` more are done; all of them count once it is 1."""
+        if share == 1:
+            self.add(rows)
+        else:
+            self._progress(self._done + int(share * rows), self._total)
 
 
 def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
@@ -100,11 +123,13 @@ class Walk:
         matching = Matching(1, 1, plan.per_label, "random" in plan.task.arms, plan.seed)
         self._shard = Shard(pool, 0, matching)
         self._model: CloudModel | None = None
-        self._since_refresh: list[SampleBlock] = []
-        self._refresh_at = 0
+        self._trainer: CloudTrainer | None = None
+        self._user_keys = frozenset(map(user_key, users))
+        self._taken = 0
         self._now_ms = 0
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
+        self._refreshed: dict[int, float] = {}  # sample key: what the newest cloud model predicted
         self._trainings: list[TrainingRecord] = []
         self._cpu_s: Callable[[], float] = _cpu_s
 
@@ -115,17 +140,15 @@ class Walk:
         self._own_events(events)
         return self._to_users(events).samples
 
-    def adopt(self, model: CloudModel) -> None:
-        """Use a new version from now on, in the cloud and on every device."""
-        self._model = model
-        self._refresh_at = self._now_ms + self._plan.refresh_ms
-        if len(self._pool):
-            self._shard.handle([], model, self._now_ms)
+    def learn_head(self, records: list[SampleRecord], train: TrainProgress) -> None:
+        """Train the first cloud version on the head's samples, give it to devices, and fill the pool."""
+        block = block_of(records)
+        self._model = train_first([block], self._plan.seed, train)
+        learned = Learned(self._model.trained_until, {})
+        self._trainer = CloudTrainer(self._model, learned, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed)
+        self._trainer.remember(block)
         self._fleet.deliver_task(self._plan.task, 0, self._now_ms)
-        self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
-
-    def pool_samples(self, records: list[SampleRecord]) -> None:
-        """Let the pool have samples that no match waits for."""
+        self._adopt(self._model)
         for at in range(0, len(records), _HEAD_ROWS):
             self._work(Work(0, records[at : at + _HEAD_ROWS], []))
 
@@ -143,13 +166,24 @@ class Walk:
         if self._plan.refresh_ms:
             self._refresh(out.samples)
 
+    def _adopt(self, model: CloudModel) -> None:
+        """Use a version from now on, in the cloud and on every device."""
+        self._model = model
+        if len(self._pool):
+            self._shard.handle([], model, self._now_ms)
+        self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
+
     def outcome(self) -> Outcome:
         """What was recorded so far."""
-        assert self._model is not None
+        assert self._trainer is not None
         tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
         if not tables:
             raise InputError("no event was predicted: the log has none after its head; take a smaller --head")
-        return Outcome(pl.concat(tables), self._trainings, self._bytes_down, self._model.version)
+        table = pl.concat(tables)
+        if self._refreshed:
+            refreshed = [self._refreshed[sample_key(event_id)] for event_id in table["event_id"].to_list()]
+            table = table.with_columns(pl.Series(REFRESHED_CLOUD, refreshed, pl.Float64))
+        return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version)
 
     def _own_events(self, events: list[Event]) -> None:
         own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self._users]
@@ -196,14 +230,21 @@ class Walk:
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
 
     def _refresh(self, records: list[SampleRecord]) -> None:
-        """Train the next version once its interval is over, on what came since the last."""
-        assert self._model is not None
+        """Let the newest cloud model predict what devices predicted; then let it learn, once its interval is over."""
+        assert self._trainer is not None
+        self._predict_refreshed([record for record in records if record.user in self._user_keys], self._trainer.model)
+        taken = np.arange(self._taken, self._taken + len(records))
+        self._taken += len(records)
+        self._trainer.take(block_of(records), np.zeros_like(taken), taken)
+        if self._trainer.due(caught_up=True):
+            model = self._trainer.train()
+            if self._plan.refreshed:
+                self._adopt(model)
+
+    def _predict_refreshed(self, records: list[SampleRecord], model: CloudModel) -> None:
         if records:
-            self._since_refresh.append(block_of(records))
-        if self._now_ms < self._refresh_at or not self._since_refresh:
-            return
-        block, self._since_refresh = SampleBlock.concat(self._since_refresh), []
-        self.adopt(train_next(self._model, block, self._plan.seed))
+            probability = model.predict(block_of(records)).astype(np.float64).tolist()
+            self._refreshed.update(zip([record.sample for record in records], probability, strict=True))
 
 
 def _cpu_s() -> float:
@@ -223,7 +264,7 @@ def _first_of_tail(log: pl.DataFrame, head: float) -> int:
     return first
 
 
-def _slices(log: pl.DataFrame, rows: int, progress: Progress) -> Iterator[pl.DataFrame]:
+def _slices(log: pl.DataFrame, rows: int, progress: Callable[[int], None]) -> Iterator[pl.DataFrame]:
     """Slices of at least `rows` rows (but for the last); rows of one moment stay together."""
     times = log["timestamp"].to_numpy()
     at = 0

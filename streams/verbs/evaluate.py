@@ -1,0 +1,147 @@
+"""`coda evaluate`: the arms compared on a log, without a broker."""
+
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import polars as pl
+import torch
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from models.errors import InputError
+from models.task import Task
+from operators.user import MatchRules
+from streams.data import find_log
+from streams.evaluation import Outcome, Plan, evaluate
+from streams.evaluation_log import evaluation_log
+from streams.evaluation_report import evaluation_report
+from streams.evaluation_result import Result, all_arms, result_of
+from streams.negatives import Sampling
+from streams.run_folder import environment, new_run_folder, write_json
+from streams.times import parse_duration_ms
+from streams.training_view import training_view
+
+RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
+_MATCH_EVERY = 2  # retrainings between matches, as the live defaults have it: 20 samples and 10
+_MS_PER_H = 3_600_000
+
+
+def command(
+    log: str,
+    *,
+    devices: int = 800,
+    seed: int = 0,
+    head: float = 0.6,
+    retrain_every: int = 10,
+    window: int = 256,
+    candidates: int = 200,
+    pool_hours: float = 720,
+    negatives: int = 0,
+    negatives_window: str = "1d",
+    refresh: str = "24h",
+    base: Literal["stale", "refreshed", "both"] = "stale",
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Compare the arms on a log by test-then-train, with the live system's own parts and without any broker.
+
+    The head of the log trains the first cloud model and fills the pool. The rest is walked in event time: every arm
+    predicts each event of the chosen users before anything learns from it. The run folder gets the result as JSON,
+    a report, and all predictions.
+
+    ```
+    coda evaluate ml-100k --devices 943 --seed 0
+    ```
+
+    Args:
+        log: A file, or a name from `coda data list`.
+        devices: How many of the users after the head get a device, chosen by the seed; 0 takes all.
+        seed: Of everything that is drawn at random.
+        head: The share of the log, by time, that the first cloud model learns from.
+        retrain_every: Own samples between two retrainings of a device; it is matched after twice as many.
+        window: How many of its newest samples a device keeps.
+        candidates: Matched samples in a batch, half of them of each label; the random arm gets as many.
+        pool_hours: How old, in event time, a sample of the pool may get.
+        negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
+        negatives_window: How far on either side of a positive its negatives are drawn from, such as 12h.
+        refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0h makes none.
+        base: Which cloud model devices have: the first one, each new one, or one run of either.
+        out: The run folder; by default `runs/<timestamp>`.
+        json: Print the result as JSON on standard output.
+    """
+    refresh_ms = parse_duration_ms(refresh)
+    bases = _bases(base, refresh_ms)
+    sampling = Sampling(negatives, parse_duration_ms(negatives_window), seed) if negatives else None
+    if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1:
+        raise InputError("--candidates must be at least 2, --retrain-every and --window 1, --devices 0")
+    spec = PoolSpec(window_age_ms=int(pool_hours * _MS_PER_H)).checked()
+    plan = Plan(
+        devices=devices,
+        head=head,
+        refresh_ms=refresh_ms,
+        seed=seed,
+        per_label=candidates // 2,
+        rules=MatchRules(match_every=_MATCH_EVERY * retrain_every),
+        task=Task(task_version=1, window_count=window, retrain_every=retrain_every),
+    )
+    torch.set_num_threads(1)
+    events = evaluation_log(find_log(log), sampling)
+    folder = new_run_folder(out, datetime.now())
+    plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
+    outcomes = {name: _walked(f"{log}, {name} cloud model", events, each, spec) for name, each in plans.items()}
+    settings: dict[str, str | int | float] = {
+        "head": head,
+        "retrain_every": retrain_every,
+        "window": window,
+        "candidates": candidates,
+        "pool_hours": pool_hours,
+        "negatives": negatives,
+        "negatives_window": negatives_window,
+        "refresh": refresh,
+        "base": base,
+    }
+    result = result_of(log, len(events), outcomes, seed, settings)
+    write_json(folder / RESULT, result)
+    write_json(folder / RUN, {"settings": settings, "environment": environment()})
+    all_arms(outcomes).write_parquet(folder / PREDICTIONS)
+    (folder / REPORT).write_text(evaluation_report(result, outcomes))
+    if json:
+        print(msgspec.json.encode(result).decode())  # noqa: T201
+    for line in closing_lines(result, folder):
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def _walked(what: str, events: pl.DataFrame, plan: Plan, spec: PoolSpec) -> Outcome:
+    """One walk on a pool of its own, with a progress bar."""
+    with (
+        training_view(what) as progress,
+        tempfile.TemporaryDirectory(prefix="coda-pool-") as place,
+        Pool.open(Path(place) / "pool", spec) as pool,
+    ):
+        return evaluate(events, pool, plan, progress)
+
+
+def _bases(base: str, refresh_ms: int) -> tuple[str, ...]:
+    if base != "stale" and not refresh_ms:
+        raise InputError("--refresh is 0, so there is no refreshed cloud model: give an interval, or --base stale")
+    return ("stale", "refreshed") if base == "both" else (base,)
+
+
+def closing_lines(result: Result, folder: Path) -> list[str]:
+    """What a person should know when it is over."""
+    lines = [f"{result.predicted:,} events predicted on {result.devices:,} devices"]
+    lines += [
+        f"{arm:<18} GAUC {f.gauc or float('nan'):.4f}  AUC {f.auc or float('nan'):.4f}  log-loss {f.logloss:.4f}"
+        for arm, f in result.arms.items()
+    ]
+    lines += [
+        f"{name:<34} GAUC {p.gauc:+.4f} [{p.ci95[0]:+.4f}, {p.ci95[1]:+.4f}]  AUC {p.auc:+.4f}  "
+        f"users up {p.users_up:.0%}, down {p.users_down:.0%}"
+        for name, p in result.paired.items()
+    ]
+    return [*lines, f"the report: {folder / REPORT}"]
