@@ -30,8 +30,8 @@ from streams.mqtt.client import MqttClient, Received
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel import Tunnel
 from streams.verbs.tunnel import command
-from tests.integration.stack import free_port
-from tests.streams.mqtt.brokers import KINDS, Broker, Embedded
+from tests.integration.stack import Verb, free_port
+from tests.streams.mqtt.brokers import KINDS, Broker, Embedded, Mosquitto
 
 PATIENCE_S = 20  # the embedded Kafka takes 3 s to share partitions out to a new group
 
@@ -94,11 +94,15 @@ class Device:
         return next((m.payload for m in reversed(self.got) if m.topic == topic), None)
 
 
+REAL = "apache-kafka"
+ON_REAL_KAFKA = pytest.param(REAL, marks=pytest.mark.servers, id=REAL)
+
+
 class World:
     """One Kafka, one MQTT broker, and what tests do with them."""
 
-    def __init__(self, stack: ExitStack, broker: Broker) -> None:
-        self.kafka = KafkaSettings(stack.enter_context(EmbeddedKafka()).bootstrap)
+    def __init__(self, stack: ExitStack, broker: Broker, kafka: KafkaSettings | None = None) -> None:
+        self.kafka = kafka or KafkaSettings(stack.enter_context(EmbeddedKafka()).bootstrap)
         self.broker = broker
         ensure_topics(self.kafka)
         self._producer = CheckedProducer(self.kafka)
@@ -135,8 +139,12 @@ class World:
 
 @pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The embedded Kafka and each MQTT broker; for what a Kafka group does, `REAL` is Apache Kafka and mosquitto."""
     with ExitStack() as stack:
-        yield World(stack, stack.enter_context(request.param(tmp_path)))
+        if request.param == REAL:
+            yield World(stack, stack.enter_context(Mosquitto(tmp_path)), request.getfixturevalue("real_kafka"))
+        else:
+            yield World(stack, stack.enter_context(request.param(tmp_path)))
 
 
 def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World) -> None:
@@ -247,7 +255,9 @@ def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
         broker.kill()
 
 
+@pytest.mark.parametrize("world", [*KINDS, ON_REAL_KAFKA], indirect=True)
 def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> None:
+    before = account_for_pushes(world.kafka, 600_000, now_ms())
     users = [f"user{n}" for n in range(40)]
     devices = [world.device(user) for user in users]
     tunnels: list[Tunnel] = []
@@ -285,7 +295,55 @@ def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> N
         wait_for(lambda: world.lag() == 0 and total("outstanding") == 0, "all answers")
     assert total("pushes") == total("acknowledged") + total("superseded") + total("expired")
     tally = account_for_pushes(world.kafka, 600_000, now_ms())
-    assert (tally.pushes, tally.balanced, tally.outstanding) == (12 * 40, True, 0)
+    assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (12 * 40, True, 0)
+
+
+@pytest.mark.parametrize("world", [ON_REAL_KAFKA], indirect=True)
+def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: Path) -> None:
+    """`kill -9`: Kafka misses the dead member only after its session has timed out."""
+    before = account_for_pushes(world.kafka, 600_000, now_ms())
+    users = [f"kill{n}" for n in range(20)]
+    devices = [world.device(user) for user in users]
+    addresses = ("--bootstrap", world.kafka.bootstrap, "--mqtt", world.broker.settings.address)
+    one, two, three = (Verb(tmp_path, name, "tunnel", *addresses, "--name", name) for name in ("one", "two", "three"))
+    seq = 0
+
+    def push_for(seconds: float) -> None:
+        nonlocal seq
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            seq += 1
+            for user in users:
+                world.send(CANDIDATES, user, batch(user, seq))
+            for device in devices:
+                device.answer()
+            time.sleep(0.2)
+
+    def everyone_has_the_newest() -> bool:
+        for device in devices:
+            device.answer()
+        return all(seq in device.batches()[-1:] for device in devices)
+
+    try:
+        one.start()
+        two.start()
+        push_for(1)
+        wait_for(everyone_has_the_newest, "the first batches", 40)
+        push_for(3)
+        one.kill()
+        push_for(1)
+        three.start()
+        push_for(3)
+        wait_for(everyone_has_the_newest, "the newest batches", 60)
+        wait_for(lambda: world.lag() == 0, "the committed offsets", 40)
+        codes = [verb.stop() for verb in (two, three)]
+    finally:
+        for verb in (one, two, three):
+            if verb.alive:
+                verb.kill()
+    assert codes == [130, 130], two.said() + three.said()
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (seq * len(users), True, 0)
 
 
 @pytest.mark.parametrize("world", KINDS[:1], indirect=True)  # tests/integration does it to mosquitto
