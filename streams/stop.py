@@ -6,6 +6,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Stopped(Exception):
+    """Whoever ran was told to stop."""
+
+
 class Stop:
     """Remembers the first signal that asked to stop; a second one ends the process at once."""
 
@@ -17,6 +21,11 @@ class Stop:
     def exit_code(self) -> int:
         """As shells report it: 128 + the signal, 0 without one."""
         return 128 + self.signal if self.signal else 0
+
+    def check(self) -> None:
+        """Raise `Stopped` once a signal has come: for loops that a signal's own exception might break in the middle."""
+        if self.signal:
+            raise Stopped
 
     @contextmanager
     def listening(self) -> Iterator[None]:

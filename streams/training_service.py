@@ -24,6 +24,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
+from streams.stop import Stop
 from streams.task_desk import TaskDesk
 
 KEY = b"current"
@@ -65,12 +66,15 @@ def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | 
 
 
 class TrainingService:
-    """Runs a `CloudTrainer` on Kafka. `published` counts the versions that went out."""
+    """Runs a `CloudTrainer` on Kafka until `stop`. `published` counts the versions that went out."""
 
-    def __init__(self, settings: KafkaSettings, trainer: CloudTrainer, desk: TaskDesk) -> None:
+    def __init__(
+        self, settings: KafkaSettings, trainer: CloudTrainer, desk: TaskDesk, stop: Stop | None = None
+    ) -> None:
         self.trainer = trainer
         self.desk = desk
         self.published = 0
+        self._stop = stop or Stop()
         self._settings = settings
         self._producer = CheckedProducer(settings)
         self._losses = FleetLosses()
@@ -95,9 +99,10 @@ class TrainingService:
             _log.info("published the task", version=self.desk.current.task_version, prior=self.desk.current.head_prior)
 
     def run(self) -> None:
-        """Train and publish until interrupted."""
+        """Train and publish until told to stop; raises `Stopped`."""
         with self._reading(SAMPLES) as samples, self._reading(TELEMETRY) as telemetry:
             while True:
+                self._stop.check()
                 self.step(samples, telemetry)
 
     @contextmanager
@@ -114,7 +119,7 @@ class TrainingService:
         for report in telemetry.poll(_BATCH, 0):
             self._hear(report)
         if self.trainer.due(caught_up=not messages):
-            self.trainer.train()
+            self.trainer.train(lambda _done, _total: self._stop.check())
             self.publish_model()
             self.publish_task()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:

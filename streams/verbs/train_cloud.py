@@ -1,5 +1,6 @@
 """`coda train-cloud`: the cloud trainer, until interrupted."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from streams.head_log import head_samples
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
+from streams.stop import Stop, Stopped
 from streams.task_desk import TaskDesk, read_task
 from streams.training_service import TrainingService, published_model, published_task
 from streams.training_view import training_view
@@ -35,7 +37,7 @@ def command(
     metrics_port: int = 0,
     seed: int = 0,
     json: bool = False,
-) -> None:
+) -> int:
     """Publish cloud model versions and signed training tasks, until interrupted; a second run resumes.
 
     The first version comes from the head of a log, further ones from the topic samples. When the topic models has
@@ -61,12 +63,16 @@ def command(
         raise InputError(f"--refresh-h is {refresh_h:g}: it must be more than 0")
     torch.set_num_threads(1)
     wanted, settings = read_task(task), KafkaSettings(bootstrap)
-    with metrics_server(metrics_port):
+    stop = (
+        Stop()
+    )  # asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it
+    with stop.listening(), suppress(Stopped), metrics_server(metrics_port):
         probe(bootstrap)
         ensure_topics(settings)
         private, public = keys_in(keys)
-        trainer, is_new = _trainer(settings, head_log, head_share, int(refresh_h * _MS_PER_H), seed)
-        service = TrainingService(settings, trainer, TaskDesk(wanted, private, published_task(settings, public)))
+        trainer, is_new = _trainer(settings, head_log, head_share, int(refresh_h * _MS_PER_H), seed, stop=stop)
+        desk = TaskDesk(wanted, private, published_task(settings, public))
+        service = TrainingService(settings, trainer, desk, stop)
         try:
             service.publish_task()
             if is_new or publish_only:
@@ -76,10 +82,11 @@ def command(
         finally:
             if json:
                 print(_summary(service))  # noqa: T201
+    return stop.exit_code
 
 
 def _trainer(
-    settings: KafkaSettings, head_log: str | None, head_share: float, refresh_ms: int, seed: int
+    settings: KafkaSettings, head_log: str | None, head_share: float, refresh_ms: int, seed: int, *, stop: Stop
 ) -> tuple[CloudTrainer, bool]:
     """The trainer, and whether its model is yet to be published."""
     found = published_model(settings)
@@ -90,7 +97,12 @@ def _trainer(
     if head_log is None:
         raise InputError("no cloud model is published yet: give --head-log LOG to train the first one from")
     block = head_samples(find_log(head_log), head_share)
-    with training_view("training the first cloud model") as progress:
+    with training_view("training the first cloud model") as show:
+
+        def progress(done: int, total: int) -> None:
+            stop.check()
+            show(done, total)
+
         model = train_first([block], seed, progress)
     trainer = CloudTrainer(model, Learned(model.trained_until, {}), refresh_ms=refresh_ms, seed=seed)
     trainer.remember(block)

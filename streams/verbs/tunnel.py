@@ -72,7 +72,8 @@ def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> 
 
 
 def _line(summary: dict[str, Any]) -> str:
-    return (
+    line = (
         "pushes {pushes} = acknowledged {acknowledged} + superseded {superseded} + expired {expired}, "
         "events up {uploads}, requests {requests}, telemetry {telemetry}, dead letters {dead}"
     ).format(**summary, dead=sum(summary["dead_letters"].values()))
+    return line + (f", without an answer yet {summary['outstanding']}" if summary["outstanding"] else "")

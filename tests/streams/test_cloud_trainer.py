@@ -98,5 +98,5 @@ def test_late_samples_are_learned_with_the_next_version(first: CloudModel) -> No
 
 
 def test_a_model_of_unknown_origin_is_refused() -> None:
-    with pytest.raises(ArtefactError, match="--head-log"):
+    with pytest.raises(ArtefactError, match="does not say what it has learned from"):
         Learned.of({})
