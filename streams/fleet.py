@@ -86,7 +86,10 @@ class FleetShell:
         self._positions = {(t, p): o for t, ps in state.positions.items() for p, o in ps.items()} if state else {}
         self.board = Scoreboard(settings.out, state.recorded if state else {})
         self._stopping = asyncio.Event()
-        self._polling, self._training, self._aside = (ThreadPoolExecutor(1, n) for n in ("kafka", "train", "aside"))
+        # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
+        self._polling, self._training, self._aside = (
+            ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside")
+        )
         self._job: tuple[TrainingJob, asyncio.Future[TrainingResult]] | None = None
         self._trained_s = float("-inf")
         self._taken_ms: dict[Partition, int] = {}
