@@ -15,6 +15,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
 from monitor import metrics
+from streams.blame import Blame
 from streams.flow_settings import FlowSettings
 from streams.flow_state import prepare_state
 from streams.kafka.connection import KafkaSettings
@@ -44,7 +45,7 @@ class CountSink(DynamicSink[Any]):
 
 def main(bootstrap: str, state: Path, metrics_port: int) -> None:
     """Run until told to stop."""
-    stop, reader, flow = Stop(), Reader(KafkaSettings(bootstrap)), Dataflow("bare")
+    stop, reader, flow = Stop(), Reader(KafkaSettings(bootstrap), Blame()), Dataflow("bare")
     source = KafkaInput(reader, {EVENTS: PARTITIONS}, ready=lambda: True, stopping=lambda: bool(stop.signal))
     prepare_state(state / "state")
     messages: Any = op.input("kafka", flow, source)

@@ -37,6 +37,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
 from monitor.scrape import Snapshot, scrape, together
+from streams.blame import Blame
 from streams.data import get_log, source_named
 from streams.event_log import encode_events, load_log
 from streams.flow import build_flow, wall_ms
@@ -261,7 +262,7 @@ class _Forgotten(KafkaOutput):
     """A sink that only counts candidate batches."""
 
     def __init__(self) -> None:
-        super().__init__(KafkaSettings(), 0)
+        super().__init__(KafkaSettings(), 0, Blame())
         self.batches = 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
@@ -289,7 +290,7 @@ def _in_process(load: Load, folder: Path, profiler: cProfile.Profile | None) -> 
     sink = _Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
         source: Any = _Listed(load.values)
-        flow = build_flow(settings, source, sink, pools, lambda: load.model)
+        flow = build_flow(settings, source, sink, pools, model=lambda: load.model, blame=Blame())
         began = time.process_time()
         with profiler or nullcontext():
             run_main(  # type: ignore[no-untyped-call]

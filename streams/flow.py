@@ -6,7 +6,7 @@ events, requests ─▶ decode ─▶ user (dedupe, features, due) ─▶ shard 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import bytewax.operators as op
@@ -14,14 +14,16 @@ import numpy as np
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
+from index.pool import Pool
 from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
 from operators.decode import REQUEST, Rejected, decode_step
 from operators.gather import Merge, gather_step
-from operators.shard import Matching, Shard, ShardOutput, shard_step
+from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
 from operators.user import UserOutput, user_step
+from streams.blame import Blame
 from streams.flow_settings import FlowSettings
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from streams.pool_shards import PoolShards
@@ -42,9 +44,14 @@ def build_flow(
     source: KafkaInput,
     sink: KafkaOutput,
     pools: PoolShards,
+    *,
     model: Callable[[], CloudModel],
+    blame: Blame,
 ) -> Dataflow:
-    """The dataflow of one process; `model` gives the newest cloud model whenever it is asked."""
+    """The dataflow of one process; `model` gives the newest cloud model whenever it is asked.
+
+    `blame` notes what the world is to blame for when a pool or a model fails.
+    """
     flow, out = Dataflow(FLOW_ID), _Emitter(sink.part)
     per_label = settings.candidates // 2
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
@@ -56,7 +63,7 @@ def build_flow(
         "shard",
         users,
         matching,
-        open_shard=lambda number: Shard(pools.pool(number), number, matching),
+        open_shard=lambda number: _BlamedShard(pools.pool(number), number, matching, blame),
         model=model,
         clock_ms=wall_ms,
     )
@@ -72,6 +79,18 @@ def build_flow(
     )
     op.output("out", emitted, sink)
     return flow
+
+
+class _BlamedShard(Shard):
+    """A shard whose failures are noted."""
+
+    def __init__(self, pool: Pool, number: int, matching: Matching, blame: Blame) -> None:
+        super().__init__(pool, number, matching)
+        self._blame = blame
+
+    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
+        with self._blame:
+            return super().handle(works, model, now_ms)
 
 
 class _Emitter:

@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 from models.cloud_model import CloudModel
 from models.errors import CodaError, ConnectionFailed, InputError, PoolError
+from streams.blame import Blame
 from streams.flow import build_flow, wall_ms
 from streams.flow_lag import LagWatch
 from streams.flow_settings import FlowSettings
@@ -58,7 +59,8 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
         for shard in range(process, settings.shards, settings.processes):
             pools.pool(shard)  # now, so that a pool that cannot be opened is told before anything is read
-        reader = Reader(kafka)
+        blame = Blame()
+        reader = Reader(kafka, blame)
         opened.callback(reader.close)
         feed = ModelFeed(kafka, partitions.pop(MODELS))
         opened.callback(feed.close)
@@ -66,7 +68,8 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
             reader, partitions, ready=lambda: feed.current() is not None, stopping=lambda: bool(stop.signal)
         )
         opened.enter_context(LagWatch(kafka, reader, wall_ms))
-        flow = build_flow(settings, source, KafkaOutput(kafka, process), pools, lambda: _first(feed))
+        sink = KafkaOutput(kafka, process, blame)
+        flow = build_flow(settings, source, sink, pools, model=lambda: _first(feed, blame), blame=blame)
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
         )
@@ -78,8 +81,10 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
                 epoch_interval=timedelta(milliseconds=settings.epoch_ms),
                 recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
             )
-        except Exception as error:
-            raise _blame(error) from error
+        except BaseException as error:
+            if blamed := blame.error or _lost(error, addresses):
+                raise blamed from error
+            raise
 
 
 def _partitions(kafka: KafkaSettings) -> dict[str, int]:
@@ -93,23 +98,21 @@ def _partitions(kafka: KafkaSettings) -> dict[str, int]:
     return counts
 
 
-def _first(feed: ModelFeed) -> CloudModel:
+def _first(feed: ModelFeed, blame: Blame) -> CloudModel:
     deadline_s = time.monotonic() + _MODEL_WAIT_S
-    while (model := feed.current()) is None:
-        if time.monotonic() > deadline_s:
-            raise ConnectionFailed("work came from another process, but no cloud model did: check the topic `models`")
-        time.sleep(0.05)
+    with blame:
+        while (model := feed.current()) is None:
+            if time.monotonic() > deadline_s:
+                raise ConnectionFailed("work came from another process, but no cloud model: look at the topic `models`")
+            time.sleep(0.05)
     return model
 
 
-def _blame(error: BaseException) -> BaseException:
-    """Our own error inside what Bytewax wrapped around it, or the error itself."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, CodaError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
+def _lost(error: BaseException, addresses: Sequence[str]) -> CodaError | None:
+    """What a process of a cluster dies of when another one has died is a thread's panic, which is no `Exception`."""
+    if addresses and not isinstance(error, Exception | KeyboardInterrupt):
+        return ConnectionFailed("another process of this dataflow is gone, and none can go on without it")
+    return None
 
 
 def main(arguments: Sequence[str]) -> int:

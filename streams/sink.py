@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from streams.blame import Blame
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
 
@@ -28,9 +29,10 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
     A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends.
     """
 
-    def __init__(self, settings: KafkaSettings, process: int) -> None:
+    def __init__(self, settings: KafkaSettings, process: int, blame: Blame) -> None:
         self.part = str(process)
         self._settings = settings
+        self._blame = blame
 
     def list_parts(self) -> list[str]:
         """Only this process's own part."""
@@ -42,29 +44,36 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "KafkaWriter":  # noqa: ARG002
         """The writer, with a producer of its own."""
-        return KafkaWriter(CheckedProducer(self._settings), self._settings.delivery_timeout_s)
+        return KafkaWriter(CheckedProducer(self._settings), self._settings.delivery_timeout_s, self._blame)
 
 
 class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
     """Hands messages to a producer; waits for the acknowledgements when the epoch ends."""
 
-    def __init__(self, producer: CheckedProducer, delivery_timeout_s: float) -> None:
+    def __init__(self, producer: CheckedProducer, delivery_timeout_s: float, blame: Blame) -> None:
         self._producer = producer
+        self._blame = blame
         self._delivery_timeout_s = delivery_timeout_s
 
     def write_batch(self, values: list[Outgoing]) -> None:
         """Queue messages; raises `DeliveryError` when an earlier one failed."""
-        for outgoing in values:
-            if outgoing.headers is None:
-                self._producer.send_many(outgoing.topic, outgoing.keys, outgoing.values)
-            else:
-                for key, value in zip(outgoing.keys, outgoing.values, strict=True):
-                    self._producer.send(outgoing.topic, key, value, headers=outgoing.headers)
+        with self._blame:
+            for outgoing in values:
+                self._send(outgoing)
 
     def snapshot(self) -> None:
         """End of the epoch: raises `DeliveryError` unless Kafka has everything."""
-        self._producer.flush(self._delivery_timeout_s)
+        with self._blame:
+            self._producer.flush(self._delivery_timeout_s)
 
     def close(self) -> None:
         """The end of the dataflow."""
-        self._producer.flush(self._delivery_timeout_s)
+        with self._blame:
+            self._producer.flush(self._delivery_timeout_s)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        if outgoing.headers is None:
+            self._producer.send_many(outgoing.topic, outgoing.keys, outgoing.values)
+            return
+        for key, value in zip(outgoing.keys, outgoing.values, strict=True):
+            self._producer.send(outgoing.topic, key, value, headers=outgoing.headers)

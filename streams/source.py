@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from models.errors import DeliveryError
+from models.errors import InputError
+from streams.blame import Blame
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.consumer import BatchConsumer, Message, Partition
@@ -29,7 +30,8 @@ _MIRROR_EVERY_S = 0.2
 class Reader:
     """The one consumer of this process, which all its parts share; opened when the first part asks for messages."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, blame: Blame) -> None:
+        self.blame = blame
         self._settings = settings
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
@@ -103,10 +105,14 @@ class Reader:
         for (topic, number), offset in self._begin.items():
             first, end = kept.get((topic, number), (0, 0))
             if offset is not None and not first <= offset <= end:
-                raise DeliveryError(
+                what_to_do = (
+                    "what lies between is gone, replay it, and start the dataflow before the replay"
+                    if offset < first
+                    else "the state belongs to another Kafka, give another --state"
+                )
+                raise InputError(
                     f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "
-                    f"{self._settings.bootstrap} has {first} to {end}: the state belongs to another Kafka, or it was "
-                    "away for longer than Kafka keeps messages; give another --state, and replay what is missing"
+                    f"{self._settings.bootstrap} has {first} to {end}: {what_to_do}"
                 )
 
     def _mirror(self) -> None:
@@ -142,7 +148,7 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "KafkaPart":  # noqa: ARG002
         """The part of one partition, from the offset of the last snapshot on."""
         if for_part not in self._parts:
-            raise DeliveryError(
+            raise InputError(
                 f"the saved state has a position for {for_part}, which Kafka does not have: "
                 "the state belongs to another Kafka, give another --state folder"
             )
@@ -177,7 +183,8 @@ class KafkaPart(StatefulSourcePartition[Message, int | None]):
             self._snapshotted = None
         if self._stopping():
             raise StopIteration
-        messages = self._reader.take(self._partition) if self._ready() else []
+        with self._reader.blame:
+            messages = self._reader.take(self._partition) if self._ready() else []
         self._idle = not messages
         if messages:
             self._offset = messages[-1].offset + 1

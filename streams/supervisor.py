@@ -6,7 +6,6 @@ A Bytewax cluster cannot go on without one of its processes, nor take one back.
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
@@ -16,8 +15,8 @@ import structlog
 from models.errors import ConnectionFailed
 from streams.stop import Stop
 
-# Restarting helps against crashes; what fails this often is broken (ours).
-_RESTARTS, _WITHIN_S = 5, 60.0
+# Restarting helps against crashes; what dies this soon after its start this often in a row is broken (ours).
+_RESTARTS, _SOON_S = 5, 60.0
 _DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
 _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
@@ -36,10 +35,10 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
     restart would help; the process has said why.
     Raises `ConnectionFailed` when processes keep dying.
     """
-    starts: deque[float] = deque()
+    in_a_row = 0
     with stop.listening():
         while True:
-            starts.append(time.monotonic())
+            started_s = time.monotonic()
             children = _start(command, processes)
             try:
                 ended = _wait(children, stop)
@@ -47,7 +46,12 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
                 _end(children, stop)
             if stop.signal or ended in {0, _USAGE, NO_RESTART}:
                 return stop.exit_code or (1 if ended == NO_RESTART else ended)
-            _check_restarts(starts, ended)
+            in_a_row = in_a_row + 1 if time.monotonic() - started_s < _SOON_S else 1
+            if in_a_row > _RESTARTS:
+                raise ConnectionFailed(
+                    f"the dataflow died {in_a_row} times in a row, each within {_SOON_S:.0f} s of its start "
+                    f"(exit code {ended}): see the lines above"
+                )
             _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
             time.sleep(_PAUSE_S)
 
@@ -84,15 +88,6 @@ def _end(children: Children, stop: Stop) -> None:
     for child in children:
         child.kill()
         child.wait()
-
-
-def _check_restarts(starts: deque[float], ended: int) -> None:
-    while starts and starts[0] < time.monotonic() - _WITHIN_S:
-        starts.popleft()
-    if len(starts) > _RESTARTS:
-        raise ConnectionFailed(
-            f"the dataflow died {len(starts)} times within {_WITHIN_S:.0f} s (exit code {ended}): see the lines above"
-        )
 
 
 def _free_addresses(n: int) -> Sequence[str]:

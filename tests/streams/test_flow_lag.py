@@ -1,5 +1,6 @@
 from prometheus_client import REGISTRY
 
+from streams.blame import Blame
 from streams.flow_lag import LagWatch
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
@@ -17,7 +18,7 @@ def test_shows_events_and_seconds_of_its_own_partitions() -> None:
     with EmbeddedKafka() as kafka:
         world = World(kafka.bootstrap)
         world.send(stream(60))
-        reader, taken = Reader(world.settings), 0
+        reader, taken = Reader(world.settings, Blame()), 0
         for number in range(PARTITIONS):
             reader.add((EVENTS, number), None)
         newest = 0

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.errors import DeliveryError
+from streams.blame import Blame
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
@@ -17,7 +18,7 @@ def world() -> Iterator[World]:
 
 
 def test_an_epoch_ends_with_everything_at_kafka(world: World) -> None:
-    writer = KafkaOutput(world.settings, 0).build_part("out", "0", None)
+    writer = KafkaOutput(world.settings, 0, Blame()).build_part("out", "0", None)
     writer.write_batch([Outgoing("samples", [b"a", b"b"], [b"1", b"2"]), Outgoing("samples", [b"a"], [b"3"])])
     writer.write_batch([Outgoing("events.dlq", [b""], [b"raw"], {"reason": b"why"})])
     writer.snapshot()
@@ -30,15 +31,16 @@ def test_an_epoch_ends_with_everything_at_kafka(world: World) -> None:
 def test_an_epoch_does_not_end_while_kafka_is_away() -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap, delivery_timeout_s=1)
-        writer = KafkaWriter(CheckedProducer(settings), delivery_timeout_s=1)
+        writer = KafkaWriter(CheckedProducer(settings), 1, blame := Blame())
         writer.write_batch([Outgoing("samples", [b"a"], [b"1"])])
         writer.snapshot()
     writer.write_batch([Outgoing("samples", [b"a"], [b"2"])])
     with pytest.raises(DeliveryError, match=r"has not taken|did not take"):
         writer.snapshot()
+    assert isinstance(blame.error, DeliveryError)
 
 
 def test_messages_stay_in_their_process() -> None:
-    outputs = [KafkaOutput(KafkaSettings(), number) for number in range(3)]
+    outputs = [KafkaOutput(KafkaSettings(), number, Blame()) for number in range(3)]
     parts = sorted(part for output in outputs for part in output.list_parts())
     assert [parts[output.part_fn(output.part)] for output in outputs] == [output.part for output in outputs]

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.errors import DeliveryError
+from models.errors import InputError
+from streams.blame import Blame
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.source import KafkaInput, KafkaPart, Reader
@@ -20,7 +21,7 @@ class Parts:
     """The parts of `events` and `requests` as Bytewax would build and drive them."""
 
     def __init__(self, world: World, offsets: dict[str, int] | None = None) -> None:
-        self.reader = Reader(world.settings)
+        self.reader = Reader(world.settings, Blame())
         self.ready = True
         self.stopping = False
         source = KafkaInput(
@@ -103,17 +104,19 @@ def test_rests_only_while_there_is_nothing(world: World) -> None:
 def test_a_state_of_another_kafka_is_told(world: World) -> None:
     world.send(stream(10))
     parts = Parts(world, {"events/1": 12_345})
-    with pytest.raises(DeliveryError, match=r"offset 12345 of events\[1\].*another Kafka.*--state"):
+    with pytest.raises(InputError, match=r"offset 12345 of events\[1\].*another Kafka.*--state"):
         parts.read()
-    with pytest.raises(DeliveryError, match="events/77"):
-        KafkaInput(Reader(world.settings), {EVENTS: 1}, lambda: True, lambda: False).build_part("kafka", "events/77", 1)
+    with pytest.raises(InputError, match="events/77"):
+        KafkaInput(Reader(world.settings, Blame()), {EVENTS: 1}, lambda: True, lambda: False).build_part(
+            "kafka", "events/77", 1
+        )
 
 
 def test_events_that_the_embedded_broker_dropped_before_the_start_are_told(world: World) -> None:
     for _ in range(30):
         world.send_raw(os.urandom(900_000))  # past the 5 MB per partition that it keeps, and no compressing it
     parts = Parts(world)
-    with pytest.raises(DeliveryError, match=r"offset 0 of events\["):
+    with pytest.raises(InputError, match=r"offset 0 of events\["):
         parts.read()
 
 
