@@ -151,15 +151,14 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=2000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     figures = asyncio.run(measure(arguments.devices))
-    if arguments.json:
-        print(json.dumps(figures))
-        return
     for name, value in figures.items():
         print(f"{name:26} {value:,.1f}" if isinstance(value, float) else f"{name:26} {value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -386,11 +386,13 @@ def main() -> None:
     parser.add_argument("--processes", default="1,2")
     parser.add_argument("--pace", type=int, default=1000)
     parser.add_argument("--bootstrap", default=None)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(options)
-    print(json.dumps(result) if options.json else "\n".join(table(result)))
+    print("\n".join(table(result)))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _say(line: str) -> None:

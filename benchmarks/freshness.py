@@ -244,10 +244,12 @@ def main() -> None:
     parser.add_argument("--bootstrap", help="a real Kafka with empty topics")
     parser.add_argument("--mqtt", help="a real MQTT broker")
     parser.add_argument("--out", type=Path, help="keep logs and records of the processes here")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     result = measure(options)
-    print(json.dumps(result) if options.json else "\n".join(table(result)))
+    print("\n".join(table(result)))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
     sys.exit(0 if all(row.get("reached", True) for row in result["stages"].values()) else 1)
 
 

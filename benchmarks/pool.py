@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", default="ml-1m")
     parser.add_argument("--live", type=int, default=50_000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK)
@@ -207,7 +207,9 @@ def main() -> None:
         "as_logged": measure(block, options.live),
         "nothing_shared": measure(without_sharing(block), options.live),
     }
-    print(json.dumps(result) if options.json else "\n".join(table(result)))
+    print("\n".join(table(result)))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def table(result: dict[str, Any]) -> list[str]:
