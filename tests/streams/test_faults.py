@@ -7,6 +7,8 @@ import importlib
 import inspect
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from tests.index.test_store import raw
 from tests.integration.stack import free_port
 from tests.streams.logs import HEADER
 
+ROOT = Path(__file__).parents[2]
 LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"
 Told = Callable[..., tuple[int, str]]
 
@@ -167,8 +170,14 @@ def test_a_flow_on_a_pool_of_another_version(processes: str, told: Told, kafka: 
 
 
 def test_a_flow_on_a_pool_that_another_one_has_open(told: Told, kafka: KafkaSettings) -> None:
-    with Pool.open(Path("pool/shard-0-of-1"), PoolSpec()):
+    holds = "import sys, time; from pathlib import Path; from index.pool import Pool; from index.spec import PoolSpec\n"
+    holds += "pool = Pool.open(Path(sys.argv[1]), PoolSpec()); print('open', flush=True); time.sleep(100)"
+    path = Path("pool/shard-0-of-1").absolute()
+    with subprocess.Popen([sys.executable, "-c", holds, str(path)], cwd=ROOT, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
         code, said = told("flow", "--bootstrap", kafka.bootstrap, "--pool", "pool")
+        other.kill()
     assert code == 1 and one_line(said)
     assert "is open in another process: stop that one" in said
 
