@@ -5,9 +5,9 @@
     python -m benchmarks.freshness --json --seconds 30 --log generated
 
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The head of the log trains the first
-cloud model and is replayed at full speed, so that users have histories and devices have windows; then comes the live
-part at the pace. Its first seconds are a warm-up (everyone trains for the first time then) and do not count, nor
-does a new version of the cloud model come, after which everyone trains anew.
+cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains for
+the first time then; when that is over, the live part comes at its pace. Its first seconds are a warm-up and do not
+count either. No new version of the cloud model comes, after which everyone would train anew.
 
 An age runs from Kafka's produce timestamp of the event that made a user due (of every event for `pooled`). Ages are
 read from the processes' own histograms, so a quantile is exact at their bounds, which lie on the targets.
@@ -20,7 +20,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 HEAD_EVENTS = 60  # of each user, before the live part
 LOOK_S = 0.5
 PATIENCE_S = 180.0
+CALM_S = 3.0
 SETTLE_S = 2.0  # after the last event: what is on its way still counts
 STOP_S = 30.0
 
@@ -71,7 +72,7 @@ class Stack:
                 found.append(scrape(f"http://127.0.0.1:{self._ports[name]}/metrics", 5.0))
         return together(found)
 
-    def wait(self, what: str, over: Any) -> None:
+    def wait(self, what: str, over: Callable[[Snapshot], bool]) -> None:
         """Look until `over` says so of what the services show."""
         end_s = time.monotonic() + PATIENCE_S
         while not over(self.look()):
@@ -93,6 +94,19 @@ class Stack:
         """End all, those who feed others first."""
         for name in ("live", "history", "fleet", "tunnel", "flow", "train-cloud"):
             self.children[name].stop(STOP_S)
+
+
+class _Calm:
+    """Whether a counter has stood still for `CALM_S`."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._count, self._since_s = name, -1.0, 0.0
+
+    def __call__(self, now: Snapshot) -> bool:
+        count = now.total(self._name)
+        if count != self._count:
+            self._count, self._since_s = count, time.monotonic()
+        return count > 0 and time.monotonic() - self._since_s >= CALM_S
 
 
 def process_cpu_s(pid: int) -> float:
@@ -152,6 +166,7 @@ def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: 
     stack.start("history")
     stack.wait("the history", lambda now: stack.ended("history") and now.total("coda_samples_pooled_total") >= head)
     stack.wait("all devices", lambda now: now.total("coda_devices_connected") >= options.devices)
+    stack.wait("everyone's first trainings", _Calm("coda_trainings_total"))
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
     stack.wait("the live part", lambda now: now.total("coda_samples_pooled_total") > head)
