@@ -229,7 +229,6 @@ def test_a_topic_is_replayed_to_the_devices(kafka: KafkaSettings, log: Path) -> 
         (["LOG", "--speed", "fast"], "--speed fast is no speed"),
         (["LOG", "--from", "2001-09-10", "--until", "2001-09-09"], "--from must be before --until"),
         (["LOG", "--from", "tomorrow"], "no moment"),
-        (["LOG"], "no Kafka answers at"),
         (["UNSORTED"], "--unsorted"),
         (["EMPTY"], "is empty"),
     ],
@@ -241,7 +240,7 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_sent(
     unsorted = write_csv(tmp_path / "unsorted.csv", "u,i,c,e,1,2", "u,i,c,e,1,1")
     files = {"LOG": str(log), "UNSORTED": str(unsorted), "EMPTY": str(tmp_path / "empty.csv")}
     given = [files.get(argument, argument) for argument in arguments]
-    assert run(["replay", *given, "--bootstrap", f"127.0.0.1:{free_port()}"]) == (1 if "Kafka" in says else 2)
+    assert run(["replay", *given, "--bootstrap", f"127.0.0.1:{free_port()}"]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert says in lines[0]
