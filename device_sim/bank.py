@@ -12,6 +12,7 @@ from models.arrays import F32, F64, I64, U8, U32, Bool
 from models.blend import HEADS, Blend
 from models.cloud_model import CloudModel, sigmoid
 from models.heads import Heads
+from models.level import Level
 from models.task import ARMS, Task
 
 PERSONAL = HEADS[1:]  # heads a device trains; the cloud head needs no copy
@@ -20,10 +21,11 @@ _FIRST_SLOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """n own events to predict: slot and cloud model version of their devices, keys, padded histories, label."""
+    """n own events to predict: slot and cloud model version of their devices, time, keys, padded histories, label."""
 
     slot: I64
     version: I64
+    timestamp: I64
     item: U32
     category: U32
     label: U8
@@ -46,6 +48,7 @@ class Bank:
     def __init__(self) -> None:
         self.models: dict[int, CloudModel] = {}
         self.blend = Blend(0)
+        self.level = Level(0)
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
         self.slots = 0
@@ -55,6 +58,7 @@ class Bank:
         if self.slots == len(self.blend):
             more = max(_FIRST_SLOTS, self.slots)
             self.blend.grow(more)
+            self.level.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
             if self.heads is not None:
                 self.heads = Heads.concat([self.heads, self._vacant(self.heads, more)])
@@ -91,16 +95,18 @@ class Bank:
         """
         n = len(rows.slot)
         interest = np.zeros((n, self._dim), np.float32)
-        probability = np.zeros((n, len(HEADS)), np.float32)
+        logit = np.zeros((n, len(HEADS)), np.float32)
         for version in np.unique(rows.version).tolist():
             at = np.flatnonzero(rows.version == version)
-            interest[at], probability[at] = self._head_probabilities(self.models[version], rows, at)
+            interest[at], logit[at] = self._head_logits(self.models[version], rows, at)
         arms, losses = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS)))
-        for at in turns(rows.slot):  # blend weights learn from each event before the device's next one
-            arms[at] = self.blend.predict(rows.slot[at], probability[at].astype(np.float64))
-            losses[at] = self.blend.update(
-                rows.slot[at], probability[at].astype(np.float64), rows.label[at].astype(np.float64)
-            )
+        for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
+            slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
+            offset = np.where(np.array(HEADS) == "cloud", 0, self.level.before(slot, when)[:, None])
+            probability = sigmoid(logit[at] + offset.astype(np.float32)).astype(np.float64)
+            arms[at] = self.blend.predict(slot, probability)
+            losses[at] = self.blend.update(slot, probability, label)
+            self.level.learn(slot, when, logit[at, HEADS.index("cloud")], label)
         return Predicted(interest, arms, losses)
 
     def drop_models(self, in_use: set[int]) -> None:
@@ -112,7 +118,7 @@ class Bank:
     def _dim(self) -> int:
         return next(iter(self.models.values())).weights.items.shape[1]
 
-    def _head_probabilities(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32]:
+    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32]:
         item, category = rows.item[at], rows.category[at]
         interest = model.encode(item, category, rows.history_item[at], rows.history_category[at]).interest
         features = model.features(interest, item, category)
@@ -121,7 +127,7 @@ class Bank:
         if self.heads is not None and len(row):
             which = rows.slot[at][row] * len(PERSONAL) + head
             logit[row, head + 1] = self.heads.logits(which, features[row], item[row], category[row])
-        return interest, sigmoid(logit)
+        return interest, logit
 
     def _vacant(self, heads: Heads, slots: int) -> Heads:
         like = heads.take(np.zeros(1, np.int64))

@@ -310,6 +310,7 @@ class Fleet:
         return Rows(
             np.fromiter((self.slots[user_id] for user_id, _ in asked), np.int64, n),
             np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, n),
+            np.fromiter((p.timestamp for _, p in asked), np.int64, n),
             np.fromiter((p.item for _, p in asked), np.uint32, n),
             np.fromiter((p.category for _, p in asked), np.uint32, n),
             np.fromiter((p.label for _, p in asked), np.uint8, n),

@@ -28,7 +28,7 @@ from models.heads import Heads
 from models.history import History
 from models.task import Task
 
-FORMAT = "coda-fleet-1"
+FORMAT = "coda-fleet-2"
 _FILE, _MODELS = "fleet.msgpack", "models"
 
 
@@ -79,6 +79,7 @@ class FleetState(msgspec.Struct, frozen=True):
     wanting: list[str]
     heads: HeadsState | None
     blend_loss: bytes
+    level: bytes
     model_size: int
     task: Task | None
     task_size: int
@@ -101,6 +102,7 @@ def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: di
         wanting=fleet.wanting,
         heads=_heads_state(fleet),
         blend_loss=bank.blend.loss[: bank.slots].tobytes(),
+        level=bank.level.state[: bank.slots].tobytes(),
         model_size=fleet.model_size,
         task=fleet.task,
         task_size=fleet.task_size,
@@ -160,6 +162,8 @@ def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
         fleet.adopt(_restore_device(device, uploads=state.uploads))
     fleet.wanting = state.wanting
     fleet.bank.blend.loss[: fleet.bank.slots] = np.frombuffer(state.blend_loss).reshape(-1, len(HEADS))
+    levels = fleet.bank.level.state
+    levels[: fleet.bank.slots] = np.frombuffer(state.level).reshape(-1, levels.shape[1])
     if state.heads is not None:
         _restore_heads(fleet, state.heads)
     fleet.bank.drop_models({device.version for device in fleet.devices.values()})

@@ -16,7 +16,7 @@ from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
 from models.cloud_model import CloudModel, sigmoid
-from models.heads import Heads, fit_heads
+from models.heads import Heads, centred, fit_heads
 from models.scores import log_losses
 from models.task import Task
 from models.training_rows import TrainingRows
@@ -67,6 +67,7 @@ class TrainingJob:
             weight_decay=self.task.weight_decay,
             seed=self.seed,
         )
+        heads = centred(self.model.head, heads, training)
         passed = self._acceptance(own.take(own.held), heads, device)
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
         outcomes = [

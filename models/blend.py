@@ -7,7 +7,8 @@ w(h) ∝ π(h)·exp(−S(h)), where S ← γ·(S + loss) after each event.
 What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 
 * γ = 1 is Bayes' rule: m_t = F(S_t) − F(S_{t−1}) with F(S) = −ln Σ π(h) e^{−S(h)}, so the sum telescopes and
-  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: ln(heads) when the prior is uniform.
+  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: ln(heads) when the prior is uniform (in the arm
+  `local`, whose prior is 1/3 and 2/3, as in the arms of three heads at most ln 3).
 * γ < 1: x^γ is concave, so F(γX) ≥ γ·F(X), hence m_t ≤ F(S_t)/γ − F(S_{t−1}), and the *discounted* sums obey
   Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
   as new, whichever head is best now. Undiscounted over T events the bound grows to
@@ -36,7 +37,10 @@ ARM_HEADS = {
 }
 FLEET_RATE = 0.02  # nats of log-prior per nat of loss summed over the fleet (design, "Matching")
 UNIFORM_SHARE = 0.1  # ours: caps what the prior can cost a device at ln 10 above ln(heads)
-_MASK = np.array([[head in ARM_HEADS[arm] for head in HEADS] for arm in ARMS])
+# Of the uniform prior. In every arm the cloud has as much of it: arms differ in their outside samples alone, not in
+# how far they trust whatever is the user's own, so the local head stands for two where it is alone.
+_SHARES = np.array([[(head in ARM_HEADS[arm]) * (1 + (arm == head == "local")) for head in HEADS] for arm in ARMS])
+_UNIFORM = _SHARES / _SHARES.sum(axis=1, keepdims=True)
 
 
 class Blend:
@@ -75,8 +79,8 @@ class Blend:
     def predict(self, which: I64, head_probability: F64) -> F64:
         """Probabilities of each arm (r, arms) from those of each head (r, heads), in the order of ARMS and HEADS.
 
-        >>> Blend(1).predict(np.array([0]), np.array([[.5, .7, .5, .5, .5]]))[0, :2].tolist()
-        [0.5, 0.6]
+        >>> Blend(1).predict(np.array([0]), np.array([[.5, .7, .5, .5, .5]]))[0, :2].round(3).tolist()
+        [0.5, 0.633]
         """
         mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))
         return mixed
@@ -105,10 +109,10 @@ def fleet_prior(head_log_loss: Mapping[str, float]) -> dict[str, float]:
 
 def _arm_log_prior(prior: Mapping[str, float]) -> F64:
     """Normalised and floored log-prior (arms, heads); −inf for heads that an arm does not have."""
-    log_weight = np.where(_MASK, [prior.get(head, 0.0) for head in HEADS], -np.inf)
-    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    log_weight = np.where(_SHARES > 0, [prior.get(head, 0.0) for head in HEADS], -np.inf)
+    weight = _SHARES * np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
     share = weight / weight.sum(axis=1, keepdims=True)
-    floored = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE * _MASK / _MASK.sum(axis=1, keepdims=True)
+    floored = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE * _UNIFORM
     with np.errstate(divide="ignore"):
         log_prior: F64 = np.log(floored)
     return log_prior

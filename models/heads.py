@@ -104,15 +104,23 @@ class Heads:
         each: I64 = self.params.itemsize * self.params.shape[1] + _BYTES_PER_BIAS * biases
         return each
 
+    def shifted(self, amount: F32) -> Self:
+        """The same heads with `amount` (G,) added to every logit."""
+        params = self.params.copy()
+        params[:, self.layout.size - 1] += amount
+        return type(self)(self.layout, params, self.bias_keys, self.bias_values)
+
     def logits(self, which: I64, features: F32, item: U32, category: U32) -> F32:
         """Logits (r,) of own events: row r is predicted by head `which[r]`."""
         out = np.empty(len(which), np.float32)
         for at in range(0, len(which), _CHUNK):
             rows = slice(at, at + _CHUNK)
             out[rows] = self._mlp(which[rows], features[rows])
-        return (
-            out + self._bias(which, item.astype(np.uint64)) + self._bias(which, category.astype(np.uint64) | _CATEGORY)
-        )
+        return out + self.biases(which, item, category)
+
+    def biases(self, which: I64, item: U32, category: U32) -> F32:
+        """What head `which[r]` adds (r,) for the item and the category of row r."""
+        return self._bias(which, item.astype(np.uint64)) + self._bias(which, category.astype(np.uint64) | _CATEGORY)
 
     def _mlp(self, which: I64, features: F32) -> F32:
         flat = torch.from_numpy(self.params[which])
@@ -162,6 +170,20 @@ def fit_heads(
     )
     groups = range(0, max(len(rows), 1), stacked.GROUP)
     return Heads.concat([fit(rows.take(slice(g, g + stacked.GROUP))) for g in groups])
+
+
+def centred(template: HeadParams, heads: Heads, rows: TrainingRows) -> Heads:
+    """`heads` (one per pair of `rows`) shifted so that over each pair's own rows they agree with the cloud head on
+    average: what is left of a head is how it ranks. `models.level` keeps the level.
+    """
+    own = (rows.weight > 0) & (rows.outside == 0)
+    pair, place = np.nonzero(own)
+    x, none = torch.from_numpy(rows.features), torch.zeros((*rows.label.shape, 0), dtype=torch.int64)
+    cloud = torch.from_numpy(template.flat()).expand(len(rows), -1)
+    mine, theirs = (stacked.logits(heads.layout, p, x, none).numpy() for p in (torch.from_numpy(heads.params), cloud))
+    difference = (mine - theirs)[pair, place] + heads.biases(pair, rows.item[own], rows.category[own])
+    count = np.maximum(np.bincount(pair, minlength=len(rows)), 1)
+    return heads.shifted((-np.bincount(pair, difference, len(rows)) / count).astype(np.float32))
 
 
 def _fit_group(

@@ -23,7 +23,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     retrain_every: int = 10
     steps: int = 50
     learning_rate: float = 0.01
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     outside_weight: float = 0.3
     classifier_steps: int = 40
     classifier_learning_rate: float = 0.02

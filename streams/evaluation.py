@@ -7,13 +7,15 @@ learned from before it is over. The clock is the newest event time, so nothing d
 but the measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
-`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`.
+`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. With every version comes the task
+with a new fleet prior, made from what devices reported, as live.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import polars as pl
 from xxhash import xxh3_64_intdigest
@@ -31,12 +33,13 @@ from models.event import Event
 from models.ids import item_key, sample_key, user_key
 from models.sample import SampleRecord, block_of
 from models.task import Task
-from models.telemetry import MatchRequest, decode_report
+from models.telemetry import MatchRequest, Training, decode_report
 from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.cloud_trainer import CloudTrainer, Learned
+from streams.fleet_losses import FleetLosses
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
@@ -126,6 +129,8 @@ class Walk:
         self._trainer: CloudTrainer | None = None
         self._user_keys = frozenset(map(user_key, users))
         self._taken = 0
+        self._task = plan.task
+        self._losses = FleetLosses()
         self._now_ms = 0
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
@@ -147,7 +152,7 @@ class Walk:
         learned = Learned(self._model.trained_until, {})
         self._trainer = CloudTrainer(self._model, learned, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed)
         self._trainer.remember(block)
-        self._fleet.deliver_task(self._plan.task, 0, self._now_ms)
+        self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)
         for at in range(0, len(records), _HEAD_ROWS):
             self._work(Work(0, records[at : at + _HEAD_ROWS], []))
@@ -206,9 +211,12 @@ class Walk:
         return total
 
     def _requested(self) -> Iterator[Query]:
-        """What devices ask for on their own; other reports have no reader here."""
+        """What devices ask for on their own; of their other reports, the losses are kept for the fleet prior."""
         for user_id, publish in self._fleet.take_outgoing():
-            if publish.leaf == "requests" and isinstance(decode_report(publish.payload), MatchRequest):
+            report = decode_report(publish.payload)
+            if isinstance(report, Training):
+                self._losses.add(report)
+            elif isinstance(report, MatchRequest):
                 asked = Asked(user_id, self._now_ms)
                 yield from self._state(user_id).handle([asked], self._plan.rules, self._now_ms).queries
 
@@ -240,6 +248,9 @@ class Walk:
             model = self._trainer.train()
             if self._plan.refreshed:
                 self._adopt(model)
+            version, prior = self._task.task_version + 1, self._losses.prior()
+            self._task = msgspec.structs.replace(self._task, task_version=version, head_prior=prior)
+            self._fleet.deliver_task(self._task, 0, self._now_ms)
 
     def _predict_refreshed(self, records: list[SampleRecord], model: CloudModel) -> None:
         if records:

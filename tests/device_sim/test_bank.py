@@ -35,12 +35,14 @@ def bank(devices: int) -> Bank:
     return made
 
 
-def rows(slots: list[int], seed: int = 0, version: int = 1) -> Rows:
+def rows(slots: list[int], seed: int = 0, version: int = 1, step_ms: int = 0) -> Rows:
+    """Events of these slots, `step_ms` apart."""
     rng, n = np.random.default_rng(seed), len(slots)
     history = item_keys([ITEMS[i] for i in rng.integers(0, 40, n * HISTORY_LEN)]).reshape(n, -1)
     return Rows(
         np.array(slots, np.int64),
         np.full(n, version, np.int64),
+        1 + step_ms * np.arange(n),
         item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
         item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
         rng.integers(0, 2, n).astype(np.uint8),
@@ -89,10 +91,12 @@ def all_heads(made: Bank, devices: int) -> Bank:
 def test_predictions_do_not_depend_on_how_events_are_batched(cut: int) -> None:
     slots = np.random.default_rng(5).integers(0, 6, 40).tolist()
     together, apart = all_heads(bank(6), 6), all_heads(bank(6), 6)
-    whole = together.predict(rows(slots))
-    parts = [apart.predict(part(rows(slots), slice(at, at + cut))) for at in range(0, 40, cut)]
+    events = rows(slots, step_ms=400)
+    whole = together.predict(events)
+    parts = [apart.predict(part(events, slice(at, at + cut))) for at in range(0, 40, cut)]
     np.testing.assert_allclose(whole.arms, np.concatenate([p.arms for p in parts]), atol=1e-6)
     np.testing.assert_allclose(together.blend.loss, apart.blend.loss, atol=1e-4)
+    np.testing.assert_allclose(together.level.state, apart.level.state, atol=1e-6)
 
 
 def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
@@ -102,6 +106,16 @@ def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
     first, second = one.predict(some).arms, other.predict(flipped).arms
     np.testing.assert_array_equal(first[0], second[0])
     assert np.abs(first[1] - second[1]).max() > 0
+
+
+def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -> None:
+    made = bank(1)
+    eager = replace(rows([0] * 50, step_ms=1000), label=np.ones(50, np.uint8))
+    arms = made.predict(eager).arms
+    cloud, gain = arms[:, 0], arms - arms[:, :1]
+    np.testing.assert_allclose(gain[0], 0, atol=1e-6)
+    assert (gain[-1, 1:] > 0.05).all()
+    np.testing.assert_array_equal(cloud, bank(1).predict(replace(eager, label=1 - eager.label)).arms[:, 0])
 
 
 def test_devices_on_different_versions_are_predicted_by_their_own() -> None:

@@ -22,12 +22,15 @@ from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, 
 MODEL = cloud_model()
 
 
-def train(user: int, n: int = 20, *, labels: list[int] | None = None, with_batch: bool = True) -> Train:
+def train(
+    user: int, n: int = 20, *, labels: list[int] | None = None, items: list[int] | None = None, with_batch: bool = True
+) -> Train:
     """A device with n samples of its own and a batch."""
     window = Window(DIM, 256, 10**12)
     rng = np.random.default_rng(user)
     for i in range(n):
         item, category = item_key(ITEMS[int(rng.integers(0, 40))]), item_key(CATEGORIES[int(rng.integers(0, 4))])
+        item = item_key(ITEMS[items[i]]) if items else item
         label = labels[i] if labels else int(rng.integers(0, 2))
         window.append(item, category, label, 1000 * i, (b"", b""))
     return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, 1)
@@ -78,9 +81,12 @@ def test_the_newest_samples_are_never_trained_on() -> None:
 
 
 def test_a_head_that_is_worse_on_the_newest_samples_is_rolled_back() -> None:
-    turned = [1] * 15 + [0] + [0] * 4  # learned to say yes; then only no
+    order = np.random.default_rng(2)
+    item = order.integers(0, 2, 20)
+    turned = np.where(np.arange(20) < 16, item, 1 - item).tolist()  # likes one of two items; then only the other
     eager = msgspec.structs.replace(TASK, steps=60, learning_rate=0.05, acceptance_margin=0.02)
-    assert not any(run([train(1, labels=turned)], eager).outcomes[0].accepted.values())
+    fickle = train(1, labels=turned, items=item.tolist())
+    assert not any(run([fickle], eager).outcomes[0].accepted.values())
     steady = [n % 2 for n in range(20)]
     idle = msgspec.structs.replace(TASK, steps=1, learning_rate=1e-9)
     assert all(run([train(1, labels=steady)], idle).outcomes[0].accepted.values())

@@ -9,6 +9,7 @@ from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior
 from models.scores import log_losses
 from models.task import ARMS
 
+SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 3)  # one over the least uniform prior of a head
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
 
@@ -36,7 +37,7 @@ def test_an_arm_costs_at_most_ln_heads_more_than_its_best_head(played: tuple[F64
     arms, heads = play(Blend(1), *played)
     for number, arm in enumerate(ARMS):
         mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
-        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(len(mine)) + 1e-6
+        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(SHARES[arm]) + 1e-6
 
 
 @given(events(), st.dictionaries(st.sampled_from(HEADS), st.floats(-1000, 0)))
@@ -46,7 +47,7 @@ def test_however_sure_the_fleet_is_nobody_pays_more_than_the_floor(
     arms, heads = play(Blend(1, prior=prior), *played)
     for number, arm in enumerate(ARMS):
         mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
-        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(len(mine) / UNIFORM_SHARE) + 1e-6
+        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(SHARES[arm] / UNIFORM_SHARE) + 1e-6
 
 
 @given(events(), st.floats(0.5, 1))
@@ -59,9 +60,9 @@ def test_with_a_discount_the_discounted_regret_stays_bounded_at_every_moment(
     for number, arm in enumerate(ARMS):
         mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
         regret = fade @ (arms[:, [number]] - heads[:, mine])
-        assert (regret <= np.log(len(mine)) / discount + 1e-6).all()
+        assert (regret <= np.log(SHARES[arm]) / discount + 1e-6).all()
         total = (arms[:, [number]] - heads[:, mine]).sum(axis=0)
-        assert (total <= np.log(len(mine)) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6).all()
+        assert (total <= np.log(SHARES[arm]) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6).all()
 
 
 def test_the_blend_follows_the_head_that_is_right_now() -> None:
@@ -77,6 +78,12 @@ def test_the_blend_follows_the_head_that_is_right_now() -> None:
 def test_the_cloud_arm_is_the_cloud_head() -> None:
     p = np.random.default_rng(0).random((3, len(HEADS)))
     np.testing.assert_allclose(Blend(3).predict(np.arange(3), p)[:, 0], p[:, 0])
+
+
+def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() -> None:
+    weights = Blend(1, prior={"local": -1.0}).weights(np.array([0]))[0], Blend(1).weights(np.array([0]))[0]
+    np.testing.assert_allclose(weights[1][1:, HEADS.index("cloud")], 1 / 3)
+    assert weights[0][ARMS.index("local"), HEADS.index("local")] < 2 / 3
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:

@@ -7,7 +7,7 @@ import torch
 from benchmarks.one_head import train_one_head
 from models.arrays import F32, U32
 from models.cloud_model import random_model
-from models.heads import HeadParams, Heads, fit_heads
+from models.heads import HeadParams, Heads, centred, fit_heads
 from models.training_rows import TrainingRows
 
 SETTINGS = {"steps": 20, "learning_rate": 0.02, "weight_decay": 0.01}
@@ -156,3 +156,18 @@ def test_the_template_survives_its_flat_form() -> None:
     keys = np.ones(5, np.uint32)
     copies = Heads.copies(TEMPLATE, 1).logits(np.zeros(5, np.int64), features, keys, keys)
     np.testing.assert_allclose(copies, plain, atol=1e-5)
+
+
+def test_a_centred_head_agrees_with_the_cloud_on_average_over_own_rows_and_ranks_as_before() -> None:
+    rows = some_rows([40, 7, 0, 16])
+    heads = fit_heads(TEMPLATE, rows, **SETTINGS)  # type: ignore[arg-type]
+    level = centred(TEMPLATE, heads, rows)
+    cloud = Heads.copies(TEMPLATE, len(rows))
+    for pair in (0, 1, 3):
+        own = np.flatnonzero((rows.weight[pair] > 0) & (rows.outside[pair] == 0))
+        seen = rows.features[pair, own], rows.item[pair, own], rows.category[pair, own]
+        which = np.full(len(own), pair)
+        before, after = heads.logits(which, *seen), level.logits(which, *seen)
+        assert (after - cloud.logits(which, *seen)).mean() == pytest.approx(0, abs=1e-5)
+        assert np.ptp(after - before) == pytest.approx(0, abs=1e-5)
+    np.testing.assert_array_equal(level.params[2], heads.params[2])

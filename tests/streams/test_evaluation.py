@@ -45,7 +45,7 @@ def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
 
 def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where labels are random nothing may rank above chance; a history that knows what is taken next does."""
-    log = taste_log(3000, labels="random")
+    log = taste_log(3000, users=10, labels="random")
     honest = gaucs(walk(log, tmp_path / "honest").predictions)
     taken = {
         int(t): (item_key(i).to_bytes(4, "little"), item_key(c).to_bytes(4, "little"))
@@ -60,8 +60,8 @@ def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(History, "bytes_before", clairvoyant)
     planted = gaucs(walk(log, tmp_path / "planted").predictions)
-    assert all(abs(honest[arm] - 0.5) < 0.04 for arm in ARMS)
-    assert all(planted[arm] > 0.6 for arm in ARMS)
+    assert max(honest.values()) < 0.53, "two standard errors of 1,500 events"
+    assert min(planted.values()) > 0.6
 
 
 def test_what_comes_later_changes_no_earlier_prediction(tmp_path: Path) -> None:
