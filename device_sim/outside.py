@@ -42,7 +42,11 @@ def random_and_coarse(
 
 
 def sieved(coarse: Outside, own: OwnRows, model: CloudModel, task: Task, seed: int) -> Outside:
-    """The matched rows as each device's sample classifier weighs them: by density ratio."""
+    """The matched rows as each device's sample classifier weighs them: by the root of the density ratio, 1 on average.
+
+    Weighed by the ratio itself, fresh items count least where the stream drifts fast, for they are what a device does
+    not have; and all of them together count less than unweighed ones would (docs/research.md).
+    """
     if not len(coarse):
         return coarse
     devices = int(max(own.device.max(), coarse.device.max())) + 1
@@ -55,8 +59,9 @@ def sieved(coarse: Outside, own: OwnRows, model: CloudModel, task: Task, seed: i
         learning_rate=task.classifier_learning_rate,
         seed=seed,
     )
-    at = coarse.device, _place(coarse.device)
-    return replace(coarse, weight=verdict.ratio[at])
+    ratio = np.sqrt(verdict.ratio[coarse.device, _place(coarse.device)])
+    mean = np.bincount(coarse.device, ratio, devices) / np.maximum(np.bincount(coarse.device, minlength=devices), 1)
+    return replace(coarse, weight=(ratio / mean[coarse.device]).astype(np.float32))
 
 
 def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, Candidates]:
