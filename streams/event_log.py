@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import structlog
 
 from models.errors import InputError
 from streams.csv_log import read_csv
@@ -26,6 +27,8 @@ _READERS: dict[str, Callable[[Path], Iterator[Rows]]] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _SORTED_BATCH_ROWS = 65_536
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,16 @@ def sorted_log(path: Path) -> Iterator[LogBatch]:
 
 
 def load_log(path: Path) -> pl.DataFrame:
-    """All events of the log, sorted by time, for those who need it whole; malformed rows are left out.
+    """All events of the log, sorted by time, for those who need it whole; malformed rows are told of and left out.
 
     Raises `InputError` as `read_log` does, and when there is not a single event.
     """
-    events = pl.concat([batch.events for batch in sorted_log(path)])
+    batches = list(sorted_log(path))
+    events = pl.concat([batch.events for batch in batches])
+    rejected = [row for batch in batches for row in batch.rejected]
+    if rejected:
+        first = f"line {rejected[0].line}: {rejected[0].reason}"
+        _log.warning("left malformed rows out", path=str(path), rows=len(rejected), first=first)
     if not events.height:
         raise InputError(f"{path} has no event that can be read: `coda replay` says what is wrong with its rows")
     return events

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from streams.evaluation_report import evaluation_report
 from streams.evaluation_result import Result, all_arms, result_of
 from streams.negatives import Sampling
 from streams.run_folder import environment, new_run_folder, write_json
+from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
 from streams.training_view import training_view
 
@@ -47,7 +49,7 @@ def command(
     base: Literal["stale", "refreshed", "both"] = "stale",
     out: Path | None = None,
     json: bool = False,
-) -> None:
+) -> int:
     """Compare the arms on a log by test-then-train, with the live system's own parts and without any broker.
 
     The head of the log trains the first cloud model and fills the pool. The rest is walked in event time: every arm
@@ -93,7 +95,13 @@ def command(
     events = evaluation_log(find_log(log), sampling)
     folder = new_run_folder(out, datetime.now())
     plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
-    outcomes = {name: _walked(f"{log}, {name} cloud model", events, each, spec) for name, each in plans.items()}
+    stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
+    try:
+        with stop.listening():
+            walk = partial(_walked, events, spec=spec, stop=stop)
+            outcomes = {name: walk(f"{log}, {name} cloud model", plan=each) for name, each in plans.items()}
+    except Stopped:
+        return stop.exit_code
     settings: dict[str, str | int | float] = {
         "head": head,
         "retrain_every": retrain_every,
@@ -114,15 +122,21 @@ def command(
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in closing_lines(result, folder):
         print(line, file=sys.stderr)  # noqa: T201
+    return 0
 
 
-def _walked(what: str, events: pl.DataFrame, plan: Plan, spec: PoolSpec) -> Outcome:
-    """One walk on a pool of its own, with a progress bar."""
+def _walked(events: pl.DataFrame, what: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
+    """One walk on a pool of its own, with a progress bar; raises `Stopped`."""
     with (
-        training_view(what) as progress,
+        training_view(what) as show,
         tempfile.TemporaryDirectory(prefix="coda-pool-") as place,
         Pool.open(Path(place) / "pool", spec) as pool,
     ):
+
+        def progress(done: int, total: int) -> None:
+            stop.check()
+            show(done, total)
+
         return evaluate(events, pool, plan, progress)
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from models.errors import InputError
 from models.event import Event, decode_event
@@ -266,3 +267,11 @@ def test_encoding_says_the_same_as_one_event_at_a_time(tmp_path: Path) -> None:
         row.pop("line")
         context = msgspec.json.decode(row.pop("context"))
         assert decode_event(value) == Event(**row, context=context)
+
+
+def test_what_a_whole_log_leaves_out_is_told(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "log.csv", "u,i,c,e,1,1", "u,i,c,e,NaN,2", "u,i")
+    with capture_logs() as lines:
+        assert load_log(path).height == 1
+    (told,) = lines
+    assert told["rows"] == 2 and told["first"] == "line 3: label is NaN, not 0 or 1"

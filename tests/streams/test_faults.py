@@ -6,6 +6,7 @@ Faults of one room alone are tested there: docs/operations.md has the list.
 import importlib
 import inspect
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -221,3 +222,16 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
     code, said = told("tunnel")
     assert code == 1 and one_line(said) and "No space left" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_within_an_evaluation_ends_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    def interrupted(_log: object, _pool: object, _plan: object, progress: Callable[[int, int], None]) -> None:
+        signal.raise_signal(number)
+        progress(1, 2)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr("streams.verbs.evaluate.evaluate", interrupted)
+    assert told("evaluate", "log.csv")[0] == 128 + number

@@ -68,7 +68,8 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
 def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     """Send samples and one report, run a resumed trainer until its next version is out, and end it as Ctrl-C does."""
     producer = CheckedProducer(settings)
-    producer.send_many(SAMPLES, [b"%d" % user for user in block.user], encode_samples(block))
+    # One key, one partition: of several, the trainer may have read only some when a version is due.
+    producer.send_many(SAMPLES, [b"one"] * len(block), encode_samples(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
     producer.send(TELEMETRY, b"ann", encode_report(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses)))

@@ -49,7 +49,7 @@ def test_keys_go_to_the_partitions_that_java_clients_choose(kafka: KafkaSettings
 
 def test_a_broker_that_goes_away_is_an_error_and_not_silence() -> None:
     with EmbeddedKafka() as broker:
-        producer = CheckedProducer(replace(KafkaSettings(broker.bootstrap), delivery_timeout_s=1))
+        producer = CheckedProducer(replace(KafkaSettings(broker.bootstrap), delivery_timeout_s=4))
         producer.send("events", "ann", b"1")
         producer.flush()
     producer.send("events", "ann", b"2")
