@@ -7,7 +7,8 @@
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The head of the log trains the first
 cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains for
 the first time then; when that is over, the live part comes at its pace. Its first seconds are a warm-up and do not
-count either. No new version of the cloud model comes, after which everyone would train anew.
+count either: devices asked for their first batches all at once, so at first all users are due at once, too.
+No new version of the cloud model comes, after which everyone would train anew.
 
 An age runs from Kafka's produce timestamp of the event that made a user due (of every event for `pooled`). Ages are
 read from the processes' own histograms, so a quantile is exact at their bounds, which lie on the targets.
@@ -30,7 +31,7 @@ import polars as pl
 from benchmarks.paced_log import START_MS, paced_log
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
-from streams.child import Child
+from streams.child import Child, ChildFailed
 from streams.demo import free_ports
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
@@ -254,14 +255,17 @@ def main() -> None:
     parser.add_argument("--log", default="ml-1m", help="a name from `coda data list`, or `generated`")
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--pace", type=int, default=1000, help="events per second")
-    parser.add_argument("--warm-up", type=int, default=20, help="seconds of the live part that do not count")
+    parser.add_argument("--warm-up", type=int, default=45, help="seconds of the live part that do not count")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--bootstrap", help="a real Kafka with empty topics")
     parser.add_argument("--mqtt", help="a real MQTT broker")
     parser.add_argument("--out", type=Path, help="keep logs and records of the processes here")
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
-    result = measure(options)
+    try:
+        result = measure(options)
+    except ChildFailed as failure:
+        sys.exit(f"{failure}\n{failure.tail}")
     print("\n".join(table(result)))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
