@@ -60,7 +60,7 @@ def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(History, "bytes_before", clairvoyant)
     planted = gaucs(walk(log, tmp_path / "planted").predictions)
-    assert max(honest.values()) < 0.53, "two standard errors of 1,500 events"
+    assert max(honest.values()) < 0.55, "three standard errors of 1,200 events"
     assert min(planted.values()) > 0.6
 
 
