@@ -81,7 +81,9 @@ class Downlink:
         begin: dict[Partition, int | None] = {p: end for p, (_, end) in bounds(self._kafka, TELEMETRY).items()}
         begin |= {partition: None for topic in CURRENT for partition in bounds(self._kafka, topic)}
         self._reader = BatchConsumer(self._kafka, f"{TUNNEL_GROUP}-reader", [], "earliest", assign=begin)
-        self._consumer = BatchConsumer(self._kafka, TUNNEL_GROUP, [CANDIDATES], on_revoke=self._revoked)
+        self._consumer = BatchConsumer(
+            self._kafka, TUNNEL_GROUP, [CANDIDATES], on_assign=self._assigned, on_revoke=self._revoked
+        )
 
     def step(self) -> None:
         """One round: read both sides, push what the window allows, count, commit."""
@@ -255,6 +257,10 @@ class Downlink:
             self._uncommitted = {}
         except DeliveryError as error:
             log.warning("positions not committed, trying again", reason=str(error))
+
+    def _assigned(self, begin: Positions) -> None:
+        """Commit where we begin, so that everybody sees from now on how far behind we are (`streams.tunnel_room`)."""
+        self._uncommitted |= begin
 
     def _revoked(self, partitions: list[Partition]) -> None:
         """Another tunnel takes over: let it have what waits, see to what is on the wire, commit, forget."""

@@ -37,6 +37,7 @@ from streams.sink import KafkaOutput
 from streams.source import KafkaInput, Reader
 from streams.stop import Stop
 from streams.supervisor import NO_RESTART
+from streams.tunnel_room import TunnelRoom
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
@@ -64,8 +65,10 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         opened.callback(reader.close)
         feed = ModelFeed(kafka, partitions.pop(MODELS))
         opened.callback(feed.close)
+        room = TunnelRoom(kafka)
+        opened.callback(room.close)
         source = KafkaInput(
-            reader, partitions, ready=lambda: feed.current() is not None, stopping=lambda: bool(stop.signal)
+            reader, partitions, ready=lambda: feed.current() is not None and room(), stopping=lambda: bool(stop.signal)
         )
         opened.enter_context(LagWatch(kafka, reader, wall_ms))
         sink = KafkaOutput(kafka, process, blame)

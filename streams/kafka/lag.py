@@ -45,6 +45,11 @@ class GroupPositions:
                 f"Kafka at {self._bootstrap} does not say how far {self.group} is: {reason(error)}"
             ) from error
 
+    def begun(self, topic: str) -> bool:
+        """Whether the group has ever committed a position in `topic`."""
+        committed = patiently(partial(self._consumer.committed, self._of(topic), timeout=_TIMEOUT_S))
+        return any(position.offset >= 0 for position in committed)
+
     def mirror(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Commit the offset that comes next, per (topic, partition), without waiting; a failure is logged."""
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]

@@ -1,0 +1,40 @@
+"""Room for candidate batches on the embedded Kafka, which keeps about 5 MB per partition and drops the oldest.
+
+A dataflow at full speed makes batches faster than the tunnel can carry them off, and a batch that is dropped before
+the tunnel has read it is lost. So the dataflow takes no events while the tunnel is behind. A real Kafka keeps them.
+"""
+
+import time
+
+from streams.kafka.connection import KafkaSettings, is_embedded
+from streams.kafka.lag import GroupPositions
+from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
+
+# 5 MB hold about 160 batches of 31 kB. What the dataflow has taken already may still make 80 or so; ours.
+MOST_BEHIND = 40
+_LOOK_EVERY_S = 0.1  # a look costs about 5 ms
+
+
+class TunnelRoom:
+    """Says whether the tunnel has room; always, where no tunnel has ever begun or Kafka is a real one."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._group = GroupPositions(settings, TUNNEL_GROUP) if is_embedded(settings.bootstrap) else None
+        self._room = True
+        self._looked_s = float("-inf")
+
+    def __call__(self) -> bool:
+        """Whether the dataflow may take more events; at most `_LOOK_EVERY_S` old."""
+        if self._group is not None and time.monotonic() - self._looked_s >= _LOOK_EVERY_S:
+            self._room = not self._group.begun(CANDIDATES) or self._behind() <= MOST_BEHIND
+            self._looked_s = time.monotonic()
+        return self._room
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._group is not None:
+            self._group.close()
+
+    def _behind(self) -> int:
+        assert self._group is not None
+        return max(self._group.lag(CANDIDATES).values(), default=0)
