@@ -2,7 +2,7 @@
 
     python -m benchmarks.freshness                                       embedded brokers, 500 devices, 1,000 events/s
     python -m benchmarks.freshness --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883      real ones, empty so far
-    python -m benchmarks.freshness --json --seconds 30 --log generated
+    python -m benchmarks.freshness --json FILE --seconds 30 --log generated
 
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The head of the log trains the first
 cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains for
