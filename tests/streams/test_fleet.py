@@ -154,8 +154,12 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
     cloud.behave("events", [*history_of("ann", 0, 30), *history_of("b/ob", 0, 30)])
     settings = settings_for(cloud, tmp_path)
 
+    def heads_reported() -> set[str]:
+        return {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.accepted}
+
     def pushed_and_trained(shell: FleetShell) -> bool:
-        return predicted(shell) == 60 and len(cloud.reports(Training)) >= 3 and len(cloud.reports(Ack)) >= 1
+        # A training that ends before the link is up goes unreported: wait for what must come, not for how many.
+        return predicted(shell) == 60 and len(heads_reported()) == 4 and len(cloud.reports(Ack)) >= 1
 
     result = await run_until(cloud, settings, pushed_and_trained, act=lambda: cloud.batch("ann", seq=0))
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -166,8 +170,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
     ack = cloud.reports(Ack)[0]
     assert isinstance(ack, Ack)
     assert (ack.user_id, ack.batch_seq, ack.outcome) == ("ann", 0, "accepted")
-    heads = {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.accepted}
-    assert heads == {"local", "random", "coarse", "coda"}
+    assert heads_reported() == {"local", "random", "coarse", "coda"}
     assert lag(cloud.kafka.bootstrap, FLEET_GROUP, "events") == dict.fromkeys(range(4), 0)
 
 
