@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from index.matcher import Nearest, Random
 from index.matches import Scored
 from index.pool import Pool
 from models.arrays import I64
@@ -94,6 +95,8 @@ class Shard:
         self._pool = pool
         self._number = number
         self._matching = matching
+        self._nearest = Nearest()
+        self._random = Random(matching.seed) if matching.random else None
         self._answered: deque[tuple[int, Query]] = deque()  # wall clock, query; of one version
 
     def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
@@ -143,9 +146,10 @@ class Shard:
         users = np.fromiter((q.user for q in queries), np.uint64, len(queries))
         before_ms = np.fromiter((q.before_ms for q in queries), np.int64, len(queries))
         k, pool = self._matching.per_label, self._pool
-        matched = pool.scored(pool.search(query_keys(queries, model), users, before_ms, k))
-        if self._matching.random:
-            random = pool.scored(pool.sample_random(users, before_ms, k, self._matching.seed))
+        keys = query_keys(queries, model)
+        matched = pool.scored(self._nearest.match(pool, keys, users, before_ms, k))
+        if self._random is not None:
+            random = pool.scored(self._random.match(pool, keys, users, before_ms, k))
         else:
             random = [NONE] * len(queries)
         return [
