@@ -83,17 +83,6 @@ _SCALAR_TYPES = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.int64,
 _HISTORY_BYTES = 4 * HISTORY_LEN
 
 
-def encode_samples(block: SampleBlock) -> list[bytes]:
-    """Each sample of `block` as one `samples` message."""
-    scalars = zip(*(getattr(block, name).tolist() for name in _SCALARS), strict=True)
-    lengths = (block.history_item != 0).sum(axis=1).tolist()
-    histories = zip(lengths, block.history_item, block.history_category, strict=True)
-    return [
-        _encoder.encode((*scalar, items[:n].tobytes(), categories[:n].tobytes()))
-        for scalar, (n, items, categories) in zip(scalars, histories, strict=True)
-    ]
-
-
 def encode_record(record: SampleRecord) -> bytes:
     """One sample as one `samples` message."""
     return _encoder.encode(record)

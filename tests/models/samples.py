@@ -1,10 +1,12 @@
 """Small sample blocks whose clicks can be learned, for tests of models and trainers."""
 
+from typing import Any
+
 import numpy as np
 
 from models.arrays import I64
 from models.history import History
-from models.sample import SampleBlock, pad_histories
+from models.sample import SampleBlock, SampleRecord, encode_record, pad_histories
 
 
 def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start: int = 0) -> SampleBlock:
@@ -35,3 +37,17 @@ def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start:
         history_item=pad_histories(history_item),
         history_category=pad_histories(history_category),
     )
+
+
+def messages_of(block: SampleBlock) -> list[bytes]:
+    """Each sample of `block` as the dataflow puts it on Kafka `samples`."""
+    names = SampleRecord.__struct_fields__[:7]
+    rows = zip(*(getattr(block, name).tolist() for name in names), strict=True)
+    histories = zip(block.history_item, block.history_category, strict=True)
+    messages = []
+    for scalars, (items, categories) in zip(rows, histories, strict=True):
+        scalar: dict[str, Any] = dict(zip(names, scalars, strict=True))
+        known = items != 0
+        scalar |= {"history_item": items[known].tobytes(), "history_category": categories[known].tobytes()}
+        messages.append(encode_record(SampleRecord(**scalar)))
+    return messages

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sample import HISTORY_LEN, SampleBlock, decode_samples, encode_samples, pad_histories
+from models.sample import HISTORY_LEN, SampleBlock, decode_samples, pad_histories
+from tests.models.samples import messages_of
 
 
 def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:
@@ -34,7 +35,7 @@ def same(a: SampleBlock, b: SampleBlock) -> bool:
 @given(st.lists(st.integers(0, HISTORY_LEN), max_size=8), st.integers(0, 99))
 def test_what_is_sent_is_what_is_read(lengths: list[int], seed: int) -> None:
     block = block_of(lengths, seed)
-    assert same(block, decode_samples(encode_samples(block)))
+    assert same(block, decode_samples(messages_of(block)))
 
 
 def test_a_block_splits_and_joins() -> None:

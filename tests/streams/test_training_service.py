@@ -12,7 +12,7 @@ from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress
 from models.errors import ArtefactError, InputError
-from models.sample import SampleBlock, encode_samples
+from models.sample import SampleBlock
 from models.signing import keys_in, open_task
 from models.telemetry import Training, encode_report
 from streams.cloud_trainer import CloudTrainer
@@ -26,7 +26,7 @@ from streams.stop import Stopped
 from streams.task_desk import TaskDesk, read_task
 from streams.training_service import TrainingService, newest, published_model, published_task
 from streams.verbs.train_cloud import command
-from tests.models.samples import tasteful_samples
+from tests.models.samples import messages_of, tasteful_samples
 
 REST = tasteful_samples(2000, seed=2, start=1000)
 
@@ -69,7 +69,7 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     """Send samples and one report, run a resumed trainer until its next version is out, and end it as Ctrl-C does."""
     producer = CheckedProducer(settings)
     # One key, one partition: of several, the trainer may have read only some when a version is due.
-    producer.send_many(SAMPLES, [b"one"] * len(block), encode_samples(block))
+    producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
     producer.send(TELEMETRY, b"ann", encode_report(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses)))
@@ -113,7 +113,7 @@ def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
         model, learned = published_model(settings) or pytest.fail("no model")
         producer = CheckedProducer(settings)
-        producer.send_many(SAMPLES, [b"ann"] * 50, encode_samples(REST.take(np.arange(50))))
+        producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
         producer.flush()
         service = TrainingService(
             settings,
