@@ -11,48 +11,36 @@ are fed in as positions come back, by this process, on the same cores.
 """
 
 import argparse
-import cProfile
 import json
 import platform
-import pstats
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import timedelta
+from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
 from typing import Any
 
 import torch
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from bytewax.recovery import RecoveryConfig
-from bytewax.testing import run_main
 
+from benchmarks.flow_profile import profile
 from benchmarks.pool import load_samples
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
 from monitor.scrape import Snapshot, scrape, together
-from streams.blame import Blame
 from streams.data import get_log, source_named
 from streams.event_log import encode_events, load_log
-from streams.flow import build_flow, wall_ms
-from streams.flow_settings import FlowSettings
-from streams.flow_state import prepare_state
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.embedded import EmbeddedKafka, is_embedded
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
-from streams.pool_shards import PoolShards
-from streams.sink import KafkaOutput, KafkaWriter
 from streams.throttle import Throttle
 
 HEAD = 60_000  # samples that the cloud model is trained on
@@ -61,20 +49,6 @@ FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
-# What a profile is summed up by: each function's cumulative share is one line.
-STEPS = {
-    "decode": ("decode.py", "decode"),
-    "user: dedupe, features, due": ("user.py", "on_batch"),
-    "encode samples": ("encode.py", "encode"),
-    "pool upsert": ("pool.py", "upsert"),
-    "encode queries": ("encode.py", "query_keys"),
-    "search": ("pool.py", "search"),
-    "random samples": ("pool.py", "sample_random"),
-    "read candidates": ("pool.py", "scored"),
-    "gather": ("gather.py", "on_batch"),
-    "encode batches": ("flow.py", "candidates"),
-    "encode samples for Kafka": ("shard.py", "<listcomp>"),
-}
 
 
 class Load:
@@ -216,91 +190,6 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str,
     return figures
 
 
-def profile(load: Load) -> dict[str, Any]:
-    """CPU seconds per event of the steps, without Kafka, in this process; shares under a profiler."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain_s, _ = _in_process(load, Path(folder) / "plain", None)
-        profiler = cProfile.Profile(time.thread_time)
-        profiled_s, batches = _in_process(load, Path(folder) / "profiled", profiler)
-    stats: Any = pstats.Stats(profiler)
-    cumulative = {(Path(file).name, name): row[3] for (file, _, name), row in stats.stats.items()}
-    shares = {step: cumulative.get(place, 0.0) / profiled_s for step, place in STEPS.items()}
-    shares["Bytewax, snapshots, the rest"] = 1 - sum(shares.values())
-    return {"events_per_core_s": len(load) / plain_s, "batches": batches, "shares": shares}
-
-
-class _Listed(FixedPartitionedSource[Message, int]):
-    """The events as if Kafka had them ready, 1,000 at a time."""
-
-    def __init__(self, values: Sequence[bytes]) -> None:
-        now = wall_ms()
-        self._messages = [Message(EVENTS, 0, at, b"", value, now, {}) for at, value in enumerate(values)]
-
-    def list_parts(self) -> list[str]:
-        return ["events/0"]
-
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_ListedPart":  # noqa: ARG002
-        return _ListedPart(self._messages)
-
-
-class _ListedPart(StatefulSourcePartition[Message, int]):
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self._messages = messages
-        self._at = 0
-
-    def next_batch(self) -> Sequence[Message]:
-        if self._at >= len(self._messages):
-            raise StopIteration
-        self._at += 1000
-        return self._messages[self._at - 1000 : self._at]
-
-    def snapshot(self) -> int:
-        return self._at
-
-
-class _Forgotten(KafkaOutput):
-    """A sink that only counts candidate batches."""
-
-    def __init__(self) -> None:
-        super().__init__(KafkaSettings(), 0, Blame())
-        self.batches = 0
-
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
-        forgotten = self
-
-        class Writer(KafkaWriter):
-            def __init__(self) -> None:
-                pass
-
-            def write_batch(self, values: list[Any]) -> None:
-                forgotten.batches += sum(len(v.values) for v in values if v.topic == "candidates")
-
-            def snapshot(self) -> None:
-                pass
-
-            def close(self) -> None:
-                pass
-
-        return Writer()
-
-
-def _in_process(load: Load, folder: Path, profiler: cProfile.Profile | None) -> tuple[float, int]:
-    settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"))
-    prepare_state(Path(settings.state))
-    sink = _Forgotten()
-    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
-        source: Any = _Listed(load.values)
-        flow = build_flow(settings, source, sink, pools, model=lambda: load.model, blame=Blame())
-        began = time.process_time()
-        with profiler or nullcontext():
-            run_main(  # type: ignore[no-untyped-call]
-                flow,
-                epoch_interval=timedelta(milliseconds=settings.epoch_ms),
-                recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
-            )
-        return time.process_time() - began, sink.batches
-
-
 def _per(done: float, seconds: float) -> float:
     return done / seconds if seconds > 0 else float("nan")
 
@@ -355,7 +244,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     later = Load(options.log, PACED_S * options.pace, load.model, first=options.events)
     result["freshness"] = {"pace_per_s": options.pace, **freshness(later, options.bootstrap, options.pace)}
     _say("profile")
-    result["profile"] = profile(load)
+    result["profile"] = profile(load.values, load.model)
     return result
 
 
