@@ -1,9 +1,16 @@
 """Sampled negatives for logs that only say what users took.
 
-Three things would leak the label, so none of them is done. Items drawn only from the past would make "new item" mean
-"positive": the window lies on both sides of the event. Leaving out everything the user ever took would make "seen
-before" mean "positive": only what was taken at that same moment is left out. Writing a positive before its negatives
-would make the order tell: rows of one moment are shuffled.
+Four things would leak the label, so none of them is done. Items drawn only from the past would make "new item" mean
+"positive": the window lies on both sides of the event. Items drawn from far around would make "new item" mean
+"negative" wherever items come and go, and fresh popularity rank backwards: the window is narrow. Leaving out everything
+the user ever took would make "seen before" mean "positive": only what was taken at that same moment is left out.
+Writing a positive before its negatives would make the order tell: rows of one moment are shuffled.
+
+The window counts positives, not hours, because no span of time fits every log. On a news log of 44,000 clicks a day,
+whose articles live for hours, ±24 h made 20.7 % of the negatives items that nobody had taken before, against 2.9 % of
+the positives: that alone told them apart with AUC .589, and a model refreshed daily ranked backwards (GAUC .45). ±1 h
+gave .497. The nearest 2,000 positives on either side give .498 there, .500 on a shop's log and .494 on a grocer's (each
+on the log's later half).
 """
 
 from dataclasses import dataclass
@@ -15,6 +22,7 @@ from models.arrays import I64, Bool
 from models.errors import InputError
 
 EVENT_TYPE = "sampled"
+NEAREST = 2000
 # A draw that hits the same basket is drawn again. Where even half of a window's rows are the user's own basket,
 # 20 rounds leave one in a million without a negative.
 _ROUNDS = 20
@@ -22,22 +30,22 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many negatives each positive gets, from how far on either side of it, and the seed of the draw."""
+    """How many negatives each positive gets, from how many positives on either side of it, and the seed of the draw."""
 
     per_positive: int
-    window_ms: int
+    window_rows: int = NEAREST
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.per_positive < 1:
             raise InputError(f"--negatives must be at least 1, not {self.per_positive}")
-        if self.window_ms < 1:
-            raise InputError("--window must be longer than nothing")
+        if self.window_rows < 1:
+            raise InputError(f"the window of negatives must be at least 1 positive, not {self.window_rows}")
 
     @property
     def slug(self) -> str:
         """What tells this sampling from others in a file name."""
-        return f"neg{self.per_positive}-w{self.window_ms // 1000}s-seed{self.seed}"
+        return f"neg{self.per_positive}-w{self.window_rows}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,16 @@ class Sampled:
 def add_negatives(log: pl.DataFrame, sampling: Sampling) -> Sampled:
     """The log with `per_positive` rows of label 0 at the time of each row, for the same user.
 
-    An item is drawn as often as it is taken in the window, so popularity alone predicts nothing. A negative has no
-    context of its own (null), so context must not become a feature of such a log. `log` is sorted by `timestamp`.
-    Raises `InputError` when the log has rows of label 0 already.
+    An item is drawn as often as it is taken in the `window_rows` rows before and after, fewer at the log's ends, so
+    popularity alone predicts nothing. A negative has no context of its own (null), so context must not become a feature
+    of such a log. `log` is sorted by `timestamp`. Raises `InputError` when the log has rows of label 0 already.
     """
     if (log["label"] != 1).any():
         raise InputError("this log has negatives of its own: sampling is for logs with positives only")
-    times = log["timestamp"].to_numpy()
-    first = np.searchsorted(times, times - sampling.window_ms, "left")
-    last = np.searchsorted(times, times + sampling.window_ms, "right")
-    event = np.repeat(np.arange(log.height), sampling.per_positive)
+    row = np.arange(log.height)
+    first = np.maximum(row - sampling.window_rows, 0)
+    last = np.minimum(row + sampling.window_rows + 1, log.height)
+    event = np.repeat(row, sampling.per_positive)
     rng = np.random.default_rng(sampling.seed)
     drawn = _draw(event, first, last, _Baskets(log), rng)
     found = drawn >= 0

@@ -7,8 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from streams.data import SOURCES, get_log, get_log_with_negatives, source_named
-from streams.negatives import Sampling
-from streams.times import parse_duration_ms
+from streams.negatives import NEAREST, Sampling
 
 app = App(name="data", help="Real event logs by name: list them, get them.")
 
@@ -36,7 +35,7 @@ def get(
     name: str,
     *,
     negatives: Annotated[int, Parameter(help="Sampled negatives per positive; 0 leaves the log as it is.")] = 0,
-    window: Annotated[str, Parameter(help="How far to look on either side for items, such as 12h or 7d.")] = "1d",
+    window: Annotated[int, Parameter(help="Draw negatives from so many positives on either side.")] = NEAREST,
     seed: Annotated[int, Parameter(help="Seed of the sampling; the same seed gives the same log.")] = 0,
     json: Annotated[bool, Parameter(help="Print one JSON document instead of the path.")] = False,
 ) -> None:
@@ -44,7 +43,7 @@ def get(
 
     Example: coda data get ml-100k
 
-    Example: coda data get completejourney --negatives 4 --window 7d
+    Example: coda data get completejourney --negatives 4
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def get(
     """
     source = source_named(name)
     if negatives:
-        path = get_log_with_negatives(source, Sampling(negatives, parse_duration_ms(window), seed), _say)
+        path = get_log_with_negatives(source, Sampling(negatives, window, seed), _say)
     else:
         path = get_log(source, _say)
     _print(msgspec.json.encode({"name": name, "path": str(path)}).decode() if json else str(path))

@@ -22,7 +22,7 @@ from streams.evaluation import Outcome, Plan, evaluate
 from streams.evaluation_log import evaluation_log
 from streams.evaluation_report import evaluation_report
 from streams.evaluation_result import Result, all_arms, result_of
-from streams.negatives import Sampling
+from streams.negatives import NEAREST, Sampling
 from streams.run_folder import environment, new_run_folder, write_json
 from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
@@ -44,7 +44,7 @@ def command(
     candidates: int = 200,
     pool_hours: float = 720,
     negatives: int = 0,
-    negatives_window: str = "1d",
+    negatives_window: int = NEAREST,
     refresh: str = "24h",
     base: Literal["stale", "refreshed", "both"] = "stale",
     out: Path | None = None,
@@ -70,7 +70,7 @@ def command(
         candidates: Matched samples in a batch, half of them of each label; the random arm gets as many.
         pool_hours: How old, in event time, a sample of the pool may get.
         negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
-        negatives_window: How far on either side of a positive its negatives are drawn from, such as 12h.
+        negatives_window: How many positives on either side of a positive its negatives are drawn from.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0h makes none.
         base: Which cloud model devices have: the first one, each new one, or one run of either.
         out: The run folder; by default `runs/<timestamp>`.
@@ -78,7 +78,7 @@ def command(
     """
     refresh_ms = parse_duration_ms(refresh)
     bases = _bases(base, refresh_ms)
-    sampling = Sampling(negatives, parse_duration_ms(negatives_window), seed) if negatives else None
+    sampling = Sampling(negatives, negatives_window, seed) if negatives else None
     if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1:
         raise InputError("--candidates must be at least 2, --retrain-every and --window 1, --devices 0")
     spec = PoolSpec(window_age_ms=int(pool_hours * _MS_PER_H)).checked()

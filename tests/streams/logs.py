@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
+from models.arrays import Bool
+
 HEADER = "user_id,item_id,category_id,event_type,label,timestamp"
 
 
@@ -22,6 +24,14 @@ def make_log(events: int, users: int = 20, step_ms: int = 1000) -> pl.DataFrame:
             "note": [None if n % 2 else 'said "so"' for n in rows],
         }
     )
+
+
+def seen_before(log: pl.DataFrame, *columns: str) -> Bool:
+    """Whether a positive row of the same `columns` came strictly earlier."""
+    first = log.filter(pl.col("label") == 1).group_by(columns).agg(pl.col("timestamp").min().alias("first"))
+    joined = log.join(first, on=columns, how="left", maintain_order="left")
+    seen: Bool = (joined["first"] < joined["timestamp"]).fill_null(value=False).to_numpy()
+    return seen
 
 
 def write_csv(path: Path, *rows: str, header: str = HEADER) -> Path:

@@ -4,15 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.arrays import Bool
 from models.errors import InputError
 from models.scores import auc
 from streams.evaluation_log import evaluation_log
 from streams.negatives import Sampling
-from tests.streams.logs import make_log
+from tests.streams.logs import make_log, seen_before
 
 HOUR_MS = 3_600_000
-SAMPLING = Sampling(2, 24 * HOUR_MS, seed=3)
+SAMPLING = Sampling(2, 240, seed=3)
 
 
 def shop(folder: Path, events: int = 6000) -> Path:
@@ -27,14 +26,6 @@ def shop(folder: Path, events: int = 6000) -> Path:
     path = folder / "shop.parquet"
     log.write_parquet(path)
     return path
-
-
-def seen_before(log: pl.DataFrame, *columns: str) -> Bool:
-    """Whether a positive row of the same `columns` came strictly earlier."""
-    first = log.filter(pl.col("label") == 1).group_by(columns).agg(pl.col("timestamp").min().alias("first"))
-    joined = log.join(first, on=columns, how="left", maintain_order="left")
-    seen: Bool = (joined["first"] < joined["timestamp"]).fill_null(value=False).to_numpy()
-    return seen
 
 
 def test_negatives_cannot_be_told_by_what_was_seen_before(tmp_path: Path) -> None:

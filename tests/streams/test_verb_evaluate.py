@@ -31,6 +31,7 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert document == json.loads((out / "result.json").read_text())
     assert document["devices"] == 20
     assert document["events"] == 1500
+    assert (document["settings"]["negatives"], document["settings"]["negatives_window"]) == (0, 2000)
     device_arms = {"local", "random", "coarse", "coda"}
     assert set(document["arms"]) == {"cloud", "cloud-refreshed"} | device_arms | {f"{a}-refreshed" for a in device_arms}
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "logloss", "ece"}
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--candidates", "1"), "--candidates must be at least 2"),
         (("--refresh", "0h", "--base", "both"), "give an interval, or --base stale"),
         (("--head", "2"), "between 0 and 1"),
-        (("--negatives", "2", "--negatives-window", "soon"), "no duration"),
+        (("--negatives", "2", "--negatives-window", "0"), "at least 1 positive, not 0"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(
