@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from models.cloud_head import HIDDEN, HeadParams
 from models.cloud_model import DIM, CloudModel, Weights
 from models.errors import ArtefactError
-from models.heads import HIDDEN, HeadParams
 from models.sample import HISTORY_LEN
 
 FORMAT = "coda-model-1"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from models.arrays import F16, F32, I64, U32
-from models.heads import HIDDEN, HeadParams
+from models.cloud_head import HIDDEN, HeadParams
 from models.ids import NO_KEY
 from models.sample import HISTORY_LEN, SampleBlock
 

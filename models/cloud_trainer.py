@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from models.arrays import I64, U32
+from models.cloud_head import HeadParams
 from models.cloud_model import CloudModel, Weights, empty_slots, half, known_keys, random_model
 from models.errors import InputError
-from models.heads import HeadParams
 from models.sample import SampleBlock
 
 # All ours, chosen on ml-100k (first 60 % by time, scored on the rest).
