@@ -23,6 +23,7 @@ from models.sample import HISTORY_LEN, SampleBlock
 
 DIM = 32  # d; ours: an interest is 64 bytes on the wire
 _CHUNK = 1024  # rows encoded at once: their histories stay near the cache
+MEASURED = frozenset({"centre", "spread"})  # of `Weights`
 
 
 class Encoded(NamedTuple):
@@ -34,7 +35,10 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Weights:
-    """Everything but the head, as tensors. Row 0 of both tables is the unknown one; slot L is the null slot."""
+    """Everything but the head, as tensors. Row 0 of both tables is the unknown one; slot L is the null slot.
+
+    `MEASURED` names those that no gradient reaches: they are measured when training is over.
+    """
 
     items: Tensor  # (items + 1, d)
     categories: Tensor  # (categories + 1, d)
@@ -43,6 +47,8 @@ class Weights:
     pool_query: Tensor  # (d,): how a history is looked at without a target
     pool_recency: Tensor  # (L + 1,)
     null: Tensor  # (d,)
+    centre: Tensor  # (d,): the mean item vector over training samples, so popular items count more
+    spread: Tensor  # (1,): the root of their mean squared distance from it
 
     def slots(self, item_rows: Tensor, category_rows: Tensor) -> Tensor:
         """History vectors and the null slot, (n, L + 1, d), from table rows (n, L)."""
@@ -95,6 +101,11 @@ class CloudModel:
         """Vectors (n, d) of items; unknown keys share row 0."""
         with torch.inference_mode():
             return _numpy(self.weights.vectors(self.item_rows(item), self.category_rows(category)))
+
+    def standardised(self, vectors: F32) -> F32:
+        """Item vectors (n, d) moved and scaled to mean 0 and mean squared length 1 over the samples trained on."""
+        standard: F32 = (vectors - self.weights.centre.numpy()) / self.weights.spread.numpy()
+        return standard
 
     def encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
         """Interest and match key of n samples; keys (n,) and histories (n, L), newest first, padded with `NO_KEY`."""
@@ -181,6 +192,8 @@ def random_model(items: U32, categories: U32, seed: int, version: int = 1) -> Cl
         pool_query=torch.from_numpy(normal(DIM, scale=0.1)),
         pool_recency=torch.zeros(HISTORY_LEN + 1),
         null=torch.from_numpy(normal(DIM, scale=0.05)),
+        centre=torch.zeros(DIM),
+        spread=torch.ones(1),
     )
     w1 = normal(3 * DIM, HIDDEN, scale=(2 / (3 * DIM)) ** 0.5)
     head = HeadParams(w1, np.zeros(HIDDEN, np.float32), normal(HIDDEN, scale=0.1), np.zeros(1, np.float32))

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from models.arrays import I64, U32
+from models.arrays import F64, I64, U32
 from models.cloud_head import HeadParams
-from models.cloud_model import CloudModel, Weights, empty_slots, half, known_keys, random_model
+from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
 from models.errors import InputError
 from models.sample import SampleBlock
 
@@ -25,7 +25,11 @@ BATCH, LEAST_BATCH = 1024, 64
 STEPS = 60  # an epoch has at least this many where samples allow: small blocks get small batches
 DROP = 0.1  # chance that a known item, or category, is shown as unknown
 POOL_LOSS = 1.0  # weight of the two-tower loss: .3 gives AUC .694 instead of .702
+MEASURED_ON = 50_000  # samples are enough for the mean and spread of item vectors
+LEAST_SPREAD = 1e-6  # less is one item alone, which must not blow up the others
 WEIGHT_DECAY = 1e-4  # L2, in the gradient: embeddings overfit within two epochs without it
+
+_LEARNED = tuple(f.name for f in fields(Weights) if f.name not in MEASURED)
 
 Progress = Callable[[int, int], None]  # samples done, samples in all
 
@@ -98,7 +102,24 @@ def _train(
             progress(done, schedule.epochs * len(block))
     last = losses[-(len(losses) // schedule.epochs) :]
     metrics = {"samples": float(len(block)), "train_log_loss": round(float(np.mean(last)), 6)}
-    return net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
+    trained = net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
+    return _measured(trained, block)
+
+
+def _measured(model: CloudModel, block: SampleBlock) -> CloudModel:
+    """`model` with the centre and spread of its item vectors over `block`, of which an even share is looked at."""
+    rows = np.linspace(0, len(block) - 1, min(len(block), MEASURED_ON)).astype(np.int64)
+    vectors = model.item_vectors(block.item[rows], block.category[rows]).astype(np.float64)
+    centre = vectors.mean(axis=0)
+    spread = np.sqrt(((vectors - centre) ** 2).sum(axis=1).mean())
+    if spread < LEAST_SPREAD:
+        spread = np.float64(1)
+    measured = {"centre": _single(centre), "spread": _single(np.atleast_1d(spread))}
+    return replace(model, weights=replace(model.weights, **measured))
+
+
+def _single(array: F64) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def _batches(n: int, epochs: int, rng: np.random.Generator) -> Iterator[tuple[int, I64]]:
@@ -159,13 +180,14 @@ class _Net:
         def leaf(tensor: Tensor) -> Tensor:
             return tensor.clone().requires_grad_()
 
-        weights = Weights(**{f.name: leaf(getattr(model.weights, f.name)) for f in fields(Weights)})
+        leaves = {name: leaf(getattr(model.weights, name)) for name in _LEARNED}
+        weights = replace(model.weights, **leaves)
         head = model.head
         w1, b1, w2, b2 = (leaf(torch.from_numpy(a)) for a in (head.w1, head.b1, head.w2, head.b2))
         return cls(weights, (w1, b1, w2, b2), torch.zeros(1, requires_grad=True))
 
     def parameters(self) -> list[Tensor]:
-        return [*(getattr(self.weights, f.name) for f in fields(Weights)), *self.head, self.pool_bias]
+        return [*(getattr(self.weights, name) for name in _LEARNED), *self.head, self.pool_bias]
 
     def loss(self, rows: _Rows) -> tuple[Tensor, Tensor]:
         """The loss to descend, and the head's cross-entropy alone."""
@@ -179,8 +201,8 @@ class _Net:
         return head_loss + POOL_LOSS * cross_entropy(pool_logit, rows.label), head_loss.detach()
 
     def model(self, start: CloudModel, trained_until: int, metrics: dict[str, float]) -> CloudModel:
-        trained = {f.name: getattr(self.weights, f.name).detach() for f in fields(Weights)}
+        trained = {name: getattr(self.weights, name).detach() for name in _LEARNED}
         tables = {name: half(trained[name].numpy()) for name in ("items", "categories")}
         head = HeadParams(*(p.detach().numpy() for p in self.head))
-        weights = Weights(**(trained | tables))
+        weights = replace(self.weights, **(trained | tables))
         return replace(start, weights=weights, head=head, trained_until=trained_until, metrics=metrics)

@@ -21,6 +21,8 @@ def model() -> CloudModel:
 def test_a_model_predicts_the_same_after_travelling(model: CloudModel) -> None:
     arrived = model_from_bytes(model_to_bytes(model))
     np.testing.assert_array_equal(arrived.predict(BLOCK), model.predict(BLOCK))
+    np.testing.assert_array_equal(arrived.weights.centre, model.weights.centre)
+    assert arrived.weights.spread == model.weights.spread != 1
     assert (arrived.version, arrived.trained_until, arrived.metrics) == (1, 400_000, model.metrics)
 
 

@@ -52,6 +52,11 @@ def test_a_users_query_is_the_match_key_of_its_samples(model: CloudModel) -> Non
     )
 
 
+def test_an_untrained_model_leaves_item_vectors_as_they_are(model: CloudModel) -> None:
+    vectors = model.item_vectors(BLOCK.item, BLOCK.category)
+    np.testing.assert_array_equal(model.standardised(vectors), vectors)
+
+
 def test_unknown_items_share_the_unknown_row(model: CloudModel) -> None:
     unknown = np.array([4_000_000_000, 3_999_999_999], np.uint32)
     vectors = model.item_vectors(unknown, unknown)

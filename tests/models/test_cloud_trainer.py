@@ -51,6 +51,17 @@ def test_the_unknown_row_is_trained(first: CloudModel) -> None:
     assert (first.weights.items[0] - start.weights.items[0]).abs().max() > 1e-3
 
 
+def test_item_vectors_are_standardised_over_the_samples_trained_on(second: CloudModel) -> None:
+    standard = second.standardised(second.item_vectors(NEXT.item, NEXT.category))
+    np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-5)
+    assert abs((standard**2).sum(axis=1).mean() - 1) < 1e-5
+
+
+def test_one_item_alone_has_a_spread_that_divides(first: CloudModel) -> None:
+    one = train_next(first, NEXT.take(np.zeros(9, np.int64)), seed=2)
+    assert np.isfinite(one.standardised(one.item_vectors(NEXT.item, NEXT.category))).all()
+
+
 def test_users_of_one_taste_are_near_each_other(first: CloudModel) -> None:
     late = HEAD.take(slice(5000, None))
     keys = first.encode(late.item, late.category, late.history_item, late.history_category).match_key
