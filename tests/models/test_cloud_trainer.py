@@ -3,7 +3,7 @@ import pytest
 
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
-from models.cloud_trainer import train_first, train_next
+from models.cloud_trainer import Schedule, train_first, train_next
 from models.errors import InputError
 from models.scores import auc
 from tests.models.samples import tasteful_samples
@@ -49,6 +49,20 @@ def test_the_unknown_row_is_trained(first: CloudModel) -> None:
 
     start = random_model(first.item_keys, first.category_keys, seed=1)
     assert (first.weights.items[0] - start.weights.items[0]).abs().max() > 1e-3
+
+
+def test_items_that_are_not_in_the_samples_hardly_move(first: CloudModel) -> None:
+    """Sixty steps at the learning rate would move them by .06, which is as much as they have."""
+    one = NEXT.take(np.zeros(6000, np.int64))
+    absent = np.setdiff1d(first.item_keys, np.append(one.item, one.history_item))
+    before = first.weights.items[first.item_rows(absent)]
+    after = train_next(first, one, seed=2)
+    np.testing.assert_allclose(after.weights.items[after.item_rows(absent)], before, atol=0.005, rtol=0.03)
+
+
+def test_the_learning_rate_falls_to_its_least() -> None:
+    rates = [Schedule(1, 0.01).rate(done) for done in (0, 0.5, 1)]
+    np.testing.assert_allclose(rates, [0.01, 0.005, 0.0002])
 
 
 def test_item_vectors_are_standardised_over_the_samples_trained_on(second: CloudModel) -> None:
