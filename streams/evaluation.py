@@ -192,8 +192,9 @@ class Walk:
 
     def _own_events(self, events: list[Event]) -> None:
         own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self._users]
-        for user_id in {o.event.user_id for o in own} - self._fleet.devices.keys():
-            self._fleet.connected(user_id, self._now_ms)
+        for user_id in dict.fromkeys(o.event.user_id for o in own):  # in order: sets have another in every process
+            if user_id not in self._fleet.devices:
+                self._fleet.connected(user_id, self._now_ms)
         self._fleet.handle_events(own, self._now_ms)
 
     def _to_users(self, events: list[Event]) -> UserOutput:

@@ -151,6 +151,19 @@ def test_the_seed_decides_everything_but_measured_time(tmp_path: Path) -> None:
     assert chosen_users(LOG, plan(devices=10)) != chosen_users(LOG, plan(devices=10, seed=1))
 
 
+def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who trains beside whom moves the last bits, so an order that differs from process to process would too."""
+    connect, came = Fleet.connected, []
+
+    def connected(self: Fleet, user_id: str, now_ms: int) -> None:
+        came.append(user_id)
+        connect(self, user_id, now_ms)
+
+    monkeypatch.setattr(Fleet, "connected", connected)
+    walk(LOG, tmp_path)
+    assert came == LOG["user_id"].unique(maintain_order=True).to_list()
+
+
 @pytest.mark.parametrize(("head", "words"), [(1.0, "between 0 and 1"), (0.0001, "head is empty")])
 def test_a_head_that_leaves_nothing_to_learn_or_to_predict_is_refused(tmp_path: Path, head: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
