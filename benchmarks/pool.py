@@ -93,9 +93,10 @@ def cpu_s(act: Callable[[], object]) -> float:
 
 
 def upsert_all(pool: Pool, block: SampleBlock) -> None:
-    """What a flow does, block by block."""
+    """What a flow does, block by block; `link` is what each block's first query would pay for it."""
     for at in range(0, len(block), BLOCK):
         result = pool.upsert(block.take(slice(at, at + BLOCK)))
+        pool.memory.link()
         assert result.inserted.all(), result.refused()
 
 

@@ -6,6 +6,9 @@ separate nodes they would link to each other only, and cut the graph apart.
 
 hnswlib is kept to what it does reliably: node numbers are never reused, capacity is made before it is
 needed, never more results asked than there are nodes, and one thread.
+
+Linking a node is most of what a sample costs, and only a search needs it: so rows wait until somebody looks. A pool
+that is filled with more than its window holds never links what has left again. The graph is the same either way.
 """
 
 import hnswlib
@@ -35,6 +38,8 @@ class Graph:
         self._row = np.zeros(FIRST_CAPACITY, np.int64)
         self._node = np.zeros(FIRST_CAPACITY, np.int32)
         self._rows = 0
+        self._waiting: list[F32] = []  # vectors of the newest rows, not linked yet
+        self._sealed = False
         self._start = np.zeros(1, np.int64)  # per node, into _grouped; made when first searched
         self._grouped: I64 | None = None
         self._failed_at = -1  # nodes when the graph last proved disconnected
@@ -45,6 +50,7 @@ class Graph:
     @property
     def nodes(self) -> int:
         """How many distinct vectors the graph holds."""
+        self.link()
         return self._nodes
 
     @property
@@ -54,25 +60,43 @@ class Graph:
 
     def nbytes(self) -> int:
         """Bytes of the graph, as saved, and of the rows that hang on it."""
-        return int(self._index.index_file_size()) + self._row.nbytes + self._node.nbytes
+        waiting = sum(keys.nbytes for keys in self._waiting)
+        return int(self._index.index_file_size()) + self._row.nbytes + self._node.nbytes + waiting
 
     def add(self, keys: F32, rows: I64) -> None:
         """Add rows by their vectors; shapes (n, d) and (n,)."""
-        known = self._node_of_name
-        node = np.fromiter((known.setdefault(name, len(known)) for name in _names(keys)), np.int64, len(rows))
-        _, first = np.unique(node, return_index=True)
-        first = first[node[first] >= self._nodes]  # sorted by node, so nodes are added in order
-        self._add_nodes(keys[first], node[first])
-        self._add_rows(rows, node)
+        need = self._rows + len(rows)
+        if need > len(self._row):
+            room = max(need, 2 * len(self._row))
+            self._row, self._node = np.resize(self._row, room), np.resize(self._node, room)
+        self._row[self._rows : need] = rows
+        self._rows = need
+        self._waiting.append(keys)
 
     def seal(self) -> None:
         """Nothing will be added any more: let go of what only adding needs."""
-        self._node_of_name = {}
-        self._index.resize_index(max(1, self._nodes))
         self._row, self._node = self._row[: self._rows].copy(), self._node[: self._rows].copy()
+        self._sealed = True
+        self._let_go()
+
+    def link(self) -> None:
+        """Link the rows that wait, as a search does before it looks."""
+        if not self._waiting:
+            return
+        keys = np.concatenate(self._waiting)
+        self._waiting = []
+        known = self._node_of_name
+        node = np.fromiter((known.setdefault(name, len(known)) for name in _names(keys)), np.int64, len(keys))
+        _, first = np.unique(node, return_index=True)
+        first = first[node[first] >= self._nodes]  # sorted by node, so nodes are added in order
+        self._add_nodes(keys[first], node[first])
+        self._node[self._rows - len(keys) : self._rows] = node
+        self._grouped = None
+        self._let_go()
 
     def fetch(self, queries: F32, k: int) -> Fetched:
         """About the k best rows for each query (q, d)."""
+        self.link()
         want = min(k, self._nodes)
         if want == 0:
             return nothing(len(queries), k, -np.inf)
@@ -118,14 +142,10 @@ class Graph:
             self._index.add_items(keys, nodes, num_threads=1)
         self._nodes = need
 
-    def _add_rows(self, rows: I64, node: I64) -> None:
-        need = self._rows + len(rows)
-        if need > len(self._row):
-            room = max(need, 2 * len(self._row))
-            self._row, self._node = np.resize(self._row, room), np.resize(self._node, room)
-        self._row[self._rows : need], self._node[self._rows : need] = rows, node
-        self._rows = need
-        self._grouped = None
+    def _let_go(self) -> None:
+        if self._sealed and not self._waiting:
+            self._node_of_name = {}
+            self._index.resize_index(max(1, self._nodes))
 
 
 def _names(keys: F32) -> list[int]:

@@ -62,6 +62,12 @@ class Memory:
             self._loose = None
             n -= step
 
+    def link(self) -> None:
+        """Link all rows that are in segments into their graphs, which searches would do else."""
+        for segment in self._standing():
+            for graph in segment.graphs.values():
+                graph.link()
+
     def count_up_to(self, floor: Floor) -> int:
         """How many live rows are at or below `floor`."""
         runs = [(s.start, s.stop) for s in self._reaching(floor)] + [(self._indexed, self.table.end)]

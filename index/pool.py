@@ -157,6 +157,7 @@ class Pool:
         total = max(0, self.memory.ring - self.spec.ring_rows)
         for done in range(0, total, REPORT_ROWS):
             self.memory.index(min(REPORT_ROWS, total - done))
+            self.memory.link()
             progress(min(done + REPORT_ROWS, total), total)
 
     def _load(self) -> None:

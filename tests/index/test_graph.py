@@ -71,9 +71,23 @@ def test_the_same_rows_make_the_same_graph() -> None:
     assert first.row.tolist() == second.row.tolist()
 
 
+def test_rows_wait_until_somebody_looks_and_the_graph_is_the_same() -> None:
+    keys, queries = random_keys(2500, 1)[np.random.default_rng(3).integers(0, 2500, 4000)], random_keys(20, 2)
+    watched, waiting = Graph(SPEC), graph_of(keys)
+    waiting.seal()
+    for at in range(0, len(keys), 50):
+        watched.add(keys[at : at + 50], np.arange(at, at + 50) + 1000)
+        watched.fetch(queries[:1], 1)
+    assert len(waiting) == len(watched) == 4000 and waiting.rows.tolist() == watched.rows.tolist()
+    assert waiting._index.get_current_count() == 0, "nothing was linked that nobody asked for"
+    found, expected = waiting.fetch(queries, 30), watched.fetch(queries, 30)
+    assert found.row.tolist() == expected.row.tolist() and found.score.tolist() == expected.score.tolist()
+
+
 def test_a_graph_in_pieces_asks_for_an_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """hnswlib then fails the whole batch and leaks, so it is not asked again until the graph has grown."""
     graph = graph_of(random_keys(100, 1))
+    graph.link()
     asked = []
 
     class Broken:
