@@ -148,7 +148,9 @@ class UserState:
         reason = self._due(timestamp, rules)
         if reason:
             produced_ms = self.asked_ms if reason == "request" else a.produced_ms
-            out.queries.append(self._query(reason, timestamp, produced_ms, (items, categories), now_ms))
+            # What the user just took is the best there is to match by; candidates are older than it all the same.
+            as_of = self.history.bytes_before(timestamp + 1)
+            out.queries.append(self._query(reason, timestamp, produced_ms, as_of, now_ms))
 
     def _due(self, timestamp: int, rules: MatchRules) -> str:
         if self.asked_ms != NEVER:

@@ -71,6 +71,24 @@ def test_due_when_the_newest_batch_is_too_old_in_event_time() -> None:
     assert query.reason == "freshness" and query.before_ms == 1000 and query.produced_ms == NOW_MS + 1000
 
 
+@pytest.mark.parametrize(("label", "expected"), [(1, [4, 3, 2, 1]), (0, [3, 2, 1])])
+def test_a_query_holds_the_event_that_made_it_due_and_its_sample_does_not(label: int, expected: list[int]) -> None:
+    state = UserState("ann")
+    (first,) = feed(state, arrival(1, 10), arrival(2, 20), rules=NEVER_STALE)[1]
+    assert items(first) == [1]
+    out = state.handle([arrival(3, 30), arrival(4, 30, label)], NEVER_STALE, NOW_MS)
+    (query,) = out.queries
+    assert items(query) == expected and query.before_ms == 30, "candidates stay strictly earlier than the event"
+    assert items(out.samples[1]) == [2, 1]
+
+
+def test_the_query_of_an_event_out_of_order_holds_nothing_that_came_after_it() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 1000), arrival(2, 1010), arrival(3, 1020), rules=NEVER_STALE)
+    (query,) = feed(state, arrival(4, 1005), rules=NEVER_STALE)[1]
+    assert items(query) == [4, 1] and query.before_ms == 1005
+
+
 def test_due_when_the_stream_stops_and_time_goes_on() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 0))
