@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from index.fetched import NO_ROW
-from index.lots import mix, points
+from index.lots import points
 from index.matches import LABELS, Matches, Scored
 from index.pool import Upserted
 from index.spec import PoolSpec
@@ -17,6 +17,7 @@ from index.window import EVERYTHING, Floor
 from models.arrays import F32, F64, I64, U64
 from models.candidates import Candidates, no_candidates
 from models.errors import PoolError
+from models.ids import mix
 from models.sample import SampleBlock
 
 
@@ -39,7 +40,7 @@ class ExactPool:
 
     def upsert(self, block: SampleBlock) -> Upserted:
         """Add encoded samples, one after the other."""
-        check_block(block, self.spec.dim)
+        check_block(block, self.spec)
         if len(self) and len(block) and block.version != self.version:
             raise PoolError(f"samples of cloud model {block.version} cannot join a pool of version {self.version}")
         n, known = len(block), set() if self._block is None else set(self._block.sample.tolist())
@@ -59,7 +60,7 @@ class ExactPool:
 
     def search(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
         """The most similar samples for each query."""
-        check_vectors(match_keys, self.spec.dim, "query")
+        check_vectors(match_keys, self.spec.key_dim, "query")
         return self._best(user, before_ms, k_per_label, lambda query, rows: self._similarity(match_keys[query], rows))
 
     def sample_random(self, user: U64, before_ms: I64, k_per_label: int, seed: int) -> Matches:
@@ -79,7 +80,7 @@ class ExactPool:
         """Encode all samples anew."""
         if self._block is not None:
             self._block = encode(self._block)
-            check_block(self._block, self.spec.dim)
+            check_block(self._block, self.spec)
 
     def window(self) -> SampleBlock | None:
         """All samples, oldest first."""

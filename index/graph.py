@@ -15,9 +15,9 @@ import hnswlib
 import numpy as np
 
 from index.fetched import Fetched, nothing
-from index.lots import mix
 from index.spec import PoolSpec
 from models.arrays import F32, I64
+from models.ids import mix
 
 # Vectors in one cell of this grid are one node. The same history encoded in different batches differs by up to
 # 6e-8 (measured), different histories by far more; ours.
@@ -30,7 +30,7 @@ class Graph:
 
     def __init__(self, spec: PoolSpec) -> None:
         self._spec = spec
-        self._index = hnswlib.Index(space="ip", dim=spec.dim)
+        self._index = hnswlib.Index(space="ip", dim=spec.key_dim)
         self._index.init_index(FIRST_CAPACITY, M=spec.links, ef_construction=spec.build_beam)
         self._index.set_num_threads(1)
         self._nodes = 0

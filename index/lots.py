@@ -10,15 +10,7 @@ import numpy as np
 
 from index.fetched import Fetched
 from models.arrays import F64, I64, U64
-
-
-def mix(keys: U64) -> U64:
-    """SplitMix64's finaliser: neighbouring keys end up far apart (Steele, Lea, Flood 2014)."""
-    z = keys + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: U64 = z ^ (z >> np.uint64(31))
-    return mixed
+from models.ids import mix
 
 
 def points(user: U64, before_ms: I64, seed: int) -> U64:

@@ -27,7 +27,7 @@ class Memory:
 
     def __init__(self, spec: PoolSpec) -> None:
         self._spec = spec
-        self.table = Table(spec.dim)
+        self.table = Table(spec.dim, spec.key_dim)
         self.segments: list[Segment] = []
         self.live = 0
         self.effort = Effort()
@@ -89,7 +89,7 @@ class Memory:
         return died
 
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
-        """The k most similar rows of each label for each of q queries (q, d)."""
+        """The k most similar rows of each label for each of q queries (q, key_dim)."""
         graphs: dict[int, list[Source[F32]]] = {
             label: [s.graphs[label] for s in self._standing() if len(s.graphs[label])] for label in LABELS
         }

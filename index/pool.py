@@ -100,7 +100,7 @@ class Pool:
         On disk when this returns. Raises `VectorError`, naming the row, when a vector is not finite or has the
         wrong width, and `PoolError` for vectors of another version; then nothing has been written.
         """
-        check_block(block, self.spec.dim)
+        check_block(block, self.spec)
         self._check_version(block)
         result = self._judge(block)
         if result.inserted.any():
@@ -108,16 +108,16 @@ class Pool:
         return result
 
     def search(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
-        """The most similar samples for q queries (q, d): up to `k_per_label` of each label.
+        """The most similar samples for q queries (q, key_dim): up to `k_per_label` of each label.
 
         Never the asker's own, never at or after `before_ms` (event time), never out of the window.
         """
-        check_vectors(match_keys, self.spec.dim, "query")
+        check_vectors(match_keys, self.spec.key_dim, "query")
         return self.memory.nearest(match_keys, Limits(user, before_ms), k_per_label)
 
     def search_exactly(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
         """What `search` should find, by comparing every row."""
-        check_vectors(match_keys, self.spec.dim, "query")
+        check_vectors(match_keys, self.spec.key_dim, "query")
         return self.memory.exact(match_keys, Limits(user, before_ms), k_per_label)
 
     def sample_random(self, user: U64, before_ms: I64, k_per_label: int, seed: int) -> Matches:
@@ -142,7 +142,7 @@ class Pool:
         version = state.version
         for block in self.store.read():
             encoded = encode(block)
-            check_block(encoded, self.spec.dim)
+            check_block(encoded, self.spec)
             version = encoded.version
             self.store.write_vectors(encoded)
         self.store.adopt(msgspec.structs.replace(state, version=version))

@@ -12,10 +12,11 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from index.fetched import NO_ROW, Fetched, Scores
-from index.lots import closeness, mix
+from index.lots import closeness
 from index.matches import LABELS, Limits, Matches, top_k
 from index.table import Table
 from models.arrays import F32, F64, I64, U64, Bool
+from models.ids import mix
 
 CHUNK = 256  # queries at a time: 256 · 25k scores · 4 B = 26 MB
 Query = TypeVar("Query", F32, U64)

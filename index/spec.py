@@ -5,22 +5,24 @@ from typing import Self
 import msgspec
 
 from models.errors import InputError
+from models.signature import KEY_DIM
 
 DAY_MS = 86_400_000
 
 
 class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One shard's window and graphs.
+    """One shard's window and graphs; interests are `dim` wide, match keys `key_dim`.
 
     The window holds the newest `window_count` samples that are less than `window_age_ms` older (event time)
     than the newest. `ring_rows` newest samples are searched exactly, older ones in HNSW graphs over
     `segment_rows` samples each. `links`, `build_beam` and `search_beam` are M, efConstruction and ef of HNSW.
 
     Sources: links and build_beam from the design's measurements; search_beam and ring_rows ours
-    (benchmarks/pool.py: recall@100 over .99 on a real log); the window is ours, one month of a small service.
+    (benchmarks/pool.py: recall@190 over .99 on real logs); the window is ours, one month of a small service.
     """
 
     dim: int = 32
+    key_dim: int = KEY_DIM
     window_age_ms: int = 30 * DAY_MS
     window_count: int = 200_000
     segment_rows: int = 25_000

@@ -35,7 +35,7 @@ from models.arrays import I64, U64
 from models.errors import PoolError
 from models.sample import SampleBlock
 
-FORMAT = 1  # raise when keys or rows change
+FORMAT = 2  # raise when keys or rows change
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 T = TypeVar("T")
 
@@ -72,6 +72,7 @@ class Store:
         self._db = db
         self.spec = meta.spec
         self.state = meta.state
+        self._vector_row = vector_row(meta.spec.dim, meta.spec.key_dim)
 
     @classmethod
     def open(cls, path: Path, spec: PoolSpec | None, read_only: bool = False) -> Self:
@@ -145,7 +146,7 @@ class Store:
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
         payload = self._readable(PAYLOAD, PAYLOAD_ROW.itemsize)
-        vectors = self._readable(vector_prefix(self.state.version), vector_row(self.spec.dim).itemsize)
+        vectors = self._readable(vector_prefix(self.state.version), self._vector_row.itemsize)
         keys = sorted(payload.keys() & vectors.keys())
         for at in range(0, len(keys), READ_ROWS):
             some = keys[at : at + READ_ROWS]
@@ -163,7 +164,7 @@ class Store:
         timestamp, sample = unpack_keys(b"", keys)
         try:
             payload_rows = unpack_rows(PAYLOAD_ROW, payload)
-            vector_rows = unpack_rows(vector_row(self.spec.dim), vectors)
+            vector_rows = unpack_rows(self._vector_row, vectors)
         except ValueError as error:
             raise self._damaged(str(error)) from error
         return unpack_block(timestamp, sample, payload_rows, vector_rows, self.state.version)
@@ -260,8 +261,10 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
         raise _unreadable(path) from error
     if spec is None:
         return meta
-    if meta.spec.dim != spec.dim:
-        raise PoolError(f"pool {path} holds vectors of width {meta.spec.dim}, not {spec.dim}: use another path")
+    widths = ("interests", meta.spec.dim, spec.dim), ("match keys", meta.spec.key_dim, spec.key_dim)
+    for what, theirs, ours in widths:
+        if theirs != ours:
+            raise PoolError(f"pool {path} holds {what} of width {theirs}, not {ours}: use another path")
     return Meta(FORMAT, spec.checked(), meta.state)
 
 

@@ -27,7 +27,7 @@ class Table:
     match_key: F32
     live: Bool
 
-    def __init__(self, dim: int, capacity: int = 1024) -> None:
+    def __init__(self, dim: int, key_dim: int, capacity: int = 1024) -> None:
         self.first = 0
         self.end = 0
         self._types: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -38,7 +38,7 @@ class Table:
             "label": (np.uint8, ()),
             "timestamp": (np.int64, ()),
             "interest": (np.float16, (dim,)),
-            "match_key": (np.float32, (dim,)),
+            "match_key": (np.float32, (key_dim,)),
             "live": (np.bool_, ()),
         }
         self._base = 0  # the row number of the arrays' first place

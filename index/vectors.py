@@ -5,6 +5,7 @@ hnswlib takes NaN without a word and then shows it in the results of other queri
 
 import numpy as np
 
+from index.spec import PoolSpec
 from models.arrays import F16, F32
 from models.errors import VectorError
 from models.sample import SampleBlock
@@ -12,11 +13,11 @@ from models.sample import SampleBlock
 LARGEST = 1e9  # of a match key: an inner product of such vectors still fits float32; ours
 
 
-def check_block(block: SampleBlock, dim: int) -> None:
-    """Raises `VectorError`, naming the sample, unless both vectors of every sample are finite and `dim` wide."""
+def check_block(block: SampleBlock, spec: PoolSpec) -> None:
+    """Raises `VectorError`, naming the sample, unless both vectors of each are finite and as wide as `spec` says."""
     assert block.interest is not None and block.match_key is not None, "the block is not encoded"
-    check_vectors(block.interest, dim, "interest vector", float(np.finfo(np.float16).max))
-    check_vectors(block.match_key, dim, "match key")
+    check_vectors(block.interest, spec.dim, "interest vector", float(np.finfo(np.float16).max))
+    check_vectors(block.match_key, spec.key_dim, "match key")
 
 
 def check_vectors(vectors: F32 | F16, dim: int, what: str, largest: float = LARGEST) -> None:

@@ -2,8 +2,9 @@
 
 Item vector = item embedding + category embedding. *Interest*, what the head sees of a user, is the history
 pooled by attention to the target (after Deep Interest Network, arXiv 1706.06978); the *match key*, what the pool
-searches by, is the history pooled without a target, so that a user has one before any target is known. A
-learned null slot stands beside every history: it is all there is of an empty one, and lets attention pass.
+searches by, is the history pooled without a target, so that a user has one before any target is known, beside a
+signature of its items, which needs no model (`models.signature`). A learned null slot stands beside every history:
+it is all there is of an empty one, and lets attention pass.
 
 Unknown items and categories share row 0 of their table, which training keeps meaningful by dropping known ones.
 """
@@ -20,6 +21,7 @@ from models.arrays import F16, F32, I64, U32
 from models.cloud_head import HIDDEN, HeadParams
 from models.ids import NO_KEY
 from models.sample import HISTORY_LEN, SampleBlock
+from models.signature import two_view_keys
 
 DIM = 32  # d; ours: an interest is 64 bytes on the wire
 _CHUNK = 1024  # rows encoded at once: their histories stay near the cache
@@ -27,7 +29,7 @@ MEASURED = frozenset({"centre", "spread"})  # of `Weights`
 
 
 class Encoded(NamedTuple):
-    """Two vectors per sample, each (n, d) float32; match keys have length 1."""
+    """Two vectors per sample, float32: interests (n, d), match keys (n, KEY_DIM) of length 1."""
 
     interest: F32
     match_key: F32
@@ -121,7 +123,7 @@ class CloudModel:
         return block.with_vectors(encoded.interest, encoded.match_key, self.version)
 
     def match_keys(self, history_item: U32, history_category: U32) -> F32:
-        """The queries (n, d) of users with these histories (n, L): what `encode` gives their samples as match key."""
+        """The queries (n, KEY_DIM) of users with these histories (n, L): the match keys that `encode` gives samples."""
         none = np.zeros(len(history_item), np.uint32)
         return self.encode(none, none, history_item, history_category).match_key
 
@@ -163,7 +165,7 @@ class CloudModel:
         empty = empty_slots(history_item)
         target = weights.vectors(self.item_rows(item), self.category_rows(category))
         pooled = torch.nn.functional.normalize(weights.pooled(slots, empty), dim=1)
-        return Encoded(_numpy(weights.interest(target, slots, empty)), _numpy(pooled))
+        return Encoded(_numpy(weights.interest(target, slots, empty)), two_view_keys(_numpy(pooled), history_item))
 
 
 def sigmoid(logit: F32) -> F32:

@@ -54,6 +54,15 @@ def sample_keys(event_ids: Iterable[str]) -> U64:
     return np.fromiter(map(sample_key, event_ids), np.uint64)
 
 
+def mix(keys: U64) -> U64:
+    """SplitMix64's finaliser: neighbouring keys end up far apart (Steele, Lea, Flood 2014)."""
+    z = keys + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: U64 = z ^ (z >> np.uint64(31))
+    return mixed
+
+
 def topic_part(user_id: str) -> str:
     """A user id as one level of an MQTT topic: no separators, no wildcards.
 

@@ -23,8 +23,8 @@ class SampleBlock:
     """n samples in columns; histories newest first, padded with `NO_KEY`.
 
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
-    to Kafka. `interest` (n, d) is what the head sees of the user, `match_key` (n, d) is what the pool
-    searches by; both are None until encoded, and carry the cloud model `version` that made them.
+    to Kafka. `interest` (n, d) is what the head sees of the user, `match_key` (n, KEY_DIM) is what the
+    pool searches by; both are None until encoded, and carry the cloud model `version` that made them.
     """
 
     sample: U64

@@ -7,6 +7,7 @@ import numpy as np
 from models.arrays import F32
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock, SampleRecord, block_of, pad_histories
+from models.signature import KEY_DIM
 from operators.user import Query
 
 
@@ -16,8 +17,8 @@ def encode(records: Sequence[SampleRecord], model: CloudModel) -> SampleBlock:
 
 
 def query_keys(queries: Sequence[Query], model: CloudModel) -> F32:
-    """What to search the pool by, (q, d), from the histories in `queries`."""
+    """What to search the pool by, (q, KEY_DIM), from the histories in `queries`."""
     if not queries:
-        return np.zeros((0, model.weights.null.shape[0]), np.float32)
+        return np.zeros((0, KEY_DIM), np.float32)
     items = pad_histories([q.history_item for q in queries])
     return model.match_keys(items, pad_histories([q.history_category for q in queries]))

@@ -7,7 +7,7 @@ import numpy as np
 from models.arrays import F32, U64
 from models.sample import HISTORY_LEN, SampleBlock
 
-DIM = 8
+DIM, KEY_DIM = 6, 8  # not the same, so that a mix-up shows
 
 
 def unit(vectors: F32) -> F32:
@@ -15,7 +15,7 @@ def unit(vectors: F32) -> F32:
     return scaled
 
 
-def random_keys(n: int, seed: int, dim: int = DIM) -> F32:
+def random_keys(n: int, seed: int, dim: int = KEY_DIM) -> F32:
     return unit(np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32))
 
 
@@ -29,6 +29,7 @@ def samples(
     seed: int = 0,
     version: int = 1,
     dim: int = DIM,
+    key_dim: int = KEY_DIM,
 ) -> SampleBlock:
     """Samples at `timestamps`; what is not given is drawn. Histories tell samples apart, so payloads do."""
     n = len(timestamps)
@@ -48,7 +49,7 @@ def samples(
         history_category=history + 1,
     ).with_vectors(
         rng.normal(size=(n, dim)).astype(np.float16).astype(np.float32),
-        random_keys(n, seed, dim) if match_key is None else match_key,
+        random_keys(n, seed, key_dim) if match_key is None else match_key,
         version,
     )
 

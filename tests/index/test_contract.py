@@ -12,7 +12,7 @@ from index.spec import PoolSpec
 from models.errors import InputError, PoolError, VectorError
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
-from tests.index.samples import DIM, askers, random_keys, samples
+from tests.index.samples import DIM, KEY_DIM, askers, random_keys, samples
 
 LATER = np.array([10_000], np.int64)
 NOBODY = askers(999)
@@ -63,7 +63,7 @@ def test_an_empty_pool_finds_nothing(pool: AnyPool, matcher: Matcher) -> None:
 def test_no_queries_are_fine(pool: AnyPool, matcher: Matcher) -> None:
     filled(pool)
     none = np.zeros(0, np.int64)
-    assert len(matcher.match(pool, np.zeros((0, DIM), np.float32), none.astype(np.uint64), none, 3)) == 0
+    assert len(matcher.match(pool, np.zeros((0, KEY_DIM), np.float32), none.astype(np.uint64), none, 3)) == 0
 
 
 def test_never_the_askers_own(pool: AnyPool, matcher: Matcher) -> None:
@@ -215,12 +215,14 @@ def test_a_vector_that_is_not_finite_is_refused_by_row_and_nothing_is_written(
 
 
 def test_vectors_of_the_wrong_width_are_refused(pool: AnyPool) -> None:
-    with pytest.raises(VectorError, match=f"{DIM} wide"):
+    with pytest.raises(VectorError, match=f"interest .* {DIM} wide"):
         pool.upsert(samples([100], dim=DIM + 1))
-    with pytest.raises(VectorError, match=f"{DIM} wide"):
-        pool.search(random_keys(1, 0, DIM + 1), NOBODY, LATER, 3)
+    with pytest.raises(VectorError, match=f"match key.* {KEY_DIM} wide"):
+        pool.upsert(samples([100], key_dim=KEY_DIM + 1))
+    with pytest.raises(VectorError, match=f"{KEY_DIM} wide"):
+        pool.search(random_keys(1, 0, KEY_DIM + 1), NOBODY, LATER, 3)
     with pytest.raises(VectorError, match="row 0 of 1"):
-        pool.search(np.full((1, DIM), np.nan, np.float32), NOBODY, LATER, 3)
+        pool.search(np.full((1, KEY_DIM), np.nan, np.float32), NOBODY, LATER, 3)
 
 
 def test_versions_never_mix(pool: AnyPool) -> None:
@@ -234,7 +236,7 @@ def test_reencoding_changes_vectors_and_version_and_nothing_else(pool: AnyPool, 
     block = filled(pool)
     keys, moved = random_keys(1, 5), random_keys(1, 6)
     assert block.match_key is not None
-    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, DIM)))[0].astype(np.float32)
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(KEY_DIM, KEY_DIM)))[0].astype(np.float32)
 
     def encode(some: SampleBlock) -> SampleBlock:
         assert some.match_key is not None and some.interest is not None

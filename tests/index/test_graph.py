@@ -7,9 +7,9 @@ from index.fetched import NO_ROW
 from index.graph import Graph
 from index.spec import PoolSpec
 from models.arrays import F32
-from tests.index.samples import DIM, random_keys
+from tests.index.samples import KEY_DIM, random_keys
 
-SPEC = PoolSpec(dim=DIM)
+SPEC = PoolSpec(key_dim=KEY_DIM)
 
 
 def graph_of(keys: F32, step: int = 50, spec: PoolSpec = SPEC) -> Graph:

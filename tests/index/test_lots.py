@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from index.lots import Lots, closeness, mix, points
+from index.lots import Lots, closeness, points
+from models.ids import mix
 
 
 def test_the_mix_is_splitmix64() -> None:

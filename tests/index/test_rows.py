@@ -17,7 +17,7 @@ from index.rows import (
     vector_row,
 )
 from index.window import Floor
-from tests.index.samples import DIM, samples
+from tests.index.samples import DIM, KEY_DIM, samples
 
 PLACES = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
 
@@ -40,7 +40,7 @@ def test_the_floor_is_just_above_its_own_place(floor: tuple[int, int], place: tu
 def test_samples_come_back_as_they_were() -> None:
     block = samples(range(50))
     payload = unpack_rows(PAYLOAD_ROW, pack_payload(block))
-    vectors = unpack_rows(vector_row(DIM), pack_vectors(block))
+    vectors = unpack_rows(vector_row(DIM, KEY_DIM), pack_vectors(block))
     back = unpack_block(block.timestamp, block.sample, payload, vectors, version=1)
     for name in block.__dataclass_fields__:
         mine, theirs = getattr(block, name), getattr(back, name)

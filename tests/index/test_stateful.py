@@ -16,7 +16,7 @@ from index.verify import verify
 from models.arrays import F32
 from models.sample import SampleBlock
 from tests.index.pools import small
-from tests.index.samples import DIM, random_keys, samples
+from tests.index.samples import random_keys, samples
 
 KEYS = random_keys(12, 99)  # few distinct vectors: many ties
 
@@ -92,7 +92,7 @@ class PoolLife(RuleBasedStateMachine):
     @rule(user=st.integers(1, 7), back=st.integers(-5, 100), k=st.integers(1, 60), seed=st.integers(0, 3))
     def search(self, user: int, back: int, k: int, seed: int) -> None:
         users, before = np.array([user, 6], np.uint64), np.array([self.now - back, self.now + 1])
-        keys: F32 = np.concatenate([KEYS[:1], random_keys(1, seed, DIM)])
+        keys: F32 = np.concatenate([KEYS[:1], random_keys(1, seed)])
         for mine, theirs in (
             (self.pool.search(keys, users, before, k), self.oracle.search(keys, users, before, k)),
             (self.pool.sample_random(users, before, k, seed), self.oracle.sample_random(users, before, k, seed)),

@@ -10,6 +10,7 @@ from models.cloud_model import CloudModel, random_model
 from models.errors import VectorError
 from models.ids import user_key
 from models.sample import decode_samples
+from models.signature import KEY_DIM
 from operators.decode import Arrival
 from operators.encode import encode, query_keys
 from operators.gather import GatherState, Merge
@@ -184,5 +185,5 @@ def test_a_query_is_encoded_as_a_sample_with_its_history() -> None:
     same = block.label == 0
     close = np.isclose(block.match_key, query_keys(queries, model()), rtol=1e-5, atol=1e-6).all(axis=1)
     assert 0 < same.sum() < len(same) and close.tolist() == same.tolist()
-    assert query_keys([], model()).shape == (0, 32)
+    assert query_keys([], model()).shape == (0, KEY_DIM)
     assert all(isinstance(q, Query) and q.user == user_key(q.user_id) for q in queries)
