@@ -120,7 +120,7 @@ class Bank:
 
     def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32]:
         item, category = rows.item[at], rows.category[at]
-        interest = model.encode(item, category, rows.history_item[at], rows.history_category[at]).interest
+        interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
         features = model.features(interest, item, category)
         logit = np.repeat(model.logits(features)[:, None], len(HEADS), axis=1)
         row, head = np.nonzero(self.personal[rows.slot[at]])

@@ -45,11 +45,11 @@ def test_match_keys_have_length_one_also_without_history(model: CloudModel) -> N
         np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-5)
 
 
-def test_a_users_query_is_the_match_key_of_its_samples(model: CloudModel) -> None:
-    encoded = model.encode(BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category)
-    np.testing.assert_allclose(
-        model.match_keys(BLOCK.history_item, BLOCK.history_category), encoded.match_key, atol=1e-6
-    )
+def test_interests_and_match_keys_alone_are_those_of_encoded_samples(model: CloudModel) -> None:
+    samples = BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category
+    encoded = model.encode(*samples)
+    np.testing.assert_array_equal(model.interests(*samples), encoded.interest)
+    np.testing.assert_array_equal(model.match_keys(*samples[2:]), encoded.match_key)
 
 
 def test_an_untrained_model_leaves_item_vectors_as_they_are(model: CloudModel) -> None:
