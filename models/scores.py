@@ -1,5 +1,7 @@
 """How good predictions are: AUC, GAUC, log-loss and calibration error, all vectorised."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.arrays import F32, F64, I64, U8, U64, Bool
@@ -52,7 +54,17 @@ def ece(label: U8, probability: F32 | F64, bins: int = 15) -> float:
 
 def auc_of_groups(group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
     """AUC per group, shape (groups,); NaN where a label is missing."""
+    return _aucs(np.lexsort((score, group)), group, groups, label, score)
+
+
+def aucs_up_to(ends: Sequence[int], group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
+    """The same over the first `end` rows, for each of `ends`, shape (ends, groups): sorted once for all of them."""
     order = np.lexsort((score, group))
+    return np.stack([_aucs(order[order < end], group, groups, label, score) for end in ends])
+
+
+def _aucs(order: I64, group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
+    """AUC per group over the rows in `order`, which is by group and then by score."""
     owner, value, positive = group[order], score[order], label[order] > 0
     size = np.bincount(owner, minlength=groups)
     rank = _tied_ranks(owner, value) - (np.cumsum(size) - size)[owner]

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from models.arrays import F64, I64, U8
-from models.scores import auc, auc_of_groups, logloss
+from models.scores import auc, auc_of_groups, aucs_up_to, logloss
 from models.task import ARMS
 from monitor.arms import ArmResult, ArmsOverTime
 
@@ -61,16 +61,14 @@ def arms_over_time(predictions: pl.DataFrame) -> ArmsOverTime | None:
     n = len(predictions)
     ends = [int(end) for end in np.unique(np.linspace(max(1, n * _MIN_SHARE), n, POINTS).astype(np.int64))]
     group, label = _users(predictions), _labels(predictions)
-    size = [np.bincount(group[:end], minlength=group.max() + 1).astype(np.float64) for end in ends]
+    one, users = np.zeros_like(group), int(group.max()) + 1
+    size = [np.bincount(group[:end], minlength=users).astype(np.float64) for end in ends]
     aucs: dict[str, list[float]] = {}
     gaucs: dict[str, list[float]] = {}
     for arm in arms:
         scores = _scores(predictions, arm)
-        aucs[arm] = [auc(label[:end], scores[:end]) for end in ends]
-        each = [
-            auc_of_groups(group[:end], len(weight), label[:end], scores[:end])
-            for end, weight in zip(ends, size, strict=True)
-        ]
+        aucs[arm] = aucs_up_to(ends, one, 1, label, scores)[:, 0].tolist()
+        each = aucs_up_to(ends, group, users, label, scores)
         gaucs[arm] = [_mean(values, weight) for values, weight in zip(each, size, strict=True)]
     return ArmsOverTime(predicted=ends, auc=aucs, gauc=gaucs)
 

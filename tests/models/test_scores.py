@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.arrays import F64, U8, U64
-from models.scores import auc, ece, gauc, log_losses, logloss
+from models.scores import auc, auc_of_groups, aucs_up_to, ece, gauc, log_losses, logloss
 
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 4)), max_size=40)
 
@@ -44,3 +44,11 @@ def test_calibration_error_is_the_gap_per_bin() -> None:
     label = np.array([1, 0, 1, 1], np.uint8)
     assert ece(label, np.array([0.5, 0.5, 1.0, 1.0])) == pytest.approx(0)
     assert ece(label, np.array([0.9, 0.9, 0.9, 0.9])) == pytest.approx(0.15)
+
+
+def test_aucs_of_the_first_rows_are_those_of_these_rows_alone() -> None:
+    rng = np.random.default_rng(5)
+    group, label, score = rng.integers(0, 7, 300), rng.integers(0, 2, 300).astype(np.uint8), rng.random(300).round(1)
+    found = aucs_up_to([3, 100, 300], group, 7, label, score)
+    for each, end in zip(found, (3, 100, 300), strict=True):
+        np.testing.assert_array_equal(each, auc_of_groups(group[:end], 7, label[:end], score[:end]))
