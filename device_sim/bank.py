@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import F32, F64, I64, U8, U32, Bool
 from models.blend import HEADS, Blend
-from models.cloud_model import CloudModel, sigmoid
+from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.level import Level
 from models.task import ARMS, Task
@@ -61,7 +61,7 @@ class Bank:
             self.level.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
             if self.heads is not None:
-                self.heads = Heads.concat([self.heads, self._vacant(self.heads, more)])
+                self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
         self.slots += 1
         return self.slots - 1
 
@@ -76,8 +76,7 @@ class Bank:
     def keep(self, slots: I64, head: I64, heads: Heads) -> None:
         """Put trained heads in use: number `head[i]` of PERSONAL on slot `slots[i]`."""
         if self.heads is None:
-            template = next(iter(self.models.values())).head
-            self.heads = Heads.copies(template, len(self.personal) * len(PERSONAL))
+            self.heads = Heads.none(len(self.personal) * len(PERSONAL))
         self.heads.put(slots * len(PERSONAL) + head, heads)
         self.personal[slots, head] = True
 
@@ -125,14 +124,10 @@ class Bank:
         logit = np.repeat(model.logits(features)[:, None], len(HEADS), axis=1)
         row, head = np.nonzero(self.personal[rows.slot[at]])
         if self.heads is not None and len(row):
+            x = model.standardised(features[:, DIM : 2 * DIM])
             which = rows.slot[at][row] * len(PERSONAL) + head
-            logit[row, head + 1] = self.heads.logits(which, features[row], item[row], category[row])
+            logit[row, head + 1] += self.heads.added(which, x[row], item[row], category[row])
         return interest, logit
-
-    def _vacant(self, heads: Heads, slots: int) -> Heads:
-        like = heads.take(np.zeros(1, np.int64))
-        vacant = Heads(like.layout, np.zeros_like(like.params), like.bias_keys[:, :0], like.bias_values[:, :0])
-        return vacant.take(np.zeros(slots * len(PERSONAL), np.int64))
 
 
 def turns(slot: I64) -> list[I64]:

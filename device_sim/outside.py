@@ -2,25 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from device_sim.own import OwnRows
-from models.arrays import F32, I64, U8, U32
+from models.arrays import F32, F64, I64, U8, U32, Bool
 from models.candidates import CandidateBatch, Candidates, no_candidates
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel
-from models.task import Task
+from models.head_fit import HeadRows, fit_heads
+from models.heads import Heads
+from models.scores import auc_of_groups
+from models.task import Recipe, Task
+
+STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried; ours
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Outside rows of devices 0 … G − 1 one after the other; `weight` is relative to the task's `outside_weight`."""
+    """Outside rows of devices 0 … G − 1 one after the other; `x` and `logit` as in `OwnRows`, `weight` 1 on average."""
 
     device: I64
-    features: F32  # (r, 3d)
+    x: F32  # (r, d)
+    logit: F32
     label: U8
     weight: F32
     item: U32
@@ -28,6 +34,16 @@ class Outside:
 
     def __len__(self) -> int:
         return len(self.device)
+
+    def take(self, rows: Bool | I64) -> Self:
+        """Some of the rows."""
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def heads(self, devices: int, recipe: Recipe) -> Heads:
+        """What these rows alone make of each device's head."""
+        weight = self.weight * np.float32(recipe.outside_weight)
+        rows = HeadRows(self.device, self.x, self.logit, self.label, weight, self.item, self.category)
+        return fit_heads(rows, devices, recipe.outside)
 
 
 def random_and_coarse(
@@ -41,27 +57,59 @@ def random_and_coarse(
     return _outside(random, model), _outside(matched, model)
 
 
-def sieved(coarse: Outside, own: OwnRows, model: CloudModel, task: Task, seed: int) -> Outside:
-    """The matched rows as each device's sample classifier weighs them: by the root of the density ratio, 1 on average.
+def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> Outside:
+    """The matched rows as each device's sample classifier weighs them: by the inverse root of the density ratio, 1 on
+    average.
 
-    Weighed by the ratio itself, fresh items count least where the stream drifts fast, for they are what a device does
-    not have; and all of them together count less than unweighed ones would (docs/research.md).
+    A sample such as the device has itself teaches it little, so those on the far side of the border count most.
+    The other way round, as a filter that keeps what looks like the device's own, lost on every log (docs/research.md).
+    Labels keep their shares: what is weighed is how a sample of its label surprises the cloud model.
     """
     if not len(coarse):
         return coarse
-    devices = int(max(own.device.max(), coarse.device.max())) + 1
     verdict = fit_classifiers(
-        _stacked(own, devices, model),
-        _stacked(coarse, devices, model),
+        _stacked(own, devices),
+        _stacked(coarse, devices),
         np.bincount(own.device, minlength=devices),
         np.bincount(coarse.device, minlength=devices),
         steps=task.classifier_steps,
         learning_rate=task.classifier_learning_rate,
         seed=seed,
     )
-    ratio = np.sqrt(verdict.ratio[coarse.device, _place(coarse.device)])
-    mean = np.bincount(coarse.device, ratio, devices) / np.maximum(np.bincount(coarse.device, minlength=devices), 1)
-    return replace(coarse, weight=(ratio / mean[coarse.device]).astype(np.float32))
+    weight = 1 / np.sqrt(verdict.ratio[coarse.device, _place(coarse.device)], dtype=np.float64)
+    return replace(coarse, weight=(weight / _means(weight, 2 * coarse.device + coarse.label)).astype(np.float32))
+
+
+def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe) -> Outside:
+    """The matched rows that MPDA (KDD 2022) would keep: a part at a time, a part is taken back where the head that it
+    makes ranks the device's own samples worse than before, by AUC. What is taken back weighs 0.
+
+    MPDA matches users and takes gradient steps; here its test of acceptance is on our matched samples and heads.
+    """
+    nth = _place(2 * coarse.device + coarse.label)
+    size = np.bincount(2 * coarse.device + coarse.label)[2 * coarse.device + coarse.label]
+    part = nth * STEPS // size
+    kept = np.zeros((devices, STEPS), np.bool_)
+    best = _own_auc(own, devices, Heads.none(devices))
+    for step in range(STEPS):
+        tried = kept.copy()
+        tried[:, step] = True
+        auc = _own_auc(own, devices, coarse.take(tried[coarse.device, part]).heads(devices, recipe))
+        better = auc >= best
+        kept[:, step] = better
+        best = np.where(better, auc, best)
+    return replace(coarse, weight=coarse.weight * kept[coarse.device, part])
+
+
+def _own_auc(own: OwnRows, devices: int, heads: Heads) -> F64:
+    score = own.logit + heads.added(own.device, own.x, own.item, own.category)
+    return auc_of_groups(own.device, devices, own.label, score)
+
+
+def _means(value: F64, group: I64) -> F64:
+    """The mean of each row's group."""
+    mean: F64 = (np.bincount(group, value) / np.maximum(np.bincount(group), 1))[group]
+    return mean
 
 
 def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, Candidates]:
@@ -85,9 +133,11 @@ def _outside(candidates: Sequence[Candidates], model: CloudModel) -> Outside:
     some = [c for c in candidates if len(c)]
     item, category = (_joined([getattr(c, name) for c in some], np.uint32) for name in ("item", "category"))
     interest = np.concatenate([c.interest for c in some] or [no_candidates(DIM).interest])
+    features = model.features(interest, item, category)
     return Outside(
         device=np.repeat(np.arange(len(candidates)), [len(c) for c in candidates]),
-        features=model.features(interest, item, category),
+        x=model.standardised(features[:, DIM : 2 * DIM]),
+        logit=model.logits(features),
         label=_joined([c.label for c in some], np.uint8),
         weight=np.ones(len(item), np.float32),
         item=item,
@@ -99,17 +149,19 @@ def _joined(columns: list[Any], dtype: DTypeLike) -> Any:
     return np.concatenate([np.zeros(0, dtype), *columns])
 
 
-def _stacked(rows: OwnRows | Outside, devices: int, model: CloudModel) -> F32:
+def _stacked(rows: OwnRows | Outside, devices: int) -> F32:
     """What the classifier sees of `rows`, (devices, most rows of one, c), padded with zeros."""
-    inputs = classifier_inputs(rows.features, rows.label, model.logits(rows.features))
-    most = int(np.bincount(rows.device, minlength=devices).max())
+    inputs = classifier_inputs(rows.label, rows.logit)
+    most = int(np.bincount(rows.device, minlength=devices).max(initial=0))
     out = np.zeros((devices, most, inputs.shape[1]), np.float32)
     out[rows.device, _place(rows.device)] = inputs
     return out
 
 
-def _place(device: I64) -> I64:
-    """The number of each row among its device's; rows of a device lie together."""
-    counts = np.bincount(device)
-    place: I64 = np.arange(len(device)) - np.repeat(np.cumsum(counts) - counts, counts)
+def _place(group: I64) -> I64:
+    """The number of each row among those of its group, in order."""
+    order = np.argsort(group, kind="stable")
+    counts = np.bincount(group)
+    place = np.empty(len(group), np.int64)
+    place[order] = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
     return place

@@ -1,6 +1,7 @@
 """Own samples of many devices in columns, ready to train on."""
 
 from dataclasses import dataclass, fields
+from typing import Self
 
 from models.arrays import F32, I64, U8, U32, Bool
 
@@ -9,11 +10,13 @@ from models.arrays import F32, I64, U8, U32, Bool
 class OwnRows:
     """Own samples of devices 0 … G − 1 one after the other, each device's in time order.
 
-    `held` marks the newest of each device: the acceptance test's, never trained on.
+    `x` are standardised item vectors, `logit` the cloud head's. `held` marks the newest of each device: the acceptance
+    test's, not trained on before it is over.
     """
 
     device: I64
-    features: F32  # (r, 3d)
+    x: F32  # (r, d)
+    logit: F32
     label: U8
     item: U32
     category: U32
@@ -22,6 +25,6 @@ class OwnRows:
     def __len__(self) -> int:
         return len(self.device)
 
-    def take(self, rows: Bool | I64) -> "OwnRows":
+    def take(self, rows: Bool | I64) -> Self:
         """Some of the rows."""
-        return OwnRows(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))

@@ -28,7 +28,7 @@ from models.heads import Heads
 from models.history import History
 from models.task import Task
 
-FORMAT = "coda-fleet-2"
+FORMAT = "coda-fleet-3"
 _FILE, _MODELS = "fleet.msgpack", "models"
 
 
@@ -65,7 +65,7 @@ class HeadsState(msgspec.Struct, frozen=True, array_like=True):
     """The personal heads in use: rows of the bank, and their arrays as little-endian bytes."""
 
     rows: bytes
-    params: bytes
+    taste: bytes
     bias_keys: bytes
     bias_values: bytes
 
@@ -224,15 +224,14 @@ def _heads_state(fleet: Fleet) -> HeadsState | None:
         return None
     rows = np.flatnonzero(bank.personal)
     heads = bank.heads.take(rows)
-    return HeadsState(*(a.tobytes() for a in (rows, heads.params, heads.bias_keys, heads.bias_values)))
+    return HeadsState(*(a.tobytes() for a in (rows, heads.taste, heads.bias_keys, heads.bias_values)))
 
 
 def _restore_heads(fleet: Fleet, state: HeadsState) -> None:
     rows = np.frombuffer(state.rows, np.int64)
     if not len(rows):
         return
-    layout = next(iter(fleet.bank.models.values())).head.layout
-    params = np.frombuffer(state.params, np.float32).reshape(len(rows), -1)
+    taste = np.frombuffer(state.taste, np.float32).reshape(len(rows), DIM)
     keys = np.frombuffer(state.bias_keys, np.uint64).reshape(len(rows), -1)
     values = np.frombuffer(state.bias_values, np.float32).reshape(keys.shape)
-    fleet.bank.keep(rows // len(PERSONAL), rows % len(PERSONAL), Heads(layout, params, keys, values))
+    fleet.bank.keep(rows // len(PERSONAL), rows % len(PERSONAL), Heads(taste, keys, values))

@@ -1,4 +1,4 @@
-"""One training of many devices: their sample classifiers and personal heads in stacked steps.
+"""One training of many devices: their sample classifiers in stacked steps, their personal heads in stacked solves.
 
 A `TrainingJob` holds copies of all it needs and touches nothing of the fleet, so that it may run in a thread of
 its own while the fleet goes on predicting. `Fleet.finish_training` applies what it gives back.
@@ -11,15 +11,16 @@ import numpy as np
 
 from device_sim.bank import PERSONAL
 from device_sim.instruction import Train
-from device_sim.outside import Outside, random_and_coarse, sieved
+from device_sim.outside import Outside, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
-from models.cloud_model import CloudModel, sigmoid
-from models.heads import Heads, centred, fit_heads
+from models.blend import HABIT
+from models.cloud_model import DIM, CloudModel, sigmoid
+from models.head_fit import HeadRows, fit_heads
+from models.heads import Heads
 from models.scores import log_losses
-from models.task import Task
-from models.training_rows import TrainingRows
+from models.task import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +53,19 @@ class TrainingJob:
     seed: int
 
     def run(self, cpu_s: Callable[[], float]) -> TrainingResult:
-        """Train everything; `cpu_s` is the clock that compute is charged by, in seconds."""
+        """Train everything; `cpu_s` is the clock that compute is charged by, in seconds.
+
+        Heads prove themselves on the newest samples, which they have not seen, and then learn from these as well.
+        """
         started = cpu_s()
         rows, encoded = self._encoded()
         own = self._own(rows)
         outside = self._outside(own.take(~own.held))
         device, head = self._pairs(outside)
-        training = self._training_rows(own.take(~own.held), outside, device, head)
-        heads = fit_heads(
-            self.model.head,
-            training,
-            steps=self.task.steps,
-            learning_rate=self.task.learning_rate,
-            weight_decay=self.task.weight_decay,
-            seed=self.seed,
-        )
-        heads = centred(self.model.head, heads, training)
-        passed = self._acceptance(own.take(own.held), heads, device)
+        before = self._from_outside(outside, device, head)
+        trial = self._fitted(own.take(~own.held), before, device, head)
+        passed = self._acceptance(own.take(own.held), trial, device)
+        heads = self._fitted(own, before, device, head).take(np.flatnonzero(passed))
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
         outcomes = [
             Outcome(
@@ -78,7 +75,7 @@ class TrainingJob:
             )
             for d in range(len(self.users))
         ]
-        return TrainingResult(outcomes, device[passed], head[passed], heads.take(np.flatnonzero(passed)))
+        return TrainingResult(outcomes, device[passed], head[passed], heads)
 
     def _encoded(self) -> tuple[list[WindowRows], list[WindowRows]]:
         """The windows with all vectors by this job's model, and apart from that the rows that had to be encoded."""
@@ -92,27 +89,34 @@ class TrainingJob:
         return [_filled(t.rows, v, self.model.version) for t, v in zip(self.trains, parts, strict=True)], stale
 
     def _own(self, rows: list[WindowRows]) -> OwnRows:
-        """All windows as one, the newest `holdback_share` of each (at least one row) held back."""
+        """All windows as one, the newest `holdback_share` of each (at least one row) held back.
+
+        But for what the cloud model has learned from: it would always look better there than the device's heads.
+        """
         joined = WindowRows.concat(rows)
         lengths = np.array([len(r) for r in rows])
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
         place = np.arange(len(joined)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        features = self.model.features(joined.interest, joined.item, joined.category)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),
-            self.model.features(joined.interest, joined.item, joined.category),
+            self.model.standardised(features[:, DIM : 2 * DIM]),
+            self.model.logits(features),
             joined.label,
             joined.item,
             joined.category,
-            place >= np.repeat(lengths - held, lengths),
+            (place >= np.repeat(lengths - held, lengths)) & (joined.timestamp > self.model.trained_until),
         )
 
     def _outside(self, own: OwnRows) -> dict[str, Outside]:
-        """The outside rows of each head that the task wants."""
+        """The outside rows of each source that the task wants."""
         arms, batches = self.task.arms, [train.batch for train in self.trains]
         random, coarse = random_and_coarse(batches, self.model, with_random="random" in arms)
         rows = {"random": random, "coarse": coarse}
+        if "mpda" in arms and len(coarse):
+            rows["mpda"] = accepted_by_auc(coarse, own, len(self.users), self.task.plain)
         if "coda" in arms:
-            rows["coda"] = sieved(coarse, own, self.model, self.task, self.seed)
+            rows["coda"] = sieved(coarse, own, len(self.users), self.task, self.seed)
         return {name: outside for name, outside in rows.items() if name in arms}
 
     def _pairs(self, outside: Mapping[str, Outside]) -> tuple[I64, I64]:
@@ -120,41 +124,45 @@ class TrainingJob:
         devices = {name: np.unique(o.device) for name, o in outside.items()}
         if "local" in self.task.arms:
             devices = {"local": np.arange(len(self.users))} | devices
-        numbers = [np.full(len(d), PERSONAL.index(name)) for name, d in devices.items()]
-        if not devices:
+        pairs = [(PERSONAL.index(name + recipe), who) for name, who in devices.items() for recipe in ("", HABIT)]
+        if not pairs:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate(list(devices.values())), np.concatenate(numbers)
-
-    def _training_rows(self, own: OwnRows, outside: Mapping[str, Outside], device: I64, head: I64) -> TrainingRows:
-        """Own rows with weight 1 for every pair, then the outside rows of its head with theirs."""
-        pair_of = np.full((len(self.users), len(PERSONAL)), -1)
-        pair_of[device, head] = np.arange(len(device))
-        own_pair = pair_of[own.device]  # (r, PERSONAL)
-        at, which = np.nonzero(own_pair >= 0)
-        ones = np.ones(len(at), np.float32)
-        taken = replace(own.take(at), device=own_pair[at, which])
-        parts: list[tuple[OwnRows | Outside, F32, F32]] = [(taken, ones, 0 * ones)]
-        for name, rows in outside.items():
-            pair = pair_of[rows.device, PERSONAL.index(name)]
-            weight = rows.weight * np.float32(self.task.outside_weight)
-            parts.append((replace(rows, device=pair), weight, np.ones_like(weight)))
-        return TrainingRows.from_flat(
-            np.concatenate([rows.device for rows, _, _ in parts]),
-            len(device),
-            features=np.concatenate([rows.features for rows, _, _ in parts]),
-            label=np.concatenate([rows.label for rows, _, _ in parts]).astype(np.float32),
-            weight=np.concatenate([weight for _, weight, _ in parts]),
-            outside=np.concatenate([is_outside for _, _, is_outside in parts]),
-            item=np.concatenate([rows.item for rows, _, _ in parts]),
-            category=np.concatenate([rows.category for rows, _, _ in parts]),
+        return np.concatenate([who for _, who in pairs]), np.repeat(
+            [n for n, _ in pairs], [len(who) for _, who in pairs]
         )
+
+    def _from_outside(self, outside: Mapping[str, Outside], device: I64, head: I64) -> Heads:
+        """What own samples start from, one head per pair: what outside samples alone say, as far as it is trusted."""
+        before = Heads.none(len(device))
+        for name, rows in outside.items():
+            for suffix, recipe in self._recipes():
+                at = np.flatnonzero(head == PERSONAL.index(name + suffix))
+                alone = rows.heads(len(self.users), recipe).take(device[at])
+                before.put(at, Heads.none(len(at)).plus(alone, recipe.trust))
+        return before
+
+    def _fitted(self, own: OwnRows, before: Heads, device: I64, head: I64) -> Heads:
+        """`before` and what own samples add to it, one head per pair."""
+        heads = Heads.none(len(device))
+        for suffix, recipe in self._recipes():
+            at = np.flatnonzero([PERSONAL[h].endswith(HABIT) == bool(suffix) for h in head])
+            pair, row = np.nonzero(device[at][:, None] == own.device[None, :])
+            item, category = own.item[row], own.category[row]
+            logit = own.logit[row] + before.added(at[pair], own.x[row], item, category)
+            ones = np.ones(len(row), np.float32)
+            rows = HeadRows(pair, own.x[row], logit, own.label[row], ones, item, category)
+            heads.put(at, fit_heads(rows, len(at), recipe.own))
+        return heads.plus(before, 1.0)
+
+    def _recipes(self) -> tuple[tuple[str, Recipe], ...]:
+        return ("", self.task.plain), (HABIT, self.task.habit)
 
     def _acceptance(self, held: OwnRows, heads: Heads, device: I64) -> Bool:
         """Which pairs predict their device's held-back rows no worse than the cloud head, give or take the margin."""
         pair, at = np.nonzero(device[:, None] == held.device[None, :])
-        mine = heads.logits(pair, held.features[at], held.item[at], held.category[at])
+        mine = held.logit[at] + heads.added(pair, held.x[at], held.item[at], held.category[at])
         rows = np.maximum(np.bincount(held.device, minlength=len(self.users)), 1)
-        cloud = np.bincount(held.device, _losses(held.label, self.model.logits(held.features)), len(self.users)) / rows
+        cloud = np.bincount(held.device, _losses(held.label, held.logit), len(self.users)) / rows
         personal = np.bincount(pair, _losses(held.label[at], mine), len(device)) / rows[device]
         passed: Bool = personal <= cloud[device] + self.task.acceptance_margin
         return passed

@@ -96,13 +96,19 @@ class UserState:
         self.asked_ms = NEVER  # wall clock of a request that came before the user's first event
         self.seq = 0
 
-    def handle(self, batch: Sequence[Arrival | Asked], rules: MatchRules, now_ms: int) -> UserOutput:
-        """Take arrivals and requests in order; `now_ms` is the wall clock."""
+    def handle(
+        self, batch: Sequence[Arrival | Asked], rules: MatchRules, now_ms: int, stream_ms: int = NEVER
+    ) -> UserOutput:
+        """Take arrivals and requests in order; `now_ms` is the wall clock, `stream_ms` how far event time has come.
+
+        What a device asks for may be as new as that: by its user's own newest event, who was away for a month would
+        get candidates of a month ago, or none.
+        """
         out = UserOutput([], [], [], 0)
         duplicates = 0
         for value in batch:
             if isinstance(value, Asked):
-                self._request(value, out, now_ms)
+                self._request(value, out, now_ms, stream_ms)
             elif value.timestamp < self.watermark - rules.lateness_ms:
                 out.late.append(self._late(value, rules))
             elif value.sample in self.seen:
@@ -111,11 +117,11 @@ class UserState:
                 self._sample(value, out, rules, now_ms)
         return UserOutput(out.samples, out.queries, out.late, duplicates) if duplicates else out
 
-    def idle(self, rules: MatchRules, now_ms: int) -> list[Query]:
+    def idle(self, rules: MatchRules, now_ms: int, stream_ms: int = NEVER) -> list[Query]:
         """The match of a user whose stream stopped with samples that no match has answered yet."""
         if self.active_since_ms == NEVER or now_ms < self.active_since_ms + rules.freshness_budget_ms:
             return []
-        return [self._query_now("idle", self.active_since_ms, now_ms)]
+        return [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)]
 
     def snapshot(self) -> bytes:
         """The state, pickled at once: Bytewax may pickle what it is given only after the next event."""
@@ -160,15 +166,15 @@ class UserState:
         stale = self.matched_at == NEVER or timestamp - self.matched_at >= rules.freshness_budget_ms
         return "freshness" if stale else ""
 
-    def _request(self, asked: Asked, out: UserOutput, now_ms: int) -> None:
+    def _request(self, asked: Asked, out: UserOutput, now_ms: int, stream_ms: int) -> None:
         if self.watermark == NEVER:  # "before when" is not known yet: answered with the user's first event
             self.asked_ms = asked.produced_ms
         else:
-            out.queries.append(self._query_now("request", asked.produced_ms, now_ms))
+            out.queries.append(self._query_now("request", asked.produced_ms, now_ms, stream_ms))
 
-    def _query_now(self, reason: str, produced_ms: int, now_ms: int) -> Query:
-        """A query that no event triggers: as of just after the user's newest event."""
-        before_ms = self.watermark + 1
+    def _query_now(self, reason: str, produced_ms: int, now_ms: int, stream_ms: int) -> Query:
+        """A query that no event triggers: as of just after the newest event that anybody is known to have had."""
+        before_ms = max(self.watermark, stream_ms) + 1
         return self._query(reason, before_ms, produced_ms, self.history.bytes_before(before_ms), now_ms)
 
     def _query(self, reason: str, before_ms: int, produced_ms: int, history: tuple[bytes, bytes], now_ms: int) -> Query:
@@ -191,24 +197,36 @@ class UserState:
         self.prune_at = max(64, 2 * len(self.seen))
 
 
-class UserLogic(StatefulBatchLogic[Arrival | Asked, UserOutput, bytes]):
-    """`UserState` in a dataflow."""
+@dataclass(slots=True)
+class StreamTime:
+    """How far event time has come among the users of one worker."""
 
-    def __init__(self, saved: bytes | None, rules: MatchRules, clock_ms: Callable[[], int]) -> None:
+    newest_ms: int = NEVER
+
+
+class UserLogic(StatefulBatchLogic[Arrival | Asked, UserOutput, bytes]):
+    """`UserState` in a dataflow; all users of a worker share its stream time."""
+
+    def __init__(
+        self, saved: bytes | None, rules: MatchRules, clock_ms: Callable[[], int], stream_time: StreamTime
+    ) -> None:
         self._state = None if saved is None else UserState.restore(saved)
         self._rules = rules
         self._clock_ms = clock_ms
+        self._stream_time = stream_time
 
     def on_batch(self, values: list[Arrival | Asked]) -> tuple[list[UserOutput], bool]:
         """Take what came for one user."""
         if self._state is None:
             self._state = UserState(values[0].user_id)
-        return [self._state.handle(values, self._rules, self._clock_ms())], self.RETAIN
+        out = self._state.handle(values, self._rules, self._clock_ms(), self._stream_time.newest_ms)
+        self._stream_time.newest_ms = max(self._stream_time.newest_ms, self._state.watermark)
+        return [out], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
         """The freshness budget may have run out; Bytewax also calls when a match came in between."""
         assert self._state is not None, "only a user with events is notified"
-        queries = self._state.idle(self._rules, self._clock_ms())
+        queries = self._state.idle(self._rules, self._clock_ms(), self._stream_time.newest_ms)
         return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
@@ -227,4 +245,5 @@ def user_step(
     step_id: str, up: KeyedStream[Arrival | Asked], rules: MatchRules, clock_ms: Callable[[], int]
 ) -> KeyedStream[UserOutput]:
     """`UserState.handle` in a dataflow, with `clock_ms` as the wall clock."""
-    return op.stateful_batch(step_id, up, lambda saved: UserLogic(saved, rules, clock_ms))
+    stream_time = StreamTime()
+    return op.stateful_batch(step_id, up, lambda saved: UserLogic(saved, rules, clock_ms, stream_time))

@@ -7,13 +7,14 @@ learned from before it is over. The clock is the newest event time, so nothing d
 but the measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
-`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. With every version comes the task
-with a new fleet prior, made from what devices reported, as live.
+`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. Whenever the
+refresh interval is over comes the task with a new fleet prior, made from what devices reported, as live.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from xxhash import xxh3_64_intdigest
 from device_sim.fleet import Fleet, Predictions, TrainingRecord
 from device_sim.stimulus import OwnEvent
 from index.pool import Pool
+from models.arrays import I64
 from models.artefact import model_to_bytes
 from models.candidates import encode_batch
 from models.cloud_model import CloudModel
@@ -43,6 +45,7 @@ from streams.fleet_losses import FleetLosses
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
+DELAY_MS = 5_000  # from an event to the head that learned from it: live, 2 s at the 99th percentile, with room; ours
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
 Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
@@ -60,7 +63,7 @@ class Plan:
     refresh_ms: int = 86_400_000
     refreshed: bool = False
     seed: int = 0
-    per_label: int = 100
+    per_label: int = 190
     rules: MatchRules = field(default_factory=MatchRules)
     task: Task = field(default_factory=lambda: Task(task_version=1))
 
@@ -83,7 +86,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> O
     head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, done.add)]
     walk.learn_head([record for part in head for record in part], lambda part, whole: done.reach(first, part / whole))
     del head
-    for part in _slices(log[first:], SLICE_ROWS, done.add):
+    for part in _slices(log[first:], SLICE_ROWS, done.add, walk.users):
         walk.step(part)
     return walk.outcome()
 
@@ -119,7 +122,7 @@ class Walk:
     def __init__(self, pool: Pool, plan: Plan, users: frozenset[str]) -> None:
         self._plan = plan
         self._pool = pool
-        self._users = users
+        self.users = users
         self._fleet = Fleet(seed=plan.seed)
         self._states: dict[str, UserState] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)
@@ -156,6 +159,7 @@ class Walk:
         self._adopt(self._model)
         for at in range(0, len(records), _HEAD_ROWS):
             self._work(Work(0, records[at : at + _HEAD_ROWS], []))
+        self._match_and_train([], [])
 
     def step(self, part: pl.DataFrame) -> None:
         """Predict a slice; then pool it, match who is due, and train."""
@@ -163,13 +167,18 @@ class Walk:
         self._now_ms = events[-1].timestamp
         self._own_events(events)
         out = self._to_users(events)
-        queries = [*out.queries, *self._requested()]
-        self._deliver(self._work(Work(0, out.samples, queries)))
-        self._fleet.train_due(self._now_ms, self._cpu_s)
         self._predictions += self._fleet.take_predictions()
-        self._trainings += self._fleet.take_trainings()
+        self._match_and_train(out.samples, out.queries)
+        self._renew_task()
         if self._plan.refresh_ms:
             self._refresh(out.samples)
+
+    def _match_and_train(self, samples: list[SampleRecord], queries: list[Query]) -> None:
+        """Pool the samples, answer the queries and what devices ask for as time passes, and train who is due."""
+        self._fleet.tick(self._now_ms)
+        self._deliver(self._work(Work(0, samples, [*queries, *self._requested()])))
+        self._fleet.train_due(self._now_ms, self._cpu_s)
+        self._trainings += self._fleet.take_trainings()
 
     def _adopt(self, model: CloudModel) -> None:
         """Use a version from now on, in the cloud and on every device."""
@@ -191,7 +200,7 @@ class Walk:
         return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version)
 
     def _own_events(self, events: list[Event]) -> None:
-        own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self._users]
+        own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self.users]
         for user_id in dict.fromkeys(o.event.user_id for o in own):  # in order: sets have another in every process
             if user_id not in self._fleet.devices:
                 self._fleet.connected(user_id, self._now_ms)
@@ -206,7 +215,7 @@ class Walk:
         for user_id, arrivals in per_user.items():
             out = self._state(user_id).handle(arrivals, self._plan.rules, self._now_ms)
             total.samples.extend(out.samples)
-            if user_id in self._users:
+            if user_id in self.users:
                 total.queries.extend(out.queries[-1:])  # of several in one slice, the newest wins
         total.samples.sort(key=lambda record: record.timestamp)
         return total
@@ -219,7 +228,7 @@ class Walk:
                 self._losses.add(report)
             elif isinstance(report, MatchRequest):
                 asked = Asked(user_id, self._now_ms)
-                yield from self._state(user_id).handle([asked], self._plan.rules, self._now_ms).queries
+                yield from self._state(user_id).handle([asked], self._plan.rules, self._now_ms, self._now_ms).queries
 
     def _state(self, user_id: str) -> UserState:
         if user_id not in self._states:
@@ -246,9 +255,13 @@ class Walk:
         self._taken += len(records)
         self._trainer.take(block_of(records), np.zeros_like(taken), taken)
         if self._trainer.due(caught_up=True):
-            model = self._trainer.train()
-            if self._plan.refreshed:
-                self._adopt(model)
+            trial = self._trainer.train()
+            if trial and trial.passed and self._plan.refreshed:
+                self._adopt(self._trainer.model)
+
+    def _renew_task(self) -> None:
+        """The task with the newest fleet prior goes out once that says something new."""
+        if self._losses.moved(self._task.head_prior):
             version, prior = self._task.task_version + 1, self._losses.prior()
             self._task = msgspec.structs.replace(self._task, task_version=version, head_prior=prior)
             self._fleet.deliver_task(self._task, 0, self._now_ms)
@@ -276,16 +289,35 @@ def _first_of_tail(log: pl.DataFrame, head: float) -> int:
     return first
 
 
-def _slices(log: pl.DataFrame, rows: int, progress: Callable[[int], None]) -> Iterator[pl.DataFrame]:
-    """Slices of at least `rows` rows (but for the last); rows of one moment stay together."""
+def _slices(
+    log: pl.DataFrame, rows: int, progress: Callable[[int], None], users: Collection[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
+
+    A slice is shorter where one of `users` would come again after `DELAY_MS`: by then the first time is learned.
+    """
     times = log["timestamp"].to_numpy()
+    learned = _learned_before(log, users)
     at = 0
     while at < len(times):
-        end = min(at + rows, len(times))
-        end = int(np.searchsorted(times, times[end - 1], "right"))
+        again = np.flatnonzero(learned[at : at + rows] >= at)
+        end = at + int(again[0]) if len(again) else min(at + rows, len(times))
+        side: Literal["left", "right"] = "left" if len(again) else "right"
+        end = int(np.searchsorted(times, times[end if len(again) else end - 1], side))
         yield log[at:end]
         progress(end - at)
         at = end
+
+
+def _learned_before(log: pl.DataFrame, users: Collection[str]) -> I64:
+    """For each row the newest one of the same user that is at least `DELAY_MS` older, -1 if none or not of `users`."""
+    newest = np.full(len(log), -1)
+    mine = log.with_row_index("row").filter(pl.col("user_id").is_in(list(users))).select("row", "user_id", "timestamp")
+    for (_,), part in mine.group_by("user_id"):
+        row, times = part["row"].to_numpy().astype(np.int64), part["timestamp"].to_numpy()
+        before = np.searchsorted(times, times - DELAY_MS, "right") - 1
+        newest[row[before >= 0]] = row[before[before >= 0]]
+    return newest
 
 
 def _events(part: pl.DataFrame) -> Iterator[Event]:

@@ -1,7 +1,13 @@
 """How well each head does over the whole fleet, from what devices report: the prior of their blends."""
 
+from collections.abc import Mapping
+
 from models.blend import HEADS, fleet_prior
 from models.telemetry import Training
+
+# A new task is worth it once a head's log-weight moved so far, in nats: the blends of devices with few events of their
+# own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
+NOTABLE, LEAST = 0.5, -8.0
 
 
 class FleetLosses:
@@ -25,4 +31,8 @@ class FleetLosses:
 
     def prior(self) -> dict[str, float]:
         """Log-weights for the next task, rounded so that noise makes no new task; {} before any report."""
-        return {head: round(weight, 2) for head, weight in fleet_prior(self._total).items()}
+        return {head: max(LEAST, round(weight, 2)) for head, weight in fleet_prior(self._total).items()}
+
+    def moved(self, prior: Mapping[str, float]) -> bool:
+        """Whether devices that have `prior` should hear of the one that is known by now."""
+        return any(abs(weight - prior.get(head, 0.0)) >= NOTABLE for head, weight in self.prior().items())

@@ -13,7 +13,7 @@ from models.ids import item_keys
 from models.task import Task
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
-TASK = Task(task_version=1, min_samples=6, retrain_every=4, steps=8, classifier_steps=6)
+TASK = Task(task_version=1, min_samples=6, retrain_every=4, classifier_steps=6)
 
 
 def cloud_model(version: int = 1) -> CloudModel:

@@ -9,7 +9,7 @@ from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior
 from models.scores import log_losses
 from models.task import ARMS
 
-SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 3)  # one over the least uniform prior of a head
+SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 5)  # one over the least uniform prior of a head
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
 
@@ -82,8 +82,8 @@ def test_the_cloud_arm_is_the_cloud_head() -> None:
 
 def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() -> None:
     weights = Blend(1, prior={"local": -1.0}).weights(np.array([0]))[0], Blend(1).weights(np.array([0]))[0]
-    np.testing.assert_allclose(weights[1][1:, HEADS.index("cloud")], 1 / 3)
-    assert weights[0][ARMS.index("local"), HEADS.index("local")] < 2 / 3
+    np.testing.assert_allclose(weights[1][1:, HEADS.index("cloud")], 1 / 5)
+    assert weights[0][ARMS.index("local"), HEADS.index("local")] < 2 / 5
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
@@ -96,7 +96,7 @@ def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
 
 def test_devices_keep_their_own_account_and_new_ones_start_fresh() -> None:
     blend = Blend(2)
-    blend.update(np.array([1]), np.full((1, 5), 0.3), np.array([1.0]))
+    blend.update(np.array([1]), np.full((1, len(HEADS)), 0.3), np.array([1.0]))
     blend.grow(1)
     assert (blend.loss[0] == 0).all() and (blend.loss[1] > 1).all() and len(blend) == 3
     blend.reset(np.array([1]))

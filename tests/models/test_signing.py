@@ -23,7 +23,8 @@ def test_another_key_is_refused() -> None:
 def test_a_changed_document_is_refused() -> None:
     private, public = new_keys()
     signed = msgspec.msgpack.decode(sign_task(TASK, private), type=SignedTask)
-    forged = SignedTask(signed.document.replace(b'"steps":50', b'"steps":99'), signed.signature)
+    forged = SignedTask(signed.document.replace(b'"retrain_every":10', b'"retrain_every":99'), signed.signature)
+    assert forged.document != signed.document
     with pytest.raises(ArtefactError, match="not signed"):
         open_task(msgspec.msgpack.encode(forged), public)
 

@@ -27,35 +27,28 @@ def some_rows(models: int, n: int, seed: int = 0) -> StackedRows:
     rng = np.random.default_rng(seed)
     x = torch.from_numpy(rng.normal(size=(models, n, 4)).astype(np.float32))
     label = (x[:, :, 0] > 0).float()
-    return StackedRows(x, label, torch.ones((models, n)), torch.zeros((models, n, 0), dtype=torch.int64))
+    return StackedRows(x, label, torch.ones((models, n)))
 
 
 def start_of(models: int) -> torch.Tensor:
-    start = torch.zeros((models, LAYOUT.width(0)))
-    start[:, : LAYOUT.size] = torch.from_numpy(initial(LAYOUT, seed=1))
-    return start
+    return torch.from_numpy(initial(LAYOUT, seed=1)).repeat(models, 1)
 
 
 def test_what_lies_in_the_padding_does_not_matter() -> None:
     rows, counts = some_rows(8, 40), np.full(8, 30)
-    decay = torch.full((LAYOUT.width(0),), 0.01)
-    trained = fit(LAYOUT, start_of(8), rows, draw(counts, 20, 16, 0), learning_rate=0.05, decay=decay)
+    trained = fit(LAYOUT, start_of(8), rows, draw(counts, 20, 16, 0), learning_rate=0.05, decay=0.01)
     rows.x[:, 30:], rows.label[:, 30:] = 1e6, 1
-    again = fit(LAYOUT, start_of(8), rows, draw(counts, 20, 16, 0), learning_rate=0.05, decay=decay)
+    again = fit(LAYOUT, start_of(8), rows, draw(counts, 20, 16, 0), learning_rate=0.05, decay=0.01)
     assert torch.equal(trained, again)
-    mine = logits(LAYOUT, trained, rows.x[:, :30], rows.slots[:, :30])
+    mine = logits(LAYOUT, trained, rows.x[:, :30])
     assert ((mine > 0) == (rows.label[:, :30] > 0)).float().mean() > 0.9
 
 
 def test_it_is_adam_on_the_weighted_cross_entropy() -> None:
     rows = some_rows(8, 24)
-    rng = np.random.default_rng(1)
-    width = LAYOUT.width(5)
-    slots = torch.from_numpy(rng.integers(LAYOUT.size, width - 1, (8, 24, 2)))
-    rows = StackedRows(rows.x, rows.label, torch.from_numpy(rng.random((8, 24)).astype(np.float32)), slots)
-    start = torch.zeros((8, width))
-    start[:, : LAYOUT.size] = torch.from_numpy(initial(LAYOUT, seed=1))
-    draws, decay = draw(np.full(8, 24), 10, 8, 0), torch.linspace(0, 0.1, width)
+    weight = np.random.default_rng(1).random((8, 24)).astype(np.float32)
+    rows = StackedRows(rows.x, rows.label, torch.from_numpy(weight))
+    start, draws, decay = start_of(8), draw(np.full(8, 24), 10, 8, 0), 0.05
     trained = fit(LAYOUT, start, rows, draws, learning_rate=0.05, decay=decay)
     for n in range(8):
         model = torch.nn.Parameter(start[n].clone())
@@ -64,7 +57,7 @@ def test_it_is_adam_on_the_weighted_cross_entropy() -> None:
         for drawn in draws[:, n]:
             adam.zero_grad()
             w1, b1, w2, b2 = LAYOUT.views(model[None])
-            logit = (torch.relu(rows.x[n, drawn] @ w1[0] + b1[0]) @ w2[0])[:, 0] + b2[0] + model[slots[n, drawn]].sum(1)
+            logit = (torch.relu(rows.x[n, drawn] @ w1[0] + b1[0]) @ w2[0])[:, 0] + b2[0]
             losses = torch.nn.functional.binary_cross_entropy_with_logits(logit, rows.label[n, drawn], reduction="none")
             loss = (losses * share[drawn]).sum() + (decay * (model - start[n]) ** 2).sum() / 2
             loss.backward()  # type: ignore[no-untyped-call]
@@ -75,11 +68,9 @@ def test_it_is_adam_on_the_weighted_cross_entropy() -> None:
 def test_without_weight_a_model_stays_where_it_started() -> None:
     rows = some_rows(8, 16)
     rows.weight[3] = 0
-    decay = torch.zeros(LAYOUT.width(0))
-    trained = fit(LAYOUT, start_of(8), rows, draw(np.full(8, 16), 5, 8, 0), learning_rate=0.05, decay=decay)
+    trained = fit(LAYOUT, start_of(8), rows, draw(np.full(8, 16), 5, 8, 0), learning_rate=0.05, decay=0)
     assert torch.equal(trained[3], start_of(8)[3]) and not torch.equal(trained[2], start_of(8)[2])
 
 
 def test_rows_of_models_start_on_cache_lines() -> None:
-    assert {LAYOUT.width(slots) % 16 for slots in range(40)} == {0}
-    assert all(LAYOUT.width(slots) > LAYOUT.size + slots for slots in range(40))
+    assert [Layout(4, hidden).width for hidden in (1, 2, 3, 8)] == [16, 16, 32, 64]
