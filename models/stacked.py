@@ -1,12 +1,9 @@
-"""Many small MLPs trained as one: the step that the personal heads and the sample classifiers share.
+"""Many small MLPs trained as one: how the sample classifiers of many devices learn.
 
-A device's model is so small that a training step on it is mostly call overhead. Here G models lie in one
+A classifier is so small that a training step on it is mostly call overhead. Here G models lie in one
 matrix, a row each, and a step is a handful of batched matrix products over all of them; Adam is elementwise,
 so one call updates every model, and each gets exactly what it would get alone. Rows are padded to whole
 cache lines of floats and groups to multiples of 8, so results do not depend, to the bit, on who else is in the group.
-
-A model is one hidden layer plus *additive slots*: single numbers added to the logit (an item's bias, an
-intercept). A row of data names its slots by column; the dead column adds zero and learns nothing.
 """
 
 from collections.abc import Iterator
@@ -27,22 +24,18 @@ BATCH_ROWS = 32  # rows per model and step; ours: more costs time in proportion 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where one MLP inputs → hidden → 1 lies in a flat row: w1, b1, w2, b2, then the slots."""
+    """Where one MLP inputs → hidden → 1 lies in a flat row: w1, b1, w2, b2, then zeros up to a whole cache line."""
 
     inputs: int
     hidden: int
 
     @property
-    def size(self) -> int:
-        """Floats of the MLP alone; slots start at this column."""
-        return (self.inputs + 2) * self.hidden + 1
-
-    def width(self, slots: int) -> int:
-        """Columns of a row with `slots` additive slots and at least one dead column, which is the last."""
-        return -(-(self.size + slots + 1) // _FLOATS_PER_LINE) * _FLOATS_PER_LINE
+    def width(self) -> int:
+        """Columns of a row."""
+        return -(-((self.inputs + 2) * self.hidden + 1) // _FLOATS_PER_LINE) * _FLOATS_PER_LINE
 
     def views(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """w1 (G, inputs, hidden), b1 (G, 1, hidden), w2 (G, hidden, 1), b2 (G, 1) inside `flat` (G, ≥ size)."""
+        """w1 (G, inputs, hidden), b1 (G, 1, hidden), w2 (G, hidden, 1), b2 (G, 1) inside `flat` (G, width)."""
         ends = np.cumsum([self.inputs * self.hidden, self.hidden, self.hidden, 1]).tolist()
         w1, b1, w2, b2 = (flat[:, end - n : end] for end, n in zip(ends, np.diff([0, *ends]), strict=True))
         return w1.view(-1, self.inputs, self.hidden), b1[:, None, :], w2[:, :, None], b2
@@ -50,29 +43,27 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class StackedRows:
-    """n training rows for each of G models: x (G, n, inputs), label and weight (G, n), slots (G, n, k) columns."""
+    """n training rows for each of G models: x (G, n, inputs), label and weight (G, n)."""
 
     x: Tensor
     label: Tensor
     weight: Tensor
-    slots: Tensor
 
 
 def initial(layout: Layout, seed: int) -> F32:
-    """One freshly initialised MLP, flat (size,): He for the hidden layer, zeros for the output."""
+    """One freshly initialised MLP, flat (width,): He for the hidden layer, small numbers for the output's."""
     rng = np.random.default_rng(seed)
-    flat = np.zeros(layout.size, np.float32)
+    flat = np.zeros(layout.width, np.float32)
     n = layout.inputs * layout.hidden
     flat[:n] = rng.normal(0, np.sqrt(2 / layout.inputs), n)
-    flat[n + layout.hidden : -1] = rng.normal(0, 0.1, layout.hidden)
+    flat[n + layout.hidden : n + 2 * layout.hidden] = rng.normal(0, 0.1, layout.hidden)
     return flat
 
 
 def draw(counts: I64, steps: int, batch_rows: int, seed: int) -> Tensor:
     """Row indices (steps, G, batch_rows) below `counts` (G,), the same quantiles for every model.
 
-    Each batch is spread evenly over a model's rows, so own and outside rows keep their shares in it, and a
-    model's draws depend on its own count and the seed alone.
+    Each batch is spread evenly over a model's rows, and a model's draws depend on its own count and the seed alone.
     """
     rng = np.random.default_rng(seed)
     quantile = (np.arange(batch_rows) + rng.random((steps, batch_rows))) / batch_rows
@@ -81,28 +72,28 @@ def draw(counts: I64, steps: int, batch_rows: int, seed: int) -> Tensor:
 
 
 @torch.inference_mode()
-def logits(layout: Layout, flat: Tensor, x: Tensor, slots: Tensor) -> Tensor:
+def logits(layout: Layout, flat: Tensor, x: Tensor) -> Tensor:
     """Logits (G, b) of rows x (G, b, inputs) under the models of `flat` (G, width)."""
     w1, b1, w2, b2 = layout.views(flat)
     hidden = torch.baddbmm(b1, x, w1).relu_()
-    return torch.bmm(hidden, w2).squeeze(2) + b2 + _slot_sum(flat, slots)
+    return torch.bmm(hidden, w2).squeeze(2) + b2
 
 
 @torch.inference_mode()
 def fit(
-    layout: Layout, start: Tensor, rows: StackedRows, draws: Tensor, *, learning_rate: float, decay: Tensor
+    layout: Layout, start: Tensor, rows: StackedRows, draws: Tensor, *, learning_rate: float, decay: float
 ) -> Tensor:
     """Train the models of `start` (G, width) on `rows`, one Adam step per batch of `draws`; returns (G, width).
 
     The loss of each model is its weighted mean cross-entropy plus `decay` / 2 times the squared distance
-    from where it started, per column (width,). G must be a multiple of `MULTIPLE`.
+    from where it started. G must be a multiple of `MULTIPLE`.
     """
     assert len(start) % MULTIPLE == 0, "pad the group"
     model, gradient, moved = start.clone(), torch.zeros_like(start), torch.empty_like(start)
     descent, adam = _Descent(layout, model, gradient), _Adam(model, gradient, learning_rate)
     for batch in _batches(rows, draws):
         descent.fill(batch)
-        gradient.addcmul_(torch.sub(model, start, out=moved), decay)
+        gradient.add_(torch.sub(model, start, out=moved), alpha=decay)
         adam.step()
     return model
 
@@ -111,11 +102,11 @@ def _batches(rows: StackedRows, draws: Tensor) -> Iterator[StackedRows]:
     """The drawn rows, step by step; what is small is gathered for all steps at once."""
     weight = rows.weight * _scale(rows.weight, draws)
     at = draws + (torch.arange(draws.shape[1]) * rows.x.shape[1])[:, None]
-    label, weight, slots = (t.flatten(0, 1)[at] for t in (rows.label, weight, rows.slots))
+    label, weight = (t.flatten(0, 1)[at] for t in (rows.label, weight))
     x = rows.x.flatten(0, 1)
     for step, drawn in enumerate(at):
         batch_x = x.index_select(0, drawn.flatten()).view(*drawn.shape, -1)
-        yield StackedRows(batch_x, label[step], weight[step], slots[step])
+        yield StackedRows(batch_x, label[step], weight[step])
 
 
 def _scale(weight: Tensor, draws: Tensor) -> Tensor:
@@ -133,7 +124,6 @@ class _Descent:
     """
 
     def __init__(self, layout: Layout, flat: Tensor, out: Tensor) -> None:
-        self._flat, self._out, self._out_slots = flat, out, out[:, layout.size :]
         self._w1, self._b1, self._w2, b2 = layout.views(flat)
         self._b2, self._w2_across = b2[:, :, None], self._w2.transpose(1, 2)
         self._d_w1, self._d_b1, self._d_w2, self._d_b2 = layout.views(out)
@@ -142,9 +132,6 @@ class _Descent:
         """The gradient by this batch."""
         hidden = torch.baddbmm(self._b1, batch.x, self._w1).relu_()
         logit = torch.baddbmm(self._b2, hidden, self._w2).squeeze(2)
-        has_slots = batch.slots.shape[2] > 0
-        if has_slots:
-            logit += _slot_sum(self._flat, batch.slots)
         d_logit = logit.sigmoid_().sub_(batch.label).mul_(batch.weight)
         d_each = d_logit[:, :, None]
         torch.bmm(hidden.transpose(1, 2), d_each, out=self._d_w2)
@@ -152,10 +139,6 @@ class _Descent:
         torch.bmm(batch.x.transpose(1, 2), d_hidden, out=self._d_w1)
         torch.sum(d_hidden, 1, keepdim=True, out=self._d_b1)
         torch.sum(d_logit, 1, keepdim=True, out=self._d_b2)
-        if has_slots:
-            self._out_slots.zero_()
-            self._out.scatter_add_(1, batch.slots.flatten(1), d_each.expand(batch.slots.shape).flatten(1))
-            self._out[:, -1] = 0  # the dead column
 
 
 class _Adam:
@@ -185,10 +168,6 @@ class _Adam:
             amsgrad=False,
             maximize=False,
         )
-
-
-def _slot_sum(flat: Tensor, slots: Tensor) -> Tensor:
-    return flat.gather(1, slots.flatten(1)).view(slots.shape).sum(2)
 
 
 def padded(group: int) -> int:
