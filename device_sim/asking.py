@@ -5,13 +5,13 @@ LONGEST_WAIT_MS = 80_000  # four doublings; ours
 
 
 class Asking:
-    """`reason` is why the device wants a batch, or empty."""
+    """`reason` is why the device wants a batch, or empty; `next_ms` is when it may ask (again)."""
 
-    __slots__ = ("_next_ms", "_wait_ms", "reason")
+    __slots__ = ("_wait_ms", "next_ms", "reason")
 
     def __init__(self) -> None:
         self.reason = ""
-        self._next_ms = 0
+        self.next_ms = 0
         self._wait_ms = FIRST_WAIT_MS
 
     def want(self, reason: str) -> None:
@@ -20,7 +20,7 @@ class Asking:
 
     def hold(self, now_ms: int) -> None:
         """Wait before asking (again): an answer may be on its way."""
-        self._next_ms = now_ms + self._wait_ms
+        self.next_ms = now_ms + self._wait_ms
 
     def take(self, now_ms: int) -> str:
         """The reason to ask now, or nothing; doubles the wait until the next one.
@@ -30,7 +30,7 @@ class Asking:
         >>> asking.take(0), asking.take(9_999), asking.take(10_000)
         ('connected', '', 'connected')
         """
-        if not self.reason or now_ms < self._next_ms:
+        if not self.reason or now_ms < self.next_ms:
             return ""
         self._wait_ms = min(2 * self._wait_ms, LONGEST_WAIT_MS)
         self.hold(now_ms)

@@ -5,6 +5,7 @@ instructions out for many devices at once; a test or a simulator can do it one b
 as `now_ms` (wall clock, or a virtual one); windows and histories live in event time.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +102,21 @@ class Device:
     def bytes_stored(self) -> int:
         """What a phone would keep: model, personal heads, window, batch, unsent events."""
         return self.model_size + self.heads_bytes + self.window.nbytes + len(self.batch_raw) + self.outbox.nbytes
+
+    @property
+    def wakes_ms(self) -> float:
+        """Before then a `Tick` changes nothing, if nothing else comes before; infinite when only that can."""
+        if self.connected and len(self.outbox):
+            return 0  # the outbox itself knows what is due
+        wakes = math.inf
+        if self.asking.reason:
+            if self.connected and self.eligible:
+                wakes = self.asking.next_ms
+        elif self.task is not None and self.batch is not None and self.new_samples:
+            wakes = self.batch.matched_ms + self.task.candidate_age_ms + 1
+        if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
+            wakes = min(wakes, self.hold_until_ms)
+        return wakes
 
     def rolled_out(self, task: Task) -> bool:
         """Whether this device is among the `rollout_percent`; who is, differs from task version to task version."""

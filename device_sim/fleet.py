@@ -6,6 +6,7 @@ Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in 
 `take_outgoing` returns. The same calls in the same order give the same result.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class Fleet:
         self.predictions: list[Predictions] = []
         self.trainings: list[TrainingRecord] = []
         self._wanting: dict[str, None] = {}  # in the order in which they asked
+        self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
         self._outgoing: list[tuple[str, Publish]] = []
 
     def device(self, user_id: str) -> Device:
@@ -98,6 +100,7 @@ class Fleet:
     def adopt(self, device: Device) -> None:
         """Take over a device that was at rest."""
         self.devices[device.user_id] = device
+        self._wakes[device.user_id] = 0
         slot = self.slots[device.user_id] = self.bank.add()
         if device.task is not None:
             self.bank.configure(slot, device.task)
@@ -107,7 +110,7 @@ class Fleet:
         asked: list[tuple[str, Predict]] = []
         for event in events:
             user_id = event.event.user_id
-            instructions = self.device(user_id).handle(event, now_ms)
+            instructions = self._handle(user_id, event, now_ms)
             asked += [(user_id, i) for i in instructions if isinstance(i, Predict)]
             self._carry_out(user_id, instructions, now_ms)
         if asked:
@@ -154,10 +157,12 @@ class Fleet:
                 self._catch_up(user_id, now_ms)
 
     def tick(self, now_ms: int) -> None:
-        """Time passed: devices repeat what was never answered."""
-        for user_id in self.devices:
+        """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
+        awake = [user_id for user_id, wakes_ms in self._wakes.items() if wakes_ms <= now_ms]
+        for user_id in sorted(awake, key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
-        self.bank.drop_models({device.version for device in self.devices.values()})
+        if len(self.bank.models) > 1:
+            self.bank.drop_models({device.version for device in self.devices.values()})
 
     @property
     def wanting(self) -> list[str]:
@@ -181,7 +186,7 @@ class Fleet:
             if trains and (device.version, device.task) != (trains[0].version, trains[0].task):
                 continue
             del self._wanting[user_id]
-            for instruction in device.handle(TrainingSlot(), now_ms):
+            for instruction in self._handle(user_id, TrainingSlot(), now_ms):
                 assert isinstance(instruction, Train), "a slot is answered with a training or with nothing"
                 users.append(user_id)
                 trains.append(instruction)
@@ -254,17 +259,27 @@ class Fleet:
         elif what == "trainings":
             metrics.trainings.labels(outcome).inc()
 
+    def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
+        device = self.device(user_id)
+        instructions = device.handle(stimulus, now_ms)
+        wakes_ms = device.wakes_ms
+        if wakes_ms < math.inf:
+            self._wakes[user_id] = wakes_ms
+        else:
+            self._wakes.pop(user_id, None)
+        return instructions
+
     def _tell(self, user_id: str, stimulus: Stimulus, now_ms: int) -> None:
-        self._carry_out(user_id, self.device(user_id).handle(stimulus, now_ms), now_ms)
+        self._carry_out(user_id, self._handle(user_id, stimulus, now_ms), now_ms)
 
     def _catch_up(self, user_id: str, now_ms: int) -> None:
         """Give the device the newest model and task if it has older ones."""
         device = self.devices[user_id]
         if self.model is not None and device.version < self.model.version:
             model = ModelArrived(self.model.version, self.model.trained_until, self.model_size)
-            self._carry_out(user_id, device.handle(model, now_ms), now_ms)
+            self._tell(user_id, model, now_ms)
         if self.task is not None and device.task != self.task:
-            self._carry_out(user_id, device.handle(TaskArrived(self.task, self.task_size), now_ms), now_ms)
+            self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)
             if device.task == self.task:
                 self.bank.configure(self.slots[user_id], self.task)
 
@@ -299,7 +314,7 @@ class Fleet:
         metrics.predictions.inc(len(asked))
         for n, (user_id, p) in enumerate(asked):
             told = Predicted(p.seq, int(rows.version[n]), predicted.interest[n], predicted.head_losses[n])
-            self._carry_out(user_id, self.devices[user_id].handle(told, now_ms), now_ms)
+            self._tell(user_id, told, now_ms)
 
     def _rows(self, asked: list[tuple[str, Predict]]) -> Rows:
         n = len(asked)

@@ -10,7 +10,7 @@ import pytest
 from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
 from device_sim.state import fleet_state, restore_fleet, write_state
-from device_sim.stimulus import OwnEvent
+from device_sim.stimulus import OwnEvent, Tick
 from models.arrays import F64
 from models.telemetry import Receipt, encode_report
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch
@@ -95,6 +95,38 @@ def test_who_uses_a_device_is_served_before_who_does_not() -> None:
     job = made.begin_training(0, limit=2)
     assert job is not None
     assert job.users == ("u2", "u0")
+
+
+@pytest.mark.parametrize("uploads", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tick_leaves_out_only_devices_for_which_it_changes_nothing(seed: int, uploads: bool) -> None:
+    """The same life twice: in the second every device is told of every tick."""
+    lives = [fleet(USERS, task=msgspec.structs.replace(TASK, candidate_age_ms=20_000), uploads=uploads) for _ in "ab"]
+    rng, now_ms, version = np.random.default_rng(seed), 0, 1
+    for n in range(150):
+        now_ms += int(rng.integers(0, 12_000))
+        user, what = f"u{rng.integers(USERS)}", rng.integers(12)
+        version += int(what == 0)
+        for made in lives:
+            if what == 0:
+                made.deliver_model(cloud_model(version), 1000, now_ms)
+            elif what == 1:
+                made.link_lost(user, now_ms)
+            elif what == 2:
+                made.connected(user, now_ms)
+            elif what < 5:
+                made.deliver_batch(user, raw_batch(user, now_ms, version=made.device(user).version), now_ms)
+            elif what < 6:
+                made.train_due(now_ms, cpu_s)
+            else:
+                made.handle_events(own(user, n, 1), now_ms)
+        lives[0].tick(now_ms)
+        for each in lives[1].devices:
+            lives[1]._tell(each, Tick(), now_ms)
+        assert lives[0].take_outgoing() == lives[1].take_outgoing()
+        assert lives[0].wanting == lives[1].wanting
+    assert lives[0].counts == lives[1].counts
+    assert lives[0].counts["models", "adopted"] > 0 and lives[0].counts["batches", "accepted"] > 0
 
 
 def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
