@@ -58,6 +58,11 @@ batches = Counter("coda_batches", "candidate batches that reached devices, by ou
 arm_auc = Gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
 arm_gauc = Gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
 cloud_versions = Counter("coda_cloud_versions", "cloud model versions published")
+cloud_trials = Counter(
+    "coda_cloud_trials",
+    "cloud models tried on the newest samples, by outcome: published, held_back",
+    ["outcome"],
+)
 push_acks = Counter("coda_push_acks", "acknowledged pushes, by the device's answer", ["outcome"])
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
 device_outcomes = Counter(

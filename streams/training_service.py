@@ -112,19 +112,29 @@ class TrainingService:
             yield consumer
 
     def step(self, samples: BatchConsumer, telemetry: BatchConsumer) -> None:
-        """Read what there is, and publish a version when one is due."""
+        """Read what there is, and when the refresh interval is over, publish a version that is better, and the task."""
         messages = samples.poll(_BATCH, 0.2)
         if messages:
             self._take(messages)
         for report in telemetry.poll(_BATCH, 0):
             self._hear(report)
         if self.trainer.due(caught_up=not messages):
-            self.trainer.train(lambda _done, _total: self._stop.check())
-            self.publish_model()
-            self.publish_task()
+            self._refresh()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = time.monotonic()
             self._commit(samples, telemetry)
+
+    def _refresh(self) -> None:
+        waiting = self.trainer.waiting
+        trial = self.trainer.train(lambda _done, _total: self._stop.check())
+        if trial is not None:
+            metrics.cloud_trials.labels("published" if trial.passed else "held_back").inc()
+            if trial.passed:
+                self.publish_model()
+            else:
+                losses = f"{trial.challenger:.4f} against {trial.in_use:.4f} on the newest"
+                _log.info(f"held back a cloud model that predicts no better: log-loss {losses}", waiting=waiting)
+        self.publish_task()
 
     def _commit(self, *consumers: BatchConsumer) -> None:
         """Positions for lag tools alone; what is learned travels with the model, so a broker may be away."""

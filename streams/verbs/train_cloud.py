@@ -50,7 +50,7 @@ def command(
     Args:
         head_log: A file, or a name from `coda data list`: needed for the first version only.
         head_share: How much of the log, by time, the first version learns from.
-        refresh_h: Event time between versions, in hours.
+        refresh_h: Event time between tries to make a better version, in hours.
         task: A JSON file with fields of the training task that differ from their defaults.
         keys: The folder of the signing keys, made on first use; devices need its task.pub.
         publish_only: Publish the first version, or the newest again, and the task, and end.

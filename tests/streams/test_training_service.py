@@ -2,11 +2,13 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from models.blend import HEADS
 from models.cloud_model import CloudModel
@@ -29,6 +31,12 @@ from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples
 
 REST = tasteful_samples(2000, seed=2, start=1000)
+TURNED = replace(REST, label=1 - REST.label)  # whatever learns of it predicts it better than what has not
+
+
+@pytest.fixture(autouse=True)
+def fewer_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.cloud_trainer.LEAST_NEW", 250)
 
 
 @pytest.fixture
@@ -53,8 +61,8 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=keys, publish_only=True, json=True)
         said = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])
         assert said["version"] == said["task_version"] == said["published"] == 1
-        _run_once(settings, keys, REST.take(slice(0, 1000)))
-        _run_once(settings, keys, REST.take(slice(1000, 2000)))
+        _run_once(settings, keys, TURNED.take(slice(0, 1000)))
+        _run_once(settings, keys, TURNED.take(slice(1000, 2000)))
         model, learned = published_model(settings) or pytest.fail("no model")
         assert model.version == 3 and model.trained_until == 3_000_000
         assert model.metrics["samples"] > 1000, "older samples are rehearsed after a restart"
@@ -129,6 +137,36 @@ def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
             while service.trainer.waiting < 50 or sum(lag(kafka.bootstrap, TRAINER_GROUP, SAMPLES).values()) > 0:
                 assert time.monotonic() < deadline
                 service.step(samples, telemetry)
+
+
+def test_a_version_that_is_no_better_is_held_back_aloud(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    misleading = SampleBlock.concat([TURNED.take(slice(0, 800)), REST.take(slice(800, 1000))])
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        model, learned = published_model(settings) or pytest.fail("no model")
+        trainer = CloudTrainer(model, learned, refresh_ms=1_000_000, seed=1)
+        service = TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None))
+        producer = CheckedProducer(settings)
+        producer.send_many(SAMPLES, [b"one"] * len(misleading), messages_of(misleading))
+        producer.flush()
+        before = _held_back()
+        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+            deadline = time.monotonic() + 30
+            while _held_back() == before:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+            service.step(samples, telemetry)
+        assert _held_back() == before + 1, "it is not tried again at once"
+        assert service.published == 0 and trainer.waiting == 1000 and trainer.learned == learned
+        assert service.desk.current is not None, "the task goes out all the same"
+    assert "held back a cloud model that predicts no better: log-loss" in capsys.readouterr().out
+
+
+def _held_back() -> float:
+    return REGISTRY.get_sample_value("coda_cloud_trials_total", {"outcome": "held_back"}) or 0
 
 
 def test_the_newest_of_an_empty_topic_is_none() -> None:
