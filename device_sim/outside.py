@@ -95,7 +95,7 @@ def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe)
         tried = kept.copy()
         tried[:, step] = True
         auc = _own_auc(own, devices, coarse.take(tried[coarse.device, part]).heads(devices, recipe))
-        better = auc >= best
+        better = ~(auc < best)  # also where own samples of one label leave nothing to rank
         kept[:, step] = better
         best = np.where(better, auc, best)
     return replace(coarse, weight=coarse.weight * kept[coarse.device, part])

@@ -32,9 +32,9 @@ HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 HEADS = ("cloud", *(source + recipe for source in SOURCES for recipe in ("", HABIT)))
 _OWN = ("cloud", "local", "local" + HABIT)
 ARM_HEADS = {"cloud": ("cloud",), "local": _OWN} | {arm: (*_OWN, arm, arm + HABIT) for arm in SOURCES[1:]}
-# Nats of log-prior per nat of loss summed over the fleet; ours. The design's sketch has .02, with which a fleet of 500 that
-# sees 9,000 events has hardly learned which head is best by the end: news GAUC .641 with .02, .644 with .1, .645 with .3,
-# the other logs within .0003 of each other (first halves).
+# Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
+# events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
+# within .0003 of each other (first halves).
 FLEET_RATE = 0.3
 UNIFORM_SHARE = 0.1  # ours: caps what the prior can cost a device at ln 10 above ln(heads)
 # Of the uniform prior. In every arm the cloud has as much of it: arms differ in their outside samples alone, not in
@@ -81,7 +81,8 @@ class Blend:
     def predict(self, which: I64, head_probability: F64) -> F64:
         """Probabilities of each arm (r, arms) from those of each head (r, heads), in the order of ARMS and HEADS.
 
-        >>> Blend(1).predict(np.array([0]), np.where(np.array(HEADS) == "local", .75, .5)[None])[0, :3].round(3).tolist()
+        >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
+        >>> Blend(1).predict(np.array([0]), probability)[0, :3].round(3).tolist()
         [0.5, 0.6, 0.55]
         """
         mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))

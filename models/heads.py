@@ -16,6 +16,8 @@ from models.cloud_model import DIM
 
 NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories
+_KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
+_KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
 
 
@@ -44,14 +46,14 @@ class Heads:
         >>> one.bias_keys[1].tolist(), one.bias_values[1].tolist()
         ([4, 9], [1.0, 2.0])
         """
-        distinct, number = np.unique(np.stack([head.astype(np.uint64), key], axis=1), axis=0, return_inverse=True)
-        total = np.bincount(number.ravel(), value, len(distinct))
-        owner = distinct[:, 0].astype(np.int64)
+        owned, number = np.unique(head.astype(np.uint64) << _KEY_BITS | key, return_inverse=True)
+        total = np.bincount(number, value, len(owned))
+        owner = (owned >> _KEY_BITS).astype(np.int64)
         counts = np.bincount(owner, minlength=len(taste))
         place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         keys = np.full((len(taste), int(counts.max(initial=0))), NO_BIAS)
         values = np.zeros(keys.shape, np.float32)
-        keys[owner, place], values[owner, place] = distinct[:, 1], total
+        keys[owner, place], values[owner, place] = owned & _KEY, total
         return cls(taste.astype(np.float32), keys, values)
 
     @classmethod

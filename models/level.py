@@ -2,7 +2,7 @@
 
 Personal heads that learn the level as well move it at every retraining, and what moves a user's scores up and down
 over time spoils their ranking: on ml-100k every personal arm lost GAUC to the cloud for that reason alone. So heads
-are centred (`models.heads.centred`), and the level is kept apart, where it can be as slow as it has to be.
+leave it out (`models.head_fit`), and it is kept apart, where it can be as slow as it has to be.
 
 It is an offset b to the logit with prior N(0, `SPREAD`²), learned from each own event by one Newton step of the
 discounted logistic log-likelihood (an online Laplace approximation). An event is predicted with what strictly earlier

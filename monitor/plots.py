@@ -18,7 +18,14 @@ from monitor.live import RATE_WINDOW, rate
 from monitor.state import State
 
 # One colour per arm wherever it appears; `coda` is the one to look at.
-ARM_COLOURS = {"cloud": "#8a8f98", "local": "#3b82f6", "random": "#d97706", "coarse": "#0d9488", "coda": "#db2777"}
+ARM_COLOURS = {
+    "cloud": "#8a8f98",
+    "local": "#3b82f6",
+    "random": "#d97706",
+    "coarse": "#0d9488",
+    "mpda": "#8b7fc7",
+    "coda": "#db2777",
+}
 COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
 _LETTER_SHARE = 0.014  # of an axis' width that a letter of a phase's name takes
 _STYLE: dict[Any, Any] = {

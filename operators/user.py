@@ -181,7 +181,7 @@ class UserState:
         self.pending = 0
         self.active_since_ms = NEVER
         self.asked_ms = NEVER
-        self.matched_at = max(self.matched_at, before_ms)
+        self.matched_at = max(self.matched_at, self.watermark)  # by the user's own time: others' clocks may be ahead
         self.seq = max(self.seq + 1, now_ms)
         return Query(self.user_id, self.user, self.seq, before_ms, produced_ms, reason, *history)
 

@@ -14,7 +14,6 @@ refresh interval is over comes the task with a new fleet prior, made from what d
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -46,6 +45,7 @@ from streams.fleet_losses import FleetLosses
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
 DELAY_MS = 5_000  # from an event to the head that learned from it: live, 2 s at the 99th percentile, with room; ours
+_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
 Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
@@ -141,9 +141,8 @@ class Walk:
         self._trainings: list[TrainingRecord] = []
         self._cpu_s: Callable[[], float] = _cpu_s
 
-    def remember(self, part: pl.DataFrame) -> list[SampleRecord]:
+    def remember(self, events: list[Event]) -> list[SampleRecord]:
         """Take a slice of the head: histories and windows fill, nothing is predicted, matched or trained."""
-        events = list(_events(part))
         self._now_ms = events[-1].timestamp
         self._own_events(events)
         return self._to_users(events).samples
@@ -161,9 +160,8 @@ class Walk:
             self._work(Work(0, records[at : at + _HEAD_ROWS], []))
         self._match_and_train([], [])
 
-    def step(self, part: pl.DataFrame) -> None:
+    def step(self, events: list[Event]) -> None:
         """Predict a slice; then pool it, match who is due, and train."""
-        events = list(_events(part))
         self._now_ms = events[-1].timestamp
         self._own_events(events)
         out = self._to_users(events)
@@ -291,20 +289,21 @@ def _first_of_tail(log: pl.DataFrame, head: float) -> int:
 
 def _slices(
     log: pl.DataFrame, rows: int, progress: Callable[[int], None], users: Collection[str] = ()
-) -> Iterator[pl.DataFrame]:
+) -> Iterator[list[Event]]:
     """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
 
     A slice is shorter where one of `users` would come again after `DELAY_MS`: by then the first time is learned.
     """
     times = log["timestamp"].to_numpy()
     learned = _learned_before(log, users)
+    events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
     at = 0
     while at < len(times):
-        again = np.flatnonzero(learned[at : at + rows] >= at)
-        end = at + int(again[0]) if len(again) else min(at + rows, len(times))
-        side: Literal["left", "right"] = "left" if len(again) else "right"
-        end = int(np.searchsorted(times, times[end if len(again) else end - 1], side))
-        yield log[at:end]
+        end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
+        again = np.flatnonzero(learned[at:end] >= at)
+        if len(again):
+            end = int(np.searchsorted(times, times[at + again[0]], "left"))
+        yield [Event(*row) for row in events[at:end]]
         progress(end - at)
         at = end
 
@@ -318,11 +317,6 @@ def _learned_before(log: pl.DataFrame, users: Collection[str]) -> I64:
         before = np.searchsorted(times, times - DELAY_MS, "right") - 1
         newest[row[before >= 0]] = row[before[before >= 0]]
     return newest
-
-
-def _events(part: pl.DataFrame) -> Iterator[Event]:
-    columns = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
-    return (Event(*row) for row in part.select(columns).iter_rows())
 
 
 def _arrival(event: Event) -> Arrival:

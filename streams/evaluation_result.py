@@ -11,7 +11,7 @@ from streams.evaluation import REFRESHED_CLOUD, Outcome
 from streams.paired import ArmFigures, Comparison, Pair
 
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
-_OTHERS = ("cloud", "local", "random", "coarse")
+_OTHERS = tuple(arm for arm in ARMS if arm != "coda")
 
 
 class DeviceCost(msgspec.Struct, frozen=True, kw_only=True):

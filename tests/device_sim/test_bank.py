@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from device_sim.bank import PERSONAL, Bank, Rows, turns
 from models.arrays import I64
 from models.blend import HEADS
-from models.cloud_model import sigmoid
-from models.heads import Heads
+from models.cloud_model import DIM, sigmoid
+from models.heads import Heads, category_bias_key, item_bias_key
 from models.ids import item_keys
 from models.sample import HISTORY_LEN
 from models.task import ARMS
@@ -55,10 +55,13 @@ def part(all_rows: Rows, at: slice) -> Rows:
     return Rows(*(getattr(all_rows, name)[at] for name in Rows.__dataclass_fields__))
 
 
-def personal_heads(count: int, seed: int, version: int = 1) -> Heads:
-    heads = Heads.copies(cloud_model(version).head, count)
-    heads.params += np.random.default_rng(seed).normal(0, 0.1, heads.params.shape).astype(np.float32)
-    return heads
+def personal_heads(count: int, seed: int) -> Heads:
+    """Heads with tastes of some strength and a bias for every fifth item and one category each."""
+    rng = np.random.default_rng(seed)
+    items = item_keys(ITEMS[::5])
+    head = np.repeat(np.arange(count), len(items) + 1)
+    key = np.append(item_bias_key(items), category_bias_key(item_keys([CATEGORIES[seed % 4]])))
+    return Heads.of(rng.normal(0, 1, (count, DIM)), head, np.tile(key, count), rng.normal(0, 0.5, len(head)))
 
 
 def test_before_any_training_every_arm_is_the_cloud() -> None:
@@ -72,13 +75,17 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     np.testing.assert_allclose(predicted.interest, encoded.interest, atol=1e-6)
 
 
-def test_only_the_arms_that_use_a_head_change_with_it() -> None:
+@pytest.mark.parametrize(
+    ("head", "arms"),
+    [("coarse", ["coarse"]), ("coarse-habit", ["coarse"]), ("mpda", ["mpda"]), ("local-habit", list(ARMS[1:]))],
+)
+def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]) -> None:
     plain, changed = bank(2), bank(2)
-    changed.keep(np.array([1]), np.array([PERSONAL.index("coarse")]), personal_heads(1, seed=4))
+    changed.keep(np.array([1]), np.array([PERSONAL.index(head)]), personal_heads(1, seed=4))
     before, after = plain.predict(rows([0, 1])).arms, changed.predict(rows([0, 1])).arms
     different = np.abs(before - after) > 1e-6
     assert not different[0].any()
-    assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == ["coarse"]
+    assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == arms
 
 
 def all_heads(made: Bank, devices: int) -> Bank:
@@ -135,7 +142,9 @@ def test_the_bank_grows_and_keeps_what_it_has() -> None:
     made.blend.loss[:] = 0
     np.testing.assert_allclose(made.predict(rows([0, 1, 2])).arms, before, atol=1e-6)
     made.keep(np.array([150]), np.array([0]), personal_heads(1, seed=2))
-    assert made.heads_bytes(150) > 0
+    tastes, biases = 4 * DIM, 8 * (len(ITEMS[::5]) + 1)
+    assert made.heads_bytes(150) == tastes + biases
+    assert made.heads_bytes(0) == len(PERSONAL) * (tastes + biases)
     assert made.heads_bytes(151) == 0
 
 

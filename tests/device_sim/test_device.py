@@ -112,14 +112,22 @@ def test_what_the_cloud_model_has_learned_from_is_not_predicted() -> None:
     assert counted(outcomes[0]) == [("unpredicted", "known_to_cloud_model")]
 
 
-def test_too_few_samples_or_one_label_leave_it_to_the_cloud() -> None:
+def test_too_few_samples_leave_it_to_the_cloud_and_one_label_is_enough() -> None:
     phone = Phone(task=msgspec.structs.replace(TASK, min_samples=6, retrain_every=1))
     assert not only(WantTraining, phone.live(5))
     assert only(WantTraining, phone.live(1))
     monotonous = Phone(task=msgspec.structs.replace(TASK, min_samples=2, retrain_every=1))
-    out = [i for n in range(9) for i in monotonous.tell(OwnEvent(event("ann", n, label=0), 0))]
-    out += monotonous.tell(Tick())
-    assert not only(WantTraining, out)
+    out = [i for n in range(2) for i in monotonous.tell(OwnEvent(event("ann", n, label=0), 0))]
+    assert only(WantTraining, [*out, *monotonous.tell(Tick())])
+
+
+@pytest.mark.parametrize("arm", ["random", "coarse", "mpda", "coda"])
+def test_online_any_arm_with_outside_samples_is_worth_waiting_for_a_batch(arm: str) -> None:
+    waits = [("cloud", "local"), ("cloud", "local", arm)]
+    phones = [Phone(task=msgspec.structs.replace(TASK, arms=arms, min_samples=1)) for arms in waits]
+    for phone in phones:
+        phone.tell(Connected())
+    assert [bool(only(WantTraining, phone.live(TASK.retrain_every))) for phone in phones] == [True, False]
 
 
 def test_offline_it_trains_on_enough_new_samples_and_asks_once() -> None:

@@ -1,26 +1,33 @@
 import numpy as np
 import pytest
 
-from device_sim.outside import Outside, random_and_coarse, sieved
+from device_sim.outside import STEPS, Outside, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
-from models.arrays import F32
+from models.arrays import F32, F64, I64
 from models.cloud_model import DIM
-from tests.device_sim.world import TASK, batch, cloud_model
+from models.task import PLAIN, Task
+from tests.device_sim.world import batch, cloud_model
 
 MODEL = cloud_model()
+SIEVING = Task(task_version=1)
 
 
-def own_rows(features: F32) -> OwnRows:
-    n = len(features)
-    none = np.zeros(n, np.uint32)
-    return OwnRows(np.zeros(n, np.int64), features, np.arange(n, dtype=np.uint8) % 2, none, none, np.zeros(n, np.bool_))
+def own_rows(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 | None = None) -> OwnRows:
+    """Samples of these devices: every other one is positive, unless `label` says otherwise."""
+    o = outside(device, logit, item, label)
+    return OwnRows(o.device, o.x, o.logit, o.label, o.item, o.category, np.zeros(len(o), np.bool_))
 
 
-def outside(features: F32) -> Outside:
-    n = len(features)
-    none = np.zeros(n, np.uint32)
+def outside(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 | None = None) -> Outside:
+    n = len(device)
     return Outside(
-        np.zeros(n, np.int64), features, np.arange(n, dtype=np.uint8) % 2, np.ones(n, np.float32), none, none
+        device,
+        np.zeros((n, DIM), np.float32),
+        logit.astype(np.float32),
+        np.arange(n, dtype=np.uint8) % 2 if label is None else label.astype(np.uint8),
+        np.ones(n, np.float32),
+        np.zeros(n, np.uint32) if item is None else item.astype(np.uint32),
+        np.zeros(n, np.uint32),
     )
 
 
@@ -29,7 +36,19 @@ def test_devices_without_a_batch_have_no_rows() -> None:
     assert set(random.device.tolist()) == set(coarse.device.tolist()) == {1}
     random, coarse = random_and_coarse([None], MODEL, with_random=True)
     assert len(random) == len(coarse) == 0
-    assert len(sieved(coarse, own_rows(np.zeros((4, 3 * DIM), np.float32)), MODEL, TASK, 0)) == 0
+    own = own_rows(np.zeros(4, np.int64), np.zeros(4))
+    assert len(sieved(coarse, own, 1, SIEVING, 0)) == 0
+    assert len(accepted_by_auc(coarse, own, 1, PLAIN)) == 0
+
+
+def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
+    one = batch("b", 1)
+    _, coarse = random_and_coarse([one], MODEL, with_random=True)
+    features = MODEL.features(one.matched.interest, one.matched.item, one.matched.category)
+    np.testing.assert_allclose(coarse.logit, MODEL.logits(features), atol=1e-5)
+    vectors = MODEL.item_vectors(one.matched.item, one.matched.category)
+    np.testing.assert_allclose(coarse.x, MODEL.standardised(vectors), atol=1e-5)
+    assert coarse.label.tolist() == one.matched.label.tolist() and set(coarse.weight.tolist()) == {1}
 
 
 def test_without_the_random_arm_all_matched_samples_count() -> None:
@@ -43,12 +62,73 @@ def test_fewer_random_samples_thin_the_matched_ones_out_evenly() -> None:
     assert coarse.item.tolist() == one.matched.item[[0, 4, 7, 11]].tolist()
 
 
-def test_the_sieve_prefers_what_looks_like_the_users_own() -> None:
+def unlike_the_others(rows: int, seed: int = 0) -> tuple[F64, F64]:
+    """Cloud logits of a device whose positives surprise the cloud, and of 2·`rows` outside ones, half of them alike."""
+    rng = np.random.default_rng(seed)
+    own, alike, expected = rng.normal(-2, 0.5, (rows, 1)), rng.normal(-2, 0.5, (rows, 1)), rng.normal(2, 0.5, (rows, 1))
+    sign = np.where(np.arange(rows) % 2, 1, -1)
+    return sign * own[:, 0], np.concatenate([sign * alike[:, 0], sign * expected[:, 0]])
+
+
+def test_samples_such_as_the_device_has_itself_count_less() -> None:
+    logit, others = unlike_the_others(80)
+    coarse = outside(np.zeros(160, np.int64), others)
+    weight = sieved(coarse, own_rows(np.zeros(80, np.int64), logit), 1, SIEVING, 0).weight
+    alike, unlike = weight[:80], weight[80:]
+    assert unlike.mean() > 1.4 * alike.mean() and alike.min() > 0
+
+
+def test_weights_are_1_on_average_for_each_label_of_each_device() -> None:
+    logit, others = unlike_the_others(60)
+    own = own_rows(np.repeat([0, 1], 60), np.concatenate([logit, -logit / 2]))
+    keep = np.random.default_rng(1).random(240) < 0.7  # not as many of either label, nor of either device
+    coarse = outside(np.repeat([0, 1], 120), np.tile(others, 2)).take(keep)
+    weight = sieved(coarse, own, 2, SIEVING, 0).weight
+    assert weight.std() > 0.05
+    for device in (0, 1):
+        for label in (0, 1):
+            mine = (coarse.device == device) & (coarse.label == label)
+            assert weight[mine].mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_device_with_too_few_own_samples_weighs_nothing_differently() -> None:
+    logit, others = unlike_the_others(40)
+    own = own_rows(np.repeat([0, 2], [40, 3]), np.concatenate([logit, logit[:3]]))  # device 1 has none, 2 has three
+    coarse = outside(np.repeat([0, 1, 2], 80), np.tile(others, 3))
+    weight = sieved(coarse, own, 3, SIEVING, 0).weight
+    assert weight[:80].std() > 0.05
+    assert set(weight[80:].tolist()) == {1}
+    nobody = sieved(coarse, own_rows(np.zeros(0, np.int64), np.zeros(0)), 3, SIEVING, 0).weight
+    assert set(nobody.tolist()) == {1}
+
+
+def parts(right: list[bool], rows: int = 8) -> tuple[I64, I64]:
+    """Items and labels of `STEPS` parts, `rows` of each label in each: part n knows about items 2n and 2n + 1.
+
+    Where it is `right`, as the device does it takes the odd one and leaves the even one.
+    """
+    item = np.concatenate([np.repeat([2 * n, 2 * n + 1], rows) for n in range(STEPS)])
+    truth = np.repeat(right, 2 * rows)
+    return item, np.where(truth, item % 2, 1 - item % 2)
+
+
+@pytest.mark.parametrize("right", [[True] * 4, [True, False, True, False], [False, True, False, True], [False] * 4])
+def test_parts_that_rank_own_samples_worse_are_taken_back(right: list[bool]) -> None:
+    item, label = parts(right)
+    own_item = np.arange(2 * STEPS)
     rng = np.random.default_rng(0)
-    here, there = rng.normal(1, 0.3, (80, 3 * DIM)), rng.normal(-1, 0.3, (80, 3 * DIM))
-    mixed = outside(np.concatenate([here[40:], there]).astype(np.float32))
-    weight = sieved(mixed, own_rows(here[:40].astype(np.float32)), MODEL, TASK, 0).weight
-    alike, unlike = weight[:40], weight[40:]
-    assert alike.mean() > 2 * unlike.mean()
-    assert 0 < unlike.mean() < 0.6
-    assert weight.mean() == pytest.approx(1), "together they count as much as unweighed ones"
+    own = own_rows(np.zeros(len(own_item), np.int64), rng.normal(0, 0.1, len(own_item)), own_item, own_item % 2)
+    coarse = outside(np.zeros(len(item), np.int64), np.zeros(len(item)), item, label)
+    weight = accepted_by_auc(coarse, own, 1, PLAIN).weight
+    assert weight.reshape(STEPS, -1).tolist() == [[float(r)] * 16 for r in right]
+
+
+def test_each_device_takes_back_its_own_parts_and_one_without_a_batch_has_none() -> None:
+    (item, label), (_, wrong) = parts([True] * 4), parts([False] * 4)
+    own_item = np.tile(np.arange(2 * STEPS), 3)
+    own = own_rows(np.repeat([0, 1, 2], 2 * STEPS), np.zeros(len(own_item)), own_item, own_item % 2)
+    n = len(item)
+    coarse = outside(np.repeat([0, 2], n), np.zeros(2 * n), np.tile(item, 2), np.concatenate([label, wrong]))
+    kept = accepted_by_auc(coarse, own, 3, PLAIN)
+    assert (kept.weight[:n] == 1).all() and (kept.weight[n:] == 0).all()
+    assert set(kept.device.tolist()) == {0, 2}, "who takes all back still has a head, of own samples alone"

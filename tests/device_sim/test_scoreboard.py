@@ -48,7 +48,7 @@ def test_scores_are_those_of_the_predictions(tmp_path: Path) -> None:
     both = [block(0, 50), block(50, 50)]
     label = np.concatenate([b.label for b in both])
     users = user_keys([u for b in both for u in b.user_id])
-    coda = np.concatenate([b.arms[:, 4] for b in both]).astype(np.float32)
+    coda = np.concatenate([b.arms[:, ARMS.index("coda")] for b in both]).astype(np.float32)
     assert board.scores().ranking()["coda"] == (auc(label, coda), gauc(users, label, coda))
 
 

@@ -76,4 +76,4 @@ def test_ratios_are_clipped() -> None:
 def test_the_classifier_sees_the_label_and_by_how_much_the_cloud_was_wrong() -> None:
     """Neither whose sample it is nor of which item: either would give the owner away."""
     inputs = classifier_inputs(np.array([1, 0, 1, 1], np.uint8), np.array([0, 0, 100, -100], np.float32))
-    np.testing.assert_allclose(inputs, [[1, 0.5], [0, -0.5], [1, 0], [1, 1]], atol=1e-6)
+    np.testing.assert_allclose(inputs, np.array([[1, 0.5], [0, -0.5], [1, 0], [1, 1]]), atol=1e-6)

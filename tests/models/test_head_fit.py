@@ -1,9 +1,11 @@
 """Training heads against the plainest oracle: the dense covariance of all rows, one head at a time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from models.arrays import F64
+from models.arrays import F64, U32
 from models.cloud_model import DIM
 from models.head_fit import GROUP, HeadRows, Spread, fit_heads
 
@@ -33,13 +35,16 @@ def dense(rows: HeadRows, asked: HeadRows, spread: Spread) -> F64:
 
     def covariance(a: HeadRows, b: HeadRows) -> F64:
         same_item, same_category = a.item[:, None] == b.item, a.category[:, None] == b.category
-        return spread.item * same_item + spread.category * same_category + spread.taste * (a.x @ b.x.T).astype(float)
+        parts = spread.item * same_item + spread.category * same_category
+        whole: F64 = parts + spread.taste * (a.x @ b.x.T).astype(float)
+        return whole
 
     p = 1 / (1 + np.exp(-rows.logit.astype(float)))
     curvature = rows.weight * p * (1 - p)
     response = rows.weight * (rows.label - p) / curvature
     whole = covariance(rows, rows) + spread.level + np.diag(1 / curvature)
-    return covariance(asked, rows) @ np.linalg.solve(whole, response)
+    added: F64 = covariance(asked, rows) @ np.linalg.solve(whole, response)
+    return added
 
 
 def test_each_head_is_what_the_dense_solve_gives() -> None:
@@ -86,9 +91,9 @@ def test_how_often_a_user_clicks_does_not_reach_the_head() -> None:
     assert np.abs(wide.added(*asked)).mean() < 0.1 * np.abs(narrow.added(*asked)).mean()
 
 
-def _columns(rows: HeadRows) -> list[object]:
+def _columns(rows: HeadRows) -> list[Any]:
     return [getattr(rows, name) for name in rows.__slots__[1:]]
 
 
-def _keys(rows: HeadRows) -> tuple[object, object]:
+def _keys(rows: HeadRows) -> tuple[U32, U32]:
     return rows.item, rows.category

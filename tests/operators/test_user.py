@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from models.ids import user_key
 from models.sample import HISTORY_LEN, SampleRecord, block_of
 from operators.decode import Arrival, Asked
-from operators.user import MatchRules, Query, UserState
+from operators.user import MatchRules, Query, StreamTime, UserLogic, UserState
 
 RULES = MatchRules(match_every=3, freshness_budget_ms=1000, lateness_ms=100)
 NEVER_STALE = MatchRules(match_every=3, freshness_budget_ms=10**12, lateness_ms=100)
@@ -107,6 +107,29 @@ def test_a_request_is_answered_as_of_the_newest_event() -> None:
     assert (query.reason, query.before_ms, query.produced_ms, items(query)) == ("request", 11, 77, [1])
 
 
+def test_a_request_of_a_user_who_was_away_is_as_of_the_time_the_stream_has_come_to() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 10), arrival(2, 20))
+    (query,) = state.handle([Asked("ann", 77)], RULES, NOW_MS, stream_ms=90_000).queries
+    assert (query.before_ms, items(query)) == (90_001, [2, 1])
+    (behind,) = state.handle([Asked("ann", 78)], RULES, NOW_MS, stream_ms=5).queries
+    assert behind.before_ms == 21, "never before the user's own newest event"
+
+
+def test_a_user_who_stopped_is_matched_as_of_the_time_the_stream_has_come_to() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 0), arrival(2, 1))
+    (query,) = state.idle(RULES, NOW_MS + 1000, stream_ms=90_000)
+    assert (query.reason, query.before_ms) == ("idle", 90_001)
+
+
+def test_a_request_before_any_event_is_as_of_that_event_however_far_the_stream_is() -> None:
+    state = UserState("ann")
+    assert not state.handle([Asked("ann", 77)], RULES, NOW_MS, stream_ms=90_000).queries
+    (query,) = state.handle([arrival(1, 10)], RULES, NOW_MS, stream_ms=90_000).queries
+    assert (query.reason, query.before_ms) == ("request", 10)
+
+
 def test_a_request_before_any_event_waits_for_the_first() -> None:
     state = UserState("ann")
     assert not feed(state, Asked("ann", 77))[1]
@@ -140,6 +163,35 @@ def test_how_a_stream_is_cut_and_a_crash_between_change_nothing(stream: list[Arr
         queries += out.queries
         state = UserState.restore(state.snapshot())
     assert samples == whole.samples and queries == whole.queries
+
+
+@given(EVENTS, st.lists(st.integers(0, 10**6), min_size=80, max_size=80))
+def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[Arrival], times: list[int]) -> None:
+    plain, informed = UserState("ann"), UserState("ann")
+    for one, stream_ms in zip(stream, times, strict=False):
+        assert informed.handle([one], RULES, NOW_MS, stream_ms) == plain.handle([one], RULES, NOW_MS)
+    assert informed.snapshot() == plain.snapshot()
+
+
+def logic(time: StreamTime, saved: bytes | None = None) -> UserLogic:
+    return UserLogic(saved, RULES, lambda: NOW_MS, time)
+
+
+def asked(one: UserLogic) -> Query:
+    (out,), _ = one.on_batch([Asked("ann", 77)])
+    (query,) = out.queries
+    return query
+
+
+def test_users_of_a_worker_learn_from_each_other_how_far_the_stream_has_come() -> None:
+    time = StreamTime()
+    ann, bob = logic(time), logic(time)
+    ann.on_batch([arrival(1, 10)])
+    assert asked(ann).before_ms == 11
+    bob.on_batch([arrival(2, 90_000), arrival(3, 89_990)])
+    assert asked(ann).before_ms == 90_001
+    assert asked(logic(time, ann.snapshot())).before_ms == 90_001
+    assert asked(logic(StreamTime(), ann.snapshot())).before_ms == 11, "another worker's stream time is its own"
 
 
 @given(EVENTS)

@@ -11,7 +11,7 @@ from models.task import Task
 from operators.user import MatchRules
 from streams.evaluation import Outcome, Plan, evaluate
 
-TASK = Task(task_version=1, steps=10, classifier_steps=5, retrain_every=20, window_count=64)
+TASK = Task(task_version=1, classifier_steps=5, retrain_every=20, window_count=64)
 RULES = MatchRules(match_every=40, freshness_budget_ms=10**9)
 SPEC = PoolSpec(segment_rows=2_000, window_count=10_000)
 

@@ -1,11 +1,14 @@
 """The evaluation's honesty: what would make its figures too good to be true."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from device_sim.fleet import Fleet
 from device_sim.stimulus import OwnEvent
@@ -16,7 +19,8 @@ from models.errors import InputError
 from models.history import History
 from models.ids import item_key, user_key
 from models.task import ARMS
-from streams.evaluation import REFRESHED_CLOUD, chosen_users
+from streams import cloud_trainer
+from streams.evaluation import DELAY_MS, REFRESHED_CLOUD, _slices, chosen_users
 from streams.paired import Comparison
 from tests.streams.evaluation_world import plan, taste_log, walk
 
@@ -29,8 +33,8 @@ def gaucs(predictions: pl.DataFrame) -> dict[str, float]:
 
 
 def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path: Path) -> None:
-    outcome = walk(LOG, tmp_path)
-    assert outcome.predictions["event_id"].to_list() == LOG["event_id"][1500:].to_list()
+    outcome = walk(LOG, tmp_path, head=1 / 3)
+    assert outcome.predictions["event_id"].to_list() == LOG["event_id"][1000:].to_list()
     assert outcome.trainings and outcome.bytes_down
     found = gaucs(outcome.predictions)
     assert all(found[arm] > found["cloud"] + 0.04 for arm in ARMS[1:]), "personal taste is what devices are for"
@@ -129,9 +133,12 @@ def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicte
     assert trained_on[0] > LOG["timestamp"][2500]
 
 
-def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(tmp_path: Path) -> None:
-    stale = walk(LOG, tmp_path / "stale", refresh_ms=400_000)
-    refreshed = walk(LOG, tmp_path / "refreshed", refresh_ms=400_000, refreshed=True)
+def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)  # the log is short
+    stale = walk(LOG, tmp_path / "stale", head=1 / 3, refresh_ms=400_000)
+    refreshed = walk(LOG, tmp_path / "refreshed", head=1 / 3, refresh_ms=400_000, refreshed=True)
     assert stale.versions == refreshed.versions > 2
     assert stale.predictions["version"].n_unique() == 1
     assert refreshed.predictions["version"].n_unique() >= refreshed.versions - 1, "the last may come with the end"
@@ -168,3 +175,31 @@ def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeyp
 def test_a_head_that_leaves_nothing_to_learn_or_to_predict_is_refused(tmp_path: Path, head: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
         walk(LOG, tmp_path, head=head)
+
+
+# Who does something and how long after the one before; near the delay, and in the same moment.
+STEPS = st.lists(
+    st.tuples(st.sampled_from("abx"), st.sampled_from([0, 0, 1, DELAY_MS // 2, DELAY_MS - 1, DELAY_MS])), max_size=30
+)
+
+
+@given(STEPS, st.integers(1, 12))
+@example([("a", 0), ("b", 1), ("x", DELAY_MS), ("a", 0)], 3)  # the last row of a slice brings all of its moment along
+def test_a_device_has_learned_from_what_is_older_than_the_delay(steps: list[tuple[str, int]], rows: int) -> None:
+    """No slice holds two events of a device so far apart; nothing is lost or moved, and moments stay together."""
+    times = np.cumsum([ms for _, ms in steps], dtype=np.int64)
+    log = taste_log(len(steps)).with_columns(
+        user_id=pl.Series([u for u, _ in steps], dtype=pl.String), timestamp=pl.Series(times)
+    )
+    done: list[int] = []
+    slices = list(_slices(log, rows, done.append, {"a", "b"}))  # x has no device
+    assert [event.event_id for part in slices for event in part] == log["event_id"].to_list()
+    assert done == [len(part) for part in slices] and all(done)
+    for part, following in pairwise(slices):
+        assert part[-1].timestamp < following[0].timestamp
+    for part in slices:
+        for user in "ab":
+            mine = [event.timestamp for event in part if event.user_id == user]
+            assert not mine or mine[-1] - mine[0] < DELAY_MS
+    whole = [len(part) for part in _slices(log, rows, done.append)]
+    assert all(n >= rows for n in whole[:-1]), "without devices slices are as long as asked for"

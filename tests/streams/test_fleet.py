@@ -13,6 +13,7 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
+from device_sim.bank import PERSONAL
 from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes
 from models.candidates import CandidateBatch, Candidates, encode_batch
@@ -33,7 +34,7 @@ from streams.mqtt.embedded import EmbeddedMqtt
 from streams.verbs import fleet as verb
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
-TASK = Task(task_version=1, min_samples=6, retrain_every=6, steps=5, classifier_steps=5)
+TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)
 LIMIT_S = 30.0
 
 
@@ -159,7 +160,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
 
     def pushed_and_trained(shell: FleetShell) -> bool:
         # A training that ends before the link is up goes unreported: wait for what must come, not for how many.
-        return predicted(shell) == 60 and len(heads_reported()) == 4 and len(cloud.reports(Ack)) >= 1
+        return predicted(shell) == 60 and heads_reported() == set(PERSONAL) and len(cloud.reports(Ack)) >= 1
 
     result = await run_until(cloud, settings, pushed_and_trained, act=lambda: cloud.batch("ann", seq=0))
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -170,7 +171,6 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
     ack = cloud.reports(Ack)[0]
     assert isinstance(ack, Ack)
     assert (ack.user_id, ack.batch_seq, ack.outcome) == ("ann", 0, "accepted")
-    assert heads_reported() == {"local", "random", "coarse", "coda"}
     assert lag(cloud.kafka.bootstrap, FLEET_GROUP, "events") == dict.fromkeys(range(4), 0)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.task import ARMS
 from streams.cli import run
 from tests.streams.evaluation_world import taste_log
 
@@ -32,10 +33,10 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert document["devices"] == 20
     assert document["events"] == 1500
     assert (document["settings"]["negatives"], document["settings"]["negatives_window"]) == (0, 2000)
-    device_arms = {"local", "random", "coarse", "coda"}
+    device_arms = set(ARMS) - {"cloud"}
     assert set(document["arms"]) == {"cloud", "cloud-refreshed"} | device_arms | {f"{a}-refreshed" for a in device_arms}
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "logloss", "ece"}
-    for other in ("cloud", "local", "random", "coarse"):
+    for other in ARMS[:-1]:
         for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
             pair = document["paired"][name]
             assert pair["ci95"][0] <= pair["gauc"] <= pair["ci95"][1]
