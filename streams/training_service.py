@@ -120,6 +120,8 @@ class TrainingService:
             self._hear(report)
         if self.trainer.due(caught_up=not messages):
             self._refresh()
+        if self.desk.current is not None and self._losses.moved(self.desk.current.head_prior):
+            self.publish_task()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = time.monotonic()
             self._commit(samples, telemetry)
