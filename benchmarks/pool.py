@@ -9,7 +9,8 @@ pool's, same M and efConstruction, one thread, one `add_items` call each. Times 
 RocksDB's own threads count against the pool. Queries are the users who act next, asking just after the last sample.
 
 In a real log, samples with the same history share a vector, and the pool makes one node of them. So everything is
-measured a second time with noise on every vector, where nothing can be shared.
+measured a second time with noise on every vector, where nothing can be shared; and a third time with every segment in
+graphs, which the pool makes only of more than `PoolSpec.graph_nodes` vectors.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from statistics import median
 from typing import Any
 
 import hnswlib
+import msgspec
 import numpy as np
 import polars as pl
 import torch
@@ -173,9 +175,9 @@ def _function(place: tuple[str, int, str]) -> str:
     return name.strip("<>").replace("built-in method ", "") if file == "~" else f"{Path(file).stem}.{name}"
 
 
-def measure(block: SampleBlock, live: int) -> dict[str, Any]:
+def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
     """Everything about one stream of samples, on a fresh pool."""
-    spec = PoolSpec(window_count=live, window_age_ms=10**15, segment_rows=live // 4)
+    live = spec.window_count
     with tempfile.TemporaryDirectory() as folder, Pool.open(Path(folder) / "pool", spec) as pool:
         rows = turn_over(pool, block, live)
         figures: dict[str, Any] = {
@@ -200,13 +202,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK)
+    spec = PoolSpec(window_count=options.live, window_age_ms=10**15, segment_rows=options.live // 4)
     result = {
         "log": options.log,
         "live": options.live,
         "k_per_label": K,
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
-        "as_logged": measure(block, options.live),
-        "nothing_shared": measure(without_sharing(block), options.live),
+        "as_logged": measure(block, spec),
+        "nothing_shared": measure(without_sharing(block), spec),
+        "all_in_graphs": measure(block, msgspec.structs.replace(spec, graph_nodes=1)),
     }
     print("\n".join(table(result)))
     if options.json:
@@ -216,7 +220,7 @@ def main() -> None:
 def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
     lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
-    for name in ("as_logged", "nothing_shared"):
+    for name in ("as_logged", "nothing_shared", "all_in_graphs"):
         figures = result[name]
         lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
         lines.append(f"turnover  upserts/s  raw adds/s  ratio  recall@{K}  queries/s  exact  random  fallback")

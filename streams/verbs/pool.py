@@ -116,7 +116,7 @@ def _report(pool: Pool, found: Verification, document: dict[str, int | float], j
     if not found.consistent:
         raise PoolError(f"pool {path}: memory and disk differ; this is a bug, please report it")
     if found.recall < MIN_RECALL:
-        raise PoolError(f"pool {path}: recall {found.recall:.4f} is under {MIN_RECALL}: raise search_beam or links")
+        raise PoolError(f"pool {path}: recall {found.recall:.4f} is under {MIN_RECALL}: raise graph_nodes or links")
 
 
 @contextmanager

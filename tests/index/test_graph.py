@@ -9,7 +9,8 @@ from index.spec import PoolSpec
 from models.arrays import F32
 from tests.index.samples import KEY_DIM, random_keys
 
-SPEC = PoolSpec(key_dim=KEY_DIM)
+SPEC = PoolSpec(key_dim=KEY_DIM, graph_nodes=1)
+FEW = PoolSpec(key_dim=KEY_DIM, graph_nodes=3000)
 
 
 def graph_of(keys: F32, step: int = 50, spec: PoolSpec = SPEC) -> Graph:
@@ -79,9 +80,34 @@ def test_rows_wait_until_somebody_looks_and_the_graph_is_the_same() -> None:
         watched.add(keys[at : at + 50], np.arange(at, at + 50) + 1000)
         watched.fetch(queries[:1], 1)
     assert len(waiting) == len(watched) == 4000 and waiting.rows.tolist() == watched.rows.tolist()
-    assert waiting._index.get_current_count() == 0, "nothing was linked that nobody asked for"
+    assert waiting._index is None, "nothing was linked that nobody asked for"
     found, expected = waiting.fetch(queries, 30), watched.fetch(queries, 30)
     assert found.row.tolist() == expected.row.tolist() and found.score.tolist() == expected.score.tolist()
+
+
+def test_few_nodes_are_compared_and_that_is_exact() -> None:
+    keys = np.repeat(random_keys(3000, 1), 2, axis=0)
+    graph = graph_of(keys, spec=FEW)
+    queries, sealed = random_keys(50, 2), graph_of(keys, spec=FEW)
+    fetched = graph.fetch(queries, 20)
+    assert graph._index is None and graph.nodes == 3000
+    exact = np.sort(queries @ keys.T, axis=1)[:, ::-1][:, :20]
+    assert fetched.score == pytest.approx(exact, abs=1e-6)
+    assert np.take_along_axis(queries @ keys.T, fetched.row - 1000, 1) == pytest.approx(exact, abs=1e-6)
+    sealed.seal()
+    assert sealed.fetch(queries, 20).row.tolist() == fetched.row.tolist()
+    assert sealed.nbytes() < graph.nbytes()
+
+
+def test_one_node_too_many_makes_a_graph_of_all() -> None:
+    keys, queries = random_keys(3050, 1), random_keys(50, 2)
+    graph = graph_of(keys[:3000], spec=FEW)
+    graph.link()
+    assert graph._index is None
+    graph.add(keys[3000:], np.arange(3000, 3050) + 1000)
+    fetched, expected = graph.fetch(queries, 20), graph_of(keys).fetch(queries, 20)
+    assert graph._index is not None and graph.nodes == 3050
+    assert fetched.row.tolist() == expected.row.tolist()
 
 
 def test_a_graph_in_pieces_asks_for_an_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import pytest
 from index.pool import Pool
 from index.rows import META
 from index.spec import PoolSpec
+from index.store import FORMAT
 from models.artefact import model_to_bytes
 from models.cloud_model import random_model
 from models.ids import item_keys
@@ -157,7 +158,7 @@ def test_a_number_that_is_none(words: list[str], told: Told, kafka: KafkaSetting
 def spoil(path: Path) -> None:
     Pool.open(path, PoolSpec()).close()
     db = raw(path)
-    db[META] = (db[META] or b"").replace(b'"format":1', b'"format":99')
+    db[META] = (db[META] or b"").replace(b'"format":%d' % FORMAT, b'"format":99')
     db.close()
 
 
