@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.arrays import F16, F32, I64, U32
+from models.arrays import F16, F32, U32
 from models.cloud_head import HIDDEN, HeadParams
 from models.ids import NO_KEY
+from models.key_rows import KeyRows
 from models.sample import HISTORY_LEN, SampleBlock
 from models.signature import two_view_keys
 
@@ -150,11 +151,19 @@ class CloudModel:
 
     def item_rows(self, keys: U32) -> Tensor:
         """Rows of the item table for `keys`, same shape, int64; 0 for unknown ones and padding."""
-        return _rows(self.item_keys, keys)
+        return torch.from_numpy(self._item_rows.of(keys))
 
     def category_rows(self, keys: U32) -> Tensor:
         """Rows of the category table for `keys`, same shape, int64; 0 for unknown ones and padding."""
-        return _rows(self.category_keys, keys)
+        return torch.from_numpy(self._category_rows.of(keys))
+
+    @cached_property
+    def _item_rows(self) -> KeyRows:
+        return KeyRows(self.item_keys)
+
+    @cached_property
+    def _category_rows(self) -> KeyRows:
+        return KeyRows(self.category_keys)
 
     @cached_property
     def nbytes(self) -> int:
@@ -238,14 +247,6 @@ def known_keys(keys: U32) -> U32:
     distinct = np.unique(keys)
     known: U32 = distinct[distinct != NO_KEY]
     return known
-
-
-def _rows(known: U32, keys: U32) -> Tensor:
-    if len(known) == 0:
-        return torch.zeros(keys.shape, dtype=torch.int64)
-    at: I64 = np.searchsorted(known, keys)
-    found = known[np.minimum(at, len(known) - 1)] == keys
-    return torch.from_numpy(np.where(found, at + 1, 0))
 
 
 def _numpy(tensor: Tensor) -> F32:
