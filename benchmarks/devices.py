@@ -26,13 +26,13 @@ from device_sim.fleet import GROUP, Fleet
 from device_sim.mqtt_link import MqttLink
 from device_sim.stimulus import OwnEvent
 from models.candidates import CandidateBatch, Candidates, encode_batch
-from models.cloud_model import DIM, random_model
+from models.cloud_model import random_model
 from models.event import Event
 from models.ids import item_keys
 from models.task import Task
 from streams.mqtt.embedded import EmbeddedMqtt
 
-CANDIDATES = 200  # matched, and as many random ones: a batch of 31 kB
+CANDIDATES = 200  # matched, and as many random ones: a batch of 200 · (17 + 15) B = 6.4 kB
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
 BLOCK = 1000  # events handled at once
 LIMIT_S = 120.0
@@ -63,7 +63,7 @@ def some_candidates(rng: np.random.Generator) -> Candidates:
     """As many candidates as a match brings."""
     items = rng.integers(0, len(ITEMS), CANDIDATES)
     return Candidates(
-        rng.normal(0, 0.1, (CANDIDATES, DIM)).astype(np.float16),
+        rng.normal(-1, 0.5, CANDIDATES).astype(np.float16),
         item_keys([ITEMS[i] for i in items]),
         item_keys([CATEGORIES[i % 20] for i in items]),
         (items % 2).astype(np.uint8),
@@ -93,9 +93,10 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
     cloud.loop_start()
     rng = np.random.default_rng(1)
     matched, random = some_candidates(rng), some_candidates(rng)
+    similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
     began, arrived = time.monotonic(), 0
     for n in range(devices):
-        batch = CandidateBatch(f"user-{n}", 0, 1, 0, 0, 0, matched, random)
+        batch = CandidateBatch(f"user-{n}", 0, 1, 0, 0, 0, matched, similarity, random)
         cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
     while arrived < devices:
         await link.wait(1.0)

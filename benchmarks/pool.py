@@ -81,10 +81,10 @@ def encoded_samples(name: str, rows: int) -> SampleBlock:
 
 def without_sharing(block: SampleBlock) -> SampleBlock:
     """The same samples with noise on every match key, so that no two are equal."""
-    assert block.match_key is not None and block.interest is not None
+    assert block.match_key is not None and block.logit is not None
     noise = np.random.default_rng(0).normal(0, NOISE, block.match_key.shape)
     noisy = block.match_key + noise.astype(np.float32)
-    return block.with_vectors(block.interest, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.version)
+    return block.with_encoding(block.logit, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.version)
 
 
 def cpu_s(act: Callable[[], object]) -> float:

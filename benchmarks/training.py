@@ -39,8 +39,8 @@ from models.head_fit import HeadRows, fit_heads
 from models.sample import HISTORY_LEN
 from models.task import Task
 
-OWN, OUTSIDE = 256, 380  # rows of a device: a quarter of a full window, a full batch of one source
-PER_LABEL = 190  # matched candidates of each label in a full batch, and random ones
+PER_LABEL = 800  # matched candidates of each label in a full batch, and random ones
+OWN, OUTSIDE = 256, 2 * PER_LABEL  # rows of a device: a quarter of a full window, a full batch of one source
 ITEMS, CATEGORIES = 1700, 19  # as ml-100k has
 WINDOWS = (256, 1024)
 TASK = Task(task_version=0)
@@ -131,16 +131,17 @@ def some_window(rng: np.random.Generator, n: int, version: int) -> WindowRows:
 def some_batch(rng: np.random.Generator, user: str, model: CloudModel) -> CandidateBatch:
     """A full candidate batch."""
     matched, random = some_candidates(rng), some_candidates(rng)
-    return CandidateBatch(user, 1, model.version, 0, 0, 0, matched, random)
+    similarity = rng.uniform(0.5, 1, len(matched)).astype(np.float16)
+    return CandidateBatch(user, 1, model.version, 0, 0, 0, matched, similarity, random)
 
 
 def some_candidates(rng: np.random.Generator) -> Candidates:
     """As many candidates as one source of a full batch has."""
     n = 2 * PER_LABEL
     items = rng.integers(1, ITEMS + 1, n)
-    interest = rng.normal(0, 0.1, (n, DIM)).astype(np.float16)
+    logit = rng.normal(-1, 0.5, n).astype(np.float16)
     label = (np.arange(n) < PER_LABEL).astype(np.uint8)
-    return Candidates(interest, items.astype(np.uint32), category(items), label, np.zeros(n, np.uint32))
+    return Candidates(logit, items.astype(np.uint32), category(items), label, np.zeros(n, np.uint32))
 
 
 def category(items: Any) -> Any:

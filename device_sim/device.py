@@ -112,8 +112,8 @@ class Device:
         if self.asking.reason:
             if self.connected and self.eligible:
                 wakes = self.asking.next_ms
-        elif self.task is not None and self.batch is not None and self.new_samples:
-            wakes = self.batch.matched_ms + self.task.candidate_age_ms + 1
+        elif self.batch is not None:
+            wakes = self.batch.matched_ms + self._batch_age_ms + 1
         if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
             wakes = min(wakes, self.hold_until_ms)
         return wakes
@@ -188,9 +188,8 @@ class Device:
 
     def _judge(self, batch: CandidateBatch) -> str:
         """What becomes of a batch that could be read."""
-        vectors = [part.interest for part in (batch.matched, batch.random) if len(part)]
-        fits = all(v.shape[1] == self.window.dim and bool(np.isfinite(v).all()) for v in vectors)
-        if batch.user_id != self.user_id or not fits:
+        numbers = (batch.matched.logit, batch.similarity, batch.random.logit)
+        if batch.user_id != self.user_id or not all(np.isfinite(column).all() for column in numbers):
             return "malformed"
         if batch.batch_seq < self.newest_seq:
             return "stale"
@@ -292,10 +291,15 @@ class Device:
         return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
 
     def _outdated_batch(self, now_ms: int) -> bool:
-        """Whether a fresh batch is worth asking for: an idle device can wait."""
-        if self.task is None or self.batch is None or self.new_samples == 0:
-            return False
-        return now_ms - self.batch.matched_ms > self.task.candidate_age_ms
+        """Whether a fresh batch is worth asking for."""
+        return self.batch is not None and now_ms - self.batch.matched_ms > self._batch_age_ms
+
+    @property
+    def _batch_age_ms(self) -> float:
+        """How old a batch may get: an idle device can wait."""
+        if self.task is None:
+            return math.inf
+        return self.task.candidate_age_ms if self.new_samples else self.task.idle_age_ms
 
     def _ask(self, now_ms: int) -> list[Instruction]:
         if not (self.asking.reason and self.connected and self.eligible):

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from device_sim.own import OwnRows
-from models.arrays import F32, F64, I64, U8, U32, Bool
+from models.arrays import F16, F32, F64, I64, U8, U32, Bool
 from models.candidates import CandidateBatch, Candidates, no_candidates
 from models.classifier import classifier_inputs, fit_classifiers
-from models.cloud_model import DIM, CloudModel
+from models.cloud_model import CloudModel
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
 from models.scores import auc_of_groups
 from models.task import Recipe, Task
 
+LEAST_SIMILARITY = 0.01  # match keys may point away from each other; then a sample counts next to nothing; ours
 STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried; ours
 
 
@@ -39,6 +39,12 @@ class Outside:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    def weighed(self, weight: F64) -> Self:
+        """The rows with these weights, scaled to 1 on average within each label of each device."""
+        group = 2 * self.device + self.label
+        mean = np.bincount(group, weight) / np.maximum(np.bincount(group), 1)
+        return replace(self, weight=(weight / mean[group]).astype(np.float32))
+
     def heads(self, devices: int, recipe: Recipe) -> Heads:
         """What these rows alone make of each device's head."""
         weight = self.weight * np.float32(recipe.outside_weight)
@@ -51,10 +57,13 @@ def random_and_coarse(
 ) -> tuple[Outside, Outside]:
     """The random and the matched rows of `batches`, one entry per device.
 
-    Equally many of both where there are both: those heads differ in which samples they see, not in how many.
+    Equally many of both where there are both: those heads differ in which samples they see, not in how many. Matched
+    ones weigh by the square of their similarity, labels keeping their shares.
     """
     random, matched = zip(*(_even(batch, with_random) for batch in batches), strict=True)
-    return _outside(random, model), _outside(matched, model)
+    coarse = _outside([c for c, _ in matched], model)
+    similarity = np.concatenate([s for _, s in matched]).astype(np.float64)
+    return _outside(random, model), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
 
 
 def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> Outside:
@@ -76,8 +85,8 @@ def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -
         learning_rate=task.classifier_learning_rate,
         seed=seed,
     )
-    weight = 1 / np.sqrt(verdict.ratio[coarse.device, _place(coarse.device)], dtype=np.float64)
-    return replace(coarse, weight=(weight / _means(weight, 2 * coarse.device + coarse.label)).astype(np.float32))
+    ratio = verdict.ratio[coarse.device, _place(coarse.device)]
+    return coarse.weighed(coarse.weight / np.sqrt(ratio, dtype=np.float64))
 
 
 def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe) -> Outside:
@@ -106,47 +115,33 @@ def _own_auc(own: OwnRows, devices: int, heads: Heads) -> F64:
     return auc_of_groups(own.device, devices, own.label, score)
 
 
-def _means(value: F64, group: I64) -> F64:
-    """The mean of each row's group."""
-    mean: F64 = (np.bincount(group, value) / np.maximum(np.bincount(group), 1))[group]
-    return mean
-
-
-def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, Candidates]:
+def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, tuple[Candidates, F16]]:
+    """Random rows, and matched ones with their similarity."""
     if batch is None:
-        return no_candidates(DIM), no_candidates(DIM)
+        return no_candidates(), (no_candidates(), np.zeros(0, np.float16))
     if not with_random or not len(batch.random):
-        return no_candidates(DIM), batch.matched
+        return no_candidates(), (batch.matched, batch.similarity)
     n = min(len(batch.matched), len(batch.random))
-    return _spread(batch.random, n), _spread(batch.matched, n)
+    matched = _spread(len(batch.matched), n)
+    return batch.random.take(_spread(len(batch.random), n)), (batch.matched.take(matched), batch.similarity[matched])
 
 
-def _spread(candidates: Candidates, n: int) -> Candidates:
-    """`n` of the candidates, spread evenly over their order so that every label stays in."""
-    if n == len(candidates):
-        return candidates
-    at = np.linspace(0, len(candidates) - 1, n).round().astype(np.int64)
-    return Candidates(**{f.name: getattr(candidates, f.name)[at] for f in fields(candidates)})
+def _spread(rows: int, n: int) -> I64:
+    """`n` of `rows`, spread evenly so that every label stays in."""
+    return np.linspace(0, rows - 1, n).round().astype(np.int64)
 
 
 def _outside(candidates: Sequence[Candidates], model: CloudModel) -> Outside:
-    some = [c for c in candidates if len(c)]
-    item, category = (_joined([getattr(c, name) for c in some], np.uint32) for name in ("item", "category"))
-    interest = np.concatenate([c.interest for c in some] or [no_candidates(DIM).interest])
-    features = model.features(interest, item, category)
+    joined = Candidates.concat(candidates)
     return Outside(
         device=np.repeat(np.arange(len(candidates)), [len(c) for c in candidates]),
-        x=model.standardised(features[:, DIM : 2 * DIM]),
-        logit=model.logits(features),
-        label=_joined([c.label for c in some], np.uint8),
-        weight=np.ones(len(item), np.float32),
-        item=item,
-        category=category,
+        x=model.standardised(model.item_vectors(joined.item, joined.category)),
+        logit=joined.logit.astype(np.float32),
+        label=joined.label,
+        weight=np.ones(len(joined), np.float32),
+        item=joined.item,
+        category=joined.category,
     )
-
-
-def _joined(columns: list[Any], dtype: DTypeLike) -> Any:
-    return np.concatenate([np.zeros(0, dtype), *columns])
 
 
 def _stacked(rows: OwnRows | Outside, devices: int) -> F32:

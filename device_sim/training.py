@@ -81,9 +81,8 @@ class TrainingJob:
         """The windows with all vectors by this job's model, and apart from that the rows that had to be encoded."""
         stale = [t.rows.take(t.rows.version != self.model.version) for t in self.trains]
         joined = WindowRows.concat(stale)
-        vectors = self.model.encode(
-            joined.item, joined.category, joined.history_item, joined.history_category
-        ).interest.astype(np.float16)
+        histories = joined.history_item, joined.history_category
+        vectors = self.model.interests(joined.item, joined.category, *histories).astype(np.float16)
         parts = np.split(vectors, np.cumsum([len(s) for s in stale])[:-1])
         stale = [replace(s, interest=v) for s, v in zip(stale, parts, strict=True)]
         return [_filled(t.rows, v, self.model.version) for t, v in zip(self.trains, parts, strict=True)], stale
@@ -134,11 +133,13 @@ class TrainingJob:
     def _from_outside(self, outside: Mapping[str, Outside], device: I64, head: I64) -> Heads:
         """What own samples start from, one head per pair: what outside samples alone say, as far as it is trusted."""
         before = Heads.none(len(device))
+        count = np.array([len(train.rows) for train in self.trains])
+        trust = {suffix: recipe.trust * count / (count + recipe.doubt) for suffix, recipe in self._recipes()}
         for name, rows in outside.items():
             for suffix, recipe in self._recipes():
                 at = np.flatnonzero(head == PERSONAL.index(name + suffix))
                 alone = rows.heads(len(self.users), recipe).take(device[at])
-                before.put(at, Heads.none(len(at)).plus(alone, recipe.trust))
+                before.put(at, Heads.none(len(at)).plus(alone, trust[suffix][device[at]]))
         return before
 
     def _fitted(self, own: OwnRows, before: Heads, device: I64, head: I64) -> Heads:
@@ -152,7 +153,7 @@ class TrainingJob:
             ones = np.ones(len(row), np.float32)
             rows = HeadRows(pair, own.x[row], logit, own.label[row], ones, item, category)
             heads.put(at, fit_heads(rows, len(at), recipe.own))
-        return heads.plus(before, 1.0)
+        return heads.plus(before, np.ones(len(before)))
 
     def _recipes(self) -> tuple[tuple[str, Recipe], ...]:
         return ("", self.task.plain), (HABIT, self.task.habit)

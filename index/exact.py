@@ -126,9 +126,9 @@ class ExactPool:
         found = matches.row[query] != NO_ROW
         score = matches.score[query][found]
         b = self._block
-        if b is None or b.interest is None:
-            return Scored(no_candidates(self.spec.dim), score)
+        if b is None or b.logit is None:
+            return Scored(no_candidates(), score)
         rows = matches.row[query][found]
         age_s = ((matches.before_ms[query] - b.timestamp[rows]) // 1000).astype(np.uint32)
-        interest = b.interest[rows].astype(np.float16)
-        return Scored(Candidates(interest, b.item[rows], b.category[rows], b.label[rows], age_s), score)
+        logit = b.logit[rows].astype(np.float16)
+        return Scored(Candidates(logit, b.item[rows], b.category[rows], b.label[rows], age_s), score)

@@ -62,14 +62,10 @@ class Scored:
 def best_of(parts: Sequence[Scored], k_per_label: int) -> Scored:
     """The best `k_per_label` of each label from all shards' findings for one query, label 0 first."""
     score = np.concatenate([p.score for p in parts])
-    label = np.concatenate([p.candidates.label for p in parts])
+    joined = Candidates.concat([p.candidates for p in parts])
     order = np.argsort(-score, kind="stable")
-    rows = np.concatenate([order[label[order] == which][:k_per_label] for which in LABELS])
-    columns = (
-        np.concatenate([getattr(p.candidates, name) for p in parts])[rows]
-        for name in ("interest", "item", "category", "label", "age_s")
-    )
-    return Scored(Candidates(*columns), score[rows])
+    rows = np.concatenate([order[joined.label[order] == which][:k_per_label] for which in LABELS])
+    return Scored(joined.take(rows), score[rows])
 
 
 def top_k(score: Scores, k: int) -> I64:

@@ -27,7 +27,7 @@ class Memory:
 
     def __init__(self, spec: PoolSpec) -> None:
         self._spec = spec
-        self.table = Table(spec.dim, spec.key_dim)
+        self.table = Table(spec.key_dim)
         self.segments: list[Segment] = []
         self.live = 0
         self.effort = Effort()

@@ -144,7 +144,7 @@ class Pool:
             encoded = encode(block)
             check_block(encoded, self.spec)
             version = encoded.version
-            self.store.write_vectors(encoded)
+            self.store.write_encoded(encoded)
         self.store.adopt(msgspec.structs.replace(state, version=version))
         self._load()
 
@@ -222,5 +222,5 @@ class Pool:
         table = self.memory.table
         at = table.at(row[found])
         age_s = (before_ms - table.timestamp[at]) // 1000
-        columns = table.interest[at], table.item[at], table.category[at], table.label[at], age_s.astype(np.uint32)
+        columns = table.logit[at], table.item[at], table.category[at], table.label[at], age_s.astype(np.uint32)
         return Scored(Candidates(*columns), score[found])

@@ -14,7 +14,7 @@ from index.window import Floor
 from models.arrays import I64, U64
 from models.sample import HISTORY_LEN, SampleBlock
 
-PAYLOAD, VECTORS, META = b"r", b"v", b"m"
+PAYLOAD, ENCODED, META = b"r", b"v", b"m"
 PAYLOAD_ROW = np.dtype(
     [
         ("user", "<u8"),
@@ -31,17 +31,17 @@ _SIGN = np.uint64(1 << 63)  # flips the sign bit, so that unsigned byte order is
 Rows = NDArray[np.void]
 
 
-def vector_row(dim: int, key_dim: int) -> np.dtype[np.void]:
-    """The row type of a sample's two vectors: interest as it travels to devices, match key exactly.
+def encoded_row(key_dim: int) -> np.dtype[np.void]:
+    """The row type of what a cloud model makes of a sample: logit as it travels to devices, match key exactly.
 
     Match keys crowd together (on ml-1m the best 100 of 50,000 lie within .003): float16 costs .026 of recall@100.
     """
-    return np.dtype([("interest", "<f2", (dim,)), ("match_key", "<f4", (key_dim,))])
+    return np.dtype([("logit", "<f2"), ("match_key", "<f4", (key_dim,))])
 
 
-def vector_prefix(version: int) -> bytes:
-    """The key prefix of vectors made by cloud model `version`."""
-    return VECTORS + version.to_bytes(4, "big")
+def encoded_prefix(version: int) -> bytes:
+    """The key prefix of what cloud model `version` made."""
+    return ENCODED + version.to_bytes(4, "big")
 
 
 def pack_keys(prefix: bytes, timestamp: I64, sample: U64) -> list[bytes]:
@@ -66,18 +66,18 @@ def unpack_keys(prefix: bytes, keys: Sequence[bytes]) -> tuple[I64, U64]:
 
 
 def pack_payload(block: SampleBlock) -> list[bytes]:
-    """All of each sample but its key and its vectors."""
+    """All of each sample but its key and what a cloud model makes of it."""
     rows = np.empty(len(block), PAYLOAD_ROW)
     for name in PAYLOAD_ROW.names or ():
         rows[name] = getattr(block, name)
     return split(rows)
 
 
-def pack_vectors(block: SampleBlock) -> list[bytes]:
-    """Both vectors of each encoded sample."""
-    assert block.interest is not None and block.match_key is not None, "the block is not encoded"
-    rows = np.empty(len(block), vector_row(block.interest.shape[1], block.match_key.shape[1]))
-    rows["interest"], rows["match_key"] = block.interest, block.match_key
+def pack_encoded(block: SampleBlock) -> list[bytes]:
+    """Logit and match key of each encoded sample."""
+    assert block.logit is not None and block.match_key is not None, "the block is not encoded"
+    rows = np.empty(len(block), encoded_row(block.match_key.shape[1]))
+    rows["logit"], rows["match_key"] = block.logit, block.match_key
     return split(rows)
 
 
@@ -88,13 +88,11 @@ def unpack_rows(row: np.dtype[np.void], values: Sequence[bytes]) -> Rows:
     return np.frombuffer(b"".join(values), row)
 
 
-def unpack_block(timestamp: I64, sample: U64, payload: Rows, vectors: Rows, version: int) -> SampleBlock:
-    """The samples behind rows of payload and vectors."""
+def unpack_block(timestamp: I64, sample: U64, payload: Rows, encoded: Rows, version: int) -> SampleBlock:
+    """The samples behind rows of payload and encoding."""
     columns: dict[str, Any] = {name: np.ascontiguousarray(payload[name]) for name in PAYLOAD_ROW.names or ()}
     block = SampleBlock(sample=sample, timestamp=timestamp, **columns)
-    return block.with_vectors(
-        vectors["interest"].astype(np.float32), np.ascontiguousarray(vectors["match_key"]), version
-    )
+    return block.with_encoding(encoded["logit"].astype(np.float32), np.ascontiguousarray(encoded["match_key"]), version)
 
 
 def split(rows: Rows) -> list[bytes]:

@@ -11,7 +11,7 @@ DAY_MS = 86_400_000
 
 
 class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One shard's window and graphs; interests are `dim` wide, match keys `key_dim`.
+    """One shard's window and graphs; match keys are `key_dim` wide.
 
     The window holds the newest `window_count` samples that are less than `window_age_ms` older (event time)
     than the newest. `ring_rows` newest samples are searched exactly, older ones in segments of `segment_rows`: per
@@ -23,7 +23,6 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     service.
     """
 
-    dim: int = 32
     key_dim: int = KEY_DIM
     window_age_ms: int = 30 * DAY_MS
     window_count: int = 200_000

@@ -1,7 +1,7 @@
 """The pool on disk: RocksDB is the truth, everything in memory can be rebuilt from it.
 
-Keys: `r` + place in the window -> payload; `v` + version + place -> vectors; `m` -> settings and state.
-Vectors live under the version that made them, so that re-encoding is one atomic switch of the version.
+Keys: `r` + place in the window -> payload; `v` + version + place -> logit and match key; `m` -> settings and state.
+Encodings live under the version that made them, so that re-encoding is one atomic switch of the version.
 Writes go to the write-ahead log: they survive `kill -9`; after a power loss the newest seconds may be
 gone, and whoever feeds the pool sends them again (writes are idempotent).
 """
@@ -15,19 +15,19 @@ import msgspec
 from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch
 
 from index.rows import (
+    ENCODED,
     META,
     PAYLOAD,
     PAYLOAD_ROW,
-    VECTORS,
+    encoded_prefix,
+    encoded_row,
+    pack_encoded,
     pack_floor,
     pack_keys,
     pack_payload,
-    pack_vectors,
     unpack_block,
     unpack_keys,
     unpack_rows,
-    vector_prefix,
-    vector_row,
 )
 from index.spec import PoolSpec
 from index.window import EVERYTHING, Floor
@@ -35,7 +35,7 @@ from models.arrays import I64, U64
 from models.errors import PoolError
 from models.sample import SampleBlock
 
-FORMAT = 2  # raise when keys or rows change
+FORMAT = 3  # raise when keys or rows change
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Store:
         self._db = db
         self.spec = meta.spec
         self.state = meta.state
-        self._vector_row = vector_row(meta.spec.dim, meta.spec.key_dim)
+        self._encoded_row = encoded_row(meta.spec.key_dim)
 
     @classmethod
     def open(cls, path: Path, spec: PoolSpec | None, read_only: bool = False) -> Self:
@@ -102,27 +102,27 @@ class Store:
         """Add the encoded samples of `block` and change to `state`, both or neither."""
         batch = WriteBatch(raw_mode=True)
         _put(batch, pack_keys(PAYLOAD, block.timestamp, block.sample), pack_payload(block))
-        self._put_vectors(batch, block)
+        self._put_encoded(batch, block)
         self._commit(batch, state)
 
-    def write_vectors(self, block: SampleBlock) -> None:
-        """Add vectors of a version that is not in use yet; they count once `adopt` is called."""
+    def write_encoded(self, block: SampleBlock) -> None:
+        """Add encodings of a version that is not in use yet; they count once `adopt` is called."""
         batch = WriteBatch(raw_mode=True)
-        self._put_vectors(batch, block)
+        self._put_encoded(batch, block)
         self._db.write(batch)
 
     def adopt(self, state: State) -> None:
-        """Change to `state`, whose version's vectors have all been written, and drop the old ones."""
+        """Change to `state`, whose version's encodings have all been written, and drop the old ones."""
         batch = WriteBatch(raw_mode=True)
         if state.version != self.state.version:
-            batch.delete_range(vector_prefix(self.state.version), vector_prefix(self.state.version + 1))
+            batch.delete_range(encoded_prefix(self.state.version), encoded_prefix(self.state.version + 1))
         self._commit(batch, state)
 
     def evict(self) -> None:
         """Remove what is at or below the floor (which hides it already)."""
         self._db.delete_range(PAYLOAD, pack_floor(PAYLOAD, self.state.floor))
-        vectors = vector_prefix(self.state.version)
-        self._db.delete_range(vectors, pack_floor(vectors, self.state.floor))
+        encoded = encoded_prefix(self.state.version)
+        self._db.delete_range(encoded, pack_floor(encoded, self.state.floor))
 
     def oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
         """Timestamps and sample keys of the up to n oldest samples above `floor`, oldest first."""
@@ -132,12 +132,12 @@ class Store:
     def read(self) -> Iterator[SampleBlock]:
         """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
         payload = self._read(PAYLOAD)
-        vectors = self._read(vector_prefix(self.state.version))
+        encoded = self._read(encoded_prefix(self.state.version))
         rows = 0
         while some := list(islice(payload, READ_ROWS)):
-            theirs = list(islice(vectors, len(some)))
+            theirs = list(islice(encoded, len(some)))
             if [k for k, _ in some] != [k for k, _ in theirs]:
-                raise self._damaged("samples and vectors differ")
+                raise self._damaged("samples and encodings differ")
             rows += len(some)
             yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs])
         if rows != self.state.live:
@@ -146,11 +146,11 @@ class Store:
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
         payload = self._readable(PAYLOAD, PAYLOAD_ROW.itemsize)
-        vectors = self._readable(vector_prefix(self.state.version), self._vector_row.itemsize)
-        keys = sorted(payload.keys() & vectors.keys())
+        encoded = self._readable(encoded_prefix(self.state.version), self._encoded_row.itemsize)
+        keys = sorted(payload.keys() & encoded.keys())
         for at in range(0, len(keys), READ_ROWS):
             some = keys[at : at + READ_ROWS]
-            yield self._block(some, [payload[k] for k in some], [vectors[k] for k in some])
+            yield self._block(some, [payload[k] for k in some], [encoded[k] for k in some])
 
     def flush(self) -> None:
         """Move what is in the write-ahead log into compressed files."""
@@ -160,14 +160,14 @@ class Store:
         """Bytes of all files of the pool."""
         return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
 
-    def _block(self, keys: Sequence[bytes], payload: Sequence[bytes], vectors: Sequence[bytes]) -> SampleBlock:
+    def _block(self, keys: Sequence[bytes], payload: Sequence[bytes], encoded: Sequence[bytes]) -> SampleBlock:
         timestamp, sample = unpack_keys(b"", keys)
         try:
             payload_rows = unpack_rows(PAYLOAD_ROW, payload)
-            vector_rows = unpack_rows(self._vector_row, vectors)
+            encoded_rows = unpack_rows(self._encoded_row, encoded)
         except ValueError as error:
             raise self._damaged(str(error)) from error
-        return unpack_block(timestamp, sample, payload_rows, vector_rows, self.state.version)
+        return unpack_block(timestamp, sample, payload_rows, encoded_rows, self.state.version)
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Places and values above the floor under `prefix`."""
@@ -188,8 +188,8 @@ class Store:
             rows[key[len(prefix) :]] = value
         return {place: value for place, value in rows.items() if len(value) == width}
 
-    def _put_vectors(self, batch: WriteBatch, block: SampleBlock) -> None:
-        _put(batch, pack_keys(vector_prefix(block.version), block.timestamp, block.sample), pack_vectors(block))
+    def _put_encoded(self, batch: WriteBatch, block: SampleBlock) -> None:
+        _put(batch, pack_keys(encoded_prefix(block.version), block.timestamp, block.sample), pack_encoded(block))
 
     def _commit(self, batch: WriteBatch, state: State) -> None:
         batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state)))
@@ -197,10 +197,10 @@ class Store:
         self.state = state
 
     def _tidy(self) -> None:
-        """Drop vectors of versions not in use (a re-encoding that was cut off) and remember the settings."""
+        """Drop encodings of versions not in use (a re-encoding that was cut off) and remember the settings."""
         version = self.state.version
-        self._db.delete_range(VECTORS, vector_prefix(version))
-        self._db.delete_range(vector_prefix(version + 1), VECTORS + b"\xff" * 4)
+        self._db.delete_range(ENCODED, encoded_prefix(version))
+        self._db.delete_range(encoded_prefix(version + 1), ENCODED + b"\xff" * 4)
         self._commit(WriteBatch(raw_mode=True), self.state)
 
     def _damaged(self, what: str) -> PoolError:
@@ -261,10 +261,10 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
         raise _unreadable(path) from error
     if spec is None:
         return meta
-    widths = ("interests", meta.spec.dim, spec.dim), ("match keys", meta.spec.key_dim, spec.key_dim)
-    for what, theirs, ours in widths:
-        if theirs != ours:
-            raise PoolError(f"pool {path} holds {what} of width {theirs}, not {ours}: use another path")
+    if meta.spec.key_dim != spec.key_dim:
+        raise PoolError(
+            f"pool {path} holds match keys of width {meta.spec.key_dim}, not {spec.key_dim}: use another path"
+        )
     return Meta(FORMAT, spec.checked(), meta.state)
 
 

@@ -23,11 +23,11 @@ class Table:
     category: U32
     label: U8
     timestamp: I64
-    interest: F16
+    logit: F16
     match_key: F32
     live: Bool
 
-    def __init__(self, dim: int, key_dim: int, capacity: int = 1024) -> None:
+    def __init__(self, key_dim: int, capacity: int = 1024) -> None:
         self.first = 0
         self.end = 0
         self._types: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -37,7 +37,7 @@ class Table:
             "category": (np.uint32, ()),
             "label": (np.uint8, ()),
             "timestamp": (np.int64, ()),
-            "interest": (np.float16, (dim,)),
+            "logit": (np.float16, ()),
             "match_key": (np.float32, (key_dim,)),
             "live": (np.bool_, ()),
         }
@@ -53,11 +53,11 @@ class Table:
         return slice(start - self._base, stop - self._base)
 
     def append(self, block: SampleBlock) -> None:
-        """Add encoded samples as rows `end` … ; interests are rounded to float16, as on disk."""
-        assert block.match_key is not None and block.interest is not None, "the block is not encoded"
+        """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""
+        assert block.match_key is not None and block.logit is not None, "the block is not encoded"
         self._make_room(len(block))
         to = self.span(self.end, self.end + len(block))
-        for name in ("sample", "user", "item", "category", "label", "timestamp", "interest", "match_key"):
+        for name in ("sample", "user", "item", "category", "label", "timestamp", "logit", "match_key"):
             getattr(self, name)[to] = getattr(block, name)
         self.live[to] = True
         self.end += len(block)

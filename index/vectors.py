@@ -1,4 +1,4 @@
-"""The door: vectors that are not finite or have the wrong width never reach an index.
+"""The door: numbers that are not finite and vectors of the wrong width never reach an index.
 
 hnswlib takes NaN without a word and then shows it in the results of other queries.
 """
@@ -6,7 +6,7 @@ hnswlib takes NaN without a word and then shows it in the results of other queri
 import numpy as np
 
 from index.spec import PoolSpec
-from models.arrays import F16, F32
+from models.arrays import F32
 from models.errors import VectorError
 from models.sample import SampleBlock
 
@@ -14,13 +14,13 @@ LARGEST = 1e9  # of a match key: an inner product of such vectors still fits flo
 
 
 def check_block(block: SampleBlock, spec: PoolSpec) -> None:
-    """Raises `VectorError`, naming the sample, unless both vectors of each are finite and as wide as `spec` says."""
-    assert block.interest is not None and block.match_key is not None, "the block is not encoded"
-    check_vectors(block.interest, spec.dim, "interest vector", float(np.finfo(np.float16).max))
+    """Raises `VectorError`, naming the row, unless logits are finite, and match keys too and as wide as `spec` says."""
+    assert block.logit is not None and block.match_key is not None, "the block is not encoded"
+    check_vectors(block.logit[:, None], 1, "logit", float(np.finfo(np.float16).max))
     check_vectors(block.match_key, spec.key_dim, "match key")
 
 
-def check_vectors(vectors: F32 | F16, dim: int, what: str, largest: float = LARGEST) -> None:
+def check_vectors(vectors: F32, dim: int, what: str, largest: float = LARGEST) -> None:
     """Raises `VectorError` unless `vectors` is (n, dim) and no component is NaN or beyond ±`largest`."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise VectorError(f"{what}s have shape {vectors.shape}, the pool's are {dim} wide: encode with its model")

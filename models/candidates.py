@@ -1,23 +1,28 @@
 """The candidate batch: what one match sends down to one device (MessagePack on Kafka and MQTT).
 
-A candidate is 2·32 (interest, float16) + 4 + 4 + 1 + 4 = 77 bytes at 32 dimensions, and says nothing
-about who it came from: 400 of them are 31 kB, 700 are 54 kB, under the 60 kB that a push may cost.
+A candidate is 2 (logit, float16) + 4 + 4 + 1 + 4 = 15 bytes, a matched one with its similarity 17, and says nothing
+about who it came from. Not the 64 bytes of the other user's interest vector: a device adds to what the cloud model
+expects of a sample, so that number is all it needs, and a push has room for five times as many. 1,600 matched and
+1,600 random ones are 1,600 · (17 + 15) = 51 kB, under the 60 kB that a push may cost.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
 
 import msgspec
 import numpy as np
 
-from models.arrays import F16, U8, U32
+from models.arrays import F16, I64, U8, U32
 from models.errors import ArtefactError
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """n samples of other users in columns; `age_s` is their age in event time at the query, in seconds."""
+    """n samples of other users in columns: what the cloud model expects of each, its keys and label, and its age in
+    event time at the query, in seconds."""
 
-    interest: F16  # (n, d)
+    logit: F16
     item: U32
     category: U32
     label: U8
@@ -25,6 +30,15 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.item)
+
+    def take(self, rows: I64) -> Self:
+        """Some of the candidates."""
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """All candidates of `parts` (at least one), in order."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,8 @@ class CandidateBatch:
     `batch_seq` counts up per device, the newest wins; `version` is the cloud model that encoded it.
     Event time: `query_timestamp`. Wall clock (ms): `produced_ms` of the event that triggered the match,
     `matched_ms` when the search was done. `matched` is the coarse-grained retrieval, `random` as many
-    random samples of the pool, for the arm of that name (empty when the arm is off).
+    random samples of the pool, for the arm of that name (empty when the arm is off). `similarity` (matched,) is
+    that of each matched sample's match key to the user's, −1 to 1.
     """
 
     user_id: str
@@ -44,11 +59,12 @@ class CandidateBatch:
     produced_ms: int
     matched_ms: int
     matched: Candidates
+    similarity: F16
     random: Candidates
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
-    interest: bytes
+    logit: bytes
     item: bytes
     category: bytes
     label: bytes
@@ -63,6 +79,7 @@ class _Batch(msgspec.Struct, frozen=True, array_like=True):
     produced_ms: int
     matched_ms: int
     matched: _Columns
+    similarity: bytes
     random: _Columns
 
 
@@ -74,7 +91,8 @@ _SCALARS = _Batch.__struct_fields__[:6]
 def encode_batch(batch: CandidateBatch) -> bytes:
     """The batch as MessagePack, columns as little-endian bytes."""
     scalars = {name: getattr(batch, name) for name in _SCALARS}
-    return _encoder.encode(_Batch(**scalars, matched=_pack(batch.matched), random=_pack(batch.random)))
+    matched, random = _pack(batch.matched), _pack(batch.random)
+    return _encoder.encode(_Batch(**scalars, matched=matched, similarity=batch.similarity.tobytes(), random=random))
 
 
 def decode_batch(raw: bytes) -> CandidateBatch:
@@ -82,26 +100,28 @@ def decode_batch(raw: bytes) -> CandidateBatch:
     try:
         wire = _decoder.decode(raw)
         matched, random = _unpack(wire.matched), _unpack(wire.random)
+        similarity = np.frombuffer(wire.similarity, np.float16)
+        if len(similarity) != len(matched):
+            raise ValueError("columns of different lengths")
     except (msgspec.DecodeError, ValueError) as error:
         raise ArtefactError(f"a candidate batch of {len(raw)} bytes is malformed and was dropped: {error}") from error
     scalars = {name: getattr(wire, name) for name in _SCALARS}
-    return CandidateBatch(**scalars, matched=matched, random=random)
+    return CandidateBatch(**scalars, matched=matched, similarity=similarity, random=random)
 
 
 def _pack(c: Candidates) -> _Columns:
-    return _Columns(*(np.ascontiguousarray(a).tobytes() for a in (c.interest, c.item, c.category, c.label, c.age_s)))
+    return _Columns(*(np.ascontiguousarray(a).tobytes() for a in (c.logit, c.item, c.category, c.label, c.age_s)))
 
 
 def _unpack(wire: _Columns) -> Candidates:
-    n = len(wire.label)
-    interest = np.frombuffer(wire.interest, np.float16).reshape(n, -1) if n else np.zeros((0, 0), np.float16)
+    logit = np.frombuffer(wire.logit, np.float16)
     item, category, age_s = (np.frombuffer(b, np.uint32) for b in (wire.item, wire.category, wire.age_s))
-    if not len(item) == len(category) == len(age_s) == n:
+    if not len(logit) == len(item) == len(category) == len(age_s) == len(wire.label):
         raise ValueError("columns of different lengths")
-    return Candidates(interest, item, category, np.frombuffer(wire.label, np.uint8), age_s)
+    return Candidates(logit, item, category, np.frombuffer(wire.label, np.uint8), age_s)
 
 
-def no_candidates(dim: int) -> Candidates:
-    """An empty set of candidates of width `dim`."""
+def no_candidates() -> Candidates:
+    """An empty set of candidates."""
     none = np.zeros(0, np.uint32)
-    return Candidates(np.zeros((0, dim), np.float16), none, none, np.zeros(0, np.uint8), none)
+    return Candidates(np.zeros(0, np.float16), none, none, np.zeros(0, np.uint8), none)

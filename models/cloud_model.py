@@ -124,9 +124,10 @@ class CloudModel:
         return np.concatenate(_in_chunks(self._interests, item, category, history_item, history_category))
 
     def encode_block(self, block: SampleBlock) -> SampleBlock:
-        """`block` with this version's vectors."""
+        """`block` with this version's logits and match keys."""
         encoded = self.encode(block.item, block.category, block.history_item, block.history_category)
-        return block.with_vectors(encoded.interest, encoded.match_key, self.version)
+        logit = self.logits(self.features(encoded.interest, block.item, block.category))
+        return block.with_encoding(logit, encoded.match_key, self.version)
 
     def match_keys(self, history_item: U32, history_category: U32) -> F32:
         """The queries (n, KEY_DIM) of users with these histories (n, L): the match keys that `encode` gives samples."""

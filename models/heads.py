@@ -64,12 +64,12 @@ class Heads:
         values = np.concatenate([_widen(part.bias_values, width, 0) for part in parts])
         return cls(np.concatenate([part.taste for part in parts]), keys, values)
 
-    def plus(self, others: Self, share: float) -> Self:
-        """Heads that add what these add, and `share` of what `others` (as many) add."""
+    def plus(self, others: Self, share: F64) -> Self:
+        """Heads that add what these add, and `share` (G,) of what `others` (as many) add."""
         parts = [self._biases(), others._biases()]
         head, key = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
-        value = np.concatenate([parts[0][2], share * parts[1][2]])
-        return type(self).of(self.taste + share * others.taste, head, key, value)
+        value = np.concatenate([parts[0][2], share[parts[1][0]] * parts[1][2]])
+        return type(self).of(self.taste + share[:, None] * others.taste, head, key, value)
 
     def take(self, which: I64) -> Self:
         """Copies of the heads `which`, in that order."""

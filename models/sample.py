@@ -23,7 +23,7 @@ class SampleBlock:
     """n samples in columns; histories newest first, padded with `NO_KEY`.
 
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
-    to Kafka. `interest` (n, d) is what the head sees of the user, `match_key` (n, KEY_DIM) is what the
+    to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
     pool searches by; both are None until encoded, and carry the cloud model `version` that made them.
     """
 
@@ -36,16 +36,16 @@ class SampleBlock:
     produced_ms: I64
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32  # (n, HISTORY_LEN)
-    interest: F32 | None = None
+    logit: F32 | None = None
     match_key: F32 | None = None
     version: int = 0
 
     def __len__(self) -> int:
         return len(self.sample)
 
-    def with_vectors(self, interest: F32, match_key: F32, version: int) -> Self:
+    def with_encoding(self, logit: F32, match_key: F32, version: int) -> Self:
         """The same samples, encoded by cloud model `version`."""
-        return replace(self, interest=interest, match_key=match_key, version=version)
+        return replace(self, logit=logit, match_key=match_key, version=version)
 
     def take(self, rows: I64 | slice) -> Self:
         """The samples at `rows`, in that order."""

@@ -10,21 +10,22 @@ ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
 class Recipe(msgspec.Struct, frozen=True):
     """One way to make a head from own and outside samples.
 
-    Outside samples count `outside_weight` each; `trust` of the head that they alone make is what own samples start
-    from. Spreads are those of own and of outside samples.
+    Outside samples count `outside_weight` each; a share of the head that they alone make is what own samples start
+    from: with n own samples `trust` · n / (n + `doubt`). Spreads are those of own and of outside samples.
     """
 
     own: Spread
     outside: Spread
     outside_weight: float
     trust: float
+    doubt: float
 
 
 # Ours, chosen on the first halves of the streamed logs (docs/research.md). No one recipe wins everywhere: where the
 # stream drifts (news), outside samples say what is new and own items hardly come again; where people buy what
 # they bought (shops), an own item says nearly everything. Every device has both, and its blend finds out.
-PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_weight=1.0, trust=1.0)
-HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5)
+PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_weight=1.0, trust=1.0, doubt=10.0)
+HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
     `retrain_every` new samples once it has `min_samples` of them, on its newest candidate batch.
-    `head_prior` is the fleet's log-weight per head, from telemetry.
+    `head_prior` is the fleet's log-weight per head, from telemetry. A device asks for a new batch when its own is
+    older than `candidate_age_ms` and there are new samples, or older than `idle_age_ms` and there are none: whoever
+    comes back finds heads that know the last hours.
     """
 
     task_version: int
@@ -52,6 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     blend_discount: float = 0.995
     head_prior: dict[str, float] = {}
     candidate_age_ms: int = 600_000
+    idle_age_ms: int = 3 * 3_600_000
 
 
 class SignedTask(msgspec.Struct, frozen=True):

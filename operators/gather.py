@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import bytewax.operators as op
+import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matches import Scored, best_of
-from models.candidates import CandidateBatch, Candidates
+from models.candidates import CandidateBatch
 from monitor import metrics
 
 # Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up (ours).
@@ -99,6 +100,7 @@ class GatherState:
 def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatch:
     """One batch of complete answers. Scores mean the same in every shard, those of a random draw too."""
     first = answers[0]
+    matched = _best([a.matched for a in answers], merge.per_label)
     return CandidateBatch(
         user_id=first.user_id,
         batch_seq=first.seq,
@@ -106,13 +108,14 @@ def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatc
         query_timestamp=first.before_ms,
         produced_ms=first.produced_ms,
         matched_ms=now_ms,
-        matched=_best([a.matched for a in answers], merge.per_label),
-        random=_best([a.random for a in answers], merge.per_label),
+        matched=matched.candidates,
+        similarity=matched.score.astype(np.float16),
+        random=_best([a.random for a in answers], merge.per_label).candidates,
     )
 
 
-def _best(parts: Sequence[Scored], per_label: int) -> Candidates:
-    return parts[0].candidates if len(parts) == 1 else best_of(parts, per_label).candidates
+def _best(parts: Sequence[Scored], per_label: int) -> Scored:
+    return parts[0] if len(parts) == 1 else best_of(parts, per_label)
 
 
 class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):

@@ -162,7 +162,7 @@ class Shard:
             self._answered.popleft()
 
 
-NONE = Scored(no_candidates(0), np.zeros(0))
+NONE = Scored(no_candidates(), np.zeros(0))
 
 
 def _too_old(record: SampleRecord) -> Rejected:

@@ -9,6 +9,10 @@ but the measured compute.
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
 `REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. Whenever the
 refresh interval is over comes the task with a new fleet prior, made from what devices reported, as live.
+
+An idle device asks for a batch every `Task.idle_age_ms`, and nobody sees what it makes of any but the newest. So the
+walk keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
+would have asked: the same predictions for a small part of the work.
 """
 
 from collections import defaultdict
@@ -48,6 +52,7 @@ DELAY_MS = 5_000  # from an event to the head that learned from it: live, 2 s at
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
+_NEVER_MS = 2**62
 Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
 
 
@@ -63,7 +68,7 @@ class Plan:
     refresh_ms: int = 86_400_000
     refreshed: bool = False
     seed: int = 0
-    per_label: int = 190
+    per_label: int = 800
     rules: MatchRules = field(default_factory=MatchRules)
     task: Task = field(default_factory=lambda: Task(task_version=1))
 
@@ -132,7 +137,7 @@ class Walk:
         self._trainer: CloudTrainer | None = None
         self._user_keys = frozenset(map(user_key, users))
         self._taken = 0
-        self._task = plan.task
+        self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
         self._losses = FleetLosses()
         self._now_ms = 0
         self._bytes_down: list[int] = []
@@ -163,6 +168,7 @@ class Walk:
     def step(self, events: list[Event]) -> None:
         """Predict a slice; then pool it, match who is due, and train."""
         self._now_ms = events[-1].timestamp
+        self._catch_up(events)
         self._own_events(events)
         out = self._to_users(events)
         self._predictions += self._fleet.take_predictions()
@@ -171,10 +177,30 @@ class Walk:
         if self._plan.refresh_ms:
             self._refresh(out.samples)
 
+    def _catch_up(self, events: list[Event]) -> None:
+        """Give the devices of users that come back what they asked for while idle, `DELAY_MS` ago at least."""
+        back = {event.user_id: event.timestamp for event in reversed(events) if event.user_id in self._fleet.devices}
+        asked = [(user_id, self._asked_idle_ms(user_id, at_ms - DELAY_MS)) for user_id, at_ms in back.items()]
+        queries = [query for user_id, at_ms in reversed(asked) if at_ms for query in self._ask(user_id, at_ms)]
+        if queries:
+            self._deliver(self._work(Work(0, [], queries)))
+            self._train()
+
+    def _asked_idle_ms(self, user_id: str, by_ms: int) -> int | None:
+        """When the user's device asked last by `by_ms`, if it was idle so long."""
+        device, every_ms = self._fleet.devices[user_id], self._plan.task.idle_age_ms
+        if device.batch is None or device.new_samples:
+            return None
+        times = (by_ms - device.batch.matched_ms) // every_ms
+        return device.batch.matched_ms + times * every_ms if times > 0 else None
+
     def _match_and_train(self, samples: list[SampleRecord], queries: list[Query]) -> None:
         """Pool the samples, answer the queries and what devices ask for as time passes, and train who is due."""
         self._fleet.tick(self._now_ms)
         self._deliver(self._work(Work(0, samples, [*queries, *self._requested()])))
+        self._train()
+
+    def _train(self) -> None:
         self._fleet.train_due(self._now_ms, self._cpu_s)
         self._trainings += self._fleet.take_trainings()
 
@@ -225,8 +251,10 @@ class Walk:
             if isinstance(report, Training):
                 self._losses.add(report)
             elif isinstance(report, MatchRequest):
-                asked = Asked(user_id, self._now_ms)
-                yield from self._state(user_id).handle([asked], self._plan.rules, self._now_ms, self._now_ms).queries
+                yield from self._ask(user_id, self._now_ms)
+
+    def _ask(self, user_id: str, now_ms: int) -> list[Query]:
+        return self._state(user_id).handle([Asked(user_id, now_ms)], self._plan.rules, now_ms, now_ms).queries
 
     def _state(self, user_id: str) -> UserState:
         if user_id not in self._states:
@@ -240,7 +268,7 @@ class Walk:
     def _deliver(self, output: ShardOutput) -> None:
         merge = Merge(1, self._plan.per_label)
         for reply in output.replies:
-            for _, batch in self._gathers[reply.user_id].handle([reply], merge, self._now_ms).batches:
+            for _, batch in self._gathers[reply.user_id].handle([reply], merge, reply.before_ms).batches:
                 raw = encode_batch(batch)
                 self._bytes_down.append(len(raw))
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)

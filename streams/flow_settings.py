@@ -16,7 +16,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 1
     processes: int = 1
     match_every: int = 20
-    candidates: int = 380
+    candidates: int = 1600
     random: bool = True
     freshness_budget_s: float = 600
     lateness_s: float = 3600

@@ -41,7 +41,7 @@ def command(
     head: float = 0.6,
     retrain_every: int = 10,
     window: int = 1024,
-    candidates: int = 380,
+    candidates: int = 1600,
     pool_hours: float = 720,
     negatives: int = 0,
     negatives_window: int = NEAREST,

@@ -20,7 +20,7 @@ def command(
     shards: int = 0,
     processes: int = 1,
     match_every: int = 20,
-    candidates: int = 380,
+    candidates: int = 1600,
     random: bool = True,
     freshness_budget_s: float = 600,
     lateness_s: float = 3600,

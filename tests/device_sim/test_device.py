@@ -1,5 +1,6 @@
 """The device as a state machine: what goes in, what comes out."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,8 +25,9 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
+from models.arrays import F16
 from models.blend import HEADS
-from models.candidates import encode_batch
+from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import DIM
 from models.event import decode_event
 from models.ids import item_key
@@ -202,9 +204,18 @@ def test_a_batch_that_makes_no_sense_is_dropped_and_said_so(raw: bytes) -> None:
     assert phone.device.batch is None
 
 
-def test_a_batch_with_a_vector_that_is_not_finite_is_malformed() -> None:
+NUMBERS: dict[str, Callable[[CandidateBatch], F16]] = {
+    "matched logit": lambda b: b.matched.logit,
+    "similarity": lambda b: b.similarity,
+    "random logit": lambda b: b.random.logit,
+}
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", NUMBERS)
+def test_a_batch_with_a_number_that_is_not_finite_is_malformed(where: str, number: float) -> None:
     bad = batch("ann", 0)
-    bad.matched.interest[3, 1] = np.inf
+    NUMBERS[where](bad)[3] = number
     assert counted(Phone().tell(BatchArrived(encode_batch(bad)))) == [("batches", "malformed")]
 
 
@@ -339,6 +350,23 @@ def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
     phone.now_ms += TASK.candidate_age_ms + 10**6
     assert reports(phone.tell(Tick())) == []  # idle: it can wait
     phone.live(1)
+    (request,) = reports(phone.tell(Tick()))
+    assert isinstance(request, MatchRequest)
+    assert request.reason == "expired"
+
+
+def test_an_idle_device_has_its_batch_renewed_too_but_seldom() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    phone.tell(BatchArrived(raw_batch("ann", 0)))
+    phone.train()
+    assert phone.device.batch is not None
+    due_ms = phone.device.batch.matched_ms + TASK.idle_age_ms
+    assert phone.device.wakes_ms == due_ms + 1
+    phone.now_ms = due_ms
+    assert reports(phone.tell(Tick())) == []
+    phone.now_ms += 1
     (request,) = reports(phone.tell(Tick()))
     assert isinstance(request, MatchRequest)
     assert request.reason == "expired"

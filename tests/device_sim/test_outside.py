@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_sim.outside import STEPS, Outside, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from models.arrays import F32, F64, I64
+from models.candidates import CandidateBatch
 from models.cloud_model import DIM
 from models.task import PLAIN, Task
 from tests.device_sim.world import batch, cloud_model
@@ -44,11 +49,58 @@ def test_devices_without_a_batch_have_no_rows() -> None:
 def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
     one = batch("b", 1)
     _, coarse = random_and_coarse([one], MODEL, with_random=True)
-    features = MODEL.features(one.matched.interest, one.matched.item, one.matched.category)
-    np.testing.assert_allclose(coarse.logit, MODEL.logits(features), atol=1e-5)
+    assert coarse.logit.tolist() == one.matched.logit.tolist()
     vectors = MODEL.item_vectors(one.matched.item, one.matched.category)
     np.testing.assert_allclose(coarse.x, MODEL.standardised(vectors), atol=1e-5)
-    assert coarse.label.tolist() == one.matched.label.tolist() and set(coarse.weight.tolist()) == {1}
+    assert coarse.label.tolist() == one.matched.label.tolist()
+
+
+def test_random_rows_weigh_alike() -> None:
+    random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, with_random=True)
+    assert set(random.weight.tolist()) == {1}
+
+
+Told = list[tuple[int, float]]
+
+
+def told(matched: Told) -> CandidateBatch:
+    """A batch of matched samples of these labels and similarities, and no random ones."""
+    one = batch("b", 1, matched=len(matched), random=0)
+    label, similarity = np.array([row[0] for row in matched], np.uint8), np.array([row[1] for row in matched])
+    return replace(one, matched=replace(one.matched, label=label), similarity=similarity.astype(np.float16))
+
+
+def weights(*devices: Told | None) -> F32:
+    _, coarse = random_and_coarse([None if d is None else told(d) for d in devices], MODEL, with_random=False)
+    return coarse.weight
+
+
+TOLD = st.lists(st.tuples(st.sampled_from([0, 1]), st.floats(0.0625, 1, width=16)), max_size=8)
+
+
+@given(st.lists(st.none() | TOLD, min_size=1, max_size=3))
+def test_matched_rows_weigh_by_the_square_of_similarity_and_1_on_average_for_their_label(
+    devices: list[Told | None],
+) -> None:
+    wanted = []
+    for matched in devices:
+        mean = {which: np.mean([s**2 for label, s in matched or [] if label == which] or [1]) for which in (0, 1)}
+        wanted += [s**2 / mean[label] for label, s in matched or []]
+    assert weights(*devices).tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_sample_that_points_away_counts_next_to_nothing() -> None:
+    near, away, far_away, across, other_label = weights([(1, 0.8), (1, -0.1), (1, -0.8), (1, 0.0), (0, -0.5)])
+    assert 0 < away == far_away == across < near / 1000
+    assert other_label == 1, "where nothing is similar, nothing is more so"
+
+
+def test_thinned_out_rows_keep_their_own_similarity() -> None:
+    one = batch("b", 1, matched=12, random=4)
+    one.matched.label[:] = 1
+    _, coarse = random_and_coarse([one], MODEL, with_random=True)
+    square = one.similarity[[0, 4, 7, 11]].astype(np.float64) ** 2
+    np.testing.assert_allclose(coarse.weight, square / square.mean(), rtol=1e-5)
 
 
 def test_without_the_random_arm_all_matched_samples_count() -> None:
@@ -89,6 +141,15 @@ def test_weights_are_1_on_average_for_each_label_of_each_device() -> None:
         for label in (0, 1):
             mine = (coarse.device == device) & (coarse.label == label)
             assert weight[mine].mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_sieve_weighs_on_top_of_similarity() -> None:
+    logit, others = unlike_the_others(60)
+    own, coarse = own_rows(np.zeros(60, np.int64), logit), outside(np.zeros(120, np.int64), others)
+    similar = np.random.default_rng(2).uniform(0.2, 1, 120)
+    alike = sieved(coarse, own, 1, SIEVING, 0)
+    weighed = sieved(coarse.weighed(similar), own, 1, SIEVING, 0)
+    np.testing.assert_allclose(weighed.weight, alike.weighed(alike.weight * similar).weight, rtol=1e-5)
 
 
 def test_a_device_with_too_few_own_samples_weighs_nothing_differently() -> None:

@@ -140,6 +140,18 @@ def test_a_device_gets_the_same_heads_whoever_trains_beside_it() -> None:
         np.testing.assert_allclose(adds(alone, 0, head), adds(company, 1, head), atol=1e-5)
 
 
+def test_the_fewer_own_samples_the_less_of_what_outside_ones_say_is_believed() -> None:
+    def plain(**changes: float) -> Task:
+        return msgspec.structs.replace(LENIENT, plain=msgspec.structs.replace(LENIENT.plain, **changes))
+
+    counts = (2, 20, 60)
+    doubting = run([train(n, n) for n in counts], plain(trust=0.8, doubt=20.0))
+    for device, n in enumerate(counts):
+        sure = run([train(n, n)], plain(trust=0.8 * n / (n + 20), doubt=0.0))
+        for head in OUTSIDE:
+            np.testing.assert_allclose(adds(doubting, device, head), adds(sure, 0, head), atol=1e-5)
+
+
 def test_as_many_random_as_matched_samples_are_used() -> None:
     uneven = batch("u0", 1, matched=12, random=30)
     even = replace(uneven, random=batch("u0", 1, random=12).random)

@@ -6,8 +6,8 @@ import numpy as np
 
 from device_sim.fleet import Fleet
 from device_sim.stimulus import OwnEvent
-from models.candidates import CandidateBatch, Candidates, encode_batch, no_candidates
-from models.cloud_model import DIM, CloudModel, random_model
+from models.candidates import CandidateBatch, Candidates, encode_batch
+from models.cloud_model import CloudModel, random_model
 from models.event import Event
 from models.ids import item_keys
 from models.task import Task
@@ -34,7 +34,7 @@ def own(user_id: str, first: int, count: int) -> list[OwnEvent]:
 def candidates(n: int, seed: int) -> Candidates:
     rng = np.random.default_rng(seed)
     return Candidates(
-        rng.normal(0, 0.1, (n, DIM)).astype(np.float16),
+        rng.normal(-1, 0.5, n).astype(np.float16),
         item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
         item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
         np.arange(n, dtype=np.uint8) % 2,
@@ -50,8 +50,9 @@ def batch(user_id: str, seq: int, *, version: int = 1, matched: int = 16, random
         query_timestamp=1_000_000,
         produced_ms=5_000,
         matched_ms=5_100,
-        matched=candidates(matched, seq) if matched else no_candidates(DIM),
-        random=candidates(random, seq + 1000) if random else no_candidates(DIM),
+        matched=candidates(matched, seq),
+        similarity=np.linspace(0.9, 0.6, matched).astype(np.float16),
+        random=candidates(random, seq + 1000),
     )
 
 

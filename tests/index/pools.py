@@ -9,7 +9,7 @@ from index.matcher import SamplePool
 from index.pool import Pool, Upserted
 from index.spec import PoolSpec
 from models.sample import SampleBlock
-from tests.index.samples import DIM, KEY_DIM
+from tests.index.samples import KEY_DIM
 
 
 class AnyPool(SamplePool, Protocol):
@@ -39,7 +39,7 @@ class RebuiltPool(Pool):
 def small(window_count: int = 1000, window_age_ms: int = 1_000_000, **settings: int) -> PoolSpec:
     """A spec whose graphs hold so few rows that each is searched whole, and segments come and go."""
     graphs = {"segment_rows": 16, "ring_rows": 4, "graph_nodes": 2} | settings
-    return PoolSpec(dim=DIM, key_dim=KEY_DIM, window_count=window_count, window_age_ms=window_age_ms, **graphs)
+    return PoolSpec(key_dim=KEY_DIM, window_count=window_count, window_age_ms=window_age_ms, **graphs)
 
 
 Maker = Callable[[Path, PoolSpec], AnyPool]

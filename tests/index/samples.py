@@ -7,7 +7,7 @@ import numpy as np
 from models.arrays import F32, U64
 from models.sample import HISTORY_LEN, SampleBlock
 
-DIM, KEY_DIM = 6, 8  # not the same, so that a mix-up shows
+KEY_DIM = 8
 
 
 def unit(vectors: F32) -> F32:
@@ -28,7 +28,6 @@ def samples(
     match_key: F32 | None = None,
     seed: int = 0,
     version: int = 1,
-    dim: int = DIM,
     key_dim: int = KEY_DIM,
 ) -> SampleBlock:
     """Samples at `timestamps`; what is not given is drawn. Histories tell samples apart, so payloads do."""
@@ -47,8 +46,8 @@ def samples(
         produced_ms=np.array(timestamps, np.int64) + 7,
         history_item=history,
         history_category=history + 1,
-    ).with_vectors(
-        rng.normal(size=(n, dim)).astype(np.float16).astype(np.float32),
+    ).with_encoding(
+        rng.normal(size=n).astype(np.float16).astype(np.float32),
         random_keys(n, seed, key_dim) if match_key is None else match_key,
         version,
     )

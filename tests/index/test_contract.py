@@ -12,7 +12,7 @@ from index.spec import PoolSpec
 from models.errors import InputError, PoolError, VectorError
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
-from tests.index.samples import DIM, KEY_DIM, askers, random_keys, samples
+from tests.index.samples import KEY_DIM, askers, random_keys, samples
 
 LATER = np.array([10_000], np.int64)
 NOBODY = askers(999)
@@ -102,10 +102,10 @@ def test_candidates_carry_what_was_put_in(pool: AnyPool, matcher: Matcher) -> No
     block = filled(pool)
     matches = matcher.match(pool, random_keys(1, 5), NOBODY, LATER, 5)
     candidates = pool.candidates(matches)[0]
-    assert block.interest is not None
+    assert block.logit is not None
     for row in range(len(candidates)):
         at = block.item.tolist().index(candidates.item[row])
-        assert candidates.interest[row].tolist() == block.interest[at].astype(np.float16).tolist()
+        assert candidates.logit[row] == np.float16(block.logit[at])
         assert candidates.category[row] == block.category[at]
         assert candidates.age_s[row] == (10_000 - block.timestamp[at]) // 1000
 
@@ -202,21 +202,19 @@ def test_samples_of_one_moment_leave_in_the_order_of_their_keys(make: Maker, tmp
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("field", ["interest", "match_key"])
-def test_a_vector_that_is_not_finite_is_refused_by_row_and_nothing_is_written(
-    pool: AnyPool, bad: float, field: str
+@pytest.mark.parametrize(("field", "what"), [("logit", "logit"), ("match_key", "match key")])
+def test_a_number_that_is_not_finite_is_refused_by_row_and_nothing_is_written(
+    pool: AnyPool, bad: float, field: str, what: str
 ) -> None:
     block = samples([100, 101, 102])
-    getattr(block, field)[1, 3] = bad
-    with pytest.raises(VectorError, match="row 1 of 3"):
+    getattr(block, field)[1, ...] = bad
+    with pytest.raises(VectorError, match=f"{what} in row 1 of 3"):
         pool.upsert(block)
     assert len(pool) == 0
     assert pool.upsert(samples([100, 101, 102])).inserted.all()
 
 
 def test_vectors_of_the_wrong_width_are_refused(pool: AnyPool) -> None:
-    with pytest.raises(VectorError, match=f"interest .* {DIM} wide"):
-        pool.upsert(samples([100], dim=DIM + 1))
     with pytest.raises(VectorError, match=f"match key.* {KEY_DIM} wide"):
         pool.upsert(samples([100], key_dim=KEY_DIM + 1))
     with pytest.raises(VectorError, match=f"{KEY_DIM} wide"):
@@ -232,20 +230,24 @@ def test_versions_never_mix(pool: AnyPool) -> None:
     assert pool.version == 2 and len(pool) == 1
 
 
-def test_reencoding_changes_vectors_and_version_and_nothing_else(pool: AnyPool, matcher: Matcher) -> None:
+def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool: AnyPool, matcher: Matcher) -> None:
     block = filled(pool)
     keys, moved = random_keys(1, 5), random_keys(1, 6)
     assert block.match_key is not None
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(KEY_DIM, KEY_DIM)))[0].astype(np.float32)
 
     def encode(some: SampleBlock) -> SampleBlock:
-        assert some.match_key is not None and some.interest is not None
+        assert some.match_key is not None and some.logit is not None
         assert (some.history_item[:, 0] == some.sample).all()
-        return some.with_vectors(some.interest * 2, some.match_key @ turn, 7)
+        return some.with_encoding(some.logit * 2, some.match_key @ turn, 7)
 
-    before = pool.search(keys, NOBODY, LATER, 10)
+    def logits() -> dict[int, float]:
+        (everyone,) = pool.candidates(matcher.match(pool, keys, NOBODY, LATER, 100))
+        return dict(zip(everyone.item.tolist(), everyone.logit.tolist(), strict=True))
+
+    before, doubled = pool.search(keys, NOBODY, LATER, 10), {item: 2 * logit for item, logit in logits().items()}
     pool.reencode(encode)
-    assert pool.version == 7 and found_items(pool, matcher) == set(block.item.tolist())
+    assert pool.version == 7 and logits() == doubled and set(doubled) == set(block.item.tolist())
     after = pool.search(keys @ turn, NOBODY, LATER, 10)
     assert after.score == pytest.approx(before.score, abs=1e-5)
     assert pool.search(moved, NOBODY, LATER, 10).score != pytest.approx(before.score, abs=1e-3)

@@ -12,19 +12,19 @@ def scored(*rows: tuple[float, int, int]) -> Scored:
     """Rows of (score, label, item)."""
     item = np.array([i for _, _, i in rows], np.uint32)
     label = np.array([label for _, label, _ in rows], np.uint8)
-    return Scored(
-        Candidates(np.zeros((len(rows), 2), np.float16), item, item, label, item), np.array([s for s, _, _ in rows])
-    )
+    score = np.array([s for s, _, _ in rows])
+    return Scored(Candidates(score.astype(np.float16), item, item, label, item), score)
 
 
 def test_the_best_of_each_label_from_all_shards() -> None:
     merged = best_of([scored((0.9, 0, 1), (0.1, 0, 2), (0.5, 1, 3)), scored((0.8, 0, 4), (0.7, 1, 5)), scored()], 2)
     assert merged.candidates.item.tolist() == [1, 4, 5, 3]
     assert merged.candidates.label.tolist() == [0, 0, 1, 1] and merged.score.tolist() == [0.9, 0.8, 0.7, 0.5]
+    assert merged.candidates.logit.tolist() == merged.score.astype(np.float16).tolist()  # rows stay whole
 
 
 def test_nothing_from_nowhere() -> None:
-    nothing = Scored(no_candidates(2), np.zeros(0))
+    nothing = Scored(no_candidates(), np.zeros(0))
     assert len(best_of([nothing, nothing], 3).candidates) == 0
 
 

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from index.rows import (
     PAYLOAD,
     PAYLOAD_ROW,
+    encoded_row,
+    pack_encoded,
     pack_floor,
     pack_keys,
     pack_payload,
-    pack_vectors,
     unpack_block,
     unpack_keys,
     unpack_rows,
-    vector_row,
 )
 from index.window import Floor
-from tests.index.samples import DIM, KEY_DIM, samples
+from tests.index.samples import KEY_DIM, samples
 
 PLACES = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
 
@@ -40,8 +40,8 @@ def test_the_floor_is_just_above_its_own_place(floor: tuple[int, int], place: tu
 def test_samples_come_back_as_they_were() -> None:
     block = samples(range(50))
     payload = unpack_rows(PAYLOAD_ROW, pack_payload(block))
-    vectors = unpack_rows(vector_row(DIM, KEY_DIM), pack_vectors(block))
-    back = unpack_block(block.timestamp, block.sample, payload, vectors, version=1)
+    encoded = unpack_rows(encoded_row(KEY_DIM), pack_encoded(block))
+    back = unpack_block(block.timestamp, block.sample, payload, encoded, version=1)
     for name in block.__dataclass_fields__:
         mine, theirs = getattr(block, name), getattr(back, name)
         assert np.array_equal(mine, theirs) and getattr(mine, "dtype", None) == getattr(theirs, "dtype", None), name

@@ -7,11 +7,9 @@ import numpy as np
 from index.pool import Pool
 from index.spec import PoolSpec
 from index.verify import recall_of, verify
-from tests.index.samples import DIM, KEY_DIM, random_keys, samples
+from tests.index.samples import KEY_DIM, random_keys, samples
 
-SPEC = PoolSpec(
-    dim=DIM, key_dim=KEY_DIM, graph_nodes=1, segment_rows=800, ring_rows=100, window_count=4000, window_age_ms=10**9
-)
+SPEC = PoolSpec(key_dim=KEY_DIM, graph_nodes=1, segment_rows=800, ring_rows=100, window_count=4000, window_age_ms=10**9)
 
 
 def filled(path: Path, n: int = 5000, user_of_nearest: bool = False) -> Pool:

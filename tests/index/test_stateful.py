@@ -83,8 +83,8 @@ class PoolLife(RuleBasedStateMachine):
         self.version += 1
 
         def encode(block: SampleBlock) -> SampleBlock:
-            assert block.interest is not None and block.match_key is not None
-            return block.with_vectors(block.interest, np.roll(block.match_key, 1, axis=1), self.version)
+            assert block.logit is not None and block.match_key is not None
+            return block.with_encoding(block.logit, np.roll(block.match_key, 1, axis=1), self.version)
 
         self.pool.reencode(encode)
         self.oracle.reencode(encode)

@@ -15,7 +15,7 @@ from index.verify import verify
 from models.errors import PoolError
 from models.sample import SampleBlock
 from tests.index.pools import small
-from tests.index.samples import DIM, KEY_DIM, samples
+from tests.index.samples import KEY_DIM, samples
 
 N = 4000
 
@@ -72,11 +72,11 @@ def test_another_format_version_says_which(tmp_path: Path) -> None:
     meta = msgspec.json.decode(db[META] or b"")
     db[META] = msgspec.json.encode(meta | {"format": 99, "something": "new"})
     db.close()
-    with pytest.raises(PoolError, match="has format 99, this program reads 2: delete it and the flow's --state"):
+    with pytest.raises(PoolError, match="has format 99, this program reads 3: delete it and the flow's --state"):
         Pool.open(tmp_path / "pool", small())
 
 
-@pytest.mark.parametrize("settings", [b"\xff", b"{}", b"[]", b'{"format": 2, "spec": 3}'])
+@pytest.mark.parametrize("settings", [b"\xff", b"{}", b"[]", b'{"format": 3, "spec": 3}'])
 def test_unreadable_settings_say_so(tmp_path: Path, settings: bytes) -> None:
     db = raw(made(tmp_path / "pool"))
     db[META] = settings
@@ -87,10 +87,8 @@ def test_unreadable_settings_say_so(tmp_path: Path, settings: bytes) -> None:
 
 def test_another_width_says_which(tmp_path: Path) -> None:
     made(tmp_path / "pool")
-    with pytest.raises(PoolError, match=f"interests of width {DIM}, not 32: use another path"):
-        Pool.open(tmp_path / "pool", PoolSpec())
     with pytest.raises(PoolError, match=f"match keys of width {KEY_DIM}, not 96: use another path"):
-        Pool.open(tmp_path / "pool", PoolSpec(dim=DIM))
+        Pool.open(tmp_path / "pool", PoolSpec())
 
 
 def zero_out(path: Path, pattern: str, at: int) -> None:
@@ -157,7 +155,7 @@ def test_a_rebuild_that_was_stopped_between_its_renames_is_picked_up(tmp_path: P
 def test_a_reencoding_that_was_cut_off_changes_nothing(tmp_path: Path) -> None:
     path = made(tmp_path / "pool")
     pool = Pool.open(path)
-    pool.store.write_vectors(samples(range(100, 160), version=2, seed=5))
+    pool.store.write_encoded(samples(range(100, 160), version=2, seed=5))
     pool.close()
     with Pool.open(path) as pool:
         assert pool.version == 1 and len(pool) == 60

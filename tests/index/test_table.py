@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from index.table import Table
 from index.window import Floor
-from tests.index.samples import DIM, KEY_DIM, samples
+from tests.index.samples import KEY_DIM, samples
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=20))
 def test_rows_stay_what_they_were_while_others_come_and_go(moves: list[tuple[int, int]]) -> None:
-    table = Table(DIM, KEY_DIM, capacity=8)
+    table = Table(KEY_DIM, capacity=8)
     expected: list[int] = []
     for come, go in moves:
         keys = range(len(expected) + 1, len(expected) + 1 + come)
@@ -25,7 +25,7 @@ def test_rows_stay_what_they_were_while_others_come_and_go(moves: list[tuple[int
 
 
 def test_what_is_at_or_below_the_floor_dies_once() -> None:
-    table = Table(DIM, KEY_DIM)
+    table = Table(KEY_DIM)
     table.append(samples([5, 5, 6, 9], keys=[1, 2, 3, 4]))
     floor = Floor(5, 1)
     assert table.count_up_to(0, 4, floor) == 1 == table.bury(0, 4, floor)
@@ -34,7 +34,7 @@ def test_what_is_at_or_below_the_floor_dies_once() -> None:
 
 
 def test_copied_rows_live_on_at_the_end() -> None:
-    table = Table(DIM, KEY_DIM, capacity=4)
+    table = Table(KEY_DIM, capacity=4)
     block = samples([5, 6, 7])
     table.append(block)
     table.copy_rows(np.array([0, 2]))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from models.cloud_model import DIM, CloudModel, random_model
-from models.sample import HISTORY_LEN
+from models.cloud_model import DIM, CloudModel, Encoded, random_model
+from models.sample import HISTORY_LEN, SampleBlock
+from models.signature import KEY_DIM
 from tests.models.samples import tasteful_samples
 
 BLOCK = tasteful_samples(300, seed=1)
@@ -11,6 +12,10 @@ BLOCK = tasteful_samples(300, seed=1)
 @pytest.fixture(scope="module")
 def model() -> CloudModel:
     return random_model(BLOCK.item, BLOCK.category, seed=3)
+
+
+def encoded_by(model: CloudModel, block: SampleBlock) -> Encoded:
+    return model.encode(block.item, block.category, block.history_item, block.history_category)
 
 
 def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(model: CloudModel) -> None:
@@ -23,9 +28,17 @@ def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(mode
     recency = weights.attention_recency.numpy()[[0, 1, 2, HISTORY_LEN]]
     score = slots @ (target @ weights.attention.numpy()) / np.sqrt(DIM) + recency
     expected = np.exp(score) / np.exp(score).sum() @ slots
-    encoded = model.encode_block(one)
-    assert encoded.interest is not None and encoded.version == model.version
-    np.testing.assert_allclose(encoded.interest[0], expected, atol=1e-5)
+    np.testing.assert_allclose(encoded_by(model, one).interest[0], expected, atol=1e-5)
+
+
+def test_an_encoded_block_has_the_cloud_heads_logits_the_match_keys_and_the_version(model: CloudModel) -> None:
+    vectors, encoded = encoded_by(model, BLOCK), model.encode_block(BLOCK)
+    assert encoded.logit is not None and encoded.match_key is not None and encoded.version == model.version
+    np.testing.assert_array_equal(
+        encoded.logit, model.logits(model.features(vectors.interest, BLOCK.item, BLOCK.category))
+    )
+    np.testing.assert_array_equal(encoded.match_key, vectors.match_key)
+    assert encoded.logit.std() > 0.01
 
 
 def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> None:
@@ -40,8 +53,7 @@ def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> 
 
 def test_match_keys_have_length_one_also_without_history(model: CloudModel) -> None:
     none = np.zeros((2, HISTORY_LEN), np.uint32)
-    encoded = model.encode(BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category)
-    for keys in (encoded.match_key, model.match_keys(none, none)):
+    for keys in (encoded_by(model, BLOCK).match_key, model.match_keys(none, none)):
         np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-5)
 
 
@@ -67,22 +79,26 @@ def test_unknown_items_share_the_unknown_row(model: CloudModel) -> None:
 def test_a_model_that_knows_nothing_still_encodes() -> None:
     none = np.zeros(0, np.uint32)
     encoded = random_model(none, none, seed=0).encode_block(BLOCK)
-    assert encoded.interest is not None and np.isfinite(encoded.interest).all()
+    assert encoded.logit is not None and encoded.match_key is not None
+    assert np.isfinite(encoded.logit).all() and np.isfinite(encoded.match_key).all()
 
 
-def test_an_empty_block_encodes_to_empty_vectors(model: CloudModel) -> None:
+def test_an_empty_block_encodes_to_nothing(model: CloudModel) -> None:
     encoded = model.encode_block(BLOCK.take(slice(0, 0)))
-    assert encoded.interest is not None and encoded.interest.shape == (0, DIM)
+    assert encoded.logit is not None and encoded.logit.shape == (0,)
+    assert encoded.match_key is not None and encoded.match_key.shape == (0, KEY_DIM)
 
 
 def test_encoding_in_one_block_or_many_is_the_same(model: CloudModel) -> None:
-    whole = model.encode_block(tasteful_samples(2500, seed=2)).interest
-    assert whole is not None
-    parts = [model.encode_block(tasteful_samples(2500, seed=2).take(slice(at, at + 700))).interest for at in (0, 700)]
-    np.testing.assert_allclose(np.concatenate([p for p in parts if p is not None]), whole[:1400], atol=1e-6)
+    block = tasteful_samples(2500, seed=2)
+    whole = model.encode_block(block)
+    parts = SampleBlock.concat([model.encode_block(block.take(slice(at, at + 700))) for at in (0, 700)])
+    for mine, theirs in ((parts.logit, whole.logit), (parts.match_key, whole.match_key)):
+        assert mine is not None and theirs is not None
+        np.testing.assert_allclose(mine, theirs[:1400], atol=1e-6)
 
 
-def test_features_take_the_candidates_float16(model: CloudModel) -> None:
+def test_features_take_the_windows_float16(model: CloudModel) -> None:
     interest = np.full((2, DIM), 0.5, np.float16)
     features = model.features(interest, BLOCK.item[:2], BLOCK.category[:2])
     assert features.dtype == np.float32 and features.shape == (2, 3 * DIM)

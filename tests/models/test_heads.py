@@ -59,11 +59,12 @@ def test_an_item_and_a_category_of_one_key_have_biases_of_their_own() -> None:
     assert heads.added(np.zeros(1, np.int64), zero, key, other) == 0
 
 
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=4), st.floats(-2, 2))
-def test_a_sum_adds_what_its_parts_add(counts: list[tuple[int, int]], share: float) -> None:
-    ones, others = some_heads([a for a, _ in counts]), some_heads([b for _, b in counts], seed=1)
-    which = np.arange(80) % len(counts)
-    wanted = ones.added(which, *events(80)) + share * others.added(which, *events(80))
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(-2, 2)), min_size=1, max_size=4))
+def test_a_sum_adds_what_its_parts_add(parts: list[tuple[int, int, float]]) -> None:
+    ones, others = some_heads([n for n, _, _ in parts]), some_heads([n for _, n, _ in parts], seed=1)
+    share = np.array([s for _, _, s in parts])
+    which = np.arange(80) % len(parts)
+    wanted = ones.added(which, *events(80)) + share[which] * others.added(which, *events(80))
     np.testing.assert_allclose(ones.plus(others, share).added(which, *events(80)), wanted, atol=1e-4)
 
 

@@ -28,7 +28,7 @@ def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:
 
 
 def same(a: SampleBlock, b: SampleBlock) -> bool:
-    names = [f for f in SampleBlock.__dataclass_fields__ if f not in ("interest", "match_key", "version")]
+    names = [f for f in SampleBlock.__dataclass_fields__ if f not in ("logit", "match_key", "version")]
     return all(np.array_equal(getattr(a, f), getattr(b, f)) for f in names)
 
 
@@ -45,7 +45,7 @@ def test_a_block_splits_and_joins() -> None:
 
 def test_blocks_of_two_model_versions_never_mix() -> None:
     block = block_of([1])
-    encoded = block.with_vectors(np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32), version=2)
+    encoded = block.with_encoding(np.zeros(1, np.float32), np.zeros((1, 4), np.float32), version=2)
     with pytest.raises(AssertionError, match="never mix"):
         SampleBlock.concat([block, encoded])
 

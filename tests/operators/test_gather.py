@@ -9,13 +9,14 @@ from operators.gather import GatherState, Merge, Reply
 
 TWO = Merge(shards=2, per_label=2)
 NOW_MS = 10_000
+Row = tuple[int, int, float]  # item, label, score
+LEFT: list[Row] = [(1, 0, 0.9), (2, 0, 0.1), (3, 1, 0.3), (4, 1, -0.2)]
+RIGHT: list[Row] = [(5, 0, 0.5), (6, 0, 0.4), (7, 1, 0.8)]
 
 
-def scored(*rows: tuple[int, int, float]) -> Scored:
-    """Candidates from (item, label, score)."""
+def scored(*rows: Row) -> Scored:
     item, label = (np.array([row[n] for row in rows], np.uint32) for n in (0, 1))
-    interest = np.zeros((len(rows), 4), np.float16)
-    candidates = Candidates(interest, item, item, label.astype(np.uint8), item)
+    candidates = Candidates(np.zeros(len(rows), np.float16), item, item, label.astype(np.uint8), item)
     return Scored(candidates, np.array([row[2] for row in rows], np.float64))
 
 
@@ -36,10 +37,17 @@ def test_one_shard_answers_at_once() -> None:
 
 
 def test_the_best_of_each_label_from_all_shards() -> None:
-    left = scored((1, 0, 0.9), (2, 0, 0.1), (3, 1, 0.3), (4, 1, 0.2))
-    right = scored((5, 0, 0.5), (6, 0, 0.4), (7, 1, 0.8))
-    for order in permutations([reply(0, matched=left), reply(1, matched=right)]):
+    for order in permutations([reply(0, matched=scored(*LEFT)), reply(1, matched=scored(*RIGHT))]):
         assert items(GatherState(), *order) == [[1, 5, 7, 3]]
+
+
+@pytest.mark.parametrize("parts", [[LEFT], [LEFT, RIGHT], [RIGHT, LEFT], [LEFT, []], [[], []]])
+def test_similarity_stays_with_its_sample(parts: list[list[Row]]) -> None:
+    replies = [reply(shard, matched=scored(*rows)) for shard, rows in enumerate(parts)]
+    ((_, batch),) = GatherState().handle(replies, Merge(len(parts), 2), NOW_MS).batches
+    score = {item: score for rows in parts for item, _, score in rows}
+    assert batch.similarity.dtype == np.float16
+    assert batch.similarity.tolist() == [np.float16(score[item]) for item in batch.matched.item.tolist()]
 
 
 def test_waits_for_every_shard() -> None:

@@ -105,6 +105,8 @@ def test_answers_hold_both_labels_of_others_and_only_the_past(tmp_path: Path) ->
     for candidates in (batch.matched, batch.random):
         assert candidates.label.tolist() == [0] * 4 + [1] * 4
         assert (candidates.age_s > 0).all()
+    by_label = batch.similarity.reshape(2, 4)
+    assert (np.diff(by_label) <= 0).all() and np.abs(by_label).max() <= 1
     own = {r.item for name, o in outputs(150) if name == batch.user_id for r in o.samples}
     others = {r.item for name, o in outputs(150) if name != batch.user_id for r in o.samples}
     assert set(batch.matched.item.tolist()) <= others and others - own

@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -22,7 +23,7 @@ from models.task import ARMS
 from streams import cloud_trainer
 from streams.evaluation import DELAY_MS, REFRESHED_CLOUD, _slices, chosen_users
 from streams.paired import Comparison
-from tests.streams.evaluation_world import plan, taste_log, walk
+from tests.streams.evaluation_world import TASK, plan, taste_log, walk
 
 LOG = taste_log(3000)
 
@@ -131,6 +132,30 @@ def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicte
     walk(LOG, tmp_path, SpyPool)
     assert SpyPool.returned > 1000
     assert trained_on[0] > LOG["timestamp"][2500]
+
+
+def ages_on_return(folder: Path, idle_age_ms: int, patch: pytest.MonkeyPatch) -> list[int]:
+    """How old the batches of idle devices are when their users come back."""
+    handle, ages = Fleet.handle_events, []
+
+    def look(self: Fleet, events: list[OwnEvent], now_ms: int) -> None:
+        idle = [(o.event.timestamp, self.devices[o.event.user_id]) for o in events]
+        ages.extend(at - d.batch.matched_ms for at, d in idle if d.batch is not None and not d.new_samples)
+        handle(self, events, now_ms)
+
+    with patch.context() as patched:
+        patched.setattr(Fleet, "handle_events", look)
+        walk(LOG, folder, task=msgspec.structs.replace(TASK, idle_age_ms=idle_age_ms))
+    return ages
+
+
+def test_who_comes_back_finds_what_an_idle_device_would_have_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seldom = ages_on_return(tmp_path / "seldom", 10**9, monkeypatch)
+    often = ages_on_return(tmp_path / "often", 60_000, monkeypatch)
+    assert max(seldom) > 200_000
+    assert min(often) > 0 and max(often) <= 60_000 + 2 * DELAY_MS
 
 
 def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(

@@ -17,7 +17,7 @@ from device_sim.bank import PERSONAL
 from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes
 from models.candidates import CandidateBatch, Candidates, encode_batch
-from models.cloud_model import DIM, random_model
+from models.cloud_model import random_model
 from models.errors import InputError
 from models.event import Event, encode_event
 from models.ids import item_keys
@@ -84,7 +84,7 @@ def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
 
     def candidates() -> Candidates:
         return Candidates(
-            rng.normal(0, 0.1, (20, DIM)).astype(np.float16),
+            rng.normal(-1, 0.5, 20).astype(np.float16),
             item_keys([ITEMS[n] for n in rng.integers(0, 40, 20)]),
             item_keys([CATEGORIES[n] for n in rng.integers(0, 4, 20)]),
             np.arange(20, dtype=np.uint8) % 2,
@@ -92,7 +92,8 @@ def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
         )
 
     now_ms = time.time_ns() // 1_000_000
-    return CandidateBatch(user_id, seq, version, 10**9, now_ms, now_ms, candidates(), candidates())
+    similarity = np.linspace(0.9, 0.6, 20).astype(np.float16)
+    return CandidateBatch(user_id, seq, version, 10**9, now_ms, now_ms, candidates(), similarity, candidates())
 
 
 def history_of(user_id: str, first: int, count: int) -> list[Event]:
