@@ -134,7 +134,9 @@ class TrainingJob:
         """What own samples start from, one head per pair: what outside samples alone say, as far as it is trusted."""
         before = Heads.none(len(device))
         count = np.array([len(train.rows) for train in self.trains])
-        trust = {suffix: recipe.trust * count / (count + recipe.doubt) for suffix, recipe in self._recipes()}
+        trust = {
+            suffix: recipe.trust * count / np.maximum(count + recipe.doubt, 1) for suffix, recipe in self._recipes()
+        }
         for name, rows in outside.items():
             for suffix, recipe in self._recipes():
                 at = np.flatnonzero(head == PERSONAL.index(name + suffix))

@@ -13,6 +13,7 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
   Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
   as new, whichever head is best now. Undiscounted over T events the bound grows to
   ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(heads)/200 per event: the price of following change.
+* A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
 pays more than ln(heads / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
@@ -98,6 +99,18 @@ class Blend:
     def reset(self, which: I64) -> None:
         """Forget what devices `which` have seen."""
         self.loss[which] = 0
+
+
+def most_harm(events: I64, discount: float) -> F64:
+    """What a device arm can cost at most, in nats of log-loss, above its best head after `events` (n,), with the prior
+    as floored as can be and never changed.
+
+    >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
+    [3.93, 7.86]
+    """
+    floor = np.log(len(ARM_HEADS["coda"]) / UNIFORM_SHARE)
+    bound: F64 = floor / discount * (1 + (1 - discount) * (events - 1))
+    return bound
 
 
 def fleet_prior(head_log_loss: Mapping[str, float]) -> dict[str, float]:

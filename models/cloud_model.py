@@ -25,7 +25,7 @@ from models.key_rows import KeyRows
 from models.sample import HISTORY_LEN, SampleBlock
 from models.signature import two_view_keys
 
-DIM = 32  # d; ours: an interest is 64 bytes on the wire
+DIM = 32  # d; ours: an interest is 64 bytes in a device's window
 _CHUNK = 256  # rows encoded at once: their histories stay in the cache, which at 1,024 costs a third more (measured)
 MEASURED = frozenset({"centre", "spread"})  # of `Weights`
 T = TypeVar("T")

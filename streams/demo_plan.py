@@ -12,7 +12,7 @@ from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
 REFRESHES = 3  # cloud model versions published over the live part; ours
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (models.task.Task.window_age_ms)
-CANDIDATES = 200  # 31 kB a batch: of the default's 59 kB the embedded Kafka keeps 85 per partition, too few here
+CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
 _HOUR_MS = 3_600_000
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 

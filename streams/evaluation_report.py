@@ -23,6 +23,7 @@ _PAIRED_WORDS = (
     "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only."
 )
 _COST_WORDS = "What a retraining costs a device: compute of one core, measured here, and bytes of candidate batches."
+_HARM_WORDS = "Blending may cost a device so much and no more; the bound is derived in models/blend.py."
 _GAINS_WORDS = "Users with both labels among their predicted events; users who never trained gain exactly 0."
 
 
@@ -37,6 +38,7 @@ def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
     for base, outcome in outcomes.items():
         body.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
         body.append(section(f"Gains per user, {base} cloud model", _GAINS_WORDS, _gains(outcome)))
+    body.append(section("Harm", _HARM_WORDS, _harm(result)))
     body.append(section("Cost", _COST_WORDS, _cost(result)))
     settings = escape(json.dumps(result.settings, indent=2))
     body.append(section("Settings", "With the seed they make the run repeatable.", f"<pre>{settings}</pre>"))
@@ -89,6 +91,16 @@ def _gains(outcome: Outcome) -> str:
     gain = comparison.user_auc["coda"] - comparison.user_auc["cloud"]
     at = comparison.ranked.tolist()
     return gains_plot([samples.get(names[n], 0) for n in at], [float(gain[n]) for n in at])
+
+
+def _harm(result: Result) -> str:
+    harm = result.harm
+    rows = [
+        ("devices over the bound", f"{harm.over_bound:,} of {harm.devices:,}"),
+        ("largest excess of any device at any moment", f"{harm.worst_nats:.2f} nats"),
+        ("allowed there", f"{harm.bound_nats:.2f} nats"),
+    ]
+    return table(("log-loss of coda above the cloud's, summed up", ""), rows)
 
 
 def _cost(result: Result) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from models.task import ARMS
-from streams.evaluation import REFRESHED_CLOUD, Outcome
+from streams.evaluation import REFRESHED_CLOUD, Outcome, Plan
+from streams.harm import Harm, harm_of
 from streams.paired import ArmFigures, Comparison, Pair
 
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
@@ -46,6 +47,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     arms: dict[str, ArmFigures]
     paired: dict[str, Pair]
     device_cost: DeviceCost
+    harm: Harm
     predicted: int
     cloud_versions: int
     refresh_gain_recovered: float | None
@@ -73,12 +75,12 @@ def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
 
 
 def result_of(
-    log: str, events: int, outcomes: Mapping[str, Outcome], seed: int, settings: Mapping[str, str | int | float]
+    log: str, events: int, outcomes: Mapping[str, Outcome], plan: Plan, settings: Mapping[str, str | int | float]
 ) -> Result:
-    """The document of one evaluation."""
+    """The document of one evaluation by `plan`."""
     predictions = all_arms(outcomes)
     arms = arms_in(predictions)
-    whole = Comparison(predictions, arms, seed)
+    whole = Comparison(predictions, arms, plan.seed)
     cut = len(predictions) // 2
     halves = {"first": predictions[:cut], "second": predictions[cut:]}
     paired = whole.pairs(known_pairs(arms))
@@ -87,14 +89,15 @@ def result_of(
         log=log,
         events=events,
         devices=predictions["user_id"].n_unique(),
-        seed=seed,
+        seed=plan.seed,
         arms=whole.figures(),
         paired=paired,
         device_cost=device_cost(outcome),
+        harm=harm_of(predictions, plan.task.blend_discount),
         predicted=len(predictions),
         cloud_versions=outcome.versions,
         refresh_gain_recovered=_recovered(paired),
-        halves={name: _half(table, arms, seed) for name, table in halves.items()},
+        halves={name: _half(table, arms, plan.seed) for name, table in halves.items()},
         settings=dict(settings),
     )
 

@@ -10,7 +10,7 @@ from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 
-# 5 MB hold about 85 batches of 59 kB. What the dataflow has taken already may still make 60 or so; ours.
+# 5 MB hold about 100 batches of 51 kB. What the dataflow has taken already may still make 60 or so; ours.
 MOST_BEHIND = 15
 _LOOK_EVERY_S = 0.1  # a look costs about 5 ms
 

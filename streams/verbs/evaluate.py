@@ -113,7 +113,7 @@ def command(
         "refresh": refresh,
         "base": base,
     }
-    result = result_of(log, len(events), outcomes, seed, settings)
+    result = result_of(log, len(events), outcomes, plan, settings)
     write_json(folder / RESULT, result)
     write_json(folder / RUN, {"settings": settings, "environment": environment()})
     all_arms(outcomes).write_parquet(folder / PREDICTIONS)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.arrays import F64
-from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior
+from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior, most_harm
 from models.scores import log_losses
 from models.task import ARMS
 
@@ -63,6 +63,30 @@ def test_with_a_discount_the_discounted_regret_stays_bounded_at_every_moment(
         assert (regret <= np.log(SHARES[arm]) / discount + 1e-6).all()
         total = (arms[:, [number]] - heads[:, mine]).sum(axis=0)
         assert (total <= np.log(SHARES[arm]) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6).all()
+
+
+PRIORS = st.lists(st.dictionaries(st.sampled_from(HEADS), st.floats(-20, 0)), min_size=2, max_size=5)
+
+
+@given(events(), PRIORS, st.floats(0.5, 1))
+def test_a_prior_that_changes_on_the_way_costs_no_more_than_it_moves(
+    played: tuple[F64, F64], priors: list[dict[str, float]], discount: float
+) -> None:
+    """The bound for the floored prior, and for each change what it adds to the log-weight of any head at most."""
+    blend, (probability, label), moved = Blend(1, discount=discount), played, np.zeros(len(ARMS))
+    arms, heads = [], []
+    for n, (p, y) in enumerate(zip(probability, label, strict=True)):
+        before = blend.prior[0].copy()
+        blend.configure(np.array([0]), discount=discount, prior=priors[n % len(priors)])
+        rise = np.where(np.isfinite(before), blend.prior[0] - np.where(np.isfinite(before), before, 0), 0)
+        moved += rise.max(axis=1) if n else 0
+        arm, head = play(blend, p[None], y[None])
+        arms.append(arm[0])
+        heads.append(head[0])
+    allowed = most_harm(np.array([len(label)]), discount)[0] + moved + 1e-6
+    for number, name in enumerate(ARMS):
+        mine = [HEADS.index(head) for head in ARM_HEADS[name]]
+        assert np.sum(arms, axis=0)[number] <= np.sum(heads, axis=0)[mine].min() + allowed[number]
 
 
 def test_the_blend_follows_the_head_that_is_right_now() -> None:

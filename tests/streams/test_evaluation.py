@@ -136,7 +136,8 @@ def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicte
 
 def ages_on_return(folder: Path, idle_age_ms: int, patch: pytest.MonkeyPatch) -> list[int]:
     """How old the batches of idle devices are when their users come back."""
-    handle, ages = Fleet.handle_events, []
+    handle = Fleet.handle_events
+    ages: list[int] = []
 
     def look(self: Fleet, events: list[OwnEvent], now_ms: int) -> None:
         idle = [(o.event.timestamp, self.devices[o.event.user_id]) for o in events]
