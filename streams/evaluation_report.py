@@ -24,7 +24,10 @@ _PAIRED_WORDS = (
     "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only."
 )
 _COST_WORDS = "What a retraining costs a device: compute of one core, measured here, and bytes of candidate batches."
-_HARM_WORDS = "Blending may cost a device so much and no more; the bound is derived in models/blend.py."
+_HARM_WORDS = (
+    "By how much coda's log-loss, summed up, exceeds the cloud's on a device. Blending may cost so much and no more; "
+    "the bound is derived in models/blend.py."
+)
 _GAINS_WORDS = "Users with both labels among their predicted events; users who never trained gain exactly 0."
 
 
@@ -95,13 +98,11 @@ def _gains(outcome: Outcome) -> str:
 
 
 def _harm(result: Result) -> str:
-    harm = result.harm
     rows = [
-        ("devices over the bound", f"{harm.over_bound:,} of {harm.devices:,}"),
-        ("largest excess of any device at any moment", f"{harm.worst_nats:.2f} nats"),
-        ("allowed there", f"{harm.bound_nats:.2f} nats"),
+        (base, f"{harm.over_bound:,} of {harm.devices:,}", f"{harm.worst_nats:.2f} nats", f"{harm.bound_nats:.2f} nats")
+        for base, harm in result.harm.items()
     ]
-    return table(("log-loss of coda above the cloud's, summed up", ""), rows)
+    return table(("cloud model", "devices over the bound", "most lost by any at any moment", "allowed there"), rows)
 
 
 def _cost(result: Result) -> str:

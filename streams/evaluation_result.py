@@ -38,7 +38,10 @@ class Half(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The document. `events` is the whole log, `predicted` those events that all arms predicted, on `devices`."""
+    """The document. `events` is the whole log, `predicted` those events that all arms predicted, on `devices`.
+
+    `harm` is by base, "stale" or "refreshed" or both.
+    """
 
     log: str
     events: int
@@ -47,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     arms: dict[str, ArmFigures]
     paired: dict[str, Pair]
     device_cost: DeviceCost
-    harm: Harm
+    harm: dict[str, Harm]
     predicted: int
     cloud_versions: int
     refresh_gain_recovered: float | None
@@ -93,7 +96,7 @@ def result_of(
         arms=whole.figures(),
         paired=paired,
         device_cost=device_cost(outcome),
-        harm=harm_of(predictions, plan.task.blend_discount),
+        harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
         predicted=len(predictions),
         cloud_versions=outcome.versions,
         refresh_gain_recovered=_recovered(paired),

@@ -44,6 +44,9 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     cost = document["device_cost"]
     assert min(cost[name] for name in ("train_ms_p50", "bytes_down_per_retrain", "bytes_stored")) > 0
     assert cost["train_ms_p50"] <= cost["train_ms_p99"]
+    for harm in (document["harm"]["stale"], document["harm"]["refreshed"]):
+        assert (harm["devices"], harm["over_bound"]) == (20, 0)
+        assert harm["worst_nats"] <= harm["bound_nats"]
     halves = document["halves"]
     assert halves["first"]["events"] + halves["second"]["events"] == document["predicted"]
     assert halves["second"]["paired"].keys() == document["paired"].keys()
@@ -55,6 +58,14 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert "coda-refreshed-cloud-refreshed" in page
     assert len(progress) > 10, "a line per tenth of either walk, as far as there are so many slices"
     assert str(out / "report.html") in printed.err
+
+
+def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "refreshed", "--json")
+    assert run((*words, "--out", str(tmp_path / "run"))) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(document["arms"]) == {f"{arm}-refreshed" for arm in ARMS}
+    assert list(document["harm"]) == ["refreshed"]
 
 
 def test_the_same_seed_gives_the_same_document_but_for_measured_time(
