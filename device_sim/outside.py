@@ -1,16 +1,17 @@
 """Other users' samples that devices train on: which of a batch, and how much each counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from device_sim.own import OwnRows
-from models.arrays import F16, F32, F64, I64, U8, U32, Bool
+from models.arrays import F16, F32, F64, I64, U8, U32
 from models.candidates import CandidateBatch, Candidates, no_candidates
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import CloudModel
+from models.columns import Columns
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
 from models.scores import auc_of_groups
@@ -21,7 +22,7 @@ STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples 
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Columns):
     """Outside rows of devices 0 … G − 1 one after the other; `x` and `logit` as in `OwnRows`, `weight` 1 on average."""
 
     device: I64
@@ -31,13 +32,6 @@ class Outside:
     weight: F32
     item: U32
     category: U32
-
-    def __len__(self) -> int:
-        return len(self.device)
-
-    def take(self, rows: Bool | I64) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def weighed(self, weight: F64) -> Self:
         """The rows with these weights, scaled to 1 on average within each label of each device."""

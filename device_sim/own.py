@@ -1,13 +1,13 @@
 """Own samples of many devices in columns, ready to train on."""
 
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 from models.arrays import F32, I64, U8, U32, Bool
+from models.columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRows:
+class OwnRows(Columns):
     """Own samples of devices 0 … G − 1 one after the other, each device's in time order.
 
     `x` are standardised item vectors, `logit` the cloud head's. `held` marks the newest of each device: the acceptance
@@ -21,10 +21,3 @@ class OwnRows:
     item: U32
     category: U32
     held: Bool
-
-    def __len__(self) -> int:
-        return len(self.device)
-
-    def take(self, rows: Bool | I64) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))

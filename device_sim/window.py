@@ -1,17 +1,17 @@
 """The sliding window of a device's own samples: raw keys, plus their vectors by the current cloud model.
 
-Raw keys stay so that a new cloud model can encode the same samples again. Vectors are kept as float16,
-as candidates travel: own and outside rows then carry the same rounding.
+Raw keys stay so that a new cloud model can encode the same samples again. Vectors are kept as float16: half the
+memory, and the rounding is nothing beside what a head gets wrong.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from models.arrays import F16, F32, I64, U8, U32, Bool
+from models.arrays import F16, F32, I64, U8, U32
+from models.columns import Columns
 from models.history import KEY_BYTES
 from models.sample import HISTORY_LEN
 
@@ -19,7 +19,7 @@ _FIRST_ROWS = 16  # rows allotted to a new device; ours
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRows:
+class WindowRows(Columns):
     """n own samples in time order; `version` is the model that made `interest` (0: not encoded yet)."""
 
     seq: I64
@@ -31,18 +31,6 @@ class WindowRows:
     history_category: U32
     interest: F16  # (n, d)
     version: I64
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def take(self, rows: Bool) -> "WindowRows":
-        """Some of the rows."""
-        return WindowRows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    @classmethod
-    def concat(cls, parts: Sequence["WindowRows"]) -> "WindowRows":
-        """All rows of `parts` (at least one), in order."""
-        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
 class WindowState(msgspec.Struct, frozen=True, array_like=True):

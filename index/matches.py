@@ -12,23 +12,17 @@ import numpy as np
 from index.fetched import NO_ROW, Scores
 from models.arrays import F64, I64, U64
 from models.candidates import Candidates
+from models.columns import Columns
 
 LABELS = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Columns):
     """What q queries may see: no sample of `user` itself, none at or after `before_ms` (event time)."""
 
     user: U64  # (q,)
     before_ms: I64  # (q,)
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def take(self, queries: I64 | slice) -> "Limits":
-        """The limits of some of the queries."""
-        return Limits(self.user[queries], self.before_ms[queries])
 
 
 @dataclass(frozen=True, slots=True)

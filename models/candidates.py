@@ -6,19 +6,18 @@ expects of a sample, so that number is all it needs, and a push has room for fiv
 1,600 random ones are 1,600 · (17 + 15) = 51 kB, under the 60 kB that a push may cost.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from models.arrays import F16, I64, U8, U32
+from models.arrays import F16, U8, U32
+from models.columns import Columns
 from models.errors import ArtefactError
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Columns):
     """n samples of other users in columns: what the cloud model expects of each, its keys and label, and its age in
     event time at the query, in seconds."""
 
@@ -27,18 +26,6 @@ class Candidates:
     category: U32
     label: U8
     age_s: U32
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def take(self, rows: I64) -> Self:
-        """Some of the candidates."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """All candidates of `parts` (at least one), in order."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ The first two are diagonal and rank one per category (Sherman-Morrison), the las
 n·(d + 1)² operations instead of n³.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import msgspec
 import numpy as np
 
 from models.arrays import F32, F64, I64, U8, U32, U64
+from models.columns import Columns
 from models.heads import Heads, category_bias_key, item_bias_key
 
 GROUP = 64  # heads solved at once: their padded (n, d + 1) matrices stay within some 10 MB
@@ -42,7 +42,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class HeadRows:
+class HeadRows(Columns):
     """n training rows of heads 0 … G − 1, in any order; `x` (n, d) are standardised item vectors, `logit` is what the
     head is to be added to."""
 
@@ -53,18 +53,6 @@ class HeadRows:
     weight: F32
     item: U32
     category: U32
-
-    def __len__(self) -> int:
-        return len(self.head)
-
-    def take(self, rows: I64) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """All rows of `parts` (at least one)."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 def fit_heads(rows: HeadRows, heads: int, spread: Spread) -> Heads:
