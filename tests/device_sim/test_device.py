@@ -71,6 +71,16 @@ class Phone:
         return self.tell(Trained(train.version, heads, compute_ms=1.5, heads_bytes=9000, **NO_ROWS))
 
 
+def trained_phone() -> Phone:
+    """A connected one that has trained on a batch."""
+    phone = Phone()
+    phone.tell(Connected())
+    phone.live(10)
+    phone.tell(BatchArrived(raw_batch("ann", 0)))
+    phone.train()
+    return phone
+
+
 def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
     return [i for i in instructions if isinstance(i, kind)]
 
@@ -220,11 +230,7 @@ def test_a_batch_with_a_number_that_is_not_finite_is_malformed(where: str, numbe
 
 
 def test_a_new_model_resets_heads_and_batch_and_makes_a_training_due() -> None:
-    phone = Phone()
-    phone.tell(Connected())
-    phone.live(10)
-    phone.tell(BatchArrived(raw_batch("ann", 0)))
-    phone.train()
+    phone = trained_phone()
     out = phone.tell(ModelArrived(2, 0, 1000))
     assert only(Forget, out)
     assert ("batches", "outdated") in counted(out)
@@ -342,11 +348,7 @@ def test_heads_that_failed_the_test_are_counted() -> None:
 
 
 def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
-    phone = Phone()
-    phone.tell(Connected())
-    phone.live(10)
-    phone.tell(BatchArrived(raw_batch("ann", 0)))
-    phone.train()
+    phone = trained_phone()
     phone.now_ms += TASK.candidate_age_ms + 10**6
     assert reports(phone.tell(Tick())) == []  # idle: it can wait
     phone.live(1)
@@ -356,11 +358,7 @@ def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
 
 
 def test_an_idle_device_has_its_batch_renewed_too_but_seldom() -> None:
-    phone = Phone()
-    phone.tell(Connected())
-    phone.live(10)
-    phone.tell(BatchArrived(raw_batch("ann", 0)))
-    phone.train()
+    phone = trained_phone()
     assert phone.device.batch is not None
     due_ms = phone.device.batch.matched_ms + TASK.idle_age_ms
     assert phone.device.wakes_ms == due_ms + 1
