@@ -65,7 +65,8 @@ class TrainingJob:
         before = self._from_outside(outside, device, head)
         trial = self._fitted(own.take(~own.held), before, device, head)
         passed = self._acceptance(own.take(own.held), trial, device)
-        heads = self._fitted(own, before, device, head).take(np.flatnonzero(passed))
+        whole = self._fitted(own, before, device, head) if own.held.any() else trial
+        heads = whole.take(np.flatnonzero(passed))
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
         outcomes = [
             Outcome(

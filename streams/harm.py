@@ -7,7 +7,7 @@ import polars as pl
 from models.blend import most_harm
 from models.scores import log_losses
 
-WORST = "coda"  # the arm that is looked at
+ARM = "coda"  # the one that is looked at
 
 
 class Harm(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,10 +24,10 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def harm_of(predictions: pl.DataFrame, discount: float) -> Harm:
-    """The harm that arm `WORST` did; `predictions` in event-time order with columns user_id, label and one per arm."""
+    """The harm that arm `ARM` did; `predictions` in event-time order with columns user_id, label and one per arm."""
     label = predictions["label"].to_numpy()
-    losses = {arm: log_losses(label, predictions[arm].to_numpy()) for arm in (WORST, "cloud")}
-    sums = predictions.select("user_id", nats=pl.Series(losses[WORST] - losses["cloud"])).select(
+    losses = {arm: log_losses(label, predictions[arm].to_numpy()) for arm in (ARM, "cloud")}
+    sums = predictions.select("user_id", nats=pl.Series(losses[ARM] - losses["cloud"])).select(
         "user_id", pl.col("nats").cum_sum().over("user_id"), events=pl.int_range(1, pl.len() + 1).over("user_id")
     )
     bound = most_harm(sums["events"].to_numpy(), discount)
