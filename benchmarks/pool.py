@@ -48,7 +48,7 @@ HEAD = 60_000  # samples that the cloud model is trained on
 TURNOVERS = 5
 BLOCK = 500  # samples per upsert: half a second at 1,000 events/s
 QUERIES = 1_000
-K = 190  # of each label, as a match asks
+K = 800  # of each label, as a match asks
 NOISE = 1e-3  # per component: moves a key by .01, where one more item in a history moves it by .3 and more
 
 
