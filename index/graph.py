@@ -21,7 +21,7 @@ import hnswlib
 import numpy as np
 
 from index.fetched import Fetched, nothing
-from index.matches import top_k
+from index.nodes import Nodes
 from index.spec import PoolSpec
 from models.arrays import F32, I64
 from models.ids import mix
@@ -46,8 +46,7 @@ class Graph:
         self._rows = 0
         self._waiting: list[F32] = []  # vectors of the newest rows, not linked yet
         self._sealed = False
-        self._start = np.zeros(1, np.int64)  # per node, into _grouped; made when first searched
-        self._grouped: I64 | None = None
+        self._grouped: Nodes | None = None
         self._failed_at = -1  # nodes when the graph last proved disconnected
 
     def __len__(self) -> int:
@@ -101,49 +100,38 @@ class Graph:
         self._grouped = None
         self._let_go()
 
-    def fetch(self, queries: F32, k: int) -> Fetched:
-        """About the k best rows for each query (q, d)."""
+    @property
+    def indexed(self) -> bool:
+        """Whether so many nodes are here that an index has them and can `fetch`; the `few` of others are compared."""
         self.link()
-        want = min(k, self._nodes)
-        if want == 0:
-            return nothing(len(queries), k, -np.inf)
-        if self._index is None:
-            score = queries @ self._few[: self._nodes].T
-            best = top_k(score, want)
-            return self._expand(best, np.take_along_axis(score, best, 1), k)
+        return self._index is not None
+
+    @property
+    def few(self) -> F32:
+        """The vectors of the nodes, (nodes, d)."""
+        assert not self.indexed, "an index has them"
+        return self._few[: self._nodes]
+
+    def grouped(self) -> Nodes:
+        """The rows by their nodes."""
+        self.link()
+        if self._grouped is None:
+            self._grouped = Nodes.of(self.rows, self._node[: self._rows].astype(np.int64), self._nodes)
+        return self._grouped
+
+    def fetch(self, queries: F32, k: int) -> Fetched:
+        """About the k best rows for each query (q, d), by the index."""
+        assert self.indexed and self._index is not None, "without an index nodes are compared"
         if self._failed_at == self._nodes:
             return nothing(len(queries), k, np.inf)
+        want = min(k, self._nodes)
         self._index.set_ef(max(self._spec.search_beam, want))
         try:
             nodes, distance = self._index.knn_query(queries, want, num_threads=1)
         except RuntimeError:  # fewer than `want` nodes can be reached: hnswlib fails the whole batch, and leaks
             self._failed_at = self._nodes
             return nothing(len(queries), k, np.inf)
-        return self._expand(nodes.astype(np.int64), 1 - distance, k)
-
-    def _expand(self, nodes: I64, score: F32, k: int) -> Fetched:
-        """From nodes, best first, to their rows, newest first in each node, at most k per query."""
-        grouped = self._group()
-        start, count = self._start[nodes], self._start[nodes + 1] - self._start[nodes]
-        total = np.cumsum(count, axis=1)
-        take = np.clip(k - (total - count), 0, count).ravel()
-        taken = np.minimum(total[:, -1], k)
-        in_run = np.arange(take.sum()) - np.repeat(np.cumsum(take) - take, take)
-        query = np.repeat(np.arange(len(nodes)), taken)
-        column = np.arange(len(query)) - np.repeat(np.cumsum(taken) - taken, taken)
-        out = nothing(len(nodes), k, -np.inf)
-        out.row[query, column] = grouped[np.repeat(start.ravel(), take) + in_run]
-        out.score[query, column] = np.repeat(score.ravel(), take)
-        left_out = (total[:, -1] > k) | (nodes.shape[1] < self._nodes)
-        out.bound[left_out] = out.score[left_out, taken[left_out] - 1]
-        return out
-
-    def _group(self) -> I64:
-        if self._grouped is None:
-            node = self._node[: self._rows][::-1]
-            self._grouped = self.rows[::-1][np.argsort(node, kind="stable")]
-            self._start = np.concatenate([[0], np.cumsum(np.bincount(node, minlength=self._nodes))])
-        return self._grouped
+        return self.grouped().expand(nodes.astype(np.int64), 1 - distance, k)
 
     def _add_nodes(self, keys: F32, nodes: I64) -> None:
         need = self._nodes + len(nodes)

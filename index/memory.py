@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from index.compared import Compared
 from index.lots import points
 from index.matches import LABELS, Limits, Matches
 from index.search import Effort, Search, Source, by_lot, by_similarity
@@ -90,9 +91,7 @@ class Memory:
 
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
         """The k most similar rows of each label for each of q queries (q, key_dim)."""
-        graphs: dict[int, list[Source[F32]]] = {
-            label: [s.graphs[label] for s in self._standing() if len(s.graphs[label])] for label in LABELS
-        }
+        graphs = {label: self._sources(label) for label in LABELS}
         return self._search(graphs, self.loose(), by_similarity(self.table)).best(keys, limits, k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
@@ -130,6 +129,12 @@ class Memory:
             flat = [np.arange(s.start, s.stop) for s in self.segments if s.flat]
             self._loose = self._by_label(np.concatenate([*flat, np.arange(self._indexed, self.table.end)]))
         return self._loose
+
+    def _sources(self, label: int) -> list[Source[F32]]:
+        """What a search for similar rows of one label asks: graphs with an index, and all those without as one."""
+        graphs = [s.graphs[label] for s in self._standing() if len(s.graphs[label])]
+        few = [graph for graph in graphs if not graph.indexed]
+        return [*([Compared(few)] if few else []), *(graph for graph in graphs if graph.indexed)]
 
     def _reaching(self, floor: Floor) -> list[Segment]:
         """The segments that have rows at or below `floor`, dead or not."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from index.fetched import NO_ROW, Fetched, Scores
 from index.lots import closeness
-from index.matches import LABELS, Limits, Matches, top_k
+from index.matches import LABELS, Limits, Matches, highest, pick, top_k
 from index.table import Table
 from models.arrays import F32, F64, I64, U64, Bool
 from models.ids import mix
@@ -69,11 +69,12 @@ class Search(Generic[Query]):
         return Matches(row, score, limits.before_ms)
 
     def exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> tuple[I64, Scores]:
-        """The best of `rows` by looking at all of them; shapes (q, min(k, n)), scores -inf where there is none."""
+        """The best of `rows` by looking at all of them, in no order; shapes (q, min(k, n)), scores -inf where there is
+        none."""
         score = self.score(queries, rows)
         score[~self._allowed(rows[None], limits)] = -np.inf
-        best = top_k(score, k)
-        return rows[best], np.take_along_axis(score, best, 1)
+        columns, best = highest(score, k)
+        return rows[columns], best
 
     def _best(self, queries: Query, limits: Limits, label: int, row: I64, score: F64) -> None:
         sources = self.sources[label]
@@ -119,10 +120,10 @@ def _merge(parts: Sequence[tuple[I64, Scores]], row: I64, score: F64) -> None:
     """The best of all parts into `row` and `score` (q, k)."""
     rows = np.concatenate([r for r, _ in parts], axis=1)
     scores = np.concatenate([s for _, s in parts], axis=1)
-    best = top_k(scores, row.shape[1])
+    columns, best = top_k(scores, row.shape[1])
     n = best.shape[1]
-    score[:, :n] = np.take_along_axis(scores, best, 1)
-    row[:, :n] = np.where(np.isneginf(score[:, :n]), NO_ROW, np.take_along_axis(rows, best, 1))
+    score[:, :n] = best
+    row[:, :n] = np.where(np.isneginf(best), NO_ROW, pick(rows, columns))
 
 
 def _chunks(n: int) -> Iterator[slice]:

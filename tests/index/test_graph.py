@@ -36,11 +36,6 @@ def test_more_than_it_holds_is_padded_and_leaves_nothing_out() -> None:
     assert np.isneginf(fetched.bound).all()
 
 
-def test_an_empty_graph_finds_nothing() -> None:
-    fetched = Graph(SPEC).fetch(random_keys(2, 2), 3)
-    assert (fetched.row == NO_ROW).all() and np.isneginf(fetched.bound).all()
-
-
 def test_rows_with_one_vector_share_a_node_and_come_newest_first() -> None:
     keys = random_keys(4, 1)[[0, 1, 0, 2, 0, 3, 0]]
     graph = graph_of(keys, step=3)
@@ -85,28 +80,13 @@ def test_rows_wait_until_somebody_looks_and_the_graph_is_the_same() -> None:
     assert found.row.tolist() == expected.row.tolist() and found.score.tolist() == expected.score.tolist()
 
 
-def test_few_nodes_are_compared_and_that_is_exact() -> None:
-    keys = np.repeat(random_keys(3000, 1), 2, axis=0)
-    graph = graph_of(keys, spec=FEW)
-    queries, sealed = random_keys(50, 2), graph_of(keys, spec=FEW)
-    fetched = graph.fetch(queries, 20)
-    assert graph._index is None and graph.nodes == 3000
-    exact = np.sort(queries @ keys.T, axis=1)[:, ::-1][:, :20]
-    assert fetched.score == pytest.approx(exact, abs=1e-6)
-    assert np.take_along_axis(queries @ keys.T, fetched.row - 1000, 1) == pytest.approx(exact, abs=1e-6)
-    sealed.seal()
-    assert sealed.fetch(queries, 20).row.tolist() == fetched.row.tolist()
-    assert sealed.nbytes() < graph.nbytes()
-
-
 def test_one_node_too_many_makes_a_graph_of_all() -> None:
     keys, queries = random_keys(3050, 1), random_keys(50, 2)
     graph = graph_of(keys[:3000], spec=FEW)
-    graph.link()
-    assert graph._index is None
+    assert not graph.indexed and graph.few.tolist() == keys[:3000].tolist()
     graph.add(keys[3000:], np.arange(3000, 3050) + 1000)
+    assert graph.indexed and graph.nodes == 3050
     fetched, expected = graph.fetch(queries, 20), graph_of(keys).fetch(queries, 20)
-    assert graph._index is not None and graph.nodes == 3050
     assert fetched.row.tolist() == expected.row.tolist()
 
 

@@ -31,5 +31,7 @@ def test_nothing_from_nowhere() -> None:
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.integers(1, 40))
 def test_top_k_sorts(scores: list[int], k: int) -> None:
     table = np.array([scores, scores[::-1]], np.float64)
-    best = np.take_along_axis(table, top_k(table, k), 1)
+    columns, best = top_k(table, k)
     assert best.tolist() == [sorted(scores, reverse=True)[:k]] * 2
+    assert best.tolist() == np.take_along_axis(table, columns, 1).tolist()
+    assert all(len(set(row)) == best.shape[1] for row in columns.tolist())

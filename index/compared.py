@@ -1,0 +1,34 @@
+"""Graphs of few nodes as one source: a query is compared with each of their nodes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from index.fetched import Fetched
+from index.graph import Graph
+from index.matches import top_k
+from index.nodes import Nodes
+from models.arrays import F32, I64
+
+# The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
+# those asked for, lest fewer are left than asked for and all have to be looked at after all. Ours.
+SLACK = 4
+
+
+class Compared:
+    """Graphs without an index, one after the other."""
+
+    def __init__(self, graphs: Sequence[Graph]) -> None:
+        self._graphs = graphs
+
+    @property
+    def rows(self) -> I64:
+        """All rows of the graphs."""
+        return np.concatenate([graph.rows for graph in self._graphs])
+
+    def fetch(self, queries: F32, k: int) -> Fetched:
+        """About the k best rows for each query (q, d), and `1 / SLACK` more."""
+        score = np.concatenate([queries @ graph.few.T for graph in self._graphs], axis=1)
+        nodes = Nodes.concat([graph.grouped() for graph in self._graphs])
+        want = k + k // SLACK
+        return nodes.expand(*top_k(score, want), want)
