@@ -15,13 +15,13 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
 from monitor import metrics
-from streams.blame import Blame
-from streams.flow_settings import FlowSettings
-from streams.flow_state import prepare_state
+from streams.flow.blame import Blame
+from streams.flow.settings import FlowSettings
+from streams.flow.source import KafkaInput, Reader
+from streams.flow.state import prepare_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
 from streams.metrics_server import metrics_server
-from streams.source import KafkaInput, Reader
 from streams.stop import Stop
 
 PARTITIONS = 4

@@ -32,8 +32,6 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
 from monitor.scrape import Snapshot, scrape, together
-from streams.data import get_log, source_named
-from streams.event_log import encode_events, load_log
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
@@ -41,7 +39,9 @@ from streams.kafka.embedded import EmbeddedKafka, is_embedded
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
-from streams.throttle import Throttle
+from streams.logs.data import get_log, source_named
+from streams.logs.event_log import encode_events, load_log
+from streams.replay.throttle import Throttle
 
 HEAD = 60_000  # samples that the cloud model is trained on
 WARM = 0.2  # share of the events before the clock starts: start-up and an empty pool are not what is asked

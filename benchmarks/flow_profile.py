@@ -15,15 +15,15 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
 
 from models.cloud_model import CloudModel
-from streams.blame import Blame
-from streams.flow import build_flow, wall_ms
-from streams.flow_settings import FlowSettings
-from streams.flow_state import prepare_state
+from streams.flow.blame import Blame
+from streams.flow.dataflow import build_flow, wall_ms
+from streams.flow.pool_shards import PoolShards
+from streams.flow.settings import FlowSettings
+from streams.flow.sink import KafkaOutput, KafkaWriter
+from streams.flow.state import prepare_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
 from streams.kafka.topics import EVENTS
-from streams.pool_shards import PoolShards
-from streams.sink import KafkaOutput, KafkaWriter
 
 # What a profile is summed up by: each function's cumulative share is one line.
 STEPS = {

@@ -42,7 +42,7 @@ from models.cloud_trainer import train_first
 from models.history import History
 from models.ids import item_keys, sample_keys, user_keys
 from models.sample import SampleBlock, pad_histories
-from streams.data import get_log, source_named
+from streams.logs.data import get_log, source_named
 
 HEAD = 60_000  # samples that the cloud model is trained on
 TURNOVERS = 5

@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from streams.data import SOURCES, get_log, get_log_with_negatives, source_named
-from streams.negatives import NEAREST, Sampling
+from streams.logs.data import SOURCES, get_log, get_log_with_negatives, source_named
+from streams.logs.negatives import NEAREST, Sampling
 
 app = App(name="data", help="Real event logs by name: list them, get them.")
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from monitor.live import LiveView
 from streams.child import ChildFailed
-from streams.demo import PHASES, DemoResult, run_demo
-from streams.demo_plan import DemoSettings
+from streams.demo.demo import PHASES, DemoResult, run_demo
+from streams.demo.plan import DemoSettings
 from streams.run_folder import new_run_folder
 
 

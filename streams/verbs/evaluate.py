@@ -17,16 +17,16 @@ from index.spec import PoolSpec
 from models.errors import InputError
 from models.task import Task
 from operators.user import MatchRules
-from streams.data import find_log
-from streams.evaluation import Outcome, Plan, evaluate
-from streams.evaluation_log import evaluation_log
-from streams.evaluation_report import evaluation_report
-from streams.evaluation_result import Result, all_arms, result_of
-from streams.negatives import NEAREST, Sampling
+from streams.evaluation.log import evaluation_log
+from streams.evaluation.report import evaluation_report
+from streams.evaluation.result import Result, all_arms, result_of
+from streams.evaluation.walk import Outcome, Plan, evaluate
+from streams.logs.data import find_log
+from streams.logs.negatives import NEAREST, Sampling
 from streams.run_folder import environment, new_run_folder, write_json
 from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
-from streams.training_view import training_view
+from streams.training.view import training_view
 
 RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
 _MATCH_EVERY = 2  # retrainings between matches, as the live defaults have it: 20 samples and 10

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from streams.flow_settings import FlowSettings
-from streams.flow_state import prepare_state
+from streams.flow.settings import FlowSettings
+from streams.flow.state import prepare_state
+from streams.flow.supervisor import supervise
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
 from streams.stop import Stop
-from streams.supervisor import supervise
 
 
 def command(
@@ -77,8 +77,8 @@ def command(
     stop = Stop()
     if processes > 1:
         document = msgspec.json.encode(settings).decode()
-        return supervise([sys.executable, "-m", "streams.flow_process", document], processes, stop)
-    from streams.flow_process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
+        return supervise([sys.executable, "-m", "streams.flow.process", document], processes, stop)
+    from streams.flow.process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
 
     run_process(settings, 0, [], stop)
     return stop.exit_code

@@ -10,19 +10,19 @@ from cyclopts import Parameter
 from xxhash import xxh3_64_hexdigest
 
 from models.errors import InputError
-from streams.data import cache_folder, find_log
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, is_embedded, probe
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
+from streams.logs.data import cache_folder, find_log
 from streams.metrics_server import metrics_server
-from streams.pacing import Pacer, parse_speed
-from streams.replay import Replay, Totals, find_already_there
-from streams.replay_source import LogSource, Range, Source, TopicSource
-from streams.replay_state import load_state
-from streams.replay_view import View, duration, open_view
-from streams.throttle import NoThrottle, Throttle
+from streams.replay.pacing import Pacer, parse_speed
+from streams.replay.replay import Replay, Totals, find_already_there
+from streams.replay.source import LogSource, Range, Source, TopicSource
+from streams.replay.state import load_state
+from streams.replay.throttle import NoThrottle, Throttle
+from streams.replay.view import View, duration, open_view
 from streams.times import parse_moment_ms
 
 _TOPIC_SCHEME = "kafka://"

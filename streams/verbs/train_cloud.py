@@ -10,16 +10,16 @@ import torch
 from models.cloud_trainer import train_first
 from models.errors import InputError
 from models.signing import keys_in
-from streams.cloud_trainer import CloudTrainer, Learned
-from streams.data import find_log
-from streams.head_log import head_samples
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.logs.data import find_log
+from streams.logs.head import head_samples
 from streams.metrics_server import metrics_server
 from streams.stop import Stop, Stopped
-from streams.task_desk import TaskDesk, read_task
-from streams.training_service import TrainingService, published_model, published_task
-from streams.training_view import training_view
+from streams.training.cloud_trainer import CloudTrainer, Learned
+from streams.training.service import TrainingService, published_model, published_task
+from streams.training.task_desk import TaskDesk, read_task
+from streams.training.view import training_view
 
 _MS_PER_H = 3_600_000
 _log = structlog.get_logger()

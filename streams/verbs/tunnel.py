@@ -11,7 +11,7 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
-from streams.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
+from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
 
 
 def command(

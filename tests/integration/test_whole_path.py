@@ -18,12 +18,12 @@ from models.event import decode_event
 from models.sample import decode_samples
 from models.task import ARMS
 from models.telemetry import Ack, Training, decode_report
-from streams.accounting import account_for_pushes
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
 from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
+from streams.tunnel.accounting import account_for_pushes
 from tests.integration.log import EVERY_MS, FIRST_MS, write_log
 from tests.integration.stack import Server, Verb, wait_for_nothing, wait_until
 

@@ -27,10 +27,10 @@ from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS
 from streams.mqtt.embedded import EmbeddedMqtt
-from streams.training_service import published_model
+from streams.training.service import published_model
 from tests.index.test_store import raw
 from tests.integration.stack import free_port
-from tests.streams.logs import HEADER
+from tests.streams.logs.world import HEADER
 
 ROOT = Path(__file__).parents[2]
 LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from streams.mqtt.client import WINDOW, MqttClient, Received
-from streams.uplink import SHARED
+from streams.tunnel.uplink import SHARED
 from tests.streams.mqtt.brokers import Broker
 
 Connect = Callable[..., MqttClient]

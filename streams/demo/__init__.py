@@ -1,0 +1,1 @@
+"""`coda demo`: everything on one machine."""

@@ -1,0 +1,285 @@
+"""The demo: the whole system as processes on this machine, from the first cloud model to a report.
+
+Both brokers are embedded and live as long as the demo; each verb is a child with its log in the run folder.
+"""
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from socket import socket
+
+import msgspec
+
+from models.errors import CodaError
+from monitor.accounting import MALFORMED_ROW, Accounting, accounting
+from monitor.arms import ArmResult
+from monitor.live import LiveView
+from monitor.report import report
+from monitor.scrape import Snapshot, series
+from monitor.state import Freshness, State, read_state
+from streams.child import CLEAN_CODES, Child
+from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log
+from streams.demo.watcher import EVERY_S, Watcher
+from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAINER_GROUP, TUNNEL_GROUP
+from streams.mqtt.embedded import EmbeddedMqtt
+from streams.run_folder import environment, write_json
+
+PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
+# What each group reads; the flow shows its lag itself.
+GROUPS = {TUNNEL_GROUP: CANDIDATES, FLEET_GROUP: EVENTS, TRAINER_GROUP: SAMPLES}
+# Ours: several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
+MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0, 30.0
+CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained
+UNANSWERED_LOOKS = 15  # the same while pushes are unanswered: several times what an answer takes on a busy machine
+
+
+class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a run; `ok` when there are no `problems`. `freshness` is of the live part."""
+
+    ok: bool
+    problems: list[str]
+    elapsed_s: float
+    accounting: Accounting
+    freshness: dict[str, Freshness]
+    arms: dict[str, ArmResult]
+    exit_codes: dict[str, int | None]
+    last_state: State
+
+
+def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult:
+    """Run it all, leave everything in `folder`, and return what came of it.
+
+    Raises `CodaError` when a child dies or something never comes; all children are stopped then, too.
+    """
+    view.update(State(phase=PHASES[0]), f"reading {settings.log}")
+    log = open_log(settings.log, view.say)
+    with ExitStack() as opened:
+        brokers = Brokers(opened.enter_context(EmbeddedKafka()).bootstrap, opened.enter_context(EmbeddedMqtt()).address)
+        ports = free_ports((*SERVICES, "history", "live"))
+        lines = commands(settings, log, brokers, folder, ports)
+        write_json(
+            folder / "config.json",
+            {"settings": asdict(settings), "log": {**asdict(log), "path": str(log.path)}, "brokers": asdict(brokers)}
+            | {"commands": {name: shlex.join(("coda", *line)) for name, line in lines.items()}, **environment()},
+        )
+        children = {name: Child(name, line, folder) for name, line in lines.items()}
+        watcher = Watcher(
+            urls={name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()},
+            groups=GROUPS,
+            bootstrap=brokers.kafka,
+            timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
+            view=view,
+        )
+        opened.callback(watcher.close)
+        run = DemoRun(settings, log, children, watcher)
+        try:
+            run.start_services()
+            run.replay_history()
+            live_since = watcher.snapshot
+            run.replay_live()
+            run.drain()
+            run.stop()
+        finally:
+            codes = stop_all(children)
+        return finish(run, folder, live_since, codes)
+
+
+class ReplayTotals(msgspec.Struct):
+    """What `coda replay --json` says that matters here."""
+
+    sent: int
+    rejected: int
+
+
+class TunnelTotals(msgspec.Struct):
+    """What `coda tunnel --json` says that matters here."""
+
+    pushes: int
+    acknowledged: int
+    superseded: int
+    expired: int
+
+
+class DemoRun:
+    """The phases of one run, each of which returns when it is over."""
+
+    def __init__(self, settings: DemoSettings, log: Log, children: Mapping[str, Child], watcher: Watcher) -> None:
+        self.settings, self.log, self.watcher = settings, log, watcher
+        self.problems: list[str] = []
+        self._children = children
+
+    def start_services(self) -> None:
+        """Start the four services and wait until the first cloud model is out and all of them answer."""
+        for name in SERVICES:
+            self._children[name].start()
+        trainer = self._children["train-cloud"]
+        self._wait(
+            PHASES[1],
+            lambda state: state.cloud_versions > 0 and all(map(self.watcher.ready, SERVICES)),
+            lambda _state: percent_in(trainer.last_words()),
+            MODEL_LIMIT_S,
+            "the first cloud model, or a service that does not answer",
+        )
+
+    def replay_history(self) -> None:
+        """History as fast as the flow takes it, to fill user histories and the pool."""
+        self._replay("history", PHASES[2], self.log.history)
+        self._wait(
+            PHASES[2],
+            lambda state: not any(state.lag_events.values()),
+            _waiting_for,
+            REPLAY_LIMIT_S,
+            "history to sink in",
+        )
+
+    def replay_live(self) -> None:
+        """The live part at its pace."""
+        self._replay("live", PHASES[3], self.log.events - self.log.history)
+
+    def drain(self) -> None:
+        """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""
+        calm: list[State] = []
+
+        def drained(state: State) -> bool:
+            if calm and _without_time(state) != _without_time(calm[0]):
+                calm.clear()
+            calm.append(state)
+            # A push to a user without a device is never answered: the tunnel lets it expire when it ends.
+            enough = UNANSWERED_LOOKS if state.pushes_outstanding else CALM_LOOKS
+            return len(calm) > enough and not any(state.lag_events.values())
+
+        try:
+            self._wait(PHASES[4], drained, _waiting_for, DRAIN_LIMIT_S, "the system to drain")
+        except DemoFailed as error:
+            self.problems.append(f"{error}: {_waiting_for(self.watcher.states[-1])}")
+
+    def stop(self) -> None:
+        """End the devices and the tunnel, which knows for certain only then what became of every push."""
+        for name in ("fleet", "tunnel"):
+            self._children[name].stop(STOP_LIMIT_S)
+            self.watcher.look(PHASES[4], f"{name} ended")
+        totals = self._children["tunnel"].document(TunnelTotals)
+        outcomes = {name: getattr(totals, name) for name in ("acknowledged", "superseded", "expired")}
+        counted = {series("coda_push_outcomes_total", outcome=name): count for name, count in outcomes.items()}
+        self.watcher.ended("tunnel", {series("coda_pushes_total"): totals.pushes, **counted})
+
+    def _replay(self, name: str, phase: str, events: int) -> None:
+        replay, before = self._children[name], self.watcher.states[-1].produced
+        replay.start()
+        self._wait(
+            phase,
+            lambda _state: replay.code() is not None,
+            lambda state: f"{min(state.produced - before, events) / events:.0%}",
+            REPLAY_LIMIT_S,
+            f"the {name} to be replayed",
+        )
+        totals = replay.document(ReplayTotals)
+        counted = {series("coda_events_produced_total"): totals.sent}
+        if totals.rejected:
+            counted[series("coda_events_rejected_total", reason=MALFORMED_ROW)] = totals.rejected
+        self.watcher.ended(name, counted)
+
+    def _wait(
+        self,
+        phase: str,
+        over: Callable[[State], bool],
+        note: Callable[[State], str],
+        limit_s: float,
+        what: str,
+    ) -> None:
+        """Look about once a second until the phase is over."""
+        end_s = time.monotonic() + limit_s
+        while time.monotonic() < end_s:
+            next_s = time.monotonic() + EVERY_S
+            state = self.watcher.look(phase, note(self.watcher.states[-1]) if self.watcher.states else "")
+            for child in self._children.values():
+                child.check()
+            if over(state):
+                return
+            time.sleep(max(0.0, next_s - time.monotonic()))
+        raise DemoFailed(
+            f"after {limit_s:.0f} s still waiting for {what}; the logs are in {replay_folder(self._children)}"
+        )
+
+
+class DemoFailed(CodaError):
+    """Something that had to come never came."""
+
+
+def replay_folder(children: Mapping[str, Child]) -> Path:
+    """The folder that the children's logs are in."""
+    return next(iter(children.values())).log.parent
+
+
+def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
+    """Stop what still runs, what feeds others first, and return all exit codes."""
+    order = ("live", "history", "fleet", "tunnel", "flow", "train-cloud")
+    return {name: children[name].stop(STOP_LIMIT_S) for name in order}
+
+
+def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, int | None]) -> DemoResult:
+    """Everything after the last process ended: accounts, arms, result and report."""
+    last = run.watcher.look(PHASES[5], "comparing arms")
+    accounts = accounting(last)
+    unclean = [f"{name} ended with exit code {code}" for name, code in codes.items() if code not in CLEAN_CODES]
+    problems = [*run.problems, *unclean, *accounts.discrepancies()]
+    predictions = read_predictions(folder / "fleet" / "predictions.parquet")
+    result = DemoResult(
+        ok=not problems,
+        problems=problems,
+        elapsed_s=last.elapsed_s,
+        accounting=accounts,
+        freshness=read_state(run.watcher.snapshot, live_since, 0, "").freshness,
+        arms=compare_arms(predictions, run.settings.seed),
+        exit_codes=codes,
+        last_state=last,
+    )
+    page = report(
+        title=f"CoDA streaming: demo on {run.settings.log}",
+        states=run.watcher.states,
+        accounts=accounts,
+        problems=problems,
+        freshness=result.freshness,
+        arms=result.arms,
+        arms_over_time=arms_over_time(predictions),
+        configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
+    )
+    (folder / "report.html").write_text(page)
+    write_json(folder / "result.json", result)
+    return result
+
+
+def percent_in(words: str) -> str:
+    """The progress that a log line tells, or nothing.
+
+    >>> percent_in("08:00:01 [info] training the first cloud model done='60 %'")
+    '60 %'
+    """
+    found = re.search(r"\d+ ?%", words)
+    return found[0] if found else ""
+
+
+def free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """A free port of 127.0.0.1 for each name."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket()) for _ in names]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return {name: int(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
+
+
+def _without_time(state: State) -> State:
+    return msgspec.structs.replace(state, elapsed_s=0.0, freshness={}, lag_seconds={})
+
+
+def _waiting_for(state: State) -> str:
+    waiting = [f"{group} lags {lag:,}" for group, lag in state.lag_events.items() if lag]
+    if state.pushes_outstanding:
+        waiting.append(f"{state.pushes_outstanding:,} pushes outstanding")
+    return ", ".join(waiting) or "settling"

@@ -1,0 +1,107 @@
+"""What the demo is going to do, worked out before anything starts: where history ends, and each verb's command line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import InputError
+from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
+from streams.logs.data import SOURCES, find_log, get_log
+from streams.logs.event_log import load_log
+
+HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
+REFRESHES = 3  # cloud model versions published over the live part; ours
+WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (models.task.Task.window_age_ms)
+CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
+_HOUR_MS = 3_600_000
+SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What a user can ask of the demo; `devices` None is one for every user of the log, `seconds` is the live part."""
+
+    log: str = "ml-100k"
+    devices: int | None = None
+    seconds: int = 110
+    seed: int = 0
+
+    def checked(self) -> "DemoSettings":
+        """The settings themselves; raises `InputError` when one makes no sense."""
+        if self.devices is not None and self.devices < 1:
+            raise InputError(f"--devices is {self.devices}: give it at least 1, or leave it out for all users")
+        if self.seconds < 1:
+            raise InputError(f"--seconds is {self.seconds}: give it at least 1")
+        return self
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log to replay: history is before `live_from_ms`, the live part up to `last_ms` (event time)."""
+
+    path: Path
+    events: int
+    history: int
+    users: int
+    live_from_ms: int
+    last_ms: int
+
+    def speed(self, seconds: int) -> float:
+        """Event time per wall-clock time that fits the live part into `seconds`."""
+        return max((self.last_ms - self.live_from_ms) / 1000 / seconds, 1e-3)
+
+    @property
+    def refresh_h(self) -> float:
+        """Event time between cloud model versions, in hours, for `REFRESHES` of them."""
+        return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (REFRESHES + 0.5), 1e-3)
+
+
+def open_log(log: str, say: Callable[[str], None]) -> Log:
+    """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
+    path = get_log(SOURCES[log], say) if log in SOURCES else find_log(log).resolve()
+    events = load_log(path)
+    times = events["timestamp"]
+    live_from_ms = int(times[int(HEAD_SHARE * len(times))])
+    history = int((times < live_from_ms).sum())
+    if not history:
+        raise InputError(f"{path} has too few distinct times to be split into history and live part")
+    return Log(path, len(times), history, events["user_id"].n_unique(), live_from_ms, int(times[-1]))
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """Where the brokers are, as host:port."""
+
+    kafka: str
+    mqtt: str
+
+
+def commands(
+    settings: DemoSettings, log: Log, brokers: Brokers, folder: Path, ports: dict[str, int]
+) -> dict[str, Sequence[str]]:
+    """The command line of every process by name: the four services, then the two replays."""
+    kafka = ("--bootstrap", brokers.kafka)
+    mqtt = ("--mqtt", brokers.mqtt)
+    seed = ("--seed", str(settings.seed))
+    devices = "all" if settings.devices is None else str(settings.devices)
+    replay = ("replay", str(log.path), *kafka, "--json")
+    throttle = ("--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}")
+    lines: dict[str, Sequence[str]] = {
+        "train-cloud": (
+            *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
+            *("--refresh-h", f"{log.refresh_h:.3f}", "--keys", str(folder / "keys"), *kafka, *seed),
+        ),
+        "flow": (
+            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),
+            *("--window-days", str(WINDOW_DAYS), "--candidates", str(CANDIDATES), *kafka, *seed),
+        ),
+        "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
+        "fleet": (
+            *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
+            *("--task-key", str(folder / "keys" / "task.pub")),
+            *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
+        ),
+        "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),
+        "live": (*replay, *throttle, "--speed", f"{log.speed(settings.seconds):.3f}", "--from", str(log.live_from_ms)),
+    }
+    return {name: (*line, "--metrics-port", str(ports[name])) for name, line in lines.items()}

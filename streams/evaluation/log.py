@@ -1,0 +1,37 @@
+"""The log of an evaluation: whole, sorted, and with sampled negatives where it has positives only."""
+
+from pathlib import Path
+
+import polars as pl
+from xxhash import xxh3_64_hexdigest
+
+from models.errors import InputError
+from streams.logs.event_log import load_log
+from streams.logs.negatives import Sampling, add_negatives
+
+
+def evaluation_log(path: Path, sampling: Sampling | None) -> pl.DataFrame:
+    """The events of `path`, sorted; with `sampling`, its positives and their sampled negatives.
+
+    Rows of label 0 are then left out: in a log of what users took they are returns and the like, which are not
+    "shown and not taken". Raises `InputError` for a log that can't be used.
+    """
+    log = load_log(path)
+    if sampling is None:
+        if log["label"].n_unique() < 2:
+            raise InputError(f"all events of {path} have one label: for a log of positives give --negatives 2")
+        return log
+    positives = log.filter(pl.col("label") == 1)
+    if not len(positives):
+        raise InputError(f"{path} has no event of label 1, so there is nothing to draw negatives for")
+    return _with_ids(add_negatives(positives, sampling).log)
+
+
+def _with_ids(log: pl.DataFrame) -> pl.DataFrame:
+    """Ids for the rows that were drawn: like those of a file's rows, a hash that knows the row's number."""
+    drawn = log.with_row_index("row").filter(pl.col("event_id").is_null())
+    raws = drawn.select(pl.concat_str("user_id", "item_id", "timestamp", separator=",")).to_series().to_list()
+    ids = list(map(xxh3_64_hexdigest, [raw.encode() for raw in raws], drawn["row"].to_list()))
+    drawn = drawn.select("row", pl.Series("drawn_id", ids, pl.String))
+    joined = log.with_row_index("row").join(drawn, on="row", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("event_id", "drawn_id").alias("event_id")).drop("row", "drawn_id")

@@ -1,0 +1,118 @@
+"""The report of an evaluation: one HTML page with figures, intervals, curves over time and gains per user."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+
+from models.task import ARMS
+from monitor.plots import arms_plot, gains_plot
+from monitor.report import page, section, table
+from streams.evaluation.arms import arms_over_time
+from streams.evaluation.paired import ArmFigures, Comparison, Pair
+from streams.evaluation.result import Result
+from streams.evaluation.walk import Outcome
+
+_ARMS_WORDS = (
+    "Every arm predicts each event before anything learns from it. Cloud is one version of the cloud model, trained on "
+    "the head of the log; cloud-refreshed gets new versions. Each device arm blends the cloud head, the local head and "
+    "its own: local trains on the device's own samples only, random adds random samples of the pool, coarse adds "
+    "matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them by its "
+    "classifier."
+)
+_PAIRED_WORDS = (
+    "Differences on the same events with 95 % bootstraps over users. Users up and down: the share whose own AUC is "
+    "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only."
+)
+_COST_WORDS = "What a retraining costs a device: compute of one core, measured here, and bytes of candidate batches."
+_HARM_WORDS = (
+    "By how much coda's log-loss, summed up, exceeds the cloud's on a device. Blending may cost so much and no more; "
+    "the bound is derived in models/blend.py."
+)
+_GAINS_WORDS = "Users with both labels among their predicted events; users who never trained gain exactly 0."
+
+
+def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
+    """The page. `outcomes` by base, as `result` was made from."""
+    title = f"{result.log}: {result.predicted:,} events predicted on {result.devices:,} devices, seed {result.seed}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        section("Arms on the same events", _ARMS_WORDS, _arms(result.arms)),
+        section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_halves(result)),
+    ]
+    for base, outcome in outcomes.items():
+        body.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
+        body.append(section(f"Gains per user, {base} cloud model", _GAINS_WORDS, _gains(outcome)))
+    body.append(section("Harm", _HARM_WORDS, _harm(result)))
+    body.append(section("Cost", _COST_WORDS, _cost(result)))
+    settings = escape(json.dumps(result.settings, indent=2))
+    body.append(section("Settings", "With the seed they make the run repeatable.", f"<pre>{settings}</pre>"))
+    return page(title, body)
+
+
+def _arms(arms: Mapping[str, ArmFigures]) -> str:
+    rows = [(name, *(_figure(v) for v in (a.gauc, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
+    return table(("arm", "GAUC", "AUC", "log-loss", "ECE"), rows)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _pairs(what: str, paired: Mapping[str, Pair]) -> str:
+    rows = [
+        (
+            name,
+            _with_interval(p.gauc, p.ci95),
+            f"{p.users_up:.0%} / {p.users_down:.0%}",
+            _with_interval(p.auc, p.auc_ci95),
+            _with_interval(p.logloss, p.logloss_ci95),
+        )
+        for name, p in paired.items()
+    ]
+    return table((what, "GAUC", "users up / down", "AUC", "log-loss"), rows)
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+
+
+def _halves(result: Result) -> list[str]:
+    return [_pairs(f"{name} half", half.paired) for name, half in result.halves.items()]
+
+
+def _curves(outcome: Outcome) -> str:
+    curves = arms_over_time(outcome.predictions)
+    return arms_plot(curves) if curves else "<p>No event was predicted.</p>"
+
+
+def _gains(outcome: Outcome) -> str:
+    arms = [arm for arm in ARMS if arm in outcome.predictions.columns]
+    comparison = Comparison(outcome.predictions, arms, seed=0)
+    if not len(comparison.ranked):
+        return "<p>No user has events of both labels.</p>"
+    samples = {training.user_id: training.own_rows for training in outcome.trainings}
+    names = outcome.predictions["user_id"].unique().sort().to_list()
+    gain = comparison.user_auc["coda"] - comparison.user_auc["cloud"]
+    at = comparison.ranked.tolist()
+    return gains_plot([samples.get(names[n], 0) for n in at], [float(gain[n]) for n in at])
+
+
+def _harm(result: Result) -> str:
+    rows = [
+        (base, f"{harm.over_bound:,} of {harm.devices:,}", f"{harm.worst_nats:.2f} nats", f"{harm.bound_nats:.2f} nats")
+        for base, harm in result.harm.items()
+    ]
+    return table(("cloud model", "devices over the bound", "most lost by any at any moment", "allowed there"), rows)
+
+
+def _cost(result: Result) -> str:
+    cost = result.device_cost
+    rows = [
+        ("retrainings", f"{cost.retrainings:,}"),
+        ("heads that passed the acceptance test", f"{cost.accepted_share:.1%}"),
+        ("compute, p50", f"{cost.train_ms_p50:.1f} ms"),
+        ("compute, p99", f"{cost.train_ms_p99:.1f} ms"),
+        ("bytes down per retraining", f"{cost.bytes_down_per_retrain:,.0f}"),
+        ("bytes a device keeps", f"{cost.bytes_stored:,.0f}"),
+    ]
+    return table(("per retraining", ""), rows)

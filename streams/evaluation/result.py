@@ -1,0 +1,147 @@
+"""What an evaluation comes to: the document that `coda evaluate --json` prints."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from models.task import ARMS
+from streams.evaluation.harm import Harm, harm_of
+from streams.evaluation.paired import ArmFigures, Comparison, Pair
+from streams.evaluation.walk import REFRESHED_CLOUD, Outcome, Plan
+
+REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
+_OTHERS = tuple(arm for arm in ARMS if arm != "coda")
+
+
+class DeviceCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one retraining costs a device: compute of one core, bytes down; and what a device keeps.
+
+    Compute is measured, so it is the one thing that differs between two runs of one seed.
+    """
+
+    retrainings: int
+    accepted_share: float
+    train_ms_p50: float
+    train_ms_p99: float
+    bytes_down_per_retrain: float
+    bytes_stored: float
+
+
+class Half(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures over one half of the streamed events: settings may be chosen on the first, never on the second."""
+
+    events: int
+    arms: dict[str, ArmFigures]
+    paired: dict[str, Pair]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The document. `events` is the whole log, `predicted` those events that all arms predicted, on `devices`.
+
+    `harm` is by base, "stale" or "refreshed" or both.
+    """
+
+    log: str
+    events: int
+    devices: int
+    seed: int
+    arms: dict[str, ArmFigures]
+    paired: dict[str, Pair]
+    device_cost: DeviceCost
+    harm: dict[str, Harm]
+    predicted: int
+    cloud_versions: int
+    refresh_gain_recovered: float | None
+    halves: dict[str, Half]
+    settings: dict[str, str | int | float]
+
+
+def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
+    """Predictions of every arm on the same events. `outcomes` by base, "stale" or "refreshed" or both.
+
+    Arms on the refreshed base are named as such; its cloud arm is the refreshed cloud model.
+    """
+    tables = []
+    for base, outcome in outcomes.items():
+        table = outcome.predictions.drop("version")
+        if base != "stale":
+            own = {arm: arm + REFRESHED for arm in ARMS if arm in table.columns}
+            table = table.drop(REFRESHED_CLOUD, strict=False).rename(own)
+        tables.append(table)
+    first, *rest = tables
+    for other in rest:
+        columns = [name for name in other.columns if name == "event_id" or name not in first.columns]
+        first = first.join(other.select(columns), on="event_id", how="inner", maintain_order="left")
+    return first
+
+
+def result_of(
+    log: str, events: int, outcomes: Mapping[str, Outcome], plan: Plan, settings: Mapping[str, str | int | float]
+) -> Result:
+    """The document of one evaluation by `plan`."""
+    predictions = all_arms(outcomes)
+    arms = arms_in(predictions)
+    whole = Comparison(predictions, arms, plan.seed)
+    cut = len(predictions) // 2
+    halves = {"first": predictions[:cut], "second": predictions[cut:]}
+    paired = whole.pairs(known_pairs(arms))
+    outcome = next(iter(outcomes.values()))
+    return Result(
+        log=log,
+        events=events,
+        devices=predictions["user_id"].n_unique(),
+        seed=plan.seed,
+        arms=whole.figures(),
+        paired=paired,
+        device_cost=device_cost(outcome),
+        harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
+        predicted=len(predictions),
+        cloud_versions=outcome.versions,
+        refresh_gain_recovered=_recovered(paired),
+        halves={name: _half(table, arms, plan.seed) for name, table in halves.items()},
+        settings=dict(settings),
+    )
+
+
+def arms_in(predictions: pl.DataFrame) -> list[str]:
+    """The arms that were run, in the order of reports."""
+    names = (*ARMS, REFRESHED_CLOUD, *(arm + REFRESHED for arm in ARMS[1:]))
+    return [name for name in names if name in predictions.columns]
+
+
+def known_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs worth reporting: coda against every other arm of its base, and what refreshing the cloud is worth."""
+    pairs = [(f"coda{base}", f"{other}{base}") for base in ("", REFRESHED) for other in _OTHERS]
+    pairs += [("local", "cloud"), (REFRESHED_CLOUD, "cloud"), ("coda", REFRESHED_CLOUD), ("coda-refreshed", "coda")]
+    return [(a, b) for a, b in pairs if a in arms and b in arms]
+
+
+def device_cost(outcome: Outcome) -> DeviceCost:
+    """What trainings cost the outcome's devices."""
+    trainings = outcome.trainings
+    ms = [t.compute_ms for t in trainings] or [0.0]
+    stored = {t.user_id: t.bytes_stored for t in trainings}
+    passed = [ok for t in trainings for ok in t.accepted.values()]
+    return DeviceCost(
+        retrainings=len(trainings),
+        accepted_share=round(float(np.mean(passed)), 6) if passed else 0.0,
+        train_ms_p50=round(float(np.quantile(ms, 0.5)), 3),
+        train_ms_p99=round(float(np.quantile(ms, 0.99)), 3),
+        bytes_down_per_retrain=round(sum(outcome.bytes_down) / max(len(trainings), 1), 1),
+        bytes_stored=round(float(np.mean(list(stored.values()))), 1) if stored else 0.0,
+    )
+
+
+def _half(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Half:
+    comparison = Comparison(predictions, arms, seed)
+    return Half(events=len(predictions), arms=comparison.figures(), paired=comparison.pairs(known_pairs(arms)))
+
+
+def _recovered(paired: Mapping[str, Pair]) -> float | None:
+    """How much of the GAUC that refreshing the cloud model gains coda gains without it; None where it gains nothing."""
+    refresh, coda = paired.get("cloud-refreshed-cloud"), paired.get("coda-cloud")
+    if refresh is None or coda is None or refresh.gauc <= 0:
+        return None
+    return round(coda.gauc / refresh.gauc, 6)

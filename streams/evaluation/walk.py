@@ -1,0 +1,373 @@
+"""The prequential run behind `coda evaluate`: the live system's own parts in event-time order, without a broker.
+
+Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
+Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
+due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it can be
+learned from before it is over. The clock is the newest event time, so nothing depends on the machine's speed
+but the measured compute.
+
+Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
+`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. Whenever the
+refresh interval is over comes the task with a new fleet prior, made from what devices reported, as live.
+
+An idle device asks for a batch every `Task.idle_age_ms`, and nobody sees what it makes of any but the newest. So the
+walk keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
+would have asked: the same predictions for a small part of the work.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from device_sim.fleet import Fleet, Predictions, TrainingRecord
+from device_sim.stimulus import OwnEvent
+from index.pool import Pool
+from models.arrays import I64
+from models.artefact import model_to_bytes
+from models.candidates import encode_batch
+from models.cloud_model import CloudModel
+from models.cloud_trainer import Progress as TrainProgress
+from models.cloud_trainer import train_first
+from models.errors import InputError
+from models.event import Event
+from models.ids import item_key, sample_key, user_key
+from models.sample import SampleRecord, block_of
+from models.task import Task
+from models.telemetry import MatchRequest, Training, decode_report
+from operators.decode import Arrival, Asked
+from operators.gather import GatherState, Merge
+from operators.shard import Matching, Shard, ShardOutput, Work
+from operators.user import MatchRules, Query, UserOutput, UserState
+from streams.training.cloud_trainer import CloudTrainer, Learned
+from streams.training.fleet_losses import FleetLosses
+
+# Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
+SLICE_ROWS = 256
+DELAY_MS = 5_000  # from an event to the head that learned from it: live, 2 s at the 99th percentile, with room; ours
+_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
+_HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
+REFRESHED_CLOUD = "cloud-refreshed"
+_NEVER_MS = 2**62
+Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
+    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, and the settings of
+    matching and training.
+    """
+
+    devices: int = 0
+    head: float = 0.6
+    refresh_ms: int = 86_400_000
+    refreshed: bool = False
+    seed: int = 0
+    per_label: int = 800
+    rules: MatchRules = field(default_factory=MatchRules)
+    task: Task = field(default_factory=lambda: Task(task_version=1))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run recorded, predictions in event-time order with a column per arm; `versions` of the cloud model."""
+
+    predictions: pl.DataFrame
+    trainings: list[TrainingRecord]
+    bytes_down: list[int]
+    versions: int
+
+
+def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> Outcome:
+    """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
+    first = _first_of_tail(log, plan.head)
+    done = _Done(progress, len(log) + first)
+    walk = Walk(pool, plan, chosen_users(log[first:], plan))
+    head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, done.add)]
+    walk.learn_head([record for part in head for record in part], lambda part, whole: done.reach(first, part / whole))
+    del head
+    for part in _slices(log[first:], SLICE_ROWS, done.add, walk.users):
+        walk.step(part)
+    return walk.outcome()
+
+
+class _Done:
+    """Turns what was done into how far all of it is."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._progress(self._done, self._total)
+
+    def reach(self, rows: int, share: float) -> None:
+        """`share` of `rows` more are done; all of them count once it is 1."""
+        if share == 1:
+            self.add(rows)
+        else:
+            self._progress(self._done + int(share * rows), self._total)
+
+
+def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
+    """The users that get a device: `plan.devices` of those with events in `tail`, by a hash that knows the seed."""
+    users = tail["user_id"].unique().to_list()
+    users.sort(key=lambda user: (xxh3_64_intdigest(user.encode(), seed=plan.seed), user))
+    return frozenset(users[: plan.devices or None])
+
+
+class Walk:
+    """The whole system at one point of the log."""
+
+    def __init__(self, pool: Pool, plan: Plan, users: frozenset[str]) -> None:
+        self._plan = plan
+        self._pool = pool
+        self.users = users
+        self._fleet = Fleet(seed=plan.seed)
+        self._states: dict[str, UserState] = {}
+        self._gathers: dict[str, GatherState] = defaultdict(GatherState)
+        matching = Matching(1, 1, plan.per_label, "random" in plan.task.arms, plan.seed)
+        self._shard = Shard(pool, 0, matching)
+        self._model: CloudModel | None = None
+        self._trainer: CloudTrainer | None = None
+        self._user_keys = frozenset(map(user_key, users))
+        self._taken = 0
+        self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
+        self._losses = FleetLosses()
+        self._now_ms = 0
+        self._bytes_down: list[int] = []
+        self._predictions: list[Predictions] = []
+        self._refreshed: dict[int, float] = {}  # sample key: what the newest cloud model predicted
+        self._trainings: list[TrainingRecord] = []
+        self._cpu_s: Callable[[], float] = _cpu_s
+
+    def remember(self, events: list[Event]) -> list[SampleRecord]:
+        """Take a slice of the head: histories and windows fill, nothing is predicted, matched or trained."""
+        self._now_ms = events[-1].timestamp
+        self._own_events(events)
+        return self._to_users(events).samples
+
+    def learn_head(self, records: list[SampleRecord], train: TrainProgress) -> None:
+        """Train the first cloud version on the head's samples, give it to devices, and fill the pool."""
+        block = block_of(records)
+        self._model = train_first([block], self._plan.seed, train)
+        learned = Learned(self._model.trained_until, {})
+        self._trainer = CloudTrainer(self._model, learned, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed)
+        self._trainer.remember(block)
+        self._fleet.deliver_task(self._task, 0, self._now_ms)
+        self._adopt(self._model)
+        for at in range(0, len(records), _HEAD_ROWS):
+            self._work(Work(0, records[at : at + _HEAD_ROWS], []))
+        self._match_and_train([], [])
+
+    def step(self, events: list[Event]) -> None:
+        """Predict a slice; then pool it, match who is due, and train."""
+        self._now_ms = events[-1].timestamp
+        self._catch_up(events)
+        self._own_events(events)
+        out = self._to_users(events)
+        self._predictions += self._fleet.take_predictions()
+        self._match_and_train(out.samples, out.queries)
+        self._renew_task()
+        if self._plan.refresh_ms:
+            self._refresh(out.samples)
+
+    def _catch_up(self, events: list[Event]) -> None:
+        """Give the devices of users that come back what they asked for while idle, `DELAY_MS` ago at least."""
+        back = {event.user_id: event.timestamp for event in reversed(events) if event.user_id in self._fleet.devices}
+        asked = [(user_id, self._asked_idle_ms(user_id, at_ms - DELAY_MS)) for user_id, at_ms in back.items()]
+        queries = [query for user_id, at_ms in reversed(asked) if at_ms for query in self._ask(user_id, at_ms)]
+        if queries:
+            self._deliver(self._work(Work(0, [], queries)))
+            self._train()
+
+    def _asked_idle_ms(self, user_id: str, by_ms: int) -> int | None:
+        """When the user's device asked last by `by_ms`, if it was idle so long."""
+        device, every_ms = self._fleet.devices[user_id], self._plan.task.idle_age_ms
+        if device.batch is None or device.new_samples:
+            return None
+        times = (by_ms - device.batch.matched_ms) // every_ms
+        return device.batch.matched_ms + times * every_ms if times > 0 else None
+
+    def _match_and_train(self, samples: list[SampleRecord], queries: list[Query]) -> None:
+        """Pool the samples, answer the queries and what devices ask for as time passes, and train who is due."""
+        self._fleet.tick(self._now_ms)
+        self._deliver(self._work(Work(0, samples, [*queries, *self._requested()])))
+        self._train()
+
+    def _train(self) -> None:
+        self._fleet.train_due(self._now_ms, self._cpu_s)
+        self._trainings += self._fleet.take_trainings()
+
+    def _adopt(self, model: CloudModel) -> None:
+        """Use a version from now on, in the cloud and on every device."""
+        self._model = model
+        if len(self._pool):
+            self._shard.handle([], model, self._now_ms)
+        self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
+
+    def outcome(self) -> Outcome:
+        """What was recorded so far."""
+        assert self._trainer is not None
+        tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
+        if not tables:
+            raise InputError("no event was predicted: the log has none after its head; take a smaller --head")
+        table = pl.concat(tables)
+        if self._refreshed:
+            refreshed = [self._refreshed[sample_key(event_id)] for event_id in table["event_id"].to_list()]
+            table = table.with_columns(pl.Series(REFRESHED_CLOUD, refreshed, pl.Float64))
+        return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version)
+
+    def _own_events(self, events: list[Event]) -> None:
+        own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self.users]
+        for user_id in dict.fromkeys(o.event.user_id for o in own):  # in order: sets have another in every process
+            if user_id not in self._fleet.devices:
+                self._fleet.connected(user_id, self._now_ms)
+        self._fleet.handle_events(own, self._now_ms)
+
+    def _to_users(self, events: list[Event]) -> UserOutput:
+        """Every user's state takes its events; only users with a device are matched."""
+        per_user: dict[str, list[Arrival | Asked]] = defaultdict(list)
+        for event in events:
+            per_user[event.user_id].append(_arrival(event))
+        total = UserOutput([], [], [], 0)
+        for user_id, arrivals in per_user.items():
+            out = self._state(user_id).handle(arrivals, self._plan.rules, self._now_ms)
+            total.samples.extend(out.samples)
+            if user_id in self.users:
+                total.queries.extend(out.queries[-1:])  # of several in one slice, the newest wins
+        total.samples.sort(key=lambda record: record.timestamp)
+        return total
+
+    def _requested(self) -> Iterator[Query]:
+        """What devices ask for on their own; of their other reports, the losses are kept for the fleet prior."""
+        for user_id, publish in self._fleet.take_outgoing():
+            report = decode_report(publish.payload)
+            if isinstance(report, Training):
+                self._losses.add(report)
+            elif isinstance(report, MatchRequest):
+                yield from self._ask(user_id, self._now_ms)
+
+    def _ask(self, user_id: str, now_ms: int) -> list[Query]:
+        return self._state(user_id).handle([Asked(user_id, now_ms)], self._plan.rules, now_ms, now_ms).queries
+
+    def _state(self, user_id: str) -> UserState:
+        if user_id not in self._states:
+            self._states[user_id] = UserState(user_id)
+        return self._states[user_id]
+
+    def _work(self, work: Work) -> ShardOutput:
+        assert self._model is not None, "nothing is pooled before there is a model"
+        return self._shard.handle([work], self._model, self._now_ms)
+
+    def _deliver(self, output: ShardOutput) -> None:
+        merge = Merge(1, self._plan.per_label)
+        for reply in output.replies:
+            for _, batch in self._gathers[reply.user_id].handle([reply], merge, reply.before_ms).batches:
+                raw = encode_batch(batch)
+                self._bytes_down.append(len(raw))
+                self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
+
+    def _refresh(self, records: list[SampleRecord]) -> None:
+        """Let the newest cloud model predict what devices predicted; then let it learn, once its interval is over."""
+        assert self._trainer is not None
+        self._predict_refreshed([record for record in records if record.user in self._user_keys], self._trainer.model)
+        taken = np.arange(self._taken, self._taken + len(records))
+        self._taken += len(records)
+        self._trainer.take(block_of(records), np.zeros_like(taken), taken)
+        if self._trainer.due(caught_up=True):
+            trial = self._trainer.train()
+            if trial and trial.passed and self._plan.refreshed:
+                self._adopt(self._trainer.model)
+
+    def _renew_task(self) -> None:
+        """The task with the newest fleet prior goes out once that says something new."""
+        if self._losses.moved(self._task.head_prior):
+            version, prior = self._task.task_version + 1, self._losses.prior()
+            self._task = msgspec.structs.replace(self._task, task_version=version, head_prior=prior)
+            self._fleet.deliver_task(self._task, 0, self._now_ms)
+
+    def _predict_refreshed(self, records: list[SampleRecord], model: CloudModel) -> None:
+        if records:
+            probability = model.predict(block_of(records)).astype(np.float64).tolist()
+            self._refreshed.update(zip([record.sample for record in records], probability, strict=True))
+
+
+def _cpu_s() -> float:
+    import time  # noqa: PLC0415 - the one clock here, and it is only what compute is reported by
+
+    return time.process_time()
+
+
+def _first_of_tail(log: pl.DataFrame, head: float) -> int:
+    """The first row after the head; rows of one moment stay together."""
+    if not 0 < head < 1:
+        raise InputError(f"--head is {head}: give the share of the log that trains the first model, between 0 and 1")
+    times = log["timestamp"].to_numpy()
+    first = int(np.searchsorted(times, times[int(len(times) * head)], "left"))
+    if first == 0:
+        raise InputError("the log's head is empty: all its events have one timestamp, or --head is too small")
+    return first
+
+
+def _slices(
+    log: pl.DataFrame, rows: int, progress: Callable[[int], None], users: Collection[str] = ()
+) -> Iterator[list[Event]]:
+    """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
+
+    A slice is shorter where one of `users` would come again after `DELAY_MS`: by then the first time is learned.
+    """
+    times = log["timestamp"].to_numpy()
+    learned = _learned_before(log, users)
+    events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
+    at = 0
+    while at < len(times):
+        end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
+        again = np.flatnonzero(learned[at:end] >= at)
+        if len(again):
+            end = int(np.searchsorted(times, times[at + again[0]], "left"))
+        yield [Event(*row) for row in events[at:end]]
+        progress(end - at)
+        at = end
+
+
+def _learned_before(log: pl.DataFrame, users: Collection[str]) -> I64:
+    """For each row the newest one of the same user that is at least `DELAY_MS` older, -1 if none or not of `users`."""
+    newest = np.full(len(log), -1)
+    mine = log.with_row_index("row").filter(pl.col("user_id").is_in(list(users))).select("row", "user_id", "timestamp")
+    for (_,), part in mine.group_by("user_id"):
+        row, times = part["row"].to_numpy().astype(np.int64), part["timestamp"].to_numpy()
+        before = np.searchsorted(times, times - DELAY_MS, "right") - 1
+        newest[row[before >= 0]] = row[before[before >= 0]]
+    return newest
+
+
+def _arrival(event: Event) -> Arrival:
+    return Arrival(
+        event.user_id,
+        sample_key(event.event_id),
+        item_key(event.item_id),
+        item_key(event.category_id),
+        event.label,
+        event.timestamp,
+        event.timestamp,
+        b"",
+    )
+
+
+def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "user_id": predictions.user_id,
+            "event_id": predictions.event_id,
+            "timestamp": predictions.timestamp,
+            "label": predictions.label,
+            "version": predictions.version,
+            **{arm: predictions.arms[:, n] for n, arm in enumerate(arms)},
+        }
+    )

@@ -1,0 +1,160 @@
+"""The cloud dataflow, put together: Kafka in, decode, per user, per pool shard, gather, Kafka out.
+
+events, requests ─▶ decode ─▶ user (dedupe, features, due) ─▶ shard (encode, pool, search) ─▶ gather ─▶ candidates
+                      │            │                             └─▶ samples
+                      └────────────┴─▶ events.dlq
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import bytewax.operators as op
+import numpy as np
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.operators import KeyedStream
+
+from index.pool import Pool
+from models.candidates import CandidateBatch, encode_batch
+from models.cloud_model import CloudModel
+from monitor import metrics
+from monitor.freshness import observe_freshness
+from operators.decode import REQUEST, Rejected, decode_step
+from operators.gather import Merge, gather_step
+from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
+from operators.user import UserOutput, user_step
+from streams.flow.blame import Blame
+from streams.flow.pool_shards import PoolShards
+from streams.flow.settings import FlowSettings
+from streams.flow.sink import KafkaOutput, Outgoing
+from streams.flow.source import KafkaInput
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
+
+FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
+Emitted = list[tuple[str, Outgoing]]
+
+
+def wall_ms() -> int:
+    """The wall clock, Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def build_flow(
+    settings: FlowSettings,
+    source: KafkaInput,
+    sink: KafkaOutput,
+    pools: PoolShards,
+    *,
+    model: Callable[[], CloudModel],
+    blame: Blame,
+) -> Dataflow:
+    """The dataflow of one process; `model` gives the newest cloud model whenever it is asked.
+
+    `blame` notes what the world is to blame for when a pool or a model fails.
+    """
+    flow, out = Dataflow(FLOW_ID), _Emitter(sink.part)
+    per_label = settings.candidates // 2
+    matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
+    messages: Any = op.input("kafka", flow, source)
+    arrivals, rejected = decode_step("decode", messages, REQUESTS)
+    users = user_step("user", arrivals, settings.rules, wall_ms)
+    late = op.flat_map_batch("late", users, _late)
+    shards = shard_step(
+        "shard",
+        users,
+        matching,
+        open_shard=lambda number: _BlamedShard(pools.pool(number), number, matching, blame),
+        model=model,
+        clock_ms=wall_ms,
+    )
+    refused = op.flat_map_batch("refused", shards, _refused)
+    replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
+    batches = gather_step("gather", replies, Merge(settings.shards, per_label), wall_ms)
+    letters: Stream[Rejected] = op.merge("letters", rejected, late, refused)
+    emitted: KeyedStream[Outgoing] = op.merge(
+        "emitted",
+        op.flat_map_batch("dead_letters", letters, out.dead_letters),
+        op.flat_map_batch("samples", shards, out.samples),
+        op.flat_map_batch("candidates", batches, out.candidates),
+    )
+    op.output("out", emitted, sink)
+    return flow
+
+
+class _BlamedShard(Shard):
+    """A shard whose failures are noted."""
+
+    def __init__(self, pool: Pool, number: int, matching: Matching, blame: Blame) -> None:
+        super().__init__(pool, number, matching)
+        self._blame = blame
+
+    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
+        with self._blame:
+            return super().handle(works, model, now_ms)
+
+
+class _Emitter:
+    """Turns results into messages, keyed by the sink's part of this process; counts them."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def dead_letters(self, rejected: Iterable[Rejected]) -> Emitted:
+        """The raw bytes, with the reason as a header."""
+        emitted = []
+        for letter in rejected:
+            counter = metrics.requests_rejected if letter.kind == REQUEST else metrics.rejected.labels(letter.kind)
+            counter.inc()
+            headers = {"reason": letter.reason.encode()}
+            emitted.append((self._part, Outgoing(DEAD_LETTERS, [b""], [letter.raw], headers)))
+        return emitted
+
+    def samples(self, outputs: Iterable[tuple[str, ShardOutput]]) -> Emitted:
+        """One message per sample, keyed by its user's key."""
+        samples = [sample for _, output in outputs for sample in output.samples]
+        if not samples:
+            return []
+        keys, values = [str(user).encode() for user, _ in samples], [message for _, message in samples]
+        return [(self._part, Outgoing(SAMPLES, keys, values))]
+
+    def candidates(self, keyed: Iterable[tuple[str, tuple[str, CandidateBatch]]]) -> Emitted:
+        """One message per batch, keyed by user id."""
+        batches = [finished for _, finished in keyed]
+        if not batches:
+            return []
+        for reason, _ in batches:
+            metrics.matches.labels(reason).inc()
+        produced_ms = np.fromiter((batch.produced_ms for _, batch in batches), np.int64, len(batches))
+        observe_freshness("matched", produced_ms, wall_ms())
+        keys, values = [batch.user_id.encode() for _, batch in batches], [encode_batch(batch) for _, batch in batches]
+        return [(self._part, Outgoing(CANDIDATES, keys, values))]
+
+
+def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[Rejected]:
+    duplicates, late = 0, []
+    for _, output in keyed:
+        duplicates += output.duplicates
+        late.extend(output.late)
+    _count_duplicates(duplicates)
+    return late
+
+
+def _refused(keyed: Iterable[tuple[str, ShardOutput]]) -> list[Rejected]:
+    refused = []
+    for _, output in keyed:
+        refused.extend(output.refused)
+        _count_duplicates(output.duplicates)
+        metrics.pooled.inc(len(output.produced_ms))
+        observe_freshness("pooled", output.produced_ms, wall_ms())
+    return refused
+
+
+def _replies(keyed: Iterable[tuple[str, ShardOutput]], pools: PoolShards) -> list[tuple[str, object]]:
+    for shard, live in pools.live().items():
+        metrics.pool_live.labels(str(shard)).set(live)
+    return [(reply.user_id, reply) for _, output in keyed for reply in output.replies]
+
+
+def _count_duplicates(n: int) -> None:
+    if n:
+        metrics.rejected.labels("duplicate").inc(n)

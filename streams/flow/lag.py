@@ -1,0 +1,64 @@
+"""How far this process's part of the dataflow is behind, as metrics: in events, and in seconds."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from models.errors import ConnectionFailed
+from monitor import metrics
+from streams.flow.source import Reader
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.lag import GroupPositions
+from streams.kafka.topics import FLOW_GROUP
+
+_EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class LagWatch:
+    """Looks once a second, in a thread of its own: asking the broker would hold the dataflow up.
+
+    Events are those that the mirrored positions lack, as ordinary lag tools see them. Seconds are the age of the
+    newest event that was taken, where any are left; the oldest one that is left is at most as old.
+    """
+
+    def __init__(self, settings: KafkaSettings, reader: Reader, clock_ms: Callable[[], int]) -> None:
+        self._group = GroupPositions(settings, FLOW_GROUP)
+        self._reader = reader
+        self._clock_ms = clock_ms
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
+
+    def look(self) -> None:
+        """Set the gauges of this process's partitions."""
+        taken = self._reader.taken_ms()
+        for topic in {topic for topic, _ in taken}:
+            for partition, behind in self._group.lag(topic).items():
+                produced_ms = taken.get((topic, partition))
+                if produced_ms is None:
+                    continue  # another process's
+                age_s = (self._clock_ms() - produced_ms) / 1000 if behind and produced_ms else 0.0
+                metrics.lag_events.labels(FLOW_GROUP, topic, str(partition)).set(behind)
+                metrics.lag_seconds.labels(FLOW_GROUP, topic, str(partition)).set(max(0.0, age_s))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._group.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EVERY_S):
+            try:
+                self.look()
+            except ConnectionFailed as error:
+                _log.warning(f"lag is not known: {error}")

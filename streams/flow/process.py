@@ -1,0 +1,149 @@
+"""One process of the dataflow: opens what it needs, runs Bytewax until it is told to stop, closes everything.
+
+SIGINT and SIGTERM end the input; the dataflow drains, takes a last snapshot and ends. (Bytewax by itself takes none.)
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+import torch
+from bytewax.recovery import RecoveryConfig
+from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
+from confluent_kafka.admin import AdminClient
+
+from models.cloud_model import CloudModel
+from models.errors import CodaError, ConnectionFailed, InputError, PoolError
+from streams.flow.blame import Blame
+from streams.flow.dataflow import build_flow, wall_ms
+from streams.flow.lag import LagWatch
+from streams.flow.model_feed import ModelFeed
+from streams.flow.pool_shards import PoolShards
+from streams.flow.settings import FlowSettings
+from streams.flow.sink import KafkaOutput
+from streams.flow.source import KafkaInput, Reader
+from streams.flow.supervisor import NO_RESTART
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings, partitions_of, probe
+from streams.kafka.topics import EVENTS, MODELS, REQUESTS
+from streams.log import set_up_logging
+from streams.metrics_server import PortTaken, metrics_server
+from streams.stop import Stop
+from streams.tunnel.room import TunnelRoom
+
+# Another process may have seen the first model a moment earlier than this one.
+_MODEL_WAIT_S = 60
+
+_log = structlog.get_logger()
+
+
+def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> None:
+    """Run process number `process` of those at `addresses` until `stop`; alone when there are none.
+
+    Raises `CodaError` when it fails for a reason that the world is to blame for.
+    """
+    torch.set_num_threads(1)  # one thread per process: encoding is small batches
+    kafka = KafkaSettings(settings.bootstrap)
+    port = settings.metrics_port + process if settings.metrics_port else 0
+    with ExitStack() as opened:
+        opened.enter_context(stop.listening())
+        opened.enter_context(metrics_server(port))
+        partitions = _partitions(kafka)
+        pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
+        for shard in range(process, settings.shards, settings.processes):
+            pools.pool(shard)  # now, so that a pool that cannot be opened is told before anything is read
+        blame = Blame()
+        reader = Reader(kafka, blame)
+        opened.callback(reader.close)
+        feed = ModelFeed(kafka, partitions.pop(MODELS))
+        opened.callback(feed.close)
+        room = TunnelRoom(kafka)
+        opened.callback(room.close)
+        source = KafkaInput(
+            reader, partitions, ready=lambda: feed.current() is not None and room(), stopping=lambda: bool(stop.signal)
+        )
+        opened.enter_context(LagWatch(kafka, reader, wall_ms))
+        sink = KafkaOutput(kafka, process, blame)
+        flow = build_flow(settings, source, sink, pools, model=lambda: _first(feed, blame), blame=blame)
+        _log.info(
+            "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
+        )
+        try:
+            cluster_main(  # type: ignore[no-untyped-call]
+                flow,
+                list(addresses),
+                process,
+                epoch_interval=timedelta(milliseconds=settings.epoch_ms),
+                recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
+            )
+        except BaseException as error:
+            if blamed := blame.error or _lost(error, addresses):
+                raise blamed from error
+            raise
+
+
+def _partitions(kafka: KafkaSettings) -> dict[str, int]:
+    probe(kafka.bootstrap)
+    ensure_topics(kafka)
+    client = AdminClient(kafka.client("flow"))
+    counts = {topic: len(partitions_of(client, topic)) for topic in (EVENTS, REQUESTS, MODELS)}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise ConnectionFailed(f"Kafka at {kafka.bootstrap} has no topic {missing[0]}, and did not create it")
+    return counts
+
+
+def _first(feed: ModelFeed, blame: Blame) -> CloudModel:
+    deadline_s = time.monotonic() + _MODEL_WAIT_S
+    with blame:
+        while (model := feed.current()) is None:
+            if time.monotonic() > deadline_s:
+                raise ConnectionFailed("work came from another process, but no cloud model: look at the topic `models`")
+            time.sleep(0.05)
+    return model
+
+
+def _lost(error: BaseException, addresses: Sequence[str]) -> CodaError | None:
+    """What a process of a cluster dies of when another one has died is a thread's panic, which is no `Exception`."""
+    if addresses and not isinstance(error, Exception | KeyboardInterrupt):
+        return ConnectionFailed("another process of this dataflow is gone, and none can go on without it")
+    return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What the supervisor starts: settings as JSON, the process's number, and all addresses."""
+    settings = msgspec.json.decode(arguments[0], type=FlowSettings)
+    stop = Stop(signal.SIGTERM)
+    set_up_logging()
+    _end_with(os.getppid())
+    try:
+        run_process(settings, int(arguments[1]), arguments[2:], stop)
+    except CodaError as error:
+        print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
+        if isinstance(error, PoolError | PortTaken):
+            return NO_RESTART
+        return 2 if isinstance(error, InputError) else 1
+    return stop.exit_code
+
+
+def _end_with(supervisor: int) -> None:
+    """End cleanly when the supervisor is gone, even by kill -9."""
+
+    def watch() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""The dataflow's output: one checked producer per process, for all topics.
+
+Bytewax's own KafkaSink loses messages silently when the broker is away. Here an epoch ends only when Kafka has
+acknowledged everything that was sent in it, so a resume never starts after a message that was lost.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from streams.flow.blame import Blame
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.producer import CheckedProducer
+
+
+class Outgoing(NamedTuple):
+    """Messages for one topic, as many keys as values; `headers` go with each of them."""
+
+    topic: str
+    keys: list[bytes]
+    values: list[bytes]
+    headers: Mapping[str, bytes] | None = None
+
+
+class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
+    """Writes what comes keyed by `part`, this process's own number, so that messages never change process.
+
+    A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends.
+    """
+
+    def __init__(self, settings: KafkaSettings, process: int, blame: Blame) -> None:
+        self.part = str(process)
+        self._settings = settings
+        self._blame = blame
+
+    def list_parts(self) -> list[str]:
+        """Only this process's own part."""
+        return [self.part]
+
+    def part_fn(self, item_key: str) -> int:
+        """Bytewax takes this as an index into the sorted parts of all processes."""
+        return int(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "KafkaWriter":  # noqa: ARG002
+        """The writer, with a producer of its own."""
+        return KafkaWriter(CheckedProducer(self._settings), self._settings.delivery_timeout_s, self._blame)
+
+
+class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
+    """Hands messages to a producer; waits for the acknowledgements when the epoch ends."""
+
+    def __init__(self, producer: CheckedProducer, delivery_timeout_s: float, blame: Blame) -> None:
+        self._producer = producer
+        self._blame = blame
+        self._delivery_timeout_s = delivery_timeout_s
+
+    def write_batch(self, values: list[Outgoing]) -> None:
+        """Queue messages; raises `DeliveryError` when an earlier one failed."""
+        with self._blame:
+            for outgoing in values:
+                self._send(outgoing)
+
+    def snapshot(self) -> None:
+        """End of the epoch: raises `DeliveryError` unless Kafka has everything."""
+        with self._blame:
+            self._producer.flush(self._delivery_timeout_s)
+
+    def close(self) -> None:
+        """The end of the dataflow."""
+        with self._blame:
+            self._producer.flush(self._delivery_timeout_s)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        if outgoing.headers is None:
+            self._producer.send_many(outgoing.topic, outgoing.keys, outgoing.values)
+            return
+        for key, value in zip(outgoing.keys, outgoing.values, strict=True):
+            self._producer.send(outgoing.topic, key, value, headers=outgoing.headers)

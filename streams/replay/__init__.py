@@ -1,0 +1,1 @@
+"""`coda replay`: an event log sent again, at any speed."""

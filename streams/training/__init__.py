@@ -1,0 +1,1 @@
+"""`coda train-cloud`: cloud model versions and training tasks."""

@@ -1,0 +1,181 @@
+"""The cloud trainer's I/O: samples and telemetry in, cloud models and signed tasks out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+import numpy as np
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from models.artefact import model_from_bytes, model_to_bytes
+from models.cloud_model import CloudModel
+from models.errors import ArtefactError, DeliveryError
+from models.sample import SampleBlock, decode_samples
+from models.signing import open_task
+from models.task import Task
+from models.telemetry import Training, decode_report
+from monitor import metrics
+from streams.kafka.bounds import bounds, read_between
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
+from streams.stop import Stop
+from streams.training.cloud_trainer import CloudTrainer, Learned
+from streams.training.fleet_losses import FleetLosses
+from streams.training.task_desk import TaskDesk
+
+KEY = b"current"
+_BATCH = 5000
+_COMMIT_EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+def newest(settings: KafkaSettings, topic: str) -> Message | None:
+    """The newest message of a topic, or None when it has none."""
+    return next(iter(_newest_first(settings, topic)), None)
+
+
+def _newest_first(settings: KafkaSettings, topic: str) -> list[Message]:
+    messages = read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic))
+    return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset), reverse=True)
+
+
+def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | None:
+    """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
+    for message in _newest_first(settings, MODELS):
+        try:
+            return model_from_bytes(message.value), Learned.of(dict(message.headers))
+        except ArtefactError as error:
+            _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}: {error}")
+    return None
+
+
+def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
+    """The newest task that our key signed."""
+    message = newest(settings, TASKS)
+    try:
+        return message and open_task(message.value, public)
+    except ArtefactError as error:
+        raise ArtefactError(
+            f"the newest task on {TASKS} is not ours to follow up ({error}); use the --keys it was signed with"
+        ) from error
+
+
+class TrainingService:
+    """Runs a `CloudTrainer` on Kafka until `stop`. `published` counts the versions that went out."""
+
+    def __init__(
+        self, settings: KafkaSettings, trainer: CloudTrainer, desk: TaskDesk, stop: Stop | None = None
+    ) -> None:
+        self.trainer = trainer
+        self.desk = desk
+        self.published = 0
+        self._stop = stop or Stop()
+        self._settings = settings
+        self._producer = CheckedProducer(settings)
+        self._losses = FleetLosses()
+        self._committed_s = float("-inf")
+
+    def publish_model(self) -> None:
+        """Send the trainer's model with what it has learned from; returns when Kafka has it."""
+        model = self.trainer.model
+        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=self.trainer.learned.headers())
+        self._producer.flush()
+        self.published += 1
+        metrics.cloud_versions.inc()
+        metrics.model_version.set(model.version)
+        _log.info("published the cloud model", version=model.version, **model.metrics)
+
+    def publish_task(self) -> None:
+        """Send the next task, if it says anything new; returns when Kafka has it."""
+        signed = self.desk.issue(self._losses.prior())
+        if signed is not None and self.desk.current:
+            self._producer.send(TASKS, KEY, signed)
+            self._producer.flush()
+            _log.info("published the task", version=self.desk.current.task_version, prior=self.desk.current.head_prior)
+
+    def run(self) -> None:
+        """Train and publish until told to stop; raises `Stopped`."""
+        with self._reading(SAMPLES) as samples, self._reading(TELEMETRY) as telemetry:
+            while True:
+                self._stop.check()
+                self.step(samples, telemetry)
+
+    @contextmanager
+    def _reading(self, topic: str) -> Iterator[BatchConsumer]:
+        everything = dict.fromkeys(bounds(self._settings, topic))
+        with BatchConsumer(self._settings, TRAINER_GROUP, [topic], "earliest", assign=everything) as consumer:
+            yield consumer
+
+    def step(self, samples: BatchConsumer, telemetry: BatchConsumer) -> None:
+        """Read what there is, and when the refresh interval is over, publish a version that is better, and the task."""
+        messages = samples.poll(_BATCH, 0.2)
+        if messages:
+            self._take(messages)
+        for report in telemetry.poll(_BATCH, 0):
+            self._hear(report)
+        if self.trainer.due(caught_up=not messages):
+            self._refresh()
+        if self.desk.current is not None and self._losses.moved(self.desk.current.head_prior):
+            self.publish_task()
+        if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self._committed_s = time.monotonic()
+            self._commit(samples, telemetry)
+
+    def _refresh(self) -> None:
+        waiting = self.trainer.waiting
+        trial = self.trainer.train(lambda _done, _total: self._stop.check())
+        if trial is not None:
+            metrics.cloud_trials.labels("published" if trial.passed else "held_back").inc()
+            if trial.passed:
+                self.publish_model()
+            else:
+                losses = f"{trial.challenger:.4f} against {trial.in_use:.4f} on the newest"
+                _log.info(f"held back a cloud model that predicts no better: log-loss {losses}", waiting=waiting)
+        self.publish_task()
+
+    def _commit(self, *consumers: BatchConsumer) -> None:
+        """Positions for lag tools alone; what is learned travels with the model, so a broker may be away."""
+        try:
+            for consumer in consumers:
+                consumer.commit()
+        except DeliveryError as error:
+            _log.warning(f"positions not committed, trying again: {error}")
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        good, block = _decoded(messages)
+        if good:
+            partition = np.array([m.partition for m in good], np.int64)
+            self.trainer.take(block, partition, np.array([m.offset for m in good], np.int64))
+
+    def _hear(self, message: Message) -> None:
+        try:
+            report = decode_report(message.value)
+        except msgspec.DecodeError as error:
+            _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
+            return
+        if isinstance(report, Training):
+            self._losses.add(report)
+
+
+def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBlock]:
+    """The messages that are samples, as messages and as a block; others are told of, one by one."""
+    try:
+        return messages, decode_samples([m.value for m in messages])
+    except (msgspec.DecodeError, ValueError):
+        good = [message for message in messages if _is_sample(message)]
+        return good, decode_samples([m.value for m in good])
+
+
+def _is_sample(message: Message) -> bool:
+    try:
+        decode_samples([message.value])
+    except (msgspec.DecodeError, ValueError) as error:
+        where = f"{message.topic}[{message.partition}] offset {message.offset}"
+        _log.warning(f"passed over {where}, which is no sample: {error}")
+        return False
+    return True

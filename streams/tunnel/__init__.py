@@ -1,0 +1,1 @@
+"""`coda tunnel`: between Kafka and MQTT, up and down."""

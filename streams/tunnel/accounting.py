@@ -1,0 +1,47 @@
+"""The accounts of all tunnels together, restarts and crashes included, from what Kafka has."""
+
+import msgspec
+
+from models.candidates import decode_batch
+from models.errors import ArtefactError
+from models.telemetry import Ack, decode_report
+from streams.kafka.bounds import bounds, read_between
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.lag import lag
+from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
+from streams.tunnel.ledger import Push, Tally, account
+
+_GROUP = "coda-accounting"
+
+
+def account_for_pushes(kafka: KafkaSettings, expiry_ms: int, now_ms: int) -> Tally:
+    """What became of every batch that the tunnels' group has committed, as far back as Kafka keeps it.
+
+    `expiry_ms` is the tunnels' freshness budget, `now_ms` the wall clock; see `streams.tunnel.ledger.account`.
+    """
+    return account(_pushes(kafka, expiry_ms), _acks(kafka), now_ms)
+
+
+def _pushes(kafka: KafkaSettings, expiry_ms: int) -> list[Push]:
+    behind = lag(kafka.bootstrap, TUNNEL_GROUP, CANDIDATES)
+    done = {p: (first, end - behind[p[1]]) for p, (first, end) in bounds(kafka, CANDIDATES).items()}
+    pushes = []
+    for message in read_between(kafka, _GROUP, done):
+        try:
+            batch = decode_batch(message.value)
+        except ArtefactError:
+            continue  # the tunnel counted it as rejected: it was never pushed
+        pushes.append(Push(batch.user_id, batch.batch_seq, batch.matched_ms + expiry_ms))
+    return pushes
+
+
+def _acks(kafka: KafkaSettings) -> list[tuple[str, int]]:
+    acks = []
+    for message in read_between(kafka, _GROUP, bounds(kafka, TELEMETRY)):
+        try:
+            report = decode_report(message.value)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(report, Ack):
+            acks.append((report.user_id, report.batch_seq))
+    return acks

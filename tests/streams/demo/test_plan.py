@@ -1,0 +1,83 @@
+"""The demo's plan: where history ends, and command lines that our own verbs take."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.errors import InputError
+from streams.cli import make_app
+from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log
+
+DAY_MS = 86_400_000
+
+
+def written(folder: Path, timestamps: list[int]) -> str:
+    n = len(timestamps)
+    path = folder / "log.csv"
+    pl.DataFrame(
+        {
+            "user_id": [f"u{i % 3}" for i in range(n)],
+            "item_id": ["i"] * n,
+            "category_id": ["c"] * n,
+            "event_type": ["view"] * n,
+            "label": [i % 2 for i in range(n)],
+            "timestamp": timestamps,
+        }
+    ).write_csv(path)
+    return str(path)
+
+
+def quiet(_line: str) -> None:
+    """Nobody to tell."""
+
+
+def test_history_is_the_head_of_the_log_by_time(tmp_path: Path) -> None:
+    log = open_log(written(tmp_path, [i * DAY_MS for i in range(1, 11)]), quiet)
+    assert (log.events, log.history, log.users) == (10, int(10 * HEAD_SHARE), 3)
+    assert (log.live_from_ms, log.last_ms) == (7 * DAY_MS, 10 * DAY_MS)
+    assert log.speed(30) == pytest.approx(3 * 86_400 / 30)
+
+
+def test_events_of_the_moment_where_the_live_part_begins_all_belong_to_it(tmp_path: Path) -> None:
+    log = open_log(written(tmp_path, [1000, 2000, 2000, 2000, 3000]), quiet)
+    assert (log.history, log.live_from_ms) == (1, 2000)
+
+
+def test_a_log_that_cannot_be_split_or_found_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too few distinct times"):
+        open_log(written(tmp_path, [1000, 1000, 1000]), quiet)
+    with pytest.raises(InputError, match="no-such-log"):
+        open_log("no-such-log", quiet)
+
+
+@pytest.mark.parametrize("settings", [DemoSettings(devices=0), DemoSettings(seconds=0)])
+def test_settings_that_make_no_sense_are_told(settings: DemoSettings) -> None:
+    with pytest.raises(InputError, match="give it at least 1"):
+        settings.checked()
+
+
+@pytest.mark.parametrize("devices", [None, 7])
+def test_every_command_parses_through_our_own_command_line(tmp_path: Path, devices: int | None) -> None:
+    log = Log(tmp_path / "log.csv", 10, 6, 3, 6 * DAY_MS, 10 * DAY_MS)
+    ports = {name: 9100 + i for i, name in enumerate((*SERVICES, "history", "live"))}
+    brokers = Brokers("127.0.0.1:1", "127.0.0.1:2")
+    lines = commands(DemoSettings(devices=devices), log, brokers, tmp_path, ports)
+    assert lines.keys() == ports.keys()
+    for name, line in lines.items():
+        app = make_app(line[0])
+        _, bound, ignored = app.parse_args(list(line), exit_on_error=False, print_error=False)
+        assert not ignored
+        assert bound.arguments["metrics_port"] == ports[name]
+        assert bound.arguments["bootstrap"] == brokers.kafka
+        if "mqtt" in bound.signature.parameters:
+            assert bound.arguments["mqtt"] == brokers.mqtt
+
+
+def test_history_and_live_part_share_no_event_and_leave_none_out(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.csv", 10, 6, 3, 6 * DAY_MS, 10 * DAY_MS)
+    ports = dict.fromkeys((*SERVICES, "history", "live"), 9100)
+    lines = commands(DemoSettings(), log, Brokers("k:1", "m:2"), tmp_path, ports)
+    until = lines["history"][lines["history"].index("--until") + 1]
+    since = lines["live"][lines["live"].index("--from") + 1]
+    assert until == since == str(log.live_from_ms)

@@ -1,0 +1,231 @@
+"""The evaluation's honesty: what would make its figures too good to be true."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from device_sim.fleet import Fleet
+from device_sim.stimulus import OwnEvent
+from device_sim.training import TrainingJob
+from index.matches import Matches, Scored
+from index.pool import Pool
+from models.errors import InputError
+from models.history import History
+from models.ids import item_key, user_key
+from models.task import ARMS
+from streams.evaluation.paired import Comparison
+from streams.evaluation.walk import DELAY_MS, REFRESHED_CLOUD, _slices, chosen_users
+from streams.training import cloud_trainer
+from tests.streams.evaluation.world import TASK, plan, taste_log, walk
+
+LOG = taste_log(3000)
+
+
+def gaucs(predictions: pl.DataFrame) -> dict[str, float]:
+    figures = Comparison(predictions, ARMS, seed=0).figures()
+    return {arm: f.gauc or 0.0 for arm, f in figures.items()}
+
+
+def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path: Path) -> None:
+    outcome = walk(LOG, tmp_path, head=1 / 3)
+    assert outcome.predictions["event_id"].to_list() == LOG["event_id"][1000:].to_list()
+    assert outcome.trainings and outcome.bytes_down
+    found = gaucs(outcome.predictions)
+    assert all(found[arm] > found["cloud"] + 0.04 for arm in ARMS[1:]), "personal taste is what devices are for"
+
+
+def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
+    """24,000 predicted events: the standard error of GAUC is .004."""
+    log = taste_log(28_800, users=60, seed=1, labels="random")
+    found = gaucs(walk(log, tmp_path, head=1 / 6).predictions)
+    assert found == {arm: pytest.approx(0.5, abs=0.01) for arm in ARMS}
+
+
+def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where labels are random nothing may rank above chance; a history that knows what is taken next does."""
+    log = taste_log(3000, users=10, labels="random")
+    honest = gaucs(walk(log, tmp_path / "honest").predictions)
+    taken = {
+        int(t): (item_key(i).to_bytes(4, "little"), item_key(c).to_bytes(4, "little"))
+        for i, c, t in log.filter(pl.col("label") == 1).select("item_id", "category_id", "timestamp").iter_rows()
+    }
+    before = History.bytes_before
+
+    def clairvoyant(self: History, timestamp: int) -> tuple[bytes, bytes]:
+        items, categories = before(self, timestamp)
+        item, category = taken.get(timestamp, (b"", b""))
+        return 8 * item + items[: 22 * 4], 8 * category + categories[: 22 * 4]
+
+    monkeypatch.setattr(History, "bytes_before", clairvoyant)
+    planted = gaucs(walk(log, tmp_path / "planted").predictions)
+    assert max(honest.values()) < 0.55, "three standard errors of 1,200 events"
+    assert min(planted.values()) > 0.6
+
+
+def test_what_comes_later_changes_no_earlier_prediction(tmp_path: Path) -> None:
+    """Acceptance, blending, matching and training read nothing of the future: flip and rename all of it."""
+    cut = 2300
+    later = pl.int_range(pl.len()) >= cut
+    altered = LOG.with_columns(
+        label=pl.when(later).then(1 - pl.col("label")).otherwise("label").cast(pl.Int8),
+        category_id=pl.when(later).then(pl.lit("c0")).otherwise("category_id"),
+    )
+    whole, other = (walk(log, tmp_path / n, refresh_ms=600_000) for n, log in (("a", LOG), ("b", altered)))
+    until = LOG["timestamp"][cut]
+    earlier = [o.predictions.filter(pl.col("timestamp") < until) for o in (whole, other)]
+    assert len(earlier[0]) == cut - 1500
+    assert earlier[0].equals(earlier[1])
+    assert not whole.predictions.equals(other.predictions)
+
+
+class SpyPool(Pool):
+    """Remembers who asked what, and checks each answer: an item says which event it was."""
+
+    events: ClassVar = {
+        item_key(i): (user_key(u), t) for i, u, t in LOG.select("item_id", "user_id", "timestamp").iter_rows()
+    }
+    returned = 0
+    newest_returned = 0
+    asked: Any = None
+
+    def search(self, match_keys: Any, user: Any, before_ms: Any, k_per_label: int) -> Matches:
+        SpyPool.asked = list(zip(user.tolist(), before_ms.tolist(), strict=True))
+        return super().search(match_keys, user, before_ms, k_per_label)
+
+    def scored(self, matches: Matches) -> list[Scored]:
+        found = super().scored(matches)
+        for (user, before_ms), one in zip(SpyPool.asked, found, strict=True):
+            for item, age_s in zip(one.candidates.item.tolist(), one.candidates.age_s.tolist(), strict=True):
+                owner, at = self.events[item]
+                assert owner != user, "the asker's own sample"
+                assert at < before_ms, "not strictly earlier than the query"
+                assert age_s == (before_ms - at) // 1000
+                SpyPool.returned += 1
+                SpyPool.newest_returned = max(SpyPool.newest_returned, at)
+        return found
+
+
+def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, run = Fleet.handle_events, TrainingJob.run
+    trained_on = [0]
+
+    def predict(self: Fleet, events: list[OwnEvent], now_ms: int) -> None:
+        first = min((e.event.timestamp for e in events), default=now_ms)
+        assert max(SpyPool.newest_returned, trained_on[0]) < first, "learned before it was predicted"
+        handle(self, events, now_ms)
+
+    def train(self: TrainingJob, cpu_s: Any) -> Any:
+        trained_on[0] = max(trained_on[0], *(int(t.rows.timestamp.max()) for t in self.trains))
+        return run(self, cpu_s)
+
+    monkeypatch.setattr(Fleet, "handle_events", predict)
+    monkeypatch.setattr(TrainingJob, "run", train)
+    walk(LOG, tmp_path, SpyPool)
+    assert SpyPool.returned > 1000
+    assert trained_on[0] > LOG["timestamp"][2500]
+
+
+def ages_on_return(folder: Path, idle_age_ms: int, patch: pytest.MonkeyPatch) -> list[int]:
+    """How old the batches of idle devices are when their users come back."""
+    handle = Fleet.handle_events
+    ages: list[int] = []
+
+    def look(self: Fleet, events: list[OwnEvent], now_ms: int) -> None:
+        idle = [(o.event.timestamp, self.devices[o.event.user_id]) for o in events]
+        ages.extend(at - d.batch.matched_ms for at, d in idle if d.batch is not None and not d.new_samples)
+        handle(self, events, now_ms)
+
+    with patch.context() as patched:
+        patched.setattr(Fleet, "handle_events", look)
+        walk(LOG, folder, task=msgspec.structs.replace(TASK, idle_age_ms=idle_age_ms))
+    return ages
+
+
+def test_who_comes_back_finds_what_an_idle_device_would_have_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seldom = ages_on_return(tmp_path / "seldom", 10**9, monkeypatch)
+    often = ages_on_return(tmp_path / "often", 60_000, monkeypatch)
+    assert max(seldom) > 200_000
+    assert min(often) > 0 and max(often) <= 60_000 + 2 * DELAY_MS
+
+
+def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)  # the log is short
+    stale = walk(LOG, tmp_path / "stale", head=1 / 3, refresh_ms=400_000)
+    refreshed = walk(LOG, tmp_path / "refreshed", head=1 / 3, refresh_ms=400_000, refreshed=True)
+    assert stale.versions == refreshed.versions > 2
+    assert stale.predictions["version"].n_unique() == 1
+    assert refreshed.predictions["version"].n_unique() >= refreshed.versions - 1, "the last may come with the end"
+    for outcome in (stale, refreshed):
+        np.testing.assert_allclose(
+            outcome.predictions[REFRESHED_CLOUD], refreshed.predictions["cloud"], atol=1e-5, err_msg="another model"
+        )
+    assert not np.allclose(stale.predictions["cloud"], refreshed.predictions["cloud"])
+
+
+def test_the_seed_decides_everything_but_measured_time(tmp_path: Path) -> None:
+    first, again = (walk(LOG, tmp_path / name, devices=10) for name in ("first", "again"))
+    assert first.predictions.equals(again.predictions)
+    assert [t.accepted for t in first.trainings] == [t.accepted for t in again.trainings]
+    assert first.bytes_down == again.bytes_down
+    assert first.predictions["user_id"].n_unique() == 10
+    assert chosen_users(LOG, plan(devices=10)) != chosen_users(LOG, plan(devices=10, seed=1))
+
+
+def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who trains beside whom moves the last bits, so an order that differs from process to process would too."""
+    connect, came = Fleet.connected, []
+
+    def connected(self: Fleet, user_id: str, now_ms: int) -> None:
+        came.append(user_id)
+        connect(self, user_id, now_ms)
+
+    monkeypatch.setattr(Fleet, "connected", connected)
+    walk(LOG, tmp_path)
+    assert came == LOG["user_id"].unique(maintain_order=True).to_list()
+
+
+@pytest.mark.parametrize(("head", "words"), [(1.0, "between 0 and 1"), (0.0001, "head is empty")])
+def test_a_head_that_leaves_nothing_to_learn_or_to_predict_is_refused(tmp_path: Path, head: float, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        walk(LOG, tmp_path, head=head)
+
+
+# Who does something and how long after the one before; near the delay, and in the same moment.
+STEPS = st.lists(
+    st.tuples(st.sampled_from("abx"), st.sampled_from([0, 0, 1, DELAY_MS // 2, DELAY_MS - 1, DELAY_MS])), max_size=30
+)
+
+
+@given(STEPS, st.integers(1, 12))
+@example([("a", 0), ("b", 1), ("x", DELAY_MS), ("a", 0)], 3)  # the last row of a slice brings all of its moment along
+def test_a_device_has_learned_from_what_is_older_than_the_delay(steps: list[tuple[str, int]], rows: int) -> None:
+    """No slice holds two events of a device so far apart; nothing is lost or moved, and moments stay together."""
+    times = np.cumsum([ms for _, ms in steps], dtype=np.int64)
+    log = taste_log(len(steps)).with_columns(
+        user_id=pl.Series([u for u, _ in steps], dtype=pl.String), timestamp=pl.Series(times)
+    )
+    done: list[int] = []
+    slices = list(_slices(log, rows, done.append, {"a", "b"}))  # x has no device
+    assert [event.event_id for part in slices for event in part] == log["event_id"].to_list()
+    assert done == [len(part) for part in slices] and all(done)
+    for part, following in pairwise(slices):
+        assert part[-1].timestamp < following[0].timestamp
+    for part in slices:
+        for user in "ab":
+            mine = [event.timestamp for event in part if event.user_id == user]
+            assert not mine or mine[-1] - mine[0] < DELAY_MS
+    whole = [len(part) for part in _slices(log, rows, done.append)]
+    assert all(n >= rows for n in whole[:-1]), "without devices slices are as long as asked for"

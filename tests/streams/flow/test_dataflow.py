@@ -1,0 +1,148 @@
+"""The dataflow as users meet it: `coda flow` as a process, Kafka beside it, signals, crashes and restarts."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.event import Event
+from models.ids import item_key, user_key
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import MODELS, REQUESTS
+from tests.streams.flow.world import START_MS, Flow, World, event, keys, rows, stream, wait_until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with EmbeddedKafka() as kafka:
+        yield World(kafka.bootstrap)
+
+
+def test_every_event_is_pooled_or_rejected_with_its_reason(world: World, tmp_path: Path) -> None:
+    good = stream(300)
+    world.publish()
+    world.send(good)
+    world.send(good[:5])  # duplicates
+    late = event(900, "user-0", timestamp=START_MS - 10_000_000)
+    future = event(901, "user-0", timestamp=9_000_000_000_000)
+    world.send([late, future])
+    world.send_raw(b"garbage")
+    world.send_raw(b"no request", REQUESTS)
+    world.ask(["user-1", "nobody"])
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert flow.stop() == 130
+    assert set(flow.pooled()) == keys(good) and len(flow.pooled()) == len(good)
+    assert set(world.samples().sample.tolist()) == keys(good)
+    reasons = sorted(reason.split(":")[0].split(" ")[0] for reason in world.dead_letters().values())
+    assert reasons == ["late", "not", "not", "timestamp"]
+    batches = world.batches()
+    assert {batch.user_id for batch in batches} == {e.user_id for e in good}
+    last = {batch.user_id: batch for batch in batches}["user-1"]
+    assert last.version == 1 and last.query_timestamp == max(e.timestamp for e in good if e.user_id == "user-1") + 1
+    own = {item_key(e.item_id) for e in good if e.user_id == "user-1"}
+    assert set(last.matched.item.tolist()) != own and (last.matched.age_s > 0).all()
+    assert user_key("user-1") in world.samples().user
+
+
+def test_waits_for_the_first_model_and_follows_the_next_one(world: World, tmp_path: Path) -> None:
+    world.send(stream(50))
+    with Flow(world, tmp_path) as flow:
+        wait_until(lambda: "waiting for the first cloud model" in flow.said(), "a word about the model")
+        world.send_raw(b"no model at all", MODELS)
+        wait_until(lambda: "passed over" in flow.said(), "a word about the broken model")
+        assert world.batches() == []
+        world.publish(version=1)
+        world.drained()
+        world.publish(version=2)
+        wait_until(lambda: "version=2" in flow.said(), "the new version")
+        world.ask(["user-0"])
+        world.drained()
+        assert flow.stop() == 130
+    batches = [batch for batch in world.batches() if batch.user_id == "user-0"]
+    assert {batch.version for batch in batches[:-1]} == {1} and batches[-1].version == 2
+    assert len(batches[-1].matched) > 0  # what was pooled by version 1 was encoded again
+
+
+def test_a_second_run_goes_on_where_the_first_was_interrupted(world: World, tmp_path: Path) -> None:
+    world.publish()
+    world.send(stream(100))
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert flow.stop() == 130
+        world.send(stream(50, first=100))
+        flow.start()
+        world.drained()
+        assert flow.stop() == 130
+    assert len(world.samples()) == 150  # nothing twice
+    assert set(flow.pooled()) == keys(stream(100)) | keys(stream(50, first=100))
+    seqs = [(batch.user_id, batch.batch_seq) for batch in world.batches()]
+    assert len(set(seqs)) == len(seqs)
+
+
+def test_kill_minus_nine_loses_nothing_and_pools_nothing_twice(world: World, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    world.publish()
+    events = stream(1500, users=40)
+    with Flow(world, tmp_path) as flow:
+        for start in range(0, 1500, 500):
+            for at in range(start, start + 500, 50):
+                world.send(events[at : at + 50])
+                time.sleep(0.02)
+            if start == 0:
+                wait_until(lambda: world.lag() < 500, "the dataflow to begin")
+            time.sleep(rng.random() * 0.5)
+            flow.kill()
+            flow.start()
+        world.drained()
+        assert flow.stop() == 130
+    assert sorted(flow.pooled()) == sorted(keys(events))
+    assert set(world.samples().sample.tolist()) == keys(events)
+    # Features do not depend on crashes either: what was sent twice was sent the same.
+    block = world.samples()
+    seen: dict[int, bytes] = {}
+    for sample, history in zip(block.sample.tolist(), block.history_item, strict=True):
+        assert seen.setdefault(sample, history.tobytes()) == history.tobytes()
+
+
+def last_moment(users: list[str]) -> list[Event]:
+    """One event of each user, all at the same time."""
+    return [event(1000 + n, user, timestamp=START_MS + 1_000_000) for n, user in enumerate(users)]
+
+
+def answers(folder: Path, processes: int, *, kill_one: bool) -> tuple[list[int], dict[str, object]]:
+    """What is pooled of one stream, and what every user gets who asks at its end.
+
+    Who asks gets what is as new as the worker has seen event time come; all users have the last moment in common.
+    """
+    users = [f"user-{n}" for n in range(12)]
+    with EmbeddedKafka() as kafka:
+        world = World(kafka.bootstrap)
+        world.publish()
+        world.send(stream(400))
+        # With more candidates the first samples of users would be drawn in, whose empty histories are all alike.
+        few = ("--candidates", "200")
+        with Flow(world, folder, "--shards", "2", "--processes", str(processes), *few) as flow:
+            wait_until(lambda: world.lag() < 400, "the dataflow to begin")
+            if kill_one:
+                os.kill(flow.children()[0], signal.SIGKILL)
+                wait_until(lambda: "restarting all" in flow.said(), "the restart")
+            world.drained()
+            world.send(last_moment(users))
+            wait_until(lambda: len(set(world.samples().sample.tolist())) == 400 + len(users), "all to be pooled")
+            world.ask(users)
+            world.drained()
+            assert flow.stop() == 130
+        newest = {batch.user_id: batch for batch in world.batches()}
+        return sorted(flow.pooled()), {u: (rows(newest[u].matched), rows(newest[u].random)) for u in users}
+
+
+def test_one_process_and_two_of_which_one_dies_give_the_same_pool_and_candidates(tmp_path: Path) -> None:
+    alone = answers(tmp_path / "one", 1, kill_one=False)
+    together = answers(tmp_path / "two", 2, kill_one=True)
+    assert alone[0] == together[0] == sorted(keys(stream(400)) | keys(last_moment([f"user-{n}" for n in range(12)])))
+    assert alone[1] == together[1]

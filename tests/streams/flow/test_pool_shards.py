@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from index.spec import PoolSpec
+from models.errors import PoolError
+from streams.flow.pool_shards import PoolShards
+
+
+def test_opens_each_shard_once_and_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    with PoolShards(tmp_path / "pool", 2, PoolSpec()) as shards:
+        assert shards.live() == {}
+        assert shards.pool(1) is shards.pool(1)
+        assert shards.pool(0) is not shards.pool(1)
+        assert shards.live() == {0: 0, 1: 0}
+    with PoolShards(tmp_path / "pool", 2, PoolSpec()) as shards:  # closed before, so not locked now
+        assert len(shards.pool(0)) == 0
+
+
+def test_another_number_of_shards_is_refused(tmp_path: Path) -> None:
+    with PoolShards(tmp_path, 2, PoolSpec()) as shards:
+        shards.pool(0)
+    with pytest.raises(PoolError, match=r"shard-0-of-2.*--shards"):
+        PoolShards(tmp_path, 3, PoolSpec())

@@ -1,0 +1,130 @@
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from models.errors import InputError
+from streams.flow.blame import Blame
+from streams.flow.source import KafkaInput, KafkaPart, Reader
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import EVENTS, REQUESTS
+from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with EmbeddedKafka() as kafka:
+        yield World(kafka.bootstrap)
+
+
+class Parts:
+    """The parts of `events` and `requests` as Bytewax would build and drive them."""
+
+    def __init__(self, world: World, offsets: dict[str, int] | None = None) -> None:
+        self.reader = Reader(world.settings, Blame())
+        self.ready = True
+        self.stopping = False
+        source = KafkaInput(
+            self.reader,
+            {EVENTS: PARTITIONS, REQUESTS: PARTITIONS},
+            ready=lambda: self.ready,
+            stopping=lambda: self.stopping,
+        )
+        self.parts: dict[str, KafkaPart] = {
+            name: source.build_part("kafka", name, (offsets or {}).get(name)) for name in source.list_parts()
+        }
+
+    def read(self) -> dict[str, list[bytes]]:
+        return {name: [m.value for m in part.next_batch()] for name, part in self.parts.items()}
+
+    def read_until(self, n: int) -> list[bytes]:
+        found: list[bytes] = []
+
+        def enough() -> bool:
+            found.extend(value for values in self.read().values() for value in values)
+            return len(found) >= n
+
+        wait_until(enough, f"{n} messages")
+        return found
+
+    def epoch(self) -> dict[str, int]:
+        """What Bytewax would keep at the end of an epoch."""
+        kept = {name: part.snapshot() for name, part in self.parts.items()}
+        return {name: offset for name, offset in kept.items() if offset is not None}
+
+
+def test_reads_everything_once_and_goes_on_at_the_saved_offsets(world: World) -> None:
+    world.send(stream(100))
+    first = Parts(world)
+    seen = first.read_until(100)
+    saved = first.epoch()
+    world.send(stream(30, first=100))
+    again = Parts(world, saved)
+    seen += again.read_until(30)
+    assert len(seen) == len(set(seen)) == 130
+    first.reader.close()
+    again.reader.close()
+
+
+def test_positions_reach_the_group_only_when_the_dataflow_is_through(world: World) -> None:
+    world.send(stream(100))
+    parts = Parts(world)
+    parts.read_until(100)
+    assert world.lag() == 100
+    parts.epoch()
+    assert world.lag() == 100  # the epoch has ended, but its messages may still be on their way
+    parts.read()  # Bytewax asks again only when they are not
+    parts.reader.close()
+    wait_until(lambda: world.lag() == 0, "the positions in the group")
+
+
+def test_reads_nothing_before_it_may_and_ends_when_told(world: World) -> None:
+    world.send(stream(10))
+    parts = Parts(world)
+    parts.ready = False
+    assert not any(parts.read().values())
+    parts.ready = True
+    parts.read_until(10)
+    parts.stopping = True
+    with pytest.raises(StopIteration):
+        parts.parts["events/0"].next_batch()
+    parts.reader.close()
+
+
+def test_rests_only_while_there_is_nothing(world: World) -> None:
+    world.send(stream(1))
+    parts = Parts(world)
+    parts.read_until(1)
+    (busy,) = [part for part in parts.parts.values() if part.next_awake() is None]
+    assert busy.next_batch() == []
+    assert busy.next_awake() is not None
+    parts.reader.close()
+
+
+def test_a_state_of_another_kafka_is_told(world: World) -> None:
+    world.send(stream(10))
+    parts = Parts(world, {"events/1": 12_345})
+    with pytest.raises(InputError, match=r"offset 12345 of events\[1\].*another Kafka.*--state"):
+        parts.read()
+    with pytest.raises(InputError, match="events/77"):
+        KafkaInput(Reader(world.settings, Blame()), {EVENTS: 1}, lambda: True, lambda: False).build_part(
+            "kafka", "events/77", 1
+        )
+
+
+def test_events_that_the_embedded_broker_dropped_before_the_start_are_told(world: World) -> None:
+    for _ in range(30):
+        world.send_raw(os.urandom(900_000))  # past the 5 MB per partition that it keeps, and no compressing it
+    parts = Parts(world)
+    with pytest.raises(InputError, match=r"offset 0 of events\["):
+        parts.read()
+
+
+def test_says_how_old_what_it_took_is(world: World) -> None:
+    world.send(stream(100))
+    parts = Parts(world)
+    assert set(parts.reader.taken_ms().values()) == {0}
+    parts.read_until(100)
+    taken = {topic: ms for (topic, _), ms in parts.reader.taken_ms().items() if ms}
+    assert set(taken) == {EVENTS}
+    parts.reader.close()

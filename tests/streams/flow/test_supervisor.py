@@ -1,0 +1,98 @@
+"""The supervisor with children that are a few lines of Python each."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from models.errors import ConnectionFailed
+from streams.flow import supervisor
+from streams.flow.supervisor import supervise
+from streams.stop import Stop
+
+HEAD = """
+import os, signal, sys, time
+folder, number, addresses = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+open(f"{folder}/starts-{number}", "a").write(" ".join(addresses) + "\\n")
+starts = len(open(f"{folder}/starts-{number}").readlines())
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_PAUSE_S", 0.01)
+
+
+def child(folder: Path, body: str) -> list[str]:
+    return [sys.executable, "-c", HEAD + body, str(folder)]
+
+
+def starts(folder: Path) -> list[list[str]]:
+    return [path.read_text().splitlines() for path in sorted(folder.glob("starts-*"))]
+
+
+def test_ends_when_all_are_done(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, "sys.exit(0)"), 3, Stop()) == 0
+    (first,), (second,), (third,) = starts(tmp_path)
+    assert first == second == third and len(set(first.split())) == 3  # all know all addresses
+    assert all(address.startswith("127.0.0.1:") for address in first.split())
+
+
+def test_restarts_all_when_one_dies(tmp_path: Path) -> None:
+    dies = "if number == 1 and starts == 1: os.kill(os.getpid(), signal.SIGKILL)\nif starts == 1: time.sleep(60)"
+    assert supervise(child(tmp_path, dies), 2, Stop()) == 0
+    (before, after), (_, _) = starts(tmp_path)
+    assert before != after  # a port of the dead may linger
+
+
+def test_settings_that_no_restart_mends_end_it(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, "sys.exit(2 if number else 0)"), 2, Stop()) == 2
+    assert [len(lines) for lines in starts(tmp_path)] == [1, 1]
+
+
+def test_gives_up_on_what_keeps_dying(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionFailed, match="died 6 times"):
+        supervise(child(tmp_path, "sys.exit(1)"), 1, Stop())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_children_finish(tmp_path: Path, number: signal.Signals) -> None:
+    drains = """
+def finish(*_):
+    open(f"{folder}/finished-{number}", "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, finish)
+open(f"{folder}/ready-{number}", "w").close()
+time.sleep(60)
+"""
+
+    def tell() -> None:
+        while len(list(tmp_path.glob("ready-*"))) < 2:
+            pass
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=tell).start()
+    assert supervise(child(tmp_path, drains), 2, Stop()) == 128 + number
+    assert len(list(tmp_path.glob("finished-*"))) == 2
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    stop = Stop()
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.exit_code == 128 + signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_what_no_restart_mends_is_tried_once_and_is_a_failure(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, f"sys.exit({supervisor.NO_RESTART})"), 1, Stop()) == 1
+    assert [len(lines) for lines in starts(tmp_path)] == [1]
+
+
+def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
+    assert supervise(child(tmp_path, "os.kill(os.getpid(), signal.SIGINT); sys.exit(0)"), 1, Stop()) == 0
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

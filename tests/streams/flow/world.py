@@ -1,0 +1,174 @@
+"""A dataflow as a process of its own, on an embedded Kafka of this one."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, Self
+
+from index.pool import Pool
+from models.artefact import model_to_bytes
+from models.candidates import CandidateBatch, Candidates, decode_batch
+from models.cloud_model import CloudModel, random_model
+from models.event import Event, encode_event
+from models.ids import item_keys, sample_key
+from models.sample import SampleBlock, decode_samples
+from models.telemetry import MatchRequest, encode_report
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.lag import GroupPositions
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, MODELS, REQUESTS, SAMPLES
+
+ROOT = Path(__file__).parents[3]
+PARTITIONS = 4  # of the embedded broker
+START_MS = 1_600_000_000_000
+PATIENCE_S = 60
+
+
+def model(version: int = 1) -> CloudModel:
+    items, categories = item_keys([f"item-{n}" for n in range(50)]), item_keys([f"kind-{n}" for n in range(5)])
+    return random_model(items, categories, seed=version, version=version)
+
+
+def event(number: int, user: str, label: Literal[0, 1] = 1, timestamp: int | None = None) -> Event:
+    at = START_MS + number * 1000 if timestamp is None else timestamp
+    item = number * 7919 % 50
+    return Event(f"event-{number}", user, f"item-{item}", f"kind-{item % 5}", "click", label, at)
+
+
+def stream(n: int, users: int = 12, seed: int = 0, first: int = 0) -> list[Event]:
+    """n events a second apart; each user's labels alternate, so that no two samples of a label are equally similar."""
+    rng, counts = random.Random(seed), [0] * users
+    found = []
+    for number in range(first, first + n):
+        user = rng.randrange(users)
+        counts[user] += 1
+        found.append(event(number, f"user-{user}", 1 if counts[user] % 2 else 0))
+    return found
+
+
+def keys(events: Iterable[Event]) -> set[int]:
+    return {sample_key(e.event_id) for e in events}
+
+
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"after {timeout_s:g} s still waiting: {what}"
+        time.sleep(0.05)
+
+
+class World:
+    """What tests say to a Kafka, and what they read from it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.settings = KafkaSettings(bootstrap)
+        ensure_topics(self.settings)
+        self._producer = CheckedProducer(self.settings)
+
+    def send(self, events: Iterable[Event]) -> None:
+        for e in events:
+            self._producer.send(EVENTS, e.user_id, encode_event(e))
+        self._producer.flush()
+
+    def send_raw(self, raw: bytes, topic: str = EVENTS) -> None:
+        self._producer.send(topic, b"", raw)
+        self._producer.flush()
+
+    def ask(self, users: Iterable[str]) -> None:
+        for user in users:
+            self._producer.send(REQUESTS, user, encode_report(MatchRequest(user, "connected", 1)))
+        self._producer.flush()
+
+    def publish(self, version: int = 1) -> None:
+        self._producer.send(MODELS, b"current", model_to_bytes(model(version)))
+        self._producer.flush()
+
+    def lag(self) -> int:
+        with GroupPositions(self.settings, FLOW_GROUP) as group:
+            return sum(group.lag(EVENTS).values()) + sum(group.lag(REQUESTS).values())
+
+    def drained(self) -> None:
+        """Wait until the dataflow is through with everything."""
+        wait_until(lambda: self.lag() == 0, "the dataflow to be through")
+
+    def read(self, topic: str) -> list[Message]:
+        """Everything on a topic."""
+        everywhere = {(topic, number): None for number in range(PARTITIONS)}
+        found: list[Message] = []
+        with BatchConsumer(self.settings, "tests", [topic], "earliest", assign=everywhere) as consumer:
+            empty = 0
+            while empty < 3:
+                messages = consumer.poll(10_000, timeout_s=0.3)
+                empty = 0 if messages else empty + 1
+                found += messages
+        return found
+
+    def batches(self) -> list[CandidateBatch]:
+        """All candidate batches, per user in the order sent."""
+        return [decode_batch(message.value) for message in self.read(CANDIDATES)]
+
+    def samples(self) -> SampleBlock:
+        return decode_samples([message.value for message in self.read(SAMPLES)])
+
+    def dead_letters(self) -> dict[bytes, str]:
+        """Raw bytes and reason."""
+        return {message.value: message.headers["reason"].decode() for message in self.read(DEAD_LETTERS)}
+
+
+class Flow:
+    """`coda flow` on `folder/pool` and `folder/state`; what it says goes to `folder/log`."""
+
+    def __init__(self, world: World, folder: Path, *flags: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.log = folder, folder / "log"
+        pool, state = str(folder / "pool"), str(folder / "state")
+        self._flags = ["--bootstrap", world.settings.bootstrap, "--pool", pool, "--state", state, *flags]
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "streams.cli", "flow", "--epoch-ms", "100", *self._flags]
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE_S)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def children(self) -> list[int]:
+        """The processes that a supervisor started (Linux)."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def pooled(self) -> list[int]:
+        """The samples in all shards, of a dataflow that has ended."""
+        found: list[int] = []
+        for shard in sorted((self.folder / "pool").iterdir()):
+            with Pool.open(shard, read_only=True) as pool:
+                found += [int(key) for block in pool.store.read() for key in block.sample]
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()  # so that a supervisor ends its children
+            self.process.wait(PATIENCE_S)
+
+
+def rows(candidates: Candidates) -> list[tuple[int, int, int]]:
+    """What a batch holds, in an order that does not depend on shards."""
+    return sorted(zip(candidates.item.tolist(), candidates.label.tolist(), candidates.age_s.tolist(), strict=True))

@@ -1,0 +1,277 @@
+import gzip
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from models.errors import InputError
+from models.event import Event, decode_event
+from streams.logs.columns import REQUIRED
+from streams.logs.event_log import LogBatch, encode_events, load_log, read_log, sorted_log, survey
+from tests.streams.logs.world import HEADER, make_log, write_csv
+
+LOG = make_log(300)
+
+
+def everything(path: Path) -> LogBatch:
+    batches = list(read_log(path))
+    events = pl.concat([batch.events for batch in batches])
+    return LogBatch(events, tuple(row for batch in batches for row in batch.rejected))
+
+
+def write(path: Path) -> Path:
+    if path.suffix == ".parquet":
+        LOG.write_parquet(path)
+        return path
+    raw = LOG.write_csv().encode() if ".csv" in path.name else LOG.write_ndjson().encode()
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(raw))
+    elif path.suffix == ".zst":
+        with pa.output_stream(str(path), compression="zstd") as stream:
+            stream.write(raw)
+    else:
+        path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.csv.gz", "a.csv.zst", "a.jsonl", "a.jsonl.gz", "a.ndjson", "a.parquet", "B.CSV"]
+)
+def test_every_format_gives_the_same_events(name: str, tmp_path: Path) -> None:
+    found = everything(write(tmp_path / name.replace("B.CSV", "b.csv")))
+    assert found.rejected == ()
+    wanted = LOG.with_columns(pl.col("label").cast(pl.Int8))
+    assert found.events.select(REQUIRED).equals(wanted.select(REQUIRED))
+    contexts = [msgspec.json.decode(context) for context in found.events["context"]]
+    assert [int(context["rating"]) for context in contexts] == LOG["rating"].to_list()
+    assert [context.get("note") for context in contexts] == LOG["note"].to_list()
+
+
+def test_ids_are_deterministic_distinct_and_the_same_however_the_file_is_compressed(tmp_path: Path) -> None:
+    plain, packed = (everything(write(tmp_path / name)).events["event_id"] for name in ("a.csv", "a.csv.gz"))
+    assert plain.equals(packed)
+    assert plain.n_unique() == LOG.height
+
+
+def test_equal_rows_are_different_events(tmp_path: Path) -> None:
+    events = everything(write_csv(tmp_path / "a.csv", *["u,i,c,click,1,1000"] * 3)).events
+    assert events["event_id"].n_unique() == 3
+
+
+MALFORMED = {
+    "u,i,c,click,2,1000": "label is 2",
+    "u,i,c,click,nan,1000": "label is nan",
+    "u,i,c,click,inf,1000": "label is inf",
+    "u,i,c,click,yes,1000": "label is yes",
+    "u,i,c,click,,1000": "no label",
+    ",i,c,click,1,1000": "no user_id",
+    "u,,c,click,1,1000": "no item_id",
+    f"{'u' * 300},i,c,click,1,1000": "longer than 256",
+    "u,i,c,click,1,NaN": "timestamp is NaN",
+    "u,i,c,click,1,-inf": "timestamp is -inf",
+    "u,i,c,click,1,-1": "timestamp is -1",
+    "u,i,c,click,1,1000.5": "timestamp is 1000.5",
+    "u,i,c,click,1,yesterday": "timestamp is yesterday",
+    "u,i,c,click,1,1506826800026000000": "not whole Unix ms",
+    "u,i,c,click,1,99999999999999999999999": "not whole Unix ms",
+    "u,i,c,click,1": "5 fields where the header has 6",
+    "u,i,c,click,1,1000,x": "7 fields where the header has 6",
+    'u,"i"x,c,click,1,1000': "quotes in the wrong place",
+}
+
+
+@pytest.mark.parametrize("row", MALFORMED)
+def test_a_malformed_row_has_its_line_its_reason_and_its_bytes_and_the_rest_goes_on(row: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "u,i,c,click,1,1000", "", row, "u,i,c,click,0,1001")
+    found = everything(path)
+    assert found.events["timestamp"].to_list() == [1000, 1001]
+    ((line, reason, raw),) = found.rejected
+    assert (line, raw) == (4, row.encode())
+    assert MALFORMED[row] in reason
+
+
+def test_bytes_that_are_not_text_are_rejected_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(HEADER.encode() + b"\nu,i,c,click,1,1\n\xff\xfe,i,c,click,1,1\nu,i,c,click,1,2\n")
+    found = everything(path)
+    assert found.events["timestamp"].to_list() == [1, 2]
+    assert [(row.line, row.reason, row.raw) for row in found.rejected] == [(3, "not UTF-8", b"\xff\xfe,i,c,click,1,1")]
+
+
+def test_quotes_may_span_lines_and_a_stray_one_costs_one_row(tmp_path: Path) -> None:
+    rows = ['u,"a ""b"", c",c,click,1,1,"two', 'lines"', 'u,"stray,c,click,1,2,', "u,i,c,click,1,3,"]
+    found = everything(write_csv(tmp_path / "a.csv", *rows, header=HEADER + ",note"))
+    assert found.events["item_id"].to_list() == ['a "b", c', "i"]
+    assert found.events["context"][0] == '{"note":"two\\nlines"}'
+    assert [(row.line, row.reason) for row in found.rejected] == [(4, "a quote is opened and not closed")]
+
+
+def test_windows_line_ends_and_byte_order_mark_are_no_part_of_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + HEADER.encode() + b"\r\nu,i,c,click,1,1000\r\n")
+    assert everything(path).events["timestamp"].to_list() == [1000]
+
+
+def test_whole_floats_are_taken_as_the_numbers_they_are(tmp_path: Path) -> None:
+    events = everything(write_csv(tmp_path / "a.csv", "u,i,c,click,1.0,1506826800026.0")).events
+    assert events.select("label", "timestamp").row(0) == (1, 1506826800026)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"user_id":["u"],"item_id":1,"category_id":1,"event_type":"e","label":1,"timestamp":1}', "user_id is not"),
+        ('{"item_id":1,"category_id":1,"event_type":"e","label":1,"timestamp":1}', "no user_id"),
+        ('{"user_id":"u","item_id":1,"category_id":1,"event_type":"e","label":null,"timestamp":1}', "no label"),
+    ],
+)
+def test_malformed_json_lines(line: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    good = '{"user_id":7,"item_id":1,"category_id":1,"event_type":"e","label":true,"timestamp":5,"deep":{"a":[1]}}'
+    path.write_text(f"{good}\n{line}\n{good}\n")
+    found = everything(path)
+    assert found.events["user_id"].to_list() == ["7", "7"]
+    assert found.events["context"][0] == '{"deep":{"a":[1]}}'
+    assert [(row.line, row.raw) for row in found.rejected] == [(2, line.encode())]
+    assert reason in found.rejected[0].reason
+
+
+def test_parquet_rows_with_nothing_or_nan_in_them_are_rejected_by_number(tmp_path: Path) -> None:
+    frame = LOG.head(4).with_columns(
+        pl.Series("label", [1.0, math.nan, math.inf, 0.0]), pl.Series("timestamp", [1.0, 2.0, 3.0, None])
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    found = everything(tmp_path / "a.parquet")
+    assert found.events["timestamp"].to_list() == [1]
+    assert [(row.line, row.reason.split(",")[0]) for row in found.rejected] == [
+        (2, "label is NaN"),
+        (3, "label is inf"),
+        (4, "no timestamp"),
+    ]
+
+
+def test_parquet_times_and_category_columns_are_understood(tmp_path: Path) -> None:
+    frame = LOG.head(3).with_columns(
+        pl.from_epoch("timestamp", "ms").dt.cast_time_unit("ns"), pl.col("category_id").cast(pl.Categorical)
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    events = everything(tmp_path / "a.parquet").events
+    assert events["timestamp"].to_list() == LOG["timestamp"][:3].to_list()
+    assert events["category_id"].to_list() == LOG["category_id"][:3].to_list()
+
+
+def whole_file_failures() -> dict[str, Any]:
+    def text(raw: bytes) -> Any:
+        return lambda path: path.write_bytes(raw)
+
+    def parquet(**columns: Any) -> Any:
+        return lambda path: LOG.head(2).with_columns(**columns).write_parquet(path)
+
+    return {
+        "empty.csv": (text(b""), "is empty"),
+        "blank.csv": (text(b"\n\n"), "is empty"),
+        "header-only.csv": (text(HEADER.encode()), "has no rows"),
+        "no-label.csv": (text(b"user_id,item_id,category_id,event_type,timestamp\n1,2,3,4,5\n"), "no column label"),
+        "binary.csv": (text(b"\xff\xd8\xff\xe0 a picture\n" * 9), "does not begin with a header"),
+        "twice.csv": (text(f"{HEADER},label\n".encode()), "more than once"),
+        "torn.csv.gz": (text(gzip.compress(b"x" * 100_000)[:50]), "cannot be read"),
+        "not-packed.csv.gz": (text(b"plain text"), "cannot be read"),
+        "log.xlsx": (text(b"PK"), "no event log by its name"),
+        "no-label.jsonl": (text(b'{"user_id":1}\n'), "no column item_id"),
+        "nothing.jsonl": (text(b"hello\n"), "no JSON object"),
+        "torn.parquet": (text(b"PAR1 and then nothing"), "cannot be read"),
+        "lists.parquet": (parquet(user_id=pl.Series([["a"], ["b"]])), "column user_id holds"),
+        "dates.parquet": (parquet(timestamp=pl.Series([1, 2]).cast(pl.Date)), "column timestamp holds"),
+        "float-users.parquet": (parquet(user_id=pl.Series([1.5, 2.5])), "text or whole numbers"),
+    }
+
+
+@pytest.mark.parametrize("name", whole_file_failures())
+def test_a_file_that_is_no_log_stops_at_once_with_one_clear_line(name: str, tmp_path: Path) -> None:
+    make, says = whole_file_failures()[name]
+    make(tmp_path / name)
+    with pytest.raises(InputError) as failed:
+        survey(tmp_path / name)
+    assert says in str(failed.value)
+    assert name in str(failed.value)
+    assert "\n" not in str(failed.value)
+
+
+def test_a_parquet_file_without_a_column(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="no column item_id, category_id, event_type, label, timestamp"):
+        survey(tmp_path / "a.parquet")
+
+
+def test_survey_counts_spans_and_finds_the_first_line_out_of_order(tmp_path: Path) -> None:
+    rows = ["u,i,c,click,1,10", "u,i,c,click,1,10", "u,i,c,click,x,5", "u,i,c,click,1,9", "u,i,c,click,1,30"]
+    found = survey(write_csv(tmp_path / "a.csv", *rows))
+    assert (found.events, found.rejected, found.first_ms, found.last_ms) == (4, 1, 9, 30)
+    assert found.unsorted_line == 5
+
+
+def test_sorting_keeps_the_order_of_rows_of_one_moment_and_the_ids(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "u,a,c,click,1,20", "u,b,c,click,1,10", "u,c,c,click,1,20", "bad")
+    (batch,) = sorted_log(path)
+    assert batch.events["item_id"].to_list() == ["b", "a", "c"]
+    assert set(batch.events["event_id"]) == set(everything(path).events["event_id"])
+    assert [row.line for row in batch.rejected] == [5]
+    assert load_log(path)["timestamp"].to_list() == [10, 20, 20]
+
+
+def test_a_log_larger_than_a_block_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    rows = [f"u{n % 9},{'long name ' * 10}{n},c,click,{n % 2},{n}" for n in range(60_000)]
+    batches = list(read_log(write_csv(tmp_path / "a.csv", *rows)))
+    assert len(batches) > 1
+    events = pl.concat([batch.events for batch in batches])
+    assert events["timestamp"].to_list() == list(range(60_000))
+    assert events["line"].to_list() == list(range(2, 60_002))
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20).filter(
+    lambda name: name.strip() == name and "\r" not in name
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(names, names, names, names, st.integers(0, 1), st.integers(0, 10**13)), min_size=1, max_size=8)
+)
+def test_whatever_can_be_written_can_be_read_and_sent(rows: list[tuple[str, str, str, str, int, int]]) -> None:
+    frame = pl.DataFrame(rows, schema=dict(zip(REQUIRED, [pl.String] * 4 + [pl.Int64] * 2, strict=True)), orient="row")
+    with tempfile.TemporaryDirectory() as folder:
+        frame.write_csv(Path(folder) / "a.csv")
+        frame.write_ndjson(Path(folder) / "a.jsonl")
+        for name in ("a.csv", "a.jsonl"):
+            found = everything(Path(folder) / name)
+            assert found.rejected == ()
+            sent = [decode_event(value) for value in encode_events(found.events)]
+            told = [(e.user_id, e.item_id, e.category_id, e.event_type, e.label, e.timestamp) for e in sent]
+            assert told == rows
+
+
+def test_encoding_says_the_same_as_one_event_at_a_time(tmp_path: Path) -> None:
+    events = everything(write(tmp_path / "a.parquet")).events
+    for row, value in zip(events.iter_rows(named=True), encode_events(events), strict=True):
+        row.pop("line")
+        context = msgspec.json.decode(row.pop("context"))
+        assert decode_event(value) == Event(**row, context=context)
+
+
+def test_what_a_whole_log_leaves_out_is_told(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "log.csv", "u,i,c,e,1,1", "u,i,c,e,NaN,2", "u,i")
+    with capture_logs() as lines:
+        assert load_log(path).height == 1
+    (told,) = lines
+    assert told["rows"] == 2 and told["first"] == "line 3: label is NaN, not 0 or 1"

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import InputError
+from models.ids import item_key
+from streams.logs.head import head_samples
+
+ROWS = "user_id,item_id,category_id,event_type,label,timestamp\n" + "".join(
+    f"{user},{item},c,view,{label},{time}\n"
+    for user, item, label, time in [
+        ("ann", "a", 1, 10),
+        ("ann", "b", 1, 20),
+        ("bob", "a", 1, 20),
+        ("ann", "c", 0, 20),
+        ("ann", "d", 1, 30),
+        ("bob", "d", 0, 40),
+    ]
+)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "log.csv").write_text(ROWS)
+    return tmp_path / "log.csv"
+
+
+def test_histories_are_strictly_earlier_positives_of_the_same_user(log: Path) -> None:
+    block = head_samples(log, 1.0)
+    histories = [[k for k in row.tolist() if k] for row in block.history_item]
+    a, b = item_key("a"), item_key("b")
+    assert histories == [[], [a], [], [a], [b, a], [a]]
+    assert block.label.tolist() == [1, 1, 1, 0, 1, 0] and len(np.unique(block.sample)) == 6
+
+
+def test_no_event_of_the_rest_shares_a_time_with_the_head(log: Path) -> None:
+    assert head_samples(log, 0.5).timestamp.tolist() == [10]
+    assert head_samples(log, 0.7).timestamp.tolist() == [10, 20, 20, 20]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_share_is_a_share(log: Path, share: float) -> None:
+    with pytest.raises(InputError, match="--head-share"):
+        head_samples(log, share)
+
+
+def test_an_empty_head_is_one_clear_line(log: Path) -> None:
+    with pytest.raises(InputError, match="larger --head-share"):
+        head_samples(log, 0.1)

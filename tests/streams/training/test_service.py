@@ -1,0 +1,183 @@
+"""The trainer on the embedded Kafka: versions, tasks, resuming, and messages that are none."""
+
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from models.blend import HEADS
+from models.cloud_model import CloudModel
+from models.cloud_trainer import Progress
+from models.errors import ArtefactError, InputError
+from models.sample import SampleBlock
+from models.signing import keys_in, open_task
+from models.telemetry import Training, encode_report
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
+from streams.stop import Stopped
+from streams.training.cloud_trainer import CloudTrainer
+from streams.training.service import TrainingService, newest, published_model, published_task
+from streams.training.task_desk import TaskDesk, read_task
+from streams.verbs.train_cloud import command
+from tests.models.samples import messages_of, tasteful_samples
+
+REST = tasteful_samples(2000, seed=2, start=1000)
+TURNED = replace(REST, label=1 - REST.label)  # whatever learns of it predicts it better than what has not
+
+
+@pytest.fixture(autouse=True)
+def fewer_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.training.cloud_trainer.LEAST_NEW", 250)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    block = tasteful_samples(1000, seed=1)
+    columns = (block.user, block.item, block.category, block.label, block.timestamp)
+    lines = (f"{u},{i},{c},view,{y},{t}" for u, i, c, y, t in zip(*(a.tolist() for a in columns), strict=True))
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["user_id,item_id,category_id,event_type,label,timestamp", *lines, ""]))
+    return path
+
+
+def test_without_a_model_or_a_log_it_says_what_to_give(tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka, pytest.raises(InputError, match="--head-log"):
+        command(bootstrap=kafka.bootstrap, keys=tmp_path)
+
+
+def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = tmp_path / "keys"
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=keys, publish_only=True, json=True)
+        said = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])
+        assert said["version"] == said["task_version"] == said["published"] == 1
+        _run_once(settings, keys, TURNED.take(slice(0, 1000)))
+        _run_once(settings, keys, TURNED.take(slice(1000, 2000)))
+        model, learned = published_model(settings) or pytest.fail("no model")
+        assert model.version == 3 and model.trained_until == 3_000_000
+        assert model.metrics["samples"] > 1000, "older samples are rehearsed after a restart"
+        assert sum(learned.positions.values()) >= 2000
+        task = published_task(settings, keys_in(keys)[1])
+        assert task is not None and task.task_version >= 2 and task.head_prior["coda"] == 0 > task.head_prior["cloud"]
+        with pytest.raises(ArtefactError, match="--keys"):
+            published_task(settings, keys_in(tmp_path / "other")[1])
+
+
+def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
+    """Send samples and one report, run a resumed trainer until its next version is out, and end it as Ctrl-C does."""
+    producer = CheckedProducer(settings)
+    # One key, one partition: of several, the trainer may have read only some when a version is due.
+    producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
+    producer.send(SAMPLES, b"ann", b"no sample")
+    losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
+    producer.send(TELEMETRY, b"ann", encode_report(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses)))
+    producer.send(TELEMETRY, b"ann", b"{}")
+    producer.flush()
+    model, learned = published_model(settings) or pytest.fail("no model")
+    trainer = CloudTrainer(model, learned, refresh_ms=900_000, seed=1)
+    private, public = keys_in(keys)
+    desk = TaskDesk(read_task(None), private, published_task(settings, public))
+    with pytest.raises(Stopped):
+        _Interrupted(settings, trainer, desk).run()
+
+
+class _Interrupted(TrainingService):
+    """Ends when it has published a version and what devices report, which may come later than the samples."""
+
+    def step(self, samples: BatchConsumer, telemetry: BatchConsumer) -> None:
+        super().step(samples, telemetry)
+        if self.published and self._losses.prior():
+            self.publish_task()
+            self._stop.signal = signal.SIGINT
+
+
+def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(blocks: object, seed: int, progress: Progress) -> CloudModel:
+        signal.raise_signal(signal.SIGINT)
+        progress(1, 2)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr("streams.verbs.train_cloud.train_first", interrupted)
+    with EmbeddedKafka() as kafka:
+        assert command(head_log=str(log), bootstrap=kafka.bootstrap, keys=tmp_path) == 130
+        assert newest(KafkaSettings(kafka.bootstrap), MODELS) is None
+
+
+def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        model, learned = published_model(settings) or pytest.fail("no model")
+        producer = CheckedProducer(settings)
+        producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
+        producer.flush()
+        service = TrainingService(
+            settings,
+            CloudTrainer(model, learned, refresh_ms=10**12, seed=0),
+            TaskDesk(read_task(None), keys_in(tmp_path)[0], None),
+        )
+        everything = {(SAMPLES, n): None for n in range(4)}, {(TELEMETRY, n): None for n in range(4)}
+        with (
+            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[0]) as samples,
+            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[1]) as telemetry,
+        ):
+            deadline = time.monotonic() + 20
+            while service.trainer.waiting < 50 or sum(lag(kafka.bootstrap, TRAINER_GROUP, SAMPLES).values()) > 0:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+
+
+def test_a_version_that_is_no_better_is_held_back_aloud(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    misleading = SampleBlock.concat([TURNED.take(slice(0, 800)), REST.take(slice(800, 1000))])
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        model, learned = published_model(settings) or pytest.fail("no model")
+        trainer = CloudTrainer(model, learned, refresh_ms=1_000_000, seed=1)
+        service = TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None))
+        producer = CheckedProducer(settings)
+        producer.send_many(SAMPLES, [b"one"] * len(misleading), messages_of(misleading))
+        producer.flush()
+        before = _held_back()
+        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+            deadline = time.monotonic() + 30
+            while _held_back() == before:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+            service.step(samples, telemetry)
+        assert _held_back() == before + 1, "it is not tried again at once"
+        assert service.published == 0 and trainer.waiting == 1000 and trainer.learned == learned
+        assert service.desk.current is not None, "the task goes out all the same"
+    assert "held back a cloud model that predicts no better: log-loss" in capsys.readouterr().out
+
+
+def _held_back() -> float:
+    return REGISTRY.get_sample_value("coda_cloud_trials_total", {"outcome": "held_back"}) or 0
+
+
+def test_the_newest_of_an_empty_topic_is_none() -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        assert newest(settings, MODELS) is None and newest(settings, TASKS) is None
+
+
+def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        command(head_log=str(log), head_share=0.9, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        message = newest(KafkaSettings(kafka.bootstrap), TASKS)
+        assert message is not None and message.key == b"current"
+        assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1

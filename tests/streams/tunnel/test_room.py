@@ -1,0 +1,42 @@
+"""The dataflow waits for a tunnel that is behind on the embedded Kafka, and for no other."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
+from streams.tunnel.room import MOST_BEHIND, TunnelRoom
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaSettings, TunnelRoom]]:
+    monkeypatch.setattr("streams.tunnel.room._LOOK_EVERY_S", 0.0)
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        for _ in range(MOST_BEHIND + 1):
+            producer.send(CANDIDATES, b"u", b"batch", partition=0)
+        producer.flush(10)
+        found = TunnelRoom(settings)
+        yield settings, found
+        found.close()
+
+
+def commit(settings: KafkaSettings, offset: int) -> None:
+    with BatchConsumer(settings, TUNNEL_GROUP, [], "earliest", assign={(CANDIDATES, 0): 0}) as tunnel:
+        assert tunnel.commit({(CANDIDATES, 0): offset})
+
+
+def test_where_no_tunnel_ever_was_nothing_waits_for_it(room: tuple[KafkaSettings, TunnelRoom]) -> None:
+    assert room[1]()
+
+
+def test_a_tunnel_that_is_behind_is_waited_for_until_it_has_caught_up(room: tuple[KafkaSettings, TunnelRoom]) -> None:
+    commit(room[0], 0)
+    assert not room[1]()
+    commit(room[0], 1)
+    assert room[1]()

@@ -1,0 +1,295 @@
+"""The tunnel between the embedded Kafka and both MQTT brokers, with simple devices on the other end."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from device_sim import topics
+from models.errors import ConnectionFailed, InputError
+from models.event import Event, encode_event
+from models.telemetry import MatchRequest, Presence, encode_report
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
+from streams.mqtt.connection import MqttSettings
+from streams.tunnel.accounting import account_for_pushes
+from streams.tunnel.tunnel import Tunnel
+from streams.verbs.tunnel import command
+from tests.integration.stack import Verb, free_port
+from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
+from tests.streams.tunnel.world import Device, World, batch, now_ms, wait_for
+
+REAL = "apache-kafka"
+ON_REAL_KAFKA = pytest.param(REAL, marks=pytest.mark.servers, id=REAL)
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The embedded Kafka and each MQTT broker; for what a Kafka group does, `REAL` is Apache Kafka and mosquitto."""
+    with ExitStack() as stack:
+        if request.param == REAL:
+            yield World(stack, stack.enter_context(Mosquitto(tmp_path)), request.getfixturevalue("real_kafka"))
+        else:
+            yield World(stack, stack.enter_context(request.param(tmp_path)))
+
+
+def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World) -> None:
+    ann = world.device("ann/1")  # a name that is no level of a topic as it stands
+    with world.tunnel() as tunnel:
+        world.send(CANDIDATES, "ann/1", batch("ann/1", 1))
+        wait_for(lambda: ann.answer("wrong_version") or tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
+        wait_for(lambda: world.lag() == 0, "the committed offset")
+    summary = tunnel.summary()
+    assert (summary["pushes"], summary["acknowledged"], summary["outstanding"]) == (1, 1, 0)
+    assert summary["acks"] == {"wrong_version": 1}  # an answer is an answer; what it said is counted beside
+    assert ann.batches() == [1]
+    assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == 1
+
+
+def test_only_the_newest_batch_waits_for_an_absent_device_and_every_push_is_accounted_for(world: World) -> None:
+    world.send(CANDIDATES, "ann", *(batch("ann", seq) for seq in range(1, 6)))
+    world.send(CANDIDATES, "old", batch("old", 1, matched_ms=now_ms() - 700_000))
+    with world.tunnel(drain_s=0.2) as tunnel:
+        wait_for(lambda: tunnel.summary()["pushes"] == 6, "six pushes")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+        ann, old = world.device("ann"), world.device("old")
+        wait_for(ann.read, "the retained batch")
+    summary = tunnel.summary()
+    assert (ann.batches(), old.batches()) == ([5], [])
+    # Four were superseded, one was older than its budget, and one found nobody to answer.
+    assert [summary[k] for k in ("acknowledged", "superseded", "expired", "outstanding")] == [0, 4, 2, 0]
+
+
+def test_models_and_tasks_are_there_before_and_after_the_start(world: World) -> None:
+    world.send(MODELS, "current", b"model 1", b"model 2")
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model 2", "the newest model")
+        world.send(TASKS, "current", b"task 1")
+        wait_for(lambda: ann.newest(topics.TASK) == b"task 1", "the task")
+        world.send(MODELS, "current", b"model 3")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model 3", "a new model")
+    assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (3, 1)
+
+
+def test_uploads_reach_kafka_by_user_and_are_receipted(world: World) -> None:
+    events = [encode_event(Event(f"e{n}", "ann", "i", "c", "click", 1, n)) for n in range(300)]
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        for raw in events[:200]:
+            ann.publish(topics.events("ann"), raw)
+        ann.publish(topics.events("ann"), b"[" + b",".join(events[200:]) + b"]")
+        ann.publish(topics.events("ann"), b"garbage")
+        ann.publish(topics.requests("ann"), encode_report(MatchRequest("ann", "connected", 1)))
+        ann.publish(topics.presence("ann"), encode_report(Presence("ann", True)))
+        wait_for(lambda: len(ann.receipts()) == 300, "300 receipts")
+        arrived = world.read(EVENTS, 300)
+        assert [m.value for m in arrived] == events  # one user, one partition, in order
+        assert {m.key for m in arrived} == {b"ann"}
+        assert world.read(REQUESTS, 1)[0].key == b"ann"
+        assert msgspec.json.decode(world.read(TELEMETRY, 1)[0].value) == {
+            "type": "presence",
+            "user_id": "ann",
+            "online": True,
+        }
+        (dead,) = world.read(DEAD_LETTERS, 1)
+        assert (dead.value, dead.headers["reason"]) == (b"garbage", b"malformed")
+    assert tunnel.summary()["uploads"] == 300
+    assert tunnel.summary()["dead_letters"] == {"malformed": 1}
+
+
+def test_an_mqtt_broker_that_crashes_gets_back_what_devices_still_need(world: World) -> None:
+    world.send(MODELS, "current", b"model")
+    with world.tunnel(drain_s=0.2) as tunnel:
+        world.send(CANDIDATES, "ann", batch("ann", 1))
+        wait_for(lambda: tunnel.summary()["pushes"] == 1 and world.lag() == 0, "a confirmed push")
+        world.broker.kill()
+        world.send(CANDIDATES, "bob", batch("bob", 1))
+        wait_for(lambda: tunnel.summary()["pushes"] == 2, "a push while the broker is away")
+        world.broker.start()
+        ann, bob = world.device("ann"), world.device("bob")
+        wait_for(lambda: ann.read() or ann.batches() == [1], "the batch that the broker had lost")
+        wait_for(lambda: bob.read() or bob.batches() == [1], "the batch of the outage")
+        wait_for(lambda: ann.newest(topics.MODEL) == b"model", "the model")
+        bob.publish(topics.events("bob"), encode_event(Event("e", "bob", "i", "c", "click", 1, 1)))
+        wait_for(lambda: bob.receipts() == {"e"}, "uploads after the crash")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+
+
+def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
+    code = (
+        "import time; from streams.kafka.embedded import EmbeddedKafka\n"
+        "with EmbeddedKafka() as kafka: print(kafka.bootstrap, flush=True); time.sleep(100)"
+    )
+    with (
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as broker,
+        ExitStack() as afterwards,
+        Embedded(tmp_path) as mqtt,
+    ):
+        afterwards.callback(broker.kill)  # stopped, it would never end by itself
+        assert broker.stdout is not None
+        kafka = KafkaSettings(broker.stdout.readline().strip())
+        ensure_topics(kafka)
+        with Tunnel(kafka, mqtt.settings, drain_s=0.2) as tunnel, capture_logs() as lines:
+            ann = Device(mqtt.settings, "ann")
+            broker.send_signal(signal.SIGSTOP)
+            ann.publish(topics.events("ann"), encode_event(Event("e", "ann", "i", "c", "click", 1, 1)))
+            wait_for(lambda: "Kafka does not take uploads" in str(lines), "a word about it")
+            assert ann.receipts() == set()  # a receipt says that Kafka has it
+            broker.send_signal(signal.SIGCONT)
+            wait_for(lambda: ann.receipts() == {"e"}, "the receipt")
+            ann.client.close()
+        assert tunnel.summary()["uploads"] == 1
+
+
+@pytest.mark.parametrize("world", [*KINDS, ON_REAL_KAFKA], indirect=True)
+def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> None:
+    before = account_for_pushes(world.kafka, 600_000, now_ms())
+    users = [f"user{n}" for n in range(40)]
+    devices = [world.device(user) for user in users]
+    tunnels: list[Tunnel] = []
+
+    def total(what: str) -> int:
+        return sum(tunnel.summary()[what] for tunnel in tunnels)
+
+    def push(seq: int) -> None:
+        for user in users:
+            world.send(CANDIDATES, user, batch(user, seq))
+
+    def everyone_has(seq: int) -> bool:
+        for device in devices:
+            device.answer()
+        return all(seq in device.batches()[-1:] for device in devices)
+
+    with ExitStack() as stack:
+        tunnels.append(stack.enter_context(world.tunnel(name="one")))
+        push(1)
+        wait_for(lambda: everyone_has(1), "the first batches")
+        second = ExitStack()
+        tunnels.append(second.enter_context(world.tunnel(name="two")))
+        for seq in range(2, 12):  # pushed while the group shares the partitions out anew
+            push(seq)
+            time.sleep(0.3)
+        wait_for(lambda: everyone_has(11), "the newest batches")
+        assert tunnels[1].summary()["pushes"] > 0
+        second.close()  # leaves; the first one takes over again
+        push(12)
+        # Some may come twice after the change of owner, and want a second answer.
+        wait_for(lambda: everyone_has(12) and world.lag() == 0 and total("outstanding") == 0, "all answers")
+        for device in devices:
+            event = Event(f"of {device.user_id}", device.user_id, "i", "c", "click", 1, 1)
+            device.publish(topics.events(device.user_id), encode_event(event))
+        wait_for(lambda: all(device.receipts() for device in devices), "a receipt for each")
+    assert total("pushes") == total("acknowledged") + total("superseded") + total("expired")
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (12 * 40, True, 0)
+
+
+@pytest.mark.parametrize("world", [ON_REAL_KAFKA], indirect=True)
+def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: Path) -> None:
+    """`kill -9`: Kafka misses the dead member only after its session has timed out."""
+    before = account_for_pushes(world.kafka, 600_000, now_ms())
+    users = [f"kill{n}" for n in range(20)]
+    devices = [world.device(user) for user in users]
+    addresses = ("--bootstrap", world.kafka.bootstrap, "--mqtt", world.broker.settings.address)
+    one, two, three = (Verb(tmp_path, name, "tunnel", *addresses, "--name", name) for name in ("one", "two", "three"))
+    seq = 0
+
+    def push_for(seconds: float) -> None:
+        nonlocal seq
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            seq += 1
+            for user in users:
+                world.send(CANDIDATES, user, batch(user, seq))
+            for device in devices:
+                device.answer()
+            time.sleep(0.2)
+
+    def everyone_has_the_newest() -> bool:
+        for device in devices:
+            device.answer()
+        return all(seq in device.batches()[-1:] for device in devices)
+
+    try:
+        one.start()
+        two.start()
+        push_for(1)
+        wait_for(everyone_has_the_newest, "the first batches", 40)
+        push_for(3)
+        one.kill()
+        push_for(1)
+        three.start()
+        push_for(3)
+        wait_for(everyone_has_the_newest, "the newest batches", 60)
+        wait_for(lambda: world.lag() == 0, "the committed offsets", 40)
+        codes = [verb.stop() for verb in (two, three)]
+    finally:
+        for verb in (one, two, three):
+            if verb.alive:
+                verb.kill()
+    assert codes == [130, 130], two.said() + three.said()
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (seq * len(users), True, 0)
+
+
+@pytest.mark.parametrize("world", KINDS[:1], indirect=True)  # tests/integration does it to mosquitto
+def test_a_tunnel_that_is_killed_loses_nothing(world: World, tmp_path: Path) -> None:
+    verb = [sys.executable, "-m", "streams.cli", "tunnel", "--bootstrap", world.kafka.bootstrap, "--mqtt"]
+    verb.append(world.broker.settings.address)
+    with subprocess.Popen([*verb, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+        ann = world.device("ann")
+        for seq in range(1, 30):
+            world.send(CANDIDATES, "ann", batch("ann", seq))
+        wait_for(lambda: ann.read() or ann.batches(), "a first batch")
+        first.send_signal(signal.SIGKILL)
+    world.send(CANDIDATES, "ann", batch("ann", 30))
+    with subprocess.Popen(
+        [*verb, "--json", "--ledger-out", str(tmp_path / "ledger.json")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as second:
+        wait_for(lambda: ann.answer() or ann.batches()[-1:] == [30], "the newest batch", 40)
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+        second.send_signal(signal.SIGTERM)
+        out, err = second.communicate(timeout=30)
+        assert second.returncode == 143, err
+        summary = msgspec.json.decode(out)
+    assert msgspec.json.decode((tmp_path / "ledger.json").read_bytes()) == summary
+    assert summary["outstanding"] == 0
+    assert summary["pushes"] == sum(summary[k] for k in ("acknowledged", "superseded", "expired"))
+    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    assert (tally.pushes, tally.outstanding, tally.balanced) == (30, 0, True)
+
+
+def test_a_batch_that_is_none_is_counted_and_passed_over(world: World) -> None:
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        world.send(CANDIDATES, "ann", b"no batch", batch("ann", 2))
+        wait_for(lambda: ann.answer() or tunnel.summary()["acknowledged"] == 1, "the good batch")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+
+
+def test_an_mqtt_broker_that_cannot_be_reached_is_one_clear_line() -> None:
+    with EmbeddedKafka() as kafka:
+        ensure_topics(KafkaSettings(kafka.bootstrap))
+        with (
+            pytest.raises(ConnectionFailed, match="no MQTT broker at"),
+            Tunnel(KafkaSettings(kafka.bootstrap), MqttSettings(port=free_port())),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("flags", [{"expiry_s": 0.0}, {"drain_s": -1.0}, {"mqtt": "no:port"}])
+def test_settings_that_make_no_sense_are_refused(flags: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        command(**flags)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""One Kafka, one MQTT broker and simple devices, for tests of the tunnel between them."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import numpy as np
+
+from device_sim import topics
+from models.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from models.telemetry import Ack, decode_receipt, encode_report
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
+from streams.mqtt.client import MqttClient, Received
+from streams.mqtt.connection import MqttSettings
+from streams.tunnel.tunnel import Tunnel
+from tests.streams.mqtt.brokers import Broker
+
+PATIENCE_S = 20  # the embedded Kafka takes 3 s to share partitions out to a new group
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
+    matched_ms = now_ms() if matched_ms is None else matched_ms
+    keys = np.arange(1, 6, dtype=np.uint32)
+    ones = np.ones(5, np.float16)
+    some = Candidates(ones, keys, keys, np.ones(5, np.uint8), keys)
+    return encode_batch(CandidateBatch(user_id, seq, 1, 0, matched_ms, matched_ms, some, ones, no_candidates()))
+
+
+def wait_for(holds: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, f"never came: {what}"
+        time.sleep(0.01)
+
+
+class Device:
+    """Publishes and remembers; acknowledges batches when asked to."""
+
+    def __init__(self, mqtt: MqttSettings, user_id: str) -> None:
+        self.user_id = user_id
+        down = [topics.candidates(user_id), topics.receipts(user_id), topics.MODEL, topics.TASK]
+        self.client = MqttClient(mqtt, f"device-{user_id}", down)
+        self.client.open()
+        self.got: list[Received] = []
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self.client.publish(topic, payload)
+
+    def read(self) -> list[Received]:
+        new = self.client.received(1000)
+        self.client.acknowledge(new)
+        self.client.taken()
+        self.got += new
+        return new
+
+    def answer(self, outcome: str = "accepted") -> bool:
+        """Acknowledge what came in; False, so that tests can wait for something else with it."""
+        for seq in self.batches(self.read()):
+            self.publish(topics.ack(self.user_id), encode_report(Ack(self.user_id, seq, 1, outcome, now_ms())))
+        return False
+
+    def batches(self, messages: list[Received] | None = None) -> list[int]:
+        messages = self.got if messages is None else messages
+        return [decode_batch(m.payload).batch_seq for m in messages if m.topic == topics.candidates(self.user_id)]
+
+    def receipts(self) -> set[str]:
+        self.read()
+        mine = topics.receipts(self.user_id)
+        return {event_id for m in self.got if m.topic == mine for event_id in decode_receipt(m.payload).event_ids}
+
+    def newest(self, topic: str) -> bytes | None:
+        self.read()
+        return next((m.payload for m in reversed(self.got) if m.topic == topic), None)
+
+
+class World:
+    """One Kafka, one MQTT broker, and what tests do with them."""
+
+    def __init__(self, stack: ExitStack, broker: Broker, kafka: KafkaSettings | None = None) -> None:
+        self.kafka = kafka or KafkaSettings(stack.enter_context(EmbeddedKafka()).bootstrap)
+        self.broker = broker
+        ensure_topics(self.kafka)
+        self._producer = CheckedProducer(self.kafka)
+        self._stack = stack
+
+    def tunnel(self, **settings: float | str) -> Tunnel:
+        return Tunnel(self.kafka, self.broker.settings, **settings)  # type: ignore[arg-type]
+
+    def device(self, user_id: str) -> Device:
+        device = Device(self.broker.settings, user_id)
+        self._stack.callback(device.client.close)
+        return device
+
+    def send(self, topic: str, key: str, *values: bytes) -> None:
+        for value in values:
+            self._producer.send(topic, key, value)
+        self._producer.flush()
+
+    def read(self, topic: str, number: int) -> list[Message]:
+        messages: list[Message] = []
+        assign = {(topic, partition): None for partition in range(4)}
+        with BatchConsumer(self.kafka, "test", [], "earliest", assign=assign) as consumer:
+
+            def enough() -> bool:
+                messages.extend(consumer.poll())
+                return len(messages) >= number
+
+            wait_for(enough, f"{number} messages on {topic}")
+        return messages
+
+    def lag(self) -> int:
+        return sum(lag(self.kafka.bootstrap, TUNNEL_GROUP, CANDIDATES).values())

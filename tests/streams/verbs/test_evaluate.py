@@ -1,0 +1,100 @@
+"""`coda evaluate` as a person runs it."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.task import ARMS
+from streams.cli import run
+from tests.streams.evaluation.world import taste_log
+
+SETTINGS = ("--devices", "20", "--head", "0.5", "--retrain-every", "30", "--window", "64", "--candidates", "8")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "taste.parquet"
+    taste_log(1500).drop("event_id").write_parquet(path)
+    return path
+
+
+def test_both_bases_give_one_document_a_report_and_all_predictions(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "both", "--json", "--out", str(out))
+    assert run(words) == 0
+    printed = capsys.readouterr()
+    *progress, line = printed.out.splitlines()  # without the command line's set-up log lines go to stdout
+    document = json.loads(line)
+    assert document == json.loads((out / "result.json").read_text())
+    assert document["devices"] == 20
+    assert document["events"] == 1500
+    assert (document["settings"]["negatives"], document["settings"]["negatives_window"]) == (0, 2000)
+    device_arms = set(ARMS) - {"cloud"}
+    assert set(document["arms"]) == {"cloud", "cloud-refreshed"} | device_arms | {f"{a}-refreshed" for a in device_arms}
+    assert set(document["arms"]["coda"]) == {"auc", "gauc", "logloss", "ece"}
+    for other in ARMS[:-1]:
+        for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
+            pair = document["paired"][name]
+            assert pair["ci95"][0] <= pair["gauc"] <= pair["ci95"][1]
+            assert 0 <= pair["users_up"] + pair["users_down"] <= 1
+    cost = document["device_cost"]
+    assert min(cost[name] for name in ("train_ms_p50", "bytes_down_per_retrain", "bytes_stored")) > 0
+    assert cost["train_ms_p50"] <= cost["train_ms_p99"]
+    for harm in (document["harm"]["stale"], document["harm"]["refreshed"]):
+        assert (harm["devices"], harm["over_bound"]) == (20, 0)
+        assert harm["worst_nats"] <= harm["bound_nats"]
+    halves = document["halves"]
+    assert halves["first"]["events"] + halves["second"]["events"] == document["predicted"]
+    assert halves["second"]["paired"].keys() == document["paired"].keys()
+    table = pl.read_parquet(out / "predictions.parquet")
+    assert table.height == document["predicted"]
+    assert set(document["arms"]) <= set(table.columns)
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") == 4
+    assert "coda-refreshed-cloud-refreshed" in page
+    assert len(progress) > 10, "a line per tenth of either walk, as far as there are so many slices"
+    assert str(out / "report.html") in printed.err
+
+
+def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "refreshed", "--json")
+    assert run((*words, "--out", str(tmp_path / "run"))) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(document["arms"]) == {f"{arm}-refreshed" for arm in ARMS}
+    assert list(document["harm"]) == ["refreshed"]
+
+
+def test_the_same_seed_gives_the_same_document_but_for_measured_time(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = []
+    for name in ("a", "b"):
+        assert run(("evaluate", str(log), *SETTINGS, "--refresh", "0h", "--json", "--out", str(tmp_path / name))) == 0
+        document = json.loads(capsys.readouterr().out.splitlines()[-1])
+        for measured in ("train_ms_p50", "train_ms_p99"):
+            del document["device_cost"][measured]
+        documents.append(document)
+    assert documents[0] == documents[1]
+    assert "cloud-refreshed" not in documents[0]["arms"]
+    assert documents[0]["refresh_gain_recovered"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--candidates", "1"), "--candidates must be at least 2"),
+        (("--refresh", "0h", "--base", "both"), "give an interval, or --base stale"),
+        (("--head", "2"), "between 0 and 1"),
+        (("--negatives", "2", "--negatives-window", "0"), "at least 1 positive, not 0"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(
+    log: Path, tmp_path: Path, flags: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(("evaluate", str(log), *flags, "--out", str(tmp_path / "run"))) == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert words in line
