@@ -3,6 +3,7 @@
     python -m benchmarks.freshness                                       embedded brokers, 500 devices, 1,000 events/s
     python -m benchmarks.freshness --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883      real ones, empty so far
     python -m benchmarks.freshness --json FILE --seconds 30 --log generated
+    python -m benchmarks.freshness --arms cloud,local,coda               what a service trains: no arms to compare with
 
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The head of the log trains the first
 cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains for
@@ -29,6 +30,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
+from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
 from streams.child import Child, ChildFailed
@@ -149,6 +151,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         result = steady_state(stack, options, head, brokers)
     result |= {
         "log": options.log,
+        "arms": options.arms,
         "devices": options.devices,
         "pace_per_s": options.pace,
         "seconds": options.seconds,
@@ -207,7 +210,11 @@ def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
-    lines = ["{devices} devices, {pace_per_s:,} events/s for {seconds} s of {log}, {brokers} brokers".format(**result)]
+    lines = [
+        "{devices} devices, {pace_per_s:,} events/s for {seconds} s of {log}, {brokers} brokers, arms {arms}".format(
+            **result
+        )
+    ]
     lines += ["{machine}, {machine_busy:.2f} cores busy in all, load {load:.1f}".format(**result), ""]
     lines.append(f"{'stage':<10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'target':>8}  count")
     for stage, row in result["stages"].items():
@@ -229,15 +236,20 @@ def _commands(
     folder: Path, kafka: str, mqtt: str, options: argparse.Namespace, live_from_ms: int
 ) -> dict[str, tuple[str, ...]]:
     bootstrap, log = ("--bootstrap", kafka), str(folder / "log.parquet")
+    arms = options.arms.split(",")
+    (folder / "task.json").write_text(json.dumps({"arms": arms}))
     share = (live_from_ms - START_MS) * options.pace / 1000 / pl.scan_parquet(log).select(pl.len()).collect().item()
     replay = ("replay", log, *bootstrap, "--json", "--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}", "--fresh")
     return {
         # No second version within the run: the live part is minutes of event time.
         "train-cloud": (
             *("train-cloud", "--head-log", log, "--head-share", f"{share:.6f}", "--refresh-h", "1000"),
-            *("--keys", str(folder / "keys"), *bootstrap),
+            *("--keys", str(folder / "keys"), "--task", str(folder / "task.json"), *bootstrap),
         ),
-        "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
+        "flow": (
+            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
+            "--random" if "random" in arms else "--no-random",
+        ),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain-s", "1"),
         "fleet": (
             *("fleet", "--devices", str(options.devices), *bootstrap, "--mqtt", mqtt),
@@ -255,6 +267,7 @@ def main() -> None:
     parser.add_argument("--log", default="ml-1m", help="a name from `coda data list`, or `generated`")
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--pace", type=int, default=1000, help="events per second")
+    parser.add_argument("--arms", default=",".join(ARMS), help="that devices train")
     parser.add_argument("--warm-up", type=int, default=45, help="seconds of the live part that do not count")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--bootstrap", help="a real Kafka with empty topics")

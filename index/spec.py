@@ -16,7 +16,8 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     The window holds the newest `window_count` samples that are less than `window_age_ms` older (event time)
     than the newest. `ring_rows` newest samples are searched exactly, older ones in segments of `segment_rows`: per
     label, in an HNSW graph when more than `graph_nodes` vectors are distinct, by comparing every one of them until
-    then. `links`, `build_beam` and `search_beam` are M, efConstruction and ef of HNSW.
+    then; with segments of the default size that is always. `links`, `build_beam` and `search_beam` are M,
+    efConstruction and ef of HNSW.
 
     Sources: links and build_beam from the design's measurements; graph_nodes (figures in `index.graph`), search_beam
     and ring_rows ours (benchmarks/pool.py: recall@800 over .99 on a real log); the window is ours, one month of a small
@@ -28,7 +29,7 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     window_count: int = 200_000
     segment_rows: int = 25_000
     ring_rows: int = 1_000
-    graph_nodes: int = 10_000
+    graph_nodes: int = 40_000
     links: int = 16
     build_beam: int = 100
     search_beam: int = 64
