@@ -19,6 +19,7 @@ _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key sp
 _KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
 _KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
+GROWTH = 1.25  # a bank's columns widen by at least this, lest each head that is a little wider copies them all; ours
 
 
 @dataclass(slots=True)
@@ -78,7 +79,9 @@ class Heads:
 
     def put(self, which: I64, heads: Self) -> None:
         """Replace the heads `which` (distinct) by `heads`; the bank's bias columns grow as needed."""
-        width = max(self.bias_keys.shape[1], heads.bias_keys.shape[1])
+        width, needed = self.bias_keys.shape[1], heads.bias_keys.shape[1]
+        if needed > width:
+            width = max(needed, int(GROWTH * width))
         self.bias_keys = _widen(self.bias_keys, width, NO_BIAS)
         self.bias_values = _widen(self.bias_values, width, 0)
         self.taste[which] = heads.taste
@@ -127,4 +130,7 @@ def category_bias_key(category: U32) -> U64:
 
 
 def _widen(column: NDArray[Any], width: int, fill: Any) -> NDArray[Any]:
+    """The column itself where it is as wide already: a bank's may have 100 MB."""
+    if column.shape[1] == width:
+        return column
     return np.pad(column, [(0, 0), (0, width - column.shape[1])], constant_values=fill)
