@@ -37,6 +37,9 @@ ARM_HEADS = {"cloud": ("cloud",), "local": _OWN} | {arm: (*_OWN, arm, arm + HABI
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
 # within .0003 of each other (first halves).
 FLEET_RATE = 0.3
+# The most that the prior says, as a device's own events; ours. A fleet soon sums up so many that of two heads as good
+# as each other one has all the weight, and chance says which (docs/research.md, idea 37).
+FLEET_EVENTS = 700
 UNIFORM_SHARE = 0.1  # ours: caps what the prior can cost a device at ln 10 above ln(heads)
 # Of the uniform prior. In every arm the cloud has as much of it: arms differ in their outside samples alone, not in
 # how far they trust whatever is the user's own, so each local head stands for two where they are alone.
@@ -113,14 +116,17 @@ def most_harm(events: I64, discount: float) -> F64:
     return bound
 
 
-def fleet_prior(head_log_loss: Mapping[str, float]) -> dict[str, float]:
-    """Log-weights for the next task from log-losses summed over the fleet, each head over the same events.
+def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, float]:
+    """Log-weights for the next task from log-losses summed over the fleet, each head over the same `events`.
 
-    >>> fleet_prior({"cloud": 110.0, "local": 100.0})
+    >>> fleet_prior({"cloud": 110.0, "local": 100.0}, events=200)
     {'cloud': -3.0, 'local': 0.0}
+    >>> fleet_prior({"cloud": 1100.0, "local": 1000.0}, events=7_000)  # no more than 700 events would say
+    {'cloud': -10.0, 'local': 0.0}
     """
     best = min(head_log_loss.values(), default=0.0)
-    return {head: -FLEET_RATE * (loss - best) + 0.0 for head, loss in head_log_loss.items()}
+    rate = min(FLEET_RATE, FLEET_EVENTS / max(events, 1))
+    return {head: -rate * (loss - best) + 0.0 for head, loss in head_log_loss.items()}
 
 
 def _arm_log_prior(prior: Mapping[str, float]) -> F64:

@@ -31,7 +31,7 @@ class FleetLosses:
 
     def prior(self) -> dict[str, float]:
         """Log-weights for the next task, rounded so that noise makes no new task; {} before any report."""
-        return {head: max(LEAST, round(weight, 2)) for head, weight in fleet_prior(self._total).items()}
+        return {head: max(LEAST, round(weight, 2)) for head, weight in fleet_prior(self._total, self.events).items()}
 
     def moved(self, prior: Mapping[str, float]) -> bool:
         """Whether devices that have `prior` should hear of the one that is known by now."""

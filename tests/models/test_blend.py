@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.arrays import F64
-from models.blend import ARM_HEADS, HEADS, UNIFORM_SHARE, Blend, fleet_prior, most_harm
+from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, fleet_prior, most_harm
 from models.scores import log_losses
 from models.task import ARMS
 
@@ -111,11 +111,19 @@ def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() ->
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
-    prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0})
+    prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0}, 1000)
     weights = Blend(1, prior=prior).weights(np.array([0]))[0, ARMS.index("coda")]
     assert weights[HEADS.index("coda")] > weights[HEADS.index("local")] > weights[HEADS.index("cloud")] > 0
     assert weights[HEADS.index("random")] == 0
-    assert fleet_prior({}) == {}
+    assert fleet_prior({}, 0) == {}
+
+
+@given(st.floats(0, 0.01), st.integers(FLEET_EVENTS * 10, 10**9))
+def test_however_many_events_a_fleet_sums_up_heads_as_good_as_each_other_share_the_weight(
+    better: float, events: int
+) -> None:
+    prior = fleet_prior({"coda": 0.6 * events, "coda-habit": (0.6 + better) * events}, events)
+    assert prior["coda"] == 0 and prior["coda-habit"] == pytest.approx(-FLEET_EVENTS * better, abs=1e-3)
 
 
 def test_devices_keep_their_own_account_and_new_ones_start_fresh() -> None:
