@@ -14,6 +14,7 @@ from models.cloud_model import CloudModel
 from models.columns import Columns
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
+from models.runs import places
 from models.scores import auc_of_groups
 from models.task import Recipe, Task
 
@@ -152,5 +153,5 @@ def _place(group: I64) -> I64:
     order = np.argsort(group, kind="stable")
     counts = np.bincount(group)
     place = np.empty(len(group), np.int64)
-    place[order] = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place[order] = places(counts)
     return place

@@ -19,6 +19,7 @@ from models.blend import HABIT
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
+from models.runs import places
 from models.scores import log_losses
 from models.task import Recipe, Task
 
@@ -96,7 +97,7 @@ class TrainingJob:
         joined = WindowRows.concat(rows)
         lengths = np.array([len(r) for r in rows])
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
-        place = np.arange(len(joined)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        place = places(lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),

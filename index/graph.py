@@ -130,7 +130,8 @@ class Graph:
 
     def fetch(self, queries: F32, k: int) -> Fetched:
         """About the k best rows for each query (q, d), by the index."""
-        assert self.indexed and self._index is not None, "without an index nodes are compared"
+        self.link()
+        assert self._index is not None, "without an index nodes are compared"
         if self._failed_at == self._nodes:
             return nothing(len(queries), k, np.inf)
         want = min(k, self._nodes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from index.fetched import Fetched, Scores, nothing
 from models.arrays import I64
+from models.runs import places
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,10 @@ class Nodes:
         total = np.cumsum(count, axis=1)
         take = np.clip(k - (total - count), 0, count).ravel()
         taken = np.minimum(total[:, -1], k)
-        in_run = np.arange(take.sum()) - np.repeat(np.cumsum(take) - take, take)
         query = np.repeat(np.arange(len(nodes)), taken)
-        column = np.arange(len(query)) - np.repeat(np.cumsum(taken) - taken, taken)
         out = nothing(len(nodes), k, -np.inf)
-        out.row[query, column] = self.row[np.repeat(start.ravel(), take) + in_run]
+        column = places(taken)
+        out.row[query, column] = self.row[np.repeat(start.ravel(), take) + places(take)]
         out.score[query, column] = np.repeat(score.ravel(), take)
         left_out = (total[:, -1] > k) | (nodes.shape[1] < len(self))
         out.bound[left_out] = out.score[left_out, taken[left_out] - 1]

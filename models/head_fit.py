@@ -26,6 +26,7 @@ import numpy as np
 from models.arrays import F32, F64, I64, U8, U32, U64
 from models.columns import Columns
 from models.heads import Heads, category_bias_key, item_bias_key
+from models.runs import places
 
 GROUP = 64  # heads solved at once: their padded (n, d + 1) matrices stay within some 10 MB
 _LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure; ours
@@ -131,7 +132,6 @@ def _sums(columns: F64, group: I64, groups: int) -> F64:
 def _padded(head: I64, heads: int, columns: F64) -> F64:
     """Rows (n, c), sorted by head, as (heads, most rows of one, c) with zeros behind."""
     counts = np.bincount(head, minlength=heads)
-    place = np.arange(len(head)) - np.repeat(np.cumsum(counts) - counts, counts)
     out = np.zeros((heads, int(counts.max(initial=0)), columns.shape[1]))
-    out[head, place] = columns
+    out[head, places(counts)] = columns
     return out

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.arrays import F32, F64, I64, U32, U64
 from models.cloud_model import DIM
+from models.runs import places
 
 NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories
@@ -51,7 +52,7 @@ class Heads:
         total = np.bincount(number, value, len(owned))
         owner = (owned >> _KEY_BITS).astype(np.int64)
         counts = np.bincount(owner, minlength=len(taste))
-        place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = places(counts)
         keys = np.full((len(taste), int(counts.max(initial=0))), NO_BIAS)
         values = np.zeros(keys.shape, np.float32)
         keys[owner, place], values[owner, place] = owned & _KEY, total

@@ -5,14 +5,14 @@ Nothing is dropped silently: whatever is refused travels on with its raw bytes a
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import bytewax.operators as op
 import msgspec
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
-from models.event import decode_event
+from models.event import Event, decode_event
 from models.ids import item_key, sample_key
 from models.telemetry import MatchRequest, decode_report
 
@@ -45,6 +45,20 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     timestamp: int
     produced_ms: int
     raw: bytes
+
+    @classmethod
+    def of(cls, event: Event, produced_ms: int, raw: bytes = b"") -> Self:
+        """An event that was produced then; without `raw` its bytes can't be told in a dead letter."""
+        return cls(
+            event.user_id,
+            sample_key(event.event_id),
+            item_key(event.item_id),
+            item_key(event.category_id),
+            event.label,
+            event.timestamp,
+            produced_ms,
+            raw,
+        )
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -106,16 +120,7 @@ def _arrival(message: Raw) -> Decoded:
     event = decode_event(raw)
     if event.timestamp > produced_ms + MAX_AHEAD_MS:
         return Rejected("future", f"timestamp {event.timestamp} lies in the future of {produced_ms}", raw)
-    return event.user_id, Arrival(
-        event.user_id,
-        sample_key(event.event_id),
-        item_key(event.item_id),
-        item_key(event.category_id),
-        event.label,
-        event.timestamp,
-        produced_ms,
-        raw,
-    )
+    return event.user_id, Arrival.of(event, produced_ms, raw)
 
 
 def _asked(message: Raw) -> Decoded:

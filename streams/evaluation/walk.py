@@ -35,7 +35,7 @@ from models.cloud_trainer import Progress as TrainProgress
 from models.cloud_trainer import train_first
 from models.errors import InputError
 from models.event import Event
-from models.ids import item_key, sample_key, user_key
+from models.ids import sample_key, user_key
 from models.sample import SampleRecord, block_of
 from models.task import Task
 from models.telemetry import MatchRequest, Training, decode_report
@@ -234,7 +234,7 @@ class Walk:
         """Every user's state takes its events; only users with a device are matched."""
         per_user: dict[str, list[Arrival | Asked]] = defaultdict(list)
         for event in events:
-            per_user[event.user_id].append(_arrival(event))
+            per_user[event.user_id].append(Arrival.of(event, event.timestamp))
         total = UserOutput([], [], [], 0)
         for user_id, arrivals in per_user.items():
             out = self._state(user_id).handle(arrivals, self._plan.rules, self._now_ms)
@@ -345,19 +345,6 @@ def _learned_before(log: pl.DataFrame, users: Collection[str]) -> I64:
         before = np.searchsorted(times, times - DELAY_MS, "right") - 1
         newest[row[before >= 0]] = row[before[before >= 0]]
     return newest
-
-
-def _arrival(event: Event) -> Arrival:
-    return Arrival(
-        event.user_id,
-        sample_key(event.event_id),
-        item_key(event.item_id),
-        item_key(event.category_id),
-        event.label,
-        event.timestamp,
-        event.timestamp,
-        b"",
-    )
 
 
 def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
