@@ -6,14 +6,15 @@ separate nodes they would link to each other only, and cut the graph apart.
 
 While there are few nodes (`PoolSpec.graph_nodes`), a query is compared with each of them: that misses nothing, and no
 link is made. The more a query asks for, the longer that is also the faster way, since a graph's beam is as wide as
-what is asked for. Measured on one graph (ml-1m, noise on every vector; µs of a core per query, 250 at once and alone):
+what is asked for. `python -m benchmarks.graph` (ml-1m, noise on every vector; µs of a core per query, 250 at once and
+alone, beside a busy core):
 
 | nodes | best 100: HNSW | compared | best 800: HNSW | compared | to link all |
 |---|---|---|---|---|---|
-| 5,000 | 38, 66 | 26, 85 | 346, 304 | 57, 110 | .2 s |
-| 10,000 | 42, 68 | 49, 120 | 304, 358 | 86, 147 | .4 s |
-| 20,000 | 50, 77 | 118, 209 | 348, 403 | 144, 228 | .9 s |
-| 40,000 | 54, 84 | 214, 393 | 477, 459 | 232, 431 | 2.1 s |
+| 5,000 | 42, 71 | 27, 85 | 273, 335 | 55, 112 | .2 s |
+| 10,000 | 45, 80 | 63, 130 | 312, 360 | 78, 152 | .4 s |
+| 20,000 | 57, 99 | 124, 185 | 360, 405 | 126, 223 | 1.0 s |
+| 40,000 | 69, 101 | 841, 660 | 474, 562 | 249, 757 | 2.4 s |
 
 Besides, the histories of one user are closer to each other than to anybody else's, and HNSW, which links a node to its
 nearest, finds its way between such clusters badly: of 1,208 nodes (completejourney) it found .70 of the best 190, of
