@@ -87,3 +87,16 @@ def test_what_a_head_takes_is_its_taste_and_its_biases() -> None:
     heads = some_heads([0, 50])
     assert heads.nbytes.tolist() == [4 * DIM + 8, 4 * DIM + 8 * 51]
     assert (heads.bias_keys[0, 1:] == NO_BIAS).all()
+
+
+def test_heads_that_fit_in_are_put_without_copying_the_bank() -> None:
+    bank = Heads.none(3)
+    bank.put(
+        np.array([0]), Heads.of(np.ones((1, DIM)), np.zeros(4, np.int64), np.arange(4, dtype=np.uint64), np.ones(4))
+    )
+    keys, values = bank.bias_keys, bank.bias_values
+    bank.put(
+        np.array([2]), Heads.of(np.ones((1, DIM)), np.zeros(2, np.int64), np.arange(2, dtype=np.uint64), np.ones(2))
+    )
+    assert bank.bias_keys is keys and bank.bias_values is values
+    assert bank.nbytes.tolist() == [DIM * 4 + 4 * 8, DIM * 4, DIM * 4 + 2 * 8]
