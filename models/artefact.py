@@ -22,7 +22,7 @@ from models.cloud_model import DIM, CloudModel, Weights
 from models.errors import ArtefactError
 from models.sample import HISTORY_LEN
 
-FORMAT = "coda-model-2"
+FORMAT = "coda-model-3"
 MANIFEST, TENSORS = "manifest.json", "model.safetensors"
 _TABLES = ("items", "categories")
 _HEAD = ("w1", "b1", "w2", "b2")

@@ -3,7 +3,7 @@
 Item vector = item embedding + category embedding. *Interest*, what the head sees of a user, is the history
 pooled by attention to the target (after Deep Interest Network, arXiv 1706.06978); the *match key*, what the pool
 searches by, is the history pooled without a target, so that a user has one before any target is known, beside a
-signature of its items, which needs no model (`models.signature`). A learned null slot stands beside every history:
+signature of which items they are (`models.signature`). A learned null slot stands beside every history:
 it is all there is of an empty one, and lets attention pass.
 
 Unknown items and categories share row 0 of their table, which training keeps meaningful by dropping known ones.
@@ -23,11 +23,11 @@ from models.cloud_head import HIDDEN, HeadParams
 from models.ids import NO_KEY
 from models.key_rows import KeyRows
 from models.sample import HISTORY_LEN, SampleBlock
-from models.signature import two_view_keys
+from models.signature import rarity, two_view_keys
 
 DIM = 32  # d; ours: an interest is 64 bytes in a device's window
 _CHUNK = 256  # rows encoded at once: their histories stay in the cache, which at 1,024 costs a third more (measured)
-MEASURED = frozenset({"centre", "spread"})  # of `Weights`
+MEASURED = frozenset({"centre", "spread", "taken"})  # of `Weights`
 T = TypeVar("T")
 
 
@@ -54,6 +54,7 @@ class Weights:
     null: Tensor  # (d,)
     centre: Tensor  # (d,): the mean item vector over training samples, so popular items count more
     spread: Tensor  # (1,): the root of their mean squared distance from it
+    taken: Tensor  # (items + 1,): positives of each item in all that was learned from
 
     def slots(self, item_rows: Tensor, category_rows: Tensor) -> Tensor:
         """History vectors and the null slot, (n, L + 1, d), from table rows (n, L)."""
@@ -167,6 +168,10 @@ class CloudModel:
         return KeyRows(self.category_keys)
 
     @cached_property
+    def _rarity(self) -> F32:
+        return rarity(self.weights.taken.numpy())
+
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of the parameters in memory."""
         tensors = [getattr(self.weights, f.name) for f in fields(Weights)]
@@ -196,7 +201,7 @@ class CloudModel:
 
     def _match_key(self, history_item: U32, slots: Tensor, empty: Tensor) -> F32:
         pooled = torch.nn.functional.normalize(self.weights.pooled(slots, empty), dim=1)
-        return two_view_keys(_numpy(pooled), history_item)
+        return two_view_keys(_numpy(pooled), history_item, self._rarity[self._item_rows.of(history_item)])
 
 
 def _in_chunks(encode: Callable[..., T], *columns: U32) -> list[T]:
@@ -232,6 +237,7 @@ def random_model(items: U32, categories: U32, seed: int, version: int = 1) -> Cl
         null=torch.from_numpy(normal(DIM, scale=0.05)),
         centre=torch.zeros(DIM),
         spread=torch.ones(1),
+        taken=torch.zeros(len(item_keys) + 1),
     )
     w1 = normal(3 * DIM, HIDDEN, scale=(2 / (3 * DIM)) ** 0.5)
     head = HeadParams(w1, np.zeros(HIDDEN, np.float32), normal(HIDDEN, scale=0.1), np.zeros(1, np.float32))

@@ -79,9 +79,11 @@ def _named(keys: U32, history: U32) -> U32:
 def _grow(model: CloudModel, items: U32, categories: U32) -> CloudModel:
     """`model` with rows for new keys, each a copy of the unknown row."""
     all_items, all_categories = np.union1d(model.item_keys, items), np.union1d(model.category_keys, categories)
+    item_rows, category_rows = model.item_rows(all_items), model.category_rows(all_categories)
     tables = {
-        "items": model.weights.items[model.item_rows(all_items)],
-        "categories": model.weights.categories[model.category_rows(all_categories)],
+        "items": model.weights.items[item_rows],
+        "categories": model.weights.categories[category_rows],
+        "taken": model.weights.taken[item_rows],
     }
     with_unknown = {
         name: torch.cat([getattr(model.weights, name)[:1], rows]).contiguous() for name, rows in tables.items()
@@ -114,7 +116,14 @@ def _train(
     last = losses[-(len(losses) // schedule.epochs) :]
     metrics = {"samples": float(len(block)), "train_log_loss": round(float(np.mean(last)), 6)}
     trained = net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
-    return _measured(trained, block)
+    return _measured(_counted(trained, block.take(np.flatnonzero(block.timestamp > model.trained_until))), block)
+
+
+def _counted(model: CloudModel, new: SampleBlock) -> CloudModel:
+    """`model` with the positives in `new` counted: samples that are rehearsed have been counted before."""
+    rows = model.item_rows(new.item[new.label > 0])
+    taken = model.weights.taken + torch.bincount(rows, minlength=len(model.weights.taken))
+    return replace(model, weights=replace(model.weights, taken=taken))
 
 
 def _measured(model: CloudModel, block: SampleBlock) -> CloudModel:

@@ -5,6 +5,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Schedule, train_first, train_next
 from models.errors import InputError
+from models.sample import SampleBlock
 from models.scores import auc
 from tests.models.samples import tasteful_samples
 
@@ -69,6 +70,16 @@ def test_item_vectors_are_standardised_over_the_samples_trained_on(second: Cloud
     standard = second.standardised(second.item_vectors(NEXT.item, NEXT.category))
     np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-5)
     assert abs((standard**2).sum(axis=1).mean() - 1) < 1e-5
+
+
+def test_each_positive_is_counted_once_though_rehearsed(first: CloudModel, second: CloudModel) -> None:
+    def positives(model: CloudModel, *blocks: SampleBlock) -> list[float]:
+        item = np.concatenate([block.item[block.label > 0] for block in blocks])
+        return [float((item == key).sum()) for key in model.item_keys]
+
+    rehearsed = train_next(first, SampleBlock.concat([NEXT, HEAD.take(slice(0, 2000))]), seed=2)
+    assert first.weights.taken.tolist() == [0, *positives(first, HEAD)]
+    assert rehearsed.weights.taken.tolist() == second.weights.taken.tolist() == [0, *positives(second, HEAD, NEXT)]
 
 
 def test_one_item_alone_has_a_spread_that_divides(first: CloudModel) -> None:
