@@ -61,16 +61,16 @@ def random_and_coarse(
     return _outside(random, model), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
 
 
-def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> Outside:
-    """The matched rows as each device's sample classifier weighs them: by the inverse root of the density ratio, 1 on
-    average.
+def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> tuple[Outside, Outside]:
+    """The matched rows as each device's sample classifier weighs them, 1 on average: those that are least like its own
+    samples most, by the inverse root of the density ratio, and those that are most like them, by the ratio.
 
-    A sample such as the device has itself teaches it little, so those on the far side of the border count most.
-    The other way round, as a filter that keeps what looks like the device's own, lost on every log (docs/research.md).
+    The first say what the device does not know yet, which is worth more on its own on every log; the second are
+    safer. A device's blend finds out (docs/research.md, ideas 20 and 40).
     Labels keep their shares: what is weighed is how a sample of its label surprises the cloud model.
     """
     if not len(coarse):
-        return coarse
+        return coarse, coarse
     verdict = fit_classifiers(
         _stacked(own, devices),
         _stacked(coarse, devices),
@@ -80,8 +80,8 @@ def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -
         learning_rate=task.classifier_learning_rate,
         seed=seed,
     )
-    ratio = verdict.ratio[coarse.device, _place(coarse.device)]
-    return coarse.weighed(coarse.weight / np.sqrt(ratio, dtype=np.float64))
+    ratio = verdict.ratio[coarse.device, _place(coarse.device)].astype(np.float64)
+    return coarse.weighed(coarse.weight / np.sqrt(ratio)), coarse.weighed(coarse.weight * ratio)
 
 
 def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe) -> Outside:

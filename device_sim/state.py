@@ -28,7 +28,7 @@ from models.heads import Heads
 from models.history import History
 from models.task import Task
 
-FORMAT = "coda-fleet-4"
+FORMAT = "coda-fleet-5"
 _FILE, _MODELS = "fleet.msgpack", "models"
 
 

@@ -15,7 +15,7 @@ from device_sim.outside import Outside, accepted_by_auc, random_and_coarse, siev
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
-from models.blend import HABIT
+from models.blend import ARM_HEADS, HABIT, LIKE
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
@@ -110,22 +110,25 @@ class TrainingJob:
         )
 
     def _outside(self, own: OwnRows) -> dict[str, Outside]:
-        """The outside rows of each source that the task wants."""
+        """The outside rows of each source that the task's arms need."""
         arms, batches = self.task.arms, [train.batch for train in self.trains]
         random, coarse = random_and_coarse(batches, self.model, with_random="random" in arms)
         rows = {"random": random, "coarse": coarse}
         if "mpda" in arms and len(coarse):
             rows["mpda"] = accepted_by_auc(coarse, own, len(self.users), self.task.plain)
         if "coda" in arms:
-            rows["coda"] = sieved(coarse, own, len(self.users), self.task, self.seed)
-        return {name: outside for name, outside in rows.items() if name in arms}
+            rows["coda"], rows[LIKE] = sieved(coarse, own, len(self.users), self.task, self.seed)
+        return {name: outside for name, outside in rows.items() if name in self._wanted()}
+
+    def _wanted(self) -> set[str]:
+        """The heads that the task's arms blend."""
+        return {head for arm in self.task.arms for head in ARM_HEADS[arm]}
 
     def _pairs(self, outside: Mapping[str, Outside]) -> tuple[I64, I64]:
         """Device and head number of every pair that is trained, head by head."""
-        devices = {name: np.unique(o.device) for name, o in outside.items()}
-        if "local" in self.task.arms:
-            devices = {"local": np.arange(len(self.users))} | devices
-        pairs = [(PERSONAL.index(name + recipe), who) for name, who in devices.items() for recipe in ("", HABIT)]
+        devices = {"local": np.arange(len(self.users))} | {name: np.unique(o.device) for name, o in outside.items()}
+        trained = [(name + recipe, who) for name, who in devices.items() for recipe in ("", HABIT)]
+        pairs = [(PERSONAL.index(head), who) for head, who in trained if head in self._wanted()]
         if not pairs:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return np.concatenate([who for _, who in pairs]), np.repeat(
@@ -141,9 +144,10 @@ class TrainingJob:
         }
         for name, rows in outside.items():
             for suffix, recipe in self._recipes():
-                at = np.flatnonzero(head == PERSONAL.index(name + suffix))
-                alone = rows.heads(len(self.users), recipe).take(device[at])
-                before.put(at, Heads.none(len(at)).plus(alone, trust[suffix][device[at]]))
+                if name + suffix in self._wanted():
+                    at = np.flatnonzero(head == PERSONAL.index(name + suffix))
+                    alone = rows.heads(len(self.users), recipe).take(device[at])
+                    before.put(at, Heads.none(len(at)).plus(alone, trust[suffix][device[at]]))
         return before
 
     def _fitted(self, own: OwnRows, before: Heads, device: I64, head: I64) -> Heads:

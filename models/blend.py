@@ -7,16 +7,16 @@ w(h) ∝ π(h)·exp(−S(h)), where S ← γ·(S + loss) after each event.
 What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 
 * γ = 1 is Bayes' rule: m_t = F(S_t) − F(S_{t−1}) with F(S) = −ln Σ π(h) e^{−S(h)}, so the sum telescopes and
-  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: ln(heads) when the prior is uniform (in the arm
-  `local`, whose prior is 1/5, 2/5 and 2/5, as in the arms of five heads at most ln 5).
+  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: at most ln 7 while the fleet says nothing, since
+  no head of any arm has less than 1/7.
 * γ < 1: x^γ is concave, so F(γX) ≥ γ·F(X), hence m_t ≤ F(S_t)/γ − F(S_{t−1}), and the *discounted* sums obey
   Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
   as new, whichever head is best now. Undiscounted over T events the bound grows to
-  ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(heads)/200 per event: the price of following change.
+  ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(1/π(h))/200 per event: the price of following change.
 * A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
-pays more than ln(heads / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
+pays more than ln(7 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
 they are charged: charging clipped losses to a mixture of unclipped ones would void the bound.
 """
 
@@ -30,9 +30,13 @@ from models.task import ARMS
 
 SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head learns from, beside own samples
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
-HEADS = ("cloud", *(source + recipe for source in SOURCES for recipe in ("", HABIT)))
+LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
+HEADS = ("cloud", *(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)
 _OWN = ("cloud", "local", "local" + HABIT)
 ARM_HEADS = {"cloud": ("cloud",), "local": _OWN} | {arm: (*_OWN, arm, arm + HABIT) for arm in SOURCES[1:]}
+# No device knows beforehand which side of its classifier's border is worth more, or whether the border is worth
+# anything: its blend finds out (docs/research.md, idea 40).
+ARM_HEADS["coda"] += ("coarse", LIKE)
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
 # within .0003 of each other (first halves).
@@ -40,12 +44,24 @@ FLEET_RATE = 0.3
 # The most that the prior says, as a device's own events; ours. A fleet soon sums up so many that of two heads as good
 # as each other one has all the weight, and chance says which (docs/research.md, idea 37).
 FLEET_EVENTS = 700
-UNIFORM_SHARE = 0.1  # ours: caps what the prior can cost a device at ln 10 above ln(heads)
-# Of the uniform prior. In every arm the cloud has as much of it: arms differ in their outside samples alone, not in
-# how far they trust whatever is the user's own, so each local head stands for two where they are alone.
-_SHARES = np.array(
-    [[(head in ARM_HEADS[arm]) * (1 + (arm == "local" and head != "cloud")) for head in HEADS] for arm in ARMS]
-)
+UNIFORM_SHARE = 0.1  # ours: however sure the fleet is, it costs a device at most ln 10 more
+OUTSIDE = 4  # ours: what the heads from outside samples have together where the cloud and either local head have 1
+
+
+def _shares_of(arm: str) -> list[float]:
+    """What each of HEADS has in an arm before anything is known, on some scale.
+
+    In every arm the cloud has as much of it, and outside heads have as much together, however many they are: arms
+    differ in their outside samples, not in how far they trust these. Where there are none local heads stand in.
+    """
+    heads = ARM_HEADS[arm]
+    outside = [head for head in heads if head not in _OWN]
+    share = dict.fromkeys(_OWN, 1.0 if outside else 1 + OUTSIDE / 2) | {"cloud": 1.0}
+    share |= {head: OUTSIDE / len(outside) for head in outside}
+    return [share[head] if head in heads else 0.0 for head in HEADS]
+
+
+_SHARES = np.array([_shares_of(arm) for arm in ARMS])
 _UNIFORM = _SHARES / _SHARES.sum(axis=1, keepdims=True)
 
 
@@ -87,7 +103,7 @@ class Blend:
 
         >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
         >>> Blend(1).predict(np.array([0]), probability)[0, :3].round(3).tolist()
-        [0.5, 0.6, 0.55]
+        [0.5, 0.607, 0.536]
         """
         mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))
         return mixed
@@ -109,9 +125,9 @@ def most_harm(events: I64, discount: float) -> F64:
     as floored as can be and never changed.
 
     >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
-    [3.93, 7.86]
+    [4.27, 8.54]
     """
-    floor = np.log(len(ARM_HEADS["coda"]) / UNIFORM_SHARE)
+    floor = -np.log(UNIFORM_SHARE * _UNIFORM[_UNIFORM > 0].min())
     bound: F64 = floor / discount * (1 + (1 - discount) * (events - 1))
     return bound
 

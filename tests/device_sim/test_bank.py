@@ -77,7 +77,13 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
 
 @pytest.mark.parametrize(
     ("head", "arms"),
-    [("coarse", ["coarse"]), ("coarse-habit", ["coarse"]), ("mpda", ["mpda"]), ("local-habit", list(ARMS[1:]))],
+    [
+        ("coarse", ["coarse", "coda"]),
+        ("coarse-habit", ["coarse"]),
+        ("mpda", ["mpda"]),
+        ("coda-like", ["coda"]),
+        ("local-habit", list(ARMS[1:])),
+    ],
 )
 def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]) -> None:
     plain, changed = bank(2), bank(2)

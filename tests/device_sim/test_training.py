@@ -12,6 +12,7 @@ from device_sim.outside import random_and_coarse
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import Window
 from models.arrays import F32
+from models.blend import ARM_HEADS
 from models.candidates import CandidateBatch
 from models.cloud_model import DIM, CloudModel
 from models.ids import item_key, item_keys
@@ -75,7 +76,7 @@ def test_what_outside_samples_say_of_items_the_user_never_met_is_in_the_heads() 
     told = one.matched.label.astype(np.int64)
     matched = replace(one.matched, item=np.where(told, item_keys([ITEMS[8]]), item_keys([ITEMS[9]])))
     result = run([msgspec.structs.replace(train(1, items=ITEM), batch=replace(one, matched=matched))], LENIENT)
-    for head in ("coarse", "coarse-habit", "coda", "coda-habit"):
+    for head in ("coarse", "coarse-habit", "coda", "coda-habit", "coda-like"):
         added = adds(result, 0, head)
         assert added[4 * 8 : 4 * 9].min() > added[4 * 9 : 4 * 10].max(), head
 
@@ -87,7 +88,9 @@ def test_without_a_batch_only_the_local_heads_are_trained() -> None:
 
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
-    assert set(result.outcomes[0].accepted) == {"local", "local-habit", "coda", "coda-habit"}
+    assert set(result.outcomes[0].accepted) == set(ARM_HEADS["coda"]) - {"cloud"}
+    result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "random")))
+    assert set(result.outcomes[0].accepted) == {"local", "local-habit", "random", "random-habit"}
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud",)))
     assert result.outcomes[0].accepted == {} and len(result.heads) == 0
 
@@ -180,5 +183,5 @@ def test_compute_is_charged_to_devices_in_shares() -> None:
     ticks = iter([1.0, 3.0])
     trains = (train(1), train(2, with_batch=False))
     result = TrainingJob(("u0", "u1"), trains, MODEL, TASK, seed=1).run(lambda: next(ticks))
-    ten_heads, two_heads = 2000 * 10 / 12, 2000 * 2 / 12
-    assert [outcome.compute_ms for outcome in result.outcomes] == pytest.approx([ten_heads, two_heads])
+    shares = 2000 * np.array([len(PERSONAL), 2]) / (len(PERSONAL) + 2)
+    assert [outcome.compute_ms for outcome in result.outcomes] == pytest.approx(shares.tolist())
