@@ -14,7 +14,8 @@ N its noise, the covariance of z is
     K = diag(item + N) + category · [same category] + X Xᵀ,    X (n, d + 1): taste and level
 
 The first two are diagonal and rank one per category (Sherman-Morrison), the last has rank d + 1 (Woodbury):
-n·(d + 1)² operations instead of n³.
+n·(d + 1)² operations instead of n³. With A the inverse of the first two, u = (I + XᵀAX)⁻¹ XᵀAz are taste and level;
+of what is left, z − Xu, each category takes its shrunken mean as bias, and each item its part of the rest.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import msgspec
 import numpy as np
 
 from models.arrays import F32, F64, I64, U8, U32, U64
+from models.cloud_model import DIM
 from models.columns import Columns
 from models.heads import Heads, category_bias_key, item_bias_key
 from models.runs import places
@@ -71,35 +73,35 @@ def _fit_group(rows: HeadRows, first: int, heads: int, spread: Spread) -> Heads:
     if not len(rows):
         return Heads.none(heads)
     items = _Items.of(rows, first)
-    x = np.concatenate([np.sqrt(spread.taste) * items.x, np.full((len(items.head), 1), np.sqrt(spread.level))], axis=1)
-    category, category_of = np.unique(items.category, return_inverse=True)
+    begins = np.append(True, items.category[1:] != items.category[:-1])
+    starts, category_of = np.flatnonzero(begins), np.cumsum(begins) - 1
+    category, owner = items.category[starts], items.head[starts]
     share = 1 / (spread.item + 1 / items.precision)
-    damping = spread.category / (1 + spread.category * np.bincount(category_of, share))
+    damping = spread.category / (1 + spread.category * np.add.reduceat(share, starts))
 
-    def solved_without_taste(columns: F64) -> F64:
-        scaled = columns * share[:, None]
-        sums = _sums(scaled, category_of, len(category))
-        return scaled - share[:, None] * (damping[:, None] * sums)[category_of]
-
-    both = solved_without_taste(np.concatenate([x, items.response[:, None]], axis=1))
-    x_padded, both_padded = _padded(items.head, heads, x), _padded(items.head, heads, both)
-    gram = x_padded.transpose(0, 2, 1) @ both_padded
-    width = x.shape[1]
-    along = np.linalg.solve(np.eye(width) + gram[:, :, :width], gram[:, :, width:])[:, :, 0]
-    dual = both[:, width] - np.einsum("nd,nd->n", both[:, :width], along[items.head])
-    taste = np.sqrt(spread.taste) * (x_padded.transpose(0, 2, 1) @ _padded(items.head, heads, dual[:, None]))[:, :-1, 0]
-    owner = (category >> _OWNER).astype(np.int64)
+    # x and the response z side by side, each row times the root of its share: products of two rows have all of it.
+    root = np.sqrt(share)[:, None]
+    level = np.full((len(root), 1), np.sqrt(spread.level))
+    rooted = np.concatenate([np.sqrt(spread.taste) * items.x, level, items.response[:, None]], axis=1) * root
+    sums = np.add.reduceat(rooted * root, starts, axis=0)
+    gram = _squared(items.head, heads, rooted) - _squared(owner, heads, np.sqrt(damping)[:, None] * sums)
+    along = np.linalg.solve(np.eye(DIM + 1) + gram[:, :-1, :-1], gram[:, :-1, -1:])[:, :, 0]
+    # From here on along [x, z] lies what taste and level leave of z.
+    remains = np.concatenate([-along, np.ones((heads, 1))], axis=1)
+    category_bias = damping * np.einsum("nd,nd->n", sums, remains[owner])
+    left = np.einsum("nd,nd->n", rooted, remains[items.head]) / root[:, 0]
+    item_bias = spread.item * share * (left - category_bias[category_of])
     return Heads.of(
-        taste,
+        np.sqrt(spread.taste) * along[:, :-1],
         np.concatenate([items.head, owner]),
         np.concatenate([items.key, category & np.uint64((1 << 33) - 1)]),
-        np.concatenate([spread.item * dual, spread.category * np.bincount(category_of, dual)]),
+        np.concatenate([item_bias, category_bias]),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Items:
-    """The distinct items of a group's heads; rows of one item of one head are summed up without loss."""
+    """The distinct items of a group's heads, by head and category; rows of one item are summed up without loss."""
 
     head: I64
     key: U64  # of the item's bias
@@ -118,20 +120,16 @@ class _Items:
         precision = np.bincount(number, curvature).astype(np.float64)
         response: F64 = np.divide(np.bincount(number, weight * (rows.label - expected)), precision)
         category = owner[row] | category_bias_key(rows.category[row])
-        return cls(rows.head[row] - first, item_bias_key(rows.item[row]), category, rows.x[row], precision, response)
+        order = np.argsort(category, kind="stable")
+        row = row[order]
+        key = item_bias_key(rows.item[row])
+        return cls(rows.head[row] - first, key, category[order], rows.x[row], precision[order], response[order])
 
 
-def _sums(columns: F64, group: I64, groups: int) -> F64:
-    """Column sums (groups, c) of rows (n, c) by group."""
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(groups))
-    sums: F64 = np.add.reduceat(columns[order], starts, axis=0)
-    return sums
-
-
-def _padded(head: I64, heads: int, columns: F64) -> F64:
-    """Rows (n, c), sorted by head, as (heads, most rows of one, c) with zeros behind."""
+def _squared(head: I64, heads: int, columns: F64) -> F64:
+    """CᵀC of each head's rows C, (heads, c, c), from the rows (n, c) of all, sorted by head."""
     counts = np.bincount(head, minlength=heads)
-    out = np.zeros((heads, int(counts.max(initial=0)), columns.shape[1]))
-    out[head, places(counts)] = columns
-    return out
+    padded = np.zeros((heads, int(counts.max(initial=0)), columns.shape[1]))
+    padded[head, places(counts)] = columns
+    squared: F64 = padded.transpose(0, 2, 1) @ padded
+    return squared
