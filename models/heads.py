@@ -111,13 +111,13 @@ class Heads:
         width = self.bias_keys.shape[1]
         if width == 0:
             return np.zeros(len(which), np.float32)
-        low, high = np.zeros(len(which), np.int64), np.full(len(which), width)
-        while (low < high).any():
-            middle = (low + high) // 2
-            below = (low < high) & (self.bias_keys[which, np.minimum(middle, width - 1)] < keys)
-            low, high = np.where(below, middle + 1, low), np.where(below, high, np.minimum(middle, high))
-        at = np.minimum(low, width - 1)
-        return np.where(self.bias_keys[which, at] == keys, self.bias_values[which, at], np.float32(0))
+        sorted_keys, before = self.bias_keys.ravel(), width * which - 1
+        passed = np.zeros(len(which), np.int64)  # so many of the row's keys are smaller, as far as is known
+        for bit in reversed(range(width.bit_length())):
+            tried = np.minimum(passed + (1 << bit), width)
+            passed = np.where(sorted_keys.take(before + tried) < keys, tried, passed)
+        at = before + np.minimum(passed + 1, width)
+        return np.where(sorted_keys.take(at) == keys, self.bias_values.ravel().take(at), np.float32(0))
 
 
 def item_bias_key(item: U32) -> U64:
