@@ -40,11 +40,10 @@ class Outside(Columns):
         mean = np.bincount(group, weight) / np.maximum(np.bincount(group), 1)
         return replace(self, weight=(weight / mean[group]).astype(np.float32))
 
-    def heads(self, devices: int, recipe: Recipe) -> Heads:
-        """What these rows alone make of each device's head."""
+    def of_heads(self, head: I64, recipe: Recipe) -> HeadRows:
+        """The rows as what heads `head` (r,) are to learn by themselves."""
         weight = self.weight * np.float32(recipe.outside_weight)
-        rows = HeadRows(self.device, self.x, self.logit, self.label, weight, self.item, self.category)
-        return fit_heads(rows, devices, recipe.outside)
+        return HeadRows(head, self.x, self.logit, self.label, weight, self.item, self.category)
 
 
 def random_and_coarse(
@@ -98,7 +97,8 @@ def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe)
     for step in range(STEPS):
         tried = kept.copy()
         tried[:, step] = True
-        auc = _own_auc(own, devices, coarse.take(tried[coarse.device, part]).heads(devices, recipe))
+        rows = coarse.take(tried[coarse.device, part])
+        auc = _own_auc(own, devices, fit_heads(rows.of_heads(rows.device, recipe), devices, recipe.outside))
         better = ~(auc < best)  # also where own samples of one label leave nothing to rank
         kept[:, step] = better
         best = np.where(better, auc, best)

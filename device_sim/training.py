@@ -138,16 +138,22 @@ class TrainingJob:
     def _from_outside(self, outside: Mapping[str, Outside], device: I64, head: I64) -> Heads:
         """What own samples start from, one head per pair: what outside samples alone say, as far as it is trusted."""
         before = Heads.none(len(device))
-        count = np.array([len(train.rows) for train in self.trains])
-        trust = {
-            suffix: recipe.trust * count / np.maximum(count + recipe.doubt, 1) for suffix, recipe in self._recipes()
-        }
-        for name, rows in outside.items():
-            for suffix, recipe in self._recipes():
-                if name + suffix in self._wanted():
-                    at = np.flatnonzero(head == PERSONAL.index(name + suffix))
-                    alone = rows.heads(len(self.users), recipe).take(device[at])
-                    before.put(at, Heads.none(len(at)).plus(alone, trust[suffix][device[at]]))
+        own = np.array([len(train.rows) for train in self.trains])[device]
+        for suffix, recipe in self._recipes():
+            sources = [name for name in outside if name + suffix in self._wanted()]
+            pairs = [np.flatnonzero(head == PERSONAL.index(name + suffix)) for name in sources]
+            if not sources:
+                continue
+            at = np.concatenate(pairs)
+            number = np.zeros(len(device), np.int64)
+            number[at] = np.arange(len(at))
+            parts = [
+                outside[name].of_heads(number[pair[np.searchsorted(device[pair], outside[name].device)]], recipe)
+                for name, pair in zip(sources, pairs, strict=True)
+            ]
+            alone = fit_heads(HeadRows.concat(parts), len(at), recipe.outside)
+            trust = recipe.trust * own[at] / np.maximum(own[at] + recipe.doubt, 1)
+            before.put(at, Heads.none(len(at)).plus(alone, trust))
         return before
 
     def _fitted(self, own: OwnRows, before: Heads, device: I64, head: I64) -> Heads:

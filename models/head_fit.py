@@ -30,7 +30,9 @@ from models.columns import Columns
 from models.heads import Heads, category_bias_key, item_bias_key
 from models.runs import places
 
-GROUP = 64  # heads solved at once: their padded (n, d + 1) matrices stay within some 10 MB
+# Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
+# cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
+GROUP = 16
 _LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure; ours
 _OWNER = np.uint64(33)  # bias keys have 33 bits
 
