@@ -140,16 +140,15 @@ class TrainingJob:
         before = Heads.none(len(device))
         own = np.array([len(train.rows) for train in self.trains])[device]
         for suffix, recipe in self._recipes():
-            sources = [name for name in outside if name + suffix in self._wanted()]
-            pairs = [np.flatnonzero(head == PERSONAL.index(name + suffix)) for name in sources]
-            if not sources:
+            learn = {name + suffix: rows for name, rows in outside.items() if name + suffix in self._wanted()}
+            numbers = [PERSONAL.index(name) for name in learn]
+            at = np.flatnonzero(np.isin(head, numbers))
+            if not len(at):
                 continue
-            at = np.concatenate(pairs)
-            number = np.zeros(len(device), np.int64)
-            number[at] = np.arange(len(at))
+            place = np.zeros((len(PERSONAL), len(self.users)), np.int64)
+            place[head[at], device[at]] = np.arange(len(at))
             parts = [
-                outside[name].of_heads(number[pair[np.searchsorted(device[pair], outside[name].device)]], recipe)
-                for name, pair in zip(sources, pairs, strict=True)
+                rows.of_heads(place[n, rows.device], recipe) for n, rows in zip(numbers, learn.values(), strict=True)
             ]
             alone = fit_heads(HeadRows.concat(parts), len(at), recipe.outside)
             trust = recipe.trust * own[at] / np.maximum(own[at] + recipe.doubt, 1)
