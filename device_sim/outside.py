@@ -64,8 +64,8 @@ def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -
     """The matched rows as each device's sample classifier weighs them, 1 on average: those that are least like its own
     samples most, by the inverse root of the density ratio, and those that are most like them, by the ratio.
 
-    The first say what the device does not know yet, which is worth more on its own on every log; the second are
-    safer. A device's blend finds out (docs/research.md, ideas 20 and 40).
+    The first say what the device does not know yet, the second what it can be surest of; neither is worth more on
+    every log, and a device's blend finds out (docs/research.md, ideas 20 and 40).
     Labels keep their shares: what is weighed is how a sample of its label surprises the cloud model.
     """
     if not len(coarse):

@@ -179,29 +179,30 @@ class CloudModel:
 
     @torch.inference_mode()
     def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
-        slots, empty = self._slots(history_item, history_category)
-        return Encoded(self._interest(item, category, slots, empty), self._match_key(history_item, slots, empty))
+        rows, slots, empty = self._slots(history_item, history_category)
+        return Encoded(self._interest(item, category, slots, empty), self._match_key(history_item, rows, slots, empty))
 
     @torch.inference_mode()
     def _interests(self, item: U32, category: U32, history_item: U32, history_category: U32) -> F32:
-        return self._interest(item, category, *self._slots(history_item, history_category))
+        _, slots, empty = self._slots(history_item, history_category)
+        return self._interest(item, category, slots, empty)
 
     @torch.inference_mode()
     def _match_keys(self, history_item: U32, history_category: U32) -> F32:
         return self._match_key(history_item, *self._slots(history_item, history_category))
 
-    def _slots(self, history_item: U32, history_category: U32) -> tuple[Tensor, Tensor]:
-        """The vectors (n, L + 1, d) of histories, and which of them are padding."""
-        rows = self.item_rows(history_item), self.category_rows(history_category)
-        return self.weights.slots(*rows), empty_slots(history_item)
+    def _slots(self, history_item: U32, history_category: U32) -> tuple[Tensor, Tensor, Tensor]:
+        """Item rows (n, L) of histories, their vectors (n, L + 1, d), and which of these are padding."""
+        rows = self.item_rows(history_item)
+        return rows, self.weights.slots(rows, self.category_rows(history_category)), empty_slots(history_item)
 
     def _interest(self, item: U32, category: U32, slots: Tensor, empty: Tensor) -> F32:
         target = self.weights.vectors(self.item_rows(item), self.category_rows(category))
         return _numpy(self.weights.interest(target, slots, empty))
 
-    def _match_key(self, history_item: U32, slots: Tensor, empty: Tensor) -> F32:
+    def _match_key(self, history_item: U32, rows: Tensor, slots: Tensor, empty: Tensor) -> F32:
         pooled = torch.nn.functional.normalize(self.weights.pooled(slots, empty), dim=1)
-        return two_view_keys(_numpy(pooled), history_item, self._rarity[self._item_rows.of(history_item)])
+        return two_view_keys(_numpy(pooled), history_item, self._rarity[rows.numpy()])
 
 
 def _in_chunks(encode: Callable[..., T], *columns: U32) -> list[T]:

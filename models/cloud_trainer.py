@@ -116,13 +116,13 @@ def _train(
     last = losses[-(len(losses) // schedule.epochs) :]
     metrics = {"samples": float(len(block)), "train_log_loss": round(float(np.mean(last)), 6)}
     trained = net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
-    return _measured(_counted(trained, block.take(np.flatnonzero(block.timestamp > model.trained_until))), block)
+    rehearsed = block.timestamp <= model.trained_until  # and counted by the version before
+    return _measured(_counted(trained, block.item[(block.label > 0) & ~rehearsed]), block)
 
 
-def _counted(model: CloudModel, new: SampleBlock) -> CloudModel:
-    """`model` with the positives in `new` counted: samples that are rehearsed have been counted before."""
-    rows = model.item_rows(new.item[new.label > 0])
-    taken = model.weights.taken + torch.bincount(rows, minlength=len(model.weights.taken))
+def _counted(model: CloudModel, item: U32) -> CloudModel:
+    """`model` with these items' positives (n,) counted as well."""
+    taken = model.weights.taken + torch.bincount(model.item_rows(item), minlength=len(model.weights.taken))
     return replace(model, weights=replace(model.weights, taken=taken))
 
 

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from models.cloud_model import DIM, CloudModel, Encoded, random_model
 from models.sample import HISTORY_LEN, SampleBlock
@@ -62,6 +65,19 @@ def test_interests_and_match_keys_alone_are_those_of_encoded_samples(model: Clou
     encoded = model.encode(*samples)
     np.testing.assert_array_equal(model.interests(*samples), encoded.interest)
     np.testing.assert_array_equal(model.match_keys(*samples[2:]), encoded.match_key)
+
+
+def test_a_shared_item_says_less_about_two_histories_the_oftener_it_was_taken(model: CloudModel) -> None:
+    item = np.zeros((2, HISTORY_LEN), np.uint32)
+    item[:, 0], item[0, 1], item[1, 1] = model.item_keys[0], model.item_keys[1], model.item_keys[2]
+
+    def similarity(taken: float) -> float:
+        counts = torch.full_like(model.weights.taken, 100)
+        counts[1] = taken  # row 1 is that of the first key
+        keys = replace(model, weights=replace(model.weights, taken=counts)).match_keys(item, np.zeros_like(item))
+        return float(keys[0] @ keys[1])
+
+    assert similarity(0) > similarity(100) > similarity(10_000)
 
 
 def test_an_untrained_model_leaves_item_vectors_as_they_are(model: CloudModel) -> None:
