@@ -7,14 +7,14 @@ separate nodes they would link to each other only, and cut the graph apart.
 While there are few nodes (`PoolSpec.graph_nodes`), a query is compared with each of them: that misses nothing, and no
 link is made. The more a query asks for, the longer that is also the faster way, since a graph's beam is as wide as
 what is asked for. `python -m benchmarks.graph` (ml-1m, noise on every vector; µs of a core per query, 250 at once and
-alone, beside a busy core):
+alone; of 40,000 numpy's partition takes longer to find 100 than 800):
 
 | nodes | best 100: HNSW | compared | best 800: HNSW | compared | to link all |
 |---|---|---|---|---|---|
-| 5,000 | 42, 71 | 27, 85 | 273, 335 | 55, 112 | .2 s |
-| 10,000 | 45, 80 | 63, 130 | 312, 360 | 78, 152 | .4 s |
-| 20,000 | 57, 99 | 124, 185 | 360, 405 | 126, 223 | 1.0 s |
-| 40,000 | 69, 101 | 841, 660 | 474, 562 | 249, 757 | 2.4 s |
+| 5,000 | 43, 76 | 30, 125 | 306, 326 | 55, 120 | .2 s |
+| 10,000 | 50, 83 | 58, 124 | 331, 374 | 86, 154 | .5 s |
+| 20,000 | 55, 93 | 113, 242 | 376, 415 | 127, 222 | 1.0 s |
+| 40,000 | 63, 94 | 855, 415 | 504, 547 | 240, 633 | 2.3 s |
 
 Besides, the histories of one user are closer to each other than to anybody else's, and HNSW, which links a node to its
 nearest, finds its way between such clusters badly: of 1,208 nodes (completejourney) it found .70 of the best 190, of
