@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.arrays import F32, F64, I64, U8, U32, Bool
-from models.blend import HEADS, Blend
+from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.level import Level
+from models.stack import EVIDENCE, Stack, evidence
 from models.task import ARMS, Task
 
-PERSONAL = HEADS[1:]  # heads a device trains; the cloud head needs no copy
 _FIRST_SLOTS = 64
 
 
@@ -35,11 +35,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """For n events: vectors (n, d), probabilities of each arm (n, arms), log-loss of each head (n, heads)."""
+    """For n events: vectors (n, d), probabilities of each arm (n, arms), log-loss of each head (n, heads), and what
+    each event teaches about the heads (n, EVIDENCE)."""
 
     interest: F32
     arms: F64
     head_losses: F64
+    evidence: F64
 
 
 class Bank:
@@ -49,6 +51,7 @@ class Bank:
         self.models: dict[int, CloudModel] = {}
         self.blend = Blend(0)
         self.level = Level(0)
+        self.stack = Stack(0)
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
         self.slots = 0
@@ -59,6 +62,7 @@ class Bank:
             more = max(_FIRST_SLOTS, self.slots)
             self.blend.grow(more)
             self.level.grow(more)
+            self.stack.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
             if self.heads is not None:
                 self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
@@ -66,8 +70,9 @@ class Bank:
         return self.slots - 1
 
     def configure(self, slot: int, task: Task) -> None:
-        """Blend as the device's task says."""
+        """Blend and stack as the device's task says."""
         self.blend.configure(np.array([slot]), discount=task.blend_discount, prior=task.head_prior)
+        self.stack.configure(np.array([slot]), task.stack)
 
     def forget(self, slot: int) -> None:
         """The device's heads are of no use any more; its blend weights stay."""
@@ -93,20 +98,22 @@ class Bank:
         What is predicted for an event does not depend on which other events are in `rows`.
         """
         n = len(rows.slot)
-        interest = np.zeros((n, self._dim), np.float32)
-        logit = np.zeros((n, len(HEADS)), np.float32)
+        interest, cloud = np.zeros((n, self._dim), np.float32), np.zeros(n, np.float32)
+        added = np.zeros((n, len(PERSONAL)), np.float32)
         for version in np.unique(rows.version).tolist():
             at = np.flatnonzero(rows.version == version)
-            interest[at], logit[at] = self._head_logits(self.models[version], rows, at)
-        arms, losses = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS)))
+            interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
+        arms, losses, taught = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros((n, EVIDENCE))
         for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
-            offset = np.where(np.array(HEADS) == "cloud", 0, self.level.before(slot, when)[:, None])
-            probability = sigmoid(logit[at] + offset.astype(np.float32)).astype(np.float64)
+            base = cloud[at] + self.level.before(slot, when).astype(np.float32)
+            logits = [cloud[at, None], base[:, None] + added[at], base[:, None] + self.stack.added(slot, added[at])]
+            probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
             losses[at] = self.blend.update(slot, probability, label)
-            self.level.learn(slot, when, logit[at, HEADS.index("cloud")], label)
-        return Predicted(interest, arms, losses)
+            taught[at] = evidence(added[at], sigmoid(base).astype(np.float64), label)
+            self.level.learn(slot, when, cloud[at], label)
+        return Predicted(interest, arms, losses, taught)
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the versions that some device uses, and the newest."""
@@ -117,17 +124,18 @@ class Bank:
     def _dim(self) -> int:
         return next(iter(self.models.values())).weights.items.shape[1]
 
-    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32]:
+    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32]:
+        """Vectors, the cloud's logits (r,), and what each personal head adds to them (r, heads)."""
         item, category = rows.item[at], rows.category[at]
         interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
         features = model.features(interest, item, category)
-        logit = np.repeat(model.logits(features)[:, None], len(HEADS), axis=1)
+        added = np.zeros((len(at), len(PERSONAL)), np.float32)
         row, head = np.nonzero(self.personal[rows.slot[at]])
         if self.heads is not None and len(row):
             x = model.standardised(features[:, DIM : 2 * DIM])
             which = rows.slot[at][row] * len(PERSONAL) + head
-            logit[row, head + 1] += self.heads.added(which, x[row], item[row], category[row])
-        return interest, logit
+            added[row, head] = self.heads.added(which, x[row], item[row], category[row])
+        return interest, model.logits(features), added
 
 
 def turns(slot: I64) -> list[I64]:

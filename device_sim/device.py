@@ -154,7 +154,7 @@ class Device:
 
     def _predicted(self, stimulus: Predicted, now_ms: int) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)
-        self.usage.lost(stimulus.losses)
+        self.usage.lost(stimulus.losses, stimulus.evidence)
         return self._want_training(now_ms)
 
     def _connected(self, _stimulus: Connected, now_ms: int) -> list[Instruction]:
@@ -281,6 +281,7 @@ class Device:
             accepted=stimulus.accepted,
             events=self.usage.events,
             head_log_loss=self.usage.head_log_loss(),
+            evidence=self.usage.evidence.astype("<f4").tobytes(),
         )
         self.usage.reset()
         return self._report(report)

@@ -313,8 +313,8 @@ class Fleet:
         )
         metrics.predictions.inc(len(asked))
         for n, (user_id, p) in enumerate(asked):
-            told = Predicted(p.seq, int(rows.version[n]), predicted.interest[n], predicted.head_losses[n])
-            self._tell(user_id, told, now_ms)
+            teaches = predicted.head_losses[n], predicted.evidence[n]
+            self._tell(user_id, Predicted(p.seq, int(rows.version[n]), predicted.interest[n], *teaches), now_ms)
 
     def _rows(self, asked: list[tuple[str, Predict]]) -> Rows:
         n = len(asked)

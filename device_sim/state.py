@@ -13,14 +13,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from device_sim.bank import PERSONAL
 from device_sim.device import Device
 from device_sim.fleet import Fleet
 from device_sim.outbox import Outbox
 from device_sim.seen import Seen
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
-from models.blend import HEADS
+from models.blend import HEADS, PERSONAL
 from models.candidates import decode_batch
 from models.cloud_model import DIM, CloudModel
 from models.errors import ArtefactError, InputError
@@ -28,7 +27,7 @@ from models.heads import Heads
 from models.history import History
 from models.task import Task
 
-FORMAT = "coda-fleet-5"
+FORMAT = "coda-fleet-6"
 _FILE, _MODELS = "fleet.msgpack", "models"
 
 
@@ -58,6 +57,7 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
     reported_down: int
     events: int
     losses: list[float]
+    evidence: bytes
     reason: str
 
 
@@ -195,6 +195,7 @@ def _device_state(device: Device) -> DeviceState:
         reported_down=device.usage.reported_down,
         events=device.usage.events,
         losses=device.usage.losses.tolist(),
+        evidence=device.usage.evidence.tobytes(),
         reason=device.asking.reason,
     )
 
@@ -214,6 +215,7 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device.usage.bytes_up, device.usage.bytes_down = state.bytes_up, state.bytes_down
     device.usage.reported_up, device.usage.reported_down = state.reported_up, state.reported_down
     device.usage.events, device.usage.losses = state.events, np.array(state.losses)
+    device.usage.evidence = np.frombuffer(state.evidence).copy()
     device.asking.reason = state.reason
     return device
 

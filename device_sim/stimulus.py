@@ -2,7 +2,7 @@
 
 import msgspec
 
-from models.arrays import F16, F32, I64
+from models.arrays import F16, F32, F64, I64
 from models.event import Event
 from models.task import Task
 
@@ -15,15 +15,17 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """Every head predicted one own event: its vector by cloud model `version`, and each head's log-loss.
+    """Every head predicted one own event: its vector by cloud model `version`, each head's log-loss, and what the event
+    teaches about the heads (`models.stack`).
 
-    `interest` (d,) and `losses` (heads,), float32; `seq` names the row of the window.
+    `interest` (d,), `losses` (heads,) and `evidence` (EVIDENCE,); `seq` names the row of the window.
     """
 
     seq: int
     version: int
     interest: F32
-    losses: F32
+    losses: F64
+    evidence: F64
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device_sim.bank import PERSONAL
 from device_sim.instruction import Train
 from device_sim.outside import Outside, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
-from models.blend import ARM_HEADS, HABIT, LIKE
+from models.blend import HABIT, LIKE, PERSONAL, stacked_by
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
@@ -122,7 +121,7 @@ class TrainingJob:
 
     def _wanted(self) -> set[str]:
         """The heads that the task's arms blend."""
-        return {head for arm in self.task.arms for head in ARM_HEADS[arm]}
+        return {head for arm in self.task.arms if arm != "cloud" for head in stacked_by(arm)}
 
     def _pairs(self, outside: Mapping[str, Outside]) -> tuple[I64, I64]:
         """Device and head number of every pair that is trained, head by head."""

@@ -1,31 +1,34 @@
-"""What a device would report of itself: bytes moved, and each head's summed log-loss since the last report."""
+"""What a device would report of itself: bytes moved, and sums of what its events said of its heads since the last
+report."""
 
 import numpy as np
 
-from models.arrays import F32, F64
+from models.arrays import F64
 from models.blend import HEADS
+from models.stack import EVIDENCE
 
 
 class Usage:
     """Sums since the last report, and the bytes reported before it; nothing here says what the user did."""
 
-    __slots__ = ("bytes_down", "bytes_up", "events", "losses", "reported_down", "reported_up")
+    __slots__ = ("bytes_down", "bytes_up", "events", "evidence", "losses", "reported_down", "reported_up")
 
     def __init__(self) -> None:
         self.reported_up = self.reported_down = 0
         self.bytes_up = self.bytes_down = self.events = 0
-        self.losses = _no_losses()
+        self.losses, self.evidence = _nothing()
 
     def reset(self) -> None:
         """A report went up: count from zero."""
         self.reported_up += self.bytes_up
         self.reported_down += self.bytes_down
         self.bytes_up = self.bytes_down = self.events = 0
-        self.losses = _no_losses()
+        self.losses, self.evidence = _nothing()
 
-    def lost(self, losses: F32) -> None:
-        """Every head was charged (heads,) for one own event."""
+    def lost(self, losses: F64, evidence: F64) -> None:
+        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) about them."""
         self.losses += losses
+        self.evidence += evidence
         self.events += 1
 
     def head_log_loss(self) -> dict[str, float]:
@@ -33,5 +36,5 @@ class Usage:
         return dict(zip(HEADS, self.losses.tolist(), strict=True))
 
 
-def _no_losses() -> F64:
-    return np.zeros(len(HEADS))
+def _nothing() -> tuple[F64, F64]:
+    return np.zeros(len(HEADS)), np.zeros(EVIDENCE)

@@ -7,8 +7,8 @@ w(h) ∝ π(h)·exp(−S(h)), where S ← γ·(S + loss) after each event.
 What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 
 * γ = 1 is Bayes' rule: m_t = F(S_t) − F(S_{t−1}) with F(S) = −ln Σ π(h) e^{−S(h)}, so the sum telescopes and
-  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: at most ln 7 while the fleet says nothing, since
-  no head of any arm has less than 1/7.
+  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: at most ln 8 while the fleet says nothing, since
+  no head of any arm has less than 1/8.
 * γ < 1: x^γ is concave, so F(γX) ≥ γ·F(X), hence m_t ≤ F(S_t)/γ − F(S_{t−1}), and the *discounted* sums obey
   Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
   as new, whichever head is best now. Undiscounted over T events the bound grows to
@@ -16,7 +16,7 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 * A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
-pays more than ln(7 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
+pays more than ln(8 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
 they are charged: charging clipped losses to a mixture of unclipped ones would void the bound.
 """
 
@@ -31,12 +31,15 @@ from models.task import ARMS
 SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head learns from, beside own samples
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
-HEADS = ("cloud", *(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)
-_OWN = ("cloud", "local", "local" + HABIT)
-ARM_HEADS = {"cloud": ("cloud",), "local": _OWN} | {arm: (*_OWN, arm, arm + HABIT) for arm in SOURCES[1:]}
+PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
+STACKS = SOURCES  # the arms that have a stack (`models.stack`)
+HEADS = ("cloud", *PERSONAL, *(arm + "-stack" for arm in STACKS))
+_LOCAL = ("local", "local" + HABIT)
+_OUTSIDE = {"local": ()} | {arm: (arm, arm + HABIT) for arm in SOURCES[1:]}
 # No device knows beforehand which side of its classifier's border is worth more, or whether the border is worth
 # anything: its blend finds out (docs/research.md, idea 40).
-ARM_HEADS |= {"coda": (*ARM_HEADS["coda"], LIKE, "coarse")}
+_OUTSIDE |= {"coda": (*_OUTSIDE["coda"], LIKE, "coarse")}
+ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", *_LOCAL, *_OUTSIDE[arm], arm + "-stack") for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
 # within .0003 of each other (first halves).
@@ -53,14 +56,16 @@ OUTSIDE_SHARES = 4
 def _shares_of(arm: str) -> list[float]:
     """What each of HEADS has in an arm before anything is known, on some scale.
 
-    In every arm the cloud has as much of it, and outside heads have as much together, however many they are: arms
-    differ in their outside samples, not in how far they trust these. Where there are none local heads stand in.
+    In every arm the cloud and the stack have as much of it, and outside heads have as much together, however many they
+    are: arms differ in their outside samples, not in how far they trust these. Where there are none local heads stand
+    in.
     """
-    heads = ARM_HEADS[arm]
-    outside = [head for head in heads if head not in _OWN]
-    share = dict.fromkeys(_OWN, 1.0 if outside else 1 + OUTSIDE_SHARES / 2) | {"cloud": 1.0}
+    outside = _OUTSIDE.get(arm, ())
+    share = dict.fromkeys(ARM_HEADS[arm], 1.0)
     share |= {head: OUTSIDE_SHARES / len(outside) for head in outside}
-    return [share[head] if head in heads else 0.0 for head in HEADS]
+    if arm == "local":
+        share |= dict.fromkeys(_LOCAL, 1 + OUTSIDE_SHARES / len(_LOCAL))
+    return [share.get(head, 0.0) for head in HEADS]
 
 
 _SHARES = np.array([_shares_of(arm) for arm in ARMS])
@@ -105,7 +110,7 @@ class Blend:
 
         >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
         >>> Blend(1).predict(np.array([0]), probability)[0, :3].round(3).tolist()
-        [0.5, 0.607, 0.536]
+        [0.5, 0.594, 0.531]
         """
         mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))
         return mixed
@@ -127,11 +132,20 @@ def most_harm(events: I64, discount: float) -> F64:
     as floored as can be and never changed.
 
     >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
-    [4.27, 8.54]
+    [4.4, 8.81]
     """
     floor = -np.log(UNIFORM_SHARE * _UNIFORM[_UNIFORM > 0].min())
     bound: F64 = floor / discount * (1 + (1 - discount) * (events - 1))
     return bound
+
+
+def stacked_by(arm: str) -> tuple[str, ...]:
+    """The personal heads that an arm's stack reads.
+
+    >>> stacked_by("random")
+    ('local', 'local-habit', 'random', 'random-habit')
+    """
+    return (*_LOCAL, *_OUTSIDE[arm])
 
 
 def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, float]:

@@ -14,7 +14,9 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
 
 
 class Training(msgspec.Struct, frozen=True, tag="training"):
-    """One retraining: what it cost, as a phone would report it, and the log-loss sums of each head since the last."""
+    """One retraining: what it cost, as a phone would report it, and since the last one the sums of each head's log-loss
+    and of what events taught about the heads (`models.stack`, little-endian float32).
+    """
 
     user_id: str
     version: int
@@ -28,6 +30,7 @@ class Training(msgspec.Struct, frozen=True, tag="training"):
     accepted: dict[str, bool]
     events: int
     head_log_loss: dict[str, float]
+    evidence: bytes
 
 
 class MatchRequest(msgspec.Struct, frozen=True, tag="request"):

@@ -7,8 +7,8 @@ learned from before it is over. The clock is the newest event time, so nothing d
 but the measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
-`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. Whenever the
-refresh interval is over comes the task with a new fleet prior, made from what devices reported, as live.
+`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. What devices report goes into the
+next task, which comes whenever that says something new, as live.
 
 An idle device asks for a batch every `Task.idle_age_ms`, and nobody sees what it makes of any but the newest. So the
 walk keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
@@ -44,7 +44,7 @@ from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.fleet_losses import FleetLosses
+from streams.training.fleet_reports import FleetReports
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
@@ -138,7 +138,7 @@ class Walk:
         self._user_keys = frozenset(map(user_key, users))
         self._taken = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
-        self._losses = FleetLosses()
+        self._reports = FleetReports()
         self._now_ms = 0
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
@@ -245,11 +245,11 @@ class Walk:
         return total
 
     def _requested(self) -> Iterator[Query]:
-        """What devices ask for on their own; of their other reports, the losses are kept for the fleet prior."""
+        """What devices ask for on their own; of their other reports, the sums are kept for the task."""
         for user_id, publish in self._fleet.take_outgoing():
             report = decode_report(publish.payload)
             if isinstance(report, Training):
-                self._losses.add(report)
+                self._reports.add(report)
             elif isinstance(report, MatchRequest):
                 yield from self._ask(user_id, self._now_ms)
 
@@ -286,10 +286,10 @@ class Walk:
                 self._adopt(self._trainer.model)
 
     def _renew_task(self) -> None:
-        """The task with the newest fleet prior goes out once that says something new."""
-        if self._losses.moved(self._task.head_prior):
-            version, prior = self._task.task_version + 1, self._losses.prior()
-            self._task = msgspec.structs.replace(self._task, task_version=version, head_prior=prior)
+        """The task with what the fleet reported goes out once that says something new."""
+        if self._reports.moved(self._task):
+            taught = self._reports.taught(self._task)
+            self._task = msgspec.structs.replace(taught, task_version=self._task.task_version + 1)
             self._fleet.deliver_task(self._task, 0, self._now_ms)
 
     def _predict_refreshed(self, records: list[SampleRecord], model: CloudModel) -> None:

@@ -24,7 +24,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stop
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.fleet_losses import FleetLosses
+from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk
 
 KEY = b"current"
@@ -77,7 +77,7 @@ class TrainingService:
         self._stop = stop or Stop()
         self._settings = settings
         self._producer = CheckedProducer(settings)
-        self._losses = FleetLosses()
+        self._reports = FleetReports()
         self._committed_s = float("-inf")
 
     def publish_model(self) -> None:
@@ -92,11 +92,12 @@ class TrainingService:
 
     def publish_task(self) -> None:
         """Send the next task, if it says anything new; returns when Kafka has it."""
-        signed = self.desk.issue(self._losses.prior())
+        signed = self.desk.issue(self._reports)
         if signed is not None and self.desk.current:
             self._producer.send(TASKS, KEY, signed)
             self._producer.flush()
-            _log.info("published the task", version=self.desk.current.task_version, prior=self.desk.current.head_prior)
+            task = self.desk.current
+            _log.info("published the task", version=task.task_version, prior=task.head_prior, shares=task.stack)
 
     def run(self) -> None:
         """Train and publish until told to stop; raises `Stopped`."""
@@ -120,7 +121,7 @@ class TrainingService:
             self._hear(report)
         if self.trainer.due(caught_up=not messages):
             self._refresh()
-        if self.desk.current is not None and self._losses.moved(self.desk.current.head_prior):
+        if self.desk.current is not None and self._reports.moved(self.desk.current):
             self.publish_task()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = time.monotonic()
@@ -159,7 +160,7 @@ class TrainingService:
             _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
             return
         if isinstance(report, Training):
-            self._losses.add(report)
+            self._reports.add(report)
 
 
 def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBlock]:

@@ -1,4 +1,4 @@
-"""The training task as it stands: read from a file, versioned, with the fleet's prior, signed (sans-I/O)."""
+"""The training task as it stands: read from a file, versioned, with what the fleet reported, signed (sans-I/O)."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from models.errors import InputError
 from models.signing import sign_task
 from models.task import Task
+from streams.training.fleet_reports import FleetReports
 
 
 class TaskDesk:
@@ -19,14 +20,16 @@ class TaskDesk:
         self._private = private
         self.current = current
 
-    def issue(self, prior: dict[str, float]) -> bytes | None:
+    def issue(self, reports: FleetReports) -> bytes | None:
         """The next task as it travels, or None when it would say what the current one says.
 
-        Without reports to make a prior from, the current task's stays.
+        Without reports, what the current task says of the fleet stays.
         """
-        version = self.current.task_version if self.current else 0
-        kept = prior or (self.current.head_prior if self.current else self._wanted.head_prior)
-        task = msgspec.structs.replace(self._wanted, task_version=version, head_prior=kept)
+        version, known = (self.current.task_version, self.current) if self.current else (0, self._wanted)
+        task = msgspec.structs.replace(
+            self._wanted, task_version=version, head_prior=known.head_prior, stack=known.stack
+        )
+        task = reports.taught(task)
         if task == self.current:
             return None
         self.current = msgspec.structs.replace(task, task_version=version + 1)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.bank import PERSONAL, Bank, Rows, turns
+from device_sim.bank import Bank, Rows, turns
 from models.arrays import I64
-from models.blend import HEADS
+from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
 from models.ids import item_keys

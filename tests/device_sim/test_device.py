@@ -31,6 +31,7 @@ from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import DIM
 from models.event import decode_event
 from models.ids import item_key
+from models.stack import EVIDENCE
 from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 from tests.device_sim.world import TASK, batch, event, raw_batch
@@ -59,8 +60,8 @@ class Phone:
         out: list[Instruction] = []
         for n in range(self.asked, self.asked + count):
             out += self.tell(OwnEvent(event("ann", n), self.now_ms))
-            losses = np.full(len(HEADS), 0.5, np.float32)
-            out += self.tell(Predicted(n, self.device.version, np.zeros(DIM, np.float32), losses))
+            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25)
+            out += self.tell(Predicted(n, self.device.version, np.zeros(DIM, np.float32), *says))
         self.asked += count
         return out
 
@@ -331,6 +332,7 @@ def test_a_training_report_sums_up_since_the_last_one() -> None:
     assert isinstance(report, Training)
     assert report.events == 10 + PATIENCE * TASK.retrain_every
     assert report.head_log_loss == dict.fromkeys(HEADS, report.events / 2)
+    np.testing.assert_array_equal(np.frombuffer(report.evidence, "<f4"), np.full(EVIDENCE, report.events / 4))
     assert report.accepted == {"local": True, "coda": False}
     assert report.bytes_down == 1100
     assert report.bytes_stored > 1000 + 9000

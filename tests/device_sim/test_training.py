@@ -6,13 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from device_sim.bank import PERSONAL
 from device_sim.instruction import Train
 from device_sim.outside import random_and_coarse
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import Window
 from models.arrays import F32
-from models.blend import ARM_HEADS
+from models.blend import PERSONAL, stacked_by
 from models.candidates import CandidateBatch
 from models.cloud_model import DIM, CloudModel
 from models.ids import item_key, item_keys
@@ -88,7 +87,7 @@ def test_without_a_batch_only_the_local_heads_are_trained() -> None:
 
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
-    assert set(result.outcomes[0].accepted) == set(ARM_HEADS["coda"]) - {"cloud"}
+    assert set(result.outcomes[0].accepted) == set(stacked_by("coda"))
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "random")))
     assert set(result.outcomes[0].accepted) == {"local", "local-habit", "random", "random-habit"}
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud",)))

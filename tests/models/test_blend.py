@@ -9,7 +9,7 @@ from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, f
 from models.scores import log_losses
 from models.task import ARMS
 
-SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 7)  # one over the least uniform prior of a head
+SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 8)  # one over the least uniform prior of a head
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
 
@@ -106,16 +106,17 @@ def test_the_cloud_arm_is_the_cloud_head() -> None:
 
 def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() -> None:
     weights = Blend(1, prior={"local": -1.0}).weights(np.array([0]))[0], Blend(1).weights(np.array([0]))[0]
-    np.testing.assert_allclose(weights[1][1:, HEADS.index("cloud")], 1 / 7)
-    assert weights[0][ARMS.index("local"), HEADS.index("local")] < 3 / 7
+    np.testing.assert_allclose(weights[1][1:, HEADS.index("cloud")], 1 / 8)
+    assert weights[0][ARMS.index("local"), HEADS.index("local")] < 3 / 8
 
 
 def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_before_anything_is_known() -> None:
     weights = Blend(1).weights(np.array([0]))[0]
-    own = [HEADS.index(head) for head in ("cloud", "local", "local-habit")]
-    together = 1 - weights[:, own].sum(axis=1)
+    stacks = [head for head in HEADS if head.endswith("-stack")]
+    others = [HEADS.index(head) for head in ("cloud", "local", "local-habit", *stacks)]
+    together = 1 - weights[:, others].sum(axis=1)
     assert dict(zip(ARMS, together.round(6).tolist(), strict=True)) == pytest.approx(
-        {"cloud": 0, "local": 0} | dict.fromkeys(ARMS[2:], 4 / 7)
+        {"cloud": 0, "local": 0} | dict.fromkeys(ARMS[2:], 1 / 2)
     )
 
 

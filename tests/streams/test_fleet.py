@@ -13,9 +13,9 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
-from device_sim.bank import PERSONAL
 from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes
+from models.blend import PERSONAL
 from models.candidates import CandidateBatch, Candidates, encode_batch
 from models.cloud_model import random_model
 from models.errors import InputError
@@ -226,8 +226,9 @@ async def test_damaged_models_and_unsigned_tasks_are_passed_over(cloud: Cloud, t
         cloud.behave("events", history_of("ann", 0, 5))
 
     result = await run_until(cloud, settings, lambda shell: predicted(shell) == 5, act=act)
-    assert result["outcomes"]["models"]["refused"] == 1
-    assert result["outcomes"]["tasks"]["refused_signature"] == 1
+    # At least once each: what is retained may come a second time with the subscription.
+    assert result["outcomes"]["models"]["refused"] >= 1
+    assert result["outcomes"]["tasks"]["refused_signature"] >= 1
     assert result["model_version"] == 1
 
 

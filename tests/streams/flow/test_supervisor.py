@@ -50,7 +50,8 @@ def test_restarts_all_when_one_dies(tmp_path: Path) -> None:
 
 def test_settings_that_no_restart_mends_end_it(tmp_path: Path) -> None:
     assert supervise(child(tmp_path, "sys.exit(2 if number else 0)"), 2, Stop()) == 2
-    assert [len(lines) for lines in starts(tmp_path)] == [1, 1]
+    *_, failed = starts(tmp_path)  # the other one may have been ended before it wrote anything
+    assert len(failed) == 1
 
 
 def test_gives_up_on_what_keeps_dying(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from models.cloud_trainer import Progress
 from models.errors import ArtefactError, InputError
 from models.sample import SampleBlock
 from models.signing import keys_in, open_task
+from models.stack import EVIDENCE
 from models.telemetry import Training, encode_report
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
@@ -80,7 +81,8 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
-    producer.send(TELEMETRY, b"ann", encode_report(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses)))
+    report = Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses, bytes(4 * EVIDENCE))
+    producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
     producer.flush()
     model, learned = published_model(settings) or pytest.fail("no model")
@@ -96,7 +98,7 @@ class _Interrupted(TrainingService):
 
     def step(self, samples: BatchConsumer, telemetry: BatchConsumer) -> None:
         super().step(samples, telemetry)
-        if self.published and self._losses.prior():
+        if self.published and self._reports.events:
             self.publish_task()
             self._stop.signal = signal.SIGINT
 

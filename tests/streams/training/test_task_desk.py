@@ -2,30 +2,47 @@ from pathlib import Path
 
 import pytest
 
+from models.blend import HEADS
 from models.errors import InputError
 from models.signing import new_keys, open_task
+from models.stack import EVIDENCE
 from models.task import Task
+from models.telemetry import Training
+from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
+STACK = {"local": {"local": 0.5}}
+SILENCE = FleetReports()
+
+
+def reported() -> FleetReports:
+    reports = FleetReports()
+    losses = dict.fromkeys(HEADS, 1.0)
+    reports.add(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 5, losses, bytes(4 * EVIDENCE)))
+    return reports
 
 
 def test_versions_count_up_and_nothing_new_makes_no_task() -> None:
     desk = TaskDesk(Task(task_version=0, retrain_every=30), PRIVATE, None)
-    first = desk.issue({})
+    first = desk.issue(SILENCE)
     assert first is not None and open_task(first, PUBLIC) == Task(task_version=1, retrain_every=30)
-    assert desk.issue({}) is None
-    second = desk.issue(PRIOR)
-    assert second is not None and open_task(second, PUBLIC) == Task(task_version=2, retrain_every=30, head_prior=PRIOR)
+    assert desk.issue(SILENCE) is None
+    second = desk.issue(reported())
+    assert second is not None
+    assert open_task(second, PUBLIC) == reported().taught(Task(task_version=2, retrain_every=30))
+    assert desk.issue(reported()) is None
 
 
-def test_a_restart_keeps_the_published_prior_until_devices_report() -> None:
-    desk = TaskDesk(Task(task_version=0), PRIVATE, Task(task_version=7, head_prior=PRIOR))
-    assert desk.issue({}) is None
-    changed = TaskDesk(Task(task_version=0, retrain_every=9), PRIVATE, Task(task_version=7, head_prior=PRIOR))
-    signed = changed.issue({})
-    assert signed is not None and open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR)
+def test_a_restart_keeps_what_was_published_of_the_fleet_until_devices_report() -> None:
+    published = Task(task_version=7, head_prior=PRIOR, stack=STACK)
+    desk = TaskDesk(Task(task_version=0), PRIVATE, published)
+    assert desk.issue(SILENCE) is None
+    changed = TaskDesk(Task(task_version=0, retrain_every=9), PRIVATE, published)
+    signed = changed.issue(SILENCE)
+    assert signed is not None
+    assert open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR, stack=STACK)
 
 
 def test_a_task_file_overrides_defaults(tmp_path: Path) -> None:

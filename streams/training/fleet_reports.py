@@ -1,0 +1,62 @@
+"""What the reports of all devices say together: the prior of their blends, and the shares of their stacks."""
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from models.arrays import F64
+from models.blend import HEADS, PERSONAL, fleet_prior
+from models.stack import EVIDENCE, learned_shares, within
+from models.task import Task
+from models.telemetry import Training
+
+# A new task is worth it once a head's log-weight moved so far, in nats: the blends of devices with few events of their
+# own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
+NOTABLE, LEAST = 0.5, -8.0
+NOTABLE_SHARE = 0.1  # or once a head counts in a stack for so much more or less
+_FLOAT = np.dtype("<f4")  # of a report's evidence
+
+
+class FleetReports:
+    """Sums over devices. Only reports about all heads count, so that sums stay comparable.
+
+    >>> FleetReports().taught(Task(task_version=1)) == Task(task_version=1)
+    True
+    """
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._losses: F64 = np.zeros(len(HEADS))
+        self._gram: F64 = np.zeros((len(PERSONAL), len(PERSONAL)))
+        self._pull: F64 = np.zeros(len(PERSONAL))
+
+    def add(self, report: Training) -> None:
+        """Take in one device's sums since its last report."""
+        losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
+        complete = np.isfinite(losses).all() and len(report.evidence) == EVIDENCE * _FLOAT.itemsize
+        evidence = np.frombuffer(report.evidence, _FLOAT) if complete else np.full(EVIDENCE, np.nan)
+        if report.events and np.isfinite(evidence).all():
+            self.events += report.events
+            self._losses += losses
+            gram, pull = within(evidence.astype(np.float64))
+            self._gram += gram
+            self._pull += pull
+
+    def taught(self, task: Task) -> Task:
+        """The task with what is known by now, rounded so that noise makes no new task; itself before any report."""
+        if not self.events:
+            return task
+        weights = fleet_prior(dict(zip(HEADS, self._losses.tolist(), strict=True)), self.events)
+        prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
+        return msgspec.structs.replace(task, head_prior=prior, stack=learned_shares(self._gram, self._pull))
+
+    def moved(self, task: Task) -> bool:
+        """Whether devices that have `task` should hear of what is known by now."""
+        taught = self.taught(task)
+        heads = _moved(taught.head_prior, task.head_prior, NOTABLE)
+        return heads or any(_moved(s, task.stack.get(arm, {}), NOTABLE_SHARE) for arm, s in taught.stack.items())
+
+
+def _moved(now: Mapping[str, float], before: Mapping[str, float], notable: float) -> bool:
+    return any(abs(value - before.get(head, 0.0)) >= notable for head, value in now.items())

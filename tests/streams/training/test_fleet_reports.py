@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from models.blend import FLEET_RATE, HEADS, PERSONAL
+from models.stack import EVIDENCE, evidence
+from models.task import Task
+from models.telemetry import Training
+from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
+
+TASK = Task(task_version=1)
+NOTHING = bytes(4 * EVIDENCE)
+
+
+def report(events: int, losses: dict[str, float], evidence: bytes = NOTHING) -> Training:
+    return Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, events, losses, evidence)
+
+
+def even(loss: float) -> dict[str, float]:
+    return dict.fromkeys(HEADS, loss)
+
+
+def test_the_prior_is_the_sum_over_devices_times_the_fleet_rate() -> None:
+    reports = FleetReports()
+    for _ in range(10):
+        reports.add(report(5, even(4.0) | {"coda": 3.0}))
+    assert reports.events == 50
+    assert reports.taught(TASK).head_prior == {h: 0.0 if h == "coda" else -10 * FLEET_RATE for h in HEADS}
+
+
+def liked(events: int, device: int) -> bytes:
+    """What `events` events say whose label was 1 wherever the head `coda` added something."""
+    rng = np.random.default_rng(device)
+    added = np.zeros((events, len(PERSONAL)), np.float32)
+    added[:, PERSONAL.index("coda")] = rng.choice([-1, 1], events)
+    label = (added.max(axis=1) > 0).astype(np.float64)
+    total = evidence(added, np.full(events, 0.5), label).sum(axis=0)
+    return bytes(total.astype("<f4").tobytes())
+
+
+def test_stacks_learn_from_the_sum_over_devices_which_heads_are_right() -> None:
+    alone, all_of_them = FleetReports(), FleetReports()
+    alone.add(report(5, even(4.0), liked(5, 0)))
+    for device in range(20):
+        all_of_them.add(report(5, even(4.0), liked(5, device)))
+    unsure, sure = (r.taught(TASK).stack["coda"]["coda"] for r in (alone, all_of_them))
+    assert 0 < unsure < sure
+    assert set(all_of_them.taught(TASK).stack["coarse"].values()) == {0.0}, "no head of this arm said anything"
+    assert all_of_them.moved(alone.taught(TASK)) and not all_of_them.moved(all_of_them.taught(TASK))
+
+
+@pytest.mark.parametrize(
+    "skewed",
+    [
+        report(5, {"cloud": 4.0}),
+        report(0, even(1.0)),
+        report(5, even(1.0), b""),
+        report(5, even(1.0), NOTHING[:-3]),
+        report(5, even(1.0), np.full(EVIDENCE, np.nan, "<f4").tobytes()),
+        report(5, even(float("nan"))),
+    ],
+)
+def test_a_report_that_would_skew_the_sums_does_not_count(skewed: Training) -> None:
+    reports = FleetReports()
+    reports.add(skewed)
+    assert reports.taught(TASK) == TASK and reports.events == 0
+
+
+def one_better_by(nats: float, head: str = "coda") -> FleetReports:
+    reports = FleetReports()
+    reports.add(report(5, even(2 * abs(nats)) | {head: 2 * abs(nats) - nats}))
+    return reports
+
+
+def test_before_any_report_there_is_nothing_to_tell() -> None:
+    assert not FleetReports().moved(TASK) and not FleetReports().moved(Task(task_version=1, head_prior={"cloud": -3.0}))
+
+
+def test_a_prior_has_moved_once_a_head_is_notably_better_or_worse() -> None:
+    little, enough = 0.9 * NOTABLE / FLEET_RATE, 1.1 * NOTABLE / FLEET_RATE
+    assert not one_better_by(little).moved(TASK) and one_better_by(enough).moved(TASK)
+    assert one_better_by(-enough).moved(TASK), "one is worse than all others"
+
+
+def test_what_devices_have_heard_has_not_moved() -> None:
+    reports = one_better_by(1.1 * NOTABLE / FLEET_RATE)
+    heard = reports.taught(TASK)
+    assert not reports.moved(heard)
+    reports.add(report(5, even(100.0) | {"coda": 100 - 0.9 * NOTABLE / FLEET_RATE}))
+    assert not reports.moved(heard)
+    reports.add(report(5, even(100.0) | {"coda": 100 - 0.2 * NOTABLE / FLEET_RATE}))
+    assert reports.moved(heard)
+
+
+def test_once_a_head_is_hopeless_it_may_get_worse_without_a_new_task() -> None:
+    hopeless = one_better_by(2 * LEAST / FLEET_RATE, "local")
+    heard = hopeless.taught(TASK)
+    assert heard.head_prior["local"] == LEAST
+    hopeless.add(report(5, even(1.0) | {"local": 1e6}))
+    assert not hopeless.moved(heard)
