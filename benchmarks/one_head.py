@@ -13,7 +13,7 @@ STEPS, LEARNING_RATE = 50, 0.05  # of Adam: its logits then correlate .999 with 
 def solve_one_head(rows: HeadRows, spread: Spread) -> Heads:
     """The head of `rows` (all of one head) by the covariance of all of them: what `models.head_fit` must give."""
     n = len(rows)
-    x, logit, weight = (a.astype(np.float64) for a in (rows.x, rows.logit, rows.weight))
+    x, logit, weight = (a.astype(np.float64) for a in (rows.x, rows.logit[:, 0], rows.weight[:, 0]))
     expected = 1 / (1 + np.exp(-logit))
     curvature = weight * expected * (1 - expected)
     covariance = (
@@ -50,7 +50,7 @@ class OneHead(nn.Module):
 
 def train_one_head(rows: HeadRows, spread: Spread) -> OneHead:
     """The logistic loss of `rows` (all of one head) and the prior, by `STEPS` steps of Adam on all rows."""
-    x, logit, weight = (torch.from_numpy(a) for a in (rows.x, rows.logit, rows.weight))
+    x, logit, weight = (torch.from_numpy(a) for a in (rows.x, rows.logit[:, 0], rows.weight[:, 0]))
     label = torch.from_numpy(rows.label.astype(np.float32))
     item, category = (torch.from_numpy(np.unique(a, return_inverse=True)[1]) for a in (rows.item, rows.category))
     head = OneHead(int(item.max()) + 1, int(category.max()) + 1, x.shape[1], spread)

@@ -57,30 +57,30 @@ def head_rows(devices: int) -> HeadRows:
     vectors = rng.normal(0, DIM**-0.5, (ITEMS, DIM)).astype(np.float32)
     item = rng.integers(0, ITEMS, n)
     return HeadRows(
-        head=np.repeat(np.arange(devices), OWN + OUTSIDE),
+        device=np.repeat(np.arange(devices), OWN + OUTSIDE),
         x=vectors[item],
-        logit=rng.uniform(-3, 3, n).astype(np.float32),
         label=rng.integers(0, 2, n).astype(np.uint8),
-        weight=np.ones(n, np.float32),
         item=item.astype(np.uint32),
         category=(item % CATEGORIES).astype(np.uint32),
+        logit=rng.uniform(-3, 3, (n, 1)).astype(np.float32),
+        weight=np.ones((n, 1), np.float32),
     )
 
 
 def compare_heads(devices: int, looped: int, one: Callable[[HeadRows], object]) -> tuple[Work, Work]:
     """The stacked side over `devices` heads, and `one` head at a time over `looped` of them."""
     rows = head_rows(devices)
-    singles = [rows.take(np.flatnonzero(rows.head == g)) for g in range(looped)]
+    singles = [rows.take(np.flatnonzero(rows.device == g)) for g in range(looped)]
     return lambda: fit_heads(rows, devices, TASK.plain.own), lambda: [one(single) for single in singles]
 
 
 def largest_difference(heads: int) -> float:
     """Between the logits that stacked heads add and those that heads solved one by one add."""
     rows, spread = head_rows(heads), TASK.plain.own
-    stacked = fit_heads(rows, heads, spread).added(rows.head, rows.x, rows.item, rows.category)
+    stacked = fit_heads(rows, heads, spread).added(rows.device, rows.x, rows.item, rows.category)
     alone = []
     for g in range(heads):
-        one = rows.take(np.flatnonzero(rows.head == g))
+        one = rows.take(np.flatnonzero(rows.device == g))
         which = np.zeros(len(one), np.int64)
         alone.append(solve_one_head(one, spread).added(which, one.x, one.item, one.category))
     return float(np.abs(stacked - np.concatenate(alone)).max())

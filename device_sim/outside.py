@@ -40,10 +40,18 @@ class Outside(Columns):
         mean = np.bincount(group, weight) / np.maximum(np.bincount(group), 1)
         return replace(self, weight=(weight / mean[group]).astype(np.float32))
 
-    def of_heads(self, head: I64, recipe: Recipe) -> HeadRows:
-        """The rows as what heads `head` (r,) are to learn by themselves."""
-        weight = self.weight * np.float32(recipe.outside_weight)
-        return HeadRows(head, self.x, self.logit, self.label, weight, self.item, self.category)
+    def of_heads(self, weights: Sequence[F32], recipe: Recipe) -> HeadRows:
+        """The rows as what a head for each of `weights` (r,) is to learn from them alone."""
+        weight = np.stack(weights, axis=1) * np.float32(recipe.outside_weight)
+        return HeadRows(self.device, self.x, self.label, self.item, self.category, self.logit[:, None], weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Outside rows, and how much each counts (r,) for every head that learns from them."""
+
+    rows: Outside
+    weights: dict[str, F32]
 
 
 def random_and_coarse(
@@ -98,7 +106,7 @@ def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe)
         tried = kept.copy()
         tried[:, step] = True
         rows = coarse.take(tried[coarse.device, part])
-        auc = _own_auc(own, devices, fit_heads(rows.of_heads(rows.device, recipe), devices, recipe.outside))
+        auc = _own_auc(own, devices, fit_heads(rows.of_heads([rows.weight], recipe), devices, recipe.outside))
         better = ~(auc < best)  # also where own samples of one label leave nothing to rank
         kept[:, step] = better
         best = np.where(better, auc, best)

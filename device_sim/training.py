@@ -4,13 +4,13 @@ A `TrainingJob` holds copies of all it needs and touches nothing of the fleet, s
 its own while the fleet goes on predicting. `Fleet.finish_training` applies what it gives back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from device_sim.instruction import Train
-from device_sim.outside import Outside, accepted_by_auc, random_and_coarse, sieved
+from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
@@ -43,6 +43,16 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lineup:
+    """Heads of one recipe: `heads[i]` is PERSONAL[head[i]] of device[i], and whether it passed the acceptance test."""
+
+    device: I64
+    head: I64
+    passed: Bool
+    heads: Heads
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """Devices that train together: all on one cloud model and one task."""
 
@@ -53,20 +63,15 @@ class TrainingJob:
     seed: int
 
     def run(self, cpu_s: Callable[[], float]) -> TrainingResult:
-        """Train everything; `cpu_s` is the clock that compute is charged by, in seconds.
-
-        Heads prove themselves on the newest samples, which they have not seen, and then learn from these as well.
-        """
+        """Train everything; `cpu_s` is the clock that compute is charged by, in seconds."""
         started = cpu_s()
         rows, encoded = self._encoded()
         own = self._own(rows)
-        outside = self._outside(own.take(~own.held))
-        device, head = self._pairs(outside)
-        before = self._from_outside(outside, device, head)
-        trial = self._fitted(own.take(~own.held), before, device, head)
-        passed = self._acceptance(own.take(own.held), trial, device)
-        whole = self._fitted(own, before, device, head) if own.held.any() else trial
-        heads = whole.take(np.flatnonzero(passed))
+        sources = self._sources(own.take(~own.held))
+        lineups = [self._trained(names, recipe, own, sources) for names, recipe in self._recipes()]
+        device, head = (np.concatenate([getattr(lineup, name) for lineup in lineups]) for name in ("device", "head"))
+        passed = np.concatenate([lineup.passed for lineup in lineups])
+        heads = Heads.concat([lineup.heads for lineup in lineups]).take(np.flatnonzero(passed))
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
         outcomes = [
             Outcome(
@@ -77,6 +82,13 @@ class TrainingJob:
             for d in range(len(self.users))
         ]
         return TrainingResult(outcomes, device[passed], head[passed], heads)
+
+    def _recipes(self) -> list[tuple[list[str], Recipe]]:
+        """Each recipe, and the heads to train by it: those that the task's arms blend."""
+        wanted = {head for arm in self.task.arms if arm != "cloud" for head in stacked_by(arm)}
+        heads = [head for head in PERSONAL if head in wanted]
+        habits = [head for head in heads if head.endswith(HABIT)]
+        return [([head for head in heads if head not in habits], self.task.plain), (habits, self.task.habit)]
 
     def _encoded(self) -> tuple[list[WindowRows], list[WindowRows]]:
         """The windows with all vectors by this job's model, and apart from that the rows that had to be encoded."""
@@ -108,81 +120,75 @@ class TrainingJob:
             (place >= np.repeat(lengths - held, lengths)) & (joined.timestamp > self.model.trained_until),
         )
 
-    def _outside(self, own: OwnRows) -> dict[str, Outside]:
-        """The outside rows of each source that the task's arms need."""
-        arms, batches = self.task.arms, [train.batch for train in self.trains]
+    def _sources(self, own: OwnRows) -> list[Source]:
+        """The outside rows that the task's arms need."""
+        arms, devices = self.task.arms, len(self.users)
+        batches = [train.batch for train in self.trains]
         random, coarse = random_and_coarse(batches, self.model, with_random="random" in arms)
-        rows = {"random": random, "coarse": coarse}
-        if "mpda" in arms and len(coarse):
-            rows["mpda"] = accepted_by_auc(coarse, own, len(self.users), self.task.plain)
+        weights = {"coarse": coarse.weight}
+        if "mpda" in arms:
+            weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight
         if "coda" in arms:
-            rows["coda"], rows[LIKE] = sieved(coarse, own, len(self.users), self.task, self.seed)
-        return {name: outside for name, outside in rows.items() if name in self._wanted()}
+            least, most = sieved(coarse, own, devices, self.task, self.seed)
+            weights |= {"coda": least.weight, LIKE: most.weight}
+        return [Source(random, {"random": random.weight}), Source(coarse, weights)]
 
-    def _wanted(self) -> set[str]:
-        """The heads that the task's arms blend."""
-        return {head for arm in self.task.arms if arm != "cloud" for head in stacked_by(arm)}
+    def _trained(self, names: list[str], recipe: Recipe, own: OwnRows, sources: list[Source]) -> _Lineup:
+        """Heads `names` of all devices that have something to make them from.
 
-    def _pairs(self, outside: Mapping[str, Outside]) -> tuple[I64, I64]:
-        """Device and head number of every pair that is trained, head by head."""
-        devices = {"local": np.arange(len(self.users))} | {name: np.unique(o.device) for name, o in outside.items()}
-        trained = [(name + recipe, who) for name, who in devices.items() for recipe in ("", HABIT)]
-        pairs = [(PERSONAL.index(head), who) for head, who in trained if head in self._wanted()]
-        if not pairs:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate([who for _, who in pairs]), np.repeat(
-            [n for n, _ in pairs], [len(who) for _, who in pairs]
-        )
+        They prove themselves on the newest samples, which they have not seen, and then learn from these as well.
+        """
+        has = np.ones((len(self.users), len(names)), np.bool_)
+        before = Heads.none(has.size)
+        for source in sources:
+            at = [n for n, name in enumerate(names) if name.removesuffix(HABIT) in source.weights]
+            if at:
+                has[:, at] = (np.bincount(source.rows.device, minlength=len(has)) > 0)[:, None]
+                where = (np.arange(len(has))[:, None] * len(names) + at).ravel()
+                before.put(where, self._from_outside(source, [names[n] for n in at], recipe))
+        trial = self._fitted(own.take(~own.held), before, recipe)
+        passed = self._acceptance(own.take(own.held), trial)
+        whole = self._fitted(own, before, recipe) if own.held.any() else trial
+        device, number = np.nonzero(has)
+        head = np.array([PERSONAL.index(name) for name in names], np.int64)[number]
+        return _Lineup(device, head, passed[has.ravel()], whole.take(np.flatnonzero(has)))
 
-    def _from_outside(self, outside: Mapping[str, Outside], device: I64, head: I64) -> Heads:
-        """What own samples start from, one head per pair: what outside samples alone say, as far as it is trusted."""
-        before = Heads.none(len(device))
-        own = np.array([len(train.rows) for train in self.trains])[device]
-        for suffix, recipe in self._recipes():
-            learn = {name + suffix: rows for name, rows in outside.items() if name + suffix in self._wanted()}
-            numbers = [PERSONAL.index(name) for name in learn]
-            at = np.flatnonzero(np.isin(head, numbers))
-            if not len(at):
-                continue
-            place = np.zeros((len(PERSONAL), len(self.users)), np.int64)
-            place[head[at], device[at]] = np.arange(len(at))
-            parts = [
-                rows.of_heads(place[n, rows.device], recipe) for n, rows in zip(numbers, learn.values(), strict=True)
-            ]
-            alone = fit_heads(HeadRows.concat(parts), len(at), recipe.outside)
-            trust = recipe.trust * own[at] / np.maximum(own[at] + recipe.doubt, 1)
-            before.put(at, Heads.none(len(at)).plus(alone, trust))
-        return before
+    def _from_outside(self, source: Source, names: list[str], recipe: Recipe) -> Heads:
+        """What own samples start from: what outside samples alone say, as far as it is trusted."""
+        weights = [source.weights[name.removesuffix(HABIT)] for name in names]
+        alone = fit_heads(source.rows.of_heads(weights, recipe), len(self.users), recipe.outside)
+        own = np.array([len(train.rows) for train in self.trains])
+        trust = recipe.trust * own / np.maximum(own + recipe.doubt, 1)
+        return alone.scaled(np.repeat(trust, len(names)))
 
-    def _fitted(self, own: OwnRows, before: Heads, device: I64, head: I64) -> Heads:
-        """`before` and what own samples add to it, one head per pair."""
-        heads = Heads.none(len(device))
-        for suffix, recipe in self._recipes():
-            at = np.flatnonzero([PERSONAL[h].endswith(HABIT) == bool(suffix) for h in head])
-            pair, row = np.nonzero(device[at][:, None] == own.device[None, :])
-            item, category = own.item[row], own.category[row]
-            logit = own.logit[row] + before.added(at[pair], own.x[row], item, category)
-            ones = np.ones(len(row), np.float32)
-            rows = HeadRows(pair, own.x[row], logit, own.label[row], ones, item, category)
-            heads.put(at, fit_heads(rows, len(at), recipe.own))
-        return heads.plus(before, np.ones(len(before)))
+    def _fitted(self, own: OwnRows, before: Heads, recipe: Recipe) -> Heads:
+        """`before`, as many heads for every device, and what own samples add to it."""
+        logit = self._logits(own, before)
+        rows = HeadRows(own.device, own.x, own.label, own.item, own.category, logit, np.ones_like(logit))
+        return fit_heads(rows, len(self.users), recipe.own).plus(before, np.ones(len(before)))
 
-    def _recipes(self) -> tuple[tuple[str, Recipe], ...]:
-        return ("", self.task.plain), (HABIT, self.task.habit)
-
-    def _acceptance(self, held: OwnRows, heads: Heads, device: I64) -> Bool:
-        """Which pairs predict their device's held-back rows no worse than the cloud head, give or take the margin."""
-        pair, at = np.nonzero(device[:, None] == held.device[None, :])
-        mine = held.logit[at] + heads.added(pair, held.x[at], held.item[at], held.category[at])
+    def _acceptance(self, held: OwnRows, heads: Heads) -> Bool:
+        """Which heads predict their device's held-back rows no worse than the cloud head, give or take the margin."""
+        logits = self._logits(held, heads)
         rows = np.maximum(np.bincount(held.device, minlength=len(self.users)), 1)
-        cloud = np.bincount(held.device, _losses(held.label, held.logit), len(self.users)) / rows
-        personal = np.bincount(pair, _losses(held.label[at], mine), len(device)) / rows[device]
-        passed: Bool = personal <= cloud[device] + self.task.acceptance_margin
+        cloud = np.bincount(held.device, _losses(held.label, held.logit), len(rows)) / rows
+        personal = np.zeros((len(rows), logits.shape[1]))
+        np.add.at(personal, held.device, _losses(held.label[:, None], logits) / rows[held.device, None])
+        passed: Bool = (personal <= cloud[:, None] + self.task.acceptance_margin).ravel()
         return passed
+
+    def _logits(self, rows: OwnRows, heads: Heads) -> F32:
+        """What every head of their device makes of `rows`, (r, heads of a device)."""
+        each = len(heads) // len(self.users)
+        which = rows.device[:, None] * each + np.arange(each)
+        repeated = rows.take(np.repeat(np.arange(len(rows)), each))
+        added = heads.added(which.ravel(), repeated.x, repeated.item, repeated.category)
+        logits: F32 = rows.logit[:, None] + added.reshape(which.shape)
+        return logits
 
 
 def _losses(label: U8, logit: F32) -> F64:
-    return log_losses(label, sigmoid(logit))
+    return log_losses(np.broadcast_to(label, logit.shape), sigmoid(logit))
 
 
 def _filled(rows: WindowRows, vectors: F16, version: int) -> WindowRows:

@@ -16,6 +16,9 @@ N its noise, the covariance of z is
 The first two are diagonal and rank one per category (Sherman-Morrison), the last has rank d + 1 (Woodbury):
 n·(d + 1)² operations instead of n³. With A the inverse of the first two, u = (I + XᵀAX)⁻¹ XᵀAz are taste and level;
 of what is left, z − Xu, each category takes its shrunken mean as bias, and each item its part of the rest.
+
+Most heads of a device learn from the same rows: own samples with another logit to add to, candidates with another
+weight. So rows are sorted into items and categories once for all of them, and heads share their bias keys.
 """
 
 from dataclasses import dataclass
@@ -27,14 +30,14 @@ import numpy as np
 from models.arrays import F32, F64, I64, U8, U32, U64
 from models.cloud_model import DIM
 from models.columns import Columns
-from models.heads import Heads, category_bias_key, item_bias_key
+from models.heads import KEY_BITS, Heads, category_bias_key, item_bias_key
 from models.runs import places
 
 # Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
 # cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
 GROUP = 16
 _LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure; ours
-_OWNER = np.uint64(33)  # bias keys have 33 bits
+_BIAS_KEY = np.uint64((1 << int(KEY_BITS)) - 1)
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -48,90 +51,102 @@ class Spread(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class HeadRows(Columns):
-    """n training rows of heads 0 … G − 1, in any order; `x` (n, d) are standardised item vectors, `logit` is what the
-    head is to be added to."""
+    """n training rows of devices 0 … G − 1, in any order, for H heads of each device.
 
-    head: I64
+    `x` (n, d) are standardised item vectors, `logit` (n, H), or (n, 1) if it is the same for all, what a head is to be
+    added to, and `weight` (n, H) how much the row counts for it.
+    """
+
+    device: I64
     x: F32
-    logit: F32
     label: U8
-    weight: F32
     item: U32
     category: U32
+    logit: F32
+    weight: F32
 
 
-def fit_heads(rows: HeadRows, heads: int, spread: Spread) -> Heads:
-    """Heads 0 … `heads` − 1 from their rows; one without rows adds nothing. Each depends on its own rows alone."""
-    used = rows.take(np.flatnonzero(rows.weight > 0))
-    order = np.argsort(used.head, kind="stable")
-    firsts = range(0, max(heads, 1), GROUP)
-    parts = np.split(order, np.searchsorted(used.head[order], firsts[1:]))
+def fit_heads(rows: HeadRows, devices: int, spread: Spread) -> Heads:
+    """Head h of device g is number g · H + h; one without rows adds nothing. Each depends on its own rows alone."""
+    used = np.flatnonzero((rows.weight > 0).any(axis=1))
+    used = used[np.argsort(rows.device[used], kind="stable")]
+    step = max(1, GROUP // max(rows.weight.shape[1], 1))
+    firsts = range(0, max(devices, 1), step)
+    parts = np.split(used, np.searchsorted(rows.device[used], firsts[1:]))
     return Heads.concat(
-        [_fit_group(used.take(p), f, min(GROUP, heads - f), spread) for p, f in zip(parts, firsts, strict=True)]
+        [_fit_group(rows.take(p), f, min(step, devices - f), spread) for p, f in zip(parts, firsts, strict=True)]
     )
 
 
-def _fit_group(rows: HeadRows, first: int, heads: int, spread: Spread) -> Heads:
+def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Heads:
+    heads = rows.weight.shape[1]
     if not len(rows):
-        return Heads.none(heads)
+        return Heads.none(devices * heads)
     items = _Items.of(rows, first)
     begins = np.append(True, items.category[1:] != items.category[:-1])
     starts, category_of = np.flatnonzero(begins), np.cumsum(begins) - 1
-    category, owner = items.category[starts], items.head[starts]
-    share = 1 / (spread.item + 1 / items.precision)
+    category, owner = items.category[starts], items.device[starts]
+    share = items.precision / (1 + spread.item * items.precision)
     damping = spread.category / (1 + spread.category * np.add.reduceat(share, starts))
 
-    # x and the response z side by side, each row times the root of its share: products of two rows have all of it.
-    root = np.sqrt(share)[:, None]
-    level = np.full((len(root), 1), np.sqrt(spread.level))
-    rooted = np.concatenate([np.sqrt(spread.taste) * items.x, level, items.response[:, None]], axis=1) * root
-    sums = np.add.reduceat(rooted * root, starts, axis=0)
-    gram = _squared(items.head, heads, rooted) - _squared(owner, heads, np.sqrt(damping)[:, None] * sums)
-    along = np.linalg.solve(np.eye(DIM + 1) + gram[:, :-1, :-1], gram[:, :-1, -1:])[:, :, 0]
+    # x, level and the response z side by side; times the root of its share, products of two rows have all of it.
+    columns = np.empty((*share.shape, DIM + 2))
+    columns[:, :, :DIM] = np.sqrt(spread.taste) * items.x[:, None]
+    columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(spread.level), items.response
+    root = np.sqrt(share)[:, :, None]
+    rooted = columns * root
+    sums = np.add.reduceat(rooted * root, starts)
+    gram = _squared(items.device, devices, rooted) - _squared(owner, devices, np.sqrt(damping)[:, :, None] * sums)
+    along = np.linalg.solve(np.eye(DIM + 1) + gram[..., :-1, :-1], gram[..., :-1, -1:])[..., 0]
     # From here on along [x, z] lies what taste and level leave of z.
-    remains = np.concatenate([-along, np.ones((heads, 1))], axis=1)
-    category_bias = damping * np.einsum("nd,nd->n", sums, remains[owner])
-    left = np.einsum("nd,nd->n", rooted, remains[items.head]) / root[:, 0]
+    remains = np.concatenate([-along, np.ones((devices, heads, 1))], axis=2)
+    category_bias = damping * np.einsum("nhd,nhd->nh", sums, remains[owner])
+    left = np.einsum("nhd,nhd->nh", columns, remains[items.device])
     item_bias = spread.item * share * (left - category_bias[category_of])
-    return Heads.of(
-        np.sqrt(spread.taste) * along[:, :-1],
-        np.concatenate([items.head, owner]),
-        np.concatenate([items.key, category & np.uint64((1 << 33) - 1)]),
+    return Heads.sharing_keys(
+        np.sqrt(spread.taste) * along[..., :-1],
+        np.concatenate([items.device, owner]),
+        np.concatenate([items.key, category & _BIAS_KEY]),
         np.concatenate([item_bias, category_bias]),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Items:
-    """The distinct items of a group's heads, by head and category; rows of one item are summed up without loss."""
+    """The distinct items of a group's devices, by device and category; rows of one item are summed up without loss."""
 
-    head: I64
+    device: I64
     key: U64  # of the item's bias
-    category: U64  # bias key of its category, and above it the head
-    x: F32  # (n, d)
-    precision: F64  # summed curvature of the loss
-    response: F64  # the logit that the rows would rather have, minus the one they have
+    category: U64  # bias key of its category, and above it the device
+    x: F32  # (m, d)
+    precision: F64  # (m, H), summed curvature of the loss
+    response: F64  # (m, H), the logit that the rows would rather have, minus the one they have
 
     @classmethod
     def of(cls, rows: HeadRows, first: int) -> Self:
-        owner = (rows.head - first).astype(np.uint64) << _OWNER
-        _, row, number = np.unique(owner | item_bias_key(rows.item), return_index=True, return_inverse=True)
+        owner = (rows.device - first).astype(np.uint64) << KEY_BITS
+        distinct, row, number = np.unique(owner | item_bias_key(rows.item), return_index=True, return_inverse=True)
         expected = 1 / (1 + np.exp(-np.clip(rows.logit.astype(np.float64), -60, 60)))
         weight = rows.weight.astype(np.float64)
-        curvature = weight * np.maximum(expected * (1 - expected), _LEAST_CURVATURE)
-        precision = np.bincount(number, curvature).astype(np.float64)
-        response: F64 = np.divide(np.bincount(number, weight * (rows.label - expected)), precision)
+        precision = _summed(number, weight * np.maximum(expected * (1 - expected), _LEAST_CURVATURE))
+        pull = _summed(number, weight * (rows.label[:, None] - expected))
+        response = np.divide(pull, precision, out=np.zeros_like(pull), where=precision > 0)
         category = owner[row] | category_bias_key(rows.category[row])
         order = np.argsort(category, kind="stable")
         row = row[order]
-        key = item_bias_key(rows.item[row])
-        return cls(rows.head[row] - first, key, category[order], rows.x[row], precision[order], response[order])
+        key = distinct[order] & _BIAS_KEY
+        return cls(rows.device[row] - first, key, category[order], rows.x[row], precision[order], response[order])
 
 
-def _squared(head: I64, heads: int, columns: F64) -> F64:
-    """CᵀC of each head's rows C, (heads, c, c), from the rows (n, c) of all, sorted by head."""
-    counts = np.bincount(head, minlength=heads)
-    padded = np.zeros((heads, int(counts.max(initial=0)), columns.shape[1]))
-    padded[head, places(counts)] = columns
-    squared: F64 = padded.transpose(0, 2, 1) @ padded
+def _summed(number: I64, values: F64) -> F64:
+    """The sums (m, H) of the rows of `values` (n, H) that have the same `number`, 0 … m − 1."""
+    return np.stack([np.bincount(number, column) for column in values.T], axis=1)
+
+
+def _squared(device: I64, devices: int, columns: F64) -> F64:
+    """CᵀC of the rows C of each device and head, (devices, H, c, c), from all rows (n, H, c), sorted by device."""
+    counts = np.bincount(device, minlength=devices)
+    padded = np.zeros((devices, columns.shape[1], int(counts.max(initial=0)), columns.shape[2]))
+    padded[device, :, places(counts)] = columns
+    squared: F64 = padded.swapaxes(2, 3) @ padded
     return squared

@@ -17,7 +17,7 @@ from models.runs import places
 
 NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories
-_KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
+KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
 _KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
 GROWTH = 1.25  # a bank's columns widen by at least this, lest each head that is a little wider copies them all; ours
@@ -48,15 +48,30 @@ class Heads:
         >>> one.bias_keys[1].tolist(), one.bias_values[1].tolist()
         ([4, 9], [1.0, 2.0])
         """
-        owned, number = np.unique(head.astype(np.uint64) << _KEY_BITS | key, return_inverse=True)
+        owned, number = np.unique(head.astype(np.uint64) << KEY_BITS | key, return_inverse=True)
         total = np.bincount(number, value, len(owned))
-        owner = (owned >> _KEY_BITS).astype(np.int64)
+        owner = (owned >> KEY_BITS).astype(np.int64)
         counts = np.bincount(owner, minlength=len(taste))
         place = places(counts)
         keys = np.full((len(taste), int(counts.max(initial=0))), NO_BIAS)
         values = np.zeros(keys.shape, np.float32)
         keys[owner, place], values[owner, place] = owned & _KEY, total
         return cls(taste.astype(np.float32), keys, values)
+
+    @classmethod
+    def sharing_keys(cls, taste: F64, device: I64, key: U64, value: F64) -> Self:
+        """H heads for each of G devices, number g · H + h, from tastes (G, H, d), with biases for the same keys:
+        bias i of device `device[i]` has the values `value[i]` (H,) for `key[i]`; no key comes twice.
+        """
+        devices, heads, dim = taste.shape
+        order = np.argsort(device.astype(np.uint64) << KEY_BITS | key)
+        counts = np.bincount(device, minlength=devices)
+        at, place = device[order], places(counts)
+        keys = np.full((devices, int(counts.max(initial=0))), NO_BIAS)
+        values = np.zeros((devices, heads, keys.shape[1]), np.float32)
+        keys[at, place], values[at, :, place] = key[order], value[order]
+        tastes = taste.reshape(-1, dim).astype(np.float32)
+        return cls(tastes, np.repeat(keys, heads, axis=0), values.reshape(len(tastes), -1))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
@@ -72,6 +87,11 @@ class Heads:
         head, key = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
         value = np.concatenate([parts[0][2], share[parts[1][0]] * parts[1][2]])
         return type(self).of(self.taste + share[:, None] * others.taste, head, key, value)
+
+    def scaled(self, share: F64) -> Self:
+        """Heads that add `share` (G,) of what these add."""
+        column = share[:, None].astype(np.float32)
+        return type(self)(column * self.taste, self.bias_keys, column * self.bias_values)
 
     def take(self, which: I64) -> Self:
         """Copies of the heads `which`, in that order."""
