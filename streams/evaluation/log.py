@@ -27,6 +27,17 @@ def evaluation_log(path: Path, sampling: Sampling | None) -> pl.DataFrame:
     return _with_ids(add_negatives(positives, sampling).log)
 
 
+def repeats(log: pl.DataFrame) -> pl.DataFrame:
+    """Columns `event_id` and `repeat`: whether the event's user had taken its item before, at an earlier time.
+
+    >>> log = pl.DataFrame({"event_id": ["a", "b", "c"], "user_id": "u", "item_id": "i"})
+    >>> repeats(log.with_columns(label=pl.Series([0, 1, 0]), timestamp=pl.Series([1, 2, 3])))["repeat"].to_list()
+    [False, False, True]
+    """
+    first = pl.col("timestamp").filter(pl.col("label") == 1).min().over("user_id", "item_id")
+    return log.select("event_id", repeat=(first < pl.col("timestamp")).fill_null(value=False))
+
+
 def _with_ids(log: pl.DataFrame) -> pl.DataFrame:
     """Ids for the rows that were drawn: like those of a file's rows, a hash that knows the row's number."""
     drawn = log.with_row_index("row").filter(pl.col("event_id").is_null())

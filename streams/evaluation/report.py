@@ -21,7 +21,8 @@ _ARMS_WORDS = (
 )
 _PAIRED_WORDS = (
     "Differences on the same events with 95 % bootstraps over users. Users up and down: the share whose own AUC is "
-    "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only."
+    "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only. So are "
+    "items that are new to the user, and repeats: those that the user had taken before."
 )
 _COST_WORDS = "What a retraining costs a device: compute of one core, measured here, and bytes of candidate batches."
 _HARM_WORDS = (
@@ -37,7 +38,7 @@ def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         section("Arms on the same events", _ARMS_WORDS, _arms(result.arms)),
-        section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_halves(result)),
+        section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
     ]
     for base, outcome in outcomes.items():
         body.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
@@ -76,8 +77,9 @@ def _with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
-def _halves(result: Result) -> list[str]:
-    return [_pairs(f"{name} half", half.paired) for name, half in result.halves.items()]
+def _parts(result: Result) -> list[str]:
+    halves = [_pairs(f"{name} half", half.paired) for name, half in result.halves.items()]
+    return halves + [_pairs(f"{name} items", part.paired) for name, part in result.items.items() if part.paired]
 
 
 def _curves(outcome: Outcome) -> str:

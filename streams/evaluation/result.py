@@ -29,8 +29,8 @@ class DeviceCost(msgspec.Struct, frozen=True, kw_only=True):
     bytes_stored: float
 
 
-class Half(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures over one half of the streamed events: settings may be chosen on the first, never on the second."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures over some of the streamed events."""
 
     events: int
     arms: dict[str, ArmFigures]
@@ -40,7 +40,10 @@ class Half(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The document. `events` is the whole log, `predicted` those events that all arms predicted, on `devices`.
 
-    `harm` is by base, "stale" or "refreshed" or both.
+    `harm` is by base, "stale" or "refreshed" or both. Of the `halves` of the streamed events, settings may be chosen on
+    the first, never on the second; `items` has them apart by whether their users had taken the item before ("repeat")
+    or not ("new"): a personal model gains much by knowing whether people come back to what they took, and a service
+    that sorts such items out or in by rule has that already.
     """
 
     log: str
@@ -54,7 +57,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     predicted: int
     cloud_versions: int
     refresh_gain_recovered: float | None
-    halves: dict[str, Half]
+    halves: dict[str, Part]
+    items: dict[str, Part]
     settings: dict[str, str | int | float]
 
 
@@ -86,6 +90,7 @@ def result_of(
     whole = Comparison(predictions, arms, plan.seed)
     cut = len(predictions) // 2
     halves = {"first": predictions[:cut], "second": predictions[cut:]}
+    items = {"new": predictions.filter(~pl.col("repeat")), "repeat": predictions.filter("repeat")}
     paired = whole.pairs(known_pairs(arms))
     outcome = next(iter(outcomes.values()))
     return Result(
@@ -100,7 +105,8 @@ def result_of(
         predicted=len(predictions),
         cloud_versions=outcome.versions,
         refresh_gain_recovered=_recovered(paired),
-        halves={name: _half(table, arms, plan.seed) for name, table in halves.items()},
+        halves={name: _part(table, arms, plan.seed) for name, table in halves.items()},
+        items={name: _part(table, arms, plan.seed) for name, table in items.items()},
         settings=dict(settings),
     )
 
@@ -134,9 +140,9 @@ def device_cost(outcome: Outcome) -> DeviceCost:
     )
 
 
-def _half(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Half:
+def _part(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Part:
     comparison = Comparison(predictions, arms, seed)
-    return Half(events=len(predictions), arms=comparison.figures(), paired=comparison.pairs(known_pairs(arms)))
+    return Part(events=len(predictions), arms=comparison.figures(), paired=comparison.pairs(known_pairs(arms)))
 
 
 def _recovered(paired: Mapping[str, Pair]) -> float | None:

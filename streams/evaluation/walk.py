@@ -17,7 +17,7 @@ would have asked: the same predictions for a small part of the work.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -43,6 +43,7 @@ from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
+from streams.evaluation.log import repeats
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 
@@ -75,7 +76,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run recorded, predictions in event-time order with a column per arm; `versions` of the cloud model."""
+    """What a run recorded, predictions in event-time order with a column per arm, and `repeat` (see
+    `streams.evaluation.log.repeats`); `versions` of the cloud model.
+    """
 
     predictions: pl.DataFrame
     trainings: list[TrainingRecord]
@@ -93,7 +96,8 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> O
     del head
     for part in _slices(log[first:], SLICE_ROWS, done.add, walk.users):
         walk.step(part)
-    return walk.outcome()
+    outcome = walk.outcome()
+    return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
 
 
 class _Done:

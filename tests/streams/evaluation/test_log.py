@@ -6,7 +6,7 @@ import pytest
 
 from models.errors import InputError
 from models.scores import auc
-from streams.evaluation.log import evaluation_log
+from streams.evaluation.log import evaluation_log, repeats
 from streams.logs.negatives import Sampling
 from tests.streams.logs.world import make_log, seen_before
 
@@ -33,6 +33,18 @@ def test_negatives_cannot_be_told_by_what_was_seen_before(tmp_path: Path) -> Non
     label = log["label"].to_numpy().astype(np.uint8)
     for columns in (("item_id",), ("user_id", "item_id")):
         assert auc(label, seen_before(log, *columns).astype(np.float64)) == pytest.approx(0.5, abs=0.02), columns
+
+
+def test_repeats_are_what_the_user_took_before(tmp_path: Path) -> None:
+    log = evaluation_log(shop(tmp_path, 2000), SAMPLING)
+    taken: dict[tuple[str, str], int] = {}
+    expected = []
+    for user, item, label, when in log.select("user_id", "item_id", "label", "timestamp").iter_rows():
+        expected.append(taken.get((user, item), when) < when)
+        if label:
+            taken.setdefault((user, item), when)
+    assert repeats(log)["repeat"].to_list() == expected
+    assert 0.02 < np.mean(expected) < 0.98
 
 
 def test_returns_are_left_out_and_every_event_has_an_id_of_its_own(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     halves = document["halves"]
     assert halves["first"]["events"] + halves["second"]["events"] == document["predicted"]
     assert halves["second"]["paired"].keys() == document["paired"].keys()
+    items = document["items"]
+    assert items["new"]["events"] + items["repeat"]["events"] == document["predicted"]
     table = pl.read_parquet(out / "predictions.parquet")
     assert table.height == document["predicted"]
     assert set(document["arms"]) <= set(table.columns)
