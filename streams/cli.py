@@ -37,6 +37,7 @@ VERBS = {
     "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
+    "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
     "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
 }
 

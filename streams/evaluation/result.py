@@ -88,9 +88,6 @@ def result_of(
     predictions = all_arms(outcomes)
     arms = arms_in(predictions)
     whole = Comparison(predictions, arms, plan.seed)
-    cut = len(predictions) // 2
-    halves = {"first": predictions[:cut], "second": predictions[cut:]}
-    items = {"new": predictions.filter(~pl.col("repeat")), "repeat": predictions.filter("repeat")}
     paired = whole.pairs(known_pairs(arms))
     outcome = next(iter(outcomes.values()))
     return Result(
@@ -105,8 +102,8 @@ def result_of(
         predicted=len(predictions),
         cloud_versions=outcome.versions,
         refresh_gain_recovered=_recovered(paired),
-        halves={name: _part(table, arms, plan.seed) for name, table in halves.items()},
-        items={name: _part(table, arms, plan.seed) for name, table in items.items()},
+        halves={name: part_of(table, arms, plan.seed) for name, table in halves_of(predictions).items()},
+        items={name: part_of(table, arms, plan.seed) for name, table in items_of(predictions).items()},
         settings=dict(settings),
     )
 
@@ -140,7 +137,19 @@ def device_cost(outcome: Outcome) -> DeviceCost:
     )
 
 
-def _part(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Part:
+def halves_of(predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The first and the second half of predictions in event-time order."""
+    cut = len(predictions) // 2
+    return {"first": predictions[:cut], "second": predictions[cut:]}
+
+
+def items_of(predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Predictions of items that were new to their users, and of those that were not."""
+    return {"new": predictions.filter(~pl.col("repeat")), "repeat": predictions.filter("repeat")}
+
+
+def part_of(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Part:
+    """The figures over these predictions; `seed` is the bootstrap's."""
     comparison = Comparison(predictions, arms, seed)
     return Part(events=len(predictions), arms=comparison.figures(), paired=comparison.pairs(known_pairs(arms)))
 

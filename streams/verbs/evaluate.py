@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,7 @@ from models.errors import InputError
 from models.task import Task
 from operators.user import MatchRules
 from streams.evaluation.log import evaluation_log
+from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.report import evaluation_report
 from streams.evaluation.result import Result, all_arms, result_of
 from streams.evaluation.walk import Outcome, Plan, evaluate
@@ -148,14 +150,22 @@ def _bases(base: str, refresh_ms: int) -> tuple[str, ...]:
 
 def closing_lines(result: Result, folder: Path) -> list[str]:
     """What a person should know when it is over."""
-    lines = [f"{result.predicted:,} events predicted on {result.devices:,} devices"]
-    lines += [
+    of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
+    return [of, *arm_lines(result.arms), *pair_lines(result.paired), f"the report: {folder / REPORT}"]
+
+
+def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:
+    """Each arm's figures."""
+    return [
         f"{arm:<18} GAUC {f.gauc or float('nan'):.4f}  AUC {f.auc or float('nan'):.4f}  log-loss {f.logloss:.4f}"
-        for arm, f in result.arms.items()
+        for arm, f in arms.items()
     ]
-    lines += [
+
+
+def pair_lines(paired: Mapping[str, Pair]) -> list[str]:
+    """Each difference between two arms."""
+    return [
         f"{name:<34} GAUC {p.gauc:+.4f} [{p.ci95[0]:+.4f}, {p.ci95[1]:+.4f}]  AUC {p.auc:+.4f}  "
         f"users up {p.users_up:.0%}, down {p.users_down:.0%}"
-        for name, p in result.paired.items()
+        for name, p in paired.items()
     ]
-    return [*lines, f"the report: {folder / REPORT}"]

@@ -1,0 +1,66 @@
+"""Several evaluations as one: a log with several seeds, every user of every run counting as one of their own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from models.errors import InputError
+from streams.evaluation.paired import ArmFigures, Pair
+from streams.evaluation.result import Part, arms_in, halves_of, items_of, part_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation: what it was of, and its predictions."""
+
+    log: str
+    seed: int
+    settings: Mapping[str, Any]
+    predictions: pl.DataFrame
+
+
+class Combined(msgspec.Struct, frozen=True, kw_only=True):
+    """The document of several evaluations; its parts are those of `streams.evaluation.result.Result`."""
+
+    log: str
+    seeds: list[int]
+    devices: int
+    predicted: int
+    arms: dict[str, ArmFigures]
+    paired: dict[str, Pair]
+    halves: dict[str, Part]
+    items: dict[str, Part]
+
+
+def combined(runs: Sequence[Run]) -> Combined:
+    """The figures of all `runs` (at least one) together; raises `InputError` for runs that are not of one kind."""
+    first, *others = runs
+    for other in others:
+        if (other.log, other.settings) != (first.log, first.settings):
+            raise InputError(f"the runs with seeds {first.seed} and {other.seed} have another log or other settings")
+    seeds = [run.seed for run in runs]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"two runs have one seed (seeds: {', '.join(map(str, seeds))}): they are the same evaluation")
+    tables = [
+        run.predictions.with_columns(user_id=pl.format("{}, seed {}", "user_id", pl.lit(run.seed))) for run in runs
+    ]
+    arms = arms_in(tables[0])
+    whole = part_of(pl.concat(tables), arms, seed=0)
+
+    def parts(split: Callable[[pl.DataFrame], dict[str, pl.DataFrame]]) -> dict[str, Part]:
+        splits = [split(table) for table in tables]
+        return {name: part_of(pl.concat([each[name] for each in splits]), arms, seed=0) for name in splits[0]}
+
+    return Combined(
+        log=first.log,
+        seeds=seeds,
+        devices=sum(table["user_id"].n_unique() for table in tables),
+        predicted=whole.events,
+        arms=whole.arms,
+        paired=whole.paired,
+        halves=parts(halves_of),
+        items=parts(items_of),
+    )

@@ -1,0 +1,58 @@
+"""`coda combine`: several evaluations of one log as one."""
+
+import json as json_module
+from pathlib import Path
+
+import msgspec
+import polars as pl
+from polars.exceptions import PolarsError
+
+from models.errors import InputError
+from streams.evaluation.combined import Combined, Run, combined
+from streams.verbs.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
+
+
+def command(*runs: Path, json: bool = False) -> None:
+    """Several evaluations of one log, with other seeds, as one: every user of every run counts.
+
+    Seeds choose devices, draw negatives and start the first cloud model. Where a log has fewer users than devices,
+    all seeds have the same users, and intervals come out too narrow.
+
+    ```
+    coda combine runs/seed-0 runs/seed-1 runs/seed-2
+    ```
+
+    Args:
+        runs: Run folders of `coda evaluate`, of the same log and settings.
+        json: Print one JSON document on standard output instead of lines.
+    """
+    if not runs:
+        raise InputError("give the run folders of at least one `coda evaluate`")
+    result = combined([read_run(folder) for folder in runs])
+    if json:
+        print(msgspec.json.encode(result).decode())  # noqa: T201
+        return
+    for line in lines(result):
+        print(line)  # noqa: T201
+
+
+def read_run(folder: Path) -> Run:
+    """What `coda evaluate` left in `folder`; raises `InputError`."""
+    try:
+        document = json_module.loads((folder / RESULT).read_bytes())
+        predictions = pl.read_parquet(folder / PREDICTIONS)
+        return Run(document["log"], document["seed"], document["settings"], predictions)
+    except (OSError, ValueError, KeyError, PolarsError) as error:
+        raise InputError(f"{folder} is no run of `coda evaluate` ({type(error).__name__}: {error})") from error
+
+
+def lines(result: Combined) -> list[str]:
+    """What a person should know."""
+    of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
+    text = [f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}", *arm_lines(result.arms)]
+    parts = {"all events": result.paired}
+    parts |= {f"{name} half": half.paired for name, half in result.halves.items()}
+    parts |= {f"{name} items": part.paired for name, part in result.items.items()}
+    for name, paired in parts.items():
+        text += ["", f"{name}:", *pair_lines(paired)] if paired else []
+    return text
