@@ -165,7 +165,7 @@ class TrainingJob:
         """`before`, as many heads for every device, and what own samples add to it."""
         logit = self._logits(own, before)
         rows = HeadRows(own.device, own.x, own.label, own.item, own.category, logit, np.ones_like(logit))
-        return fit_heads(rows, len(self.users), recipe.own).plus(before, np.ones(len(before)))
+        return fit_heads(rows, len(self.users), recipe.own).plus(before)
 
     def _acceptance(self, held: OwnRows, heads: Heads) -> Bool:
         """Which heads predict their device's held-back rows no worse than the cloud head, give or take the margin."""

@@ -81,12 +81,15 @@ class Heads:
         values = np.concatenate([_widen(part.bias_values, width, 0) for part in parts])
         return cls(np.concatenate([part.taste for part in parts]), keys, values)
 
-    def plus(self, others: Self, share: F64) -> Self:
-        """Heads that add what these add, and `share` (G,) of what `others` (as many) add."""
-        parts = [self._biases(), others._biases()]
-        head, key = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
-        value = np.concatenate([parts[0][2], share[parts[1][0]] * parts[1][2]])
-        return type(self).of(self.taste + share[:, None] * others.taste, head, key, value)
+    def plus(self, others: Self) -> Self:
+        """Heads that add what these and what `others` (as many) add."""
+        (head, key, value), (more_heads, more_keys, more_values) = self._biases(), others._biases()
+        return type(self).of(
+            self.taste + others.taste,
+            np.concatenate([head, more_heads]),
+            np.concatenate([key, more_keys]),
+            np.concatenate([value, more_values]),
+        )
 
     def scaled(self, share: F64) -> Self:
         """Heads that add `share` (G,) of what these add."""

@@ -65,7 +65,7 @@ def test_a_sum_adds_what_its_parts_add(parts: list[tuple[int, int, float]]) -> N
     share = np.array([s for _, _, s in parts])
     which = np.arange(80) % len(parts)
     wanted = ones.added(which, *events(80)) + share[which] * others.added(which, *events(80))
-    np.testing.assert_allclose(ones.plus(others, share).added(which, *events(80)), wanted, atol=1e-4)
+    np.testing.assert_allclose(ones.plus(others.scaled(share)).added(which, *events(80)), wanted, atol=1e-4)
 
 
 def test_a_bank_gives_back_what_was_put() -> None:
