@@ -31,17 +31,19 @@ class FleetReports:
         self._gram: F64 = np.zeros((len(PERSONAL), len(PERSONAL)))
         self._pull: F64 = np.zeros(len(PERSONAL))
 
-    def add(self, report: Training) -> None:
-        """Take in one device's sums since its last report."""
+    def add(self, report: Training) -> bool:
+        """Take in one device's sums since its last report; False where they can't be used."""
         losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
         complete = np.isfinite(losses).all() and len(report.evidence) == EVIDENCE * _FLOAT.itemsize
         evidence = np.frombuffer(report.evidence, _FLOAT) if complete else np.full(EVIDENCE, np.nan)
-        if report.events and np.isfinite(evidence).all():
+        usable = bool(np.isfinite(evidence).all())
+        if report.events and usable:
             self.events += report.events
             self._losses += losses
             gram, pull = within(evidence.astype(np.float64))
             self._gram += gram
             self._pull += pull
+        return usable
 
     def taught(self, task: Task) -> Task:
         """The task with what is known by now, rounded so that noise makes no new task; itself before any report."""

@@ -159,8 +159,8 @@ class TrainingService:
         except msgspec.DecodeError as error:
             _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
             return
-        if isinstance(report, Training):
-            self._reports.add(report)
+        if isinstance(report, Training) and not self._reports.add(report):
+            _log.warning("passed over a training report without the sums of every head", offset=message.offset)
 
 
 def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBlock]:

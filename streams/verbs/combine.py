@@ -41,9 +41,11 @@ def read_run(folder: Path) -> Run:
     try:
         document = json_module.loads((folder / RESULT).read_bytes())
         predictions = pl.read_parquet(folder / PREDICTIONS)
+        predictions.get_column("repeat")
         return Run(document["log"], document["seed"], document["settings"], predictions)
     except (OSError, ValueError, KeyError, PolarsError) as error:
-        raise InputError(f"{folder} is no run of `coda evaluate` ({type(error).__name__}: {error})") from error
+        words = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise InputError(f"{folder} is no run of `coda evaluate`, or of an older one ({words})") from error
 
 
 def lines(result: Combined) -> list[str]:

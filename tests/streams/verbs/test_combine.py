@@ -1,8 +1,10 @@
 """`coda combine` as a person runs it."""
 
 import json
+import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from streams.cli import run
@@ -35,10 +37,15 @@ def test_runs_are_told_of_together(runs: list[str], capsys: pytest.CaptureFixtur
 
 def test_what_is_no_run_is_one_clear_line(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "result.json").write_text("{}")
+    shutil.copytree(runs[0], tmp_path / "old")
+    pl.read_parquet(Path(runs[0]) / "predictions.parquet").drop("repeat").write_parquet(
+        tmp_path / "old" / "predictions.parquet"
+    )
     for words, line in (
         ((), "give the run folders"),
         ((str(tmp_path / "none"),), "is no run of `coda evaluate`"),
         ((str(tmp_path),), "is no run of `coda evaluate`"),
+        ((str(tmp_path / "old"),), "or of an older one"),
         ((runs[0], runs[0]), "two runs have one seed"),
     ):
         assert run(("combine", *words)) == 2
