@@ -13,7 +13,7 @@ from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.level import Level
-from models.stack import EVIDENCE, Stack, evidence
+from models.stack import Stack, evidence
 from models.task import ARMS, Task
 
 _FIRST_SLOTS = 64
@@ -103,7 +103,7 @@ class Bank:
         for version in np.unique(rows.version).tolist():
             at = np.flatnonzero(rows.version == version)
             interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
-        arms, losses, taught = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros((n, EVIDENCE))
+        arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
             base = cloud[at] + self.level.before(slot, when).astype(np.float32)
@@ -111,9 +111,9 @@ class Bank:
             probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
             losses[at] = self.blend.update(slot, probability, label)
-            taught[at] = evidence(added[at], sigmoid(base).astype(np.float64), label)
+            expected[at] = sigmoid(base)
             self.level.learn(slot, when, cloud[at], label)
-        return Predicted(interest, arms, losses, taught)
+        return Predicted(interest, arms, losses, evidence(added, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the versions that some device uses, and the newest."""

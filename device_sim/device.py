@@ -37,6 +37,7 @@ from models.errors import ArtefactError
 from models.event import Event, encode_event
 from models.history import History
 from models.ids import item_key, sample_key
+from models.stack import pack
 from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
@@ -281,7 +282,7 @@ class Device:
             accepted=stimulus.accepted,
             events=self.usage.events,
             head_log_loss=self.usage.head_log_loss(),
-            evidence=self.usage.evidence.astype("<f4").tobytes(),
+            evidence=pack(self.usage.evidence),
         )
         self.usage.reset()
         return self._report(report)

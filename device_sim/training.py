@@ -181,8 +181,8 @@ class TrainingJob:
         """What every head of their device makes of `rows`, (r, heads of a device)."""
         each = len(heads) // len(self.users)
         which = rows.device[:, None] * each + np.arange(each)
-        repeated = rows.take(np.repeat(np.arange(len(rows)), each))
-        added = heads.added(which.ravel(), repeated.x, repeated.item, repeated.category)
+        row = np.repeat(np.arange(len(rows)), each)
+        added = heads.added(which.ravel(), rows.x[row], rows.item[row], rows.category[row])
         logits: F32 = rows.logit[:, None] + added.reshape(which.shape)
         return logits
 

@@ -30,14 +30,13 @@ import numpy as np
 from models.arrays import F32, F64, I64, U8, U32, U64
 from models.cloud_model import DIM
 from models.columns import Columns
-from models.heads import KEY_BITS, Heads, category_bias_key, item_bias_key
+from models.heads import BIAS_KEY, KEY_BITS, Heads, category_bias_key, item_bias_key
 from models.runs import places
 
 # Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
 # cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
 GROUP = 16
 _LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure; ours
-_BIAS_KEY = np.uint64((1 << int(KEY_BITS)) - 1)
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -106,7 +105,7 @@ def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Head
     return Heads.sharing_keys(
         np.sqrt(spread.taste) * along[..., :-1],
         np.concatenate([items.device, owner]),
-        np.concatenate([items.key, category & _BIAS_KEY]),
+        np.concatenate([items.key, category & BIAS_KEY]),
         np.concatenate([item_bias, category_bias]),
     )
 
@@ -134,7 +133,7 @@ class _Items:
         category = owner[row] | category_bias_key(rows.category[row])
         order = np.argsort(category, kind="stable")
         row = row[order]
-        key = distinct[order] & _BIAS_KEY
+        key = distinct[order] & BIAS_KEY
         return cls(rows.device[row] - first, key, category[order], rows.x[row], precision[order], response[order])
 
 

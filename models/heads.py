@@ -18,7 +18,7 @@ from models.runs import places
 NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories
 KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
-_KEY = np.uint64((1 << 33) - 1)
+BIAS_KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
 GROWTH = 1.25  # a bank's columns widen by at least this, lest each head that is a little wider copies them all; ours
 
@@ -55,7 +55,7 @@ class Heads:
         place = places(counts)
         keys = np.full((len(taste), int(counts.max(initial=0))), NO_BIAS)
         values = np.zeros(keys.shape, np.float32)
-        keys[owner, place], values[owner, place] = owned & _KEY, total
+        keys[owner, place], values[owner, place] = owned & BIAS_KEY, total
         return cls(taste.astype(np.float32), keys, values)
 
     @classmethod

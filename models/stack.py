@@ -34,6 +34,7 @@ _LEAST_CURVATURE = 0.02  # as in `models.head_fit`
 _ROW, _COLUMN = np.triu_indices(len(PERSONAL) + 1)
 # What events teach is Σ p(1−p) x xᵀ, without what is below its diagonal, and Σ (y−p) x, with a 1 at the end of each x.
 EVIDENCE = len(_ROW) + len(PERSONAL) + 1
+_TRAVELS = np.dtype("<f4")
 Shares = Mapping[str, Mapping[str, float]]  # by arm and head; what is missing is 0
 _HEADS_OF = {arm: np.array([PERSONAL.index(head) for head in stacked_by(arm)]) for arm in STACKS}
 
@@ -72,6 +73,23 @@ def evidence(added: F32, expected: F64, label: F64) -> F64:
     x = np.concatenate([added, np.ones((len(added), 1))], axis=1)
     curvature = np.maximum(expected * (1 - expected), _LEAST_CURVATURE)[:, None]
     return np.concatenate([curvature * x[:, _ROW] * x[:, _COLUMN], (label - expected)[:, None] * x], axis=1)
+
+
+def pack(total: F64) -> bytes:
+    """Summed evidence (EVIDENCE,) as it travels: little-endian float32."""
+    return bytes(total.astype(_TRAVELS).tobytes())
+
+
+def unpack(raw: bytes) -> F64 | None:
+    """The evidence in `raw`; None where it is none.
+
+    >>> len(unpack(pack(np.ones(EVIDENCE)))) == EVIDENCE, unpack(b"123")
+    (True, None)
+    """
+    if len(raw) != EVIDENCE * _TRAVELS.itemsize:
+        return None
+    total = np.frombuffer(raw, _TRAVELS).astype(np.float64)
+    return total if np.isfinite(total).all() else None
 
 
 def within(reported: F64) -> tuple[F64, F64]:

@@ -8,6 +8,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from inspect import Parameter
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ def settings_table(words: list[str]) -> str:
     lines = ["| setting | default | |", "|---|---|---|"]
     for argument in app.assemble_argument_collection():
         field = argument.field_info
-        default = "needed" if field.required else "" if field.default is None else f"`{field.default}`"
+        needed = field.required or field.default is Parameter.empty  # several, such as run folders
+        default = "needed" if needed else "" if field.default is None else f"`{field.default}`"
         meaning = " ".join((argument.parameter.help or said[str(field.name)]).split()).replace("|", "\\|")
         lines.append(f"| `{argument.names[0]}` | {default} | {meaning} |")
     return "\n".join(lines)

@@ -253,7 +253,8 @@ class Walk:
         for user_id, publish in self._fleet.take_outgoing():
             report = decode_report(publish.payload)
             if isinstance(report, Training):
-                self._reports.add(report)
+                counts = self._reports.add(report)
+                assert counts, "our own devices report of every head"
             elif isinstance(report, MatchRequest):
                 yield from self._ask(user_id, self._now_ms)
 

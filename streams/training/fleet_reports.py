@@ -7,7 +7,7 @@ import numpy as np
 
 from models.arrays import F64
 from models.blend import HEADS, PERSONAL, fleet_prior
-from models.stack import EVIDENCE, learned_shares, within
+from models.stack import learned_shares, unpack, within
 from models.task import Task
 from models.telemetry import Training
 
@@ -15,7 +15,6 @@ from models.telemetry import Training
 # own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
 NOTABLE, LEAST = 0.5, -8.0
 NOTABLE_SHARE = 0.1  # or once a head counts in a stack for so much more or less
-_FLOAT = np.dtype("<f4")  # of a report's evidence
 
 
 class FleetReports:
@@ -30,28 +29,34 @@ class FleetReports:
         self._losses: F64 = np.zeros(len(HEADS))
         self._gram: F64 = np.zeros((len(PERSONAL), len(PERSONAL)))
         self._pull: F64 = np.zeros(len(PERSONAL))
+        # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
+        self._known: tuple[dict[str, float], dict[str, dict[str, float]]] | None = None
 
     def add(self, report: Training) -> bool:
         """Take in one device's sums since its last report; False where they can't be used."""
         losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
-        complete = np.isfinite(losses).all() and len(report.evidence) == EVIDENCE * _FLOAT.itemsize
-        evidence = np.frombuffer(report.evidence, _FLOAT) if complete else np.full(EVIDENCE, np.nan)
-        usable = bool(np.isfinite(evidence).all())
-        if report.events and usable:
+        evidence = unpack(report.evidence)
+        if evidence is None or not np.isfinite(losses).all():
+            return False
+        if report.events:
+            gram, pull = within(evidence)
             self.events += report.events
             self._losses += losses
-            gram, pull = within(evidence.astype(np.float64))
             self._gram += gram
             self._pull += pull
-        return usable
+            self._known = None
+        return True
 
     def taught(self, task: Task) -> Task:
         """The task with what is known by now, rounded so that noise makes no new task; itself before any report."""
         if not self.events:
             return task
-        weights = fleet_prior(dict(zip(HEADS, self._losses.tolist(), strict=True)), self.events)
-        prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-        return msgspec.structs.replace(task, head_prior=prior, stack=learned_shares(self._gram, self._pull))
+        if self._known is None:
+            weights = fleet_prior(dict(zip(HEADS, self._losses.tolist(), strict=True)), self.events)
+            prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
+            self._known = prior, learned_shares(self._gram, self._pull)
+        prior, shares = self._known
+        return msgspec.structs.replace(task, head_prior=prior, stack=shares)
 
     def moved(self, task: Task) -> bool:
         """Whether devices that have `task` should hear of what is known by now."""

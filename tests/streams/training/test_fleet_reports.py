@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.blend import FLEET_RATE, HEADS, PERSONAL
-from models.stack import EVIDENCE, evidence
+from models.stack import EVIDENCE, evidence, pack
 from models.task import Task
 from models.telemetry import Training
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
@@ -33,8 +33,7 @@ def liked(events: int, device: int) -> bytes:
     added = np.zeros((events, len(PERSONAL)), np.float32)
     added[:, PERSONAL.index("coda")] = rng.choice([-1, 1], events)
     label = (added.max(axis=1) > 0).astype(np.float64)
-    total = evidence(added, np.full(events, 0.5), label).sum(axis=0)
-    return bytes(total.astype("<f4").tobytes())
+    return pack(evidence(added, np.full(events, 0.5), label).sum(axis=0))
 
 
 def test_stacks_learn_from_the_sum_over_devices_which_heads_are_right() -> None:
