@@ -1,15 +1,13 @@
 """Several evaluations as one: a log with several seeds, every user of every run counting as one of their own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from models.errors import InputError
-from streams.evaluation.paired import ArmFigures, Pair
-from streams.evaluation.result import Part, arms_in, halves_of, items_of, part_of
+from streams.evaluation.result import Compared, arms_in, halves_of, items_of, part_of, parts_of
 
 
 @dataclass(frozen=True)
@@ -22,17 +20,10 @@ class Run:
     predictions: pl.DataFrame
 
 
-class Combined(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of several evaluations; its parts are those of `streams.evaluation.result.Result`."""
+class Combined(Compared, frozen=True, kw_only=True):
+    """The document of several evaluations."""
 
-    log: str
     seeds: list[int]
-    devices: int
-    predicted: int
-    arms: dict[str, ArmFigures]
-    paired: dict[str, Pair]
-    halves: dict[str, Part]
-    items: dict[str, Part]
 
 
 def combined(runs: Sequence[Run]) -> Combined:
@@ -48,12 +39,7 @@ def combined(runs: Sequence[Run]) -> Combined:
         run.predictions.with_columns(user_id=pl.format("{}, seed {}", "user_id", pl.lit(run.seed))) for run in runs
     ]
     arms = arms_in(tables[0])
-    whole = part_of(pl.concat(tables), arms, seed=0)
-
-    def parts(split: Callable[[pl.DataFrame], dict[str, pl.DataFrame]]) -> dict[str, Part]:
-        splits = [split(table) for table in tables]
-        return {name: part_of(pl.concat([each[name] for each in splits]), arms, seed=0) for name in splits[0]}
-
+    whole = part_of(tables, arms, seed=0)
     return Combined(
         log=first.log,
         seeds=seeds,
@@ -61,6 +47,6 @@ def combined(runs: Sequence[Run]) -> Combined:
         predicted=whole.events,
         arms=whole.arms,
         paired=whole.paired,
-        halves=parts(halves_of),
-        items=parts(items_of),
+        halves=parts_of(halves_of, tables, arms, seed=0),
+        items=parts_of(items_of, tables, arms, seed=0),
     )

@@ -78,8 +78,7 @@ def _with_interval(value: float, interval: tuple[float, float]) -> str:
 
 
 def _parts(result: Result) -> list[str]:
-    halves = [_pairs(f"{name} half", half.paired) for name, half in result.halves.items()]
-    return halves + [_pairs(f"{name} items", part.paired) for name, part in result.items.items() if part.paired]
+    return [_pairs(name, part.paired) for name, part in result.parts().items() if part.paired]
 
 
 def _curves(outcome: Outcome) -> str:

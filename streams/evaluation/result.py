@@ -1,6 +1,6 @@
 """What an evaluation comes to: the document that `coda evaluate --json` prints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -33,32 +33,42 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """The figures over some of the streamed events."""
 
     events: int
+    positives: int
     arms: dict[str, ArmFigures]
     paired: dict[str, Pair]
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The document. `events` is the whole log, `predicted` those events that all arms predicted, on `devices`.
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """The arms on the events that all of them predicted, `predicted` on `devices`, and on parts of these.
 
-    `harm` is by base, "stale" or "refreshed" or both. Of the `halves` of the streamed events, settings may be chosen on
-    the first, never on the second; `items` has them apart by whether their users had taken the item before ("repeat")
-    or not ("new"): a personal model gains much by knowing whether people come back to what they took, and a service
-    that sorts such items out or in by rule has that already.
+    Of the `halves`, settings may be chosen on the first, never on the second; `items` has events apart by whether their
+    users had taken the item before ("repeat") or not ("new"): a personal model gains much by knowing whether people
+    come back to what they took, and a service that sorts such items out or in by rule has that already.
     """
 
     log: str
-    events: int
     devices: int
-    seed: int
+    predicted: int
     arms: dict[str, ArmFigures]
     paired: dict[str, Pair]
-    device_cost: DeviceCost
-    harm: dict[str, Harm]
-    predicted: int
-    cloud_versions: int
-    refresh_gain_recovered: float | None
     halves: dict[str, Part]
     items: dict[str, Part]
+
+    def parts(self) -> dict[str, Part]:
+        """Halves and items by the names they are told by."""
+        halves = {f"{name} half": part for name, part in self.halves.items()}
+        return halves | {f"{name} items": part for name, part in self.items.items()}
+
+
+class Result(Compared, frozen=True, kw_only=True):
+    """The document. `events` is the whole log; `harm` is by base, "stale" or "refreshed" or both."""
+
+    events: int
+    seed: int
+    device_cost: DeviceCost
+    harm: dict[str, Harm]
+    cloud_versions: int
+    refresh_gain_recovered: float | None
     settings: dict[str, str | int | float]
 
 
@@ -87,23 +97,22 @@ def result_of(
     """The document of one evaluation by `plan`."""
     predictions = all_arms(outcomes)
     arms = arms_in(predictions)
-    whole = Comparison(predictions, arms, plan.seed)
-    paired = whole.pairs(known_pairs(arms))
+    whole = part_of([predictions], arms, plan.seed)
     outcome = next(iter(outcomes.values()))
     return Result(
         log=log,
         events=events,
         devices=predictions["user_id"].n_unique(),
         seed=plan.seed,
-        arms=whole.figures(),
-        paired=paired,
+        arms=whole.arms,
+        paired=whole.paired,
         device_cost=device_cost(outcome),
         harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
-        predicted=len(predictions),
+        predicted=whole.events,
         cloud_versions=outcome.versions,
-        refresh_gain_recovered=_recovered(paired),
-        halves={name: part_of(table, arms, plan.seed) for name, table in halves_of(predictions).items()},
-        items={name: part_of(table, arms, plan.seed) for name, table in items_of(predictions).items()},
+        refresh_gain_recovered=_recovered(whole.paired),
+        halves=parts_of(halves_of, [predictions], arms, plan.seed),
+        items=parts_of(items_of, [predictions], arms, plan.seed),
         settings=dict(settings),
     )
 
@@ -148,10 +157,27 @@ def items_of(predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {"new": predictions.filter(~pl.col("repeat")), "repeat": predictions.filter("repeat")}
 
 
-def part_of(predictions: pl.DataFrame, arms: Sequence[str], seed: int) -> Part:
-    """The figures over these predictions; `seed` is the bootstrap's."""
+def parts_of(
+    split: Callable[[pl.DataFrame], dict[str, pl.DataFrame]],
+    runs: Sequence[pl.DataFrame],
+    arms: Sequence[str],
+    seed: int,
+) -> dict[str, Part]:
+    """The figures over what `split` makes of every run's predictions."""
+    splits = [split(predictions) for predictions in runs]
+    return {name: part_of([each[name] for each in splits], arms, seed) for name in splits[0]}
+
+
+def part_of(runs: Sequence[pl.DataFrame], arms: Sequence[str], seed: int) -> Part:
+    """The figures over the predictions of all `runs`; `seed` is the bootstrap's."""
+    predictions = pl.concat(runs)
     comparison = Comparison(predictions, arms, seed)
-    return Part(events=len(predictions), arms=comparison.figures(), paired=comparison.pairs(known_pairs(arms)))
+    return Part(
+        events=len(predictions),
+        positives=int(predictions["label"].sum()),
+        arms=comparison.figures(),
+        paired=comparison.pairs(known_pairs(arms)),
+    )
 
 
 def _recovered(paired: Mapping[str, Pair]) -> float | None:

@@ -1,6 +1,5 @@
 """`coda combine`: several evaluations of one log as one."""
 
-import json as json_module
 from pathlib import Path
 
 import msgspec
@@ -36,25 +35,33 @@ def command(*runs: Path, json: bool = False) -> None:
         print(line)  # noqa: T201
 
 
+class _Document(msgspec.Struct, frozen=True):
+    """What has to be known of a run beside its predictions."""
+
+    log: str
+    seed: int
+    settings: dict[str, str | int | float]
+
+
 def read_run(folder: Path) -> Run:
     """What `coda evaluate` left in `folder`; raises `InputError`."""
     try:
-        document = json_module.loads((folder / RESULT).read_bytes())
+        document = msgspec.json.decode((folder / RESULT).read_bytes(), type=_Document)
         predictions = pl.read_parquet(folder / PREDICTIONS)
-        predictions.get_column("repeat")
-        return Run(document["log"], document["seed"], document["settings"], predictions)
-    except (OSError, ValueError, KeyError, PolarsError) as error:
+    except (OSError, msgspec.DecodeError, PolarsError) as error:
         words = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise InputError(f"{folder} is no run of `coda evaluate`, or of an older one ({words})") from error
+        raise InputError(f"{folder} is no run of `coda evaluate` ({words})") from error
+    if "repeat" not in predictions.columns:
+        raise InputError(f"{folder} is a run of an older `coda evaluate`, without repeats: evaluate once more")
+    return Run(document.log, document.seed, document.settings, predictions)
 
 
 def lines(result: Combined) -> list[str]:
     """What a person should know."""
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     text = [f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}", *arm_lines(result.arms)]
-    parts = {"all events": result.paired}
-    parts |= {f"{name} half": half.paired for name, half in result.halves.items()}
-    parts |= {f"{name} items": part.paired for name, part in result.items.items()}
-    for name, paired in parts.items():
-        text += ["", f"{name}:", *pair_lines(paired)] if paired else []
+    text += ["", "all events:", *pair_lines(result.paired)]
+    for name, part in result.parts().items():
+        of = f"{part.events:,} events, {part.positives:,} of them positive"
+        text += ["", f"{name} ({of}):", *pair_lines(part.paired)] if part.events else []
     return text
