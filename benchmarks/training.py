@@ -9,7 +9,8 @@ same size on both sides, in the loop by one torch module, autograd and torch's A
 repeat, on one thread, in CPU time so that neighbours on the machine count less, and the median of the repeats' ratios
 counts. Rows are synthetic: time does not depend on their values. The profile says where the stacked time goes.
 
-Last comes what whole retrainings cost, all arms of the default task on full batches, per device.
+Last comes what whole retrainings cost per device: all arms of the default task on full batches, and the arms of a
+service by how many devices train at once.
 """
 
 import argparse
@@ -44,6 +45,8 @@ OWN, OUTSIDE = 256, 2 * PER_LABEL  # rows of a device: a quarter of a full windo
 ITEMS, CATEGORIES = 1700, 19  # as ml-100k has
 WINDOWS = (256, 1024)
 TASK = Task(task_version=0)
+SERVICE, SERVICE_WINDOW = Task(task_version=0, arms=("cloud", "local", "coda")), 128  # as in `benchmarks.freshness`
+GROUPS = (1, 16, 32, 64)  # what `device_sim.fleet.GROUP` is settled by
 TARGET = 10.0
 TARGET_MS = 50.0
 
@@ -101,14 +104,14 @@ def compare_classifiers(devices: int, looped: int) -> tuple[Work, Work]:
     )
 
 
-def retraining(window: int, version: int) -> Work:
-    """A job of a group of devices with full batches and windows of so many samples, encoded by model `version`."""
+def retraining(window: int, version: int, task: Task, group: int) -> Work:
+    """A job of `group` devices with full batches and windows of so many samples, encoded by model `version`."""
     rng = np.random.default_rng(0)
     keys = np.arange(1, ITEMS + 1, dtype=np.uint32), np.arange(1, CATEGORIES + 1, dtype=np.uint32)
     model = random_model(*keys, seed=0, version=1)
-    users = tuple(f"user-{n}" for n in range(GROUP))
-    trains = tuple(Train(some_window(rng, window, version), some_batch(rng, user, model), TASK, 1) for user in users)
-    job = TrainingJob(users, trains, model, TASK, seed=0)
+    users = tuple(f"user-{n}" for n in range(group))
+    trains = tuple(Train(some_window(rng, window, version), some_batch(rng, user, model), task, 1) for user in users)
+    job = TrainingJob(users, trains, model, task, seed=0)
     return lambda: job.run(time.thread_time)
 
 
@@ -165,10 +168,10 @@ def measure(stacked: Work, loop: Work, devices: int, looped: int, repeats: int) 
     }
 
 
-def measure_retraining(work: Work, repeats: int) -> dict[str, Any]:
+def measure_retraining(work: Work, group: int, repeats: int) -> dict[str, Any]:
     """Milliseconds per device of a group that trains together: median and range."""
     work()  # warm up
-    times = sorted(_ms(work) / GROUP for _ in range(repeats))
+    times = sorted(_ms(work) / group for _ in range(repeats))
     p50 = round(statistics.median(times), 2)
     return {
         "ms": p50,
@@ -212,10 +215,12 @@ def comparisons(devices: int, looped: int, repeats: int) -> dict[str, Any]:
 def retrainings(repeats: int) -> dict[str, Any]:
     """Measure and print what whole retrainings cost."""
     print(f"\n{'whole retraining':32}{'ms':>8}   range        target {TARGET_MS:g} ms")
-    cases = [(f"window of {n}", n, 1) for n in WINDOWS] + [("same, after a new cloud model", WINDOWS[-1], 0)]
+    cases = [(f"window of {n}", n, 1, TASK, GROUP) for n in WINDOWS]
+    cases += [("same, after a new cloud model", WINDOWS[-1], 0, TASK, GROUP)]
+    cases += [(f"a service's arms, {g} at once", SERVICE_WINDOW, 1, SERVICE, g) for g in GROUPS]
     found = {}
-    for name, window, version in cases:
-        found[name] = one = measure_retraining(retraining(window, version), repeats)
+    for name, window, version, task, group in cases:
+        found[name] = one = measure_retraining(retraining(window, version, task, group), group, repeats)
         low, high = one["ms_range"]
         print(f"{name:32}{one['ms']:8.2f}   {low}–{high}")
         _print_profile(one)

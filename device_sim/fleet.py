@@ -39,8 +39,8 @@ from models.task import Task
 from models.telemetry import decode_receipt
 from monitor import metrics
 
-# Devices trained at once; ours. With windows of 128 samples a device costs 5.8 ms of a core in groups of 32, 8.3 of 16
-# and 5.0 of 64 (arms cloud, local, coda), and what comes meanwhile waits for the whole group.
+# Devices trained at once; ours. A device costs 10.8 ms of a core alone, 4.6 in a group of 16, 3.9 of 32, 3.8 of 64
+# (`benchmarks.training`, a service's arms), and what comes meanwhile waits for the whole group.
 GROUP = 32
 
 
