@@ -41,7 +41,7 @@ TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
 POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long; ours
 POLL_MESSAGES = 1000  # of a round: at 45 µs each they hold up MQTT for 45 ms; ours
 # A training alone costs almost three times its share of a full group (`benchmarks.training`), so who is due waits for
-# company; ours. 50 trainings a second (1,000 events/s) take a fifth of a core so, and half of one if each began at once.
+# company; ours. 50 trainings a second (1,000 events/s) take a fifth of a core so, half of one if each began at once.
 TRAIN_EVERY_S = 0.25
 TICK_S = 1.0
 REPORT_S = 2.0  # between live scores; ours
