@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from models.arrays import I64
+from models.arrays import I64, Bool
 from models.errors import InputError
 from streams.logs.columns import Rejected
 
@@ -21,11 +21,21 @@ _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive lines, blank ones left out: their numbers in the file, their text, and those that are not text."""
+    """Consecutive lines: their numbers in the file, their text (blank where a line is rejected), and why some are."""
 
     numbers: I64
     texts: pl.Series
     rejected: tuple[Rejected, ...] = ()
+
+    def __getitem__(self, lines: slice | Bool) -> "Block":
+        """Some of the lines, and all that are rejected."""
+        texts = self.texts[lines] if isinstance(lines, slice) else self.texts.filter(pl.Series(lines))
+        return Block(self.numbers[lines], texts, self.rejected)
+
+    @property
+    def written(self) -> Bool:
+        """Which lines hold more than white space."""
+        return (self.texts.str.strip_chars() != "").to_numpy()
 
 
 def read_blocks(path: Path) -> Iterator[Block]:
@@ -55,8 +65,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _block(lines: bytes, first: int) -> Block:
     texts, rejected = _decode(lines, first)
     column = pl.Series("raw", texts, pl.String).str.strip_chars_end("\r")
-    kept = (column.str.strip_chars() != "").to_numpy()
-    return Block(np.arange(first, first + len(texts))[kept], column.filter(pl.Series(kept)), rejected)
+    return Block(np.arange(first, first + len(texts)), column, rejected)
 
 
 def _decode(lines: bytes, first: int) -> tuple[list[str], tuple[Rejected, ...]]:

@@ -20,7 +20,7 @@ def read_jsonl(path: Path) -> Iterator[Rows]:
     """The rows of the log; raises `InputError` when it has none, or when its first object lacks a required field."""
     first = True
     for block in read_blocks(path):
-        objects, rejected = _objects(block)
+        objects, rejected = _objects(block[block.written])
         if first and objects:
             require_columns(list(objects[0][2]), f"the first object of {path}")
             first = False

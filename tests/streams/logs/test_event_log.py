@@ -108,11 +108,11 @@ def test_bytes_that_are_not_text_are_rejected_alone(tmp_path: Path) -> None:
 
 
 def test_quotes_may_span_lines_and_a_stray_one_costs_one_row(tmp_path: Path) -> None:
-    rows = ['u,"a ""b"", c",c,click,1,1,"two', 'lines"', 'u,"stray,c,click,1,2,', "u,i,c,click,1,3,"]
+    rows = ['u,"a ""b"", c",c,click,1,1,"two', "", " ", 'lines"', "", 'u,"stray,c,click,1,2,', "u,i,c,click,1,3,"]
     found = everything(write_csv(tmp_path / "a.csv", *rows, header=HEADER + ",note"))
     assert found.events["item_id"].to_list() == ['a "b", c', "i"]
-    assert found.events["context"][0] == '{"note":"two\\nlines"}'
-    assert [(row.line, row.reason) for row in found.rejected] == [(4, "a quote is opened and not closed")]
+    assert found.events["context"][0] == '{"note":"two\\n\\n \\nlines"}'
+    assert [(row.line, row.reason) for row in found.rejected] == [(7, "a quote is opened and not closed")]
 
 
 def test_windows_line_ends_and_byte_order_mark_are_no_part_of_a_log(tmp_path: Path) -> None:
