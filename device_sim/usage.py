@@ -1,5 +1,4 @@
-"""What a device would report of itself: bytes moved, and sums of what its events said of its heads since the last
-report."""
+"""What a device would report of itself: bytes moved, and what its events said of its heads since the last report."""
 
 import numpy as np
 
