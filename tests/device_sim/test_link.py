@@ -15,7 +15,7 @@ from device_sim.mqtt_link import MqttLink
 from models.telemetry import Presence, decode_report
 from streams.mqtt.embedded import EmbeddedMqtt
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 class World:

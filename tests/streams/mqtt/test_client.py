@@ -26,7 +26,7 @@ def connect(broker: Broker) -> Iterator[Connect]:
         yield make
 
 
-def _read(client: MqttClient, number: int, timeout_s: float = 5) -> list[Received]:
+def _read(client: MqttClient, number: int, timeout_s: float = 30) -> list[Received]:
     got: list[Received] = []
     end = time.monotonic() + timeout_s
     while len(got) < number and time.monotonic() < end:
