@@ -2,8 +2,9 @@
 
 Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
 Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
-due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it can be
-learned from before it is over. The clock is the newest event time, so nothing depends on the machine's speed
+due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
+matched or trained on before it is over (levels and blends, which devices update as they predict, wait for nobody, as
+live). The clock is the newest event time, so nothing depends on the machine's speed
 but the measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
@@ -49,7 +50,6 @@ from streams.training.fleet_reports import FleetReports
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
-DELAY_MS = 5_000  # from an event to the head that learned from it: live, 2 s at the 99th percentile, with room; ours
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
@@ -60,14 +60,16 @@ Progress = Callable[[int, int], None]  # rows done, rows in all; the first train
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
-    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, and the settings of
-    matching and training.
+    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how long what happens
+    takes to be learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room), and the
+    settings of matching and training.
     """
 
     devices: int = 0
     head: float = 0.6
     refresh_ms: int = 86_400_000
     refreshed: bool = False
+    delay_ms: int = 5_000
     seed: int = 0
     per_label: int = 800
     rules: MatchRules = field(default_factory=MatchRules)
@@ -94,7 +96,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> O
     head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, done.add)]
     walk.learn_head([record for part in head for record in part], lambda part, whole: done.reach(first, part / whole))
     del head
-    for part in _slices(log[first:], SLICE_ROWS, done.add, walk.users):
+    for part in _slices(log[first:], SLICE_ROWS, done.add, plan.delay_ms, walk.users):
         walk.step(part)
     outcome = walk.outcome()
     return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
@@ -182,9 +184,10 @@ class Walk:
             self._refresh(out.samples)
 
     def _catch_up(self, events: list[Event]) -> None:
-        """Give the devices of users that come back what they asked for while idle, `DELAY_MS` ago at least."""
+        """Give the devices of users that come back what they asked for while idle, the plan's delay ago at least."""
         back = {event.user_id: event.timestamp for event in reversed(events) if event.user_id in self._fleet.devices}
-        asked = [(user_id, self._asked_idle_ms(user_id, at_ms - DELAY_MS)) for user_id, at_ms in back.items()]
+        delay_ms = self._plan.delay_ms
+        asked = [(user_id, self._asked_idle_ms(user_id, at_ms - delay_ms)) for user_id, at_ms in back.items()]
         queries = [query for user_id, at_ms in reversed(asked) if at_ms for query in self._ask(user_id, at_ms)]
         if queries:
             self._deliver(self._work(Work(0, [], queries)))
@@ -321,18 +324,19 @@ def _first_of_tail(log: pl.DataFrame, head: float) -> int:
 
 
 def _slices(
-    log: pl.DataFrame, rows: int, progress: Callable[[int], None], users: Collection[str] = ()
+    log: pl.DataFrame, rows: int, progress: Callable[[int], None], delay_ms: int = 0, users: Collection[str] = ()
 ) -> Iterator[list[Event]]:
-    """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
+    """Slices of at least `rows` rows and `delay_ms` of event time (but for the last); rows of one moment stay together.
 
-    A slice is shorter where one of `users` would come again after `DELAY_MS`: by then the first time is learned.
+    Of the rows beyond `delay_ms` none is one of `users` coming again so much later: by then the first time is learned.
     """
     times = log["timestamp"].to_numpy()
-    learned = _learned_before(log, users)
+    learned = _learned_before(log, users, delay_ms)
     events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
     at = 0
     while at < len(times):
         end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
+        end = max(end, int(np.searchsorted(times, times[at] + delay_ms)))
         again = np.flatnonzero(learned[at:end] >= at)
         if len(again):
             end = int(np.searchsorted(times, times[at + again[0]], "left"))
@@ -341,13 +345,13 @@ def _slices(
         at = end
 
 
-def _learned_before(log: pl.DataFrame, users: Collection[str]) -> I64:
-    """For each row the newest one of the same user that is at least `DELAY_MS` older, -1 if none or not of `users`."""
+def _learned_before(log: pl.DataFrame, users: Collection[str], delay_ms: int) -> I64:
+    """For each row the newest one of the same user that is at least `delay_ms` older, -1 if none or not of `users`."""
     newest = np.full(len(log), -1)
     mine = log.with_row_index("row").filter(pl.col("user_id").is_in(list(users))).select("row", "user_id", "timestamp")
     for (_,), part in mine.group_by("user_id"):
         row, times = part["row"].to_numpy().astype(np.int64), part["timestamp"].to_numpy()
-        before = np.searchsorted(times, times - DELAY_MS, "right") - 1
+        before = np.searchsorted(times, times - delay_ms, "right") - 1
         newest[row[before >= 0]] = row[before[before >= 0]]
     return newest
 

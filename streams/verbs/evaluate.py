@@ -49,6 +49,7 @@ def command(
     negatives_window: int = NEAREST,
     refresh: str = "24h",
     base: Literal["stale", "refreshed", "both"] = "stale",
+    delay: str = "5s",
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -75,19 +76,23 @@ def command(
         negatives_window: How many positives on either side of a positive its negatives are drawn from.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0h makes none.
         base: Which cloud model devices have: the first one, each new one, or one run of either.
+        delay: Event time until what happens is pooled, matched and trained on, such as 5s; 24h for nightly jobs.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    refresh_ms = parse_duration_ms(refresh)
+    refresh_ms, delay_ms = parse_duration_ms(refresh), parse_duration_ms(delay)
     bases = _bases(base, refresh_ms)
     sampling = Sampling(negatives, negatives_window, seed) if negatives else None
     if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1:
         raise InputError("--candidates must be at least 2, --retrain-every and --window 1, --devices 0")
+    if not delay_ms:
+        raise InputError("--delay is 0: nothing is learned in the moment it happens; the live system takes about 5s")
     spec = PoolSpec(window_age_ms=int(pool_hours * _MS_PER_H)).checked()
     plan = Plan(
         devices=devices,
         head=head,
         refresh_ms=refresh_ms,
+        delay_ms=delay_ms,
         seed=seed,
         per_label=candidates // 2,
         rules=MatchRules(match_every=_MATCH_EVERY * retrain_every),
@@ -114,6 +119,7 @@ def command(
         "negatives_window": negatives_window,
         "refresh": refresh,
         "base": base,
+        "delay": delay,
     }
     result = result_of(log, len(events), outcomes, plan, settings)
     write_json(folder / RESULT, result)

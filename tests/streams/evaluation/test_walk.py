@@ -21,7 +21,7 @@ from models.history import History
 from models.ids import item_key, user_key
 from models.task import ARMS
 from streams.evaluation.paired import Comparison
-from streams.evaluation.walk import DELAY_MS, REFRESHED_CLOUD, _slices, chosen_users
+from streams.evaluation.walk import REFRESHED_CLOUD, Plan, _slices, chosen_users
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, taste_log, walk
 
@@ -203,6 +203,16 @@ def test_a_head_that_leaves_nothing_to_learn_or_to_predict_is_refused(tmp_path: 
         walk(LOG, tmp_path, head=head)
 
 
+def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> None:
+    """Devices are left with the levels that they learn as they predict, which know nothing of taste."""
+    outcome = walk(LOG, tmp_path, delay_ms=10**12)
+    for arm in ARMS[1:]:
+        np.testing.assert_allclose(outcome.predictions[arm], outcome.predictions["local"], atol=1e-6)
+    found = gaucs(outcome.predictions)
+    assert found["coda"] < found["cloud"] + 0.01, "in time it is .04 above, see the first test"
+
+
+DELAY_MS = Plan.delay_ms
 # Who does something and how long after the one before; near the delay, and in the same moment.
 STEPS = st.lists(
     st.tuples(st.sampled_from("abx"), st.sampled_from([0, 0, 1, DELAY_MS // 2, DELAY_MS - 1, DELAY_MS])), max_size=30
@@ -218,11 +228,12 @@ def test_a_device_has_learned_from_what_is_older_than_the_delay(steps: list[tupl
         user_id=pl.Series([u for u, _ in steps], dtype=pl.String), timestamp=pl.Series(times)
     )
     done: list[int] = []
-    slices = list(_slices(log, rows, done.append, {"a", "b"}))  # x has no device
+    slices = list(_slices(log, rows, done.append, DELAY_MS, {"a", "b"}))  # x has no device
     assert [event.event_id for part in slices for event in part] == log["event_id"].to_list()
     assert done == [len(part) for part in slices] and all(done)
     for part, following in pairwise(slices):
         assert part[-1].timestamp < following[0].timestamp
+        assert following[0].timestamp - part[0].timestamp >= DELAY_MS
     for part in slices:
         for user in "ab":
             mine = [event.timestamp for event in part if event.user_id == user]

@@ -21,7 +21,9 @@ from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
 
-PATIENCE_S = 60  # the embedded Kafka shares partitions out in steps of 3 s: one to a new group, five to a group that grows
+PATIENCE_S = (
+    60  # the embedded Kafka shares partitions out in steps of 3 s: one for a new group, five for one that grows
+)
 
 
 def now_ms() -> int:

@@ -90,6 +90,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
     [
         (("--candidates", "1"), "--candidates must be at least 2"),
         (("--refresh", "0h", "--base", "both"), "give an interval, or --base stale"),
+        (("--delay", "0s"), "nothing is learned in the moment it happens"),
         (("--head", "2"), "between 0 and 1"),
         (("--negatives", "2", "--negatives-window", "0"), "at least 1 positive, not 0"),
     ],
