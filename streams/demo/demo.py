@@ -129,7 +129,7 @@ class DemoRun:
 
     def replay_history(self) -> None:
         """History as fast as the flow takes it, to fill user histories and the pool."""
-        self._replay("history", PHASES[2], self.log.history)
+        self._replay("history", PHASES[2], self.log.history, REPLAY_LIMIT_S)
         self._wait(
             PHASES[2],
             lambda state: not any(state.lag_events.values()),
@@ -140,7 +140,7 @@ class DemoRun:
 
     def replay_live(self) -> None:
         """The live part at its pace."""
-        self._replay("live", PHASES[3], self.log.events - self.log.history)
+        self._replay("live", PHASES[3], self.log.events - self.log.history, self.settings.seconds + REPLAY_LIMIT_S)
 
     def drain(self) -> None:
         """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""
@@ -169,14 +169,14 @@ class DemoRun:
         counted = {series("coda_push_outcomes_total", outcome=name): count for name, count in outcomes.items()}
         self.watcher.ended("tunnel", {series("coda_pushes_total"): totals.pushes, **counted})
 
-    def _replay(self, name: str, phase: str, events: int) -> None:
+    def _replay(self, name: str, phase: str, events: int, limit_s: float) -> None:
         replay, before = self._children[name], self.watcher.states[-1].produced
         replay.start()
         self._wait(
             phase,
             lambda _state: replay.code() is not None,
             lambda state: f"{min(state.produced - before, events) / events:.0%}",
-            REPLAY_LIMIT_S,
+            limit_s,
             f"the {name} to be replayed",
         )
         totals = replay.document(ReplayTotals)
