@@ -94,6 +94,8 @@ def main() -> None:
         documents = {delay: evaluated(options.log, delay, flags, options.out) for delay in options.delays}
     except InputError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     print("\n".join(table(documents)))
     plot(documents, options.out / "delay.png")
     print(f"the plot: {options.out / 'delay.png'}")

@@ -1,7 +1,6 @@
 """The pool's shards on disk: one folder each, opened by the process that owns them and by no other."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from index.pool import Pool
@@ -51,7 +50,5 @@ class PoolShards:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
