@@ -11,25 +11,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
+import msgspec
 from matplotlib.figure import Figure
 
 from models.errors import InputError
 from models.task import ARMS
-from monitor.plots import ARM_COLOURS
+from monitor.plots import ARM_COLOURS, STYLE
+from streams.evaluation.result import Result
 from streams.times import parse_duration_ms
 from streams.verbs.evaluate import RESULT
 
 DELAYS = ("5s", "10m", "1h", "6h", "24h")
-Document = dict[str, Any]  # what `coda evaluate --json` prints
+FIRST_MODEL = ("--base", "stale", "--refresh", "0h")  # versions would be fresh whatever the delay
 
 
-def evaluated(log: str, delay: str, flags: list[str], out: Path) -> Document:
+def evaluated(log: str, delay: str, flags: list[str], out: Path) -> Result:
     """The evaluation with this delay; run unless it is there. Raises `InputError` when it fails or has other flags."""
     folder, asked = out / delay, out / f"{delay}.json"
-    words = [log, "--delay", delay, *flags]
+    words = [log, *FIRST_MODEL, "--delay", delay, *flags]
     if not asked.exists():
         done = subprocess.run([sys.executable, "-m", "streams", "evaluate", *words, "--out", str(folder)], check=False)
         if done.returncode:
@@ -37,46 +38,43 @@ def evaluated(log: str, delay: str, flags: list[str], out: Path) -> Document:
         asked.write_text(json.dumps(words) + "\n")
     if json.loads(asked.read_text()) != words:
         raise InputError(f"{folder} was made with other flags: give another --out")
-    document: Document = json.loads((folder / RESULT).read_text())
-    return document
+    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Result)
 
 
-def gains(document: Document) -> dict[str, float]:
-    """GAUC over the cloud arm's, by device arm."""
-    arms = document["arms"]
-    return {arm: arms[arm]["gauc"] - arms["cloud"]["gauc"] for arm in ARMS[1:]}
+def gains(result: Result) -> dict[str, float]:
+    """GAUC over the cloud arm's, by device arm; nan where no user has both labels."""
+    gauc = {arm: float("nan") if figures.gauc is None else figures.gauc for arm, figures in result.arms.items()}
+    return {arm: gauc[arm] - gauc["cloud"] for arm in ARMS[1:]}
 
 
-def table(documents: dict[str, Document]) -> list[str]:
+def table(results: dict[str, Result]) -> list[str]:
     """The result for people."""
     lines = [f"{'delay':>6} {'coda − cloud':>26} {'AUC':>7} " + "".join(f"{arm:>8}" for arm in ARMS[1:])]
-    for delay, document in documents.items():
-        pair = document["paired"]["coda-cloud"]
-        interval = "{gauc:+.4f} [{ci95[0]:+.4f}, {ci95[1]:+.4f}]".format(**pair)
-        each = "".join(f"{gain:>+8.4f}" for gain in gains(document).values())
-        lines.append(f"{delay:>6} {interval:>26} {pair['auc']:>+7.4f} {each}")
+    for delay, result in results.items():
+        pair = result.paired["coda-cloud"]
+        interval = f"{pair.gauc:+.4f} [{pair.ci95[0]:+.4f}, {pair.ci95[1]:+.4f}]"
+        each = "".join(f"{gain:>+8.4f}" for gain in gains(result).values())
+        lines.append(f"{delay:>6} {interval:>26} {pair.auc:>+7.4f} {each}")
     return lines
 
 
-def plot(documents: dict[str, Document], path: Path) -> None:
+def plot(results: dict[str, Result], path: Path) -> None:
     """Gains against the delay, with the interval of coda's."""
-    with mpl.rc_context(
-        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-    ):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        delays_s = [parse_duration_ms(delay) / 1000 for delay in documents]
+        delays_s = [parse_duration_ms(delay) / 1000 for delay in results]
+        found = [gains(result) for result in results.values()]
         for arm in ARMS[1:]:
-            line = [gains(document)[arm] for document in documents.values()]
-            axes.plot(delays_s, line, color=ARM_COLOURS[arm], marker=".", label=arm)
-        low, high = zip(*(d["paired"]["coda-cloud"]["ci95"] for d in documents.values()), strict=True)
+            axes.plot(delays_s, [each[arm] for each in found], color=ARM_COLOURS[arm], marker=".", label=arm)
+        low, high = zip(*(result.paired["coda-cloud"].ci95 for result in results.values()), strict=True)
         axes.fill_between(delays_s, low, high, color=ARM_COLOURS["coda"], alpha=0.12, lw=0)
         axes.axhline(0, color=ARM_COLOURS["cloud"], lw=1)
         axes.set_xscale("log")
-        axes.set_xticks(delays_s, list(documents), minor=False)
+        axes.set_xticks(delays_s, list(results))
         axes.set_xticks([], minor=True)
         axes.set_xlabel("how long what happens takes to be learned from")
-        axes.set_title("GAUC over a cloud model that stays as it is", loc="left", fontsize=10)
+        axes.set_title("GAUC over a cloud model that stays as it is")
         figure.legend(loc="outside right upper", fontsize=8)
         figure.savefig(path, dpi=140)
 
@@ -91,16 +89,18 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        documents = {delay: evaluated(options.log, delay, flags, options.out) for delay in options.delays}
+        results = {delay: evaluated(options.log, delay, flags, options.out) for delay in options.delays}
     except InputError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    print("\n".join(table(documents)))
-    plot(documents, options.out / "delay.png")
+    print("\n".join(table(results)))
+    plot(results, options.out / "delay.png")
     print(f"the plot: {options.out / 'delay.png'}")
     if options.json:
-        options.json.write_text(json.dumps({d: gains(document) for d, document in documents.items()}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({delay: gains(result) for delay, result in results.items()}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

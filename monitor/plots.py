@@ -28,7 +28,7 @@ ARM_COLOURS = {
 }
 COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
 _LETTER_SHARE = 0.014  # of an axis' width that a letter of a phase's name takes
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -236,7 +236,7 @@ def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
 
 
 def _svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6) -> str:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw([figure.add_subplot(-(-panels // 2), 2, i + 1) for i in range(panels)])

@@ -27,10 +27,9 @@ class Block:
     texts: pl.Series
     rejected: tuple[Rejected, ...] = ()
 
-    def __getitem__(self, lines: slice | Bool) -> "Block":
+    def __getitem__(self, lines: Bool) -> "Block":
         """Some of the lines, and all that are rejected."""
-        texts = self.texts[lines] if isinstance(lines, slice) else self.texts.filter(pl.Series(lines))
-        return Block(self.numbers[lines], texts, self.rejected)
+        return Block(self.numbers[lines], self.texts.filter(pl.Series(lines)), self.rejected)
 
     @property
     def written(self) -> Bool:

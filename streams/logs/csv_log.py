@@ -26,12 +26,12 @@ def read_csv(path: Path) -> Iterator[Rows]:
     for block in read_blocks(path):
         rows = block
         if not header:
-            at = np.flatnonzero(block.written)[:1]
-            _require_text(block, at, path)
-            if not len(at):
+            written = block[block.written]
+            _require_text(written, path)
+            if not len(written.texts):
                 continue
-            header = _header(block.texts[int(at[0])], path)
-            rows = block[int(at[0]) + 1 :]
+            header = _header(written.texts[0], path)
+            rows = block[block.numbers > written.numbers[0]]
         records, unclosed = _join_quoted(unclosed, rows, last=False)
         yield _rows(header, records)
     if not header:
@@ -40,9 +40,9 @@ def read_csv(path: Path) -> Iterator[Rows]:
         yield _rows(header, _join_quoted(unclosed, _block([]), last=True)[0])
 
 
-def _require_text(block: Block, at: I64, path: Path) -> None:
-    """Without a header, which is at line `at`, nothing can be said of the rows: no rejected line may be before it."""
-    if block.rejected and not (block.numbers[at] < block.rejected[0].line).any():
+def _require_text(block: Block, path: Path) -> None:
+    """Without a header nothing can be said about the rows: it must not be among the rejected lines."""
+    if block.rejected and not (block.numbers[:1] < block.rejected[0].line).any():
         raise InputError(f"{path} does not begin with a header ({block.rejected[0].reason}): is it a CSV file?")
 
 

@@ -26,6 +26,7 @@ from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, taste_log, walk
 
 LOG = taste_log(3000)
+DELAY_MS = Plan.delay_ms
 
 
 def gaucs(predictions: pl.DataFrame) -> dict[str, float]:
@@ -212,7 +213,6 @@ def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> N
     assert found["coda"] < found["cloud"] + 0.01, "in time it is .04 above, see the first test"
 
 
-DELAY_MS = Plan.delay_ms
 # Who does something and how long after the one before; near the delay, and in the same moment.
 STEPS = st.lists(
     st.tuples(st.sampled_from("abx"), st.sampled_from([0, 0, 1, DELAY_MS // 2, DELAY_MS - 1, DELAY_MS])), max_size=30

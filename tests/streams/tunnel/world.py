@@ -21,9 +21,8 @@ from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
 
-PATIENCE_S = (
-    60  # the embedded Kafka shares partitions out in steps of 3 s: one for a new group, five for one that grows
-)
+# The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
+PATIENCE_S = 60
 
 
 def now_ms() -> int:
