@@ -67,6 +67,7 @@ def some_candidates(rng: np.random.Generator) -> Candidates:
         item_keys([ITEMS[i] for i in items]),
         item_keys([CATEGORIES[i % 20] for i in items]),
         (items % 2).astype(np.uint8),
+        np.zeros(CANDIDATES, np.uint8),
         np.zeros(CANDIDATES, np.uint32),
     )
 

@@ -124,6 +124,8 @@ def some_window(rng: np.random.Generator, n: int, version: int) -> WindowRows:
         category=category(items),
         label=rng.integers(0, 2, n).astype(np.uint8),
         timestamp=np.arange(1, n + 1) * 1000,
+        times=np.zeros(n, np.uint32),
+        since_ms=np.zeros(n, np.int64),
         history_item=histories.astype(np.uint32),
         history_category=category(histories),
         interest=rng.normal(0, 0.1, (n, DIM)).astype(np.float16),
@@ -144,7 +146,8 @@ def some_candidates(rng: np.random.Generator) -> Candidates:
     items = rng.integers(1, ITEMS + 1, n)
     logit = rng.normal(-1, 0.5, n).astype(np.float16)
     label = (np.arange(n) < PER_LABEL).astype(np.uint8)
-    return Candidates(logit, items.astype(np.uint32), category(items), label, np.zeros(n, np.uint32))
+    times = np.zeros(n, np.uint8)
+    return Candidates(logit, items.astype(np.uint32), category(items), label, times, np.zeros(n, np.uint32))
 
 
 def category(items: Any) -> Any:

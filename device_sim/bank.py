@@ -13,7 +13,7 @@ from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.level import Level
-from models.stack import Stack, evidence
+from models.repeats import Repeats, evidence, traits
 from models.task import ARMS, Task
 
 _FIRST_SLOTS = 64
@@ -21,7 +21,8 @@ _FIRST_SLOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """n own events to predict: slot and cloud model version of their devices, time, keys, padded histories, label."""
+    """n own events to predict: slot and cloud model version of their devices, time, keys, label, how many positives
+    of the item came before and how long ago the newest was, padded histories."""
 
     slot: I64
     version: I64
@@ -29,6 +30,8 @@ class Rows:
     item: U32
     category: U32
     label: U8
+    times: U32
+    since_ms: I64
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
 
@@ -36,7 +39,7 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """For n events: vectors (n, d), probabilities of each arm (n, arms), log-loss of each head (n, heads), and what
-    each event teaches about the heads (n, EVIDENCE)."""
+    each event teaches about repeats (n, EVIDENCE)."""
 
     interest: F32
     arms: F64
@@ -51,7 +54,7 @@ class Bank:
         self.models: dict[int, CloudModel] = {}
         self.blend = Blend(0)
         self.level = Level(0)
-        self.stack = Stack(0)
+        self.repeats = Repeats(0)
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
         self.slots = 0
@@ -62,7 +65,7 @@ class Bank:
             more = max(_FIRST_SLOTS, self.slots)
             self.blend.grow(more)
             self.level.grow(more)
-            self.stack.grow(more)
+            self.repeats.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
             if self.heads is not None:
                 self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
@@ -70,9 +73,9 @@ class Bank:
         return self.slots - 1
 
     def configure(self, slot: int, task: Task) -> None:
-        """Blend and stack as the device's task says."""
+        """Blend and repeats as the device's task says."""
         self.blend.configure(np.array([slot]), discount=task.blend_discount, prior=task.head_prior)
-        self.stack.configure(np.array([slot]), task.stack)
+        self.repeats.configure(np.array([slot]), task.repeats)
 
     def forget(self, slot: int) -> None:
         """The device's heads are of no use any more; its blend weights stay."""
@@ -103,17 +106,20 @@ class Bank:
         for version in np.unique(rows.version).tolist():
             at = np.flatnonzero(rows.version == version)
             interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
+        trait = traits(rows.times, rows.since_ms, cloud)
+        expects = cloud + self.repeats.added(rows.slot, trait)
         arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
-            base = cloud[at] + self.level.before(slot, when).astype(np.float32)
-            logits = [cloud[at, None], base[:, None] + added[at], base[:, None] + self.stack.added(slot, added[at])]
+            level = self.level.before(slot, when).astype(np.float32)
+            adjusted = (level + expects[at])[:, None]
+            logits = cloud[at, None], adjusted, adjusted + added[at]
             probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
             losses[at] = self.blend.update(slot, probability, label)
-            expected[at] = sigmoid(base)
-            self.level.learn(slot, when, cloud[at], label)
-        return Predicted(interest, arms, losses, evidence(added, expected, rows.label.astype(np.float64)))
+            expected[at] = sigmoid(cloud[at] + level)
+            self.level.learn(slot, when, expects[at], label)
+        return Predicted(interest, arms, losses, evidence(trait, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the versions that some device uses, and the newest."""

@@ -30,6 +30,7 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
+from device_sim.taken import Taken
 from device_sim.usage import Usage
 from device_sim.window import Window
 from models.candidates import CandidateBatch, decode_batch
@@ -37,7 +38,7 @@ from models.errors import ArtefactError
 from models.event import Event, encode_event
 from models.history import History
 from models.ids import item_key, sample_key
-from models.stack import pack
+from models.repeats import pack
 from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
@@ -62,7 +63,7 @@ class Device:
         defaults = Task(task_version=0)
         self.user_id, self.uploads = user_id, uploads
         self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
-        self.history, self.seen, self.outbox = History(), Seen(), Outbox()
+        self.history, self.taken, self.seen, self.outbox = History(), Taken(), Seen(), Outbox()
         self.asking, self.usage = Asking(), Usage()
         self.task: Task | None = None
         self.version, self.trained_until, self.model_size = 0, 0, 0
@@ -101,8 +102,9 @@ class Device:
 
     @property
     def bytes_stored(self) -> int:
-        """What a phone would keep: model, personal heads, window, batch, unsent events."""
-        return self.model_size + self.heads_bytes + self.window.nbytes + len(self.batch_raw) + self.outbox.nbytes
+        """What a phone would keep: model, personal heads, window, what its user took, batch, unsent events."""
+        learned_from = self.window.nbytes + self.taken.nbytes + len(self.batch_raw)
+        return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
 
     @property
     def wakes_ms(self) -> float:
@@ -137,13 +139,15 @@ class Device:
         return [*out, Count("unpredicted", reason), *self._want_training(now_ms)]
 
     def _remember(self, event: Event) -> Predict:
-        """Put the event into window and history; what a model may see of it was known before it."""
+        """Put the event into window, history and what was taken; what a model may see of it was known before it."""
         item, category = item_key(event.item_id), item_key(event.category_id)
         before = self.history.bytes_before(event.timestamp)
-        seq = self.window.append(item, category, event.label, event.timestamp, before)
+        taken = self.taken.before(item, event.timestamp)
+        seq = self.window.append(item, category, event.label, event.timestamp, taken=taken, history=before)
         if event.label:
             self.history.add(event.timestamp, item, category)
-        return Predict(seq, event.event_id, item, category, event.label, event.timestamp, *before)
+            self.taken.add(item, event.timestamp)
+        return Predict(seq, event.event_id, item, category, event.label, event.timestamp, *taken, *before)
 
     def _upload(self, event: Event, now_ms: int) -> list[Instruction]:
         raw = encode_event(event)

@@ -10,7 +10,7 @@ from models.task import Task
 class Predict(msgspec.Struct, frozen=True):
     """Predict this own event with every head, then say so with `Predicted`; nothing has learned from it yet.
 
-    Histories are as `History.bytes_before` gives them.
+    `times` and `since_ms` are as `Taken.before` gives them, histories as `History.bytes_before` does.
     """
 
     seq: int
@@ -19,6 +19,8 @@ class Predict(msgspec.Struct, frozen=True):
     category: int
     label: int
     timestamp: int
+    times: int
+    since_ms: int
     history_item: bytes
     history_category: bytes
 

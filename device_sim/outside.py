@@ -14,6 +14,7 @@ from models.cloud_model import CloudModel
 from models.columns import Columns
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
+from models.repeats import traits
 from models.runs import places
 from models.scores import auc_of_groups
 from models.task import Recipe, Task
@@ -55,17 +56,18 @@ class Source:
 
 
 def random_and_coarse(
-    batches: Sequence[CandidateBatch | None], model: CloudModel, *, with_random: bool
+    batches: Sequence[CandidateBatch | None], model: CloudModel, repeats: F64, *, with_random: bool
 ) -> tuple[Outside, Outside]:
     """The random and the matched rows of `batches`, one entry per device.
 
     Equally many of both where there are both: those heads differ in which samples they see, not in how many. Matched
-    ones weigh by the square of their similarity, labels keeping their shares.
+    ones weigh by the square of their similarity, labels keeping their shares. `repeats` are the weights of
+    `models.repeats`, in order: what other users took again says nothing of the item.
     """
     random, matched = zip(*(_even(batch, with_random) for batch in batches), strict=True)
-    coarse = _outside([c for c, _ in matched], model)
+    coarse = _outside([c for c, _ in matched], model, repeats)
     similarity = np.concatenate([s for _, s in matched]).astype(np.float64)
-    return _outside(random, model), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
+    return _outside(random, model, repeats), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
 
 
 def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> tuple[Outside, Outside]:
@@ -134,12 +136,14 @@ def _spread(rows: int, n: int) -> I64:
     return np.linspace(0, rows - 1, n).round().astype(np.int64)
 
 
-def _outside(candidates: Sequence[Candidates], model: CloudModel) -> Outside:
+def _outside(candidates: Sequence[Candidates], model: CloudModel, repeats: F64) -> Outside:
     joined = Candidates.concat(candidates)
+    logit = joined.logit.astype(np.float32)
+    trait = traits(joined.times, np.zeros(len(joined), np.int64), logit)  # how long ago does not travel
     return Outside(
         device=np.repeat(np.arange(len(candidates)), [len(c) for c in candidates]),
         x=model.standardised(model.item_vectors(joined.item, joined.category)),
-        logit=joined.logit.astype(np.float32),
+        logit=logit + (trait @ repeats).astype(np.float32),
         label=joined.label,
         weight=np.ones(len(joined), np.float32),
         item=joined.item,

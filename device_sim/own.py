@@ -10,8 +10,8 @@ from models.columns import Columns
 class OwnRows(Columns):
     """Own samples of devices 0 … G − 1 one after the other, each device's in time order.
 
-    `x` are standardised item vectors, `logit` the cloud head's. `held` marks the newest of each device: the acceptance
-    test's, not trained on before it is over.
+    `x` are standardised item vectors, `logit` the cloud head's with what repeats add. `held` marks the newest of
+    each device: the acceptance test's, not trained on before it is over.
     """
 
     device: I64

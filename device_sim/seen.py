@@ -1,47 +1,41 @@
 """The keys of the newest own events: a repeated event must not count twice."""
 
+from typing import Self
+
 import numpy as np
 
-from models.arrays import U64
+from device_sim.ring import Ring
 
-REMEMBERED = 1024  # events; ours: four default windows, in 8 kB per device
-_FIRST = 32
+REMEMBERED = 1024  # events; ours: as many as a default window has, in 8 kB per device
 
 
 class Seen:
-    """A ring of the newest `REMEMBERED` keys.
+    """The newest `REMEMBERED` keys.
 
     >>> seen = Seen()
     >>> seen.add(7), seen.add(7)
     (True, False)
     """
 
-    __slots__ = ("_added", "_keys")
+    __slots__ = ("_keys",)
 
     def __init__(self) -> None:
-        self._keys: U64 = np.zeros(_FIRST, np.uint64)
-        self._added = 0
+        self._keys = Ring(np.uint64, REMEMBERED)
 
     def add(self, key: int) -> bool:
-        """Remember a key (never 0); False when it is here already."""
-        if (self._keys == key).any():
+        """Remember a key; False when it is here already."""
+        if (self._keys.held == key).any():
             return False
-        if self._added == len(self._keys) < REMEMBERED:
-            self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])
-        self._keys[self._added % len(self._keys)] = key
-        self._added += 1
+        self._keys.add(key)
         return True
 
     def state(self) -> bytes:
-        """The keys at rest, oldest first."""
-        n = len(self._keys)
-        ordered = np.roll(self._keys, -(self._added % n)) if self._added > n else self._keys[: self._added]
-        return ordered.tobytes()
+        """The keys at rest."""
+        return self._keys.state()
 
     @classmethod
-    def restore(cls, state: bytes) -> "Seen":
+    def restore(cls, state: bytes) -> Self:
         """The keys that were at rest in `state`."""
         seen = cls()
-        for key in np.frombuffer(state, np.uint64).tolist():
-            seen.add(key)
+        seen._keys = Ring.restore(np.uint64, REMEMBERED, state)
         return seen

@@ -16,7 +16,7 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 class Predicted(msgspec.Struct, frozen=True):
     """Every head predicted one own event: its vector by cloud model `version`, each head's log-loss, and what the event
-    teaches about the heads (`models.stack`).
+    teaches about repeats (`models.repeats`).
 
     `interest` (d,), `losses` (heads,) and `evidence` (EVIDENCE,); `seq` names the row of the window.
     """

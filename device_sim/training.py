@@ -14,10 +14,11 @@ from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieve
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
-from models.blend import HABIT, LIKE, PERSONAL, stacked_by
+from models.blend import HABIT, LIKE, PERSONAL, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
+from models.repeats import in_order, traits
 from models.runs import places
 from models.scores import log_losses
 from models.task import Recipe, Task
@@ -85,7 +86,7 @@ class TrainingJob:
 
     def _recipes(self) -> list[tuple[list[str], Recipe]]:
         """Each recipe, and the heads to train by it: those that the task's arms blend."""
-        wanted = {head for arm in self.task.arms if arm != "cloud" for head in stacked_by(arm)}
+        wanted = {head for arm in self.task.arms if arm != "cloud" for head in personal_heads(arm)}
         heads = [head for head in PERSONAL if head in wanted]
         habits = [head for head in heads if head.endswith(HABIT)]
         return [([head for head in heads if head not in habits], self.task.plain), (habits, self.task.habit)]
@@ -110,10 +111,12 @@ class TrainingJob:
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
         place = places(lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
+        logit = self.model.logits(features)
+        trait = traits(joined.times, joined.since_ms, logit)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),
             self.model.standardised(features[:, DIM : 2 * DIM]),
-            self.model.logits(features),
+            logit + (trait @ in_order(self.task.repeats)).astype(np.float32),
             joined.label,
             joined.item,
             joined.category,
@@ -124,7 +127,8 @@ class TrainingJob:
         """The outside rows that the task's arms need."""
         arms, devices = self.task.arms, len(self.users)
         batches = [train.batch for train in self.trains]
-        random, coarse = random_and_coarse(batches, self.model, with_random="random" in arms)
+        repeats = in_order(self.task.repeats)
+        random, coarse = random_and_coarse(batches, self.model, repeats, with_random="random" in arms)
         weights = {"coarse": coarse.weight}
         if "mpda" in arms:
             weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight

@@ -1,10 +1,10 @@
-"""What a device would report of itself: bytes moved, and what its events said of its heads since the last report."""
+"""What a device would report of itself: bytes moved, and what its events said of heads and repeats since then."""
 
 import numpy as np
 
 from models.arrays import F64
 from models.blend import HEADS
-from models.stack import EVIDENCE
+from models.repeats import EVIDENCE
 
 
 class Usage:
@@ -25,7 +25,7 @@ class Usage:
         self.losses, self.evidence = _nothing()
 
     def lost(self, losses: F64, evidence: F64) -> None:
-        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) about them."""
+        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) about repeats."""
         self.losses += losses
         self.evidence += evidence
         self.events += 1

@@ -125,10 +125,9 @@ class ExactPool:
     def _scored(self, matches: Matches, query: int) -> Scored:
         found = matches.row[query] != NO_ROW
         score = matches.score[query][found]
-        b = self._block
-        if b is None or b.logit is None:
+        if self._block is None:
             return Scored(no_candidates(), score)
-        rows = matches.row[query][found]
-        age_s = ((matches.before_ms[query] - b.timestamp[rows]) // 1000).astype(np.uint32)
-        logit = b.logit[rows].astype(np.float16)
-        return Scored(Candidates(logit, b.item[rows], b.category[rows], b.label[rows], age_s), score)
+        b = self._block.take(matches.row[query][found])
+        assert b.logit is not None, "what was upserted is encoded"
+        age_s = ((matches.before_ms[query] - b.timestamp) // 1000).astype(np.uint32)
+        return Scored(Candidates(b.logit.astype(np.float16), b.item, b.category, b.label, b.times, age_s), score)

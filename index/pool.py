@@ -219,5 +219,6 @@ class Pool:
         table = self.memory.table
         at = table.at(row[found])
         age_s = (before_ms - table.timestamp[at]) // 1000
-        columns = table.logit[at], table.item[at], table.category[at], table.label[at], age_s.astype(np.uint32)
-        return Scored(Candidates(*columns), score[found])
+        keys = table.item[at], table.category[at]
+        candidates = Candidates(table.logit[at], *keys, table.label[at], table.times[at], age_s.astype(np.uint32))
+        return Scored(candidates, score[found])

@@ -22,6 +22,7 @@ class Table:
     item: U32
     category: U32
     label: U8
+    times: U8
     timestamp: I64
     logit: F16
     match_key: F32
@@ -36,6 +37,7 @@ class Table:
             "item": (np.uint32, ()),
             "category": (np.uint32, ()),
             "label": (np.uint8, ()),
+            "times": (np.uint8, ()),
             "timestamp": (np.int64, ()),
             "logit": (np.float16, ()),
             "match_key": (np.float32, (key_dim,)),
@@ -57,7 +59,7 @@ class Table:
         assert block.match_key is not None and block.logit is not None, "the block is not encoded"
         self._make_room(len(block))
         to = self.span(self.end, self.end + len(block))
-        for name in ("sample", "user", "item", "category", "label", "timestamp", "logit", "match_key"):
+        for name in ("sample", "user", "item", "category", "label", "times", "timestamp", "logit", "match_key"):
             getattr(self, name)[to] = getattr(block, name)
         self.live[to] = True
         self.end += len(block)

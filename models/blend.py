@@ -32,14 +32,14 @@ SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head 
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
 PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
-STACKS = SOURCES  # the arms that have a stack (`models.stack`)
-HEADS = ("cloud", *PERSONAL, *(arm + "-stack" for arm in STACKS))
+ADJUSTED = "adjusted"  # the cloud's logit with the device's level and repeats: what personal heads add to
+HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
 _OUTSIDE = {"local": ()} | {arm: (arm, arm + HABIT) for arm in SOURCES[1:]}
 # No device knows beforehand which side of its classifier's border is worth more, or whether the border is worth
 # anything: its blend finds out (docs/research.md, idea 40).
 _OUTSIDE |= {"coda": (*_OUTSIDE["coda"], LIKE, "coarse")}
-ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", *_LOCAL, *_OUTSIDE[arm], arm + "-stack") for arm in SOURCES}
+ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
 # within .0003 of each other (first halves).
@@ -56,9 +56,9 @@ OUTSIDE_SHARES = 4
 def _shares_of(arm: str) -> list[float]:
     """What each of HEADS has in an arm before anything is known, on some scale.
 
-    In every arm the cloud and the stack have as much of it, and outside heads have as much together, however many they
-    are: arms differ in their outside samples, not in how far they trust these. Where there are none local heads stand
-    in.
+    In every arm the cloud, adjusted or not, has as much of it, and outside heads have as much together, however many
+    they are: arms differ in their outside samples, not in how far they trust these. Where there are none local heads
+    stand in.
     """
     outside = _OUTSIDE.get(arm, ())
     share = dict.fromkeys(ARM_HEADS[arm], 1.0)
@@ -139,10 +139,10 @@ def most_harm(events: I64, discount: float) -> F64:
     return bound
 
 
-def stacked_by(arm: str) -> tuple[str, ...]:
-    """The personal heads that an arm's stack reads.
+def personal_heads(arm: str) -> tuple[str, ...]:
+    """The personal heads that an arm blends.
 
-    >>> stacked_by("random")
+    >>> personal_heads("random")
     ('local', 'local-habit', 'random', 'random-habit')
     """
     return (*_LOCAL, *_OUTSIDE[arm])

@@ -1,9 +1,9 @@
 """The candidate batch: what one match sends down to one device (MessagePack on Kafka and MQTT).
 
-A candidate is 2 (logit, float16) + 4 + 4 + 1 + 4 = 15 bytes, a matched one with its similarity 17, and says nothing
-about who it came from. Not the 64 bytes of the other user's interest vector: a device adds to what the cloud model
-expects of a sample, so that number is all it needs, and a push has room for five times as many. 1,600 matched and
-1,600 random ones are 1,600 · (17 + 15) = 51 kB, under the 60 kB that a push may cost.
+A candidate is 2 (logit, float16) + 4 + 4 + 1 + 1 + 4 = 16 bytes, a matched one with its similarity 18, and says
+nothing about who it came from. Not the 64 bytes of the other user's interest vector: a device adds to what the cloud
+model expects of a sample, so that number is all it needs, and a push has room for five times as many. 1,600 matched and
+1,600 random ones are 1,600 · (18 + 16) = 54 kB, under the 60 kB that a push may cost.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ from models.errors import ArtefactError
 
 @dataclass(frozen=True, slots=True)
 class Candidates(Columns):
-    """n samples of other users in columns: what the cloud model expects of each, its keys and label, and its age in
-    event time at the query, in seconds."""
+    """n samples of other users in columns: what the cloud model expects of each, its keys and label, how many positives
+    of the item its user's history held (`SampleBlock.times`), and its age in event time at the query, in seconds."""
 
     logit: F16
     item: U32
     category: U32
     label: U8
+    times: U8
     age_s: U32
 
 
@@ -55,6 +56,7 @@ class _Columns(msgspec.Struct, frozen=True, array_like=True):
     item: bytes
     category: bytes
     label: bytes
+    times: bytes
     age_s: bytes
 
 
@@ -97,18 +99,21 @@ def decode_batch(raw: bytes) -> CandidateBatch:
 
 
 def _pack(c: Candidates) -> _Columns:
-    return _Columns(*(np.ascontiguousarray(a).tobytes() for a in (c.logit, c.item, c.category, c.label, c.age_s)))
+    columns = c.logit, c.item, c.category, c.label, c.times, c.age_s
+    return _Columns(*(np.ascontiguousarray(column).tobytes() for column in columns))
 
 
 def _unpack(wire: _Columns) -> Candidates:
     logit = np.frombuffer(wire.logit, np.float16)
     item, category, age_s = (np.frombuffer(b, np.uint32) for b in (wire.item, wire.category, wire.age_s))
-    if not len(logit) == len(item) == len(category) == len(age_s) == len(wire.label):
+    label, times = (np.frombuffer(b, np.uint8) for b in (wire.label, wire.times))
+    columns = logit, item, category, label, times, age_s
+    if len({len(column) for column in columns}) > 1:
         raise ValueError("columns of different lengths")
-    return Candidates(logit, item, category, np.frombuffer(wire.label, np.uint8), age_s)
+    return Candidates(*columns)
 
 
 def no_candidates() -> Candidates:
     """An empty set of candidates."""
-    none = np.zeros(0, np.uint32)
-    return Candidates(np.zeros(0, np.float16), none, none, np.zeros(0, np.uint8), none)
+    none, no_bytes = np.zeros(0, np.uint32), np.zeros(0, np.uint8)
+    return Candidates(np.zeros(0, np.float16), none, none, no_bytes, no_bytes, none)

@@ -43,6 +43,12 @@ class SampleBlock:
     def __len__(self) -> int:
         return len(self.sample)
 
+    @property
+    def times(self) -> U8:
+        """How many positives of its item each sample's history holds (n,)."""
+        times: U8 = (self.history_item == self.item[:, None]).sum(axis=1, dtype=np.uint8)
+        return times
+
     def with_encoding(self, logit: F32, match_key: F32, version: int) -> Self:
         """The same samples, encoded by cloud model `version`."""
         return replace(self, logit=logit, match_key=match_key, version=version)

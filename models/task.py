@@ -33,8 +33,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
     `retrain_every` new samples once it has `min_samples` of them, on its newest candidate batch.
-    `head_prior` is the fleet's log-weight per head and `stack` how each arm's stack reads its heads (`models.stack`),
-    both from telemetry. A device asks for a new batch when its own is
+    `head_prior` is the fleet's log-weight per head and `repeats` what having taken an item before says
+    (`models.repeats`), both from telemetry. A device asks for a new batch when its own is
     older than `candidate_age_ms` and there are new samples, or older than `idle_age_ms` and there are none: whoever
     comes back finds heads that know the last hours.
     """
@@ -55,7 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     acceptance_margin: float = 0.02
     blend_discount: float = 0.995
     head_prior: dict[str, float] = {}
-    stack: dict[str, dict[str, float]] = {}
+    repeats: dict[str, float] = {}
     candidate_age_ms: int = 600_000
     idle_age_ms: int = 3 * 3_600_000
 

@@ -15,7 +15,7 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
 
 class Training(msgspec.Struct, frozen=True, tag="training"):
     """One retraining: what it cost, as a phone would report it, and since the last one the sums of each head's log-loss
-    and of what events taught about the heads (`models.stack.pack`).
+    and of what events taught about repeats (`models.repeats.pack`).
     """
 
     user_id: str

@@ -1,4 +1,4 @@
-"""What the reports of all devices say together: the prior of their blends, and the shares of their stacks."""
+"""What the reports of all devices say together: the prior of their blends, and what repeats say."""
 
 from collections.abc import Mapping
 
@@ -6,15 +6,15 @@ import msgspec
 import numpy as np
 
 from models.arrays import F64
-from models.blend import HEADS, PERSONAL, fleet_prior
-from models.stack import learned_shares, unpack, within
+from models.blend import HEADS, fleet_prior
+from models.repeats import TRAITS, learned_weights, unpack, within
 from models.task import Task
 from models.telemetry import Training
 
 # A new task is worth it once a head's log-weight moved so far, in nats: the blends of devices with few events of their
 # own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
 NOTABLE, LEAST = 0.5, -8.0
-NOTABLE_SHARE = 0.1  # or once a head counts in a stack for so much more or less
+NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, in logits
 
 
 class FleetReports:
@@ -27,10 +27,10 @@ class FleetReports:
     def __init__(self) -> None:
         self.events = 0
         self._losses: F64 = np.zeros(len(HEADS))
-        self._gram: F64 = np.zeros((len(PERSONAL), len(PERSONAL)))
-        self._pull: F64 = np.zeros(len(PERSONAL))
+        self._gram: F64 = np.zeros((len(TRAITS), len(TRAITS)))
+        self._pull: F64 = np.zeros(len(TRAITS))
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
-        self._known: tuple[dict[str, float], dict[str, dict[str, float]]] | None = None
+        self._known: tuple[dict[str, float], dict[str, float]] | None = None
 
     def add(self, report: Training) -> bool:
         """Take in one device's sums since its last report; False where they can't be used."""
@@ -54,16 +54,16 @@ class FleetReports:
         if self._known is None:
             weights = fleet_prior(dict(zip(HEADS, self._losses.tolist(), strict=True)), self.events)
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-            self._known = prior, learned_shares(self._gram, self._pull)
-        prior, shares = self._known
-        return msgspec.structs.replace(task, head_prior=prior, stack=shares)
+            self._known = prior, learned_weights(self._gram, self._pull)
+        prior, weights = self._known
+        return msgspec.structs.replace(task, head_prior=prior, repeats=weights)
 
     def moved(self, task: Task) -> bool:
         """Whether devices that have `task` should hear of what is known by now."""
         taught = self.taught(task)
         heads = _moved(taught.head_prior, task.head_prior, NOTABLE)
-        return heads or any(_moved(s, task.stack.get(arm, {}), NOTABLE_SHARE) for arm, s in taught.stack.items())
+        return heads or _moved(taught.repeats, task.repeats, NOTABLE_WEIGHT)
 
 
 def _moved(now: Mapping[str, float], before: Mapping[str, float], notable: float) -> bool:
-    return any(abs(value - before.get(head, 0.0)) >= notable for head, value in now.items())
+    return any(abs(value - before.get(name, 0.0)) >= notable for name, value in now.items())

@@ -97,7 +97,7 @@ class TrainingService:
             self._producer.send(TASKS, KEY, signed)
             self._producer.flush()
             task = self.desk.current
-            _log.info("published the task", version=task.task_version, prior=task.head_prior, shares=task.stack)
+            _log.info("published the task", version=task.task_version, prior=task.head_prior, repeats=task.repeats)
 
     def run(self) -> None:
         """Train and publish until told to stop; raises `Stopped`."""

@@ -27,7 +27,7 @@ class TaskDesk:
         """
         version, known = (self.current.task_version, self.current) if self.current else (0, self._wanted)
         task = msgspec.structs.replace(
-            self._wanted, task_version=version, head_prior=known.head_prior, stack=known.stack
+            self._wanted, task_version=version, head_prior=known.head_prior, repeats=known.repeats
         )
         task = reports.taught(task)
         if task == self.current:

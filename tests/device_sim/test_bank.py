@@ -46,6 +46,8 @@ def rows(slots: list[int], seed: int = 0, version: int = 1, step_ms: int = 0) ->
         item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
         item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
         rng.integers(0, 2, n).astype(np.uint8),
+        rng.integers(0, 3, n).astype(np.uint32),
+        rng.integers(0, 10**9, n),
         history,
         history,
     )

@@ -31,7 +31,7 @@ from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import DIM
 from models.event import decode_event
 from models.ids import item_key
-from models.stack import EVIDENCE
+from models.repeats import EVIDENCE
 from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 from tests.device_sim.world import TASK, batch, event, raw_batch

@@ -10,11 +10,13 @@ from device_sim.own import OwnRows
 from models.arrays import F32, F64, I64
 from models.candidates import CandidateBatch
 from models.cloud_model import DIM
+from models.repeats import in_order
 from models.task import PLAIN, Task
 from tests.device_sim.world import batch, cloud_model
 
 MODEL = cloud_model()
 SIEVING = Task(task_version=1)
+NONE = in_order({})
 
 
 def own_rows(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 | None = None) -> OwnRows:
@@ -37,9 +39,9 @@ def outside(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 |
 
 
 def test_devices_without_a_batch_have_no_rows() -> None:
-    random, coarse = random_and_coarse([None, batch("b", 1), None], MODEL, with_random=True)
+    random, coarse = random_and_coarse([None, batch("b", 1), None], MODEL, NONE, with_random=True)
     assert set(random.device.tolist()) == set(coarse.device.tolist()) == {1}
-    random, coarse = random_and_coarse([None], MODEL, with_random=True)
+    random, coarse = random_and_coarse([None], MODEL, NONE, with_random=True)
     assert len(random) == len(coarse) == 0
     own = own_rows(np.zeros(4, np.int64), np.zeros(4))
     assert [len(rows) for rows in sieved(coarse, own, 1, SIEVING, 0)] == [0, 0]
@@ -48,7 +50,7 @@ def test_devices_without_a_batch_have_no_rows() -> None:
 
 def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
     one = batch("b", 1)
-    _, coarse = random_and_coarse([one], MODEL, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
     assert coarse.logit.tolist() == one.matched.logit.tolist()
     vectors = MODEL.item_vectors(one.matched.item, one.matched.category)
     np.testing.assert_allclose(coarse.x, MODEL.standardised(vectors), atol=1e-5)
@@ -56,7 +58,7 @@ def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
 
 
 def test_random_rows_weigh_alike() -> None:
-    random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, with_random=True)
+    random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, NONE, with_random=True)
     assert set(random.weight.tolist()) == {1}
 
 
@@ -71,7 +73,7 @@ def told(matched: Told) -> CandidateBatch:
 
 
 def weights(*devices: Told | None) -> F32:
-    _, coarse = random_and_coarse([None if d is None else told(d) for d in devices], MODEL, with_random=False)
+    _, coarse = random_and_coarse([None if d is None else told(d) for d in devices], MODEL, NONE, with_random=False)
     return coarse.weight
 
 
@@ -98,19 +100,19 @@ def test_a_sample_that_points_away_counts_next_to_nothing() -> None:
 def test_thinned_out_rows_keep_their_own_similarity() -> None:
     one = batch("b", 1, matched=12, random=4)
     one.matched.label[:] = 1
-    _, coarse = random_and_coarse([one], MODEL, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
     square = one.similarity[[0, 4, 7, 11]].astype(np.float64) ** 2
     np.testing.assert_allclose(coarse.weight, square / square.mean(), rtol=1e-5)
 
 
 def test_without_the_random_arm_all_matched_samples_count() -> None:
-    random, coarse = random_and_coarse([batch("b", 1, matched=12, random=5)], MODEL, with_random=False)
+    random, coarse = random_and_coarse([batch("b", 1, matched=12, random=5)], MODEL, NONE, with_random=False)
     assert (len(random), len(coarse)) == (0, 12)
 
 
 def test_fewer_random_samples_thin_the_matched_ones_out_evenly() -> None:
     one = batch("b", 1, matched=12, random=4)
-    _, coarse = random_and_coarse([one], MODEL, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
     assert coarse.item.tolist() == one.matched.item[[0, 4, 7, 11]].tolist()
 
 

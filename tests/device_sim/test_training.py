@@ -11,10 +11,11 @@ from device_sim.outside import random_and_coarse
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import Window
 from models.arrays import F32
-from models.blend import PERSONAL, stacked_by
+from models.blend import PERSONAL, personal_heads
 from models.candidates import CandidateBatch
 from models.cloud_model import DIM, CloudModel
 from models.ids import item_key, item_keys
+from models.repeats import in_order
 from models.task import Task
 from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, cpu_s
 
@@ -34,7 +35,7 @@ def train(
         item, category = item_key(ITEMS[int(rng.integers(0, 40))]), item_key(CATEGORIES[int(rng.integers(0, 4))])
         item = item_key(ITEMS[items[i]]) if items else item
         label = labels[i] if labels else int(rng.integers(0, 2))
-        window.append(item, category, label, 1000 * (i + 1), (b"", b""))
+        window.append(item, category, label, 1000 * (i + 1), taken=(0, 0), history=(b"", b""))
     return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, 1)
 
 
@@ -87,7 +88,7 @@ def test_without_a_batch_only_the_local_heads_are_trained() -> None:
 
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
-    assert set(result.outcomes[0].accepted) == set(stacked_by("coda"))
+    assert set(result.outcomes[0].accepted) == set(personal_heads("coda"))
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "random")))
     assert set(result.outcomes[0].accepted) == {"local", "local-habit", "random", "random-habit"}
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud",)))
@@ -162,7 +163,7 @@ def test_as_many_random_as_matched_samples_are_used() -> None:
 
 
 def _rows_of(one: CandidateBatch) -> tuple[int, int]:
-    random, coarse = random_and_coarse([one], MODEL, with_random=True)
+    random, coarse = random_and_coarse([one], MODEL, in_order({}), with_random=True)
     return len(random), len(coarse)
 
 

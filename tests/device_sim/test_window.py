@@ -54,7 +54,7 @@ def test_holds_what_a_list_would_also_after_a_rest(
     for n, (item, label, timestamp, history) in enumerate(rows):
         if n == rest_at:
             window = Window.restore(window.state(), DIM, count, age_ms)
-        seq = window.append(item, item + 1, label, timestamp, (keys(history), keys(history)))
+        seq = window.append(item, item + 1, label, timestamp, taken=(n, 2 * n), history=(keys(history),) * 2)
         oracle.arrived.append(Row(seq, item, label, timestamp, history))
     held, wanted = window.rows(), oracle.rows()
     assert held.seq.tolist() == [row.seq for row in wanted]
@@ -62,6 +62,7 @@ def test_holds_what_a_list_would_also_after_a_rest(
     assert held.category.tolist() == [row.item + 1 for row in wanted]
     assert held.label.tolist() == [row.label for row in wanted]
     assert held.timestamp.tolist() == [row.timestamp for row in wanted]
+    assert list(zip(held.times.tolist(), held.since_ms.tolist(), strict=True)) == [(r.seq, 2 * r.seq) for r in wanted]
     assert held.history_item.tolist() == [padded(row.history) for row in wanted]
     assert sorted(window.labels().tolist()) == sorted(row.label for row in wanted)
 
@@ -69,7 +70,7 @@ def test_holds_what_a_list_would_also_after_a_rest(
 def filled(n: int, count: int = 8) -> Window:
     window = Window(DIM, count, 10**9)
     for item in range(1, n + 1):
-        window.append(item, 1, 0, item, (b"", b""))
+        window.append(item, 1, 0, item, taken=(0, 0), history=(b"", b""))
     return window
 
 
@@ -80,7 +81,7 @@ def test_vectors_stay_with_their_rows() -> None:
     rows = window.rows()
     assert rows.interest[:, 0].tolist() == list(range(4, 12))
     assert set(rows.version.tolist()) == {7}
-    window.append(99, 1, 0, 99, (b"", b""))
+    window.append(99, 1, 0, 99, taken=(0, 0), history=(b"", b""))
     assert window.rows().version.tolist()[-1] == 0
 
 

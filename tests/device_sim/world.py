@@ -38,6 +38,7 @@ def candidates(n: int, seed: int) -> Candidates:
         item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
         item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
         np.arange(n, dtype=np.uint8) % 2,
+        rng.integers(0, 3, n).astype(np.uint8),
         np.zeros(n, np.uint32),
     )
 

@@ -107,6 +107,7 @@ def test_candidates_carry_what_was_put_in(pool: AnyPool, matcher: Matcher) -> No
         at = block.item.tolist().index(candidates.item[row])
         assert candidates.logit[row] == np.float16(block.logit[at])
         assert candidates.category[row] == block.category[at]
+        assert candidates.times[row] == block.times[at]
         assert candidates.age_s[row] == (10_000 - block.timestamp[at]) // 1000
 
 

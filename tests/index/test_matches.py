@@ -13,7 +13,7 @@ def scored(*rows: tuple[float, int, int]) -> Scored:
     item = np.array([i for _, _, i in rows], np.uint32)
     label = np.array([label for _, label, _ in rows], np.uint8)
     score = np.array([s for s, _, _ in rows])
-    return Scored(Candidates(score.astype(np.float16), item, item, label, item), score)
+    return Scored(Candidates(score.astype(np.float16), item, item, label, label, item), score)
 
 
 def test_the_best_of_each_label_from_all_shards() -> None:

@@ -112,8 +112,7 @@ def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() ->
 
 def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_before_anything_is_known() -> None:
     weights = Blend(1).weights(np.array([0]))[0]
-    stacks = [head for head in HEADS if head.endswith("-stack")]
-    others = [HEADS.index(head) for head in ("cloud", "local", "local-habit", *stacks)]
+    others = [HEADS.index(head) for head in ("cloud", "adjusted", "local", "local-habit")]
     together = 1 - weights[:, others].sum(axis=1)
     assert dict(zip(ARMS, together.round(6).tolist(), strict=True)) == pytest.approx(
         {"cloud": 0, "local": 0} | dict.fromkeys(ARMS[2:], 1 / 2)

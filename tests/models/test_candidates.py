@@ -18,7 +18,8 @@ def candidates(n: int, seed: int = 0) -> Candidates:
     rng = np.random.default_rng(seed)
     keys = rng.integers(1, 2**32, (3, n), dtype=np.uint32)
     logit, label = rng.normal(size=n).astype(np.float16), rng.integers(0, 2, n).astype(np.uint8)
-    return Candidates(logit, keys[0], keys[1], label, keys[2])
+    times = rng.integers(0, 31, n).astype(np.uint8)
+    return Candidates(logit, keys[0], keys[1], label, times, keys[2])
 
 
 def batch_of(matched: int, random: int = 0) -> CandidateBatch:

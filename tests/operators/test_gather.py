@@ -16,7 +16,8 @@ RIGHT: list[Row] = [(5, 0, 0.5), (6, 0, 0.4), (7, 1, 0.8)]
 
 def scored(*rows: Row) -> Scored:
     item, label = (np.array([row[n] for row in rows], np.uint32) for n in (0, 1))
-    candidates = Candidates(np.zeros(len(rows), np.float16), item, item, label.astype(np.uint8), item)
+    bits = label.astype(np.uint8)
+    candidates = Candidates(np.zeros(len(rows), np.float16), item, item, bits, bits, item)
     return Scored(candidates, np.array([row[2] for row in rows], np.float64))
 
 

@@ -88,6 +88,7 @@ def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
             item_keys([ITEMS[n] for n in rng.integers(0, 40, 20)]),
             item_keys([CATEGORIES[n] for n in rng.integers(0, 4, 20)]),
             np.arange(20, dtype=np.uint8) % 2,
+            np.zeros(20, np.uint8),
             np.zeros(20, np.uint32),
         )
 

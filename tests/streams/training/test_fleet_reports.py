@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.blend import FLEET_RATE, HEADS, PERSONAL
-from models.stack import EVIDENCE, evidence, pack
+from models.blend import FLEET_RATE, HEADS
+from models.repeats import EVIDENCE, TRAITS, evidence, pack
 from models.task import Task
 from models.telemetry import Training
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
@@ -27,23 +27,22 @@ def test_the_prior_is_the_sum_over_devices_times_the_fleet_rate() -> None:
     assert reports.taught(TASK).head_prior == {h: 0.0 if h == "coda" else -10 * FLEET_RATE for h in HEADS}
 
 
-def liked(events: int, device: int) -> bytes:
-    """What `events` events say whose label was 1 wherever the head `coda` added something."""
-    rng = np.random.default_rng(device)
-    added = np.zeros((events, len(PERSONAL)), np.float32)
-    added[:, PERSONAL.index("coda")] = rng.choice([-1, 1], events)
-    label = (added.max(axis=1) > 0).astype(np.float64)
-    return pack(evidence(added, np.full(events, 0.5), label).sum(axis=0))
+def returned(events: int, device: int) -> bytes:
+    """What `events` events say whose label was 1 wherever the item had been taken before."""
+    taken = np.random.default_rng(device).choice([0, 1], events)
+    trait = np.zeros((events, len(TRAITS)), np.float32)
+    trait[:, TRAITS.index("taken")] = taken
+    return pack(evidence(trait, np.full(events, 0.5), taken.astype(np.float64)).sum(axis=0))
 
 
-def test_stacks_learn_from_the_sum_over_devices_which_heads_are_right() -> None:
+def test_the_sum_over_devices_says_whether_people_come_back() -> None:
     alone, all_of_them = FleetReports(), FleetReports()
-    alone.add(report(5, even(4.0), liked(5, 0)))
+    alone.add(report(5, even(4.0), returned(5, 0)))
     for device in range(20):
-        all_of_them.add(report(5, even(4.0), liked(5, device)))
-    unsure, sure = (r.taught(TASK).stack["coda"]["coda"] for r in (alone, all_of_them))
-    assert 0 < unsure < sure
-    assert set(all_of_them.taught(TASK).stack["coarse"].values()) == {0.0}, "no head of this arm said anything"
+        all_of_them.add(report(5, even(4.0), returned(5, device)))
+    unsure, sure = (r.taught(TASK).repeats for r in (alone, all_of_them))
+    assert 0 < unsure["taken"] < sure["taken"]
+    assert sure["times"] == sure["since"] == 0, "nothing was said about these"
     assert all_of_them.moved(alone.taught(TASK)) and not all_of_them.moved(all_of_them.taught(TASK))
 
 

@@ -14,9 +14,9 @@ from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress
 from models.errors import ArtefactError, InputError
+from models.repeats import EVIDENCE
 from models.sample import SampleBlock
 from models.signing import keys_in, open_task
-from models.stack import EVIDENCE
 from models.telemetry import Training, encode_report
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer

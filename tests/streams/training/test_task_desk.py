@@ -4,8 +4,8 @@ import pytest
 
 from models.blend import HEADS
 from models.errors import InputError
+from models.repeats import EVIDENCE
 from models.signing import new_keys, open_task
-from models.stack import EVIDENCE
 from models.task import Task
 from models.telemetry import Training
 from streams.training.fleet_reports import FleetReports
@@ -13,7 +13,7 @@ from streams.training.task_desk import TaskDesk, read_task
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
-STACK = {"local": {"local": 0.5}}
+REPEATS = {"taken": 0.5}
 SILENCE = FleetReports()
 
 
@@ -36,13 +36,13 @@ def test_versions_count_up_and_nothing_new_makes_no_task() -> None:
 
 
 def test_a_restart_keeps_what_was_published_of_the_fleet_until_devices_report() -> None:
-    published = Task(task_version=7, head_prior=PRIOR, stack=STACK)
+    published = Task(task_version=7, head_prior=PRIOR, repeats=REPEATS)
     desk = TaskDesk(Task(task_version=0), PRIVATE, published)
     assert desk.issue(SILENCE) is None
     changed = TaskDesk(Task(task_version=0, retrain_every=9), PRIVATE, published)
     signed = changed.issue(SILENCE)
     assert signed is not None
-    assert open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR, stack=STACK)
+    assert open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR, repeats=REPEATS)
 
 
 def test_a_task_file_overrides_defaults(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
     matched_ms = now_ms() if matched_ms is None else matched_ms
     keys = np.arange(1, 6, dtype=np.uint32)
     ones = np.ones(5, np.float16)
-    some = Candidates(ones, keys, keys, np.ones(5, np.uint8), keys)
+    bits = np.ones(5, np.uint8)
+    some = Candidates(ones, keys, keys, bits, bits, keys)
     return encode_batch(CandidateBatch(user_id, seq, 1, 0, matched_ms, matched_ms, some, ones, no_candidates()))
 
 

@@ -1,0 +1,130 @@
+"""Repeats: what having taken an item before says of taking it again, one answer from the whole fleet.
+
+People buy again what they bought and don't read again what they read. A cloud model can't tell, a personal head would
+have to find it out from its few events, item by item; so the fleet does, by one regression for everybody:
+
+    logit = cloud + level + Σ weight(t) · trait(t),      weight ~ N(0, 1/`PRECISION`) for every trait t
+
+of an item that the device's user has taken (the traits of all others are 0, and weights say nothing):
+
+    taken   1
+    times   ln(1 + positives of the item)
+    since   ln(1 + days since the newest of them)
+    cloud   the cloud's logit: what it thinks of an item matters less, or more, once the user knows it better
+
+Logarithms because repeat consumption falls with time and grows with the number of times by laws of power (Anderson et
+al. 2014, "The dynamics of repeat consumption"). The logistic loss is taken to second order around cloud + level, as in
+`models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights are then
+
+    (PRECISION · I + Σ p(1−p) x xᵀ)⁻¹ Σ (y − p) x
+
+over all events of all devices: sums, which devices report like their losses. x and y are taken from their means within
+each report: weights say how to rank what a user meets within some ten events. Otherwise they also learn who clicks more
+and when, which the level is for. All personal heads add to what cloud, level and repeats say, in fitting as in
+predicting. All of it but the laws of power is ours.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.arrays import F32, F64, I64, U8, U32
+
+TRAITS = ("taken", "times", "since", "cloud")
+PRECISION = 2.0  # of the weights' prior; ours. 200 events of items taken before, of p(1−p) = .2, count 20 times as much
+_DAY_MS = 86_400_000
+_LEAST_CURVATURE = 0.02  # as in `models.head_fit`
+_ROW, _COLUMN = np.triu_indices(len(TRAITS) + 1)
+# What events teach is Σ p(1−p) x xᵀ, without what is below its diagonal, and Σ (y−p) x, with a 1 at the end of each x.
+EVIDENCE = len(_ROW) + len(TRAITS) + 1
+_TRAVELS = np.dtype("<f4")
+
+
+def traits(times: U32 | U8, since_ms: I64, logit: F32) -> F32:
+    """Traits (n, traits) of events of which the cloud thinks `logit`, and before which `times` positives of the item
+    came, the newest `since_ms` before.
+
+    >>> print(traits(np.array([0, 1], np.uint8), np.array([0, 86_400_000]), np.ones(2, np.float32)).round(2))
+    [[0.   0.   0.   0.  ]
+     [1.   0.69 0.69 1.  ]]
+    """
+    often, long_ago = np.log1p(times.astype(np.float32)), np.log1p(since_ms / _DAY_MS)
+    known = np.stack([np.ones(len(times)), often, long_ago, logit], axis=1)
+    return (known * (times > 0)[:, None]).astype(np.float32)
+
+
+class Repeats:
+    """The weights of G devices, (G, traits), in the order of TRAITS."""
+
+    def __init__(self, devices: int) -> None:
+        """Nobody knows anything yet: repeats say nothing."""
+        self.weight: F64 = np.zeros((devices, len(TRAITS)))
+
+    def grow(self, devices: int) -> None:
+        """Add `devices` fresh devices at the end."""
+        self.weight = np.concatenate([self.weight, Repeats(devices).weight])
+
+    def configure(self, which: I64, weights: Mapping[str, float]) -> None:
+        """Give devices `which` the weights of their task."""
+        self.weight[which] = in_order(weights)
+
+    def added(self, which: I64, trait: F32) -> F32:
+        """What repeats add (n,) to the logits of events of devices `which` with traits `trait` (n, traits)."""
+        added: F64 = np.einsum("nt,nt->n", self.weight[which], trait)
+        return added.astype(np.float32)
+
+
+def in_order(weights: Mapping[str, float]) -> F64:
+    """Weights (traits,) in the order of TRAITS; what is missing is 0.
+
+    >>> in_order({"since": 0.5}).tolist()
+    [0.0, 0.0, 0.5, 0.0]
+    """
+    return np.array([weights.get(name, 0.0) for name in TRAITS])
+
+
+def evidence(trait: F32, expected: F64, label: F64) -> F64:
+    """What each of n events teaches, (n, EVIDENCE), where cloud and level expected `expected` (n,) of traits `trait`
+    (n, traits) and the label was `label` (n,).
+    """
+    x = np.concatenate([trait, np.ones((len(trait), 1))], axis=1)
+    curvature = np.maximum(expected * (1 - expected), _LEAST_CURVATURE)[:, None]
+    return np.concatenate([curvature * x[:, _ROW] * x[:, _COLUMN], (label - expected)[:, None] * x], axis=1)
+
+
+def pack(total: F64) -> bytes:
+    """Summed evidence (EVIDENCE,) as it travels: little-endian float32."""
+    return bytes(total.astype(_TRAVELS).tobytes())
+
+
+def unpack(raw: bytes) -> F64 | None:
+    """The evidence in `raw`; None where it is none.
+
+    >>> len(unpack(pack(np.ones(EVIDENCE)))) == EVIDENCE, unpack(b"123")
+    (True, None)
+    """
+    if len(raw) != EVIDENCE * _TRAVELS.itemsize:
+        return None
+    total = np.frombuffer(raw, _TRAVELS).astype(np.float64)
+    return total if np.isfinite(total).all() else None
+
+
+def within(reported: F64) -> tuple[F64, F64]:
+    """The normal equations of one report, (traits, traits) and (traits,), from its summed evidence (EVIDENCE,), with
+    the means of x and y taken out: a report has an intercept of its own.
+    """
+    gram = np.zeros((len(TRAITS) + 1,) * 2)
+    gram[_ROW, _COLUMN] = gram[_COLUMN, _ROW] = reported[: len(_ROW)]
+    pull = reported[len(_ROW) :]
+    mean = gram[-1, :-1] / max(gram[-1, -1], _LEAST_CURVATURE)
+    return gram[:-1, :-1] - np.outer(mean, gram[-1, :-1]), pull[:-1] - mean * pull[-1]
+
+
+def learned_weights(gram: F64, pull: F64) -> dict[str, float]:
+    """The weights that the sums of all normal equations, (traits, traits) and (traits,), speak for.
+
+    >>> learned_weights(np.zeros((4, 4)), np.zeros(4))
+    {'taken': 0.0, 'times': 0.0, 'since': 0.0, 'cloud': 0.0}
+    """
+    weight = np.linalg.solve(gram + PRECISION * np.eye(len(TRAITS)), pull)
+    return dict(zip(TRAITS, weight.round(3).tolist(), strict=True))
