@@ -12,7 +12,7 @@ from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
 from models.ids import item_keys
 from models.sample import HISTORY_LEN
-from models.task import ARMS
+from models.task import ARMS, Task
 from tests.device_sim.world import CATEGORIES, ITEMS, cloud_model
 
 
@@ -131,6 +131,17 @@ def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -
     np.testing.assert_allclose(gain[0], 0, atol=1e-6)
     assert (gain[-1, 1:] > 0.05).all()
     np.testing.assert_array_equal(cloud, bank(1).predict(replace(eager, label=1 - eager.label)).arms[:, 0])
+
+
+def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None:
+    made, some = bank(2), replace(rows([0, 1]), times=np.array([1, 1], np.uint32))
+    made.configure(1, Task(task_version=1, repeats={"taken": 2.0}))
+    gain = made.predict(some).arms - bank(2).predict(some).arms
+    assert (gain[1, 1:] > 0.05).all()
+    np.testing.assert_array_equal(gain[:, 0], 0)
+    np.testing.assert_array_equal(gain[0], 0)
+    new = replace(some, times=np.zeros(2, np.uint32))
+    np.testing.assert_array_equal(made.predict(new).arms[0], bank(2).predict(new).arms[0])
 
 
 def test_devices_on_different_versions_are_predicted_by_their_own() -> None:

@@ -57,6 +57,14 @@ def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
     assert coarse.label.tolist() == one.matched.label.tolist()
 
 
+def test_what_other_users_took_again_is_expected() -> None:
+    one = batch("b", 1)
+    again = random_and_coarse([one], MODEL, in_order({"taken": 1.5}), with_random=True)
+    for rows, candidates in zip(again, (one.random, one.matched), strict=True):
+        expected = candidates.logit.astype(np.float32) + 1.5 * (candidates.times > 0)
+        np.testing.assert_allclose(rows.logit, expected, atol=1e-6)
+
+
 def test_random_rows_weigh_alike() -> None:
     random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, NONE, with_random=True)
     assert set(random.weight.tolist()) == {1}
