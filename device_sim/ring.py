@@ -32,18 +32,23 @@ class Ring:
     def add(self, value: Any) -> None:
         """Remember a value; the oldest is forgotten when there are too many."""
         if self._added == len(self._values) < self._most:
-            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
+            self._double()
         self._values[self._added % len(self._values)] = value
         self._added += 1
 
     def state(self) -> bytes:
         """The values at rest, oldest first."""
-        return np.roll(self.held, -(self._added % len(self._values)) if self._added > len(self.held) else 0).tobytes()
+        oldest = self._added % len(self._values) if self._added > len(self._values) else 0
+        return np.roll(self.held, -oldest).tobytes()
 
     @classmethod
     def restore(cls, dtype: DTypeLike, most: int, state: bytes) -> Self:
         """The ring that was at rest in `state`."""
-        ring = cls(dtype, most)
-        for value in np.frombuffer(state, dtype):
-            ring.add(value)
+        ring, values = cls(dtype, most), np.frombuffer(state, dtype)
+        while len(ring._values) < len(values):
+            ring._double()
+        ring._values[: len(values)], ring._added = values, len(values)
         return ring
+
+    def _double(self) -> None:
+        self._values = np.concatenate([self._values, np.zeros_like(self._values)])

@@ -1,7 +1,7 @@
 """Repeats: what having taken an item before says of taking it again, one answer from the whole fleet.
 
-People buy again what they bought and don't read again what they read. A cloud model can't tell, a personal head would
-have to find it out from its few events, item by item; so the fleet does, by one regression for everybody:
+People buy again what they bought and don't read again what they read. A cloud model that pools histories can't tell, a
+personal head would have to find it out from its few events, item by item; so the fleet does, by one regression for all:
 
     logit = cloud + level + Σ weight(t) · trait(t),      weight ~ N(0, 1/`PRECISION`) for every trait t
 
@@ -12,8 +12,8 @@ of an item that the device's user has taken (the traits of all others are 0, and
     since   ln(1 + days since the newest of them)
     cloud   the cloud's logit: what it thinks of an item matters less, or more, once the user knows it better
 
-Logarithms because repeat consumption falls with time and grows with the number of times by laws of power (Anderson et
-al. 2014, "The dynamics of repeat consumption"). The logistic loss is taken to second order around cloud + level, as in
+Logarithms because how long ago is what tells most, and works by factors rather than by steps (Anderson et al. 2014,
+"The dynamics of repeat consumption": a power law with a cut-off). The logistic loss is taken to second order around cloud + level, as in
 `models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights are then
 
     (PRECISION · I + Σ p(1−p) x xᵀ)⁻¹ Σ (y − p) x
@@ -21,7 +21,7 @@ al. 2014, "The dynamics of repeat consumption"). The logistic loss is taken to s
 over all events of all devices: sums, which devices report like their losses. x and y are taken from their means within
 each report: weights say how to rank what a user meets within some ten events. Otherwise they also learn who clicks more
 and when, which the level is for. All personal heads add to what cloud, level and repeats say, in fitting as in
-predicting. All of it but the laws of power is ours.
+predicting. All of it but that is ours.
 """
 
 from collections.abc import Mapping
