@@ -13,8 +13,9 @@ of an item that the device's user has taken (the traits of all others are 0, and
     cloud   the cloud's logit: what it thinks of an item matters less, or more, once the user knows it better
 
 Logarithms because how long ago is what tells most, and works by factors rather than by steps (Anderson et al. 2014,
-"The dynamics of repeat consumption": a power law with a cut-off). The logistic loss is taken to second order around cloud + level, as in
-`models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights are then
+"The dynamics of repeat consumption": a power law with a cut-off). The logistic loss is taken to second order around
+cloud + level, as in `models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights
+are then
 
     (PRECISION · I + Σ p(1−p) x xᵀ)⁻¹ Σ (y − p) x
 
