@@ -67,7 +67,8 @@ def load_samples(name: str, rows: int) -> SampleBlock:
             history.add(t, i, c)
     sample = sample_keys(f"{name}-{row}" for row in range(len(log)))
     items, categories = pad_histories([b[0] for b in before]), pad_histories([b[1] for b in before])
-    return SampleBlock(sample, user, item, category, label, timestamp, timestamp, items, categories)
+    times = np.zeros_like(label)  # nothing here asks for them
+    return SampleBlock(sample, user, item, category, label, times, timestamp, timestamp, items, categories)
 
 
 def encoded_samples(name: str, rows: int) -> SampleBlock:

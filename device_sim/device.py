@@ -30,7 +30,6 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
-from device_sim.taken import Taken
 from device_sim.usage import Usage
 from device_sim.window import Window
 from models.candidates import CandidateBatch, decode_batch
@@ -39,6 +38,7 @@ from models.event import Event, encode_event
 from models.history import History
 from models.ids import item_key, sample_key
 from models.repeats import pack
+from models.taken import Taken
 from models.task import Task
 from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 

@@ -1,41 +1,47 @@
 """The keys of the newest own events: a repeated event must not count twice."""
 
-from typing import Self
-
 import numpy as np
 
-from device_sim.ring import Ring
+from models.arrays import U64
 
-REMEMBERED = 1024  # events; ours: as many as a default window has, in 8 kB per device
+REMEMBERED = 1024  # events; ours: four default windows, in 8 kB per device
+_FIRST = 32
 
 
 class Seen:
-    """The newest `REMEMBERED` keys.
+    """A ring of the newest `REMEMBERED` keys.
 
     >>> seen = Seen()
     >>> seen.add(7), seen.add(7)
     (True, False)
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_added", "_keys")
 
     def __init__(self) -> None:
-        self._keys = Ring(np.uint64, REMEMBERED)
+        self._keys: U64 = np.zeros(_FIRST, np.uint64)
+        self._added = 0
 
     def add(self, key: int) -> bool:
-        """Remember a key; False when it is here already."""
-        if (self._keys.held == key).any():
+        """Remember a key (never 0); False when it is here already."""
+        if (self._keys == key).any():
             return False
-        self._keys.add(key)
+        if self._added == len(self._keys) < REMEMBERED:
+            self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])
+        self._keys[self._added % len(self._keys)] = key
+        self._added += 1
         return True
 
     def state(self) -> bytes:
-        """The keys at rest."""
-        return self._keys.state()
+        """The keys at rest, oldest first."""
+        n = len(self._keys)
+        ordered = np.roll(self._keys, -(self._added % n)) if self._added > n else self._keys[: self._added]
+        return ordered.tobytes()
 
     @classmethod
-    def restore(cls, state: bytes) -> Self:
+    def restore(cls, state: bytes) -> "Seen":
         """The keys that were at rest in `state`."""
         seen = cls()
-        seen._keys = Ring.restore(np.uint64, REMEMBERED, state)
+        for key in np.frombuffer(state, np.uint64).tolist():
+            seen.add(key)
         return seen

@@ -17,7 +17,6 @@ from device_sim.device import Device
 from device_sim.fleet import Fleet
 from device_sim.outbox import Outbox
 from device_sim.seen import Seen
-from device_sim.taken import Taken
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
 from models.blend import HEADS, PERSONAL
@@ -26,6 +25,7 @@ from models.cloud_model import DIM, CloudModel
 from models.errors import ArtefactError, InputError
 from models.heads import Heads
 from models.history import History
+from models.taken import Taken
 from models.task import Task
 
 FORMAT = "coda-fleet-7"
@@ -38,7 +38,7 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
     user_id: str
     window: WindowState
     history: tuple[list[int], bytes, bytes]
-    taken: bytes
+    taken: tuple[int, bytes, bytes]
     seen: bytes
     outbox: dict[str, bytes]
     task: Task | None
@@ -207,7 +207,7 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device = Device(state.user_id, DIM, uploads=uploads)
     task = state.task or Task(task_version=0)
     device.window = Window.restore(state.window, DIM, task.window_count, task.window_age_ms)
-    device.history, device.taken = History.restore(*state.history), Taken.restore(state.taken)
+    device.history, device.taken = History.restore(*state.history), Taken.restore(*state.taken)
     device.seen, device.outbox = Seen.restore(state.seen), Outbox.restore(state.outbox)
     device.task, device.version, device.trained_until = state.task, state.version, state.trained_until
     device.model_size, device.heads_bytes = state.model_size, state.heads_bytes

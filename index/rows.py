@@ -21,6 +21,7 @@ PAYLOAD_ROW = np.dtype(
         ("item", "<u4"),
         ("category", "<u4"),
         ("label", "u1"),
+        ("times", "u1"),
         ("produced_ms", "<i8"),
         ("history_item", "<u4", (HISTORY_LEN,)),
         ("history_category", "<u4", (HISTORY_LEN,)),

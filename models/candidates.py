@@ -19,7 +19,7 @@ from models.errors import ArtefactError
 @dataclass(frozen=True, slots=True)
 class Candidates(Columns):
     """n samples of other users in columns: what the cloud model expects of each, its keys and label, how many positives
-    of the item its user's history held (`SampleBlock.times`), and its age in event time at the query, in seconds."""
+    of the item its user had before (`SampleBlock.times`), and its age in event time at the query, in seconds."""
 
     logit: F16
     item: U32

@@ -16,12 +16,14 @@ import numpy as np
 from models.arrays import F32, I64, U8, U32, U64
 
 HISTORY_LEN = 30  # positives a sample remembers; ours
+MOST_TIMES = 255  # what a byte holds; who took something as often will take it again
 
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
     """n samples in columns; histories newest first, padded with `NO_KEY`.
 
+    `times` positives of its item its user had before (`Taken.before`), `MOST_TIMES` of them standing for more.
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
     to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
     pool searches by; both are None until encoded, and carry the cloud model `version` that made them.
@@ -32,6 +34,7 @@ class SampleBlock:
     item: U32
     category: U32
     label: U8
+    times: U8
     timestamp: I64
     produced_ms: I64
     history_item: U32  # (n, HISTORY_LEN)
@@ -42,12 +45,6 @@ class SampleBlock:
 
     def __len__(self) -> int:
         return len(self.sample)
-
-    @property
-    def times(self) -> U8:
-        """How many positives of its item each sample's history holds (n,)."""
-        times: U8 = (self.history_item == self.item[:, None]).sum(axis=1, dtype=np.uint8)
-        return times
 
     def with_encoding(self, logit: F32, match_key: F32, version: int) -> Self:
         """The same samples, encoded by cloud model `version`."""
@@ -76,6 +73,7 @@ class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     item: int
     category: int
     label: int
+    times: int
     timestamp: int
     produced_ms: int
     history_item: bytes
@@ -84,8 +82,8 @@ class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SampleRecord)
-_SCALARS = SampleRecord.__struct_fields__[:7]
-_SCALAR_TYPES = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.int64, np.int64)
+_SCALARS = SampleRecord.__struct_fields__[:8]
+_SCALAR_TYPES = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.uint8, np.int64, np.int64)
 _HISTORY_BYTES = 4 * HISTORY_LEN
 
 

@@ -16,7 +16,8 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.history import History
 from models.ids import user_key
-from models.sample import SampleRecord
+from models.sample import MOST_TIMES, SampleRecord
+from models.taken import Taken
 from operators.decode import Arrival, Asked, Rejected
 
 NEVER = -1  # no match yet, or no event yet
@@ -63,7 +64,7 @@ class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class UserState:
-    """One user: history, the event keys seen within the allowed lateness, and what the next match waits for.
+    """One user: history, what was taken, event keys seen within the allowed lateness, what the next match waits for.
 
     Deterministic in the order of the user's events, but for `seq`: it is the wall clock in ms where that is ahead
     of the last one, so that a device takes the batches of a dataflow that lost its state as newer than what it has.
@@ -78,6 +79,7 @@ class UserState:
         "prune_at",
         "seen",
         "seq",
+        "taken",
         "user",
         "user_id",
         "watermark",
@@ -87,6 +89,7 @@ class UserState:
         self.user_id = user_id
         self.user = user_key(user_id)
         self.history = History()
+        self.taken = Taken()
         self.seen: dict[int, int] = {}  # event key -> event time
         self.prune_at = 64
         self.watermark = NEVER
@@ -142,12 +145,14 @@ class UserState:
         self.watermark = max(self.watermark, timestamp)
         if len(self.seen) >= self.prune_at:
             self._prune(rules)
-        items, categories = self.history.bytes_before(timestamp)
+        times = min(self.taken.before(a.item, timestamp)[0], MOST_TIMES)
+        keys, histories = (a.item, a.category), self.history.bytes_before(timestamp)
         out.samples.append(
-            SampleRecord(a.sample, self.user, a.item, a.category, a.label, timestamp, a.produced_ms, items, categories)
+            SampleRecord(a.sample, self.user, *keys, a.label, times, timestamp, a.produced_ms, *histories)
         )
         if a.label:
             self.history.add(timestamp, a.item, a.category)
+            self.taken.add(a.item, timestamp)
         if not self.pending:
             self.active_since_ms = now_ms
         self.pending += 1

@@ -8,7 +8,8 @@ import polars as pl
 from models.errors import InputError
 from models.history import History
 from models.ids import item_keys, sample_keys, user_keys
-from models.sample import SampleBlock, pad_histories
+from models.sample import MOST_TIMES, SampleBlock, pad_histories
+from models.taken import Taken
 from streams.logs.event_log import load_log
 
 
@@ -32,20 +33,23 @@ def head_samples(path: Path, share: float) -> SampleBlock:
 def _samples(events: pl.DataFrame) -> SampleBlock:
     item, category = item_keys(events["item_id"].to_list()), item_keys(events["category_id"].to_list())
     users, label, timestamp = events["user_id"].to_list(), events["label"].to_numpy(), events["timestamp"].to_numpy()
-    histories: dict[str, History] = {}
-    before = []
+    known: dict[str, tuple[History, Taken]] = {}
+    before, times = [], []
     rows = zip(users, item.tolist(), category.tolist(), label.tolist(), timestamp.tolist(), strict=True)
     for user, this_item, this_category, clicked, at in rows:
-        history = histories.setdefault(user, History())
+        history, taken = known.setdefault(user, (History(), Taken()))
         before.append(history.bytes_before(at))
+        times.append(min(taken.before(this_item, at)[0], MOST_TIMES))
         if clicked:
             history.add(at, this_item, this_category)
+            taken.add(this_item, at)
     return SampleBlock(
         sample=sample_keys(events["event_id"].to_list()),
         user=user_keys(users),
         item=item,
         category=category,
         label=label.astype(np.uint8),
+        times=np.array(times, np.uint8),
         timestamp=timestamp.astype(np.int64),
         produced_ms=np.zeros(len(users), np.int64),
         history_item=pad_histories([items for items, _ in before]),

@@ -42,6 +42,7 @@ def samples(
         item=rng.integers(1, 2**32, n).astype(np.uint32),
         category=rng.integers(1, 2**32, n).astype(np.uint32),
         label=(rng.integers(0, 2, n) if labels is None else np.array(labels)).astype(np.uint8),
+        times=rng.integers(0, 256, n).astype(np.uint8),
         timestamp=np.array(timestamps, np.int64),
         produced_ms=np.array(timestamps, np.int64) + 7,
         history_item=history,

@@ -32,6 +32,7 @@ def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start:
         item=item,
         category=category,
         label=label,
+        times=(item % 3).astype(np.uint8),
         timestamp=timestamp,
         produced_ms=timestamp,
         history_item=pad_histories(history_item),
@@ -41,7 +42,7 @@ def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start:
 
 def messages_of(block: SampleBlock) -> list[bytes]:
     """Each sample of `block` as the dataflow puts it on Kafka `samples`."""
-    names = SampleRecord.__struct_fields__[:7]
+    names = SampleRecord.__struct_fields__[:8]
     rows = zip(*(getattr(block, name).tolist() for name in names), strict=True)
     histories = zip(block.history_item, block.history_category, strict=True)
     messages = []

@@ -20,6 +20,7 @@ def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:
         item=rng.integers(1, 2**32, n, dtype=np.uint32),
         category=rng.integers(1, 2**32, n, dtype=np.uint32),
         label=rng.integers(0, 2, n).astype(np.uint8),
+        times=rng.integers(0, 256, n).astype(np.uint8),
         timestamp=rng.integers(0, 2**40, n),
         produced_ms=rng.integers(0, 2**40, n),
         history_item=pad_histories(histories[0]),

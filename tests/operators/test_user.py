@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.ids import user_key
-from models.sample import HISTORY_LEN, SampleRecord, block_of
+from models.sample import HISTORY_LEN, MOST_TIMES, SampleRecord, block_of
 from operators.decode import Arrival, Asked
 from operators.user import MatchRules, Query, StreamTime, UserLogic, UserState
 
@@ -35,6 +35,14 @@ def test_features_are_strictly_earlier_even_within_a_basket() -> None:
 def test_only_positives_extend_the_history() -> None:
     out = UserState("ann").handle([arrival(1, 10, label=0), arrival(2, 11), arrival(3, 12)], RULES, NOW_MS)
     assert [items(record) for record in out.samples] == [[], [], [2]]
+
+
+def test_a_sample_says_how_often_its_item_was_taken_before() -> None:
+    stream = [(1, 10, 1, 5), (2, 10, 1, 5), (3, 11, 0, 5), (4, 12, 1, 6), (5, 13, 0, 5), (6, 13, 0, 6)]
+    out = UserState("ann").handle([arrival(*one) for one in stream], RULES, NOW_MS)
+    assert [record.times for record in out.samples] == [0, 0, 2, 0, 2, 1]
+    often = [arrival(n, n, item=5) for n in range(1, MOST_TIMES + 9)]
+    assert UserState("bob").handle(often, RULES, NOW_MS).samples[-1].times == MOST_TIMES
 
 
 def test_a_duplicate_is_counted_and_changes_nothing() -> None:

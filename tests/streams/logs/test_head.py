@@ -15,7 +15,7 @@ ROWS = "user_id,item_id,category_id,event_type,label,timestamp\n" + "".join(
         ("bob", "a", 1, 20),
         ("ann", "c", 0, 20),
         ("ann", "d", 1, 30),
-        ("bob", "d", 0, 40),
+        ("bob", "a", 0, 40),
     ]
 )
 
@@ -31,6 +31,7 @@ def test_histories_are_strictly_earlier_positives_of_the_same_user(log: Path) ->
     histories = [[k for k in row.tolist() if k] for row in block.history_item]
     a, b = item_key("a"), item_key("b")
     assert histories == [[], [a], [], [a], [b, a], [a]]
+    assert block.times.tolist() == [0, 0, 0, 0, 0, 1]
     assert block.label.tolist() == [1, 1, 1, 0, 1, 0] and len(np.unique(block.sample)) == 6
 
 

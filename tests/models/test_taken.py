@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.taken import MOST, Taken
+from models.taken import MOST, Taken
 
 POSITIVES = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 100)), max_size=60)
 
@@ -13,7 +13,7 @@ def test_says_what_a_list_would_also_after_a_rest(
     taken = Taken()
     for n, positive in enumerate(positives):
         if n == rest_at:
-            taken = Taken.restore(taken.state())
+            taken = Taken.restore(*taken.state())
         taken.add(*positive)
     earlier = [at for i, at in positives if i == item and at < now_ms]
     assert taken.before(item, now_ms) == ((len(earlier), now_ms - max(earlier)) if earlier else (0, 0))
