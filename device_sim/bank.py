@@ -30,8 +30,8 @@ class Rows:
     item: U32
     category: U32
     label: U8
-    times: U32
-    since_ms: I64
+    times: U8
+    since_s: U32
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
 
@@ -106,7 +106,7 @@ class Bank:
         for version in np.unique(rows.version).tolist():
             at = np.flatnonzero(rows.version == version)
             interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
-        trait = traits(rows.times, rows.since_ms, cloud)
+        trait = traits(rows.times, rows.since_s, cloud)
         expects = cloud + self.repeats.added(rows.slot, trait)
         arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one

@@ -331,7 +331,7 @@ class Fleet:
             np.fromiter((p.item for _, p in asked), np.uint32, n),
             np.fromiter((p.category for _, p in asked), np.uint32, n),
             np.fromiter((p.label for _, p in asked), np.uint8, n),
-            np.fromiter((p.times for _, p in asked), np.uint32, n),
-            np.fromiter((p.since_ms for _, p in asked), np.int64, n),
+            np.fromiter((p.times for _, p in asked), np.uint8, n),
+            np.fromiter((p.since_s for _, p in asked), np.uint32, n),
             *histories,
         )

@@ -10,7 +10,7 @@ from models.task import Task
 class Predict(msgspec.Struct, frozen=True):
     """Predict this own event with every head, then say so with `Predicted`; nothing has learned from it yet.
 
-    `times` and `since_ms` are as `Taken.before` gives them, histories as `History.bytes_before` does.
+    `times` and `since_s` are as `Taken.before` gives them, histories as `History.bytes_before` does.
     """
 
     seq: int
@@ -20,7 +20,7 @@ class Predict(msgspec.Struct, frozen=True):
     label: int
     timestamp: int
     times: int
-    since_ms: int
+    since_s: int
     history_item: bytes
     history_category: bytes
 

@@ -139,7 +139,7 @@ def _spread(rows: int, n: int) -> I64:
 def _outside(candidates: Sequence[Candidates], model: CloudModel, repeats: F64) -> Outside:
     joined = Candidates.concat(candidates)
     logit = joined.logit.astype(np.float32)
-    trait = traits(joined.times, np.zeros(len(joined), np.int64), logit)  # how long ago does not travel
+    trait = traits(joined.times, np.zeros(len(joined), np.uint32), logit)  # how long ago does not travel
     return Outside(
         device=np.repeat(np.arange(len(candidates)), [len(c) for c in candidates]),
         x=model.standardised(model.item_vectors(joined.item, joined.category)),

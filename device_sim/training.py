@@ -112,7 +112,7 @@ class TrainingJob:
         place = places(lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
         logit = self.model.logits(features)
-        trait = traits(joined.times, joined.since_ms, logit)
+        trait = traits(joined.times, joined.since_s, logit)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),
             self.model.standardised(features[:, DIM : 2 * DIM]),

@@ -22,7 +22,7 @@ _FIRST_ROWS = 16  # rows allotted to a new device; ours
 class WindowRows(Columns):
     """n own samples in time order; `version` is the model that made `interest` (0: not encoded yet).
 
-    `times` positives of the item came before the sample, the newest `since_ms` before it.
+    `times` positives of the item came before the sample, the newest `since_s` seconds before it.
     """
 
     seq: I64
@@ -30,8 +30,8 @@ class WindowRows(Columns):
     category: U32
     label: U8
     timestamp: I64
-    times: U32
-    since_ms: I64
+    times: U8
+    since_s: U32
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
     interest: F16  # (n, d)
@@ -48,7 +48,7 @@ class WindowState(msgspec.Struct, frozen=True, array_like=True):
     label: bytes
     timestamp: bytes
     times: bytes
-    since_ms: bytes
+    since_s: bytes
     lengths: bytes  # uint8 (n,): positives in each history
     history_item: bytes
     history_category: bytes
@@ -90,7 +90,7 @@ class Window:
         c["item"][row], c["category"][row], c["label"][row], c["timestamp"][row] = item, category, label, timestamp
         c["history_item"][row] = np.frombuffer(padded(history[0]), np.uint32)
         c["history_category"][row] = np.frombuffer(padded(history[1]), np.uint32)
-        c["times"][row], c["since_ms"][row] = taken
+        c["times"][row], c["since_s"][row] = taken
         c["version"][row] = 0
         self._end += 1
         self._newest = max(self._newest, timestamp)
@@ -153,7 +153,7 @@ class Window:
             label=c["label"][held].tobytes(),
             timestamp=c["timestamp"][held].tobytes(),
             times=c["times"][held].tobytes(),
-            since_ms=c["since_ms"][held].tobytes(),
+            since_s=c["since_s"][held].tobytes(),
             lengths=filled.sum(axis=1, dtype=np.uint8).tobytes(),
             history_item=histories[filled].tobytes(),
             history_category=c["history_category"][held][filled].tobytes(),
@@ -168,7 +168,7 @@ class Window:
         lengths = np.frombuffer(state.lengths, np.uint8)
         n = len(lengths)
         c = window._columns = _allot(max(_FIRST_ROWS, n), dim)
-        for name in ("item", "category", "label", "timestamp", "times", "since_ms", "interest", "version"):
+        for name in ("item", "category", "label", "timestamp", "times", "since_s", "interest", "version"):
             c[name][:n] = np.frombuffer(getattr(state, name), c[name].dtype).reshape(c[name][:n].shape)
         filled = np.arange(HISTORY_LEN) < lengths[:, None]
         for name in ("history_item", "history_category"):
@@ -205,8 +205,8 @@ def _allot(rows: int, dim: int) -> dict[str, Any]:
         "category": np.zeros(rows, np.uint32),
         "label": np.zeros(rows, np.uint8),
         "timestamp": np.zeros(rows, np.int64),
-        "times": np.zeros(rows, np.uint32),
-        "since_ms": np.zeros(rows, np.int64),
+        "times": np.zeros(rows, np.uint8),
+        "since_s": np.zeros(rows, np.uint32),
         "history_item": np.zeros((rows, HISTORY_LEN), np.uint32),
         "history_category": np.zeros((rows, HISTORY_LEN), np.uint32),
         "interest": np.zeros((rows, dim), np.float16),

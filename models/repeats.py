@@ -33,7 +33,7 @@ from models.arrays import F32, F64, I64, U8, U32
 
 TRAITS = ("taken", "times", "since", "cloud")
 PRECISION = 2.0  # of the weights' prior; ours. 200 events of items taken before, of p(1−p) = .2, count 20 times as much
-_DAY_MS = 86_400_000
+_DAY_S = 86_400
 _LEAST_CURVATURE = 0.02  # as in `models.head_fit`
 _ROW, _COLUMN = np.triu_indices(len(TRAITS) + 1)
 # What events teach is Σ p(1−p) x xᵀ, without what is below its diagonal, and Σ (y−p) x, with a 1 at the end of each x.
@@ -41,15 +41,15 @@ EVIDENCE = len(_ROW) + len(TRAITS) + 1
 _TRAVELS = np.dtype("<f4")
 
 
-def traits(times: U32 | U8, since_ms: I64, logit: F32) -> F32:
+def traits(times: U8, since_s: U32, logit: F32) -> F32:
     """Traits (n, traits) of events of which the cloud thinks `logit`, and before which `times` positives of the item
-    came, the newest `since_ms` before.
+    came, the newest `since_s` seconds before.
 
-    >>> print(traits(np.array([0, 1], np.uint8), np.array([0, 86_400_000]), np.ones(2, np.float32)).round(2))
+    >>> print(traits(np.array([0, 1], np.uint8), np.array([0, 86_400], np.uint32), np.ones(2, np.float32)).round(2))
     [[0.   0.   0.   0.  ]
      [1.   0.69 0.69 1.  ]]
     """
-    often, long_ago = np.log1p(times.astype(np.float32)), np.log1p(since_ms / _DAY_MS)
+    often, long_ago = np.log1p(times.astype(np.float32)), np.log1p(since_s / _DAY_S)
     known = np.stack([np.ones(len(times)), often, long_ago, logit], axis=1)
     return (known * (times > 0)[:, None]).astype(np.float32)
 

@@ -16,14 +16,13 @@ import numpy as np
 from models.arrays import F32, I64, U8, U32, U64
 
 HISTORY_LEN = 30  # positives a sample remembers; ours
-MOST_TIMES = 255  # what a byte holds; who took something as often will take it again
 
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
     """n samples in columns; histories newest first, padded with `NO_KEY`.
 
-    `times` positives of its item its user had before (`Taken.before`), `MOST_TIMES` of them standing for more.
+    `times` positives of its item its user had before, as `Taken.before` counts them.
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
     to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
     pool searches by; both are None until encoded, and carry the cloud model `version` that made them.

@@ -9,6 +9,7 @@ from array import array
 from models.history import KEY_BYTES
 
 MOST = 1024  # positives, in 12 kB; at three a day they last a year; ours
+MOST_TIMES = 255  # what a byte holds; who took something as often will take it again
 
 
 class Taken:
@@ -25,16 +26,16 @@ class Taken:
         self._added = 0
 
     def before(self, item: int, timestamp: int) -> tuple[int, int]:
-        """How many positives of the item are from strictly before `timestamp`, and how long ago the newest of them was
-        (ms; 0 where there is none): rows of one basket never see each other.
+        """How many positives of the item are from strictly before `timestamp`, `MOST_TIMES` standing for more, and how
+        long ago the newest of them was in seconds (0 where there is none): rows of one basket never see each other.
 
         >>> taken = Taken()
         >>> taken.add(7, 1000)
-        >>> taken.before(7, 1000), taken.before(7, 1500), taken.before(8, 1500)
-        ((0, 0), (1, 500), (0, 0))
+        >>> taken.before(7, 1000), taken.before(7, 6999), taken.before(8, 6999)
+        ((0, 0), (1, 5), (0, 0))
         """
         earlier = [at for at in self._moments_of(item) if at < timestamp]
-        return (len(earlier), timestamp - max(earlier)) if earlier else (0, 0)
+        return (min(len(earlier), MOST_TIMES), (timestamp - max(earlier)) // 1000) if earlier else (0, 0)
 
     def add(self, item: int, timestamp: int) -> None:
         """Remember one positive; of too many the oldest to arrive is forgotten."""

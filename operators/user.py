@@ -16,7 +16,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.history import History
 from models.ids import user_key
-from models.sample import MOST_TIMES, SampleRecord
+from models.sample import SampleRecord
 from models.taken import Taken
 from operators.decode import Arrival, Asked, Rejected
 
@@ -145,7 +145,7 @@ class UserState:
         self.watermark = max(self.watermark, timestamp)
         if len(self.seen) >= self.prune_at:
             self._prune(rules)
-        times = min(self.taken.before(a.item, timestamp)[0], MOST_TIMES)
+        times, _ = self.taken.before(a.item, timestamp)
         keys, histories = (a.item, a.category), self.history.bytes_before(timestamp)
         out.samples.append(
             SampleRecord(a.sample, self.user, *keys, a.label, times, timestamp, a.produced_ms, *histories)

@@ -8,7 +8,7 @@ import polars as pl
 from models.errors import InputError
 from models.history import History
 from models.ids import item_keys, sample_keys, user_keys
-from models.sample import MOST_TIMES, SampleBlock, pad_histories
+from models.sample import SampleBlock, pad_histories
 from models.taken import Taken
 from streams.logs.event_log import load_log
 
@@ -39,7 +39,7 @@ def _samples(events: pl.DataFrame) -> SampleBlock:
     for user, this_item, this_category, clicked, at in rows:
         history, taken = known.setdefault(user, (History(), Taken()))
         before.append(history.bytes_before(at))
-        times.append(min(taken.before(this_item, at)[0], MOST_TIMES))
+        times.append(taken.before(this_item, at)[0])
         if clicked:
             history.add(at, this_item, this_category)
             taken.add(this_item, at)

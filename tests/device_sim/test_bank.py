@@ -46,8 +46,8 @@ def rows(slots: list[int], seed: int = 0, version: int = 1, step_ms: int = 0) ->
         item_keys([ITEMS[i] for i in rng.integers(0, 40, n)]),
         item_keys([CATEGORIES[i] for i in rng.integers(0, 4, n)]),
         rng.integers(0, 2, n).astype(np.uint8),
-        rng.integers(0, 3, n).astype(np.uint32),
-        rng.integers(0, 10**9, n),
+        rng.integers(0, 3, n).astype(np.uint8),
+        rng.integers(0, 10**6, n).astype(np.uint32),
         history,
         history,
     )
@@ -134,13 +134,13 @@ def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -
 
 
 def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None:
-    made, some = bank(2), replace(rows([0, 1]), times=np.array([1, 1], np.uint32))
+    made, some = bank(2), replace(rows([0, 1]), times=np.array([1, 1], np.uint8))
     made.configure(1, Task(task_version=1, repeats={"taken": 2.0}))
     gain = made.predict(some).arms - bank(2).predict(some).arms
     assert (gain[1, 1:] > 0.05).all()
     np.testing.assert_array_equal(gain[:, 0], 0)
     np.testing.assert_array_equal(gain[0], 0)
-    new = replace(some, times=np.zeros(2, np.uint32))
+    new = replace(some, times=np.zeros(2, np.uint8))
     np.testing.assert_array_equal(made.predict(new).arms[0], bank(2).predict(new).arms[0])
 
 

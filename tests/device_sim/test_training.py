@@ -84,7 +84,7 @@ def test_what_outside_samples_say_of_items_the_user_never_met_is_in_the_heads() 
 def test_what_repeats_say_already_heads_need_not_learn() -> None:
     """Item 0 was taken again and again, item 1 never."""
     fond = train(1, labels=[1 - n % 2 for n in range(20)], items=ITEM, with_batch=False)
-    again = np.where(fond.rows.label == 1, np.arange(20) // 2, 0).astype(np.uint32)
+    again = np.where(fond.rows.label == 1, np.arange(20) // 2, 0).astype(np.uint8)
     told = msgspec.structs.replace(fond, rows=replace(fond.rows, times=again))
     expecting = msgspec.structs.replace(LENIENT, repeats={"taken": 2.0})
     alone, explained = (adds(run([told], task), 0, "local-habit") for task in (LENIENT, expecting))

@@ -62,7 +62,7 @@ def test_holds_what_a_list_would_also_after_a_rest(
     assert held.category.tolist() == [row.item + 1 for row in wanted]
     assert held.label.tolist() == [row.label for row in wanted]
     assert held.timestamp.tolist() == [row.timestamp for row in wanted]
-    assert list(zip(held.times.tolist(), held.since_ms.tolist(), strict=True)) == [(r.seq, 2 * r.seq) for r in wanted]
+    assert list(zip(held.times.tolist(), held.since_s.tolist(), strict=True)) == [(r.seq, 2 * r.seq) for r in wanted]
     assert held.history_item.tolist() == [padded(row.history) for row in wanted]
     assert sorted(window.labels().tolist()) == sorted(row.label for row in wanted)
 

@@ -8,7 +8,7 @@ from models.cloud_model import sigmoid
 from models.repeats import PRECISION, TRAITS, Repeats, evidence, in_order, learned_weights, traits, within
 from models.scores import logloss
 
-DAY_MS = 86_400_000
+DAY_S = 86_400
 
 
 def events(n: int, weights: dict[str, float], seed: int = 0) -> tuple[F32, F64, F64]:
@@ -16,7 +16,7 @@ def events(n: int, weights: dict[str, float], seed: int = 0) -> tuple[F32, F64, 
     rng = np.random.default_rng(seed)
     times = rng.integers(0, 4, n) * rng.integers(0, 2, n)
     cloud = rng.normal(0, 1, n)
-    trait = traits(times.astype(np.uint32), rng.integers(0, 30 * DAY_MS, n), cloud.astype(np.float32))
+    trait = traits(times.astype(np.uint8), rng.integers(0, 30 * DAY_S, n).astype(np.uint32), cloud.astype(np.float32))
     truth = cloud + trait @ in_order(weights)
     return trait, 1 / (1 + np.exp(-cloud)), (rng.random(n) < 1 / (1 + np.exp(-truth))).astype(np.float64)
 

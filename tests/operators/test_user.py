@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.ids import user_key
-from models.sample import HISTORY_LEN, MOST_TIMES, SampleRecord, block_of
+from models.sample import HISTORY_LEN, SampleRecord, block_of
+from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
 from operators.user import MatchRules, Query, StreamTime, UserLogic, UserState
 
