@@ -35,7 +35,7 @@ from models.arrays import I64, U64
 from models.errors import PoolError
 from models.sample import SampleBlock
 
-FORMAT = 4  # raise when keys or rows change
+FORMAT = 5  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 T = TypeVar("T")
 
