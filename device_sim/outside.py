@@ -1,6 +1,6 @@
 """Other users' samples that devices train on: which of a batch, and how much each counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,7 +14,7 @@ from models.cloud_model import CloudModel
 from models.columns import Columns
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
-from models.repeats import traits
+from models.repeats import with_repeats
 from models.runs import places
 from models.scores import auc_of_groups
 from models.task import Recipe, Task
@@ -56,13 +56,13 @@ class Source:
 
 
 def random_and_coarse(
-    batches: Sequence[CandidateBatch | None], model: CloudModel, repeats: F64, *, with_random: bool
+    batches: Sequence[CandidateBatch | None], model: CloudModel, repeats: Mapping[str, float], *, with_random: bool
 ) -> tuple[Outside, Outside]:
     """The random and the matched rows of `batches`, one entry per device.
 
     Equally many of both where there are both: those heads differ in which samples they see, not in how many. Matched
-    ones weigh by the square of their similarity, labels keeping their shares. `repeats` are the weights of
-    `models.repeats`, in order: what other users took again says nothing of the item.
+    ones weigh by the square of their similarity, labels keeping their shares. `repeats` are the task's weights of
+    `models.repeats`: what other users took again says nothing of the item.
     """
     random, matched = zip(*(_even(batch, with_random) for batch in batches), strict=True)
     coarse = _outside([c for c, _ in matched], model, repeats)
@@ -136,14 +136,13 @@ def _spread(rows: int, n: int) -> I64:
     return np.linspace(0, rows - 1, n).round().astype(np.int64)
 
 
-def _outside(candidates: Sequence[Candidates], model: CloudModel, repeats: F64) -> Outside:
+def _outside(candidates: Sequence[Candidates], model: CloudModel, repeats: Mapping[str, float]) -> Outside:
     joined = Candidates.concat(candidates)
-    logit = joined.logit.astype(np.float32)
-    trait = traits(joined.times, np.zeros(len(joined), np.uint32), logit)  # how long ago does not travel
+    unknown = np.zeros(len(joined), np.uint32)  # how long ago does not travel
     return Outside(
         device=np.repeat(np.arange(len(candidates)), [len(c) for c in candidates]),
         x=model.standardised(model.item_vectors(joined.item, joined.category)),
-        logit=logit + (trait @ repeats).astype(np.float32),
+        logit=with_repeats(joined.logit.astype(np.float32), joined.times, unknown, repeats),
         label=joined.label,
         weight=np.ones(len(joined), np.float32),
         item=joined.item,

@@ -18,7 +18,7 @@ from models.blend import HABIT, LIKE, PERSONAL, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
-from models.repeats import in_order, traits
+from models.repeats import with_repeats
 from models.runs import places
 from models.scores import log_losses
 from models.task import Recipe, Task
@@ -111,12 +111,10 @@ class TrainingJob:
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
         place = places(lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
-        logit = self.model.logits(features)
-        trait = traits(joined.times, joined.since_s, logit)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),
             self.model.standardised(features[:, DIM : 2 * DIM]),
-            logit + (trait @ in_order(self.task.repeats)).astype(np.float32),
+            with_repeats(self.model.logits(features), joined.times, joined.since_s, self.task.repeats),
             joined.label,
             joined.item,
             joined.category,
@@ -127,8 +125,7 @@ class TrainingJob:
         """The outside rows that the task's arms need."""
         arms, devices = self.task.arms, len(self.users)
         batches = [train.batch for train in self.trains]
-        repeats = in_order(self.task.repeats)
-        random, coarse = random_and_coarse(batches, self.model, repeats, with_random="random" in arms)
+        random, coarse = random_and_coarse(batches, self.model, self.task.repeats, with_random="random" in arms)
         weights = {"coarse": coarse.weight}
         if "mpda" in arms:
             weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight

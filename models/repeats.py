@@ -67,7 +67,7 @@ class Repeats:
 
     def configure(self, which: I64, weights: Mapping[str, float]) -> None:
         """Give devices `which` the weights of their task."""
-        self.weight[which] = in_order(weights)
+        self.weight[which] = _in_order(weights)
 
     def added(self, which: I64, trait: F32) -> F32:
         """What repeats add (n,) to the logits of events of devices `which` with traits `trait` (n, traits)."""
@@ -75,12 +75,18 @@ class Repeats:
         return added.astype(np.float32)
 
 
-def in_order(weights: Mapping[str, float]) -> F64:
-    """Weights (traits,) in the order of TRAITS; what is missing is 0.
+def with_repeats(logit: F32, times: U8, since_s: U32, weights: Mapping[str, float]) -> F32:
+    """The cloud's logits (n,) and what repeats add to them by the weights of one task; the rest as in `traits`.
 
-    >>> in_order({"since": 0.5}).tolist()
-    [0.0, 0.0, 0.5, 0.0]
+    >>> with_repeats(np.ones(2, np.float32), np.array([0, 1], np.uint8), np.zeros(2, np.uint32), {"taken": -2}).tolist()
+    [1.0, -1.0]
     """
+    added: F32 = (traits(times, since_s, logit) @ _in_order(weights)).astype(np.float32)
+    return logit + added
+
+
+def _in_order(weights: Mapping[str, float]) -> F64:
+    """Weights (traits,) in the order of TRAITS; what is missing is 0."""
     return np.array([weights.get(name, 0.0) for name in TRAITS])
 
 

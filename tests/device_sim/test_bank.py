@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.bank import Bank, Rows, turns
-from models.arrays import I64
+from models.arrays import F64, I64
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
@@ -134,14 +134,16 @@ def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -
 
 
 def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None:
-    made, some = bank(2), replace(rows([0, 1]), times=np.array([1, 1], np.uint8))
-    made.configure(1, Task(task_version=1, repeats={"taken": 2.0}))
-    gain = made.predict(some).arms - bank(2).predict(some).arms
-    assert (gain[1, 1:] > 0.05).all()
-    np.testing.assert_array_equal(gain[:, 0], 0)
-    np.testing.assert_array_equal(gain[0], 0)
-    new = replace(some, times=np.zeros(2, np.uint8))
-    np.testing.assert_array_equal(made.predict(new).arms[0], bank(2).predict(new).arms[0])
+    def gain(times: int) -> F64:
+        some = replace(rows([0, 1]), times=np.full(2, times, np.uint8))
+        made = bank(2)
+        made.configure(1, Task(task_version=1, repeats={"taken": 2.0}))
+        return made.predict(some).arms - bank(2).predict(some).arms
+
+    assert (gain(times=1)[1, 1:] > 0.05).all()
+    np.testing.assert_array_equal(gain(times=1)[:, 0], 0, err_msg="the cloud's arm")
+    np.testing.assert_array_equal(gain(times=1)[0], 0, err_msg="a device without such a task")
+    np.testing.assert_array_equal(gain(times=0), 0, err_msg="items that are new to their user")
 
 
 def test_devices_on_different_versions_are_predicted_by_their_own() -> None:

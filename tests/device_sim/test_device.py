@@ -106,18 +106,11 @@ def test_an_event_is_to_be_predicted_from_what_came_strictly_before() -> None:
 
 def test_an_event_comes_with_how_often_and_how_long_ago_its_item_was_taken() -> None:
     phone = Phone()
-    same_item = [event("ann", n, label=label, timestamp=at) for n, label, at in SAME_ITEM]
+    every_40th = [(0, 1, 5_000), (40, 1, 5_000), (80, 0, 15_000), (120, 1, 35_000)]  # number, label, timestamp
+    same_item = [event("ann", n, label=label, timestamp=at) for n, label, at in every_40th]
     asked = [only(Predict, phone.tell(OwnEvent(one, 0)))[0] for one in (*same_item, event("ann", 1, timestamp=40_000))]
     assert [(p.times, p.since_s) for p in asked] == [(0, 0), (0, 0), (2, 10), (2, 30), (0, 0)]
     assert phone.device.window.rows().times.tolist() == [0, 0, 2, 2, 0]
-
-
-SAME_ITEM = [
-    (0, 1, 5_000),
-    (40, 1, 5_000),
-    (80, 0, 15_000),
-    (120, 1, 35_000),
-]  # number, label, timestamp: every 40th is of one item
 
 
 def test_a_repeated_event_counts_once() -> None:

@@ -10,13 +10,12 @@ from device_sim.own import OwnRows
 from models.arrays import F32, F64, I64
 from models.candidates import CandidateBatch
 from models.cloud_model import DIM
-from models.repeats import in_order
 from models.task import PLAIN, Task
 from tests.device_sim.world import batch, cloud_model
 
 MODEL = cloud_model()
 SIEVING = Task(task_version=1)
-NONE = in_order({})
+NONE: dict[str, float] = {}
 
 
 def own_rows(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 | None = None) -> OwnRows:
@@ -59,7 +58,7 @@ def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
 
 def test_what_other_users_took_again_is_expected() -> None:
     one = batch("b", 1)
-    again = random_and_coarse([one], MODEL, in_order({"taken": 1.5}), with_random=True)
+    again = random_and_coarse([one], MODEL, {"taken": 1.5}, with_random=True)
     for rows, candidates in zip(again, (one.random, one.matched), strict=True):
         expected = candidates.logit.astype(np.float32) + 1.5 * (candidates.times > 0)
         np.testing.assert_allclose(rows.logit, expected, atol=1e-6)

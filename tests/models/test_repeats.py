@@ -5,7 +5,7 @@ import pytest
 
 from models.arrays import F32, F64
 from models.cloud_model import sigmoid
-from models.repeats import PRECISION, TRAITS, Repeats, evidence, in_order, learned_weights, traits, within
+from models.repeats import PRECISION, TRAITS, Repeats, evidence, learned_weights, traits, with_repeats, within
 from models.scores import logloss
 
 DAY_S = 86_400
@@ -15,10 +15,10 @@ def events(n: int, weights: dict[str, float], seed: int = 0) -> tuple[F32, F64, 
     """Traits of events of which half are repeats, what the cloud expects, and labels by a truth with `weights`."""
     rng = np.random.default_rng(seed)
     times = rng.integers(0, 4, n) * rng.integers(0, 2, n)
-    cloud = rng.normal(0, 1, n)
-    trait = traits(times.astype(np.uint8), rng.integers(0, 30 * DAY_S, n).astype(np.uint32), cloud.astype(np.float32))
-    truth = cloud + trait @ in_order(weights)
-    return trait, 1 / (1 + np.exp(-cloud)), (rng.random(n) < 1 / (1 + np.exp(-truth))).astype(np.float64)
+    cloud = rng.normal(0, 1, n).astype(np.float32)
+    seen = times.astype(np.uint8), rng.integers(0, 30 * DAY_S, n).astype(np.uint32)
+    truth = with_repeats(cloud, *seen, weights).astype(np.float64)
+    return traits(*seen, cloud), 1 / (1 + np.exp(-cloud)), (rng.random(n) < 1 / (1 + np.exp(-truth))).astype(np.float64)
 
 
 def learned(trait: F32, expected: F64, label: F64, cuts: Sequence[int] = ()) -> dict[str, float]:
