@@ -186,11 +186,12 @@ class Window:
             self._start += 1
 
     def _make_room(self) -> None:
-        """Move the held rows to the front of columns with room for as many again, but of a full window for a quarter
-        more: moving costs 50 µs for the next 256 events, room for as many again would cost 60 % more memory.
+        """Move the held rows to the front of columns with room for as many again, but of a full window for an eighth
+        more: moving 1,024 rows of 398 B takes 110 µs, .9 µs for each of the next 128 events; room for as many again
+        would take 400 kB more of every device.
         """
         n = len(self)
-        spare = max(_FIRST_ROWS, self.count // 4)
+        spare = max(_FIRST_ROWS, self.count // 8)
         roomy = _allot(max(_FIRST_ROWS, min(2 * n, self.count + spare)), self.dim)
         for name, column in self._columns.items():
             roomy[name][:n] = column[self._start : self._end]
