@@ -30,7 +30,6 @@ from typing import Any
 import hnswlib
 import msgspec
 import numpy as np
-import polars as pl
 import torch
 
 from index.matches import LABELS
@@ -39,10 +38,10 @@ from index.search import Effort
 from index.spec import PoolSpec
 from index.verify import recall_of
 from models.cloud_trainer import train_first
-from models.history import History
-from models.ids import item_keys, sample_keys, user_keys
-from models.sample import SampleBlock, pad_histories
+from models.sample import SampleBlock
 from streams.logs.data import get_log, source_named
+from streams.logs.event_log import load_log
+from streams.logs.head import samples_of
 
 HEAD = 60_000  # samples that the cloud model is trained on
 TURNOVERS = 5
@@ -54,21 +53,7 @@ NOISE = 1e-3  # per component: moves a key by .01, where one more item in a hist
 
 def load_samples(name: str, rows: int) -> SampleBlock:
     """The first `rows` events of a log as samples with strictly earlier histories."""
-    log = pl.read_parquet(get_log(source_named(name), _say)).sort("timestamp", maintain_order=True).head(rows)
-    item, category = item_keys(log["item_id"].to_list()), item_keys(log["category_id"].to_list())
-    user, timestamp = user_keys(log["user_id"].to_list()), log["timestamp"].to_numpy().astype(np.int64)
-    label = log["label"].to_numpy().astype(np.uint8)
-    histories: dict[int, History] = {}
-    before = []
-    for u, t, i, c, positive in zip(*(a.tolist() for a in (user, timestamp, item, category, label)), strict=True):
-        history = histories.setdefault(u, History())
-        before.append(history.before(t))
-        if positive:
-            history.add(t, i, c)
-    sample = sample_keys(f"{name}-{row}" for row in range(len(log)))
-    items, categories = pad_histories([b[0] for b in before]), pad_histories([b[1] for b in before])
-    times = np.zeros_like(label)  # nothing here asks for them
-    return SampleBlock(sample, user, item, category, label, times, timestamp, timestamp, items, categories)
+    return samples_of(load_log(get_log(source_named(name), _say)).head(rows))
 
 
 def encoded_samples(name: str, rows: int) -> SampleBlock:

@@ -3,8 +3,9 @@
 Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
 Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
 due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
-matched or trained on before it is over (levels and blends, which devices update as they predict, wait for nobody, as
-live). The clock is the newest event time, so nothing depends on the machine's speed but the measured compute.
+matched or trained on before it is over (levels, blends and what its user took, which a device updates as it predicts,
+wait for nobody, as live). The clock is the newest event time, so nothing depends on the machine's speed but the
+measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
 `REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. What devices report goes into the

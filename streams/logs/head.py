@@ -1,5 +1,6 @@
 """The head of an event log as samples with histories: what the first cloud model learns from."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +28,18 @@ def head_samples(path: Path, share: float) -> SampleBlock:
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])
     if not events.height:
         raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --head-share")
-    return _samples(events)
+    return samples_of(events)
 
 
-def _samples(events: pl.DataFrame) -> SampleBlock:
+def samples_of(events: pl.DataFrame) -> SampleBlock:
+    """Events in time order (columns of `streams.logs.event_log`) as samples, each with what its user had before."""
     item, category = item_keys(events["item_id"].to_list()), item_keys(events["category_id"].to_list())
     users, label, timestamp = events["user_id"].to_list(), events["label"].to_numpy(), events["timestamp"].to_numpy()
-    known: dict[str, tuple[History, Taken]] = {}
+    known: dict[str, tuple[History, Taken]] = defaultdict(lambda: (History(), Taken()))
     before, times = [], []
     rows = zip(users, item.tolist(), category.tolist(), label.tolist(), timestamp.tolist(), strict=True)
     for user, this_item, this_category, clicked, at in rows:
-        history, taken = known.setdefault(user, (History(), Taken()))
+        history, taken = known[user]
         before.append(history.bytes_before(at))
         times.append(taken.before(this_item, at)[0])
         if clicked:
