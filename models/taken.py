@@ -41,10 +41,14 @@ class Taken:
 
     def add(self, item: int, timestamp: int) -> None:
         """Remember one positive; of too many the oldest to arrive is forgotten."""
-        place = self._added % MOST
-        self._items[KEY_BYTES * place : KEY_BYTES * (place + 1)] = item.to_bytes(KEY_BYTES, "little")
-        at = timestamp.to_bytes(_TIME_BYTES, "little", signed=True)
-        self._timestamps[_TIME_BYTES * place : _TIME_BYTES * (place + 1)] = at
+        key, at = item.to_bytes(KEY_BYTES, "little"), timestamp.to_bytes(_TIME_BYTES, "little", signed=True)
+        if self._added < MOST:
+            self._items += key
+            self._timestamps += at
+        else:
+            place = self._added % MOST
+            self._items[KEY_BYTES * place : KEY_BYTES * (place + 1)] = key
+            self._timestamps[_TIME_BYTES * place : _TIME_BYTES * (place + 1)] = at
         self._added += 1
 
     @property

@@ -158,10 +158,9 @@ class UserState:
         if len(self.seen) >= self.prune_at:
             self._prune(rules)
         times, _ = self.taken.before(a.item, timestamp)
-        keys, histories = (a.item, a.category), self.history.bytes_before(timestamp)
-        out.samples.append(
-            SampleRecord(a.sample, self.user, *keys, a.label, times, timestamp, a.produced_ms, *histories)
-        )
+        items, categories = self.history.bytes_before(timestamp)
+        known = a.sample, self.user, a.item, a.category, a.label, times, timestamp, a.produced_ms, items, categories
+        out.samples.append(SampleRecord(*known))
         if a.label:
             self.history.add(timestamp, a.item, a.category)
             self.taken.add(a.item, timestamp)
