@@ -30,6 +30,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
+from models.blend import draws_lots
 from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
@@ -248,7 +249,7 @@ def _commands(
         ),
         "flow": (
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
-            "--random" if "random" in arms else "--no-random",
+            "--random" if draws_lots(arms) else "--no-random",
         ),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain-s", "1"),
         "fleet": (

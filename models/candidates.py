@@ -36,7 +36,7 @@ class CandidateBatch:
     `batch_seq` counts up per device, the newest wins; `version` is the cloud model that encoded it.
     Event time: `query_timestamp`. Wall clock (ms): `produced_ms` of the event that triggered the match,
     `matched_ms` when the search was done. `matched` is the coarse-grained retrieval, `random` as many
-    random samples of the pool, for the arm of that name (empty when the arm is off). `similarity` (matched,) is
+    random samples of the pool, for the arms random and coda (empty when both are off). `similarity` (matched,) is
     that of each matched sample's match key to the user's, −1 to 1.
     """
 

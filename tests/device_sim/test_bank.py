@@ -80,7 +80,8 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
 @pytest.mark.parametrize(
     ("head", "arms"),
     [
-        ("coarse", ["coarse", "coda"]),
+        ("coarse", ["coarse"]),
+        ("random", ["random", "coda"]),
         ("coarse-habit", ["coarse"]),
         ("mpda", ["mpda"]),
         ("coda-like", ["coda"]),

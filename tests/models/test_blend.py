@@ -123,7 +123,7 @@ def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
     prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0}, 1000)
     weights = Blend(1, prior=prior).weights(np.array([0]))[0, ARMS.index("coda")]
     assert weights[HEADS.index("coda")] > weights[HEADS.index("local")] > weights[HEADS.index("cloud")] > 0
-    assert weights[HEADS.index("random")] == 0
+    assert weights[HEADS.index("mpda")] == 0, "a head of another arm"
     assert fleet_prior({}, 0) == {}
 
 
