@@ -30,7 +30,6 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
-from models.blend import draws_lots
 from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
@@ -247,10 +246,7 @@ def _commands(
             *("train-cloud", "--head-log", log, "--head-share", f"{share:.6f}", "--refresh-h", "1000"),
             *("--keys", str(folder / "keys"), "--task", str(folder / "task.json"), *bootstrap),
         ),
-        "flow": (
-            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
-            "--random" if draws_lots(arms) else "--no-random",
-        ),
+        "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain-s", "1"),
         "fleet": (
             *("fleet", "--devices", str(options.devices), *bootstrap, "--mqtt", mqtt),

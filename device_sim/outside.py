@@ -56,7 +56,7 @@ class Source:
 
 
 def random_and_coarse(
-    batches: Sequence[CandidateBatch | None], model: CloudModel, repeats: Mapping[str, float], *, with_random: bool
+    batches: Sequence[CandidateBatch | None], model: CloudModel, repeats: Mapping[str, float]
 ) -> tuple[Outside, Outside]:
     """The random and the matched rows of `batches`, one entry per device.
 
@@ -64,7 +64,7 @@ def random_and_coarse(
     ones weigh by the square of their similarity, labels keeping their shares. `repeats` are the task's weights of
     `models.repeats`: what other users took again says nothing of the item.
     """
-    random, matched = zip(*(_even(batch, with_random) for batch in batches), strict=True)
+    random, matched = zip(*map(_even, batches), strict=True)
     coarse = _outside([c for c, _ in matched], model, repeats)
     similarity = np.concatenate([s for _, s in matched]).astype(np.float64)
     return _outside(random, model, repeats), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
@@ -120,11 +120,11 @@ def _own_auc(own: OwnRows, devices: int, heads: Heads) -> F64:
     return auc_of_groups(own.device, devices, own.label, score)
 
 
-def _even(batch: CandidateBatch | None, with_random: bool) -> tuple[Candidates, tuple[Candidates, F16]]:
+def _even(batch: CandidateBatch | None) -> tuple[Candidates, tuple[Candidates, F16]]:
     """Random rows, and matched ones with their similarity."""
     if batch is None:
         return no_candidates(), (no_candidates(), np.zeros(0, np.float16))
-    if not with_random or not len(batch.random):
+    if not len(batch.random):
         return no_candidates(), (batch.matched, batch.similarity)
     n = min(len(batch.matched), len(batch.random))
     matched = _spread(len(batch.matched), n)

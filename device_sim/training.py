@@ -14,7 +14,7 @@ from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieve
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.arrays import F16, F32, F64, I64, U8, Bool
-from models.blend import HABIT, LIKE, LOTS, PERSONAL, draws_lots, personal_heads
+from models.blend import HABIT, LIKE, LOTS, PERSONAL, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
@@ -125,7 +125,7 @@ class TrainingJob:
         """The outside rows that the task's arms need."""
         arms, devices = self.task.arms, len(self.users)
         batches = [train.batch for train in self.trains]
-        random, coarse = random_and_coarse(batches, self.model, self.task.repeats, with_random=draws_lots(arms))
+        random, coarse = random_and_coarse(batches, self.model, self.task.repeats)
         weights = {"coarse": coarse.weight}
         if "mpda" in arms:
             weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight

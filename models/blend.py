@@ -20,7 +20,7 @@ pays more than ln(8 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) befor
 they are charged: charging clipped losses to a mixture of unclipped ones would void the bound.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -36,10 +36,10 @@ LOTS = "random"  # from samples drawn by lot
 ADJUSTED = "adjusted"  # the cloud's logit with the device's level and repeats: what personal heads add to
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
-_OUTSIDE = {"local": ()} | {arm: (arm, arm + HABIT) for arm in SOURCES[1:]}
-# No device knows beforehand which side of its classifier's border is worth more, or whether samples drawn by lot, which
-# are of more items than matched ones, are worth as much: its blend finds out (docs/research.md, ideas 40 and 45).
-_OUTSIDE |= {"coda": (*_OUTSIDE["coda"], LIKE, LOTS)}
+# Matched samples say much of a few items, those drawn by lot a little of many: no device knows beforehand which is
+# worth more, nor which side of its classifier's border is. Its blend finds out (docs/research.md, ideas 40 and 45).
+_OUTSIDE = {"local": (), LOTS: (LOTS, LOTS + HABIT)} | {arm: (arm, arm + HABIT, LOTS) for arm in SOURCES[2:]}
+_OUTSIDE |= {"coda": (*_OUTSIDE["coda"], LIKE)}
 ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
@@ -147,15 +147,6 @@ def personal_heads(arm: str) -> tuple[str, ...]:
     ('local', 'local-habit', 'random', 'random-habit')
     """
     return (*_LOCAL, *_OUTSIDE[arm])
-
-
-def draws_lots(arms: Iterable[str]) -> bool:
-    """Whether any of these arms also learns from samples drawn by lot.
-
-    >>> draws_lots(["cloud", "local"]), draws_lots(["local", "coda"])
-    (False, True)
-    """
-    return any(LOTS in ARM_HEADS[arm] for arm in arms)
 
 
 def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, float]:

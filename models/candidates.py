@@ -35,9 +35,9 @@ class CandidateBatch:
 
     `batch_seq` counts up per device, the newest wins; `version` is the cloud model that encoded it.
     Event time: `query_timestamp`. Wall clock (ms): `produced_ms` of the event that triggered the match,
-    `matched_ms` when the search was done. `matched` is the coarse-grained retrieval, `random` as many
-    random samples of the pool, for the arms random and coda (empty when both are off). `similarity` (matched,) is
-    that of each matched sample's match key to the user's, −1 to 1.
+    `matched_ms` when the search was done. `matched` is the coarse-grained retrieval, `random` as many random samples
+    of the pool (none with `coda flow --no-random`): all arms but cloud and local learn from these too. `similarity`
+    (matched,) is that of each matched sample's match key to the user's, −1 to 1.
     """
 
     user_id: str

@@ -85,7 +85,8 @@ _ARMS_WORDS = (
     "Every arm predicts each event before anything learns from it. Each device arm blends the cloud head, the local "
     "head and its own: local trains on the device's own samples only, random adds random samples of the pool, coarse "
     "adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda adds matched ones "
-    "weighed by its classifier, and random ones. Intervals are 95 % bootstrap over users, paired with the cloud arm."
+    "weighed by its classifier; these three add random ones too. Intervals are 95 % bootstrap over users, paired with "
+    "the cloud arm."
 )
 _FRESHNESS_WORDS = "Age since an event was produced to Kafka when it reaches each stage, over the live part of the run."
 

@@ -17,7 +17,7 @@ _ARMS_WORDS = (
     "the head of the log; cloud-refreshed gets new versions. Each device arm blends the cloud head, the local head and "
     "its own: local trains on the device's own samples only, random adds random samples of the pool, coarse adds "
     "matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them by its "
-    "classifier and adds random ones."
+    "classifier; these three add random ones too."
 )
 _PAIRED_WORDS = (
     "Differences on the same events with 95 % bootstraps over users. Users up and down: the share whose own AUC is "

@@ -30,7 +30,6 @@ from device_sim.stimulus import OwnEvent
 from index.pool import Pool
 from models.arrays import I64
 from models.artefact import model_to_bytes
-from models.blend import draws_lots
 from models.candidates import encode_batch
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress as TrainProgress
@@ -138,7 +137,7 @@ class Walk:
         self._fleet = Fleet(seed=plan.seed)
         self._states: dict[str, UserState] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)
-        matching = Matching(1, 1, plan.per_label, draws_lots(plan.task.arms), plan.seed)
+        matching = Matching(1, 1, plan.per_label, random=True, seed=plan.seed)
         self._shard = Shard(pool, 0, matching)
         self._model: CloudModel | None = None
         self._trainer: CloudTrainer | None = None

@@ -46,7 +46,7 @@ def command(
         processes: Processes on this machine; when one dies, all restart from the last snapshot.
         match_every: A user is due for a match after this many new samples.
         candidates: Samples in a match, half of them of each label.
-        random: Send as many random samples too, for the arms random and coda.
+        random: Send as many random samples too, which every arm but cloud and local learns from.
         freshness_budget_s: A user is also due when the newest batch is older (event time; wall clock when idle).
         lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
         window_days: Samples older than this (event time, against the newest) leave the pool.

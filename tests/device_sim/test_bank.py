@@ -81,7 +81,8 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     ("head", "arms"),
     [
         ("coarse", ["coarse"]),
-        ("random", ["random", "coda"]),
+        ("random", ["random", "coarse", "mpda", "coda"]),
+        ("random-habit", ["random"]),
         ("coarse-habit", ["coarse"]),
         ("mpda", ["mpda"]),
         ("coda-like", ["coda"]),

@@ -38,9 +38,9 @@ def outside(device: I64, logit: F64 | F32, item: I64 | None = None, label: I64 |
 
 
 def test_devices_without_a_batch_have_no_rows() -> None:
-    random, coarse = random_and_coarse([None, batch("b", 1), None], MODEL, NONE, with_random=True)
+    random, coarse = random_and_coarse([None, batch("b", 1), None], MODEL, NONE)
     assert set(random.device.tolist()) == set(coarse.device.tolist()) == {1}
-    random, coarse = random_and_coarse([None], MODEL, NONE, with_random=True)
+    random, coarse = random_and_coarse([None], MODEL, NONE)
     assert len(random) == len(coarse) == 0
     own = own_rows(np.zeros(4, np.int64), np.zeros(4))
     assert [len(rows) for rows in sieved(coarse, own, 1, SIEVING, 0)] == [0, 0]
@@ -49,7 +49,7 @@ def test_devices_without_a_batch_have_no_rows() -> None:
 
 def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
     one = batch("b", 1)
-    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE)
     assert coarse.logit.tolist() == one.matched.logit.tolist()
     vectors = MODEL.item_vectors(one.matched.item, one.matched.category)
     np.testing.assert_allclose(coarse.x, MODEL.standardised(vectors), atol=1e-5)
@@ -58,14 +58,14 @@ def test_rows_carry_what_the_cloud_model_makes_of_them() -> None:
 
 def test_what_other_users_took_again_is_expected() -> None:
     one = batch("b", 1)
-    again = random_and_coarse([one], MODEL, {"taken": 1.5}, with_random=True)
+    again = random_and_coarse([one], MODEL, {"taken": 1.5})
     for rows, candidates in zip(again, (one.random, one.matched), strict=True):
         expected = candidates.logit.astype(np.float32) + 1.5 * (candidates.times > 0)
         np.testing.assert_allclose(rows.logit, expected, atol=1e-6)
 
 
 def test_random_rows_weigh_alike() -> None:
-    random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, NONE, with_random=True)
+    random, _ = random_and_coarse([batch("b", 1), batch("c", 2)], MODEL, NONE)
     assert set(random.weight.tolist()) == {1}
 
 
@@ -80,7 +80,7 @@ def told(matched: Told) -> CandidateBatch:
 
 
 def weights(*devices: Told | None) -> F32:
-    _, coarse = random_and_coarse([None if d is None else told(d) for d in devices], MODEL, NONE, with_random=False)
+    _, coarse = random_and_coarse([None if d is None else told(d) for d in devices], MODEL, NONE)
     return coarse.weight
 
 
@@ -107,19 +107,19 @@ def test_a_sample_that_points_away_counts_next_to_nothing() -> None:
 def test_thinned_out_rows_keep_their_own_similarity() -> None:
     one = batch("b", 1, matched=12, random=4)
     one.matched.label[:] = 1
-    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE)
     square = one.similarity[[0, 4, 7, 11]].astype(np.float64) ** 2
     np.testing.assert_allclose(coarse.weight, square / square.mean(), rtol=1e-5)
 
 
-def test_without_the_random_arm_all_matched_samples_count() -> None:
-    random, coarse = random_and_coarse([batch("b", 1, matched=12, random=5)], MODEL, NONE, with_random=False)
+def test_without_random_samples_all_matched_ones_count() -> None:
+    random, coarse = random_and_coarse([batch("b", 1, matched=12, random=0)], MODEL, NONE)
     assert (len(random), len(coarse)) == (0, 12)
 
 
 def test_fewer_random_samples_thin_the_matched_ones_out_evenly() -> None:
     one = batch("b", 1, matched=12, random=4)
-    _, coarse = random_and_coarse([one], MODEL, NONE, with_random=True)
+    _, coarse = random_and_coarse([one], MODEL, NONE)
     assert coarse.item.tolist() == one.matched.item[[0, 4, 7, 11]].tolist()
 
 

@@ -172,7 +172,7 @@ def test_as_many_random_as_matched_samples_are_used() -> None:
 
 
 def _rows_of(one: CandidateBatch) -> tuple[int, int]:
-    random, coarse = random_and_coarse([one], MODEL, {}, with_random=True)
+    random, coarse = random_and_coarse([one], MODEL, {})
     return len(random), len(coarse)
 
 
