@@ -11,6 +11,7 @@ from index.pool import Pool
 from index.rebuild import rebuild_on_disk
 from index.rows import META
 from index.spec import PoolSpec
+from index.store import FORMAT
 from index.verify import verify
 from models.errors import PoolError
 from models.sample import SampleBlock
@@ -72,11 +73,11 @@ def test_another_format_version_says_which(tmp_path: Path) -> None:
     meta = msgspec.json.decode(db[META] or b"")
     db[META] = msgspec.json.encode(meta | {"format": 99, "something": "new"})
     db.close()
-    with pytest.raises(PoolError, match="has format 99, this program reads 4: delete it and the flow's --state"):
+    with pytest.raises(PoolError, match=f"has format 99, this program reads {FORMAT}: delete it and"):
         Pool.open(tmp_path / "pool", small())
 
 
-@pytest.mark.parametrize("settings", [b"\xff", b"{}", b"[]", b'{"format": 4, "spec": 3}'])
+@pytest.mark.parametrize("settings", [b"\xff", b"{}", b"[]", b'{"format": %d, "spec": 3}' % FORMAT])
 def test_unreadable_settings_say_so(tmp_path: Path, settings: bytes) -> None:
     db = raw(made(tmp_path / "pool"))
     db[META] = settings
