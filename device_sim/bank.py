@@ -107,18 +107,18 @@ class Bank:
             at = np.flatnonzero(rows.version == version)
             interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
-        repeated = cloud + self.repeats.added(rows.slot, trait)
+        cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
             level = self.level.before(slot, when).astype(np.float32)
-            adjusted = (level + repeated[at])[:, None]
+            adjusted = (level + cloud_and_repeats[at])[:, None]
             logits = cloud[at, None], adjusted, adjusted + added[at]
             probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
             losses[at] = self.blend.update(slot, probability, label)
             expected[at] = sigmoid(cloud[at] + level)
-            self.level.learn(slot, when, repeated[at], label)
+            self.level.learn(slot, when, cloud_and_repeats[at], label)
         return Predicted(interest, arms, losses, evidence(trait, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:

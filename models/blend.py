@@ -38,8 +38,13 @@ HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
 # Matched samples say much of a few items, those drawn by lot a little of many: no device knows beforehand which is
 # worth more, nor which side of its classifier's border is. Its blend finds out (docs/research.md, ideas 40 and 45).
-_OUTSIDE = {"local": (), LOTS: (LOTS, LOTS + HABIT)} | {arm: (arm, arm + HABIT, LOTS) for arm in SOURCES[2:]}
-_OUTSIDE |= {"coda": (*_OUTSIDE["coda"], LIKE)}
+_OUTSIDE: dict[str, tuple[str, ...]] = {
+    "local": (),
+    "random": (LOTS, LOTS + HABIT),
+    "coarse": ("coarse", "coarse" + HABIT, LOTS),
+    "mpda": ("mpda", "mpda" + HABIT, LOTS),
+    "coda": ("coda", "coda" + HABIT, LOTS, LIKE),
+}
 ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
 # events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs

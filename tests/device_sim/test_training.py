@@ -95,6 +95,12 @@ def test_without_a_batch_only_the_local_heads_are_trained() -> None:
     assert [set(outcome.accepted) for outcome in result.outcomes] == [{"local", "local-habit"}, set(PERSONAL)]
 
 
+def test_without_random_samples_matched_ones_still_teach() -> None:
+    matched_only = msgspec.structs.replace(train(1), batch=batch("u0", 1, random=0))
+    (outcome,) = run([matched_only], LENIENT).outcomes
+    assert set(outcome.accepted) == set(PERSONAL) - {"random", "random-habit"}
+
+
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
     assert set(result.outcomes[0].accepted) == set(personal_heads("coda"))
