@@ -43,7 +43,7 @@ def measure(keys: F32, queries: F32) -> dict[str, Any]:
     for graph in (compared, indexed):
         graph.add(keys, np.arange(len(keys)))
     row: dict[str, Any] = {"nodes": len(keys), "link_s": cpu_s(indexed.link)}
-    compared.link()
+    compared.grouped()
     for k in (FEW, K):
         for name, source in (("hnsw", indexed), ("compared", Compared([compared]))):
             row[f"{name}_{k}_us"] = [us_per_query(source, queries, k, at_once) for at_once in AT_ONCE]

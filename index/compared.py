@@ -6,7 +6,7 @@ import numpy as np
 
 from index.fetched import Fetched
 from index.graph import Graph
-from index.matches import top_k
+from index.highest import top_k
 from index.nodes import Nodes
 from models.arrays import F32, I64
 
@@ -28,7 +28,12 @@ class Compared:
 
     def fetch(self, queries: F32, k: int) -> Fetched:
         """About the k best rows for each query (q, d), and `1 / SLACK` more."""
-        score = np.concatenate([queries @ graph.few.T for graph in self._graphs], axis=1)
+        vectors = [graph.few for graph in self._graphs]
+        score = np.empty((len(queries), sum(map(len, vectors))), np.float32)
+        at = 0
+        for few in vectors:  # in place: a copy of all scores would take as long as finding the best of them
+            np.matmul(queries, few.T, out=score[:, at : at + len(few)])
+            at += len(few)
         nodes = Nodes.concat([graph.grouped() for graph in self._graphs])
         want = k + k // SLACK
         return nodes.expand(*top_k(score, want), want)

@@ -21,7 +21,7 @@ from models.errors import PoolError
 from models.sample import SampleBlock
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
-CATCH_UP = 2  # rows indexed per new row while the ring is too long (after opening or re-encoding); ours
+CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding); ours
 
 REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second; ours
 Progress = Callable[[int, int], None]  # rows done, rows in all
@@ -58,8 +58,9 @@ class Pool:
     def open(cls, path: str | Path, spec: PoolSpec | None = None, read_only: bool = False) -> Self:
         """The pool at `path`, made when it is new. Without `spec`, as it was last opened.
 
-        `read_only` looks at a pool that another process may be writing, as it is now. Until rows have moved
-        into graphs (`rebuild`, or as new ones come) they are searched exactly. Raises `PoolError`.
+        `read_only` looks at a pool that another process may be writing, as it is now. Where segments are so large
+        that graphs have to be linked, that is done by `rebuild`, or as new rows come; until then they are searched
+        exactly. Raises `PoolError`.
         """
         store = Store.open(Path(path), spec, read_only)
         try:
@@ -133,17 +134,22 @@ class Pool:
     def reencode(self, encode: Callable[[SampleBlock], SampleBlock]) -> None:
         """Encode all samples anew (a new cloud model): `encode` gives blocks with vectors of its version.
 
-        Atomic on disk. Graphs fill again as samples come in; until then more is searched exactly.
+        Atomic on disk. Graphs, where there are any, fill again as samples come in; until then more is searched exactly.
         """
         state = self.store.state
-        version = state.version
-        for block in self.store.read():
-            encoded = encode(block)
-            check_block(encoded, self.spec)
-            version = encoded.version
-            self.store.write_encoded(encoded)
-        self.store.adopt(msgspec.structs.replace(state, version=version))
-        self._load()
+        self.memory = Memory(self.spec)  # at once, so that old and new vectors are never both there
+        try:
+            for block in self.store.read():
+                encoded = encode(block)
+                check_block(encoded, self.spec)
+                self.store.write_encoded(encoded)
+                self.memory.append(encoded)
+                state = msgspec.structs.replace(state, version=encoded.version)
+            self.store.adopt(state)
+        except BaseException:
+            self._load()
+            raise
+        self._leave_ring()
 
     def rebuild(self, progress: Progress = lambda _done, _all: None) -> None:
         """Read everything from disk again and put all rows but the ring's into graphs now.
@@ -161,10 +167,16 @@ class Pool:
         self.memory = Memory(self.spec)
         for block in self.store.read():
             self.memory.append(block)
+        self._leave_ring()
         state = self._after(None)
         if state != self.store.state:  # the window's settings changed
             self.store.adopt(state)
             self._bury(state)
+
+    def _leave_ring(self) -> None:
+        """Move all rows but the ring's into segments, where that takes no time worth spreading."""
+        if self.spec.never_linked:
+            self.memory.index(self.memory.ring - self.spec.ring_rows)
 
     def _check_version(self, block: SampleBlock) -> None:
         if len(self) and len(block) and block.version != self.version:

@@ -12,8 +12,9 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from index.fetched import NO_ROW, Fetched, Scores
+from index.highest import highest, pick, top_k
 from index.lots import closeness
-from index.matches import LABELS, Limits, Matches, highest, pick, top_k
+from index.matches import LABELS, Limits, Matches
 from index.table import Table
 from models.arrays import F32, F64, I64, U64, Bool
 from models.ids import mix

@@ -34,6 +34,11 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     build_beam: int = 100
     search_beam: int = 64
 
+    @property
+    def never_linked(self) -> bool:
+        """Whether no segment can have so many distinct vectors that it gets a graph."""
+        return self.segment_rows <= self.graph_nodes
+
     def checked(self) -> Self:
         """The spec itself; raises `InputError` when a setting makes no sense."""
         for name in self.__struct_fields__:

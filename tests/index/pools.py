@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from index.exact import ExactPool
 from index.matcher import SamplePool
 from index.pool import Pool, Upserted
@@ -47,5 +49,6 @@ MAKERS: dict[str, Maker] = {
     "pool": Pool.open,
     "reopened": ReopenedPool.open,
     "rebuilt": RebuiltPool.open,
+    "compared": lambda path, spec: ReopenedPool.open(path, replace(spec, graph_nodes=spec.segment_rows)),
     "exact": lambda _path, spec: ExactPool(spec),
 }

@@ -1,10 +1,8 @@
 """Merging: the best of every label, best first."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
-from index.matches import Scored, best_of, top_k
+from index.matches import Scored, best_of
 from models.candidates import Candidates, no_candidates
 
 
@@ -26,12 +24,3 @@ def test_the_best_of_each_label_from_all_shards() -> None:
 def test_nothing_from_nowhere() -> None:
     nothing = Scored(no_candidates(), np.zeros(0))
     assert len(best_of([nothing, nothing], 3).candidates) == 0
-
-
-@given(st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.integers(1, 40))
-def test_top_k_sorts(scores: list[int], k: int) -> None:
-    table = np.array([scores, scores[::-1]], np.float64)
-    columns, best = top_k(table, k)
-    assert best.tolist() == [sorted(scores, reverse=True)[:k]] * 2
-    assert best.tolist() == np.take_along_axis(table, columns, 1).tolist()
-    assert all(len(set(row)) == best.shape[1] for row in columns.tolist())

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from index.pool import Pool
 from index.spec import PoolSpec
@@ -62,3 +63,14 @@ def test_recall_counts_ties_and_missing_rows() -> None:
     assert recall_of(exact, exact) == 1
     assert recall_of(np.array([[[3.0, 2.0, 1.0], [1.0, -np.inf, -np.inf]]]), exact) == 0.75
     assert recall_of(np.array([[[3.0, 2.0, 2.0], [0.5, -np.inf, -np.inf]]]), exact) == 0.75
+
+
+def test_where_nothing_is_linked_only_the_ring_is_searched_row_by_row(tmp_path: Path) -> None:
+    """Also after opening and after a new cloud model, when everybody asks at once."""
+    spec = replace(SPEC, graph_nodes=SPEC.segment_rows)
+    with Pool.open(tmp_path, spec) as pool:
+        pool.upsert(samples(range(1000, 4000), seed=3))
+    with Pool.open(tmp_path) as pool:
+        assert pool.memory.ring == spec.ring_rows
+        pool.reencode(lambda block: block.with_encoding(block.logit, -block.match_key, 2))  # type: ignore[operator, arg-type]
+        assert pool.memory.ring == spec.ring_rows and len(pool) == 3000
