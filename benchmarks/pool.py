@@ -1,4 +1,5 @@
-"""The pool on a real log: upserts against raw hnswlib, recall and queries after full turnovers, bytes per sample.
+"""The pool on a real log: upserts against raw hnswlib, recall and queries after full turnovers and after a new cloud
+model, bytes per sample.
 
     python -m benchmarks.pool            ml-1m, 50,000 live samples, 5 turnovers; table
     python -m benchmarks.pool --json
@@ -73,6 +74,12 @@ def without_sharing(block: SampleBlock) -> SampleBlock:
     return block.with_encoding(block.logit, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.version)
 
 
+def next_version(block: SampleBlock) -> SampleBlock:
+    """The same vectors, as if another cloud model had made them."""
+    assert block.match_key is not None and block.logit is not None
+    return block.with_encoding(block.logit, block.match_key, block.version + 1)
+
+
 def cpu_s(act: Callable[[], object]) -> float:
     """CPU seconds of this process for one call."""
     began = time.process_time()
@@ -133,6 +140,12 @@ def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float
     return rows
 
 
+def after_new_model(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
+    """What re-encoding costs without the cloud model's part, and how fast queries are right after it."""
+    spent = cpu_s(lambda: pool.reencode(next_version))
+    return {"reencode_us_per_sample": 1e6 * spent / len(pool), **ask(pool, block, last)}
+
+
 def sizes(pool: Pool) -> dict[str, float]:
     """Bytes per live sample."""
     on_disk_now = pool.store.disk_bytes()
@@ -175,7 +188,9 @@ def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
         }
         last = (1 + TURNOVERS) * live
         figures["search_profile"] = profile(lambda: ask(pool, block, last))
-        figures["upsert_profile"] = profile(lambda: upsert_all(pool, block.take(slice(last, last + 10 * BLOCK))))
+        figures["after_new_model"] = after_new_model(pool, block, last)
+        more = next_version(block.take(slice(last, last + 10 * BLOCK)))
+        figures["upsert_profile"] = profile(lambda: upsert_all(pool, more))
     return figures
 
 
@@ -208,6 +223,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
     for name in ("as_logged", "nothing_shared", "all_in_graphs"):
         figures = result[name]
+        anew = figures["after_new_model"]
         lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
         lines.append(f"turnover  upserts/s  raw adds/s  ratio  recall@{K}  queries/s  exact  random  fallback")
         for row in figures["turnovers"]:
@@ -223,6 +239,8 @@ def table(result: dict[str, Any]) -> list[str]:
             f"{figures['median_queries_per_core_s']:,.0f} queries per core-second (target 2,000)",
             f"bytes per sample: {figures['memory_bytes_per_sample']:,.0f} in memory, "
             f"{figures['disk_bytes_per_sample_running']:,.0f} on disk while running",
+            f"a new cloud model: {anew['reencode_us_per_sample']:.1f} µs per sample, then "
+            f"{anew['queries_per_core_s']:,.0f} queries, {anew['random_per_core_s']:,.0f} random",
         ]
         for what in ("upsert", "search"):
             shares = ", ".join(f"{function} {share:.0%}" for function, share in figures[f"{what}_profile"])
