@@ -7,14 +7,14 @@ separate nodes they would link to each other only, and cut the graph apart.
 While there are few nodes (`PoolSpec.graph_nodes`), a query is compared with each of them: that misses nothing, and no
 link is made. The more a query asks for, the longer that is also the faster way, since a graph's beam is as wide as
 what is asked for. `python -m benchmarks.graph` (ml-1m, noise on every vector; µs of a core per query, 250 at once and
-alone; of 40,000 numpy's partition takes longer to find 100 than 800):
+alone, where each vector is read from memory for one query only):
 
 | nodes | best 100: HNSW | compared | best 800: HNSW | compared | to link all |
 |---|---|---|---|---|---|
-| 5,000 | 43, 76 | 30, 125 | 306, 326 | 55, 120 | .2 s |
-| 10,000 | 50, 83 | 58, 124 | 331, 374 | 86, 154 | .5 s |
-| 20,000 | 55, 93 | 113, 242 | 376, 415 | 127, 222 | 1.0 s |
-| 40,000 | 63, 94 | 855, 415 | 504, 547 | 240, 633 | 2.3 s |
+| 5,000 | 49, 106 | 45, 157 | 306, 397 | 129, 222 | .2 s |
+| 10,000 | 66, 148 | 58, 286 | 419, 593 | 194, 399 | .6 s |
+| 20,000 | 60, 125 | 87, 293 | 423, 521 | 194, 407 | 1.4 s |
+| 40,000 | 70, 120 | 166, 775 | 539, 783 | 257, 1,007 | 2.8 s |
 
 Besides, the histories of one user are closer to each other than to anybody else's, and HNSW, which links a node to its
 nearest, finds its way between such clusters badly: of 1,208 nodes (completejourney) it found .70 of the best 190, of
