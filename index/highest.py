@@ -1,8 +1,7 @@
 """The k highest of each query's scores: most of what a search costs once it compares with every vector.
 
 Of many scores few can be among the highest, and a sample of them says about which: so only those at or above some
-high score of the sample are partitioned. That takes a half to a fifth of partitioning them all (12,000 and 36,000
-scores, k from 100 to 1,000, 8 queries or more at once).
+high score of the sample are partitioned (`python -m benchmarks.pool`: every row compared 1.8 times as fast).
 """
 
 from typing import TypeVar
@@ -12,12 +11,14 @@ from numpy.typing import NDArray
 
 from index.fetched import Scores
 from models.arrays import I64
+from models.runs import places
 
 T = TypeVar("T", bound=np.generic)
 
 STRIDE = 16  # one score in so many is looked at first; ours
 # How many more than its share the sample's k-th is taken from, in standard deviations of how many of the k it holds
-# (√(k/16)): too few are left once in 30,000 rows of independent scores, and those rows are partitioned whole.
+# (√(k/16)), and so many besides, for small k: too few are left less than once in 30,000 rows of independent scores, and
+# those rows are partitioned whole.
 MARGIN = 4
 SIFTED_FROM = 4096  # scores, and 4 for each of k: with fewer, little is won and single queries lose; ours
 
@@ -56,8 +57,8 @@ def _partitioned(score: Scores, k: int) -> I64:
 
 def _sifted(score: Scores, k: int) -> I64:
     least = _reached_by_about(score, k)
-    kept, kept_score, count = _at_least(least, score)
-    columns = pick(kept, _partitioned(kept_score, k)) if kept.shape[1] >= k else np.zeros((len(score), k), np.int64)
+    kept, kept_score, count = _at_least(least, score, k)
+    columns = pick(kept, _partitioned(kept_score, k))
     again = np.flatnonzero((count < k) | np.isneginf(least))
     columns[again] = _partitioned(score[again], k)
     return columns
@@ -71,13 +72,13 @@ def _reached_by_about(score: Scores, k: int) -> Scores:
     return least
 
 
-def _at_least(least: Scores, score: Scores) -> tuple[I64, Scores, I64]:
-    """Columns and scores of what reaches `least`, padded to the longest row (-inf), and how many each row has."""
+def _at_least(least: Scores, score: Scores, k: int) -> tuple[I64, Scores, I64]:
+    """Columns and scores of what reaches `least`, padded to the longest row, or k (-inf), and how many each row has."""
     flat = np.flatnonzero(score >= least[:, None])
     row, column = np.divmod(flat, score.shape[1])
     count = np.bincount(row, minlength=len(score))
-    place = np.arange(len(flat)) - np.repeat(count.cumsum() - count, count)
-    columns = np.zeros((len(score), count.max(initial=0)), np.int64)
+    place = places(count)
+    columns = np.zeros((len(score), count.max(initial=k)), np.int64)
     scores = np.full(columns.shape, -np.inf, score.dtype)
     columns[row, place], scores[row, place] = column, score.ravel()[flat]
     return columns, scores, count

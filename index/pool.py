@@ -152,16 +152,20 @@ class Pool:
         self._leave_ring()
 
     def rebuild(self, progress: Progress = lambda _done, _all: None) -> None:
-        """Read everything from disk again and put all rows but the ring's into graphs now.
+        """Read everything from disk again and put all rows but the ring's into segments and their graphs now.
 
-        Reports (rows done, rows in all).
+        Reports (rows done, rows in all), at least once.
         """
         self._load()
-        total = max(0, self.memory.ring - self.spec.ring_rows)
-        for done in range(0, total, REPORT_ROWS):
-            self.memory.index(min(REPORT_ROWS, total - done))
-            self.memory.link()
-            progress(min(done + REPORT_ROWS, total), total)
+        memory, rows = self.memory, self.memory.table.end - self.memory.table.first
+        total = max(0, rows - self.spec.ring_rows)
+        while True:
+            memory.link()
+            done = rows - memory.ring
+            progress(done, total)
+            if done >= total:
+                return
+            memory.index(min(REPORT_ROWS, total - done))
 
     def _load(self) -> None:
         self.memory = Memory(self.spec)

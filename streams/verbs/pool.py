@@ -100,7 +100,7 @@ def rebuild(path: Path, *, json: bool = False) -> None:
 
 
 def _checked(pool: Pool, queries: int, k: int, seed: int) -> Verification:
-    with _progress("building graphs") as progress:
+    with _progress("indexing") as progress:
         pool.rebuild(progress)
     return verify_pool(pool, queries, k, seed)
 

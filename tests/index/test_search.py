@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from index.pool import Pool
@@ -74,3 +75,13 @@ def test_where_nothing_is_linked_only_the_ring_is_searched_row_by_row(tmp_path: 
         assert pool.memory.ring == spec.ring_rows
         pool.reencode(lambda block: block.with_encoding(block.logit, -block.match_key, 2))  # type: ignore[operator, arg-type]
         assert pool.memory.ring == spec.ring_rows and len(pool) == 3000
+
+
+@pytest.mark.parametrize("graph_nodes", [SPEC.graph_nodes, SPEC.segment_rows], ids=["linked", "never linked"])
+def test_a_rebuild_says_how_far_it_is(tmp_path: Path, graph_nodes: int) -> None:
+    seen: list[tuple[int, int]] = []
+    with Pool.open(tmp_path, replace(SPEC, graph_nodes=graph_nodes)) as pool:
+        pool.upsert(samples(range(1000, 4000), seed=3))
+        pool.rebuild(lambda done, total: seen.append((done, total)))
+        assert pool.memory.ring == SPEC.ring_rows
+    assert seen == sorted(seen) and seen[-1] == (2900, 2900)
