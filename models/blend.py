@@ -7,8 +7,8 @@ w(h) ∝ π(h)·exp(−S(h)), where S ← γ·(S + loss) after each event.
 What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 
 * γ = 1 is Bayes' rule: m_t = F(S_t) − F(S_{t−1}) with F(S) = −ln Σ π(h) e^{−S(h)}, so the sum telescopes and
-  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: at most ln 8 while the fleet says nothing, since
-  no head of any arm has less than 1/8.
+  Σ m_t ≤ Σ ℓ_t(h) + ln 1/π(h) for every head h and any events: at most ln 9 while the fleet says nothing, since
+  no head of any arm has less than 1/9.
 * γ < 1: x^γ is concave, so F(γX) ≥ γ·F(X), hence m_t ≤ F(S_t)/γ − F(S_{t−1}), and the *discounted* sums obey
   Σ γ^{T−t} m_t ≤ Σ γ^{T−t} ℓ_t(h) + ln(1/π(h)) / γ at every T: over the last 1/(1−γ) events the bound is as good
   as new, whichever head is best now. Undiscounted over T events the bound grows to
@@ -16,7 +16,7 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
 * A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
-pays more than ln(8 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
+pays more than ln(9 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
 they are charged: charging clipped losses to a mixture of unclipped ones would void the bound.
 """
 
@@ -37,13 +37,15 @@ ADJUSTED = "adjusted"  # the cloud's logit with the device's level and repeats: 
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
 # Matched samples say much of a few items, those drawn by lot a little of many: no device knows beforehand which is
-# worth more, nor which side of its classifier's border is. Its blend finds out (docs/research.md, ideas 40 and 45).
-_OUTSIDE: dict[str, tuple[str, ...]] = {
-    "local": (),
-    "random": (LOTS, LOTS + HABIT),
-    "coarse": ("coarse", "coarse" + HABIT, LOTS),
-    "mpda": ("mpda", "mpda" + HABIT, LOTS),
-    "coda": ("coda", "coda" + HABIT, LOTS, LIKE),
+# worth more, nor which side of its classifier's border is. Its blend finds out. A head has this share of the trust in
+# outside samples; samples drawn by lot have as much of it beside matched ones however many heads these make, or arms
+# would differ by that (docs/research.md, ideas 40, 45 and 46).
+_OUTSIDE: dict[str, dict[str, float]] = {
+    "local": {},
+    "random": {LOTS: 1 / 2, LOTS + HABIT: 1 / 2},
+    "coarse": {"coarse": 1 / 3, "coarse" + HABIT: 1 / 3, LOTS: 1 / 3},
+    "mpda": {"mpda": 1 / 3, "mpda" + HABIT: 1 / 3, LOTS: 1 / 3},
+    "coda": {"coda": 2 / 9, "coda" + HABIT: 2 / 9, LIKE: 2 / 9, LOTS: 1 / 3},
 }
 ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
@@ -66,9 +68,8 @@ def _shares_of(arm: str) -> list[float]:
     they are: arms differ in their outside samples, not in how far they trust these. Where there are none local heads
     stand in.
     """
-    outside = _OUTSIDE.get(arm, ())
     share = dict.fromkeys(ARM_HEADS[arm], 1.0)
-    share |= {head: OUTSIDE_SHARES / len(outside) for head in outside}
+    share |= {head: OUTSIDE_SHARES * part for head, part in _OUTSIDE.get(arm, {}).items()}
     if arm == "local":
         share |= dict.fromkeys(_LOCAL, 1 + OUTSIDE_SHARES / len(_LOCAL))
     return [share.get(head, 0.0) for head in HEADS]
@@ -138,7 +139,7 @@ def most_harm(events: I64, discount: float) -> F64:
     as floored as can be and never changed.
 
     >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
-    [4.4, 8.81]
+    [4.52, 9.04]
     """
     floor = -np.log(UNIFORM_SHARE * _UNIFORM[_UNIFORM > 0].min())
     bound: F64 = floor / discount * (1 + (1 - discount) * (events - 1))

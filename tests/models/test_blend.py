@@ -9,7 +9,7 @@ from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, f
 from models.scores import log_losses
 from models.task import ARMS
 
-SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 8)  # one over the least uniform prior of a head
+SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 8) | {"coda": 9}  # one over the least uniform prior of a head
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
 
@@ -117,6 +117,11 @@ def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_be
     assert dict(zip(ARMS, together.round(6).tolist(), strict=True)) == pytest.approx(
         {"cloud": 0, "local": 0} | dict.fromkeys(ARMS[2:], 1 / 2)
     )
+
+
+def test_arms_of_matched_samples_trust_those_drawn_by_lot_as_much_before_anything_is_known() -> None:
+    weights = Blend(1).weights(np.array([0]))[0, [ARMS.index(arm) for arm in ("coarse", "mpda", "coda")]]
+    np.testing.assert_allclose(weights[:, HEADS.index("random")], 1 / 6)
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
