@@ -34,7 +34,7 @@ from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
 from streams.child import Child, ChildFailed
-from streams.demo.demo import free_ports
+from streams.demo.ports import free_ports
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from socket import socket
 
 import msgspec
 
@@ -23,6 +22,7 @@ from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log
+from streams.demo.ports import free_ports
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
 from streams.kafka.embedded import EmbeddedKafka
@@ -263,15 +263,6 @@ def percent_in(words: str) -> str:
     """
     found = re.search(r"\d+ ?%", words)
     return found[0] if found else ""
-
-
-def free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    """A free port of 127.0.0.1 for each name."""
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(socket()) for _ in names]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return {name: int(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
 
 
 def _without_time(state: State) -> State:
