@@ -34,10 +34,10 @@ from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
 from streams.child import Child, ChildFailed
-from streams.demo.ports import free_ports
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
+from streams.ports import free_ports
 
 TARGETS_S = {"pooled": 0.25, "pushed": 0.5, "trained": 2.0}  # p99
 QUANTILES = (0.5, 0.95, 0.99)
@@ -54,7 +54,7 @@ class Stack:
     """All processes of one run, and what they show."""
 
     def __init__(self, folder: Path, kafka: str, mqtt: str, options: argparse.Namespace, live_from_ms: int) -> None:
-        self._ports = free_ports(SERVICES)
+        self._ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         lines = _commands(folder, kafka, mqtt, options, live_from_ms)
         for name, port in self._ports.items():
             lines[name] = (*lines[name], "--metrics-port", str(port))

@@ -22,12 +22,12 @@ from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log
-from streams.demo.ports import free_ports
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAINER_GROUP, TUNNEL_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
+from streams.ports import free_ports
 from streams.run_folder import environment, write_json
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
@@ -61,7 +61,8 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
     log = open_log(settings.log, view.say)
     with ExitStack() as opened:
         brokers = Brokers(opened.enter_context(EmbeddedKafka()).bootstrap, opened.enter_context(EmbeddedMqtt()).address)
-        ports = free_ports((*SERVICES, "history", "live"))
+        names = (*SERVICES, "history", "live")
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
         lines = commands(settings, log, brokers, folder, ports)
         write_json(
             folder / "config.json",

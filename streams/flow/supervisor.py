@@ -8,11 +8,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from socket import socket
 
 import structlog
 
 from models.errors import ConnectionFailed
+from streams.ports import free_ports
 from streams.stop import Stop
 
 # Restarting helps against crashes; what dies this soon after its start this often in a row is broken (ours).
@@ -57,7 +57,8 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
 
 
 def _start(command: Sequence[str], processes: int) -> Children:
-    addresses = _free_addresses(processes)
+    # For the processes to talk to each other; new ones each time, old ones may linger.
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(processes)]
     # They inherit that Ctrl-C, which reaches all processes of a terminal, is blocked: we hear it, and tell them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -88,14 +89,3 @@ def _end(children: Children, stop: Stop) -> None:
     for child in children:
         child.kill()
         child.wait()
-
-
-def _free_addresses(n: int) -> Sequence[str]:
-    """Addresses of the loopback for the processes to talk to each other; new ones each time, old ones may linger."""
-    sockets = [socket() for _ in range(n)]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
-    for held in sockets:
-        held.close()
-    return addresses

@@ -21,6 +21,7 @@ from typing import Self
 
 from models.errors import ConnectionFailed
 from streams.mqtt.connection import MqttSettings
+from streams.ports import free_ports
 
 START_LIMIT_S = 20.0  # ours: it takes 0.1 s alone, and the machine may be busy
 # rumqttd keeps a log per subscription filter and forgets its oldest segment when the last one is full. On a device's
@@ -69,7 +70,7 @@ class EmbeddedMqtt:
     """
 
     def __init__(self, port: int = 0) -> None:
-        self.settings = MqttSettings(port=port or _free_port())
+        self.settings = MqttSettings(port=port or free_ports(1)[0])
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,12 +120,6 @@ class EmbeddedMqtt:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def _accepts(settings: MqttSettings) -> bool:
