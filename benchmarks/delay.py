@@ -16,12 +16,12 @@ import matplotlib as mpl
 import msgspec
 from matplotlib.figure import Figure
 
-from models.errors import InputError
-from models.task import ARMS
 from monitor.plots import ARM_COLOURS, STYLE
 from streams.evaluation.result import Result
 from streams.times import parse_duration_ms
 from streams.verbs.evaluate import RESULT
+from wire.errors import InputError
+from wire.task import ARMS
 
 DELAYS = ("5s", "10m", "1h", "6h", "24h")
 FIRST_MODEL = ("--base", "stale", "--refresh", "0h")  # versions would be fresh whatever the delay

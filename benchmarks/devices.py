@@ -25,12 +25,12 @@ from device_sim import topics
 from device_sim.fleet import GROUP, Fleet
 from device_sim.mqtt_link import MqttLink
 from device_sim.stimulus import OwnEvent
-from models.candidates import CandidateBatch, Candidates, encode_batch
 from models.cloud_model import random_model
-from models.event import Event
-from models.ids import item_keys
-from models.task import Task
 from streams.mqtt.embedded import EmbeddedMqtt
+from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.event import Event
+from wire.ids import item_keys
+from wire.task import Task
 
 CANDIDATES = 200  # matched, and as many random ones: a batch of 200 · (17 + 15) B = 6.4 kB
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]

@@ -30,7 +30,6 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
-from models.task import ARMS
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
 from streams.child import Child, ChildFailed
@@ -38,6 +37,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
+from wire.task import ARMS
 
 TARGETS_S = {"pooled": 0.25, "pushed": 0.5, "trained": 2.0}  # p99
 QUANTILES = (0.5, 0.95, 0.99)

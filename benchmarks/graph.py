@@ -19,7 +19,7 @@ from benchmarks.pool import K, cpu_s, encoded_samples, without_sharing
 from index.compared import Compared
 from index.graph import Graph
 from index.spec import PoolSpec
-from models.arrays import F32
+from wire.arrays import F32
 
 NODES = (5_000, 10_000, 20_000, 40_000)
 QUERIES = 250

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from models import stacked
-from models.arrays import F32
 from models.classifier import DECAY, HIDDEN
 from models.stacked import BATCH_ROWS, Layout, draw
+from wire.arrays import F32
 
 
 def train_one_classifier(own: F32, others: F32, *, steps: int, learning_rate: float, seed: int = 0) -> nn.Module:

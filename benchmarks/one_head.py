@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.head_fit import HeadRows, Spread
+from models.head_fit import HeadRows
 from models.heads import Heads, category_bias_key, item_bias_key
+from wire.task import Spread
 
 STEPS, LEARNING_RATE = 50, 0.05  # of Adam: its logits then correlate .999 with the solve's
 

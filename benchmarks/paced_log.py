@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from models.errors import CodaError
 from streams.logs.data import get_log, source_named
 from streams.logs.event_log import load_log
+from wire.errors import CodaError
 
 _COLUMNS = ["user_id", "item_id", "category_id", "event_type", "label", "timestamp"]
 START_MS = 1_000_000_000_000

@@ -33,12 +33,12 @@ from device_sim.fleet import GROUP
 from device_sim.instruction import Train
 from device_sim.training import TrainingJob
 from device_sim.window import WindowRows
-from models.candidates import CandidateBatch, Candidates
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel, random_model
 from models.head_fit import HeadRows, fit_heads
-from models.sample import HISTORY_LEN
-from models.task import Task
+from wire.candidates import CandidateBatch, Candidates
+from wire.sample import HISTORY_LEN
+from wire.task import Task
 
 PER_LABEL = 800  # matched candidates of each label in a full batch, and random ones
 OWN, OUTSIDE = 256, 2 * PER_LABEL  # rows of a device: a quarter of a full window, a full batch of one source

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import F32, F64, I64, U8, U32, Bool
 from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.level import Level
 from models.repeats import Repeats, evidence, traits
-from models.task import ARMS, Task
+from wire.arrays import F32, F64, I64, U8, U32, Bool
+from wire.task import ARMS, Task
 
 _FIRST_SLOTS = 64
 

@@ -32,15 +32,15 @@ from device_sim.stimulus import (
 )
 from device_sim.usage import Usage
 from device_sim.window import Window
-from models.candidates import CandidateBatch, decode_batch
-from models.errors import ArtefactError
-from models.event import Event, encode_event
 from models.history import History
-from models.ids import item_key, sample_key
 from models.repeats import pack
 from models.taken import Taken
-from models.task import Task
-from models.telemetry import Ack, MatchRequest, Training, Upward, encode_report
+from wire.candidates import CandidateBatch, decode_batch
+from wire.errors import ArtefactError
+from wire.event import Event, encode_event
+from wire.ids import item_key, sample_key
+from wire.task import Task
+from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
 CODE_VERSION = "1"  # the training code this device runs; a task of another one is refused
 # A connected device expects a batch: its samples make the cloud match, and so does its request after a change of

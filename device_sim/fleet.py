@@ -33,11 +33,11 @@ from device_sim.stimulus import (
 )
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import padded
-from models.arrays import F64, I64, U8
 from models.cloud_model import DIM, CloudModel
-from models.task import Task
-from models.telemetry import decode_receipt
 from monitor import metrics
+from wire.arrays import F64, I64, U8
+from wire.task import Task
+from wire.telemetry import decode_receipt
 
 # Devices trained at once; ours. A device costs 10.8 ms of a core alone, 4.6 in a group of 16, 3.9 of 32, 3.8 of 64
 # (`benchmarks.training`, a service's arms), and what comes meanwhile waits for the whole group.
@@ -46,7 +46,7 @@ GROUP = 32
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """n own events as every arm predicted them, columns in the order of `models.task.ARMS`."""
+    """n own events as every arm predicted them, columns in the order of `wire.task.ARMS`."""
 
     user_id: list[str]
     event_id: list[str]

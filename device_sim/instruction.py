@@ -3,8 +3,8 @@
 import msgspec
 
 from device_sim.window import WindowRows
-from models.candidates import CandidateBatch
-from models.task import Task
+from wire.candidates import CandidateBatch
+from wire.task import Task
 
 
 class Predict(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from device_sim import topics
-from models.telemetry import Presence, encode_report
+from wire.telemetry import Presence, encode_report
 
 LEAVES = {"candidates": topics.candidates, "receipts": topics.receipts}  # what each device subscribes
 SHARED = {topics.MODEL: "model", topics.TASK: "task"}  # received once for the whole fleet, not 2,000 times

@@ -20,10 +20,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device_sim import topics
 from device_sim.link import LEAVES, SHARED, UPWARD, Arrival
-from models.errors import ConnectionFailed
-from models.ids import topic_part
-from models.telemetry import Presence, encode_report
 from monitor import metrics
+from wire.errors import ConnectionFailed
+from wire.ids import topic_part
+from wire.telemetry import Presence, encode_report
 
 log = structlog.get_logger(__name__)
 

@@ -7,17 +7,17 @@ from typing import Self
 import numpy as np
 
 from device_sim.own import OwnRows
-from models.arrays import F16, F32, F64, I64, U8, U32
-from models.candidates import CandidateBatch, Candidates, no_candidates
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import CloudModel
-from models.columns import Columns
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
 from models.repeats import with_repeats
 from models.runs import places
 from models.scores import auc_of_groups
-from models.task import Recipe, Task
+from wire.arrays import F16, F32, F64, I64, U8, U32
+from wire.candidates import CandidateBatch, Candidates, no_candidates
+from wire.columns import Columns
+from wire.task import Recipe, Task
 
 LEAST_SIMILARITY = 0.01  # match keys may point away from each other; then a sample counts next to nothing; ours
 STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried; ours

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from models.arrays import F32, I64, U8, U32, Bool
-from models.columns import Columns
+from wire.arrays import F32, I64, U8, U32, Bool
+from wire.columns import Columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 
 from device_sim.fleet import Predictions, TrainingRecord
-from models.arrays import F32, U8, U64
-from models.ids import user_keys
 from models.scores import auc, ece, gauc, logloss
-from models.task import ARMS
+from wire.arrays import F32, U8, U64
+from wire.ids import user_keys
+from wire.task import ARMS
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
 _PARTS = "predictions"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import U64
+from wire.arrays import U64
 
 REMEMBERED = 1024  # events; ours: four default windows, in 8 kB per device
 _FIRST = 32

@@ -20,13 +20,13 @@ from device_sim.seen import Seen
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
 from models.blend import HEADS, PERSONAL
-from models.candidates import decode_batch
 from models.cloud_model import DIM, CloudModel
-from models.errors import ArtefactError, InputError
 from models.heads import Heads
 from models.history import History
 from models.taken import Taken
-from models.task import Task
+from wire.candidates import decode_batch
+from wire.errors import ArtefactError, InputError
+from wire.task import Task
 
 FORMAT = "coda-fleet-7"
 _FILE, _MODELS = "fleet.msgpack", "models"

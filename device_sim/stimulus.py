@@ -2,9 +2,9 @@
 
 import msgspec
 
-from models.arrays import F16, F32, F64, I64
-from models.event import Event
-from models.task import Task
+from wire.arrays import F16, F32, F64, I64
+from wire.event import Event
+from wire.task import Task
 
 
 class OwnEvent(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The MQTT topics of the tunnel, the same words on both sides of it."""
 
-from models.ids import from_topic_part, topic_part
+from wire.ids import from_topic_part, topic_part
 
 MODEL = "coda/models/current"  # retained
 TASK = "coda/tasks/current"  # retained
@@ -17,7 +17,7 @@ def receipts(user_id: str) -> str:
 
 
 def events(user_id: str) -> str:
-    """Up: the device's own events, one as a JSON object or several as a JSON array (`models.event.Event`)."""
+    """Up: the device's own events, one as a JSON object or several as a JSON array (`wire.event.Event`)."""
     return _device(user_id, "events")
 
 

@@ -13,7 +13,6 @@ from device_sim.instruction import Train
 from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
-from models.arrays import F16, F32, F64, I64, U8, Bool
 from models.blend import HABIT, LIKE, LOTS, PERSONAL, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
@@ -21,7 +20,8 @@ from models.heads import Heads
 from models.repeats import with_repeats
 from models.runs import places
 from models.scores import log_losses
-from models.task import Recipe, Task
+from wire.arrays import F16, F32, F64, I64, U8, Bool
+from wire.task import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)

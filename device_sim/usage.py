@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from models.arrays import F64
 from models.blend import HEADS
 from models.repeats import EVIDENCE
+from wire.arrays import F64
 
 
 class Usage:

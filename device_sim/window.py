@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.arrays import F16, F32, I64, U8, U32
-from models.columns import Columns
 from models.history import KEY_BYTES
-from models.sample import HISTORY_LEN
+from wire.arrays import F16, F32, I64, U8, U32
+from wire.columns import Columns
+from wire.sample import HISTORY_LEN
 
 _FIRST_ROWS = 16  # rows allotted to a new device; ours
 

@@ -8,7 +8,7 @@ from index.fetched import Fetched
 from index.graph import Graph
 from index.highest import top_k
 from index.nodes import Nodes
-from models.arrays import F32, I64
+from wire.arrays import F32, I64
 
 # The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
 # those asked for, lest fewer are left than asked for and all have to be looked at after all. Ours.

@@ -14,11 +14,11 @@ from index.pool import Upserted
 from index.spec import PoolSpec
 from index.vectors import check_block, check_vectors
 from index.window import EVERYTHING, Floor
-from models.arrays import F32, F64, I64, U64
-from models.candidates import Candidates, no_candidates
-from models.errors import PoolError
-from models.ids import mix
 from models.sample import SampleBlock
+from wire.arrays import F32, F64, I64, U64
+from wire.candidates import Candidates, no_candidates
+from wire.errors import PoolError
+from wire.ids import mix
 
 
 class ExactPool:

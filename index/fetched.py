@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import I64
+from wire.arrays import I64
 
 NO_ROW = -1
 Scores = NDArray[np.floating[Any]]

@@ -33,8 +33,8 @@ import numpy as np
 from index.fetched import Fetched, nothing
 from index.nodes import Nodes
 from index.spec import PoolSpec
-from models.arrays import F32, I64
-from models.ids import mix
+from wire.arrays import F32, I64
+from wire.ids import mix
 
 # Vectors in one cell of this grid are one node. The same history encoded in different batches differs by up to
 # 6e-8 (measured), different histories by far more; ours.

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.fetched import Scores
-from models.arrays import I64
 from models.runs import places
+from wire.arrays import I64
 
 T = TypeVar("T", bound=np.generic)
 

@@ -9,8 +9,8 @@ queries whose points lie close together share samples.
 import numpy as np
 
 from index.fetched import Fetched
-from models.arrays import F64, I64, U64
-from models.ids import mix
+from wire.arrays import F64, I64, U64
+from wire.ids import mix
 
 
 def points(user: U64, before_ms: I64, seed: int) -> U64:

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from index.matches import Matches, Scored
 from index.pool import Upserted
-from models.arrays import F32, I64, U64
-from models.candidates import Candidates
 from models.sample import SampleBlock
+from wire.arrays import F32, I64, U64
+from wire.candidates import Candidates
 
 
 class SamplePool(Protocol):

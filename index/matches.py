@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.fetched import NO_ROW
-from models.arrays import F64, I64, U64
-from models.candidates import Candidates
-from models.columns import Columns
+from wire.arrays import F64, I64, U64
+from wire.candidates import Candidates
+from wire.columns import Columns
 
 LABELS = (0, 1)
 

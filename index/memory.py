@@ -16,8 +16,8 @@ from index.segment import Segment
 from index.spec import PoolSpec
 from index.table import Table
 from index.window import Floor
-from models.arrays import F32, I64, U64, Bool
 from models.sample import SampleBlock
+from wire.arrays import F32, I64, U64, Bool
 
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly; ours

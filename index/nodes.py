@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 
 from index.fetched import Fetched, Scores, nothing
-from models.arrays import I64
 from models.runs import places
+from wire.arrays import I64
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from index.spec import PoolSpec
 from index.store import State, Store
 from index.vectors import check_block, check_vectors
 from index.window import above, age_floor, late_rows, nth_oldest
-from models.arrays import F32, F64, I64, U64, Bool
-from models.candidates import Candidates
-from models.errors import PoolError
 from models.sample import SampleBlock
+from wire.arrays import F32, F64, I64, U64, Bool
+from wire.candidates import Candidates
+from wire.errors import PoolError
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
 CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding); ours

@@ -7,7 +7,7 @@ import msgspec
 
 from index.pool import Progress
 from index.store import PoolBusy, Store, repair
-from models.errors import PoolError
+from wire.errors import PoolError
 
 
 class Rebuilt(msgspec.Struct, frozen=True):

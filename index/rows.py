@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.window import Floor
-from models.arrays import I64, U64
-from models.sample import HISTORY_LEN, SampleBlock
+from models.sample import SampleBlock
+from wire.arrays import I64, U64
+from wire.sample import HISTORY_LEN
 
 PAYLOAD, ENCODED, META = b"r", b"v", b"m"
 PAYLOAD_ROW = np.dtype(

@@ -16,8 +16,8 @@ from index.highest import highest, pick, top_k
 from index.lots import closeness
 from index.matches import LABELS, Limits, Matches
 from index.table import Table
-from models.arrays import F32, F64, I64, U64, Bool
-from models.ids import mix
+from wire.arrays import F32, F64, I64, U64, Bool
+from wire.ids import mix
 
 CHUNK = 256  # queries at a time: 256 · 25k scores · 4 B = 26 MB
 Query = TypeVar("Query", F32, U64)

@@ -4,8 +4,8 @@ from typing import Self
 
 import msgspec
 
-from models.errors import InputError
 from models.signature import KEY_DIM
+from wire.errors import InputError
 
 DAY_MS = 86_400_000
 

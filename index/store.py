@@ -31,9 +31,9 @@ from index.rows import (
 )
 from index.spec import PoolSpec
 from index.window import EVERYTHING, Floor
-from models.arrays import I64, U64
-from models.errors import PoolError
 from models.sample import SampleBlock
+from wire.arrays import I64, U64
+from wire.errors import PoolError
 
 FORMAT = 5  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB

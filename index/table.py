@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.window import Floor, above
-from models.arrays import F16, F32, I64, U8, U32, U64, Bool
 from models.sample import SampleBlock
+from wire.arrays import F16, F32, I64, U8, U32, U64, Bool
 
 
 class Table:

@@ -6,9 +6,9 @@ hnswlib takes NaN without a word and then shows it in the results of other queri
 import numpy as np
 
 from index.spec import PoolSpec
-from models.arrays import F32
-from models.errors import VectorError
 from models.sample import SampleBlock
+from wire.arrays import F32
+from wire.errors import VectorError
 
 LARGEST = 1e9  # of a match key: an inner product of such vectors still fits float32; ours
 

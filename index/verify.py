@@ -5,8 +5,8 @@ import numpy as np
 
 from index.matches import LABELS
 from index.pool import Pool
-from models.arrays import F64, Bool
 from models.sample import SampleBlock
+from wire.arrays import F64, Bool
 
 TIE = 1e-6  # scores closer than this are equal: graph and matrix product round differently; ours
 COMPARED = ("sample", "timestamp", "user", "item", "category", "label", "match_key")

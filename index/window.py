@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import I64, U64, Bool
+from wire.arrays import I64, U64, Bool
 
 KEY_MAX = 2**64 - 1
 

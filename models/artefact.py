@@ -19,8 +19,8 @@ from safetensors.numpy import load, save
 
 from models.cloud_head import HIDDEN, HeadParams
 from models.cloud_model import DIM, CloudModel, Weights
-from models.errors import ArtefactError
-from models.sample import HISTORY_LEN
+from wire.errors import ArtefactError
+from wire.sample import HISTORY_LEN
 
 FORMAT = "coda-model-3"
 MANIFEST, TENSORS = "manifest.json", "model.safetensors"

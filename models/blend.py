@@ -24,9 +24,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.arrays import F64, I64
 from models.scores import clipped, log_losses
-from models.task import ARMS
+from wire.arrays import F64, I64
+from wire.task import ARMS
 
 SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head learns from, beside own samples
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from models import stacked
-from models.arrays import F32, F64, I64, U8, Bool
 from models.cloud_model import sigmoid
 from models.scores import auc_of_groups
 from models.stacked import Layout, StackedRows
+from wire.arrays import F32, F64, I64, U8, Bool
 
 HIDDEN = 16
 MAX_RATIO = 5.0  # ours: density ratios are clipped to [1/5, 5]; beyond it a few samples would be all that counts

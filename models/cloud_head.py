@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import F32
+from wire.arrays import F32
 
 HIDDEN = 32
 

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.arrays import F16, F32, U32
 from models.cloud_head import HIDDEN, HeadParams
-from models.ids import NO_KEY
 from models.key_rows import KeyRows
-from models.sample import HISTORY_LEN, SampleBlock
+from models.sample import SampleBlock
 from models.signature import rarity, two_view_keys
+from wire.arrays import F16, F32, U32
+from wire.ids import NO_KEY
+from wire.sample import HISTORY_LEN
 
 DIM = 32  # d; ours: an interest is 64 bytes in a device's window
 _CHUNK = 256  # rows encoded at once: their histories stay in the cache, which at 1,024 costs a third more (measured)

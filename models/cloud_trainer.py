@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from models.arrays import F64, I64, U32
 from models.cloud_head import HeadParams
 from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
-from models.errors import InputError
 from models.sample import SampleBlock
+from wire.arrays import F64, I64, U32
+from wire.errors import InputError
 
 # All ours. Scored on what follows the first 60 % by time: GAUC is .707 on ml-100k, .644 on online-retail.
 BATCH, LEAST_BATCH = 1024, 64  # of 4,096 gives .633 on online-retail, and outgrows the cache: it is not faster

@@ -24,28 +24,19 @@ weight. So rows are sorted into items and categories once for all of them, and h
 from dataclasses import dataclass
 from typing import Self
 
-import msgspec
 import numpy as np
 
-from models.arrays import F32, F64, I64, U8, U32, U64
 from models.cloud_model import DIM
-from models.columns import Columns
 from models.heads import BIAS_KEY, KEY_BITS, Heads, category_bias_key, item_bias_key
 from models.runs import places
+from wire.arrays import F32, F64, I64, U8, U32, U64
+from wire.columns import Columns
+from wire.task import Spread
 
 # Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
 # cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
 GROUP = 16
 _LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure; ours
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """Prior variances of a head's parts, in squared logits."""
-
-    item: float
-    category: float
-    taste: float
-    level: float
 
 
 @dataclass(frozen=True, slots=True)

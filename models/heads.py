@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import F32, F64, I64, U32, U64
 from models.cloud_model import DIM
 from models.runs import places
+from wire.arrays import F32, F64, I64, U32, U64
 
 NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories

@@ -8,8 +8,8 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from models.arrays import U32
-from models.sample import HISTORY_LEN
+from wire.arrays import U32
+from wire.sample import HISTORY_LEN
 
 KEY_BYTES = 4  # a key is a little-endian uint32, in memory as on the wire
 

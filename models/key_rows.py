@@ -1,13 +1,13 @@
 """Which row of an embedding table a key has: what every item of every history is asked for.
 
 `np.searchsorted` takes about 80 ns for it (20,000 keys): each of its 15 comparisons waits for the one before. But keys
-are hashes (`models.ids`), so their leading bits alone say where among the sorted keys one is, give or take a few
+are hashes (`wire.ids`), so their leading bits alone say where among the sorted keys one is, give or take a few
 places. A table of these places and a few comparisons of whole arrays take about 12 ns.
 """
 
 import numpy as np
 
-from models.arrays import I64, U32
+from wire.arrays import I64, U32
 
 _MOST = 8  # comparisons; keys that crowd together so much are no hashes, and are searched for; ours
 

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.arrays import F32, F64, I64, U8, U32
+from wire.arrays import F32, F64, I64, U8, U32
 
 TRAITS = ("taken", "times", "since", "cloud")
 PRECISION = 2.0  # of the weights' prior; ours. 200 events of items taken before, of p(1−p) = .2, count 20 times as much

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import I64
+from wire.arrays import I64
 
 
 def places(lengths: I64) -> I64:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, Self
 
-import msgspec
 import numpy as np
 
-from models.arrays import F32, I64, U8, U32, U64
-
-HISTORY_LEN = 30  # positives a sample remembers; ours
+from wire.arrays import F32, I64, U8, U32, U64
+from wire.sample import HISTORY_LEN, SampleRecord, decode_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +62,14 @@ class SampleBlock:
         return cls(version=blocks[0].version, **joined)
 
 
-class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One sample on Kafka `samples`; histories are little-endian uint32, padding cut off."""
-
-    sample: int
-    user: int
-    item: int
-    category: int
-    label: int
-    times: int
-    timestamp: int
-    produced_ms: int
-    history_item: bytes
-    history_category: bytes
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(SampleRecord)
 _SCALARS = SampleRecord.__struct_fields__[:8]
 _SCALAR_TYPES = (np.uint64, np.uint64, np.uint32, np.uint32, np.uint8, np.uint8, np.int64, np.int64)
 _HISTORY_BYTES = 4 * HISTORY_LEN
 
 
-def encode_record(record: SampleRecord) -> bytes:
-    """One sample as one `samples` message."""
-    return _encoder.encode(record)
-
-
 def decode_samples(messages: Sequence[bytes]) -> SampleBlock:
     """One block from many `samples` messages; raises `msgspec.DecodeError` on a malformed one."""
-    return block_of([_decoder.decode(m) for m in messages])
+    return block_of([decode_record(m) for m in messages])
 
 
 def block_of(records: Sequence[SampleRecord]) -> SampleBlock:

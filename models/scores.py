@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.arrays import F32, F64, I64, U8, U64, Bool
+from wire.arrays import F32, F64, I64, U8, U64, Bool
 
 _CLIP = 1e-6  # no probability is nearer to 0 or 1 than this when it is charged; 13.8 nats at most
 

@@ -14,9 +14,9 @@ candidates: random ones -.002, matched by the pooled view alone +.010, by both v
 
 import numpy as np
 
-from models.arrays import F32, U32
-from models.ids import NO_KEY, mix
-from models.sample import HISTORY_LEN
+from wire.arrays import F32, U32
+from wire.ids import NO_KEY, mix
+from wire.sample import HISTORY_LEN
 
 SIGNATURE_DIM = 64  # one hash's bits
 KEY_DIM = 32 + SIGNATURE_DIM  # beside the pooled history, which is as wide as an interest (`models.cloud_model.DIM`)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.arrays import F32, I64
+from wire.arrays import F32, I64
 
 GROUP = 64  # models per stacked step: at 256 the working set leaves the cache and products cost 12 % more (measured)
 MULTIPLE = 8  # group sizes are padded to this, so that batched products take the same path

@@ -12,9 +12,9 @@ import msgspec
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
-from models.event import Event, decode_event
-from models.ids import item_key, sample_key
-from models.telemetry import MatchRequest, decode_report
+from wire.event import Event, decode_event
+from wire.ids import item_key, sample_key
+from wire.telemetry import MatchRequest, decode_report
 
 # A device clock may be a day ahead; beyond that a timestamp is in the wrong unit or wrong, and would carry
 # the windows of everyone with it. Ours.

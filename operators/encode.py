@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.arrays import F32
 from models.cloud_model import CloudModel
-from models.sample import SampleBlock, SampleRecord, block_of, pad_histories
+from models.sample import SampleBlock, block_of, pad_histories
 from models.signature import KEY_DIM
 from operators.user import Query
+from wire.arrays import F32
+from wire.sample import SampleRecord
 
 
 def encode(records: Sequence[SampleRecord], model: CloudModel) -> SampleBlock:

@@ -14,8 +14,8 @@ import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matches import Scored, best_of
-from models.candidates import CandidateBatch
 from monitor import metrics
+from wire.candidates import CandidateBatch
 
 # Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up (ours).
 PATIENCE_MS = 60_000

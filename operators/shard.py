@@ -19,15 +19,15 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from index.matcher import Nearest, Random
 from index.matches import Scored
 from index.pool import Pool
-from models.arrays import I64
-from models.candidates import no_candidates
 from models.cloud_model import CloudModel
-from models.sample import SampleRecord, encode_record
 from operators.decode import Rejected
 from operators.encode import encode, query_keys
 from operators.gather import Reply
 from operators.placement import shard_key
 from operators.user import Query, UserOutput
+from wire.arrays import I64
+from wire.candidates import no_candidates
+from wire.sample import SampleRecord, encode_record
 
 # Shards notice a new model within a tenth of a second and one epoch of each other; ours, with room.
 REANSWER_MS = 5_000

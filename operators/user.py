@@ -13,10 +13,10 @@ import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.history import History
-from models.ids import user_key
-from models.sample import SampleRecord
 from models.taken import Taken
 from operators.decode import Arrival, Asked, Rejected
+from wire.ids import user_key
+from wire.sample import SampleRecord
 
 NEVER = -1  # no match yet, or no event yet
 

@@ -17,8 +17,8 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from models.errors import CodaError
 from streams.cli import PREFIX, main
+from wire.errors import CodaError
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]

@@ -22,7 +22,7 @@ from cyclopts.config import Env, Toml
 from rich.console import Console
 from rich.text import Text
 
-from models.errors import CodaError, InputError
+from wire.errors import CodaError, InputError
 
 PREFIX = "CODA_"
 CONFIG_FILE = "coda.toml"

@@ -25,15 +25,15 @@ from device_sim.state import fleet_state, read_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob, TrainingResult
 from models.artefact import model_from_bytes
-from models.errors import ArtefactError, ConnectionFailed, DeliveryError, InputError
-from models.event import decode_event
-from models.signing import load_public_key, open_task
 from monitor import metrics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.consumer import BatchConsumer, Message, Partition
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
+from wire.errors import ArtefactError, ConnectionFailed, DeliveryError, InputError
+from wire.event import decode_event
+from wire.signing import load_public_key, open_task
 
 Own = Literal["events", "behaviour"]
 TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}

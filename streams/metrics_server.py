@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 
-from models.errors import ConnectionFailed, InputError
+from wire.errors import ConnectionFailed, InputError
 
 # Read by every verb; an image sets it to 0.0.0.0 so that Prometheus reaches the container.
 HOST_VARIABLE = "CODA_METRICS_HOST"

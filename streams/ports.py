@@ -4,7 +4,7 @@ import random
 import socket
 from itertools import islice
 
-from models.errors import ConnectionFailed
+from wire.errors import ConnectionFailed
 
 # Linux gives clients ports from 32,768 up, other systems from 49,152. A thousand devices hold a thousand of Linux's
 # 28,232: a port found free up there would be taken before a demo's last server listens in one demo of some thirty.

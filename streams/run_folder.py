@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from models.errors import InputError
+from wire.errors import InputError
 
 _ROOT = Path(__file__).parents[1]
 _VERSIONED = ("bytewax", "confluent-kafka", "hnswlib", "iotcore", "numpy", "polars", "rocksdict", "torch")

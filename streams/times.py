@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from models.errors import InputError
+from wire.errors import InputError
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

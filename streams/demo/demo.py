@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from models.errors import CodaError
 from monitor.accounting import MALFORMED_ROW, Accounting, accounting
 from monitor.arms import ArmResult
 from monitor.live import LiveView
@@ -29,6 +28,7 @@ from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAIN
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
+from wire.errors import CodaError
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
 # What each group reads; the flow shows its lag itself.

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import InputError
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import SOURCES, find_log, get_log
 from streams.logs.event_log import load_log
+from wire.errors import InputError
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
 REFRESHES = 3  # cloud model versions published over the live part; ours
-WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (models.task.Task.window_age_ms)
+WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
 _HOUR_MS = 3_600_000
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.arrays import F64, I64, U8
 from models.scores import auc, auc_of_groups, aucs_up_to, logloss
-from models.task import ARMS
 from monitor.arms import ArmResult, ArmsOverTime
+from wire.arrays import F64, I64, U8
+from wire.task import ARMS
 
 RESAMPLES = 1000  # of the users, for 95 % intervals; their ends then vary by about 2 % of the width; ours
 HARM = 0.02  # a user's AUC below the cloud arm's by more than this counts as harm; ours

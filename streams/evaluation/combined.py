@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from models.errors import InputError
 from streams.evaluation.result import Compared, arms_in, halves_of, items_of, part_of, parts_of
+from wire.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
-from models.errors import InputError
 from streams.logs.event_log import load_log
 from streams.logs.negatives import Sampling, add_negatives
+from wire.errors import InputError
 
 
 def evaluation_log(path: Path, sampling: Sampling | None) -> pl.DataFrame:

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from models.arrays import F64, I64, U8
 from models.scores import auc, auc_of_groups, ece, log_losses, logloss
+from wire.arrays import F64, I64, U8
 
 RESAMPLES = 1000  # of the users; the ends of a 95 % interval then vary by about 2 % of its width; ours
 _CHUNK = 100  # resamples drawn at once: 17,000 users take 14 MB

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from html import escape
 
-from models.task import ARMS
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.result import Result
 from streams.evaluation.walk import Outcome
+from wire.task import ARMS
 
 _ARMS_WORDS = (
     "Every arm predicts each event before anything learns from it. Cloud is one version of the cloud model, trained on "

@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from models.task import ARMS
 from streams.evaluation.harm import Harm, harm_of
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.walk import REFRESHED_CLOUD, Outcome, Plan
+from wire.task import ARMS
 
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
 _OTHERS = tuple(arm for arm in ARMS if arm != "coda")

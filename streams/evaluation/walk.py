@@ -28,18 +28,11 @@ from xxhash import xxh3_64_intdigest
 from device_sim.fleet import Fleet, Predictions, TrainingRecord
 from device_sim.stimulus import OwnEvent
 from index.pool import Pool
-from models.arrays import I64
 from models.artefact import model_to_bytes
-from models.candidates import encode_batch
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress as TrainProgress
 from models.cloud_trainer import train_first
-from models.errors import InputError
-from models.event import Event
-from models.ids import sample_key, user_key
-from models.sample import SampleRecord, block_of
-from models.task import Task
-from models.telemetry import MatchRequest, Training, decode_report
+from models.sample import block_of
 from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
@@ -47,6 +40,14 @@ from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.evaluation.log import repeats
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
+from wire.arrays import I64
+from wire.candidates import encode_batch
+from wire.errors import InputError
+from wire.event import Event
+from wire.ids import sample_key, user_key
+from wire.sample import SampleRecord
+from wire.task import Task
+from wire.telemetry import MatchRequest, Training, decode_report
 
 # Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256

@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from models.errors import CodaError
+from wire.errors import CodaError
 
 
 class Blame:

@@ -15,7 +15,6 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from index.pool import Pool
-from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
@@ -29,6 +28,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
+from wire.candidates import CandidateBatch, encode_batch
 
 FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]

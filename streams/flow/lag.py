@@ -6,12 +6,12 @@ from typing import Self
 
 import structlog
 
-from models.errors import ConnectionFailed
 from monitor import metrics
 from streams.flow.source import Reader
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
+from wire.errors import ConnectionFailed
 
 _EVERY_S = 1.0
 

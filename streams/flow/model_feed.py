@@ -6,11 +6,11 @@ import structlog
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
-from models.errors import ArtefactError
 from monitor import metrics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.topics import MODELS
+from wire.errors import ArtefactError
 
 _LOOK_EVERY_S = 0.1  # a new version is minutes of training old; a tenth of a second more is nothing
 _MORE_S = 0.05  # a backlog of versions comes in several fetches: only its last one is worth unpacking

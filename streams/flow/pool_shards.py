@@ -5,7 +5,7 @@ from typing import Self
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from models.errors import PoolError
+from wire.errors import PoolError
 
 
 class PoolShards:

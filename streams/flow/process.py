@@ -21,7 +21,6 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 from confluent_kafka.admin import AdminClient
 
 from models.cloud_model import CloudModel
-from models.errors import CodaError, ConnectionFailed, InputError, PoolError
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow, wall_ms
 from streams.flow.lag import LagWatch
@@ -38,6 +37,7 @@ from streams.log import set_up_logging
 from streams.metrics_server import PortTaken, metrics_server
 from streams.stop import Stop
 from streams.tunnel.room import TunnelRoom
+from wire.errors import CodaError, ConnectionFailed, InputError, PoolError
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60

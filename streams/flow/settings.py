@@ -3,8 +3,8 @@
 import msgspec
 
 from index.spec import DAY_MS, PoolSpec
-from models.errors import InputError
 from operators.user import MatchRules
+from wire.errors import InputError
 
 
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):

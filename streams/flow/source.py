@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from models.errors import InputError
 from streams.flow.blame import Blame
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.consumer import BatchConsumer, Message, Partition
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
+from wire.errors import InputError
 
 # At 1,000 events/s a poll finds about 5 events after this; far below the 250 ms that pooling may take (ours).
 _IDLE = timedelta(milliseconds=5)

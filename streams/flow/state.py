@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bytewax.recovery import init_db_dir
 
-from models.errors import InputError
+from wire.errors import InputError
 
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores

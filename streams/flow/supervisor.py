@@ -11,9 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from models.errors import ConnectionFailed
 from streams.ports import free_ports
 from streams.stop import Stop
+from wire.errors import ConnectionFailed
 
 # Restarting helps against crashes; what dies this soon after its start this often in a row is broken (ours).
 _RESTARTS, _SOON_S = 5, 60.0

@@ -7,9 +7,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, reason
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TOPICS
+from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 30
 

@@ -5,9 +5,9 @@ from functools import partial
 
 from confluent_kafka import Consumer, KafkaException
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, patiently, reason
 from streams.kafka.consumer import BatchConsumer, Message, Partition
+from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 10
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from models.errors import ConnectionFailed, InputError
+from wire.errors import ConnectionFailed, InputError
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 _DAY_MS = 24 * 3600 * 1000

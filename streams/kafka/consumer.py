@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, Self
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from models.errors import ConnectionFailed, DeliveryError
 from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, partitions_of, reason
 from streams.kafka.topics import COMPACTED
+from wire.errors import ConnectionFailed, DeliveryError
 
 Partition = tuple[str, int]
 Positions = dict[Partition, int]

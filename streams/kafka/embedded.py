@@ -10,8 +10,8 @@ from typing import Self
 
 from confluent_kafka import KafkaException, Producer
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import is_embedded, reason
+from wire.errors import ConnectionFailed
 
 __all__ = ["KEPT_BYTES", "EmbeddedKafka", "is_embedded"]
 

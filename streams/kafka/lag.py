@@ -7,8 +7,8 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import KafkaSettings, partitions_of, patiently, reason
+from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 5
 _log = logging.getLogger("coda.kafka")

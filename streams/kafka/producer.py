@@ -6,8 +6,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from models.errors import DeliveryError
 from streams.kafka.connection import KafkaSettings, reason
+from wire.errors import DeliveryError
 
 # The queue holds this many messages before `send` waits: 100,000 events of about 300 bytes are 30 MB (ours).
 _QUEUE_MESSAGES = 100_000

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from models.arrays import I64, Bool
-from models.errors import InputError
 from streams.logs.columns import Rejected
+from wire.arrays import I64, Bool
+from wire.errors import InputError
 
 # Large enough that work per block is vectorised, small enough that the first events leave at once (ours).
 _BLOCK_BYTES = 4 << 20

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
-from models.arrays import I64
-from models.errors import InputError
+from wire.arrays import I64
+from wire.errors import InputError
 
 NAMES = ("user_id", "item_id", "category_id", "event_type")
 REQUIRED = (*NAMES, "label", "timestamp")

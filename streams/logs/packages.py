@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import ArtefactError, InputError
+from wire.errors import ArtefactError, InputError
 
 _TIMEOUT_S = 600
 

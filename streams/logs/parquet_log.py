@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.errors import InputError
 from streams.logs.columns import NAMES, REQUIRED, Rows, json_context, require_columns
+from wire.errors import InputError
 
 _BATCH_ROWS = 65_536  # a few MB of events, like a block of a text log
 

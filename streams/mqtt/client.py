@@ -26,9 +26,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from models.errors import ConnectionFailed, DeliveryError
-from models.ids import topic_part
 from streams.mqtt.connection import MqttSettings, probe, unreachable
+from wire.errors import ConnectionFailed, DeliveryError
+from wire.ids import topic_part
 
 log = structlog.get_logger(__name__)
 

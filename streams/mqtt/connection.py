@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from models.errors import ConnectionFailed, InputError
+from wire.errors import ConnectionFailed, InputError
 
 DEFAULT_PORT = 1883  # IANA: mqtt
 

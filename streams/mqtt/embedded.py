@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Self
 
-from models.errors import ConnectionFailed
 from streams.mqtt.connection import MqttSettings
 from streams.ports import free_ports
+from wire.errors import ConnectionFailed
 
 START_LIMIT_S = 20.0  # ours: it takes 0.1 s alone, and the machine may be busy
 # rumqttd keeps a log per subscription filter and forgets its oldest segment when the last one is full. On a device's

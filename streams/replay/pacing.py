@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from models.arrays import I64
-from models.errors import InputError
+from wire.arrays import I64
+from wire.errors import InputError
 
 
 def parse_speed(text: str) -> float:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from xxhash import xxh3_64_hexdigest
 
-from models.errors import DeliveryError
 from monitor import metrics
 from monitor.accounting import MALFORMED_ROW
 from streams.kafka.bounds import bounds, offsets_at, read_between
@@ -23,6 +22,7 @@ from streams.replay.source import Batch, Source
 from streams.replay.state import Position, ReplayState, save_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import Standing, View
+from wire.errors import DeliveryError
 
 _CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle (ours)
 _CHECKPOINT_EVERY_S = 1.0

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 from xxhash import xxh3_64
 
-from models.arrays import I64
-from models.errors import InputError
-from models.event import Event, decode_event
 from streams.kafka.bounds import bounds, offsets_at, read_between
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.consumer import Message, Partition
 from streams.logs.event_log import LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.replay.state import Position
+from wire.arrays import I64
+from wire.errors import InputError
+from wire.event import Event, decode_event
 
 _TOPIC_BATCH = 5000
 _READ_BYTES = 1 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from models.errors import InputError
+from wire.errors import InputError
 
 Position = dict[str, int]
 

@@ -21,12 +21,12 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 
-from models.arrays import I64, Bool
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_next
-from models.errors import ArtefactError
 from models.sample import SampleBlock
 from models.scores import logloss
+from wire.arrays import I64, Bool
+from wire.errors import ArtefactError
 
 HEADER = "coda-trainer"
 LEAST_NEW = 2000  # samples: the gate would tell noise by the newest fifth of fewer, and devices adapt to every version

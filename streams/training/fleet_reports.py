@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from models.arrays import F64
 from models.blend import HEADS, fleet_prior
 from models.repeats import TRAITS, learned_weights, unpack, within
-from models.task import Task
-from models.telemetry import Training
+from wire.arrays import F64
+from wire.task import Task
+from wire.telemetry import Training
 
 # A new task is worth it once a head's log-weight moved so far, in nats: the blends of devices with few events of their
 # own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.

@@ -11,11 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel
-from models.errors import ArtefactError, DeliveryError
 from models.sample import SampleBlock, decode_samples
-from models.signing import open_task
-from models.task import Task
-from models.telemetry import Training, decode_report
 from monitor import metrics
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
@@ -26,6 +22,10 @@ from streams.stop import Stop
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk
+from wire.errors import ArtefactError, DeliveryError
+from wire.signing import open_task
+from wire.task import Task
+from wire.telemetry import Training, decode_report
 
 KEY = b"current"
 _BATCH = 5000

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.errors import InputError
-from models.signing import sign_task
-from models.task import Task
 from streams.training.fleet_reports import FleetReports
+from wire.errors import InputError
+from wire.signing import sign_task
+from wire.task import Task
 
 
 class TaskDesk:

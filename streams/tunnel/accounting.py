@@ -2,14 +2,14 @@
 
 import msgspec
 
-from models.candidates import decode_batch
-from models.errors import ArtefactError
-from models.telemetry import Ack, decode_report
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.tunnel.ledger import Push, Tally, account
+from wire.candidates import decode_batch
+from wire.errors import ArtefactError
+from wire.telemetry import Ack, decode_report
 
 _GROUP = "coda-accounting"
 

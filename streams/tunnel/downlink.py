@@ -16,9 +16,6 @@ import msgspec
 import structlog
 
 from device_sim import topics as mqtt_topics
-from models.candidates import decode_batch
-from models.errors import ArtefactError, DeliveryError
-from models.telemetry import Ack, Presence, decode_report
 from monitor import metrics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
@@ -28,6 +25,9 @@ from streams.mqtt.client import WINDOW, MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.progress import Progress
 from streams.tunnel.ledger import Ledger, Tally
+from wire.candidates import decode_batch
+from wire.errors import ArtefactError, DeliveryError
+from wire.telemetry import Ack, Presence, decode_report
 
 log = structlog.get_logger(__name__)
 

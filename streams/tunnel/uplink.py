@@ -13,8 +13,6 @@ from dataclasses import replace
 import structlog
 
 from device_sim import topics as mqtt_topics
-from models.errors import DeliveryError
-from models.telemetry import Receipt, encode_report
 from monitor import metrics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
@@ -22,6 +20,8 @@ from streams.kafka.topics import DEAD_LETTERS, EVENTS
 from streams.mqtt.client import MqttClient, Received
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.upload import Letter, Upload, read_upload
+from wire.errors import DeliveryError
+from wire.telemetry import Receipt, encode_report
 
 log = structlog.get_logger(__name__)
 

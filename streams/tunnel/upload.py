@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from device_sim.topics import device_of
-from models.event import Event, decode_event
-from models.telemetry import Ack, MatchRequest, Presence, Training, decode_report
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, REQUESTS, TELEMETRY
+from wire.event import Event, decode_event
+from wire.telemetry import Ack, MatchRequest, Presence, Training, decode_report
 
 # Kafka takes 1 MB per message by default; half of that leaves room for any overhead. Ours.
 LARGEST_BYTES = 512 << 10

@@ -6,9 +6,9 @@ import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
-from models.errors import InputError
 from streams.evaluation.combined import Combined, Run, combined
 from streams.verbs.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
+from wire.errors import InputError
 
 
 def command(*runs: Path, json: bool = False) -> None:

@@ -15,8 +15,6 @@ import torch
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from models.errors import InputError
-from models.task import Task
 from operators.user import MatchRules
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
@@ -29,6 +27,8 @@ from streams.run_folder import environment, new_run_folder, write_json
 from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
 from streams.training.view import training_view
+from wire.errors import InputError
+from wire.task import Task
 
 RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
 _MATCH_EVERY = 2  # retrainings between matches, as the live defaults have it: 20 samples and 10

@@ -12,8 +12,6 @@ from typing import Any, Literal
 import msgspec
 
 from device_sim.mqtt_link import MqttLink
-from models.errors import InputError
-from models.signing import PUBLIC
 from streams import fleet as shell
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
@@ -21,6 +19,8 @@ from streams.kafka.connection import probe as probe_kafka
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from wire.errors import InputError
+from wire.signing import PUBLIC
 
 RESULT = "result.json"
 

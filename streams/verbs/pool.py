@@ -16,7 +16,7 @@ from index.rebuild import rebuild_on_disk
 from index.verify import Verification
 from index.verify import stats as pool_stats
 from index.verify import verify as verify_pool
-from models.errors import InputError, PoolError
+from wire.errors import InputError, PoolError
 
 MIN_RECALL = 0.95  # below it a check fails; ours, far under what benchmarks/pool.py reaches
 

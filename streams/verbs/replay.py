@@ -9,7 +9,6 @@ import msgspec
 from cyclopts import Parameter
 from xxhash import xxh3_64_hexdigest
 
-from models.errors import InputError
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, is_embedded, probe
 from streams.kafka.lag import GroupPositions
@@ -24,6 +23,7 @@ from streams.replay.state import load_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import View, duration, open_view
 from streams.times import parse_moment_ms
+from wire.errors import InputError
 
 _TOPIC_SCHEME = "kafka://"
 

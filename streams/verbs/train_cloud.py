@@ -8,8 +8,6 @@ import structlog
 import torch
 
 from models.cloud_trainer import train_first
-from models.errors import InputError
-from models.signing import keys_in
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.logs.data import find_log
@@ -20,6 +18,8 @@ from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.service import TrainingService, published_model, published_task
 from streams.training.task_desk import TaskDesk, read_task
 from streams.training.view import training_view
+from wire.errors import InputError
+from wire.signing import keys_in
 
 _MS_PER_H = 3_600_000
 _log = structlog.get_logger()

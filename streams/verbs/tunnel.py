@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from models.errors import InputError
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
+from wire.errors import InputError
 
 
 def command(

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.bank import Bank, Rows, turns
-from models.arrays import F64, I64
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
-from models.ids import item_keys
-from models.sample import HISTORY_LEN
-from models.task import ARMS, Task
 from tests.device_sim.world import CATEGORIES, ITEMS, cloud_model
+from wire.arrays import F64, I64
+from wire.ids import item_keys
+from wire.sample import HISTORY_LEN
+from wire.task import ARMS, Task
 
 
 @given(st.lists(st.integers(0, 5), max_size=40))

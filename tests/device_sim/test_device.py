@@ -25,16 +25,16 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
-from models.arrays import F16
 from models.blend import HEADS
-from models.candidates import CandidateBatch, encode_batch
 from models.cloud_model import DIM
-from models.event import decode_event
-from models.ids import item_key
 from models.repeats import EVIDENCE
-from models.task import Task
-from models.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 from tests.device_sim.world import TASK, batch, event, raw_batch
+from wire.arrays import F16
+from wire.candidates import CandidateBatch, encode_batch
+from wire.event import decode_event
+from wire.ids import item_key
+from wire.task import Task
+from wire.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 
 T = TypeVar("T", bound=Instruction)
 NO_ROWS: dict[str, Any] = {"seqs": np.zeros(0, np.int64), "interest": np.zeros((0, DIM), np.float16)}

@@ -11,9 +11,9 @@ from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
 from device_sim.state import fleet_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent, Tick
-from models.arrays import F64
-from models.telemetry import Receipt, encode_report
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch
+from wire.arrays import F64
+from wire.telemetry import Receipt, encode_report
 
 USERS = 3
 

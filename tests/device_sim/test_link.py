@@ -12,8 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from device_sim import topics
 from device_sim.link import Arrival, Link, MemoryBroker, MemoryLink
 from device_sim.mqtt_link import MqttLink
-from models.telemetry import Presence, decode_report
 from streams.mqtt.embedded import EmbeddedMqtt
+from wire.telemetry import Presence, decode_report
 
 LIMIT_S = 30.0
 

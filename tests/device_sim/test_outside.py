@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from device_sim.outside import STEPS, Outside, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
-from models.arrays import F32, F64, I64
-from models.candidates import CandidateBatch
 from models.cloud_model import DIM
-from models.task import PLAIN, Task
 from tests.device_sim.world import batch, cloud_model
+from wire.arrays import F32, F64, I64
+from wire.candidates import CandidateBatch
+from wire.task import PLAIN, Task
 
 MODEL = cloud_model()
 SIEVING = Task(task_version=1)

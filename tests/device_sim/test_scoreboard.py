@@ -7,9 +7,9 @@ import pytest
 from device_sim import scoreboard
 from device_sim.fleet import Predictions, TrainingRecord
 from device_sim.scoreboard import Scoreboard
-from models.ids import user_keys
 from models.scores import auc, gauc
-from models.task import ARMS
+from wire.ids import user_keys
+from wire.task import ARMS
 
 
 def block(first: int, count: int) -> Predictions:

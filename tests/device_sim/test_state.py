@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from device_sim.state import fleet_state, read_state, restore_fleet, write_state
-from models.errors import InputError
 from tests.device_sim.world import cpu_s, fleet, own, raw_batch
+from wire.errors import InputError
 
 
 def test_positions_and_records_come_back_with_the_fleet(tmp_path: Path) -> None:

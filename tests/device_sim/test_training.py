@@ -10,13 +10,13 @@ from device_sim.instruction import Train
 from device_sim.outside import random_and_coarse
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import Window
-from models.arrays import F32
 from models.blend import PERSONAL, personal_heads
-from models.candidates import CandidateBatch
 from models.cloud_model import DIM, CloudModel
-from models.ids import item_key, item_keys
-from models.task import Task
 from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, cpu_s
+from wire.arrays import F32
+from wire.candidates import CandidateBatch
+from wire.ids import item_key, item_keys
+from wire.task import Task
 
 MODEL = cloud_model()
 OUTSIDE = {"random", "coarse", "mpda", "coda"}

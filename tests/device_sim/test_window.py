@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.window import Window
-from models.arrays import U32
-from models.sample import HISTORY_LEN
+from wire.arrays import U32
+from wire.sample import HISTORY_LEN
 
 DIM = 4
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from device_sim.fleet import Fleet
 from device_sim.stimulus import OwnEvent
-from models.candidates import CandidateBatch, Candidates, encode_batch
 from models.cloud_model import CloudModel, random_model
-from models.event import Event
-from models.ids import item_keys
-from models.task import Task
+from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.event import Event
+from wire.ids import item_keys
+from wire.task import Task
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=4, classifier_steps=6)

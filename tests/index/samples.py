@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.arrays import F32, U64
-from models.sample import HISTORY_LEN, SampleBlock
+from models.sample import SampleBlock
+from wire.arrays import F32, U64
+from wire.sample import HISTORY_LEN
 
 KEY_DIM = 8
 

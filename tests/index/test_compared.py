@@ -8,8 +8,8 @@ from index.compared import SLACK, Compared
 from index.fetched import NO_ROW
 from index.graph import Graph
 from index.spec import PoolSpec
-from models.arrays import F32
 from tests.index.samples import KEY_DIM, random_keys
+from wire.arrays import F32
 
 SPEC = PoolSpec(key_dim=KEY_DIM)
 

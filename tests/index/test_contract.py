@@ -9,10 +9,10 @@ from index.fetched import NO_ROW
 from index.matcher import Matcher, Nearest, Random
 from index.matches import best_of
 from index.spec import PoolSpec
-from models.errors import InputError, PoolError, VectorError
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
 from tests.index.samples import KEY_DIM, askers, random_keys, samples
+from wire.errors import InputError, PoolError, VectorError
 
 LATER = np.array([10_000], np.int64)
 NOBODY = askers(999)

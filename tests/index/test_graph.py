@@ -6,8 +6,8 @@ import pytest
 from index.fetched import NO_ROW
 from index.graph import Graph
 from index.spec import PoolSpec
-from models.arrays import F32
 from tests.index.samples import KEY_DIM, random_keys
+from wire.arrays import F32
 
 SPEC = PoolSpec(key_dim=KEY_DIM, graph_nodes=1)
 FEW = PoolSpec(key_dim=KEY_DIM, graph_nodes=3000)

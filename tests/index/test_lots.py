@@ -3,7 +3,7 @@
 import numpy as np
 
 from index.lots import Lots, closeness, points
-from models.ids import mix
+from wire.ids import mix
 
 
 def test_the_mix_is_splitmix64() -> None:

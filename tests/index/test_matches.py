@@ -3,7 +3,7 @@
 import numpy as np
 
 from index.matches import Scored, best_of
-from models.candidates import Candidates, no_candidates
+from wire.candidates import Candidates, no_candidates
 
 
 def scored(*rows: tuple[float, int, int]) -> Scored:

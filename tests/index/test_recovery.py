@@ -12,9 +12,9 @@ import pytest
 from index.pool import Pool
 from index.rebuild import rebuild_on_disk
 from index.verify import verify
-from models.errors import PoolError
 from tests.index.pools import small
 from tests.index.writer import BLOCK, WINDOW, block_number
+from wire.errors import PoolError
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,10 +13,10 @@ from index.exact import ExactPool
 from index.pool import Pool
 from index.spec import PoolSpec
 from index.verify import verify
-from models.arrays import F32
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, samples
+from wire.arrays import F32
 
 KEYS = random_keys(12, 99)  # few distinct vectors: many ties
 

@@ -13,10 +13,10 @@ from index.rows import META
 from index.spec import PoolSpec
 from index.store import FORMAT
 from index.verify import verify
-from models.errors import PoolError
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import KEY_DIM, samples
+from wire.errors import PoolError
 
 N = 4000
 

@@ -13,11 +13,7 @@ import polars as pl
 import pytest
 
 from index.pool import Pool
-from models.candidates import decode_batch
-from models.event import decode_event
 from models.sample import decode_samples
-from models.task import ARMS
-from models.telemetry import Ack, Training, decode_report
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
@@ -26,6 +22,10 @@ from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, 
 from streams.tunnel.accounting import account_for_pushes
 from tests.integration.log import EVERY_MS, FIRST_MS, write_log
 from tests.integration.stack import Server, Verb, wait_for_nothing, wait_until
+from wire.candidates import decode_batch
+from wire.event import decode_event
+from wire.task import ARMS
+from wire.telemetry import Ack, Training, decode_report
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 USERS, ROWS, HEAD = 40, 9_000, 0.5

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from models.arrays import I64
 from models.history import History
-from models.sample import SampleBlock, SampleRecord, encode_record, pad_histories
+from models.sample import SampleBlock, pad_histories
+from wire.arrays import I64
+from wire.sample import SampleRecord, encode_record
 
 
 def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start: int = 0) -> SampleBlock:

@@ -7,8 +7,8 @@ import pytest
 from models.artefact import MANIFEST, TENSORS, load_model, model_from_bytes, model_to_bytes, save_model
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
-from models.errors import ArtefactError
 from tests.models.samples import tasteful_samples
+from wire.errors import ArtefactError
 
 BLOCK = tasteful_samples(400, seed=5)
 

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.arrays import F64
 from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, fleet_prior, most_harm
 from models.scores import log_losses
-from models.task import ARMS
+from wire.arrays import F64
+from wire.task import ARMS
 
 SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 8) | {"coda": 9}  # one over the least uniform prior of a head
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)

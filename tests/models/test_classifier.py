@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.arrays import F32, I64
 from models.classifier import MAX_RATIO, Verdict, classifier_inputs, fit_classifiers
+from wire.arrays import F32, I64
 
 WIDTH = 10
 

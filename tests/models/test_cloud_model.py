@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from models.cloud_model import DIM, CloudModel, Encoded, random_model
-from models.sample import HISTORY_LEN, SampleBlock
+from models.sample import SampleBlock
 from models.signature import KEY_DIM
 from tests.models.samples import tasteful_samples
+from wire.sample import HISTORY_LEN
 
 BLOCK = tasteful_samples(300, seed=1)
 

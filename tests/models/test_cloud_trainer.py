@@ -4,10 +4,10 @@ import pytest
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Schedule, train_first, train_next
-from models.errors import InputError
 from models.sample import SampleBlock
 from models.scores import auc
 from tests.models.samples import tasteful_samples
+from wire.errors import InputError
 
 HEAD = tasteful_samples(6000, seed=1)
 NEXT = tasteful_samples(3000, seed=2, items=80, start=6000)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.arrays import F64
 from models.cloud_model import DIM
-from models.head_fit import GROUP, HeadRows, Spread, fit_heads
+from models.head_fit import GROUP, HeadRows, fit_heads
+from wire.arrays import F64
+from wire.task import Spread
 
 SPREAD = Spread(item=0.5, category=0.2, taste=0.1, level=0.3)
 

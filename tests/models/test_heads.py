@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.arrays import F32, U32
 from models.cloud_model import DIM
 from models.heads import NO_BIAS, Heads, category_bias_key, item_bias_key
+from wire.arrays import F32, U32
 
 Events = tuple[F32, U32, U32]
 

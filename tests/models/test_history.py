@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.history import History
-from models.sample import HISTORY_LEN
+from wire.sample import HISTORY_LEN
 
 positives = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9), st.integers(1, 3)), max_size=History.KEEP)
 

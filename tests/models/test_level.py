@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.arrays import F64
 from models.level import DISCOUNT, SPREAD, Level
+from wire.arrays import F64
 
 
 def offsets(labels: list[int], times: list[int], logit: float = 0.0) -> F64:

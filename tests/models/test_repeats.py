@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from models.arrays import F32, F64
 from models.cloud_model import sigmoid
 from models.repeats import PRECISION, TRAITS, Repeats, evidence, learned_weights, traits, with_repeats, within
 from models.scores import logloss
+from wire.arrays import F32, F64
 
 DAY_S = 86_400
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sample import HISTORY_LEN, SampleBlock, decode_samples, pad_histories
+from models.sample import SampleBlock, decode_samples, pad_histories
 from tests.models.samples import messages_of
+from wire.sample import HISTORY_LEN
 
 
 def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.arrays import F64, U8, U64
 from models.scores import auc, auc_of_groups, aucs_up_to, ece, gauc, log_losses, logloss
+from wire.arrays import F64, U8, U64
 
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 4)), max_size=40)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models.arrays import F32, U32
 from models.cloud_model import DIM
 from models.sample import pad_histories
 from models.signature import KEY_DIM, POOLED_LENGTH, SIGNATURE_DIM, rarity, signatures, two_view_keys
+from wire.arrays import F32, U32
 
 
 def histories(*items: list[int]) -> U32:

@@ -2,10 +2,10 @@ from typing import NamedTuple
 
 import pytest
 
-from models.event import Event, encode_event
-from models.ids import item_key, sample_key
-from models.telemetry import MatchRequest, Presence, encode_report
 from operators.decode import MAX_AHEAD_MS, REQUEST, Arrival, Asked, Rejected, decode
+from wire.event import Event, encode_event
+from wire.ids import item_key, sample_key
+from wire.telemetry import MatchRequest, Presence, encode_report
 
 NOW_MS = 1_700_000_000_000
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from index.matches import Scored
-from models.candidates import Candidates
 from operators.gather import GatherState, Merge, Reply
+from wire.candidates import Candidates
 
 TWO = Merge(shards=2, per_label=2)
 NOW_MS = 10_000

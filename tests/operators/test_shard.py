@@ -5,10 +5,7 @@ import pytest
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from models.candidates import CandidateBatch
 from models.cloud_model import CloudModel, random_model
-from models.errors import VectorError
-from models.ids import user_key
 from models.sample import decode_samples
 from models.signature import KEY_DIM
 from operators.decode import Arrival
@@ -17,6 +14,9 @@ from operators.gather import GatherState, Merge
 from operators.placement import shard_key
 from operators.shard import REANSWER_MS, Matching, Shard, ShardOutput, route
 from operators.user import MatchRules, Query, UserOutput, UserState
+from wire.candidates import CandidateBatch
+from wire.errors import VectorError
+from wire.ids import user_key
 
 RULES = MatchRules(match_every=5)
 NOW_MS = 1_000_000

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ids import user_key
-from models.sample import HISTORY_LEN, SampleRecord, block_of
+from models.sample import block_of
 from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
 from operators.user import MatchRules, Query, StreamTime, UserLogic, UserState
+from wire.ids import user_key
+from wire.sample import HISTORY_LEN, SampleRecord
 
 RULES = MatchRules(match_every=3, freshness_budget_ms=1000, lateness_ms=100)
 NEVER_STALE = MatchRules(match_every=3, freshness_budget_ms=10**12, lateness_ms=100)

@@ -21,7 +21,6 @@ from index.spec import PoolSpec
 from index.store import FORMAT
 from models.artefact import model_to_bytes
 from models.cloud_model import random_model
-from models.ids import item_keys
 from streams.cli import VERBS, run
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
@@ -31,6 +30,7 @@ from streams.training.service import published_model
 from tests.index.test_store import raw
 from tests.integration.stack import free_port
 from tests.streams.logs.world import HEADER
+from wire.ids import item_keys
 
 ROOT = Path(__file__).parents[2]
 LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"

@@ -16,14 +16,7 @@ from device_sim import topics
 from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes
 from models.blend import PERSONAL
-from models.candidates import CandidateBatch, Candidates, encode_batch
 from models.cloud_model import random_model
-from models.errors import InputError
-from models.event import Event, encode_event
-from models.ids import item_keys
-from models.signing import PUBLIC, keys_in, new_keys, sign_task
-from models.task import ARMS, Task
-from models.telemetry import Ack, Receipt, Training, Upward, decode_report, encode_report
 from streams.fleet import FleetSettings, FleetShell
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -32,6 +25,13 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.verbs import fleet as verb
+from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.errors import InputError
+from wire.event import Event, encode_event
+from wire.ids import item_keys
+from wire.signing import PUBLIC, keys_in, new_keys, sign_task
+from wire.task import ARMS, Task
+from wire.telemetry import Ack, Receipt, Training, Upward, decode_report, encode_report
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)

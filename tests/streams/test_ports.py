@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ConnectionFailed
 from streams import ports
 from streams.ports import free_ports
+from wire.errors import ConnectionFailed
 
 CLIENTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # Linux only
 

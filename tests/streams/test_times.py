@@ -1,7 +1,7 @@
 import pytest
 
-from models.errors import InputError
 from streams.times import parse_duration_ms, parse_moment_ms
+from wire.errors import InputError
 
 
 @pytest.mark.parametrize(

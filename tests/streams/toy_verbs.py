@@ -4,8 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from models.errors import ConnectionFailed, InputError
 from streams.cli import Terminated
+from wire.errors import ConnectionFailed, InputError
 
 _FAILURES: dict[str, Callable[[], BaseException]] = {
     "input": lambda: InputError("the log is empty: give one with events"),

@@ -13,9 +13,9 @@ import msgspec
 import polars as pl
 import pytest
 
-from models.task import ARMS
 from monitor.state import State
 from streams.logs.data import SOURCES, get_log
+from wire.task import ARMS
 
 ROOT = Path(__file__).parents[3]
 EVENTS = 2500  # the head of the log: some twenty users

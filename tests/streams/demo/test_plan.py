@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from models.errors import InputError
 from streams.cli import make_app
 from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log
+from wire.errors import InputError
 
 DAY_MS = 86_400_000
 

@@ -5,9 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.errors import InputError
 from streams.evaluation.combined import Run, combined
 from streams.evaluation.paired import Comparison
+from wire.errors import InputError
 
 SETTINGS: Mapping[str, Any] = {"head": 0.6, "window": 64}
 

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.errors import InputError
 from models.scores import auc
 from streams.evaluation.log import evaluation_log, repeats
 from streams.logs.negatives import Sampling
 from tests.streams.logs.world import make_log, seen_before
+from wire.errors import InputError
 
 HOUR_MS = 3_600_000
 SAMPLING = Sampling(2, 240, seed=3)

@@ -16,14 +16,14 @@ from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
 from index.matches import Matches, Scored
 from index.pool import Pool
-from models.errors import InputError
 from models.history import History
-from models.ids import item_key, user_key
-from models.task import ARMS
 from streams.evaluation.paired import Comparison
 from streams.evaluation.walk import REFRESHED_CLOUD, Plan, _slices, chosen_users
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, taste_log, walk
+from wire.errors import InputError
+from wire.ids import item_key, user_key
+from wire.task import ARMS
 
 LOG = taste_log(3000)
 DELAY_MS = Plan.delay_ms

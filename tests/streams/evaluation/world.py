@@ -7,9 +7,9 @@ import polars as pl
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from models.task import Task
 from operators.user import MatchRules
 from streams.evaluation.walk import Outcome, Plan, evaluate
+from wire.task import Task
 
 TASK = Task(task_version=1, classifier_steps=5, retrain_every=20, window_count=64)
 RULES = MatchRules(match_every=40, freshness_budget_ms=10**9)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from models.event import Event
-from models.ids import item_key, user_key
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS, REQUESTS
 from tests.streams.flow.world import START_MS, Flow, World, event, keys, rows, stream, wait_until
+from wire.event import Event
+from wire.ids import item_key, user_key
 
 
 @pytest.fixture

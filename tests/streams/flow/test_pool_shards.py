@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from index.spec import PoolSpec
-from models.errors import PoolError
 from streams.flow.pool_shards import PoolShards
+from wire.errors import PoolError
 
 
 def test_opens_each_shard_once_and_in_a_folder_of_its_own(tmp_path: Path) -> None:

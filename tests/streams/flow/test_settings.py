@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from models.errors import InputError
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
+from wire.errors import InputError
 
 
 def settings(**changes: Any) -> FlowSettings:

@@ -2,13 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.errors import DeliveryError
 from streams.flow.blame import Blame
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
 from tests.streams.flow.world import World
+from wire.errors import DeliveryError
 
 
 @pytest.fixture

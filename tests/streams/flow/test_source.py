@@ -3,12 +3,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.errors import InputError
 from streams.flow.blame import Blame
 from streams.flow.source import KafkaInput, KafkaPart, Reader
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import EVENTS, REQUESTS
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
+from wire.errors import InputError
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ConnectionFailed
 from streams.flow import supervisor
 from streams.flow.supervisor import supervise
 from streams.stop import Stop
+from wire.errors import ConnectionFailed
 
 HEAD = """
 import os, signal, sys, time

@@ -11,18 +11,18 @@ from typing import Literal, Self
 
 from index.pool import Pool
 from models.artefact import model_to_bytes
-from models.candidates import CandidateBatch, Candidates, decode_batch
 from models.cloud_model import CloudModel, random_model
-from models.event import Event, encode_event
-from models.ids import item_keys, sample_key
 from models.sample import SampleBlock, decode_samples
-from models.telemetry import MatchRequest, encode_report
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, MODELS, REQUESTS, SAMPLES
+from wire.candidates import CandidateBatch, Candidates, decode_batch
+from wire.event import Event, encode_event
+from wire.ids import item_keys, sample_key
+from wire.telemetry import MatchRequest, encode_report
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4  # of the embedded broker

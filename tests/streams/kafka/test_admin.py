@@ -5,10 +5,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from models.errors import ConnectionFailed
 from streams.kafka.admin import ensure_topics, topic_config
 from streams.kafka.connection import KafkaSettings, partitions_of
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TASKS, TOPICS
+from wire.errors import ConnectionFailed
 
 
 def test_models_and_tasks_are_compacted_and_all_else_is_kept_for_a_time() -> None:

@@ -2,9 +2,9 @@ import time
 
 import pytest
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import KafkaSettings, is_embedded, probe
 from tests.integration.stack import free_port
+from wire.errors import ConnectionFailed
 
 
 def test_a_broker_that_is_not_there_is_said_at_once_in_one_line() -> None:

@@ -3,12 +3,12 @@ import time
 
 import pytest
 
-from models.errors import ConnectionFailed, DeliveryError
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message, Partition, Positions
 from streams.kafka.producer import CheckedProducer
+from wire.errors import ConnectionFailed, DeliveryError
 
 ALL = {("events", number): None for number in range(4)}
 

@@ -1,8 +1,8 @@
 import pytest
 
-from models.errors import ConnectionFailed
 from streams.kafka.connection import probe
 from streams.kafka.embedded import EmbeddedKafka
+from wire.errors import ConnectionFailed
 
 
 def test_it_listens_on_this_machine_only_and_ends_with_its_context() -> None:

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from models.errors import DeliveryError
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
+from wire.errors import DeliveryError
 
 
 def messages_in(settings: KafkaSettings, topic: str) -> list[Message]:

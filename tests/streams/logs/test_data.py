@@ -10,11 +10,11 @@ from zipfile import ZipFile
 import polars as pl
 import pytest
 
-from models.errors import ArtefactError, InputError
 from streams.cli import run
 from streams.logs import completejourney, data, movielens
 from streams.logs.event_log import load_log
 from streams.logs.packages import Package
+from wire.errors import ArtefactError, InputError
 
 INTER = b"""user_id:token\titem_id:token\trating:float\ttimestamp:float
 1\t20\t3\t881250949

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from models.errors import InputError
-from models.event import Event, decode_event
 from streams.logs.columns import REQUIRED
 from streams.logs.event_log import LogBatch, encode_events, load_log, read_log, sorted_log, survey
 from tests.streams.logs.world import HEADER, make_log, write_csv
+from wire.errors import InputError
+from wire.event import Event, decode_event
 
 LOG = make_log(300)
 

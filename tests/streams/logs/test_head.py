@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import InputError
-from models.ids import item_key
 from streams.logs.head import head_samples
+from wire.errors import InputError
+from wire.ids import item_key
 
 ROWS = "user_id,item_id,category_id,event_type,label,timestamp\n" + "".join(
     f"{user},{item},c,view,{label},{time}\n"

@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.errors import InputError
 from models.scores import auc
 from streams.logs.negatives import Sampling, add_negatives
 from tests.streams.logs.world import make_log, seen_before
+from wire.errors import InputError
 
 
 def positives(events: int = 2000) -> pl.DataFrame:

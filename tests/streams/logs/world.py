@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.arrays import Bool
+from wire.arrays import Bool
 
 HEADER = "user_id,item_id,category_id,event_type,label,timestamp"
 

@@ -2,10 +2,10 @@ import socket
 
 import pytest
 
-from models.errors import ConnectionFailed, InputError
 from streams.mqtt.connection import MqttSettings, probe
 from tests.integration.stack import free_port
 from tests.streams.mqtt.brokers import Broker
+from wire.errors import ConnectionFailed, InputError
 
 
 @pytest.mark.parametrize("address", ["", ":1883", "host:", "host:abc", "host:0", "host:70000", "host:-1"])

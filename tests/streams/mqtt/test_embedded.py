@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from models.errors import ConnectionFailed
 from streams.mqtt.connection import MqttSettings, probe
 from streams.mqtt.embedded import EmbeddedMqtt
+from wire.errors import ConnectionFailed
 
 
 def test_it_listens_on_the_loopback_and_is_gone_afterwards() -> None:

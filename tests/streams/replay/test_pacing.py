@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import InputError
 from streams.replay.pacing import Pacer, parse_speed
+from wire.errors import InputError
 
 TIMES = np.array([1000, 2000, 2000, 5000, 9000])
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.errors import DeliveryError
-from models.event import decode_event
 from streams.cli import run
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds, read_between
@@ -31,6 +29,8 @@ from streams.replay.throttle import NoThrottle
 from streams.replay.view import Standing
 from tests.integration.stack import free_port
 from tests.streams.logs.world import HEADER, make_log, write_csv
+from wire.errors import DeliveryError
+from wire.event import decode_event
 
 LOG = make_log(2000)
 

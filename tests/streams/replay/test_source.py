@@ -3,13 +3,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from models.errors import InputError
-from models.event import decode_event
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
 from streams.logs.event_log import Rejected
 from streams.replay.source import Batch, LogSource, Range, Source, TopicSource
 from tests.streams.logs.world import make_log, write_csv
+from wire.errors import InputError
+from wire.event import decode_event
 
 LOG = make_log(200)
 T0 = 1_000_000_000_000

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import InputError
 from streams.replay.state import ReplayState, load_state, save_state
+from wire.errors import InputError
 
 IDENTITY = {"log": "a.csv-1", "topic": "events"}
 STATE = ReplayState(IDENTITY, {"events": 5, "rejected": 1}, 1000)

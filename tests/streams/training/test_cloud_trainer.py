@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.arrays import F32, I64
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
-from models.errors import ArtefactError
 from models.sample import SampleBlock
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from tests.models.samples import tasteful_samples
+from wire.arrays import F32, I64
+from wire.errors import ArtefactError
 
 HEAD = tasteful_samples(2000, seed=1)
 REST = tasteful_samples(4000, seed=2, start=2000)

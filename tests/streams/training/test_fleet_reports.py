@@ -3,9 +3,9 @@ import pytest
 
 from models.blend import FLEET_RATE, HEADS
 from models.repeats import EVIDENCE, TRAITS, evidence, pack
-from models.task import Task
-from models.telemetry import Training
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
+from wire.task import Task
+from wire.telemetry import Training
 
 TASK = Task(task_version=1)
 NOTHING = bytes(4 * EVIDENCE)

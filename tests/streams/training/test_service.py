@@ -13,11 +13,8 @@ from prometheus_client import REGISTRY
 from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress
-from models.errors import ArtefactError, InputError
 from models.repeats import EVIDENCE
 from models.sample import SampleBlock
-from models.signing import keys_in, open_task
-from models.telemetry import Training, encode_report
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
@@ -30,6 +27,9 @@ from streams.training.service import TrainingService, newest, published_model, p
 from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples
+from wire.errors import ArtefactError, InputError
+from wire.signing import keys_in, open_task
+from wire.telemetry import Training, encode_report
 
 REST = tasteful_samples(2000, seed=2, start=1000)
 TURNED = replace(REST, label=1 - REST.label)  # whatever learns of it predicts it better than what has not

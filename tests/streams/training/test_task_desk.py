@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from models.blend import HEADS
-from models.errors import InputError
 from models.repeats import EVIDENCE
-from models.signing import new_keys, open_task
-from models.task import Task
-from models.telemetry import Training
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
+from wire.errors import InputError
+from wire.signing import new_keys, open_task
+from wire.task import Task
+from wire.telemetry import Training
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}

@@ -13,9 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from device_sim import topics
-from models.errors import ConnectionFailed, InputError
-from models.event import Event, encode_event
-from models.telemetry import MatchRequest, Presence, encode_report
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -27,6 +24,9 @@ from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
 from tests.streams.tunnel.world import Device, World, batch, now_ms, wait_for
+from wire.errors import ConnectionFailed, InputError
+from wire.event import Event, encode_event
+from wire.telemetry import MatchRequest, Presence, encode_report
 
 REAL = "apache-kafka"
 ON_REAL_KAFKA = pytest.param(REAL, marks=pytest.mark.servers, id=REAL)

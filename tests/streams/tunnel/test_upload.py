@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim import topics
-from models.event import Event, decode_event, encode_event
-from models.telemetry import Ack, MatchRequest, Presence, encode_report
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, REQUESTS, TELEMETRY
 from streams.tunnel.upload import LARGEST_BYTES, read_upload
+from wire.event import Event, decode_event, encode_event
+from wire.telemetry import Ack, MatchRequest, Presence, encode_report
 
 
 def _event(event_id: str, user_id: str = "ann", **more: object) -> bytes:

@@ -7,8 +7,6 @@ from contextlib import ExitStack
 import numpy as np
 
 from device_sim import topics
-from models.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
-from models.telemetry import Ack, decode_receipt, encode_report
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
@@ -20,6 +18,8 @@ from streams.mqtt.client import MqttClient, Received
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
+from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.telemetry import Ack, decode_receipt, encode_report
 
 # The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
 PATIENCE_S = 60

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from models.task import ARMS
 from streams.cli import run
 from tests.streams.evaluation.world import taste_log
+from wire.task import ARMS
 
 SETTINGS = ("--devices", "20", "--head", "0.5", "--retrain-every", "30", "--window", "64", "--candidates", "8")
 

@@ -2,9 +2,16 @@
 
 import msgspec
 
-from models.head_fit import Spread
-
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Prior variances of a head's parts, in squared logits."""
+
+    item: float
+    category: float
+    taste: float
+    level: float
 
 
 class Recipe(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from models.event import Event, decode_event, encode_event
+from wire.event import Event, decode_event, encode_event
 
 GOOD = Event("e1", "u1", "i1", "c1", "click", 1, 1_500_000_000_000, {"device": "phone"})
 

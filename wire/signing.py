@@ -6,8 +6,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from models.errors import ArtefactError, InputError
-from models.task import SignedTask, Task
+from wire.errors import ArtefactError, InputError
+from wire.task import SignedTask, Task
 
 PRIVATE, PUBLIC = "task.key", "task.pub"
 _signed = msgspec.msgpack.Decoder(SignedTask)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
-from models.errors import ArtefactError
+from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.errors import ArtefactError
 
 COLUMNS = [field.name for field in fields(Candidates)]
 

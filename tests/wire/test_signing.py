@@ -3,9 +3,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.errors import ArtefactError, InputError
-from models.signing import keys_in, load_public_key, new_keys, open_task, sign_task
-from models.task import SignedTask, Task
+from wire.errors import ArtefactError, InputError
+from wire.signing import keys_in, load_public_key, new_keys, open_task, sign_task
+from wire.task import SignedTask, Task
 
 TASK = Task(task_version=3, head_prior={"coda": -0.5}, rollout_percent=10)
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.arrays import I64, Bool
+from wire.arrays import I64, Bool
 
 
 @dataclass(frozen=True, slots=True)

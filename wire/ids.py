@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
-from models.arrays import U32, U64
+from wire.arrays import U32, U64
 
 NO_KEY = 0  # pads histories; never the key of anything
 

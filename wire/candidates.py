@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from models.arrays import F16, U8, U32
-from models.columns import Columns
-from models.errors import ArtefactError
+from wire.arrays import F16, U8, U32
+from wire.columns import Columns
+from wire.errors import ArtefactError
 
 
 @dataclass(frozen=True, slots=True)

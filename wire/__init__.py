@@ -1,0 +1,1 @@
+"""Everything that crosses a process boundary: messages, decoders, keys, identities; neither learning nor brokers."""
