@@ -37,7 +37,9 @@ rejected = Counter("coda_events_rejected", "events not pooled, by reason", ["rea
 pooled = Counter("coda_samples_pooled", "distinct samples written to the pool")
 matches = Counter("coda_matches", "matches sent, by what made them due", ["reason"])
 matches_given_up = Counter(
-    "coda_matches_given_up", "match queries that ended without a batch, by reason: superseded, versions", ["reason"]
+    "coda_matches_given_up",
+    "match queries that ended without a batch, by reason: superseded, versions, shards",
+    ["reason"],
 )
 requests_rejected = Counter("coda_requests_rejected", "device requests that could not be read")
 pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])

@@ -5,8 +5,9 @@ Such answers never mix: the query waits, and shards answer their recent queries 
 """
 
 import pickle
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import bytewax.operators as op
@@ -17,7 +18,7 @@ from index.matches import Scored, best_of
 from monitor import metrics
 from wire.candidates import CandidateBatch
 
-# Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up (ours).
+# Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up.
 PATIENCE_MS = 60_000
 
 
@@ -49,52 +50,77 @@ class Gathered:
     """What gathering gave: complete batches with what made them due, and how many queries were given up, by reason."""
 
     batches: list[tuple[str, CandidateBatch]]
-    superseded: int = 0
+    given_up: Counter[str]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A query that is not complete: since when (a clock that is never set), and each shard's newest answer."""
+
+    since_ms: int
+    answers: dict[int, Reply] = field(default_factory=dict)
+
+    def complete(self, shards: int) -> bool:
+        """Whether all shards have answered by one model version."""
+        return len(self.answers) == shards and len({a.version for a in self.answers.values()}) == 1
 
 
 class GatherState:
-    """One user's unanswered queries; the newest complete one wins, and older ones are given up."""
+    """One user's unanswered queries; the newest complete one wins, and older ones are given up.
+
+    Every query has an end: it is complete, an answer to a newer one came first (`superseded`), or `PATIENCE_MS` after
+    its first answer some shards have not answered (`shards`) or not by one version (`versions`).
+    """
 
     __slots__ = ("done_seq", "waiting")
 
     def __init__(self) -> None:
-        self.done_seq = 0
-        self.waiting: dict[int, dict[int, Reply]] = {}  # seq -> shard -> its newest answer
+        self.done_seq = 0  # queries up to this one have ended
+        self.waiting: dict[int, Waiting] = {}  # by seq
 
-    def handle(self, replies: Sequence[Reply], merge: Merge, now_ms: int) -> Gathered:
-        """Take answers; `now_ms` (wall clock) is when the search of a completed match was done."""
-        batches, superseded = [], 0
+    def handle(self, replies: Sequence[Reply], merge: Merge, now_ms: int, steady_ms: int) -> Gathered:
+        """Take answers; `now_ms` (wall clock) is when the search of a completed match was done.
+
+        `steady_ms` is a clock that nobody sets, from any moment on: patience is measured by it.
+        """
+        batches, given_up = [], self._lose_patience(merge, steady_ms)
         for reply in replies:
             if reply.seq <= self.done_seq:
                 continue
-            answers = self.waiting.setdefault(reply.seq, {})
-            answers[reply.shard] = reply
-            if len(answers) == merge.shards and len({a.version for a in answers.values()}) == 1:
-                batches.append((reply.reason, _batch([answers[s] for s in sorted(answers)], merge, now_ms)))
-                self.done_seq = reply.seq
-                superseded += self._forget_older()
-        return Gathered(batches, superseded)
+            query = self.waiting.setdefault(reply.seq, Waiting(steady_ms))
+            query.answers[reply.shard] = reply
+            if query.complete(merge.shards):
+                batches.append((reply.reason, _batch([query.answers[s] for s in sorted(query.answers)], merge, now_ms)))
+                given_up["superseded"] += len(self._end(reply.seq)) - 1  # the done one itself is no loss
+        return Gathered(batches, +given_up)
 
-    def give_up(self, before_seq: int) -> int:
-        """Forget queries older than `before_seq`, whose shards never agreed on a version; how many."""
-        old = [seq for seq in self.waiting if seq < before_seq]
-        for seq in old:
-            del self.waiting[seq]
-        return len(old)
+    def patience_ms(self, steady_ms: int) -> int | None:
+        """How long from now until a query is given up; None when none waits."""
+        since_ms = min((query.since_ms for query in self.waiting.values()), default=None)
+        return None if since_ms is None else max(0, since_ms + PATIENCE_MS - steady_ms)
 
     def snapshot(self) -> bytes:
         """The state, pickled at once: Bytewax may pickle what it is given only after the next answer."""
-        return pickle.dumps((self.done_seq, self.waiting), pickle.HIGHEST_PROTOCOL)
+        answers = {seq: query.answers for seq, query in self.waiting.items()}
+        return pickle.dumps((self.done_seq, answers), pickle.HIGHEST_PROTOCOL)
 
     @classmethod
-    def restore(cls, raw: bytes) -> "GatherState":
-        """The state that `snapshot` gave."""
+    def restore(cls, raw: bytes, steady_ms: int) -> "GatherState":
+        """The state that `snapshot` gave; what waited begins to wait anew."""
         state = cls()
-        state.done_seq, state.waiting = pickle.loads(raw)
+        state.done_seq, answers = pickle.loads(raw)
+        state.waiting = {seq: Waiting(steady_ms, each) for seq, each in answers.items()}
         return state
 
-    def _forget_older(self) -> int:
-        return self.give_up(self.done_seq + 1) - 1  # the done one itself is no loss
+    def _lose_patience(self, merge: Merge, steady_ms: int) -> Counter[str]:
+        late = [seq for seq, query in self.waiting.items() if query.since_ms + PATIENCE_MS <= steady_ms]
+        ended = self._end(max(late)) if late else []
+        return Counter("versions" if len(query.answers) == merge.shards else "shards" for query in ended)
+
+    def _end(self, seq: int) -> list[Waiting]:
+        """End all queries up to `seq`; which of them waited."""
+        self.done_seq = seq
+        return [self.waiting.pop(old) for old in sorted(self.waiting) if old <= seq]
 
 
 def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatch:
@@ -121,26 +147,28 @@ def _best(parts: Sequence[Scored], per_label: int) -> Scored:
 class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
     """`GatherState` in a dataflow."""
 
-    def __init__(self, saved: bytes | None, merge: Merge, clock_ms: Callable[[], int]) -> None:
-        self._state = GatherState() if saved is None else GatherState.restore(saved)
+    def __init__(
+        self, saved: bytes | None, merge: Merge, clock_ms: Callable[[], int], steady_ms: Callable[[], int]
+    ) -> None:
+        self._state = GatherState() if saved is None else GatherState.restore(saved, steady_ms())
         self._merge = merge
-        self._clock_ms = clock_ms
+        self._clock_ms, self._steady_ms = clock_ms, steady_ms
 
     def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
-        """Take answers for one user."""
-        gathered = self._state.handle(values, self._merge, self._clock_ms())
-        if gathered.superseded:
-            metrics.matches_given_up.labels("superseded").inc(gathered.superseded)
+        """Take answers for one user, and give up what waited too long."""
+        gathered = self._state.handle(values, self._merge, self._clock_ms(), self._steady_ms())
+        for reason, queries in gathered.given_up.items():
+            metrics.matches_given_up.labels(reason).inc(queries)
         return gathered.batches, self.RETAIN
 
     def on_notify(self) -> tuple[list[tuple[str, CandidateBatch]], bool]:
-        """Give up what waited too long; a query's seq is at least the wall clock when it was asked."""
-        metrics.matches_given_up.labels("versions").inc(self._state.give_up(self._clock_ms() - PATIENCE_MS))
-        return [], self.RETAIN
+        """Give up what waited too long."""
+        return self.on_batch([])
 
     def notify_at(self) -> datetime | None:
         """When to lose patience, if anything waits."""
-        return datetime.now(UTC) + timedelta(milliseconds=PATIENCE_MS) if self._state.waiting else None
+        left_ms = self._state.patience_ms(self._steady_ms())
+        return None if left_ms is None else datetime.now(UTC) + timedelta(milliseconds=left_ms)
 
     def snapshot(self) -> bytes:
         """The state, pickled."""
@@ -148,7 +176,12 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
 
 
 def gather_step(
-    step_id: str, up: KeyedStream[Reply], merge: Merge, clock_ms: Callable[[], int]
+    step_id: str,
+    up: KeyedStream[Reply],
+    merge: Merge,
+    *,
+    clock_ms: Callable[[], int],
+    steady_ms: Callable[[], int],
 ) -> KeyedStream[tuple[str, CandidateBatch]]:
     """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id."""
-    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock_ms))
+    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock_ms, steady_ms))

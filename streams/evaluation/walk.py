@@ -277,7 +277,8 @@ class Walk:
     def _deliver(self, output: ShardOutput) -> None:
         merge = Merge(1, self._plan.per_label)
         for reply in output.replies:
-            for _, batch in self._gathers[reply.user_id].handle([reply], merge, reply.before_ms).batches:
+            gathered = self._gathers[reply.user_id].handle([reply], merge, reply.before_ms, steady_ms=0)
+            for _, batch in gathered.batches:
                 raw = encode_batch(batch)
                 self._bytes_down.append(len(raw))
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)

@@ -39,6 +39,11 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def steady_ms() -> int:
+    """A clock that nobody sets, ms since some moment."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def build_flow(
     settings: FlowSettings,
     source: KafkaInput,
@@ -69,7 +74,7 @@ def build_flow(
     )
     refused = op.flat_map_batch("refused", shards, _refused)
     replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
-    batches = gather_step("gather", replies, Merge(settings.shards, per_label), wall_ms)
+    batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock_ms=wall_ms, steady_ms=steady_ms)
     letters: Stream[Rejected] = op.merge("letters", rejected, late, refused)
     emitted: KeyedStream[Outgoing] = op.merge(
         "emitted",

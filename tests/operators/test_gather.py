@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from index.matches import Scored
-from operators.gather import GatherState, Merge, Reply
+from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply
 from wire.candidates import Candidates
 
 TWO = Merge(shards=2, per_label=2)
@@ -27,11 +27,11 @@ def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = N
 
 
 def items(state: GatherState, *replies: Reply, merge: Merge = TWO) -> list[list[int]]:
-    return [batch.matched.item.tolist() for _, batch in state.handle(replies, merge, NOW_MS).batches]
+    return [batch.matched.item.tolist() for _, batch in state.handle(replies, merge, NOW_MS, 0).batches]
 
 
 def test_one_shard_answers_at_once() -> None:
-    ((reason, batch),) = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS).batches
+    ((reason, batch),) = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS, 0).batches
     assert reason == "samples"
     assert (batch.user_id, batch.batch_seq, batch.version) == ("ann", 1, 1)
     assert (batch.query_timestamp, batch.produced_ms, batch.matched_ms) == (500, 7, NOW_MS)
@@ -45,7 +45,7 @@ def test_the_best_of_each_label_from_all_shards() -> None:
 @pytest.mark.parametrize("parts", [[LEFT], [LEFT, RIGHT], [RIGHT, LEFT], [LEFT, []], [[], []]])
 def test_similarity_stays_with_its_sample(parts: list[list[Row]]) -> None:
     replies = [reply(shard, matched=scored(*rows)) for shard, rows in enumerate(parts)]
-    ((_, batch),) = GatherState().handle(replies, Merge(len(parts), 2), NOW_MS).batches
+    ((_, batch),) = GatherState().handle(replies, Merge(len(parts), 2), NOW_MS, 0).batches
     score = {item: score for rows in parts for item, _, score in rows}
     assert batch.similarity.dtype == np.float16
     assert batch.similarity.tolist() == [np.float16(score[item]) for item in batch.matched.item.tolist()]
@@ -61,22 +61,67 @@ def test_waits_for_every_shard() -> None:
 def test_answers_of_different_versions_never_mix() -> None:
     state = GatherState()
     assert items(state, reply(0, version=1), reply(1, version=2)) == []
-    ((_, batch),) = state.handle([reply(0, version=2)], TWO, NOW_MS).batches  # the slower shard answers again
+    ((_, batch),) = state.handle([reply(0, version=2)], TWO, NOW_MS, 0).batches  # the slower shard answers again
     assert batch.version == 2
     assert not state.waiting
 
 
 def test_a_newer_query_that_is_complete_gives_up_the_older() -> None:
     state = GatherState()
-    gathered = state.handle([reply(0, 1), reply(0, 2), reply(1, 2), reply(1, 1)], TWO, NOW_MS)
-    assert [batch.batch_seq for _, batch in gathered.batches] == [2] and gathered.superseded == 1
+    gathered = state.handle([reply(0, 1), reply(0, 2), reply(1, 2), reply(1, 1)], TWO, NOW_MS, 0)
+    assert [batch.batch_seq for _, batch in gathered.batches] == [2] and gathered.given_up == {"superseded": 1}
 
 
-def test_a_query_that_is_never_complete_is_given_up_and_counted() -> None:
+@pytest.mark.parametrize(
+    ("answers", "reason"), [([reply(0)], "shards"), ([reply(0, version=1), reply(1, version=2)], "versions")]
+)
+def test_a_query_that_is_never_complete_is_given_up_and_counted(answers: list[Reply], reason: str) -> None:
     state = GatherState()
-    assert items(state, reply(0, seq=NOW_MS)) == []
-    assert state.give_up(NOW_MS) == 0
-    assert state.give_up(NOW_MS + 1) == 1 and not state.waiting
+    assert items(state, *answers) == []
+    assert not state.handle([], TWO, NOW_MS, PATIENCE_MS - 1).given_up
+    assert state.handle([], TWO, NOW_MS, PATIENCE_MS).given_up == {reason: 1}
+    assert not state.waiting and state.patience_ms(PATIENCE_MS) is None
+
+
+def test_newer_queries_do_not_lengthen_the_patience_with_older_ones() -> None:
+    state, given_up = GatherState(), 0
+    for step in range(30):  # one query per 10 s for five minutes, and only one shard ever answers
+        gathered = state.handle([reply(0, seq=1 + step)], TWO, NOW_MS, 10_000 * step)
+        given_up += gathered.given_up["shards"]
+        left_ms = state.patience_ms(10_000 * step)
+        assert left_ms is not None and left_ms <= PATIENCE_MS
+    assert given_up == 24 and len(state.waiting) == 6
+
+
+def test_an_answer_after_giving_up_changes_nothing() -> None:
+    state = GatherState()
+    state.handle([reply(0)], TWO, NOW_MS, 0)
+    state.handle([], TWO, NOW_MS, PATIENCE_MS)
+    assert items(state, reply(0), reply(1)) == [] and not state.waiting
+
+
+def test_patience_begins_anew_after_a_restart() -> None:
+    state = GatherState()
+    state.handle([reply(0)], TWO, NOW_MS, 5_000_000)
+    state = GatherState.restore(state.snapshot(), steady_ms=7)  # another machine's clock
+    assert state.patience_ms(7) == PATIENCE_MS
+
+
+def test_the_dataflow_wakes_for_the_oldest_query_however_many_answers_come() -> None:
+    now_ms = 0
+    logic = GatherLogic(None, TWO, lambda: NOW_MS, lambda: now_ms)
+    assert logic.notify_at() is None
+    logic.on_batch([reply(0, seq=1)])
+    first = logic.notify_at()
+    assert first is not None
+    now_ms = PATIENCE_MS - 1000
+    logic.on_batch([reply(0, seq=2)])
+    second = logic.notify_at()
+    assert second is not None and second < first
+    now_ms = PATIENCE_MS
+    assert logic.on_notify() == ([], logic.RETAIN)
+    third = logic.notify_at()
+    assert third is not None and third > second
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3])
@@ -84,5 +129,5 @@ def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
     replies = [reply(0, 1), reply(1, 1), reply(1, 2), reply(0, 2)]
     state = GatherState()
     before = items(state, *replies[:cut])
-    state = GatherState.restore(state.snapshot())
+    state = GatherState.restore(state.snapshot(), 0)
     assert before + items(state, *replies[cut:]) == [[10, 11], [20, 21]]

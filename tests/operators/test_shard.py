@@ -64,7 +64,7 @@ def run(
             given.append(output)
             for reply in output.replies:
                 state = states.setdefault(reply.user_id, GatherState())
-                found += [batch for _, batch in state.handle([reply], Merge(shards, 4), NOW_MS).batches]
+                found += [batch for _, batch in state.handle([reply], Merge(shards, 4), NOW_MS, 0).batches]
     for pool in pools:
         pool.close()
     return found, given
@@ -152,10 +152,10 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         replies = quick.handle([for_quick], model(2), NOW_MS).replies
         replies += slow.handle([for_slow], model(1), NOW_MS).replies
         assert {reply.version for reply in replies} == {1, 2}
-        assert state.handle(replies, Merge(2, 4), NOW_MS).batches == []
+        assert state.handle(replies, Merge(2, 4), NOW_MS, 0).batches == []
         assert slow.may_answer_again
         again = slow.handle([], model(2), NOW_MS + 1000).replies
-        ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS).batches
+        ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS, 0).batches
         assert batch.version == 2 and len(batch.matched) == 8
         assert one.version == other.version == 2
 
