@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from models.cloud_head import HeadParams
 from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
 from models.sample import SampleBlock
+from models.vocabulary import MODEL_BYTES, Names, Vocabulary, aged, choose, positives
 from wire.arrays import F64, I64, U32
 from wire.errors import InputError
 
@@ -30,6 +31,7 @@ LEAST_SPREAD = 1e-6  # less is one item alone, which must not blow up the others
 # Decoupled from the gradient (AdamW, arXiv 1711.05101): within it, Adam makes of any decay, however small, a step of
 # the learning rate for every row that is not in the batch, which gave GAUC .601 instead of .644 on online-retail.
 TABLE_DECAY, DECAY = 0.3, 0.01  # embeddings overfit within two epochs without theirs
+LEFT_OUT = "names_left_out"  # of a model's metrics: items and categories it has no room for
 LEAST_RATE = 0.02  # of the learning rate, which falls in a straight line to it over the run
 
 _TABLES = ("items", "categories")
@@ -52,49 +54,91 @@ class Schedule(NamedTuple):
 FIRST, NEXT = Schedule(2, 0.01), Schedule(1, 0.002)
 
 
-def train_first(blocks: Sequence[SampleBlock], seed: int, progress: Progress | None = None) -> CloudModel:
+def train_first(
+    blocks: Sequence[SampleBlock], seed: int, progress: Progress | None = None, *, limit_bytes: int = MODEL_BYTES
+) -> CloudModel:
     """Version 1 from `blocks` of samples with histories; raises `InputError` when they hold no sample.
 
-    The same blocks, seed and machine give the same model.
+    The same blocks, seed and machine give the same model. As a message it has at most `limit_bytes`.
     """
     if not sum(map(len, blocks)):
         raise InputError("there are no samples to train a cloud model from: give a longer log or a larger head share")
     block = SampleBlock.concat(blocks)
-    start = random_model(_named(block.item, block.history_item), _named(block.category, block.history_category), seed)
-    return _train(start, block, seed, FIRST, progress)
+    nothing = np.zeros(0, np.uint32)
+    names = _vocabulary(random_model(nothing, nothing, seed), block, limit_bytes)
+    start = random_model(names.items, names.categories, seed)
+    return _train(start, block, seed, FIRST, progress=progress, left_out=names.left_out)
 
 
-def train_next(model: CloudModel, block: SampleBlock, seed: int, progress: Progress | None = None) -> CloudModel:
-    """The next version: `model` trained on `block`. New items start as the unknown one; Adam starts afresh."""
+def train_next(
+    model: CloudModel,
+    block: SampleBlock,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    limit_bytes: int = MODEL_BYTES,
+) -> CloudModel:
+    """The next version: `model` trained on `block`. New items start as the unknown one; Adam starts afresh.
+
+    As a message it has at most `limit_bytes`: of more names than that has room for, the least taken are forgotten.
+    """
     if not len(block):
         raise InputError("there are no samples to train the next cloud model from")
-    grown = _grow(model, _named(block.item, block.history_item), _named(block.category, block.history_category))
-    return _train(replace(grown, version=model.version + 1), block, seed, NEXT, progress)
+    names = _vocabulary(model, block, limit_bytes)
+    start = _with_names(model, names, _elapsed_ms(model, block))
+    return _train(
+        replace(start, version=model.version + 1), block, seed, NEXT, progress=progress, left_out=names.left_out
+    )
+
+
+def _vocabulary(model: CloudModel, block: SampleBlock, limit_bytes: int) -> Vocabulary:
+    """Which of the names that `model` and `block` know the next version will know."""
+    item_keys = np.union1d(model.item_keys, _named(block.item, block.history_item))
+    category_keys = np.union1d(model.category_keys, _named(block.category, block.history_category))
+    before = aged(model.weights.taken.numpy(), _elapsed_ms(model, block))[model.item_rows(item_keys).numpy()]
+    items = Names(item_keys, before + positives(item_keys, _newly_taken(model, block)))
+    categories = Names(category_keys, positives(category_keys, block.category[block.label > 0]))
+    return choose(items, categories, limit_bytes)
 
 
 def _named(keys: U32, history: U32) -> U32:
     return known_keys(np.concatenate([keys, history.ravel()]))
 
 
-def _grow(model: CloudModel, items: U32, categories: U32) -> CloudModel:
-    """`model` with rows for new keys, each a copy of the unknown row."""
-    all_items, all_categories = np.union1d(model.item_keys, items), np.union1d(model.category_keys, categories)
-    item_rows, category_rows = model.item_rows(all_items), model.category_rows(all_categories)
+def _newly_taken(model: CloudModel, block: SampleBlock) -> U32:
+    """The items of positives that `model` has not counted: it has those that are rehearsed."""
+    return block.item[(block.label > 0) & (block.timestamp > model.trained_until)]
+
+
+def _elapsed_ms(model: CloudModel, block: SampleBlock) -> int:
+    """How much more event time the next version will have seen."""
+    return int(block.timestamp.max()) - model.trained_until
+
+
+def _with_names(model: CloudModel, names: Vocabulary, elapsed_ms: int) -> CloudModel:
+    """`model` with rows for these names, new ones copies of the unknown row; positives age once names compete."""
+    item_rows, category_rows = model.item_rows(names.items), model.category_rows(names.categories)
+    taken = model.weights.taken
     tables = {
         "items": model.weights.items[item_rows],
         "categories": model.weights.categories[category_rows],
-        "taken": model.weights.taken[item_rows],
+        "taken": (torch.from_numpy(aged(taken.numpy(), elapsed_ms)) if names.left_out else taken)[item_rows],
     }
     with_unknown = {
         name: torch.cat([getattr(model.weights, name)[:1], rows]).contiguous() for name, rows in tables.items()
     }
-    return replace(
-        model, item_keys=all_items, category_keys=all_categories, weights=replace(model.weights, **with_unknown)
-    )
+    weights = replace(model.weights, **with_unknown)
+    return replace(model, item_keys=names.items, category_keys=names.categories, weights=weights)
 
 
 def _train(
-    model: CloudModel, block: SampleBlock, seed: int, schedule: Schedule, progress: Progress | None
+    model: CloudModel,
+    block: SampleBlock,
+    seed: int,
+    schedule: Schedule,
+    *,
+    progress: Progress | None,
+    left_out: int,
 ) -> CloudModel:
     net = _Net.of(model)
     # Fused: with 54,000 items (completejourney), where the tables cost most, 21 us a sample instead of 32.
@@ -115,14 +159,16 @@ def _train(
             progress(done, schedule.epochs * len(block))
     last = losses[-(len(losses) // schedule.epochs) :]
     metrics = {"samples": float(len(block)), "train_log_loss": round(float(np.mean(last)), 6)}
+    if left_out:
+        metrics[LEFT_OUT] = float(left_out)
     trained = net.model(model, trained_until=max(model.trained_until, int(block.timestamp.max())), metrics=metrics)
-    rehearsed = block.timestamp <= model.trained_until  # and counted by the version before
-    return _measured(_counted(trained, block.item[(block.label > 0) & ~rehearsed]), block)
+    return _measured(_counted(trained, _newly_taken(model, block)), block)
 
 
 def _counted(model: CloudModel, item: U32) -> CloudModel:
-    """`model` with these items' positives (n,) counted as well."""
-    taken = model.weights.taken + torch.bincount(model.item_rows(item), minlength=len(model.weights.taken))
+    """`model` with these items' positives (n,) counted as well, but for items without a row: each of them is rare."""
+    rows = model.item_rows(item)
+    taken = model.weights.taken + torch.bincount(rows[rows > 0], minlength=len(model.weights.taken))
     return replace(model, weights=replace(model.weights, taken=taken))
 
 

@@ -4,14 +4,16 @@ import time
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, reason
+from streams.kafka.embedded import KEPT_BYTES
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TOPICS
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 30
+_ENVELOPE_BYTES = 64 << 10  # of a record batch beside the message, with room
 
 
 def ensure_topics(settings: KafkaSettings, topics: Iterable[str] = TOPICS) -> list[str]:
@@ -43,6 +45,25 @@ def topic_config(settings: KafkaSettings, topic: str) -> dict[str, str]:
         return {**config, "max.message.bytes": str(settings.model_bytes)} if topic == MODELS else config
     kept_ms = settings.sample_retention_ms if topic == SAMPLES else settings.retention_ms
     return {"cleanup.policy": "delete", "retention.ms": str(kept_ms)}
+
+
+def largest_model(settings: KafkaSettings) -> int:
+    """The largest message, in bytes, that a cloud model may be: ours, or the topic's if it is less.
+
+    Raises `ConnectionFailed`. The embedded broker loses both of two messages that do not fit its partition together.
+    """
+    if is_embedded(settings.bootstrap):
+        return min(settings.model_bytes, KEPT_BYTES // 2 - _ENVELOPE_BYTES)
+    admin = AdminClient(settings.client("admin"))
+    ((_, asked),) = admin.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, MODELS)], request_timeout=_TIMEOUT_S
+    ).items()
+    try:
+        return min(settings.model_bytes, int(asked.result(_TIMEOUT_S)["max.message.bytes"].value))
+    except KafkaException as error:
+        raise ConnectionFailed(
+            f"Kafka at {settings.bootstrap} does not say how large a message of {MODELS} may be: {reason(error)}"
+        ) from error
 
 
 def _create(admin: AdminClient, settings: KafkaSettings, topics: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from models.vocabulary import MODEL_BYTES
 from wire.errors import ConnectionFailed, InputError
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
@@ -49,7 +50,7 @@ class KafkaSettings:
     replication: int = 1
     retention_ms: int = 7 * _DAY_MS
     sample_retention_ms: int = 7 * _DAY_MS  # at least the pool's window in wall-clock time, or it can't be rebuilt
-    model_bytes: int = 8 << 20  # a cloud model is a few 100 KB; Kafka's own limit of 1 MB leaves too little room
+    model_bytes: int = MODEL_BYTES  # Kafka's own limit of 1 MB leaves room for 14,000 items only
     delivery_timeout_s: float = 120  # how long a producer keeps trying through a restart of the broker
 
     def client(self, role: str) -> dict[str, Any]:

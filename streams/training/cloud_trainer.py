@@ -25,6 +25,7 @@ from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_next
 from models.sample import SampleBlock
 from models.scores import logloss
+from models.vocabulary import MODEL_BYTES
 from wire.arrays import I64, Bool
 from wire.errors import ArtefactError
 
@@ -71,11 +72,14 @@ class Trial(NamedTuple):
 
 
 class CloudTrainer:
-    """Collects samples and turns them into versions. `model` is the newest one."""
+    """Collects samples and turns them into versions of at most `limit_bytes` each. `model` is the newest one."""
 
-    def __init__(self, model: CloudModel, learned: Learned, *, refresh_ms: int, seed: int) -> None:
+    def __init__(
+        self, model: CloudModel, learned: Learned, *, refresh_ms: int, seed: int, limit_bytes: int = MODEL_BYTES
+    ) -> None:
         self.model = model
         self.learned = learned
+        self._limit_bytes = limit_bytes
         self._refresh_ms = refresh_ms
         self._seed = seed
         self._new: list[SampleBlock] = []
@@ -153,7 +157,8 @@ class CloudTrainer:
     def _next(self, new: SampleBlock, progress: Progress | None) -> CloudModel:
         """The version that comes of `new` and rehearsal."""
         seed = self._seed + self.model.version
-        return train_next(self.model, SampleBlock.concat([new, *self._rehearsal(len(new), seed)]), seed, progress)
+        block = SampleBlock.concat([new, *self._rehearsal(len(new), seed)])
+        return train_next(self.model, block, seed, progress, limit_bytes=self._limit_bytes)
 
     def _known(self, block: SampleBlock, partition: I64, offset: I64) -> Bool:
         """Which samples the model has learned from: in the head of the log, or before the learned offsets."""

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel
+from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
 from monitor import metrics
 from streams.kafka.bounds import bounds, read_between
@@ -88,6 +89,15 @@ class TrainingService:
         self.published += 1
         metrics.cloud_versions.inc()
         metrics.model_version.set(model.version)
+        left_out = int(model.metrics.get(LEFT_OUT, 0))
+        metrics.names_left_out.set(left_out)
+        if left_out:
+            _log.warning(
+                f"the cloud model has no room for {left_out} names, those least taken: they count as unknown; "
+                f"max.message.bytes of the topic {MODELS} makes room",
+                items=len(model.item_keys),
+                categories=len(model.category_keys),
+            )
         _log.info("published the cloud model", version=model.version, **model.metrics)
 
     def publish_task(self) -> None:

@@ -8,7 +8,7 @@ import structlog
 import torch
 
 from models.cloud_trainer import train_first
-from streams.kafka.admin import ensure_topics
+from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
@@ -89,11 +89,13 @@ def _trainer(
     settings: KafkaSettings, head_log: str | None, head_share: float, refresh_ms: int, seed: int, *, stop: Stop
 ) -> tuple[CloudTrainer, bool]:
     """The trainer, and whether its model is yet to be published."""
+    limit_bytes = largest_model(settings)
     found = published_model(settings)
     if found is not None:
         model, learned = found
         _log.info("going on from the published cloud model", version=model.version)
-        return CloudTrainer(model, learned, refresh_ms=refresh_ms, seed=seed), False
+        trainer = CloudTrainer(model, learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
+        return trainer, False
     if head_log is None:
         raise InputError("no cloud model is published yet: give --head-log LOG to train the first one from")
     block = head_samples(find_log(head_log), head_share)
@@ -103,8 +105,9 @@ def _trainer(
             stop.check()
             show(done, total)
 
-        model = train_first([block], seed, progress)
-    trainer = CloudTrainer(model, Learned(model.trained_until, {}), refresh_ms=refresh_ms, seed=seed)
+        model = train_first([block], seed, progress, limit_bytes=limit_bytes)
+    learned = Learned(model.trained_until, {})
+    trainer = CloudTrainer(model, learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
     trainer.remember(block)
     return trainer, True
 

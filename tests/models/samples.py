@@ -7,7 +7,7 @@ import numpy as np
 from models.history import History
 from models.sample import SampleBlock, pad_histories
 from wire.arrays import I64
-from wire.sample import SampleRecord, encode_record
+from wire.sample import HISTORY_LEN, SampleRecord, encode_record
 
 
 def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start: int = 0) -> SampleBlock:
@@ -53,3 +53,23 @@ def messages_of(block: SampleBlock) -> list[bytes]:
         scalar |= {"history_item": items[known].tobytes(), "history_category": categories[known].tobytes()}
         messages.append(encode_record(SampleRecord(**scalar)))
     return messages
+
+
+def wide_catalogue(n: int, items: int, seed: int, start: int = 0) -> SampleBlock:
+    """n samples, a second apart, of items drawn evenly from so many, with full histories: nearly all occur."""
+    rng = np.random.default_rng(seed)
+    keys = rng.integers(1, 2**32, items, np.uint32)  # spread as hashes are
+    item, history = keys[rng.integers(0, items, n)], keys[rng.integers(0, items, (n, HISTORY_LEN))]
+    timestamp: I64 = (start + np.arange(1, n + 1)) * 1000
+    return SampleBlock(
+        sample=np.arange(start + 1, start + n + 1, dtype=np.uint64),
+        user=rng.integers(1, 1000, n, np.uint64),
+        item=item,
+        category=item % np.uint32(40) + np.uint32(1),
+        label=(item % 40 < 20).astype(np.uint8),  # their categories say it
+        times=np.zeros(n, np.uint8),
+        timestamp=timestamp,
+        produced_ms=timestamp,
+        history_item=history,
+        history_category=history % np.uint32(40) + np.uint32(1),
+    )

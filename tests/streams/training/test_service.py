@@ -12,9 +12,10 @@ from prometheus_client import REGISTRY
 
 from models.blend import HEADS
 from models.cloud_model import CloudModel
-from models.cloud_trainer import Progress
+from models.cloud_trainer import Progress, train_first
 from models.repeats import EVIDENCE
 from models.sample import SampleBlock
+from streams.kafka.admin import largest_model
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
@@ -22,11 +23,11 @@ from streams.kafka.lag import lag
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
-from streams.training.cloud_trainer import CloudTrainer
+from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.service import TrainingService, newest, published_model, published_task
 from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
-from tests.models.samples import messages_of, tasteful_samples
+from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from wire.errors import ArtefactError, InputError
 from wire.signing import keys_in, open_task
 from wire.telemetry import Training, encode_report
@@ -106,7 +107,7 @@ class _Interrupted(TrainingService):
 def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(blocks: object, seed: int, progress: Progress) -> CloudModel:
+    def interrupted(blocks: object, seed: int, progress: Progress, *, limit_bytes: int) -> CloudModel:
         signal.raise_signal(signal.SIGINT)
         progress(1, 2)
         pytest.fail("it went on")
@@ -183,3 +184,31 @@ def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> 
         message = newest(KafkaSettings(kafka.bootstrap), TASKS)
         assert message is not None and message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
+
+
+@pytest.mark.parametrize("most_bytes", [1 << 20, 8 << 20])
+def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], most_bytes: int
+) -> None:
+    """130,000 items, in the head of a log and then again by a trainer that resumes from what another published."""
+    block = wide_catalogue(9000, items=130_000, seed=4)
+    turned = replace(block, label=1 - block.label)
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap, model_bytes=most_bytes)
+        limit_bytes = largest_model(settings)
+        model = train_first([turned.take(slice(0, 6000))], seed=0, limit_bytes=limit_bytes)
+        _service(settings, model, Learned(model.trained_until, {}), tmp_path).publish_model()
+        resumed = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        rest = block.take(slice(6000, None))
+        resumed.trainer.take(rest, np.zeros(3000, np.int64), np.arange(3000))
+        assert resumed.trainer.train()
+        resumed.publish_model()
+        again, _ = published_model(settings) or pytest.fail("no model")
+        assert again.version == 2 and len(again.item_keys) > (limit_bytes - 40_000) // 72
+        assert REGISTRY.get_sample_value("coda_names_left_out") == again.metrics["names_left_out"] > 0
+    assert "the cloud model has no room for" in capsys.readouterr().out
+
+
+def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys: Path) -> TrainingService:
+    trainer = CloudTrainer(model, learned, refresh_ms=1000, seed=0, limit_bytes=largest_model(settings))
+    return TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(keys)[0], None))
