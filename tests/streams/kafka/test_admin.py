@@ -1,13 +1,16 @@
+import time
 from dataclasses import replace
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from streams.kafka.admin import ensure_topics, topic_config
+from streams.kafka.admin import ensure_topics, largest_model, topic_config
 from streams.kafka.connection import KafkaSettings, partitions_of
+from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TASKS, TOPICS
+from streams.training.service import newest
 from wire.errors import ConnectionFailed
 
 
@@ -21,6 +24,14 @@ def test_on_the_embedded_broker_every_topic_can_be_used_at_once(kafka: KafkaSett
     assert ensure_topics(kafka) == []
     admin = AdminClient(kafka.client("test"))
     assert all(len(partitions_of(admin, topic)) == kafka.partitions for topic in TOPICS)
+
+
+def test_the_embedded_broker_has_room_for_two_models(kafka: KafkaSettings) -> None:
+    producer = CheckedProducer(kafka)
+    for _ in range(3):
+        producer.send(MODELS, b"current", bytes(largest_model(kafka)))
+        producer.flush()
+        assert newest(kafka, MODELS) is not None
 
 
 @pytest.mark.servers
@@ -38,9 +49,29 @@ def test_topics_are_created_as_the_settings_say_and_then_left_alone(real_kafka: 
 
 
 @pytest.mark.servers
+def test_a_model_is_as_large_as_its_topic_takes(real_kafka: KafkaSettings) -> None:
+    ensure_topics(real_kafka)
+    assert largest_model(real_kafka) == 8 << 20
+    _limit_models(real_kafka, 1_000_000)
+    deadline_s = time.monotonic() + 10  # a broker hears of a change later than it is acknowledged
+    while largest_model(real_kafka) != 1_000_000:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    _limit_models(real_kafka, 8 << 20)
+
+
+@pytest.mark.servers
 def test_more_replicas_than_brokers_are_refused_in_one_line(real_kafka: KafkaSettings) -> None:
     with pytest.raises(ConnectionFailed, match="check partitions and replication"):
         ensure_topics(replace(real_kafka, replication=9), ["too-many-copies"])
+
+
+def _limit_models(settings: KafkaSettings, size: int) -> None:
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    models = ConfigResource(ResourceType.TOPIC, MODELS, incremental_configs=[entry])
+    admin = AdminClient(settings.client("test"))
+    (changed,) = admin.incremental_alter_configs([models]).values()
+    changed.result(10)
 
 
 def _config(admin: AdminClient, topic: str) -> dict[str, str]:
