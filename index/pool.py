@@ -69,6 +69,18 @@ class Pool:
             store.close()
             raise
 
+    def expect(self, writes: int) -> None:
+        """Raise `PoolError` when the pool is older than at a `sync` that returned so many writes."""
+        if self.store.writes < writes:
+            raise PoolError(
+                f"pool {self.store.path} has lost what it held when the flow's --state was saved "
+                f"(write {self.store.writes:,} of {writes:,}): delete that state, to fill it again from Kafka"
+            )
+
+    def sync(self) -> int:
+        """See to it that a power cut takes nothing of what was upserted; returns what to `expect` of the pool."""
+        return self.store.sync()
+
     def close(self) -> None:
         """Close the pool; nothing is lost without it."""
         self.store.close()
@@ -95,8 +107,9 @@ class Pool:
     def upsert(self, block: SampleBlock) -> Upserted:
         """Add encoded samples; those it has, and those out of the window, are refused.
 
-        On disk when this returns. Raises `VectorError`, naming the row, when a vector is not finite or has the
-        wrong width, and `PoolError` for vectors of another version; then nothing has been written.
+        Safe from `kill -9` when this returns, from a power cut after `sync`. Raises `VectorError`, naming the row, when
+        a vector is not finite or has the wrong width, and `PoolError` for vectors of another version; then nothing has
+        been written.
         """
         check_block(block, self.spec)
         self._check_version(block)

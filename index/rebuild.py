@@ -5,8 +5,10 @@ from shutil import rmtree
 
 import msgspec
 
+from index.database import PoolBusy, recover, repair, replaced
 from index.pool import Progress
-from index.store import PoolBusy, Store, repair
+from index.store import Store
+from wire.durable import settle, told
 from wire.errors import PoolError
 
 
@@ -22,21 +24,22 @@ class Rebuilt(msgspec.Struct, frozen=True):
 def rebuild_on_disk(path: Path, progress: Progress) -> Rebuilt:
     """Copy what can be read of the pool at `path` into a fresh one and put that in its place.
 
-    Reports (rows done, rows in all). An interrupted rebuild leaves the pool as it was. Raises `PoolError` when
-    another process has it open, or when its settings are gone.
+    Reports (rows done, rows in all). An interrupted rebuild leaves the pool as it was, or rebuilt. Raises `PoolError`
+    when another process has it open, or when its settings are gone, and `StorageError`.
     """
-    fresh, old = (path.with_name(f"{path.name}.{state}") for state in ("rebuilding", "replaced"))
-    if old.exists() and not path.exists():  # the last rebuild was stopped between its two renames
-        old.rename(path)
-    rmtree(fresh, ignore_errors=True)
-    store = _opened(path)
-    try:
-        rebuilt = _copy(store, fresh, progress)
-    finally:
-        store.close()
-    path.rename(old)
-    fresh.rename(path)
-    rmtree(old)
+    path = path.resolve()
+    fresh, old = path.with_name(f"{path.name}.rebuilding"), replaced(path)
+    with told(path):
+        recover(path)
+        rmtree(fresh, ignore_errors=True)
+        store = _opened(path)
+        try:
+            rebuilt = _copy(store, fresh, progress)
+        finally:
+            store.close()
+        settle(path, old)
+        settle(fresh, path)
+        rmtree(old)
     return rebuilt
 
 
@@ -57,6 +60,7 @@ def _copy(store: Store, to: Path, progress: Progress) -> Rebuilt:
             kept += len(block)
             copy.write(block, msgspec.structs.replace(store.state, live=kept))
             progress(kept, total)
+        copy.writes = store.writes
         copy.adopt(msgspec.structs.replace(store.state, live=kept))
         copy.flush()
         return Rebuilt(kept, max(0, total - kept), store.disk_bytes(), copy.disk_bytes())

@@ -2,18 +2,21 @@
 
 Keys: `r` + place in the window -> payload; `v` + version + place -> logit and match key; `m` -> settings and state.
 Encodings live under the version that made them, so that re-encoding is one atomic switch of the version.
-Writes go to the write-ahead log: they survive `kill -9`; after a power loss the newest seconds may be
-gone, and whoever feeds the pool sends them again (writes are idempotent).
+Writes go to the write-ahead log, where they survive `kill -9`, and a power cut once `sync` has returned. Whoever
+feeds the pool calls it before noting down that something needs not be sent again, and notes the number of
+`writes` with it: a pool that has fewer has lost rows, whatever became of its log.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
-from rocksdict import AccessType, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
+from index.database import damaged, open_db, orphans, told
 from index.rows import (
     ENCODED,
     META,
@@ -37,7 +40,6 @@ from wire.errors import PoolError
 
 FORMAT = 5  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
-T = TypeVar("T")
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,10 +60,7 @@ class Meta(msgspec.Struct, frozen=True):
     format: int
     spec: PoolSpec
     state: State
-
-
-class PoolBusy(PoolError):
-    """The pool is open in another process."""
+    writes: int = 0
 
 
 class Store:
@@ -72,6 +71,8 @@ class Store:
         self._db = db
         self.spec = meta.spec
         self.state = meta.state
+        self.writes = meta.writes  # since the pool was made, those before a rebuild included
+        self._changed = True  # since the last sync
         self._encoded_row = encoded_row(meta.spec.key_dim)
 
     @classmethod
@@ -80,13 +81,11 @@ class Store:
 
         Raises `PoolError`: not a pool, another format or width, corrupt, or open in another process.
         """
-        exists = (path / "CURRENT").exists()
-        if not exists and (spec is None or (path.exists() and any(path.iterdir()))):
-            raise PoolError(f"{path} is not a pool: give the directory of a pool, or an empty one for a new pool")
-        db = _open_db(path, read_only)
+        if not read_only and (path / "CURRENT").exists():
+            cls._check_orphans(path)
+        db = open_db(path, read_only=read_only, new=spec is not None, strict=read_only)
         try:
-            meta = _read_meta(path, db, spec)
-            store = cls(path, db, meta)
+            store = cls(path, db, _read_meta(path, db, spec))
             if not read_only:
                 store._tidy()
         except BaseException:
@@ -94,22 +93,44 @@ class Store:
             raise
         return store
 
+    @classmethod
+    def _check_orphans(cls, path: Path) -> None:
+        """Raise `PoolError` when rows are missing that a file may hold which RocksDB would delete."""
+        db = open_db(path, read_only=True)
+        try:
+            if orphans(path, db) and db.get(META) is not None:
+                for _ in cls(path, db, _read_meta(path, db, None)).read():
+                    pass
+        finally:
+            db.close()
+
     def close(self) -> None:
         """Close the database; the store cannot be used any more."""
-        self._db.close()
+        with suppress(Exception):  # it tidies up, which a damaged or full disk may refuse: everything is in the log
+            self._db.close()
+
+    def sync(self) -> int:
+        """See to it that a power cut takes nothing of what was written; returns the number of writes."""
+        if self._changed:
+            with told(self.path):
+                self._db.flush_wal(True)
+            self._changed = False
+        return self.writes
 
     def write(self, block: SampleBlock, state: State) -> None:
         """Add the encoded samples of `block` and change to `state`, both or neither."""
         batch = WriteBatch(raw_mode=True)
         _put(batch, pack_keys(PAYLOAD, block.timestamp, block.sample), pack_payload(block))
         self._put_encoded(batch, block)
+        self.writes += 1
         self._commit(batch, state)
 
     def write_encoded(self, block: SampleBlock) -> None:
         """Add encodings of a version that is not in use yet; they count once `adopt` is called."""
         batch = WriteBatch(raw_mode=True)
         self._put_encoded(batch, block)
-        self._db.write(batch)
+        with told(self.path):
+            self._db.write(batch)
 
     def adopt(self, state: State) -> None:
         """Change to `state`, whose version's encodings have all been written, and drop the old ones."""
@@ -120,14 +141,15 @@ class Store:
 
     def evict(self) -> None:
         """Remove what is at or below the floor (which hides it already)."""
-        self._db.delete_range(PAYLOAD, pack_floor(PAYLOAD, self.state.floor))
-        encoded = encoded_prefix(self.state.version)
-        self._db.delete_range(encoded, pack_floor(encoded, self.state.floor))
+        with told(self.path):
+            for prefix in (PAYLOAD, encoded_prefix(self.state.version)):
+                self._db.delete_range(prefix, pack_floor(prefix, self.state.floor))
 
     def oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
         """Timestamps and sample keys of the up to n oldest samples above `floor`, oldest first."""
-        keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
-        return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
+        with told(self.path):
+            keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
+            return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
 
     def read(self) -> Iterator[SampleBlock]:
         """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
@@ -137,11 +159,11 @@ class Store:
         while some := list(islice(payload, READ_ROWS)):
             theirs = list(islice(encoded, len(some)))
             if [k for k, _ in some] != [k for k, _ in theirs]:
-                raise self._damaged("samples and encodings differ")
+                raise damaged(self.path, "samples and encodings differ")
             rows += len(some)
             yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs])
         if rows != self.state.live:
-            raise self._damaged(f"{rows} of {self.state.live} samples can be read")
+            raise damaged(self.path, f"{rows} of {self.state.live} samples can be read")
 
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
@@ -154,11 +176,16 @@ class Store:
 
     def flush(self) -> None:
         """Move what is in the write-ahead log into compressed files."""
-        self._db.flush()
+        with told(self.path):
+            self._db.flush()
 
     def disk_bytes(self) -> int:
         """Bytes of all files of the pool."""
-        return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
+        total = 0
+        for file in self.path.iterdir():
+            with suppress(FileNotFoundError):  # a flow tidies up meanwhile
+                total += file.stat().st_size
+        return total
 
     def _block(self, keys: Sequence[bytes], payload: Sequence[bytes], encoded: Sequence[bytes]) -> SampleBlock:
         timestamp, sample = unpack_keys(b"", keys)
@@ -166,16 +193,17 @@ class Store:
             payload_rows = unpack_rows(PAYLOAD_ROW, payload)
             encoded_rows = unpack_rows(self._encoded_row, encoded)
         except ValueError as error:
-            raise self._damaged(str(error)) from error
+            raise damaged(self.path, str(error)) from error
         return unpack_block(timestamp, sample, payload_rows, encoded_rows, self.state.version)
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Places and values above the floor under `prefix`."""
-        items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
-        for key, value in items:
-            if not key.startswith(prefix):
-                return
-            yield key[len(prefix) :], value
+        with told(self.path):
+            items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
+            for key, value in items:
+                if not key.startswith(prefix):
+                    return
+                yield key[len(prefix) :], value
 
     def _readable(self, prefix: bytes, width: int) -> dict[bytes, bytes]:
         """The same from both ends, since reading stops at damage; values of another width left out."""
@@ -192,61 +220,26 @@ class Store:
         _put(batch, pack_keys(encoded_prefix(block.version), block.timestamp, block.sample), pack_encoded(block))
 
     def _commit(self, batch: WriteBatch, state: State) -> None:
-        batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state)))
-        self._db.write(batch)
+        batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state, self.writes)))
+        with told(self.path):
+            self._db.write(batch)
         self.state = state
+        self._changed = True
 
     def _tidy(self) -> None:
         """Drop encodings of versions not in use (a re-encoding that was cut off) and remember the settings."""
         version = self.state.version
-        self._db.delete_range(ENCODED, encoded_prefix(version))
-        self._db.delete_range(encoded_prefix(version + 1), ENCODED + b"\xff" * 4)
+        with told(self.path):
+            self._db.delete_range(ENCODED, encoded_prefix(version))
+            self._db.delete_range(encoded_prefix(version + 1), ENCODED + b"\xff" * 4)
         self._commit(WriteBatch(raw_mode=True), self.state)
-
-    def _damaged(self, what: str) -> PoolError:
-        return PoolError(f"pool {self.path} is damaged ({what}): run `coda pool rebuild {self.path}`")
-
-
-def repair(path: Path) -> None:
-    """Let RocksDB salvage what it can of a damaged database; raises `PoolError` when there is none."""
-    if not (path / "CURRENT").exists():
-        raise PoolError(f"{path} is not a pool: give the directory of a pool")
-    _translated(path, lambda: Rdict.repair(str(path), _options()))
-
-
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_keep_log_file_num(2)
-    return options
-
-
-def _open_db(path: Path, read_only: bool) -> Rdict:
-    access = AccessType.read_only(False) if read_only else AccessType.read_write()
-    if not read_only:
-        path.mkdir(parents=True, exist_ok=True)
-    return _translated(path, lambda: Rdict(str(path), _options(), access_type=access))
-
-
-def _translated(path: Path, act: Callable[[], T]) -> T:
-    # rocksdict raises bare Exceptions; only their text tells a lock from damage.
-    try:
-        return act()
-    except Exception as error:
-        text = " ".join(str(error).split())
-        if "/LOCK:" in text:
-            raise PoolBusy(f"pool {path} is open in another process: stop that one, or use another path") from error
-        raise PoolError(
-            f"pool {path} cannot be opened ({text}): run `coda pool rebuild {path}`, "
-            "or delete it and the flow's --state, to fill it again from Kafka"
-        ) from error
 
 
 def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
-    raw = db.get(META)
+    with told(path):
+        raw, anything = db.get(META), next(iter(db.keys()), None)
     if raw is None:
-        if spec is None or next(iter(db.keys()), None) is not None:
+        if spec is None or anything is not None:
             raise PoolError(f"{path} is a database but not a pool: give the directory of a pool, or an empty one")
         return Meta(FORMAT, spec.checked(), State())
     found = _format_of(path, raw)
@@ -265,7 +258,7 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
         raise PoolError(
             f"pool {path} holds match keys of width {meta.spec.key_dim}, not {spec.key_dim}: use another path"
         )
-    return Meta(FORMAT, spec.checked(), meta.state)
+    return msgspec.structs.replace(meta, spec=spec.checked())
 
 
 def _format_of(path: Path, raw: bytes) -> Any:

@@ -1,6 +1,7 @@
 """A pool shard's step: take in its users' samples, then answer everybody's queries from what it holds.
 
-The pool is no Bytewax state: it is on disk, and its writes are idempotent by sample. Samples are encoded here and
+The pool is no Bytewax state: it is on disk, and its writes are idempotent by sample. At the end of an epoch it is
+synced, before Bytewax notes that what the epoch read needs not be read again. Samples are encoded here and
 not on the worker of their user, because only here is it certain which model version the pool is at.
 """
 
@@ -110,6 +111,10 @@ class Shard:
             self._answered.extend((now_ms, query) for query in queries)
         return output
 
+    def sync(self) -> int:
+        """Save the pool from power cuts; returns what a restart may expect of it."""
+        return self._pool.sync()
+
     @property
     def may_answer_again(self) -> bool:
         """Whether there are queries that a new model version would make it answer again."""
@@ -169,12 +174,20 @@ def _too_old(record: SampleRecord) -> Rejected:
     return Rejected("window", f"timestamp {record.timestamp} is out of the pool's window", encode_record(record))
 
 
-class ShardLogic(StatefulBatchLogic[Work, ShardOutput, None]):
-    """`Shard` in a dataflow; `open_shard` gives the one of a number, once the first work for it has come."""
+class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
+    """`Shard` in a dataflow; `open_shard` gives the one of a number, once the first work for it has come.
+
+    Its state is what `Shard.sync` returned last, which `open_shard` is told.
+    """
 
     def __init__(
-        self, open_shard: Callable[[int], Shard], model: Callable[[], CloudModel], clock_ms: Callable[[], int]
+        self,
+        synced: int,
+        open_shard: Callable[[int, int], Shard],
+        model: Callable[[], CloudModel],
+        clock_ms: Callable[[], int],
     ) -> None:
+        self._synced = synced
         self._open_shard = open_shard
         self._model = model
         self._clock_ms = clock_ms
@@ -183,7 +196,7 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, None]):
     def on_batch(self, values: list[Work]) -> tuple[list[ShardOutput], bool]:
         """Take work from all workers."""
         if self._shard is None:
-            self._shard = self._open_shard(values[0].shard)
+            self._shard = self._open_shard(values[0].shard, self._synced)
         return [self._shard.handle(values, self._model(), self._clock_ms())], self.RETAIN
 
     def on_notify(self) -> tuple[list[ShardOutput], bool]:
@@ -196,8 +209,11 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, None]):
         again = self._shard is not None and self._shard.may_answer_again
         return datetime.now(UTC) + LOOK_AGAIN if again else None
 
-    def snapshot(self) -> None:
-        """Nothing: the pool is on disk."""
+    def snapshot(self) -> int:
+        """The pool is on disk when this returns; of it, only how far it is."""
+        if self._shard is not None:
+            self._synced = self._shard.sync()
+        return self._synced
 
 
 def shard_step(
@@ -205,11 +221,11 @@ def shard_step(
     up: KeyedStream[UserOutput],
     matching: Matching,
     *,
-    open_shard: Callable[[int], Shard],
+    open_shard: Callable[[int, int], Shard],
     model: Callable[[], CloudModel],
     clock_ms: Callable[[], int],
 ) -> KeyedStream[ShardOutput]:
     """`route` and `Shard.handle` in a dataflow, with `clock_ms` as the wall clock."""
     routing = partial(route, shards=matching.shards, workers=matching.workers)
     works: KeyedStream[Work] = op.flat_map_batch(f"{step_id}_route", up, routing)
-    return op.stateful_batch(step_id, works, lambda _saved: ShardLogic(open_shard, model, clock_ms))
+    return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, clock_ms))

@@ -21,7 +21,7 @@ from streams.cli import VERBS, make_app
 
 ROOT = Path(__file__).parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"
-ROOMS = ("streams", "operators", "device_sim", "index", "models", "monitor")
+ROOMS = ("streams", "operators", "device_sim", "index", "models", "wire", "monitor")
 
 
 def commands() -> Iterator[list[str]]:

@@ -4,6 +4,7 @@
     ├── InputError        what the user gave cannot be used: a log, a flag, a setting
     ├── VectorError       a vector that is not finite or has the wrong width
     ├── ArtefactError     a model, task or batch that does not check out (hash, signature, format)
+    ├── StorageError      a file or folder that cannot be read or written: full, read-only, not this user's
     ├── PoolError         a pool on disk that cannot be opened or trusted
     ├── ConnectionFailed  a broker that cannot be reached or a port that is taken
     └── DeliveryError     a message that a broker did not take, or an offset gap in what it gave
@@ -26,6 +27,10 @@ class VectorError(CodaError):
 
 class ArtefactError(CodaError):
     """A model, task or candidate batch that does not check out."""
+
+
+class StorageError(CodaError):
+    """A file or folder that cannot be read or written."""
 
 
 class PoolError(CodaError):

@@ -68,7 +68,7 @@ def build_flow(
         "shard",
         users,
         matching,
-        open_shard=lambda number: _BlamedShard(pools.pool(number), number, matching, blame),
+        open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
         model=model,
         clock_ms=wall_ms,
     )
@@ -89,13 +89,19 @@ def build_flow(
 class _BlamedShard(Shard):
     """A shard whose failures are noted."""
 
-    def __init__(self, pool: Pool, number: int, matching: Matching, blame: Blame) -> None:
+    def __init__(self, pool: Pool, number: int, matching: Matching, blame: Blame, synced: int) -> None:
         super().__init__(pool, number, matching)
         self._blame = blame
+        with blame:
+            pool.expect(synced)
 
     def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
         with self._blame:
             return super().handle(works, model, now_ms)
+
+    def sync(self) -> int:
+        with self._blame:
+            return super().sync()
 
 
 class _Emitter:

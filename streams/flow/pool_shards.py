@@ -1,29 +1,29 @@
 """The pool's shards on disk: one folder each, opened by the process that owns them and by no other."""
 
+import re
 from pathlib import Path
 from typing import Self
 
 from index.pool import Pool
 from index.spec import PoolSpec
+from wire.durable import make_folder
 from wire.errors import PoolError
 
 
 class PoolShards:
     """The shards under one folder, opened when they are asked for.
 
-    `shards` is fixed once there are some: a sample lies in shard `user % shards`. Raises `PoolError`.
+    `shards` is fixed once there are some: a sample lies in shard `user % shards`. Raises `CodaError`.
     """
 
     def __init__(self, folder: Path, shards: int, spec: PoolSpec) -> None:
         self._folder = folder
         self._spec = spec
         self._open: dict[int, Pool] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PoolError(f"cannot make the pool's folder {folder} ({error.strerror}): choose another") from error
+        make_folder(folder)
         # The shards' number is in their names, so that it is there as soon as the first of them is.
-        others = sorted(p.name for p in folder.glob("shard-*") if not p.name.endswith(f"-of-{shards}"))
+        found = [re.match(r"shard-\d+-of-(\d+)", place.name) for place in sorted(folder.iterdir())]
+        others = [name[0] for name in found if name and int(name[1]) != shards]
         if others:
             raise PoolError(
                 f"the pool in {folder} has {others[0]}, and cannot be used with {shards} shards: "

@@ -1,6 +1,7 @@
 """A pool whose process is killed in the middle of writing, or that another process has open."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,17 @@ def test_after_kill_9_nothing_is_torn_doubled_or_out_of_order(tmp_path: Path) ->
             expected = block_number(done)
             rows = table.at(np.flatnonzero(np.isin(table.sample, expected.sample)))
             assert table.match_key[rows].tolist() == expected.match_key.tolist()  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace looks at what reaches the disk")
+def test_nothing_of_the_log_is_left_to_a_power_cut_after_a_sync(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    command = [sys.executable, "-m", "tests.index.writer", str(tmp_path / "pool"), "0", "sync"]
+    calls = ["-e", "trace=write,fsync,fdatasync", "-o", str(trace)]
+    subprocess.run(["strace", "-f", "-y", *calls, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    heard = [line for line in trace.read_text().splitlines() if ".log>" in line or '"synced' in line]
+    said = next(n for n, line in enumerate(heard) if '"synced' in line)
+    assert "write(" in heard[said - 2] and "sync(" in heard[said - 1], "what was written last was then made safe"
 
 
 def test_a_pool_open_in_another_process_says_so_and_can_be_looked_at(tmp_path: Path) -> None:

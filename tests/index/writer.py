@@ -25,6 +25,10 @@ def main() -> None:
         start = int(sys.argv[2]) if len(sys.argv) > 2 else 0
         for n in range(start, 100_000):
             pool.upsert(block_number(n))
+            if sys.argv[3:] == ["sync"]:
+                pool.sync()
+                out.write("synced\n")
+                return
             out.write(f"{n}\n")
             out.flush()
             if len(sys.argv) > 3:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -107,6 +108,40 @@ def test_kill_minus_nine_loses_nothing_and_pools_nothing_twice(world: World, tmp
     seen: dict[int, bytes] = {}
     for sample, history in zip(block.sample.tolist(), block.history_item, strict=True):
         assert seen.setdefault(sample, history.tobytes()) == history.tobytes()
+
+
+def test_a_power_cut_takes_no_row_whose_event_is_not_read_again(world: World, tmp_path: Path) -> None:
+    world.publish()
+    events = stream(600, users=40)
+    with Flow(world, tmp_path, module="tests.streams.flow.forgetful") as flow:
+        for at in range(0, 400, 20):
+            world.send(events[at : at + 20])
+            time.sleep(0.05)
+        wait_until(lambda: world.lag() < 200, "the dataflow to be halfway")
+        flow.kill()
+        shutil.rmtree(tmp_path / "pool")
+        (tmp_path / "pool.synced").rename(tmp_path / "pool")
+        world.send(events[400:])
+        flow.start()
+        world.drained()
+        assert flow.stop() == 130
+    assert sorted(flow.pooled()) == sorted(keys(events))
+
+
+def test_a_pool_that_has_lost_rows_is_not_gone_on_with(world: World, tmp_path: Path) -> None:
+    world.publish()
+    world.send(stream(100))
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert flow.stop() == 130
+        for file in (tmp_path / "pool" / "shard-0-of-1").glob("*.log"):
+            file.unlink()
+        for file in (tmp_path / "pool" / "shard-0-of-1").glob("*.sst"):
+            file.unlink()
+        world.send(stream(50, first=100))
+        flow.start()
+        assert flow.process.wait(60) == 1
+    assert "coda: pool" in flow.said().splitlines()[-1]
 
 
 def last_moment(users: list[str]) -> list[Event]:

@@ -124,7 +124,8 @@ class World:
 class Flow:
     """`coda flow` on `folder/pool` and `folder/state`; what it says goes to `folder/log`."""
 
-    def __init__(self, world: World, folder: Path, *flags: str) -> None:
+    def __init__(self, world: World, folder: Path, *flags: str, module: str = "streams.cli") -> None:
+        self.module = module
         folder.mkdir(exist_ok=True)
         self.folder, self.log = folder, folder / "log"
         pool, state = str(folder / "pool"), str(folder / "state")
@@ -133,7 +134,7 @@ class Flow:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "streams.cli", "flow", "--epoch-ms", "100", *self._flags]
+            command = [sys.executable, "-m", self.module, "flow", "--epoch-ms", "100", *self._flags]
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
     def kill(self) -> None:

@@ -1,0 +1,91 @@
+"""Files that outlive their process: whole or not at all, on disk when the call returns, one line when the disk refuses.
+
+A rename is what makes a file appear whole; it holds after a power cut only when the file was synced before it and
+its folder after it.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wire.errors import StorageError
+
+_ADVICE = {
+    errno.ENOSPC: "make room on that disk and start again: what was saved before is whole",
+    errno.EDQUOT: "make room within that quota and start again: what was saved before is whole",
+    errno.EROFS: "make that disk writable, or give another path",
+    errno.EACCES: "give this user the rights to it, or give another path",
+    errno.EPERM: "give this user the rights to it, or give another path",
+    errno.EIO: "that disk fails: look into the system's log, and save what is on it",
+    errno.EMFILE: "let this process open more files (ulimit -n)",
+    errno.ENFILE: "let this machine open more files (fs.file-max)",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOTDIR: "a file is where a folder should be: move it, or give another path",
+    errno.EEXIST: "a file is where a folder should be: move it, or give another path",
+    errno.EISDIR: "a folder is where a file should be: move it, or give another path",
+    errno.ENOENT: "give a path that is there",
+}
+SAID_BY_DISKS = frozenset(_ADVICE)
+
+
+def advice(number: int) -> str:
+    """What to do about an error number of the system."""
+    return _ADVICE.get(number, "check the path, its permissions and the space left")
+
+
+def as_storage_error(error: OSError, path: str | Path | None = None) -> StorageError:
+    """The error as one line: the file it names or else `path`, what is wrong, what to do."""
+    where = error.filename or path
+    said = f"{error.strerror or error}: {advice(error.errno or 0)}"
+    return StorageError(f"{where}: {said}" if where else said)
+
+
+@contextmanager
+def told(path: str | Path) -> Iterator[None]:
+    """Any `OSError` within as a `StorageError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise as_storage_error(error, path) from error
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Make `data` the content of the file at `path`, or leave what was there; raises `StorageError`.
+
+    `mode` are the permissions of a file that is new, less the umask.
+    """
+    place = Path(os.path.realpath(path))  # where a link points, so that the link stays one
+    fresh = place.with_name(f".{place.name}.new")
+    with told(path):
+        fresh.unlink(missing_ok=True)  # of a crash, and with what permissions
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+        settle(fresh, place)
+
+
+def settle(fresh: Path, place: Path) -> None:
+    """Put a finished file or folder of files in `place`, what was there before out of sight; raises `OSError`."""
+    for part in fresh.iterdir() if fresh.is_dir() else ():
+        _sync(part)
+    _sync(fresh)
+    fresh.replace(place)
+    _sync(place.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there; raises `StorageError`."""
+    with told(path):
+        missing = [place for place in (path, *path.parents) if not place.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for place in missing:
+            _sync(place.parent)
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
