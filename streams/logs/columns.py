@@ -1,11 +1,11 @@
 """Rows of text become events, or are rejected with a reason: one set of rules for every file format."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
+from streams.logs.rejected import ROW_BYTES, Rejected, too_long
 from wire.arrays import I64
 from wire.errors import InputError
 
@@ -15,14 +15,6 @@ REQUIRED = (*NAMES, "label", "timestamp")
 _NAME_CHARS = 256
 _LAST_MS = 253_402_300_799_999
 _EXACT_FLOAT = 2.0**53  # beyond it a float no longer says which ms is meant
-
-
-class Rejected(NamedTuple):
-    """A row that is no event: where it is, what is wrong with it, and the row itself."""
-
-    line: int
-    reason: str
-    raw: bytes
 
 
 @dataclass(frozen=True)
@@ -66,18 +58,17 @@ def require_columns(found: list[str], where: str) -> None:
 
 def check_rows(rows: Rows) -> LogBatch:
     """The events among `rows`, each with its deterministic id, and the rest with the first thing wrong with each."""
-    checked = rows.columns.lazy().with_columns(
+    with_raw = rows.columns.lazy().with_columns(rows.raw.rename("raw"), rows.context.rename("context"))
+    checked = with_raw.with_columns(
         _reason().alias("reason"),
         pl.col("label").cast(pl.Float64, strict=False).cast(pl.Int8, strict=False),
         _milliseconds().alias("timestamp"),
-        rows.context.rename("context"),
         pl.Series("line", rows.line, pl.Int64),
-        rows.raw.rename("raw"),
     )
     table = checked.collect()
     good = table.filter(pl.col("reason").is_null())
     bad = table.filter(pl.col("reason").is_not_null())
-    found = (Rejected(line, why, raw.encode()) for line, why, raw in bad.select("line", "reason", "raw").iter_rows())
+    found = (Rejected.of(line, why, raw.encode()) for line, why, raw in bad.select("line", "reason", "raw").iter_rows())
     return LogBatch(_with_ids(good), tuple(sorted((*rows.rejected, *found))))
 
 
@@ -97,7 +88,13 @@ def _with_ids(good: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reason() -> pl.Expr:
-    return pl.coalesce(*map(_name_reason, NAMES), _label_reason(), _timestamp_reason())
+    fields = (*map(_name_reason, NAMES), _label_reason(), _timestamp_reason())
+    return pl.coalesce(_size_reason("raw"), *fields, _size_reason("context"))
+
+
+def _size_reason(name: str) -> pl.Expr:
+    size = pl.col(name).str.len_bytes()
+    return pl.when(size > ROW_BYTES).then(pl.format(too_long("{}"), size))
 
 
 def _name_reason(name: str) -> pl.Expr:

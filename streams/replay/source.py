@@ -225,7 +225,7 @@ def _decoded(messages: list[Message], start: Position) -> Batch:
             good.append(decode_event(message.value))
             at.append(number)
         except msgspec.DecodeError as error:
-            rejected.append(Rejected(message.offset, f"partition {message.partition}: {error}", message.value))
+            rejected.append(Rejected.of(message.offset, f"partition {message.partition}: {error}", message.value))
     return Batch(
         ids=[event.event_id for event in good],
         keys=[event.user_id.encode() for event in good],

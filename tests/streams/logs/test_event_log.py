@@ -1,5 +1,6 @@
 import gzip
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from streams.logs.columns import REQUIRED
 from streams.logs.event_log import LogBatch, encode_events, load_log, read_log, sorted_log, survey
+from streams.logs.rejected import ROW_BYTES
 from tests.streams.logs.world import HEADER, make_log, write_csv
 from wire.errors import InputError
 from wire.event import Event, decode_event
@@ -104,7 +106,8 @@ def test_bytes_that_are_not_text_are_rejected_alone(tmp_path: Path) -> None:
     path.write_bytes(HEADER.encode() + b"\nu,i,c,click,1,1\n\xff\xfe,i,c,click,1,1\nu,i,c,click,1,2\n")
     found = everything(path)
     assert found.events["timestamp"].to_list() == [1, 2]
-    assert [(row.line, row.reason, row.raw) for row in found.rejected] == [(3, "not UTF-8", b"\xff\xfe,i,c,click,1,1")]
+    assert [(row.line, row.raw) for row in found.rejected] == [(3, b"\xff\xfe,i,c,click,1,1")]
+    assert "iconv" in found.rejected[0].reason
 
 
 def test_quotes_may_span_lines_and_a_stray_one_costs_one_row(tmp_path: Path) -> None:
@@ -131,6 +134,13 @@ def test_whole_floats_are_taken_as_the_numbers_they_are(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        (f'{{"deep":{"[" * 1500}{"]" * 1500}}}', "nested too deep"),
+        ('{"user_id":NaN}', "not JSON"),
+        ('{"user_id":"u","rating":1e400}', "out of range"),
+        (f'{{"user_id":{"9" * 5000}}}', "out of range"),
+        (r'{"user_id":"\ud800"}', "not JSON"),
+        (f'{{"user_id":"{"é" * 700_000}"}}', "1400014 bytes long"),
         ('{"user_id":["u"],"item_id":1,"category_id":1,"event_type":"e","label":1,"timestamp":1}', "user_id is not"),
         ('{"item_id":1,"category_id":1,"event_type":"e","label":1,"timestamp":1}', "no user_id"),
         ('{"user_id":"u","item_id":1,"category_id":1,"event_type":"e","label":null,"timestamp":1}', "no label"),
@@ -143,7 +153,7 @@ def test_malformed_json_lines(line: str, reason: str, tmp_path: Path) -> None:
     found = everything(path)
     assert found.events["user_id"].to_list() == ["7", "7"]
     assert found.events["context"][0] == '{"deep":{"a":[1]}}'
-    assert [(row.line, row.raw) for row in found.rejected] == [(2, line.encode())]
+    assert [(row.line, row.raw) for row in found.rejected] == [(2, line.encode()[:ROW_BYTES])]
     assert reason in found.rejected[0].reason
 
 
@@ -171,6 +181,36 @@ def test_parquet_times_and_category_columns_are_understood(tmp_path: Path) -> No
     assert events["category_id"].to_list() == LOG["category_id"][:3].to_list()
 
 
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        ({"timestamp": pl.Series([1, 2]).cast(pl.Date)}, {"timestamp": [86_400_000, 172_800_000]}),
+        ({"user_id": pl.Series([7.0, 2.5])}, {"user_id": ["7", "2.5"]}),
+        ({"user_id": pl.Series([b"a", b"b"])}, {"user_id": ["a", "b"]}),
+        ({"label": pl.Series(["1", "0"]).cast(pl.Decimal(3, 1))}, {"label": [1, 0]}),
+        ({"label": pl.Series([True, False])}, {"label": [1, 0]}),
+        ({"x": pl.Series([{"a": [1]}, {"a": []}])}, {"label": [0, 1]}),
+        ({"x": pl.Series([2**100, None], dtype=pl.Decimal(38, 0))}, {"label": [0, 1]}),
+    ],
+)
+def test_parquet_columns_as_other_programs_write_them(
+    columns: dict[str, pl.Series], wanted: dict[str, list[object]], tmp_path: Path
+) -> None:
+    LOG.head(2).with_columns(**columns).write_parquet(tmp_path / "a.parquet")
+    found = everything(tmp_path / "a.parquet")
+    assert found.rejected == ()
+    assert {name: found.events[name].to_list() for name in wanted} == wanted
+    assert all(decode_event(value) for value in encode_events(found.events))
+
+
+def test_a_parquet_time_zone_nobody_knows_is_one_line(tmp_path: Path) -> None:
+    table = LOG.head(2).to_arrow()
+    zoned = table.set_column(5, "timestamp", table["timestamp"].cast(pa.timestamp("ms", tz="Mars/Base")))
+    pq.write_table(zoned, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="Mars/Base"):
+        survey(tmp_path / "a.parquet")
+
+
 def whole_file_failures() -> dict[str, Any]:
     def text(raw: bytes) -> Any:
         return lambda path: path.write_bytes(raw)
@@ -186,14 +226,21 @@ def whole_file_failures() -> dict[str, Any]:
         "binary.csv": (text(b"\xff\xd8\xff\xe0 a picture\n" * 9), "does not begin with a header"),
         "twice.csv": (text(f"{HEADER},label\n".encode()), "more than once"),
         "torn.csv.gz": (text(gzip.compress(b"x" * 100_000)[:50]), "cannot be read"),
-        "not-packed.csv.gz": (text(b"plain text"), "cannot be read"),
+        "not-packed.csv.gz": (text(b"\x1f\x8bplain text"), "cannot be read"),
         "log.xlsx": (text(b"PK"), "no event log by its name"),
         "no-label.jsonl": (text(b'{"user_id":1}\n'), "no column item_id"),
         "nothing.jsonl": (text(b"hello\n"), "no JSON object"),
         "torn.parquet": (text(b"PAR1 and then nothing"), "cannot be read"),
         "lists.parquet": (parquet(user_id=pl.Series([["a"], ["b"]])), "column user_id holds"),
-        "dates.parquet": (parquet(timestamp=pl.Series([1, 2]).cast(pl.Date)), "column timestamp holds"),
-        "float-users.parquet": (parquet(user_id=pl.Series([1.5, 2.5])), "text or whole numbers"),
+        "flags.parquet": (parquet(timestamp=pl.Series([True, False])), "column timestamp holds"),
+        "pictures.parquet": (parquet(picture=pl.Series([b"\xff", b""])), "column picture holds large_binary"),
+        "no-rows.parquet": (lambda path: LOG.head(0).write_parquet(path), "has no rows"),
+        "array.jsonl": (text(b'[\n{"user_id":1},\n{"user_id":2}\n]'), "jq -c"),
+        "no-mark.csv": (text(HEADER.encode("utf-16-le")), "save it as UTF-8"),
+        "torn-utf16.csv": (text(HEADER.encode("utf-16")[:-1]), "save it as UTF-8"),
+        "garbage-behind.csv.gz": (text(gzip.compress(HEADER.encode()) + b"garbage"), "cannot be read"),
+        "directory.csv": (lambda path: path.mkdir(), "is a directory"),
+        "pipe.csv": (os.mkfifo, "save the log to a file first"),
     }
 
 
@@ -205,6 +252,8 @@ def test_a_file_that_is_no_log_stops_at_once_with_one_clear_line(name: str, tmp_
         survey(tmp_path / name)
     assert says in str(failed.value)
     assert name in str(failed.value)
+    with pytest.raises(InputError):
+        load_log(tmp_path / name)
     assert "\n" not in str(failed.value)
 
 

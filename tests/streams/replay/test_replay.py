@@ -149,6 +149,17 @@ def test_malformed_rows_go_to_the_dead_letters_with_their_bytes_line_and_reason(
     assert sorted(int(letter.headers["line"]) for letter in letters) == list(range(2, 32, 3))
 
 
+def test_one_enormous_row_goes_to_the_dead_letters_cut_and_the_rest_goes_on(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    rows = ["u,i,c,e,1,1", f"u,{'é' * 700_000},c,e,1,2", "u,i,c,e,1,3"]
+    totals = make_replay(kafka, write_csv(tmp_path / "a.csv", *rows), Clock()).run()
+    assert (totals.sent, totals.rejected.total()) == (2, 1)
+    (letter,) = messages_in(kafka, "events.dlq")
+    assert letter.headers["line"] == b"3" and b"1400010 bytes" in letter.headers["reason"]
+    assert rows[1].encode().startswith(letter.value) and 0 < len(letter.value) < 100_000
+
+
 def test_a_broker_that_dies_is_an_error_and_the_state_stays_true(log: Path, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     with EmbeddedKafka() as broker:
