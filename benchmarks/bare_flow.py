@@ -46,7 +46,9 @@ class CountSink(DynamicSink[Any]):
 def main(bootstrap: str, state: Path, metrics_port: int) -> None:
     """Run until told to stop."""
     stop, reader, flow = Stop(), Reader(KafkaSettings(bootstrap), Blame()), Dataflow("bare")
-    source = KafkaInput(reader, {EVENTS: PARTITIONS}, ready=lambda: True, stopping=lambda: bool(stop.signal))
+    source = KafkaInput(
+        reader, [(EVENTS, n) for n in range(PARTITIONS)], ready=lambda: True, stopping=lambda: bool(stop.signal)
+    )
     prepare_state(state / "state")
     messages: Any = op.input("kafka", flow, source)
     op.output("out", messages, CountSink())

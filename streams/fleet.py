@@ -27,8 +27,9 @@ from device_sim.training import TrainingJob, TrainingResult
 from models.artefact import model_from_bytes
 from monitor import metrics
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, is_embedded
-from streams.kafka.consumer import BatchConsumer, Message, Partition
+from streams.kafka.connection import KafkaSettings, Partition, is_embedded
+from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.home import home_of, settle
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
 from wire.errors import ArtefactError, ConnectionFailed, DeliveryError, InputError
@@ -140,8 +141,8 @@ class FleetShell:
         events = self._decoded(messages)
         if events:
             self.fleet.handle_events(events, self._wall_ms())
+        self._positions = consumer.positions()  # no message more than those of this round; markers are passed over
         for message in messages:
-            self._positions[message.topic, message.partition] = message.offset + 1
             self._taken_ms[message.topic, message.partition] = message.timestamp_ms
         self._train()
         self._publish()
@@ -311,6 +312,8 @@ class FleetShell:
 
     def _subscribe(self) -> BatchConsumer:
         kafka = self._settings.kafka
+        home = home_of(kafka, [self._topic])
+        settle(self._settings.state, home, "give another --state and --out, or delete both, and devices start anew")
         fresh = 0 if is_embedded(kafka.bootstrap) else None  # that broker drops what is old: say so, do not skip it
         offsets = {(self._topic, number): fresh for number in partitions(kafka, self._topic)}
         return BatchConsumer(kafka, FLEET_GROUP, [self._topic], "earliest", assign={**offsets, **self._positions})

@@ -1,6 +1,7 @@
 """How far this process's part of the dataflow is behind, as metrics: in events, and in seconds."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -8,7 +9,7 @@ import structlog
 
 from monitor import metrics
 from streams.flow.source import Reader
-from streams.kafka.connection import KafkaSettings
+from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
 from wire.errors import ConnectionFailed
@@ -54,8 +55,11 @@ class LagWatch:
         self._group.close()
 
     def _run(self) -> None:
+        said_s = float("-inf")
         while not self._stop.wait(_EVERY_S):
             try:
                 self.look()
             except ConnectionFailed as error:
-                _log.warning(f"lag is not known: {error}")
+                if time.monotonic() - said_s >= OUTAGE_NOTE_EVERY_S:
+                    said_s = time.monotonic()
+                    _log.warning(f"lag is not known, waiting for Kafka: {error}")

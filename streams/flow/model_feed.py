@@ -7,6 +7,7 @@ import structlog
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
 from monitor import metrics
+from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.topics import MODELS
@@ -22,12 +23,12 @@ _log = structlog.get_logger()
 class ModelFeed:
     """Follows `models` with a consumer of its own; a version that does not check out is told and passed over.
 
-    `partitions` is how many partitions the topic has. Call `current` as often as you like: it asks Kafka at most
-    ten times a second, and blocks only for as long as it takes to read a version that is there.
+    Call `current` as often as you like: it asks Kafka at most ten times a second, and blocks only for as long as it
+    takes to read a version that is there.
     """
 
-    def __init__(self, settings: KafkaSettings, partitions: int) -> None:
-        everywhere = {(MODELS, number): None for number in range(partitions)}
+    def __init__(self, settings: KafkaSettings) -> None:
+        everywhere = dict.fromkeys(bounds(settings, MODELS))
         self._consumer = BatchConsumer(settings, "coda-model-feed", [MODELS], "earliest", assign=everywhere)
         self._model: CloudModel | None = None
         self._looked_s = self._said_s = float("-inf")

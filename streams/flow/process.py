@@ -18,7 +18,6 @@ import structlog
 import torch
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
-from confluent_kafka.admin import AdminClient
 
 from models.cloud_model import CloudModel
 from streams.flow.blame import Blame
@@ -26,13 +25,17 @@ from streams.flow.dataflow import build_flow, wall_ms
 from streams.flow.lag import LagWatch
 from streams.flow.model_feed import ModelFeed
 from streams.flow.pool_shards import PoolShards
+from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
-from streams.flow.supervisor import NO_RESTART
+from streams.flow.supervisor import AGAIN, NO_RESTART
 from streams.kafka.admin import ensure_topics
-from streams.kafka.connection import KafkaSettings, partitions_of, probe
-from streams.kafka.topics import EVENTS, MODELS, REQUESTS
+from streams.kafka.bounds import bounds
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.home import home_of, settle
+from streams.kafka.topic_watch import TopicWatch
+from streams.kafka.topics import EVENTS, REQUESTS
 from streams.log import set_up_logging
 from streams.metrics_server import PortTaken, metrics_server
 from streams.stop import Stop
@@ -45,9 +48,10 @@ _MODEL_WAIT_S = 60
 _log = structlog.get_logger()
 
 
-def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> None:
+def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> bool:
     """Run process number `process` of those at `addresses` until `stop`; alone when there are none.
 
+    True when all shall begin anew in good order; one that runs alone does that itself.
     Raises `CodaError` when it fails for a reason that the world is to blame for.
     """
     torch.set_num_threads(1)  # one thread per process: encoding is small batches
@@ -56,22 +60,41 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
     with ExitStack() as opened:
         opened.enter_context(stop.listening())
         opened.enter_context(metrics_server(port))
-        partitions = _partitions(kafka)
+        ensure_topics(kafka)
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
+        home = home_of(kafka, [EVENTS, REQUESTS])
+        for folder in (settings.state, settings.pool):
+            settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
         for shard in range(process, settings.shards, settings.processes):
             pools.pool(shard)  # now, so that a pool that cannot be opened is told before anything is read
-        blame = Blame()
+        feed = ModelFeed(kafka)
+        opened.callback(feed.close)
+        while _run_once(settings, process, addresses, stop, pools=pools, feed=feed):
+            if addresses:
+                return True
+    return False
+
+
+def _run_once(
+    settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop, *, pools: PoolShards, feed: ModelFeed
+) -> bool:
+    """From the last snapshot on until `stop`, or until Bytewax has to begin anew: then True."""
+    kafka, blame = KafkaSettings(settings.bootstrap), Blame()
+    partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bounds(kafka, topic)]
+    restart = Restart(TopicWatch(kafka, partitions))
+    with ExitStack() as opened:
         reader = Reader(kafka, blame)
         opened.callback(reader.close)
-        feed = ModelFeed(kafka, partitions.pop(MODELS))
-        opened.callback(feed.close)
         room = TunnelRoom(kafka)
         opened.callback(room.close)
         source = KafkaInput(
-            reader, partitions, ready=lambda: feed.current() is not None and room(), stopping=lambda: bool(stop.signal)
+            reader,
+            partitions,
+            ready=lambda: feed.current() is not None and room(),
+            stopping=lambda: bool(stop.signal) or restart.due(),
         )
         opened.enter_context(LagWatch(kafka, reader, wall_ms))
-        sink = KafkaOutput(kafka, process, blame)
+        sink = KafkaOutput(kafka, process, blame, stopping=lambda: bool(stop.signal))
         flow = build_flow(settings, source, sink, pools, model=lambda: _first(feed, blame), blame=blame)
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
@@ -88,17 +111,12 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
             if blamed := blame.error or _lost(error, addresses):
                 raise blamed from error
             raise
-
-
-def _partitions(kafka: KafkaSettings) -> dict[str, int]:
-    probe(kafka.bootstrap)
-    ensure_topics(kafka)
-    client = AdminClient(kafka.client("flow"))
-    counts = {topic: len(partitions_of(client, topic)) for topic in (EVENTS, REQUESTS, MODELS)}
-    missing = [topic for topic, count in counts.items() if not count]
-    if missing:
-        raise ConnectionFailed(f"Kafka at {kafka.bootstrap} has no topic {missing[0]}, and did not create it")
-    return counts
+        if blame.error:
+            raise blame.error
+    if restart.why and not stop.signal:
+        _log.info(f"{restart.why}: beginning anew from the snapshot that was just taken")
+        return True
+    return False
 
 
 def _first(feed: ModelFeed, blame: Blame) -> CloudModel:
@@ -125,13 +143,13 @@ def main(arguments: Sequence[str]) -> int:
     set_up_logging()
     _end_with(os.getppid())
     try:
-        run_process(settings, int(arguments[1]), arguments[2:], stop)
+        again = run_process(settings, int(arguments[1]), arguments[2:], stop)
     except CodaError as error:
         print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
         if isinstance(error, PoolError | PortTaken):
             return NO_RESTART
         return 2 if isinstance(error, InputError) else 1
-    return stop.exit_code
+    return AGAIN if again else stop.exit_code
 
 
 def _end_with(supervisor: int) -> None:

@@ -4,7 +4,8 @@ Bytewax's own KafkaSink loses messages silently when the broker is away. Here an
 acknowledged everything that was sent in it, so a resume never starts after a message that was lost.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -12,6 +13,9 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from streams.flow.blame import Blame
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
+from wire.errors import DeliveryError
+
+_CLOSE_S = 10.0  # the last epoch's snapshot has waited for everything already, unless there was a failure
 
 
 class Outgoing(NamedTuple):
@@ -29,10 +33,13 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
     A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends.
     """
 
-    def __init__(self, settings: KafkaSettings, process: int, blame: Blame) -> None:
+    def __init__(
+        self, settings: KafkaSettings, process: int, blame: Blame, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self.part = str(process)
         self._settings = settings
         self._blame = blame
+        self._stopping = stopping
 
     def list_parts(self) -> list[str]:
         """Only this process's own part."""
@@ -44,16 +51,15 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "KafkaWriter":  # noqa: ARG002
         """The writer, with a producer of its own."""
-        return KafkaWriter(CheckedProducer(self._settings), self._settings.delivery_timeout_s, self._blame)
+        return KafkaWriter(CheckedProducer(self._settings, stopping=self._stopping), self._blame)
 
 
 class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
     """Hands messages to a producer; waits for the acknowledgements when the epoch ends."""
 
-    def __init__(self, producer: CheckedProducer, delivery_timeout_s: float, blame: Blame) -> None:
+    def __init__(self, producer: CheckedProducer, blame: Blame) -> None:
         self._producer = producer
         self._blame = blame
-        self._delivery_timeout_s = delivery_timeout_s
 
     def write_batch(self, values: list[Outgoing]) -> None:
         """Queue messages; raises `DeliveryError` when an earlier one failed."""
@@ -62,14 +68,17 @@ class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
                 self._send(outgoing)
 
     def snapshot(self) -> None:
-        """End of the epoch: raises `DeliveryError` unless Kafka has everything."""
+        """End of the epoch: returns when Kafka has everything, however long it is away; raises `DeliveryError`."""
         with self._blame:
-            self._producer.flush(self._delivery_timeout_s)
+            self._producer.flush()
 
     def close(self) -> None:
-        """The end of the dataflow."""
-        with self._blame:
-            self._producer.flush(self._delivery_timeout_s)
+        """The end of the dataflow, for good or ill: nothing may be raised here.
+
+        After a failure Bytewax closes this in the middle of unwinding, and an exception from it aborts the process.
+        """
+        with contextlib.suppress(DeliveryError), self._blame:
+            self._producer.flush(_CLOSE_S)
 
     def _send(self, outgoing: Outgoing) -> None:
         if outgoing.headers is None:

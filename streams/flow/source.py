@@ -6,21 +6,23 @@ consumer, offsets are checked (`streams.kafka.consumer`), and positions are mirr
 """
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from streams.flow.blame import Blame
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, is_embedded
-from streams.kafka.consumer import BatchConsumer, Message, Partition
+from streams.kafka.connection import KafkaSettings, Partition, is_embedded
+from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
 from wire.errors import InputError
 
-# At 1,000 events/s a poll finds about 5 events after this; far below the 250 ms that pooling may take (ours).
-_IDLE = timedelta(milliseconds=5)
+# When no part has anything: far below the 250 ms that pooling may take, and it ends with the first message.
+_IDLE_S = 0.005
+# Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
+_NOW = datetime.fromtimestamp(0, UTC)
 _POLL_AGAIN_S = 0.001  # parts take turns within one pass of the worker; one poll per pass serves them all
 _BATCH = 1000  # from here on bigger batches gain nothing (DESIGN.md: 0.78 M items/s)
 _BUFFERED_MOST = 20 * _BATCH  # messages held for parts that wait for their epoch
@@ -40,6 +42,8 @@ class Reader:
         self._group: GroupPositions | None = None
         self._done: dict[Partition, int] = {}
         self._taken_ms: dict[Partition, int] = {}
+        self._asked: set[Partition] = set()  # since the last round of all parts began
+        self._found = False  # whether any of them had messages
         self._empty_s = self._mirrored_s = float("-inf")
 
     def add(self, partition: Partition, offset: int | None) -> None:
@@ -51,15 +55,30 @@ class Reader:
         self._buffers[partition] = []
 
     def take(self, partition: Partition) -> list[Message]:
-        """The next messages of `partition`, at once; empty when there are none yet."""
+        """The next messages of `partition`; empty when there are none yet."""
+        rest_s = self._rest_s(partition)
         if not self._buffers[partition] and self._buffered < _BUFFERED_MOST:
-            self._poll()
+            self._poll(rest_s)
+        elif rest_s:
+            time.sleep(rest_s)
         taken = self._buffers[partition]
         self._buffers[partition] = []
         self._buffered -= len(taken)
         if taken:
+            self._found = True
             self._taken_ms[partition] = taken[-1].timestamp_ms
         return taken
+
+    def rest(self, partition: Partition) -> None:
+        """Instead of `take`, while nothing may be read."""
+        time.sleep(self._rest_s(partition))
+
+    def offset(self, partition: Partition) -> int | None:
+        """The offset that comes next, once everything before was taken: markers of transactions are passed over."""
+        if self._consumer is None or self._buffers[partition]:
+            return None
+        offset = self._consumer.position(partition)
+        return offset if offset >= 0 else None
 
     def taken_ms(self) -> dict[Partition, int]:
         """When the newest message that was taken was produced (wall clock), per partition; 0 before the first."""
@@ -81,13 +100,21 @@ class Reader:
         if self._consumer is not None:
             self._consumer.close()
 
-    def _poll(self) -> None:
+    def _rest_s(self, partition: Partition) -> float:
+        """How long to rest now: once per round of all parts, after one in which none of them had anything."""
+        if partition not in self._asked:
+            self._asked.add(partition)
+            return 0.0
+        idle, self._found, self._asked = not self._found, False, {partition}
+        return _IDLE_S if idle else 0.0
+
+    def _poll(self, rest_s: float) -> None:
         now_s = time.monotonic()
-        if now_s - self._empty_s < _POLL_AGAIN_S:
+        if now_s - self._empty_s < _POLL_AGAIN_S and not rest_s:
             return
-        messages = self._open().poll(_BATCH, timeout_s=0)
+        messages = self._open().poll(_BATCH, rest_s)
         if not messages:
-            self._empty_s = now_s
+            self._empty_s = time.monotonic()
         for message in messages:
             self._buffers[message.topic, message.partition].append(message)
         self._buffered += len(messages)
@@ -95,8 +122,7 @@ class Reader:
     def _open(self) -> BatchConsumer:
         if self._consumer is None:
             self._check_offsets()
-            topics = sorted({topic for topic, _ in self._begin})
-            self._consumer = BatchConsumer(self._settings, FLOW_GROUP, topics, "earliest", assign=self._begin)
+            self._consumer = BatchConsumer(self._settings, FLOW_GROUP, [], "earliest", assign=self._begin)
         return self._consumer
 
     def _check_offsets(self) -> None:
@@ -123,7 +149,7 @@ class Reader:
 
 
 class KafkaInput(FixedPartitionedSource[Message, int | None]):
-    """All partitions of some topics, `partitions` of each.
+    """All `partitions` of some topics.
 
     Nothing is read before `ready()`; when `stopping()`, every part ends, the dataflow drains and takes its last
     snapshot: that is how a signal ends it cleanly.
@@ -132,12 +158,12 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
     def __init__(
         self,
         reader: Reader,
-        partitions: Mapping[str, int],
+        partitions: Iterable[Partition],
         ready: Callable[[], bool],
         stopping: Callable[[], bool],
     ) -> None:
         self._reader = reader
-        self._parts = {f"{topic}/{n}": (topic, n) for topic, count in partitions.items() for n in range(count)}
+        self._parts = {f"{topic}/{number}": (topic, number) for topic, number in partitions}
         self._ready = ready
         self._stopping = stopping
 
@@ -147,11 +173,12 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "KafkaPart":  # noqa: ARG002
         """The part of one partition, from the offset of the last snapshot on."""
-        if for_part not in self._parts:
-            raise InputError(
-                f"the saved state has a position for {for_part}, which Kafka does not have: "
-                "the state belongs to another Kafka, give another --state folder"
-            )
+        with self._reader.blame:
+            if for_part not in self._parts:
+                raise InputError(
+                    f"the saved state has a position for {for_part}, which Kafka does not have: "
+                    "the state belongs to another Kafka, give another --state folder"
+                )
         self._reader.add(self._parts[for_part], resume_state)
         return KafkaPart(self._reader, self._parts[for_part], resume_state, self._ready, self._stopping)
 
@@ -173,7 +200,6 @@ class KafkaPart(StatefulSourcePartition[Message, int | None]):
         self._snapshotted: int | None = None
         self._ready = ready
         self._stopping = stopping
-        self._idle = False
 
     def next_batch(self) -> list[Message]:
         """Messages that are there now; ends when the dataflow shall stop."""
@@ -181,18 +207,20 @@ class KafkaPart(StatefulSourcePartition[Message, int | None]):
             # Bytewax begins an epoch only when the whole dataflow is through with the one before.
             self._reader.done(self._partition, self._snapshotted)
             self._snapshotted = None
-        if self._stopping():
-            raise StopIteration
         with self._reader.blame:
-            messages = self._reader.take(self._partition) if self._ready() else []
-        self._idle = not messages
-        if messages:
-            self._offset = messages[-1].offset + 1
+            if self._stopping():
+                raise StopIteration
+            if not self._ready():
+                self._reader.rest(self._partition)
+                return []
+            messages = self._reader.take(self._partition)
+            if (offset := self._reader.offset(self._partition)) is not None:
+                self._offset = offset
         return messages
 
     def next_awake(self) -> datetime | None:
-        """At once while there is data, else after a short rest."""
-        return datetime.now(UTC) + _IDLE if self._idle else None
+        """At once: it is `Reader` that rests, by a clock that nobody sets."""
+        return _NOW
 
     def snapshot(self) -> int | None:
         """The offset to resume at."""

@@ -22,6 +22,7 @@ _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
 _USAGE = 2
 NO_RESTART = 3  # how a process says that it failed in a way that no restart mends
+AGAIN = 4  # how it says that all ended in good order, to begin anew
 _ROOT = Path(__file__).parents[2]
 
 _log = structlog.get_logger()
@@ -46,6 +47,9 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
                 _end(children, stop)
             if stop.signal or ended in {0, _USAGE, NO_RESTART}:
                 return stop.exit_code or (1 if ended == NO_RESTART else ended)
+            if ended == AGAIN:
+                in_a_row = 0
+                continue
             in_a_row = in_a_row + 1 if time.monotonic() - started_s < _SOON_S else 1
             if in_a_row > _RESTARTS:
                 raise ConnectionFailed(
@@ -68,12 +72,12 @@ def _start(command: Sequence[str], processes: int) -> Children:
 
 
 def _wait(children: Children, stop: Stop) -> int:
-    """Until a signal comes, one child fails (its exit code), or all are done (0)."""
+    """Until a signal comes, one child fails (its exit code), or all are done (0, or `AGAIN` if one says so)."""
     while not stop.signal:
         codes = [child.poll() for child in children]
-        failed = [code for code in codes if code]
+        failed = [code for code in codes if code and code != AGAIN]
         if failed or None not in codes:
-            return failed[0] if failed else 0
+            return failed[0] if failed else AGAIN if AGAIN in codes else 0
         time.sleep(_LOOK_EVERY_S)
     return 0
 

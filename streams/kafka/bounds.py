@@ -5,15 +5,15 @@ from functools import partial
 
 from confluent_kafka import Consumer, KafkaException
 
-from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, patiently, reason
-from streams.kafka.consumer import BatchConsumer, Message, Partition
+from streams.kafka.connection import KafkaSettings, Partition, is_embedded, partitions_of, patiently, reason
+from streams.kafka.consumer import BatchConsumer, Message
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 10
 
 
 def bounds(settings: KafkaSettings, topic: str) -> dict[Partition, tuple[int, int]]:
-    """Per partition the first offset that is kept and the one that comes next; empty when there is no such topic."""
+    """Per partition the first offset that is kept and the end of what is committed; empty for no topic."""
     consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds"})
     try:
         found: dict[Partition, tuple[int, int]] = {}

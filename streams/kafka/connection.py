@@ -1,8 +1,10 @@
 """How to reach Kafka, and a first word with it that fails fast instead of hanging."""
 
 import logging
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -19,7 +21,9 @@ _EMBEDDED_CLUSTER = "mockCluster"
 # The in-memory broker answers an empty fetch only when this time is over, even if data arrives meanwhile
 # (measured: produced→consumed p50 491 ms at librdkafka's default of 500, 11 ms at 10).
 _EMBEDDED_FETCH_WAIT_MS = 10
-_OUTAGE_NOTE_EVERY_S = 30
+OUTAGE_NOTE_EVERY_S = 30.0
+# How soon clients see that a topic has more partitions; librdkafka's default is 5 minutes.
+_METADATA_EVERY_MS = 15_000
 _NOT_YET = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -32,6 +36,7 @@ _NOT_YET = frozenset(
     }
 )
 _NOT_YET_S = 0.2  # between two tries; a leader moves within a second
+Partition = tuple[str, int]
 Answer = TypeVar("Answer")
 
 _log = logging.getLogger("coda.kafka")
@@ -51,7 +56,7 @@ class KafkaSettings:
     retention_ms: int = 7 * _DAY_MS
     sample_retention_ms: int = 7 * _DAY_MS  # at least the pool's window in wall-clock time, or it can't be rebuilt
     model_bytes: int = MODEL_BYTES  # Kafka's own limit of 1 MB leaves room for 14,000 items only
-    delivery_timeout_s: float = 120  # how long a producer keeps trying through a restart of the broker
+    delivery_timeout_s: float = 0  # then a producer gives up on a message; 0: never, a broker comes back
 
     def client(self, role: str) -> dict[str, Any]:
         """What every librdkafka client of ours is configured with; `role` names it in the broker's log."""
@@ -61,7 +66,9 @@ class KafkaSettings:
             "log_level": 2,  # outages are told once, by `_Outages`, and not once per connection attempt
             "error_cb": _Outages(self.bootstrap),
             "socket.keepalive.enable": True,
+            "socket.timeout.ms": round(OUTAGE_NOTE_EVERY_S * 1000),  # a frozen broker is an outage after this
             "reconnect.backoff.max.ms": 1000,
+            "topic.metadata.refresh.interval.ms": _METADATA_EVERY_MS,
         }
 
 
@@ -74,7 +81,7 @@ class _Outages:
 
     def __call__(self, error: KafkaError) -> None:
         now_s = time.monotonic()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and now_s - self._noted_s > _OUTAGE_NOTE_EVERY_S:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and now_s - self._noted_s > OUTAGE_NOTE_EVERY_S:
             self._noted_s = now_s
             _log.warning("Kafka at %s does not answer; retrying until it does", self._bootstrap)
         elif error.fatal():
@@ -82,24 +89,56 @@ class _Outages:
 
 
 def probe(bootstrap: str, timeout_s: float = 5) -> str:
-    """The cluster's id; raises `ConnectionFailed` when nothing at `bootstrap` answers as Kafka within `timeout_s`.
+    """The cluster's id; raises `ConnectionFailed` when no Kafka that can be used is at `bootstrap`, after `timeout_s`.
 
-    Raises `InputError` when `bootstrap` is empty.
+    To be used it must also be reachable where its brokers say they are. Raises `InputError` when `bootstrap` is empty.
     """
     if not bootstrap.strip():
         raise InputError("--bootstrap is empty: give Kafka's address as HOST:PORT")
-    # Silent: what the probe raises says it all, and it does not go on trying.
-    silent = {"error_cb": lambda _error: None, "group.id": "coda-probe"}
-    client = Consumer({**KafkaSettings(bootstrap).client("probe"), **silent})
+    # Not logged: what the probe raises says it all, and it does not go on trying.
+    heard: list[str] = []
+    hear = {"error_cb": lambda error: heard.append(error.str()), "group.id": "coda-probe"}
+    deadline_s = time.monotonic() + timeout_s
+    client = Consumer({**KafkaSettings(bootstrap).client("probe"), **hear})
     try:
-        return str(client.list_topics(timeout=timeout_s).cluster_id)
+        found = client.list_topics(timeout=timeout_s)
     except KafkaException as error:
+        why = next((words for words in heard if "broker" not in words), reason(error))
         raise ConnectionFailed(
-            f"no Kafka answers at {bootstrap} within {timeout_s:g} s ({reason(error)}): "
+            f"no Kafka answers at {bootstrap} within {timeout_s:g} s ({why}): "
             "start it (scripts/kafka up, or docker compose up kafka) or give --bootstrap HOST:PORT"
         ) from error
     finally:
         client.close()
+    _check_advertised(bootstrap, [(b.host, b.port) for b in found.brokers.values()], deadline_s - time.monotonic())
+    return str(found.cluster_id)
+
+
+def _check_advertised(bootstrap: str, brokers: Sequence[tuple[str, int]], timeout_s: float) -> None:
+    """Clients go on with the addresses that brokers advertise, whatever led there: one at least must be reachable."""
+    answers: dict[tuple[str, int], str] = {}
+
+    def knock(broker: tuple[str, int]) -> None:
+        try:
+            socket.create_connection(broker, timeout_s).close()
+            answers[broker] = ""
+        except OSError as error:
+            answers[broker] = error.strerror or str(error)
+
+    # Threads, because a name that can't be resolved is looked for longer than any timeout says.
+    threads = [threading.Thread(target=knock, args=(broker,), daemon=True) for broker in brokers]
+    deadline_s = time.monotonic() + max(timeout_s, 0.5)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    bad = [f"{host}:{port} ({answers.get((host, port), 'no answer')})" for host, port in brokers]
+    bad = [words for words, broker in zip(bad, brokers, strict=True) if answers.get(broker, "no answer")]
+    if len(bad) == len(brokers):
+        raise ConnectionFailed(
+            f"Kafka answers at {bootstrap}, but says that it is at {', '.join(bad)}, where it can't be reached from "
+            "here: set its advertised.listeners to addresses that this machine can reach"
+        )
 
 
 @lru_cache(maxsize=64)
@@ -133,11 +172,18 @@ def patiently(ask: Callable[[], Answer], timeout_s: float = 10) -> Answer:
 
 
 def partitions_of(client: Any, topic: str, timeout_s: float = 5) -> list[TopicPartition]:
-    """The partitions of a topic as `client` sees them, empty when there is no such topic."""
+    """The partitions of a topic as `client` sees them, empty when there is no such topic.
+
+    Raises `ConnectionFailed`, also when Kafka does not let us see the topic.
+    """
     try:
         found = client.list_topics(topic, timeout=timeout_s).topics[topic]
     except KafkaException as error:
         raise ConnectionFailed(f"Kafka does not say which partitions {topic} has: {reason(error)}") from error
+    if found.error and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise ConnectionFailed(
+            f"Kafka does not let us see the topic {topic}: allow it there (ACL: Describe, Read, Write)"
+        )
     return [] if found.error else [TopicPartition(topic, number) for number in sorted(found.partitions)]
 
 

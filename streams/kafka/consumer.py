@@ -1,16 +1,22 @@
-"""A consumer that reads all its partitions in batches and never skips data silently."""
+"""A consumer that reads all its partitions in batches and never skips data silently.
 
+Only what was committed is read. Offsets have gaps then: commit and abort markers take some, aborted messages and
+compaction leave others. Data that the broker dropped is no gap but an error, since Kafka refuses an offset that it
+no longer has, and the reset policy of this consumer is to say so.
+"""
+
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
+import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, partitions_of, reason
-from streams.kafka.topics import COMPACTED
+from streams.kafka.connection import KafkaSettings, Partition, fetch_settings, is_embedded, partitions_of, reason
+from streams.kafka.topic_watch import TopicWatch
 from wire.errors import ConnectionFailed, DeliveryError
 
-Partition = tuple[str, int]
 Positions = dict[Partition, int]
 Start = Literal["committed", "earliest", "latest"]
 
@@ -26,6 +32,9 @@ _REBALANCING = frozenset(
         KafkaError._ASSIGNMENT_LOST,
     }
 )
+_UNFINISHED_S = 30  # a transaction that holds data back longer is told of, again each time
+
+_log = structlog.get_logger()
 
 
 class Message(NamedTuple):
@@ -47,7 +56,8 @@ class BatchConsumer:
     beginning if it never committed), "earliest" the beginning, "latest" the end. `assign` maps (topic, partition) to
     the offset to begin at, or to None for `start`; without it the group shares the partitions out, and `on_assign`
     gets their first offsets (negative: the beginning or end), `on_revoke` the partitions that are about to go:
-    commit there what is done. Nothing is committed on its own.
+    commit there what is done. Nothing is committed on its own. With `assign`, the partitions that `topics` get later
+    are read from their beginning, too.
 
     >>> from streams.kafka.embedded import EmbeddedKafka
     >>> from streams.kafka.producer import CheckedProducer
@@ -56,7 +66,7 @@ class BatchConsumer:
     ...     producer = CheckedProducer(settings)
     ...     producer.send("events", "ann", b"hello", partition=0)
     ...     producer.flush()
-    ...     with BatchConsumer(settings, "readers", ["events"], assign={("events", 0): None}) as consumer:
+    ...     with BatchConsumer(settings, "readers", [], assign={("events", 0): None}) as consumer:
     ...         [message.value for message in consumer.poll(100, timeout_s=5)]
     [b'hello']
     """
@@ -77,7 +87,9 @@ class BatchConsumer:
         self._start = start
         self._hooks = (on_assign, on_revoke)
         self._positions: Positions = {}
-        self._expected: Positions = {}
+        self._watch = TopicWatch(settings, assign or {} if topics else {})
+        self._held_back: Positions = {}
+        self._looked_s = time.monotonic()
         self._consumer = Consumer(
             {
                 **settings.client("consumer"),
@@ -85,6 +97,8 @@ class BatchConsumer:
                 "group.id": group,
                 # The default would jump over data that is gone, without a word.
                 "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,  # the only word on where a partition ends, if with markers
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "session.timeout.ms": _SESSION_TIMEOUT_MS,
@@ -104,16 +118,25 @@ class BatchConsumer:
 
         Raises `DeliveryError` when offsets are missing (the broker dropped what was not yet read).
         """
-        # consume() would wait for a full batch: take what is there, and wait only for the first message.
-        raw = self._consumer.consume(max_messages, 0)
-        if not raw and timeout_s > 0:
-            first = self._consumer.poll(timeout_s)
-            raw = [] if first is None else [first, *self._consumer.consume(max_messages - 1, 0)]
-        return [message for message in map(self._checked, raw) if message is not None]
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            # consume() would wait for a full batch: take what is there, and wait only for the first message.
+            raw = self._consumer.consume(max_messages, 0)
+            if not raw and (left_s := deadline_s - time.monotonic()) > 0:
+                first = self._consumer.poll(left_s)
+                raw = [] if first is None else [first, *self._consumer.consume(max_messages - 1, 0)]
+            messages = [message for message in map(self._checked, raw) if message is not None]
+            if messages or time.monotonic() >= deadline_s:
+                self._look_around(idle=not messages)
+                return messages
 
     def positions(self) -> Positions:
-        """The offset that comes next, per partition that anything was read from or begun at."""
+        """The offset that comes next, markers passed over, per partition; negative before anything is known."""
         return dict(self._positions)
+
+    def position(self, partition: Partition) -> int:
+        """`positions` of one partition."""
+        return self._positions[partition]
 
     def commit(self, positions: Positions | None = None) -> bool:
         """Commit these offsets (default: `positions()`); False when a rebalance came first and nothing was committed.
@@ -164,7 +187,6 @@ class BatchConsumer:
             self._hooks[1](gone)
         for partition in gone:
             self._positions.pop(partition, None)
-            self._expected.pop(partition, None)
 
     def _begin(self, partitions: list[TopicPartition], offsets: Mapping[Partition, int | None]) -> None:
         """Assign with explicit offsets, so that the reset policy only ever speaks of lost data."""
@@ -175,8 +197,6 @@ class BatchConsumer:
             offset = offsets.get(name)
             partition.offset = begun[name] if offset is None else offset
             self._positions[name] = partition.offset
-            if partition.offset >= 0:
-                self._expected[name] = partition.offset
         self._consumer.assign(partitions)
 
     def _resolve(self, partitions: list[TopicPartition]) -> list[tuple[TopicPartition, int]]:
@@ -204,38 +224,73 @@ class BatchConsumer:
         name = _partition_of(raw)
         offset = raw.offset()
         assert offset is not None, "a message without an error has an offset"
-        expected = self._expected.get(name, offset)
-        if offset != expected and name[0] not in COMPACTED:
-            raise DeliveryError(
-                f"offsets {expected} to {offset - 1} of {name[0]}[{name[1]}] are missing: "
-                f"the broker dropped them before {self._group} had read them; {_WHAT_TO_DO}"
-            )
-        self._expected[name] = self._positions[name] = offset + 1
-        headers: Any = raw.headers()
+        self._positions[name] = offset + 1
         return Message(
             *name,
             offset,
             raw.key() or b"",
             raw.value() or b"",
             int(raw.timestamp()[1]),
-            dict(headers) if headers else _NO_HEADERS,
+            _headers(raw),
         )
 
     def _on_error(self, raw: RawMessage, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            if (name := _partition_of(raw)) in self._positions and (offset := raw.offset()) is not None:
+                self._positions[name] = offset
+        elif code == KafkaError._AUTO_OFFSET_RESET:
             name = _partition_of(raw)
             raise DeliveryError(
-                f"{name[0]}[{name[1]}] no longer has offset {self._expected.get(name, '?')}, "
+                f"{name[0]}[{name[1]}] no longer has offset {self._positions.get(name, '?')}, "
                 f"where {self._group} wants to read on; {_WHAT_TO_DO}"
             )
-        if error.fatal() or not error.retriable():
-            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                return  # a broker that restarts forgets for a moment what it has; librdkafka asks again
+        elif code in _DENIED:
+            raise DeliveryError(
+                f"Kafka at {self._bootstrap} does not let {self._group} read: {error.str()}; "
+                "allow it there (ACL: Read on the topic and on the group)"
+            )
+        elif (error.fatal() or not error.retriable()) and code != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            # A broker that restarts forgets for a moment which topics it has; librdkafka asks again.
             raise DeliveryError(f"Kafka at {self._bootstrap} stops {self._group}: {error.str()}")
+
+    def _look_around(self, *, idle: bool) -> None:
+        if added := self._watch.added():
+            places = ", ".join(f"{topic}[{number}]" for topic, number in added)
+            _log.info(f"{places} new: read from the beginning by {self._group}")
+            self._positions |= dict.fromkeys(added, OFFSET_BEGINNING)
+            self._consumer.incremental_assign([TopicPartition(*name, OFFSET_BEGINNING) for name in added])
+        if idle and time.monotonic() - self._looked_s >= _UNFINISHED_S:
+            self._looked_s = time.monotonic()
+            self._say_held_back()
+
+    def _say_held_back(self) -> None:
+        """Kafka gives nothing behind a transaction that its producer does not finish, and does not say so."""
+        held_back = {}
+        for name, offset in self._positions.items():
+            end = self._consumer.get_watermark_offsets(TopicPartition(*name), cached=True)[1]
+            if 0 <= offset < end:
+                held_back[name] = offset
+                if self._held_back.get(name) == offset:
+                    _log.warning(
+                        f"{name[0]}[{name[1]}]: {end - offset} messages from offset {offset} on wait for a transaction "
+                        "that is not finished; end it, or find it with kafka-transactions.sh find-hanging"
+                    )
+        self._held_back = held_back
 
 
 _NO_HEADERS: Mapping[str, bytes] = {}
+_DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 _WHAT_TO_DO = "keep messages longer or throttle the replay, then replay what is missing"
+
+
+def _headers(raw: RawMessage) -> Mapping[str, bytes]:
+    """By name, the last one where a name comes twice; b"" for no value, and none at all if a name is not UTF-8."""
+    try:
+        headers: Any = raw.headers()
+    except UnicodeDecodeError:
+        return _NO_HEADERS
+    return {name: value or b"" for name, value in headers} if headers else _NO_HEADERS
 
 
 def _partition_of(raw: RawMessage) -> Partition:

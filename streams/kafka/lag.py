@@ -1,16 +1,18 @@
 """How far groups are behind, from committed offsets, the way ordinary lag tools see it."""
 
 import logging
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.kafka.connection import KafkaSettings, partitions_of, patiently, reason
+from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings, partitions_of, patiently, reason
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 5
+_PARTITIONS_EVERY_S = 15  # a topic may get more
 _log = logging.getLogger("coda.kafka")
 
 
@@ -32,7 +34,8 @@ class GroupPositions:
                 "on_commit": self._committed,
             }
         )
-        self._partitions: dict[str, list[TopicPartition]] = {}
+        self._partitions: dict[str, tuple[float, list[TopicPartition]]] = {}
+        self._said_s = float("-inf")
 
     def lag(self, topic: str) -> dict[int, int]:
         """Events in `topic` that the group has not committed, per partition; all that is kept if it never has."""
@@ -67,16 +70,21 @@ class GroupPositions:
         self.close()
 
     def _of(self, topic: str) -> list[TopicPartition]:
-        if not self._partitions.get(topic):
-            self._partitions[topic] = partitions_of(self._consumer, topic)
-        return self._partitions[topic]
+        asked_s, found = self._partitions.get(topic, (float("-inf"), []))
+        if not found or time.monotonic() - asked_s > _PARTITIONS_EVERY_S:
+            found = partitions_of(self._consumer, topic)
+            self._partitions[topic] = time.monotonic(), found
+        return found
 
     def _behind(self, committed: TopicPartition) -> int:
         low, high = patiently(partial(self._consumer.get_watermark_offsets, committed, timeout=_TIMEOUT_S))
         return max(0, high - max(committed.offset, low))
 
     def _committed(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
-        if error is not None and error.code() != KafkaError._NO_OFFSET:
+        if error is None or error.code() == KafkaError._NO_OFFSET:
+            return
+        if time.monotonic() - self._said_s >= OUTAGE_NOTE_EVERY_S:
+            self._said_s = time.monotonic()
             _log.warning("positions of %s were not mirrored: %s", self.group, error.str())
 
 

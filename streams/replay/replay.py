@@ -1,5 +1,6 @@
 """The replay: a log's events go to Kafka at their pace, each of them once in effect, and no row is lost silently."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +28,6 @@ from wire.errors import DeliveryError
 _CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle (ours)
 _CHECKPOINT_EVERY_S = 1.0
 _TICK_S = 0.01  # the finest step of pacing: below the freshness targets by far
-_FLUSH_S = 60
 _STOP_FLUSH_S = 10
 _REASONS_SHOWN = 5
 _REASONS_LISTED = 20
@@ -107,11 +107,12 @@ class Replay:
         except DeliveryError:
             raise  # the last checkpoint holds; what came after it is not certain
         except BaseException:  # Ctrl-C and SIGTERM among them
-            self._checkpoint(_STOP_FLUSH_S)
+            with contextlib.suppress(DeliveryError):  # Kafka is away: the last checkpoint holds
+                self._checkpoint(_STOP_FLUSH_S)
             raise
         finally:
             self.totals.seconds = self._clock() - self._began_s
-        self._checkpoint(_FLUSH_S, finished=True)
+        self._checkpoint(finished=True)
         self.totals.seconds = self._clock() - self._began_s
         return self.totals
 
@@ -132,7 +133,7 @@ class Replay:
                 self._wait(self._pacer.wait_s(int(batch.timestamps[at]), now_s))
             self._show(batch, at)
             if self._clock() - self._saved_s >= _CHECKPOINT_EVERY_S:
-                self._checkpoint(_FLUSH_S)
+                self._checkpoint()
 
     def _send_events(self, batch: Batch, at: int, end: int) -> None:
         keys, values = batch.keys[at:end], batch.values[at:end]
@@ -185,10 +186,10 @@ class Replay:
             left = max(left or 0.0, paced) or None
         group, behind = self._throttle.slowest
         stalled = bool(group) and now_s - self._stalled_s > _STALL_NOTE_S
-        note = f"waiting for {group}, {behind:,} events behind on one partition" if stalled else ""
-        self._view.show(Standing(self._done, total, rate, left, note))
+        note = f"waiting for {group}" + (f", {behind:,} events behind on one partition" if behind else "")
+        self._view.show(Standing(self._done, total, rate, left, note if stalled else ""))
 
-    def _checkpoint(self, flush_s: float, *, finished: bool = False) -> None:
+    def _checkpoint(self, flush_s: float = float("inf"), *, finished: bool = False) -> None:
         self._producer.flush(flush_s)
         self._save(finished=finished)
 

@@ -11,8 +11,8 @@ import polars as pl
 from xxhash import xxh3_64
 
 from streams.kafka.bounds import bounds, offsets_at, read_between
-from streams.kafka.connection import KafkaSettings, probe
-from streams.kafka.consumer import Message, Partition
+from streams.kafka.connection import KafkaSettings, Partition, probe
+from streams.kafka.consumer import Message
 from streams.logs.event_log import LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.replay.state import Position
 from wire.arrays import I64

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from streams.kafka.embedded import KEPT_BYTES
 from streams.kafka.lag import GroupPositions
+from wire.errors import ConnectionFailed
 
 # Of what the embedded broker keeps per partition we use this share, because it drops whole batches at once.
 _SHARE = 0.8
@@ -46,7 +47,10 @@ class Throttle:
         """How many more events may be sent now; the count only shrinks until the next look at the groups."""
         if self._left <= 0 or now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
-            self._left = self._limit() - self._ahead() - unacknowledged
+            try:
+                self._left = self._limit() - self._ahead() - unacknowledged
+            except ConnectionFailed:  # away for now: whoever waits on says what for
+                self._left, self.slowest = 0, ("Kafka", 0)
         return max(0, self._left)
 
     def sent(self, events: int) -> None:

@@ -18,8 +18,8 @@ import structlog
 from device_sim import topics as mqtt_topics
 from monitor import metrics
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message, Partition, Positions
+from streams.kafka.connection import KafkaSettings, Partition
+from streams.kafka.consumer import BatchConsumer, Message, Positions
 from streams.kafka.topics import CANDIDATES, MODELS, TASKS, TELEMETRY, TUNNEL_GROUP
 from streams.mqtt.client import WINDOW, MqttClient
 from streams.mqtt.connection import MqttSettings
@@ -80,7 +80,9 @@ class Downlink:
         # Read the answers from before the first push: an ack that overtakes us would be missed.
         begin: dict[Partition, int | None] = {p: end for p, (_, end) in bounds(self._kafka, TELEMETRY).items()}
         begin |= {partition: None for topic in CURRENT for partition in bounds(self._kafka, topic)}
-        self._reader = BatchConsumer(self._kafka, f"{TUNNEL_GROUP}-reader", [], "earliest", assign=begin)
+        self._reader = BatchConsumer(
+            self._kafka, f"{TUNNEL_GROUP}-reader", [TELEMETRY, *CURRENT], "earliest", assign=begin
+        )
         self._consumer = BatchConsumer(
             self._kafka, TUNNEL_GROUP, [CANDIDATES], on_assign=self._assigned, on_revoke=self._revoked
         )

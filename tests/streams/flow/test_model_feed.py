@@ -8,7 +8,7 @@ from streams.flow import model_feed
 from streams.flow.model_feed import ModelFeed
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS
-from tests.streams.flow.world import PARTITIONS, World, wait_until
+from tests.streams.flow.world import World, wait_until
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def feed(world: World) -> Iterator[ModelFeed]:
-    feed = ModelFeed(world.settings, PARTITIONS)
+    feed = ModelFeed(world.settings)
     yield feed
     feed.close()
 
@@ -47,7 +47,7 @@ def test_starts_with_the_newest_of_those_that_are_there(world: World, monkeypatc
         return model_from_bytes(raw)
 
     monkeypatch.setattr(model_feed, "model_from_bytes", unpack)
-    feed = ModelFeed(world.settings, PARTITIONS)
+    feed = ModelFeed(world.settings)
     wait_until(lambda: version(feed) == 5, "version 5")
     assert len(taken) == 1
     feed.close()

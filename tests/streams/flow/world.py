@@ -156,7 +156,7 @@ class Flow:
     def pooled(self) -> list[int]:
         """The samples in all shards, of a dataflow that has ended."""
         found: list[int] = []
-        for shard in sorted((self.folder / "pool").iterdir()):
+        for shard in sorted((self.folder / "pool").glob("shard-*")):
             with Pool.open(shard, read_only=True) as pool:
                 found += [int(key) for block in pool.store.read() for key in block.sample]
         return found
