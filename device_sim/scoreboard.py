@@ -1,10 +1,12 @@
 """The scoreboard: every prediction and every training on disk, and how the arms compare so far.
 
 Records are written as parts. A resumed fleet throws away what was written after its last snapshot and makes it
-again, so that no event counts twice.
+again, so that no event counts twice. Of records that are not its own it throws away nothing: a number, in the folder
+and in the fleet's state, says whose they are.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +17,13 @@ import polars as pl
 from device_sim.fleet import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
 from wire.arrays import F32, U8, U64
+from wire.durable import make_folder, sync, told, write_durably, write_frame
+from wire.errors import InputError
 from wire.ids import user_keys
 from wire.task import ARMS
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
-_PARTS = "predictions"
+_PARTS, _RUN = "predictions", "run"
 PART_ROWS = 50_000  # a part is rewritten until it has so many rows; ours
 
 
@@ -55,11 +59,15 @@ class Scores:
 
 
 class Scoreboard:
-    """Records under the folder `out`, going on after `recorded` (see `flush`)."""
+    """Records under the folder `out`, going on after `recorded` (see `flush`), whose `run` says whose they are.
+
+    Raises `InputError` when the folder holds those of another run, or lacks those of this one, and `StorageError`.
+    """
 
     def __init__(self, out: Path, recorded: dict[str, int]) -> None:
         self._out, self._parts = out, out / _PARTS
-        self._parts.mkdir(parents=True, exist_ok=True)
+        self._run = recorded.get("run", 0)
+        self._claim()
         self._full = recorded.get("parts", 0)  # parts that have all their rows
         self._users: list[U64] = []
         self._labels: list[U8] = []
@@ -76,7 +84,10 @@ class Scoreboard:
 
     def add_trainings(self, trainings: Sequence[TrainingRecord]) -> None:
         """Append trainings to `trainings.jsonl`."""
-        with (self._out / TRAININGS).open("a") as file:
+        if not trainings:
+            return
+        path = self._out / TRAININGS
+        with told(path), path.open("a") as file:
             file.writelines(json.dumps(asdict(training)) + "\n" for training in trainings)
 
     def flush(self) -> dict[str, int]:
@@ -84,12 +95,17 @@ class Scoreboard:
         if self._unwritten:
             self._tail = pl.concat([self._tail, _frame(_joined(self._unwritten))])
             self._unwritten = []
-            _write(self._tail, self._part(self._full))
+            write_frame(self._part(self._full), self._tail)
         if len(self._tail) >= PART_ROWS:
             self._full += 1
             self._tail = self._tail.clear()
         trainings = self._out / TRAININGS
+        with told(trainings):
+            if trainings.exists():
+                sync(trainings)
+            sync(self._out)
         return {
+            "run": self._run,
             "parts": self._full,
             "tail_rows": len(self._tail),
             "trainings_bytes": trainings.stat().st_size if trainings.exists() else 0,
@@ -117,23 +133,57 @@ class Scoreboard:
     def merge(self) -> Path:
         """All parts as one `predictions.parquet`; call after `flush`."""
         frame = pl.concat([*(pl.read_parquet(self._part(n)) for n in range(self._full)), self._tail])
-        _write(frame, self._out / PREDICTIONS)
+        write_frame(self._out / PREDICTIONS, frame)
         return self._out / PREDICTIONS
+
+    def _claim(self) -> None:
+        """Make the folder this run's."""
+        make_folder(self._parts)
+        records = [self._out / PREDICTIONS, self._out / TRAININGS, *self._parts.glob("*.parquet")]
+        owner, mine = self._parts / _RUN, str(self._run)
+        with told(owner):
+            theirs = owner.read_text(errors="replace") if owner.exists() else None
+        if theirs == mine:
+            return
+        if any(record.exists() for record in records):
+            raise InputError(
+                f"{self._out} holds predictions that do not belong to the fleet's --state: give another --out, "
+                "or the --state that they belong to"
+            )
+        write_durably(owner, mine.encode())
 
     def _rewind(self, tail_rows: int, trainings_bytes: int) -> None:
         """Read what was recorded up to the snapshot, and drop what came after it."""
-        parts = [pl.read_parquet(self._part(n)) for n in range(self._full)]
+        parts = [self._read(n, PART_ROWS) for n in range(self._full)]
         if tail_rows:
-            self._tail = pl.read_parquet(self._part(self._full)).head(tail_rows)
-        for part in self._parts.glob("*.parquet"):
-            if int(part.stem) >= self._full + bool(tail_rows):
-                part.unlink()
+            self._tail = self._read(self._full, tail_rows).head(tail_rows)
+        trainings = self._out / TRAININGS
+        with told(self._out):
+            if trainings_bytes > (trainings.stat().st_size if trainings.exists() else 0):
+                raise self._lacking(trainings)
+            for part in self._parts.glob("*.parquet"):
+                if part.stem >= self._part(self._full + bool(tail_rows)).stem:
+                    part.unlink()
+            if trainings.exists():
+                os.truncate(trainings, trainings_bytes)
         for frame in [*parts, self._tail]:
             self._keep(frame["user_id"].to_list(), frame["label"].to_numpy(), frame.select(ARMS).to_numpy())
-        trainings = self._out / TRAININGS
-        if trainings.exists():
-            with trainings.open("r+b") as file:
-                file.truncate(trainings_bytes)
+
+    def _read(self, number: int, rows: int) -> pl.DataFrame:
+        """A part that has at least so many rows; raises `InputError` when it has not."""
+        try:
+            part = pl.read_parquet(self._part(number), columns=_COLUMNS)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise self._lacking(self._part(number)) from error
+        if len(part) < rows:
+            raise self._lacking(self._part(number))
+        return part
+
+    def _lacking(self, record: Path) -> InputError:
+        return InputError(
+            f"{record} is damaged or gone, and the fleet's --state goes on from it: put it back from a copy, "
+            "or give another --state and --out, and devices start anew"
+        )
 
     def _keep(self, user_id: list[str], label: U8, arms: F32) -> None:
         self._users.append(user_keys(user_id))
@@ -142,13 +192,6 @@ class Scoreboard:
 
     def _part(self, number: int) -> Path:
         return self._parts / f"{number:06d}.parquet"
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    """All of the file or the one before."""
-    fresh = path.with_suffix(".new")
-    frame.write_parquet(fresh)
-    fresh.replace(path)
 
 
 def _joined(blocks: Sequence[Predictions]) -> Predictions:
@@ -176,3 +219,4 @@ def _frame(block: Predictions) -> pl.DataFrame:
 _NOTHING = Predictions(
     [], [], np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros((0, len(ARMS)))
 )
+_COLUMNS = _frame(_NOTHING).columns

@@ -5,13 +5,13 @@ that a resumed fleet reads on exactly where this one stood. Connections are not 
 begun again.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from xxhash import xxh3_128_digest
 
 from device_sim.device import Device
 from device_sim.fleet import Fleet
@@ -25,11 +25,13 @@ from models.heads import Heads
 from models.history import History
 from models.taken import Taken
 from wire.candidates import decode_batch
+from wire.durable import as_storage_error, make_folder, write_durably
 from wire.errors import ArtefactError, InputError
 from wire.task import Task
 
-FORMAT = "coda-fleet-7"
+FORMAT = "coda-fleet-8"
 _FILE, _MODELS = "fleet.msgpack", "models"
+_DIGEST_BYTES = 16  # after the document: any damage shows before anything is believed
 
 
 class DeviceState(msgspec.Struct, frozen=True, array_like=True):
@@ -115,47 +117,54 @@ def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: di
 
 
 def write_state(state: FleetState, models: Mapping[int, CloudModel], folder: Path) -> None:
-    """Put the state and the models its devices use on disk, all of it or nothing; others there are deleted."""
-    places = {str(version): model for version, model in models.items()}
-    for name, model in places.items():
-        if not (folder / _MODELS / name).exists():
-            fresh = folder / _MODELS / f"{name}.new"
-            save_model(model, fresh)
-            fresh.rename(folder / _MODELS / name)
-    fresh = folder / f"{_FILE}.new"
-    with fresh.open("wb") as file:
-        file.write(_encoder.encode(state))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / _FILE)
-    for place in (folder / _MODELS).glob("*"):
-        if place.name not in places:
-            shutil.rmtree(place)
+    """Put the state and the models its devices use on disk, all of it or nothing; models of before are deleted.
+
+    Raises `StorageError`.
+    """
+    make_folder(folder / _MODELS)
+    for version, model in models.items():
+        if not _model_place(folder, version).exists():
+            save_model(model, _model_place(folder, version))
+    document = _encoder.encode(state)
+    write_durably(folder / _FILE, document + _digest(document))
+    for version in _models_in(folder):
+        if version not in models:
+            shutil.rmtree(_model_place(folder, version))
 
 
 def read_state(folder: Path) -> FleetState | None:
     """The state in `folder`, None when there is none; raises `InputError` when it cannot be used."""
     path = folder / _FILE
-    if not path.exists():
-        return None
     try:
-        state = _decoder.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path} is no fleet state this code can read ({error}): give another --state") from error
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise as_storage_error(error, path) from error
+    document, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
+    if digest != _digest(document):
+        raise InputError(
+            f"{path} is damaged, or no fleet state of this version: put it back from a copy, or give another --state "
+            "and --out, and devices start anew"
+        )
+    state = _decoder.decode(document)
     if state.format != FORMAT:
-        raise InputError(f"{path} has format {state.format!r}, this code reads {FORMAT!r}: give another --state")
+        raise InputError(
+            f"{path} has format {state.format!r}, this code reads {FORMAT!r}: give another --state and --out"
+        )
     return state
 
 
 def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
     """The fleet that was at rest in `state`, all its devices offline; raises `InputError` for damaged models."""
     fleet = Fleet(uploads=state.uploads, seed=seed)
-    versions = sorted(int(place.name) for place in (folder / _MODELS).glob("*") if place.name.isdecimal())
+    versions = sorted(_models_in(folder) | {device.version for device in state.devices if device.version})
     try:
-        fleet.bank.models = {version: load_model(folder / _MODELS / str(version)) for version in versions}
+        fleet.bank.models = {version: load_model(_model_place(folder, version)) for version in versions}
     except ArtefactError as error:
         raise InputError(
-            f"the fleet state in {folder} cannot be used ({error}): give another --state, and devices start anew"
+            f"the fleet state in {folder} cannot be used ({error}): put it back from a copy, or give another --state "
+            "and --out, and devices start anew"
         ) from error
     fleet.model = fleet.bank.models[versions[-1]] if versions else None
     fleet.model_size, fleet.task, fleet.task_size = state.model_size, state.task, state.task_size
@@ -170,6 +179,18 @@ def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
         _restore_heads(fleet, state.heads)
     fleet.bank.drop_models({device.version for device in fleet.devices.values()})
     return fleet
+
+
+def _model_place(folder: Path, version: int) -> Path:
+    return folder / _MODELS / str(version)
+
+
+def _models_in(folder: Path) -> set[int]:
+    return {int(place.name) for place in (folder / _MODELS).glob("*") if place.name.isdecimal()}
+
+
+def _digest(document: bytes) -> bytes:
+    return xxh3_128_digest(document)
 
 
 def _device_state(device: Device) -> DeviceState:

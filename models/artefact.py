@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from safetensors.numpy import load, save
 
 from models.cloud_head import HIDDEN, HeadParams
 from models.cloud_model import DIM, CloudModel, Weights
+from wire.durable import make_folder, settle, told
 from wire.errors import ArtefactError
 from wire.sample import HISTORY_LEN
 
@@ -43,11 +45,15 @@ def model_from_bytes(raw: bytes) -> CloudModel:
 
 
 def save_model(model: CloudModel, folder: Path) -> None:
-    """Write `manifest.json` and `model.safetensors` into `folder`, made if need be."""
+    """Make `folder` with `manifest.json` and `model.safetensors` in it, both or neither; raises `StorageError`."""
     manifest, tensors = _pack(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / TENSORS).write_bytes(tensors)
-    (folder / MANIFEST).write_bytes(manifest)
+    fresh = folder.with_name(f".{folder.name}.new")
+    with told(folder):
+        rmtree(fresh, ignore_errors=True)
+        make_folder(fresh)
+        (fresh / TENSORS).write_bytes(tensors)
+        (fresh / MANIFEST).write_bytes(manifest)
+        settle(fresh, folder)
 
 
 def load_model(folder: Path) -> CloudModel:

@@ -7,13 +7,14 @@ of `coda.toml` in the working directory.
 Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctrl-C) · 143 told to end (SIGTERM).
 """
 
-import errno
 import math
 import os
 import signal
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from cyclopts.config import Env, Toml
 from rich.console import Console
 from rich.text import Text
 
+from wire.durable import SAID_BY_DISKS, as_storage_error
 from wire.errors import CodaError, InputError
 
 PREFIX = "CODA_"
@@ -52,7 +54,7 @@ def make_app(asked: str | None = None) -> App:
         name="coda",
         help="CoDA streaming: on-device personal models, fed by a pool of fresh samples, as a live system.",
         help_epilogue=f"Settings: flags, then `{PREFIX}VERB_FLAG`, `{PREFIX}FLAG`, then `[verb]` in `{CONFIG_FILE}`.",
-        config=[_verb_environment, Env(PREFIX, command=False), _check_sections, Toml(CONFIG_FILE)],
+        config=[_verb_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE)],
         version_flags=["--version"],
         error_console=Console(stderr=True, soft_wrap=True),
         error_formatter=_one_line,
@@ -76,10 +78,9 @@ def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
         print(f"coda: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, InputError) else 1
     except OSError as error:
-        if error.filename is None and error.errno != errno.ENOSPC:
+        if error.filename is None and error.errno not in SAID_BY_DISKS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"coda: {where}{error.strerror}: check the path, its permissions and the space left", file=sys.stderr)  # noqa: T201
+        print(f"coda: {as_storage_error(error)}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
         return 130
@@ -123,9 +124,15 @@ def _verb_environment(app: App, commands: tuple[str, ...], arguments: ArgumentCo
     Env(PREFIX)(app, tuple(name.replace("-", "_") for name in commands), arguments)
 
 
-def _check_sections(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCollection) -> None:
-    """Refuse a section of the config file that no verb would ever read."""
-    strangers = sorted(set(Toml(CONFIG_FILE).config) - set(VERBS))
+def _check_config(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCollection) -> None:
+    """Refuse a config file that is none, and a section that no verb would ever read."""
+    try:
+        sections = tomllib.loads(Path(CONFIG_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{CONFIG_FILE} cannot be read ({error}): mend it, or move it away") from error
+    strangers = sorted(set(sections) - set(VERBS))
     if strangers:
         raise InputError(
             f"{CONFIG_FILE} has [{strangers[0]}], which is no verb; sections are named after verbs: {', '.join(VERBS)}"

@@ -80,12 +80,14 @@ class FleetShell:
         self._topic = TOPIC_OF[settings.own]
         state = read_state(settings.state)
         if state is not None and state.uploads != (settings.own == "behaviour"):
-            raise InputError(f"{settings.state} belongs to a fleet with the other --own: give another --state")
+            raise InputError(f"{settings.state} is of a fleet with the other --own: give another --state and --out")
         uploads = settings.own == "behaviour"
         restored = restore_fleet(state, settings.state, settings.seed) if state else None
         self.fleet = restored or Fleet(uploads=uploads, seed=settings.seed)
         self._positions = {(t, p): o for t, ps in state.positions.items() for p, o in ps.items()} if state else {}
-        self.board = Scoreboard(settings.out, state.recorded if state else {})
+        self.board = Scoreboard(settings.out, state.recorded if state else {"run": wall_ms()})
+        if state is None:  # before anything is recorded: records without a state are nobody's to go on with
+            write_state(fleet_state(self.fleet, {}, self.board.flush()), {}, settings.state)
         self._stopping = asyncio.Event()
         # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
         self._polling, self._training, self._aside = (

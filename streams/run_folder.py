@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 
 _ROOT = Path(__file__).parents[1]
@@ -21,16 +22,13 @@ def new_run_folder(out: Path | None, now: datetime) -> Path:
     folder = out or Path("runs") / now.strftime("%Y%m%d-%H%M%S")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} already holds something: give another folder with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the run folder {folder}: {error.strerror}; give another with --out") from error
+    make_folder(folder)
     return folder.resolve()
 
 
 def write_json(path: Path, document: Any) -> None:
-    """`document` as indented JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    """`document` as indented JSON; raises `StorageError`."""
+    write_durably(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
 def environment() -> dict[str, Any]:

@@ -5,12 +5,18 @@ its folder after it.
 """
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wire.errors import StorageError
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 _ADVICE = {
     errno.ENOSPC: "make room on that disk and start again: what was saved before is whole",
@@ -65,13 +71,20 @@ def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
         settle(fresh, place)
 
 
+def write_frame(path: Path, frame: "DataFrame") -> None:
+    """The same with a table, as Parquet: by way of memory, since polars has no errno for what a disk says."""
+    content = BytesIO()
+    frame.write_parquet(content)
+    write_durably(path, content.getvalue())
+
+
 def settle(fresh: Path, place: Path) -> None:
     """Put a finished file or folder of files in `place`, what was there before out of sight; raises `OSError`."""
     for part in fresh.iterdir() if fresh.is_dir() else ():
-        _sync(part)
-    _sync(fresh)
+        sync(part)
+    sync(fresh)
     fresh.replace(place)
-    _sync(place.parent)
+    sync(place.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -80,10 +93,26 @@ def make_folder(path: Path) -> None:
         missing = [place for place in (path, *path.parents) if not place.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for place in missing:
-            _sync(place.parent)
+            sync(place.parent)
 
 
-def _sync(path: Path) -> None:
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other processes from a folder; raises `StorageError` when one has it. The hold ends with its process."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(number)
+        raise StorageError(f"{folder} is in use by another process: stop that one, or give another path") from error
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def sync(path: Path) -> None:
+    """See to it that a power cut takes nothing of a file, or of a folder's list of files; raises `OSError`."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

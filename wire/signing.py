@@ -6,10 +6,13 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from wire.durable import make_folder, write_durably
 from wire.errors import ArtefactError, InputError
 from wire.task import SignedTask, Task
 
 PRIVATE, PUBLIC = "task.key", "task.pub"
+_KEY_BYTES = 32
+_GET_IT = "put it back from a copy; `coda train-cloud` makes a new pair in a folder without keys"
 _signed = msgspec.msgpack.Decoder(SignedTask)
 _task = msgspec.json.Decoder(Task)
 
@@ -39,15 +42,26 @@ def new_keys() -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
 
 
 def keys_in(folder: Path) -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
-    """The pair in `folder` (`task.key` for the trainer alone, `task.pub` for devices), made on first use."""
+    """The pair in `folder` (`task.key` for the trainer alone, `task.pub` for devices), made on first use.
+
+    A key that is there is never replaced: devices that have it would refuse everything from then on. Raises
+    `InputError` and `StorageError`.
+    """
+    make_folder(folder)
     if not (folder / PRIVATE).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        private, public = new_keys()
-        (folder / PRIVATE).touch(mode=0o600)
-        (folder / PRIVATE).write_text(private.private_bytes_raw().hex() + "\n")
-        (folder / PUBLIC).write_text(public.public_bytes_raw().hex() + "\n")
+        if (folder / PUBLIC).exists():
+            raise InputError(
+                f"{folder} has {PUBLIC} without its {PRIVATE}: put that back, or move {PUBLIC} away for a new pair, "
+                "whose public key devices must be given"
+            )
+        write_durably(folder / PRIVATE, _as_text(new_keys()[0].private_bytes_raw()), mode=0o600)
     private = load_private_key(folder / PRIVATE)
-    return private, private.public_key()
+    public = private.public_key()
+    if not (folder / PUBLIC).exists():
+        write_durably(folder / PUBLIC, _as_text(public.public_bytes_raw()))
+    elif load_public_key(folder / PUBLIC) != public:
+        raise InputError(f"{PUBLIC} in {folder} does not belong to {PRIVATE} there: move the one away that is wrong")
+    return private, public
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
@@ -64,9 +78,11 @@ def _key_bytes(path: Path) -> bytes:
     try:
         raw = bytes.fromhex(path.read_text().strip())
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the key file {path} ({error}); `coda train-cloud` writes a new pair") from error
-    if len(raw) != 32:
-        raise InputError(
-            f"the key file {path} holds {len(raw)} bytes instead of 32; let `coda train-cloud` write a new pair"
-        )
+        raise InputError(f"cannot read the key file {path} ({error}): {_GET_IT}") from error
+    if len(raw) != _KEY_BYTES:
+        raise InputError(f"the key file {path} holds {len(raw)} bytes instead of {_KEY_BYTES}: {_GET_IT}")
     return raw
+
+
+def _as_text(key: bytes) -> bytes:
+    return key.hex().encode() + b"\n"

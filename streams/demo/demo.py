@@ -28,6 +28,7 @@ from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAIN
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
+from wire.durable import write_durably
 from wire.errors import CodaError
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
@@ -251,7 +252,7 @@ def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, in
         arms_over_time=arms_over_time(predictions),
         configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
     )
-    (folder / "report.html").write_text(page)
+    write_durably(folder / "report.html", page.encode())
     write_json(folder / "result.json", result)
     return result
 

@@ -1,6 +1,5 @@
 """Which Kafka something belongs to: the cluster's id, and the ids of topics, since a name may be given twice."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from streams.kafka.connection import KafkaSettings, is_embedded, patiently, probe, reason
+from wire.durable import make_folder, write_durably
 from wire.errors import ConnectionFailed, InputError
 
 FILE = "kafka.json"
@@ -54,17 +54,18 @@ def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, str]:
 
 
 def settle(folder: Path, home: Home, remedy: str) -> None:
-    """Note in `folder` that what it holds comes from `home`; raises `InputError` when it comes from elsewhere."""
+    """Note in `folder` that what it holds comes from `home`; raises `InputError` when it comes from elsewhere.
+
+    Also raises `StorageError`.
+    """
     file = folder / FILE
     try:
         known = msgspec.json.decode(file.read_bytes(), type=Home)
     except FileNotFoundError:
         known = home
-    except msgspec.DecodeError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} does not say which Kafka {folder} belongs to ({error}): {remedy}") from error
     if difference := known.difference(home):
         raise InputError(f"{folder} belongs to {difference}: {remedy}")
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{FILE}.{os.getpid()}")
-    unfinished.write_bytes(msgspec.json.encode(Home(home.cluster, {**known.topics, **home.topics})))
-    unfinished.replace(file)
+    make_folder(folder)
+    write_durably(file, msgspec.json.encode(Home(home.cluster, {**known.topics, **home.topics})))

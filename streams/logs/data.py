@@ -13,6 +13,7 @@ from streams.logs import completejourney, movielens
 from streams.logs.event_log import require_file
 from streams.logs.negatives import Sampling, add_negatives
 from streams.logs.packages import Package, download, read_members
+from wire.durable import make_folder, write_frame
 from wire.errors import InputError
 
 MOVIELENS_TERMS = (
@@ -132,8 +133,6 @@ def get_log_with_negatives(source: Source, sampling: Sampling, say: Callable[[st
 
 
 def write_log(log: pl.DataFrame, path: Path) -> None:
-    """Write the log so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    log.write_parquet(unfinished, compression="zstd")
-    unfinished.replace(path)
+    """Write the log so that nobody ever sees half of it; raises `StorageError`."""
+    make_folder(path.parent)
+    write_frame(path, log)

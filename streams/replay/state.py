@@ -1,10 +1,10 @@
 """Where a replay stands, in a small file that is either the old one or the new one, never half of one."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 
 Position = dict[str, int]
@@ -25,12 +25,9 @@ class ReplayState(msgspec.Struct, frozen=True):
 
 def load_state(path: Path, identity: dict[str, str]) -> ReplayState | None:
     """The state in `path`, None when there is none; raises `InputError` when it is another replay's or damaged."""
-    try:
-        state = msgspec.json.decode(path.read_bytes(), type=ReplayState)
-    except FileNotFoundError:
+    state = read_state(path)
+    if state is None:
         return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{path} is no state of a replay ({error}): give another --state, or --fresh") from error
     other = next((key for key in identity if state.identity.get(key) != identity[key]), None)
     if other is not None:
         raise InputError(
@@ -40,12 +37,17 @@ def load_state(path: Path, identity: dict[str, str]) -> ReplayState | None:
     return state
 
 
+def read_state(path: Path) -> ReplayState | None:
+    """The state of whatever replay in `path`, None when there is none; raises `InputError` when it is no such thing."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ReplayState)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no state of a replay ({error}): give another --state, or delete it") from error
+
+
 def save_state(path: Path, state: ReplayState) -> None:
     """Replace the state in `path`, so that also a crash leaves a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        file.write(msgspec.json.encode(state))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    make_folder(path.parent)
+    write_durably(path, msgspec.json.encode(state))

@@ -27,6 +27,7 @@ from streams.run_folder import environment, new_run_folder, write_json
 from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
 from streams.training.view import training_view
+from wire.durable import write_durably, write_frame
 from wire.errors import InputError
 from wire.task import Task
 
@@ -124,8 +125,8 @@ def command(
     result = result_of(log, len(events), outcomes, plan, settings)
     write_json(folder / RESULT, result)
     write_json(folder / RUN, {"settings": settings, "environment": environment()})
-    all_arms(outcomes).write_parquet(folder / PREDICTIONS)
-    (folder / REPORT).write_text(evaluation_report(result, outcomes))
+    write_frame(folder / PREDICTIONS, all_arms(outcomes))
+    write_durably(folder / REPORT, evaluation_report(result, outcomes).encode())
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in closing_lines(result, folder):

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from streams.kafka.connection import probe as probe_kafka
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from wire.durable import hold, make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import PUBLIC
 
@@ -62,16 +63,17 @@ def command(
     """
     settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, task_key, seed)
     broker = MqttSettings.parse(mqtt)
-    with metrics_server(metrics_port):
+    with ExitStack() as held, metrics_server(metrics_port):
         probe_kafka(bootstrap)
         probe_mqtt(broker)
-        for folder in (state, out):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in {state.resolve(), out.resolve()}:
+            make_folder(folder)
+            held.enter_context(hold(folder))
         ensure_topics(settings.kafka, [shell.TOPIC_OF[own]])
         print(f"fleet: own events from {shell.TOPIC_OF[own]} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
         result, stopped_by = asyncio.run(_run(settings, broker))
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
-    (out / RESULT).write_text(document + "\n")
+    write_durably(out / RESULT, document.encode() + b"\n")
     print(document if json else _line(result), file=sys.stdout if json else sys.stderr)
     return 128 + stopped_by
 

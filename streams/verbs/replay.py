@@ -19,7 +19,7 @@ from streams.metrics_server import metrics_server
 from streams.replay.pacing import Pacer, parse_speed
 from streams.replay.replay import Replay, Totals, find_already_there
 from streams.replay.source import LogSource, Range, Source, TopicSource
-from streams.replay.state import load_state
+from streams.replay.state import load_state, read_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import View, duration, open_view
 from streams.times import parse_moment_ms
@@ -98,6 +98,8 @@ def command(
     source = open_source(log, within, settings, topic, unsorted=unsorted)
     identity = {**source.identity, "topic": topic, "Kafka": probe(bootstrap)}
     state_path = state or default_state(identity, bootstrap)
+    if state_path and fresh:
+        read_state(state_path)  # so that nothing is written over what is no replay's
     start = load_state(state_path, identity) if state_path and not fresh else None
     if start is not None and start.finished:
         _report(log, Totals(), topic, bootstrap, json=json)

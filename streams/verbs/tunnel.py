@@ -11,6 +11,7 @@ from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
+from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 
 
@@ -48,7 +49,7 @@ def command(
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
     kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt)
     if ledger_out is not None:  # now, and not when there is something to write into it
-        ledger_out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(ledger_out.parent)
     with metrics_server(metrics_port):
         probe(bootstrap)
         ensure_topics(kafka)
@@ -67,7 +68,7 @@ def command(
 def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> None:
     document = msgspec.json.encode(summary).decode()
     if ledger_out is not None:
-        ledger_out.write_text(document + "\n")
+        write_durably(ledger_out, document.encode() + b"\n")
     print(document if as_json else _line(summary), file=sys.stdout if as_json else sys.stderr)
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from device_sim import scoreboard
 from device_sim.fleet import Predictions, TrainingRecord
 from device_sim.scoreboard import Scoreboard
 from models.scores import auc, gauc
+from wire.errors import InputError
 from wire.ids import user_keys
 from wire.task import ARMS
 
@@ -88,3 +90,53 @@ def test_a_fresh_start_does_not_inherit_old_records(tmp_path: Path) -> None:
     board.flush()
     fresh = Scoreboard(tmp_path, {})
     assert (len(fresh.scores()), fresh.compute_ms()) == (0, [])
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("recorded", [{}, {"run": 2}, {"run": 2, "parts": 0, "tail_rows": 5, "trainings_bytes": 0}])
+def test_records_of_another_run_are_refused_and_kept(tmp_path: Path, recorded: dict[str, int]) -> None:
+    board = Scoreboard(tmp_path, {"run": 1})
+    board.add([block(0, 10)])
+    board.add_trainings([training(0)])
+    board.flush()
+    before = content(tmp_path)
+    with pytest.raises(InputError, match=r"do not belong to the fleet's --state: give another --out, or the --state"):
+        Scoreboard(tmp_path, recorded)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "trainings.jsonl", "predictions/000000.parquet"])
+def test_records_that_say_not_whose_they_are_are_kept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(InputError, match="give another --out"):
+        Scoreboard(tmp_path, {"run": 1})
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size // 2))
+
+
+@pytest.mark.parametrize("name", ["trainings.jsonl", "predictions/000000.parquet", "predictions/000001.parquet"])
+@pytest.mark.parametrize("damage", [cut, overwrite, Path.unlink])
+def test_records_that_the_state_goes_on_from_and_are_not_there_are_told(
+    tmp_path: Path, name: str, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoreboard, "PART_ROWS", 10)
+    board = Scoreboard(tmp_path, {"run": 1})
+    board.add([block(0, 10)])
+    board.flush()
+    board.add([block(10, 5)])
+    board.add_trainings([training(0)])
+    recorded = board.flush()
+    damage(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name} is damaged or gone.*put it back from a copy"):
+        Scoreboard(tmp_path, recorded)

@@ -116,7 +116,9 @@ def test_an_unknown_verb_is_answered_with_the_nearest_one(capsys: pytest.Capture
     [
         ("[flaw]\nseed = 1\n", "[flaw], which is no verb"),
         (f"[{TOY}]\nsead = 1\n", 'Unknown option: "[sead]" from'),
-        ("[train-toy\n", "TOMLDecodeError"),
+        ("[train-toy\n", "coda.toml cannot be read (Expected ']'"),
+        ("a = " + "[" * 100_000, "coda.toml cannot be read"),
+        ("\0", "coda.toml cannot be read"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(text: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +128,8 @@ def test_a_mistake_in_the_file_is_named(text: str, words: str, capsys: pytest.Ca
     except SystemExit as usage:
         ended = int(str(usage.code))
     assert ended == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -147,3 +150,13 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         process.stdout.close()
         process.wait(timeout=10)
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_folder_or_bytes_in_the_files_place_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("coda.toml").write_bytes(bytes(range(128, 256)))
+    assert run([TOY]) == 2
+    Path("coda.toml").unlink()
+    Path("coda.toml").mkdir()
+    assert run([TOY]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all("coda.toml cannot be read" in line and "mend it" in line for line in said)

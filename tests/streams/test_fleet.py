@@ -25,8 +25,9 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.verbs import fleet as verb
+from tests.disks import fill_up, small_disk
 from wire.candidates import CandidateBatch, Candidates, encode_batch
-from wire.errors import InputError
+from wire.errors import InputError, StorageError
 from wire.event import Event, encode_event
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, new_keys, sign_task
@@ -187,6 +188,42 @@ async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_pa
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
     assert result["events"] == 40
+
+
+async def test_records_are_never_deleted_for_a_state_that_knows_nothing_of_them(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", history_of("ann", 0, 20))
+    await run_until(cloud, settings_for(cloud, tmp_path), lambda shell: predicted(shell) == 20)
+    before = pl.read_parquet(tmp_path / "out" / "predictions" / "000000.parquet")
+    (tmp_path / "new").mkdir()
+    with pytest.raises(InputError, match="give another --out, or the --state that they belong to"):
+        await run_until(cloud, settings_for(cloud, tmp_path, state=tmp_path / "new"), lambda _shell: True)
+    assert pl.read_parquet(tmp_path / "out" / "predictions" / "000000.parquet").equals(before)
+    result = await run_until(cloud, settings_for(cloud, tmp_path), lambda _shell: True)
+    assert result["events"] == 20
+
+
+async def test_a_full_disk_ends_it_in_one_line_and_with_room_it_goes_on(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    with small_disk(tmp_path / "disk", 2 << 20) as disk:
+        (disk / "state").mkdir()
+        (disk / "out").mkdir()
+        settings = settings_for(cloud, tmp_path, state=disk / "state", out=disk / "out")
+        cloud.behave("events", history_of("ann", 0, 10))
+        await run_until(cloud, settings, lambda shell: predicted(shell) == 10)
+        filled = fill_up(disk)
+        cloud.behave("events", history_of("ann", 10, 20))
+        with pytest.raises(
+            StorageError, match="No space left on device: make room on that disk and start again"
+        ) as full:
+            await run_until(cloud, settings, lambda _shell: False)
+        assert "\n" not in str(full.value)
+        filled.unlink()
+        result = await run_until(cloud, settings, lambda shell: predicted(shell) == 30)
+        assert result["events"] == 30
+        assert len(pl.read_parquet(disk / "out" / "predictions.parquet")["event_id"].unique()) == 30
 
 
 async def test_devices_upload_their_events_until_the_cloud_has_them(cloud: Cloud, tmp_path: Path) -> None:

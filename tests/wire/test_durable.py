@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.disks import small_disk
-from wire.durable import make_folder, write_durably
+from wire.durable import hold, make_folder, write_durably
 from wire.errors import StorageError
 
 
@@ -99,3 +99,15 @@ def test_a_folder_where_a_file_should_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     with pytest.raises(StorageError, match="a folder is where a file should be"):
         write_durably(tmp_path / "state", b"new")
+
+
+def test_a_folder_is_one_processs_and_free_when_that_one_is_dead(tmp_path: Path) -> None:
+    act = "import sys, time; from pathlib import Path; from wire.durable import hold\n"
+    act += "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
+    with subprocess.Popen([sys.executable, "-c", act, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with pytest.raises(StorageError, match="is in use by another process: stop that one"), hold(tmp_path):
+            pytest.fail("two have it")
+        other.kill()
+    with hold(tmp_path):
+        assert not any(tmp_path.iterdir())

@@ -48,5 +48,30 @@ def test_a_broken_key_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "task.pub").write_text(text)
     with pytest.raises(InputError, match=r"key file .*task\.pub"):
         load_public_key(tmp_path / "task.pub")
-    with pytest.raises(InputError, match="coda train-cloud"):
+    with pytest.raises(InputError, match="`coda train-cloud` makes a new pair"):
         load_public_key(tmp_path / "nowhere")
+
+
+def test_a_pair_of_which_devices_have_a_half_is_never_replaced(tmp_path: Path) -> None:
+    keys_in(tmp_path)
+    (tmp_path / "task.key").rename(tmp_path / "elsewhere")
+    public = (tmp_path / "task.pub").read_bytes()
+    with pytest.raises(InputError, match=r"task\.pub without its task\.key: put that back"):
+        keys_in(tmp_path)
+    assert (tmp_path / "task.pub").read_bytes() == public and not (tmp_path / "task.key").exists()
+
+
+def test_keys_of_two_pairs_are_told(tmp_path: Path) -> None:
+    keys_in(tmp_path / "a")
+    keys_in(tmp_path / "b")
+    (tmp_path / "a" / "task.pub").replace(tmp_path / "b" / "task.pub")
+    with pytest.raises(InputError, match="does not belong to"):
+        keys_in(tmp_path / "b")
+
+
+def test_a_pair_whose_making_was_cut_off_is_completed(tmp_path: Path) -> None:
+    private, _ = keys_in(tmp_path)
+    (tmp_path / "task.pub").unlink()
+    (tmp_path / ".task.pub.new").write_text("ab")
+    assert keys_in(tmp_path)[0].private_bytes_raw() == private.private_bytes_raw()
+    assert load_public_key(tmp_path / "task.pub") == private.public_key()

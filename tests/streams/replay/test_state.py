@@ -23,7 +23,7 @@ def test_another_replays_state_is_not_resumed(tmp_path: Path) -> None:
         load_state(tmp_path / "s", {**IDENTITY, "topic": "behaviour"})
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"identity": {}}'])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"identity": {}}', b"\xff", b'{"x":' + b"[" * 100_000])
 def test_a_damaged_state_is_said_in_one_line(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(raw)
     with pytest.raises(InputError, match="no state of a replay"):
