@@ -28,6 +28,7 @@ from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from streams.mqtt.embedded import EmbeddedMqtt
 from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.claim import Claim
 from wire.event import Event
 from wire.ids import item_keys
 from wire.task import Task
@@ -120,7 +121,7 @@ async def measure(devices: int) -> dict[str, Any]:
     fleet.deliver_task(task, 500, 0)
     figures: dict[str, Any] = {"devices": devices, "start_mb": memory_mb()}
     with EmbeddedMqtt() as broker:
-        link = MqttLink(broker.settings.host, broker.settings.port, seed=0)
+        link = MqttLink(broker.settings.host, broker.settings.port, 0, Claim("coda-fleet", "boot", 0))
         figures["connect_s"] = await connect(fleet, link, devices)
         figures["connected_mb"] = memory_mb()
         events = behaviour(devices, task.window_count, seed=2)

@@ -41,6 +41,11 @@ def presence(user_id: str) -> str:
     return _device(user_id, "presence")
 
 
+def claims(kind: str, name: str) -> str:
+    """Between runs of one name, `kind` fleet or tunnel: who uses it (`wire.claim`)."""
+    return f"coda/{kind}s/{topic_part(name)}"
+
+
 UP = tuple(f"coda/devices/+/{leaf}" for leaf in ("events", "ack", "requests", "telemetry", "presence"))
 
 

@@ -52,6 +52,10 @@ lag_seconds = Gauge("coda_lag_seconds", "age of the oldest event not yet process
 pushes = Counter("coda_pushes", "candidate batches pushed to devices")
 push_outcomes = Counter("coda_push_outcomes", "what became of pushes: acknowledged, superseded, expired", ["outcome"])
 pushes_outstanding = Gauge("coda_pushes_outstanding", "pushes whose outcome is not known yet")
+mqtt_failures = Counter(
+    "coda_mqtt_failures", "connections to the MQTT broker that failed or ended unasked, by reason", ["client", "reason"]
+)
+mqtt_refused = Counter("coda_mqtt_refused", "messages that the MQTT broker refused, by reason", ["client", "reason"])
 uploads = Counter("coda_uploads", "events that devices uploaded and Kafka has")
 devices_connected = Gauge("coda_devices_connected", "devices with an open MQTT connection")
 predictions = Counter("coda_predictions", "events predicted by every arm before anything learned from them")

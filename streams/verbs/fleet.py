@@ -1,6 +1,7 @@
 """`coda fleet`: the simulated devices, until interrupted."""
 
 import asyncio
+import secrets
 import signal
 import sys
 import time
@@ -19,11 +20,13 @@ from streams.kafka.connection import probe as probe_kafka
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from wire.claim import Claim
 from wire.durable import hold, make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import PUBLIC
 
 RESULT = "result.json"
+NAME = "coda-fleet"  # client ids begin with it
 
 
 def command(
@@ -81,8 +84,8 @@ def command(
 async def _run(settings: shell.FleetSettings, broker: MqttSettings) -> tuple[dict[str, Any], int]:
     """Run until a signal; returns the result and which signal it was."""
     shell.one_thread()
-    link = MqttLink(broker.host, broker.port, settings.seed)
-    fleet = shell.FleetShell(settings, link, lambda: time.time_ns() // 1_000_000)
+    link = MqttLink(broker.host, broker.port, settings.seed, Claim(NAME, secrets.token_hex(4), _wall_ms()))
+    fleet = shell.FleetShell(settings, link, _wall_ms)
     with _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()
     return result, caught[0]
@@ -104,6 +107,10 @@ def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _count(devices: str) -> int | None:

@@ -13,9 +13,11 @@ from device_sim import topics
 from device_sim.link import Arrival, Link, MemoryBroker, MemoryLink
 from device_sim.mqtt_link import MqttLink
 from streams.mqtt.embedded import EmbeddedMqtt
+from wire.claim import Claim
 from wire.telemetry import Presence, decode_report
 
 LIMIT_S = 30.0
+CLAIM = Claim("coda-fleet", "boot", 1)
 
 
 class World:
@@ -78,7 +80,7 @@ class MemoryWorld(World):
 class MqttWorld(World):
     def __init__(self, broker: EmbeddedMqtt) -> None:
         self.broker = broker
-        self.link = MqttLink(broker.settings.host, broker.settings.port, seed=1)
+        self.link = MqttLink(broker.settings.host, broker.settings.port, 1, CLAIM)
         self._upward: list[tuple[str, bytes]] = []
         self._connect()
 

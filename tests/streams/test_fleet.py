@@ -27,6 +27,7 @@ from streams.mqtt.embedded import EmbeddedMqtt
 from streams.verbs import fleet as verb
 from tests.disks import fill_up, small_disk
 from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.claim import Claim
 from wire.errors import InputError, StorageError
 from wire.event import Event, encode_event
 from wire.ids import item_keys
@@ -134,7 +135,11 @@ async def run_until(
 ) -> dict[str, Any]:
     """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens once it runs."""
     address = cloud.address  # type: ignore[attr-defined]
-    shell = FleetShell(settings, MqttLink(address.host, address.port, seed=1), lambda: time.time_ns() // 1_000_000)
+    shell = FleetShell(
+        settings,
+        MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1)),
+        lambda: time.time_ns() // 1_000_000,
+    )
     running = asyncio.create_task(shell.run())
     if act is not None:
         await asyncio.to_thread(act)

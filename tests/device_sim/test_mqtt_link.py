@@ -1,0 +1,219 @@
+"""What a link says and does when the other side is no broker, or one that does not let it work."""
+
+import asyncio
+import os
+import re
+import resource
+from collections.abc import Iterator
+
+import pytest
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from structlog.testing import capture_logs
+
+from device_sim import mqtt_connection, topics
+from device_sim.mqtt_link import MqttLink
+from monitor import metrics
+from streams.mqtt.embedded import EmbeddedMqtt
+from streams.ports import free_ports
+from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
+from wire.claim import Claim
+from wire.errors import ConnectionFailed
+
+LIMIT_S = 20.0
+SUBACK = bytes([0x90, 6, 0, 1, 0, 1, 1, 1])
+GOODBYE = bytes([0xE0, 2, 0, 0])
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.5)
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedMqtt]:
+    with EmbeddedMqtt() as embedded:
+        yield embedded
+
+
+def a_link(host: str, port: int, boot: str = "b1", started_ms: int = 1) -> MqttLink:
+    return MqttLink(host, port, 1, Claim("coda-fleet", boot, started_ms))
+
+
+def failures(client: str, reason: str) -> float:
+    return metrics.mqtt_failures.labels(client, reason)._value.get()
+
+
+async def said(link: MqttLink, logs: list[dict[str, str]], text: str) -> str:
+    """Wait for a line with `text`; whatever happens, it comes."""
+    end = asyncio.get_running_loop().time() + LIMIT_S
+    while True:
+        for line in logs:
+            if text in line["event"]:
+                return line["event"]
+        assert asyncio.get_running_loop().time() < end, f"never said {text!r}, only {logs}"
+        await link.wait(0.05)
+        link.take()
+
+
+async def given_up(link: MqttLink) -> str:
+    """Wait for what ends the link."""
+    end = asyncio.get_running_loop().time() + LIMIT_S
+    while asyncio.get_running_loop().time() < end:
+        try:
+            link.take()
+        except ConnectionFailed as error:
+            return str(error)
+        await link.wait(0.05)
+    raise AssertionError("it never gave up")
+
+
+async def up(link: MqttLink, devices: int) -> None:
+    """Wait until so many devices came up."""
+    while devices > 0:
+        await link.wait(0.05)
+        devices -= sum(arrival.kind == "up" for arrival in link.take())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "text"),
+    [
+        (silent, "no_connack", "does not answer as an MQTT 5 broker"),
+        (dribble, "no_connack", "does not answer as an MQTT 5 broker"),
+        (answers(connack()), "no_suback", "accepts the connection but no subscription"),
+        (shut, "shut", "mosquitto: max_connections"),
+        (half_shut, "shut", "closed the connection without an answer"),
+        (answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "garbled", "no MQTT 5"),
+        (answers(b"\x20\x05\x00\x00\x02\xff\xff"), "garbled", "no MQTT 5"),
+        (answers(connack(137)), "busy", "it is busy"),
+        (answers(connack(136)), "unavailable", "not available"),
+        (answers(connack(151)), "quota", "quota"),
+        (answers(connack(), b"\xff" * 9), "garbled", "no MQTT 5"),
+    ],
+)
+async def test_what_may_pass_is_said_counted_and_tried_again(behaviour: Behaviour, reason: str, text: str) -> None:
+    before = failures("fleet", reason)
+    with Partner(behaviour) as partner, capture_logs() as logs:
+        link = a_link(partner.host, partner.port)
+        line = await said(link, logs, text)
+        assert "0 of 0 devices are connected" in line
+        while partner.connections < 2:  # it goes on trying
+            await asyncio.sleep(0.05)
+        await link.close()
+    assert failures("fleet", reason) > before
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (connack(132), "does not speak MQTT 5"),
+        (bytes([0x20, 2, 0, 1]), "does not speak MQTT 5"),  # MQTT 3's way to say so
+        (connack(135), "not authorised"),
+        (connack(134), "user name and password"),
+        (connack(138), "banned"),
+        (connack(157), "moved to another server"),
+        (connack(0, bytes([0x24, 0])), "takes QoS 0 only.*mosquitto: max_qos"),
+        (connack(155), "takes QoS 0 only.*mosquitto: max_qos"),
+        (connack(0, bytes([0x25, 0])), "keeps no retained messages.*mosquitto: retain_available"),
+        (bytes([0x15, 3, 1, 0, 2, 2, 70]), "speaks TLS"),
+    ],
+)
+async def test_what_can_never_work_ends_it_with_one_line(answer: bytes, text: str) -> None:
+    with Partner(answers(answer)) as partner:
+        link = a_link(partner.host, partner.port)
+        line = await given_up(link)
+        await link.close()
+    assert re.search(text, line) and "\n" not in line and f"{partner.host}:{partner.port}" in line
+
+
+async def test_nobody_there_is_one_line_however_many_devices() -> None:
+    with capture_logs() as logs:
+        link = a_link("127.0.0.1", free_ports(1)[0])
+        for number in range(300):
+            link.open(f"u{number}")
+        assert "0 of 300 devices are connected" in await said(link, logs, "connection refused")
+        await asyncio.sleep(1.5)
+        await link.close()
+    assert sum("failed" in line["event"] for line in logs) == 1
+
+
+async def test_an_unknown_host_is_said() -> None:
+    with capture_logs() as logs:
+        link = a_link("no-such-host.invalid", 1883)
+        await said(link, logs, "no such host")
+        await link.close()
+
+
+async def test_too_many_open_files_are_said_and_waited_for(broker: EmbeddedMqtt) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs:
+        link = a_link(broker.settings.host, broker.settings.port)
+        link.open("first")
+        await up(link, 1)
+        next_file = os.dup(0)
+        os.close(next_file)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_file + 1, hard))
+            for number in range(10):
+                link.open(f"u{number}")
+            await asyncio.sleep(1.2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert "ulimit -n" in await said(link, logs, "connections to the MQTT broker failed")
+        while metrics.devices_connected._value.get() < 11:
+            await link.wait(0.05)
+        await link.close()
+
+
+async def test_a_broker_that_takes_fewer_at_a_time_gets_fewer(broker: EmbeddedMqtt) -> None:
+    one_at_a_time = connack(0, bytes([0x21, 0, 1]))
+    with Partner(answers(one_at_a_time, bytes([0x90, 6, 0, 1, 0, 1, 1, 1]))) as partner, capture_logs() as logs:
+        link = a_link(partner.host, partner.port)
+        await said(link, logs, "fewer messages at a time")
+        while partner.connections < 2:
+            await link.wait(0.05)
+        await link.close()
+
+
+async def test_a_message_larger_than_the_broker_says_it_takes_is_not_sent_but_counted() -> None:
+    at_most_100 = connack(0, bytes([0x27, 0, 0, 0, 100]))
+    before = metrics.mqtt_refused.labels("fleet", "too_large")._value.get()
+    with Partner(answers(at_most_100, SUBACK)) as partner, capture_logs() as logs:
+        link = a_link(partner.host, partner.port)
+        await said(link, logs, "at most 100 bytes")
+        await link.close()
+    assert metrics.mqtt_refused.labels("fleet", "too_large")._value.get() > before
+
+
+async def test_of_two_fleets_of_one_name_the_later_one_ends(broker: EmbeddedMqtt) -> None:
+    address = broker.settings.host, broker.settings.port
+    old = a_link(*address, "old", 1)
+    for user in ("ann", "bob"):
+        old.open(user)
+    await up(old, 2)
+    new = a_link(*address, "new", 2)
+    for user in ("ann", "bob"):
+        new.open(user)
+    assert "another fleet named coda-fleet is connected" in await given_up(new)
+    await new.close()
+    await old.wait(0.5)
+    assert not old.take()  # its devices never noticed
+    await old.close()
+
+
+@pytest.mark.parametrize(
+    "claim", [b"", b"{", b"[1]", b'{"type":"claim","name":"x","boot":"b","started_ms":-1}', b"x" * 9999]
+)
+async def test_nobody_ends_for_a_claim_that_is_none(broker: EmbeddedMqtt, claim: bytes) -> None:
+    link = a_link(broker.settings.host, broker.settings.port)
+    link.open("ann")
+    await up(link, 1)
+    cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    cloud.connect(broker.settings.host, broker.settings.port)
+    cloud.loop_start()
+    await asyncio.to_thread(cloud.publish(topics.claims("fleet", "coda-fleet"), claim, 1).wait_for_publish, 5)
+    await link.wait(0.3)
+    assert not link.take()
+    cloud.disconnect()
+    cloud.loop_stop()
+    await link.close()
