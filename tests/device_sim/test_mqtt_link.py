@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 from paho.mqtt.client import Client, MQTTv5
@@ -41,16 +42,16 @@ def a_link(host: str, port: int, boot: str = "b1", started_ms: int = 1) -> MqttL
 
 
 def failures(client: str, reason: str) -> float:
-    return metrics.mqtt_failures.labels(client, reason)._value.get()
+    return float(metrics.mqtt_failures.labels(client, reason)._value.get())
 
 
-async def said(link: MqttLink, logs: list[dict[str, str]], text: str) -> str:
+async def said(link: MqttLink, logs: Sequence[Mapping[str, Any]], text: str) -> str:
     """Wait for a line with `text`; whatever happens, it comes."""
     end = asyncio.get_running_loop().time() + LIMIT_S
     while True:
         for line in logs:
             if text in line["event"]:
-                return line["event"]
+                return str(line["event"])
         assert asyncio.get_running_loop().time() < end, f"never said {text!r}, only {logs}"
         await link.wait(0.05)
         link.take()
