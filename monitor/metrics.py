@@ -69,6 +69,9 @@ cloud_trials = Counter(
     "cloud models tried on the newest samples, by outcome: published, held_back",
     ["outcome"],
 )
+samples_passed_over = Counter(
+    "coda_samples_passed_over", "samples that no cloud model learned because too many waited for a better one"
+)
 names_left_out = Gauge("coda_names_left_out", "items and categories that the newest cloud model has no room for")
 push_acks = Counter("coda_push_acks", "acknowledged pushes, by the device's answer", ["outcome"])
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])

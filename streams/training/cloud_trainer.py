@@ -20,21 +20,26 @@ from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
+import structlog
 
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_next
 from models.sample import SampleBlock
 from models.scores import logloss
 from models.vocabulary import MODEL_BYTES
+from monitor import metrics
+from streams.training.pile import Pile
 from wire.arrays import I64, Bool
 from wire.errors import ArtefactError
 
 HEADER = "coda-trainer"
 LEAST_NEW = 2000  # samples: the gate would tell noise by the newest fifth of fewer, and devices adapt to every version
-MOST_NEW = 500_000  # samples that wait, 135 MB: a gate that never opens must not fill the memory
+MOST_NEW = 500_000  # samples that wait, 141 MB: a gate that never opens must not fill the memory
 HELD = 0.2  # of the samples that wait: what the gate predicts
-REMEMBERED = 100_000  # samples kept for rehearsal, 27 MB
+REMEMBERED = 100_000  # samples kept for rehearsal, 28 MB; twice as many before the oldest are let go
 REHEARSED = 1  # remembered samples per new one, against forgetting
+
+_log = structlog.get_logger()
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -82,8 +87,7 @@ class CloudTrainer:
         self._limit_bytes = limit_bytes
         self._refresh_ms = refresh_ms
         self._seed = seed
-        self._new: list[SampleBlock] = []
-        self._memory: list[SampleBlock] = []
+        self._new, self._memory = Pile(), Pile()
         self._read = dict(learned.positions)
         self._newest: dict[int, int] = {}
         self._tried_ms = model.trained_until
@@ -91,13 +95,13 @@ class CloudTrainer:
     @property
     def waiting(self) -> int:
         """Samples that the next version will learn from."""
-        return sum(map(len, self._new))
+        return len(self._new)
 
     def remember(self, block: SampleBlock) -> None:
         """Keep samples that are learned already for rehearsal."""
-        self._memory.append(block)
-        if sum(map(len, self._memory)) > 2 * REMEMBERED:
-            self._memory = [SampleBlock.concat(self._memory).take(slice(-REMEMBERED, None))]
+        self._memory.add(block)
+        if len(self._memory) > 2 * REMEMBERED:
+            self._memory.keep_newest(REMEMBERED)
 
     def take(self, block: SampleBlock, partition: I64, offset: I64) -> None:
         """Take in samples, sample i being message `offset[i]` of `partition[i]`."""
@@ -106,7 +110,7 @@ class CloudTrainer:
             self._read[number] = max(self._read.get(number, 0), int(offset[mine].max()) + 1)
             self._newest[number] = max(self._newest.get(number, 0), int(block.timestamp[mine].max()))
         known = self._known(block, partition, offset)
-        for rows, keep in ((known, self.remember), (~known, self._new.append)):
+        for rows, keep in ((known, self.remember), (~known, self._new.add)):
             if rows.any():
                 keep(block.take(np.flatnonzero(rows)))
         self._bound()
@@ -114,10 +118,12 @@ class CloudTrainer:
     def _bound(self) -> None:
         """Of too many samples that wait, the older half counts as remembered from now on."""
         if self.waiting > MOST_NEW:
-            new = SampleBlock.concat(self._new)
-            older = len(new) - MOST_NEW // 2
-            self.remember(new.take(slice(0, older)))
-            self._new = [new.take(slice(older, None))]
+            older = self._new.keep_newest(MOST_NEW // 2)
+            self.remember(older)
+            metrics.samples_passed_over.inc(len(older))
+            _log.warning(
+                f"{len(older)} samples waited for a better cloud model until there were {MOST_NEW}: passed over"
+            )
 
     def due(self, *, caught_up: bool) -> bool:
         """Whether the refresh interval is over; `caught_up` says that there was nothing left to read."""
@@ -132,7 +138,7 @@ class CloudTrainer:
         None when too few samples wait for a trial. In any case the next one is due an interval later.
         """
         self._tried_ms = max(self._newest.values())
-        new = _distinct(SampleBlock.concat(self._new)) if self._new else None
+        new = _distinct(self._new.all()) if len(self._new) else None
         if new is None or len(new) < LEAST_NEW:
             return None
         trial = self._trial(new, progress)
@@ -151,7 +157,7 @@ class CloudTrainer:
         rounded = {name: round(loss, 6) for name, loss in losses.items()}
         self.model = replace(model, metrics=model.metrics | rounded)
         self.learned = Learned(self.learned.head_until, dict(self._read))
-        self._new = []
+        self._new.clear()
         self.remember(new)
 
     def _next(self, new: SampleBlock, progress: Progress | None) -> CloudModel:
@@ -167,9 +173,9 @@ class CloudTrainer:
         return known
 
     def _rehearsal(self, new: int, seed: int) -> list[SampleBlock]:
-        if not self._memory:
+        if not len(self._memory):
             return []
-        memory = _distinct(SampleBlock.concat(self._memory))
+        memory = _distinct(self._memory.all())
         wanted = min(REHEARSED * new, len(memory))
         return [memory.take(np.random.default_rng(seed).choice(len(memory), wanted, replace=False))]
 
