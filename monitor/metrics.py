@@ -41,6 +41,10 @@ matches_given_up = Counter(
     "match queries that ended without a batch, by reason: superseded, versions, shards",
     ["reason"],
 )
+users = Gauge("coda_users", "users whose states the dataflow keeps")
+users_forgotten = Counter(
+    "coda_users_forgotten", "users whose states were let go, by reason: idle, crowded", ["reason"]
+)
 requests_rejected = Counter("coda_requests_rejected", "device requests that could not be read")
 pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])
 model_version = Gauge("coda_model_version", "cloud model version in use")

@@ -72,9 +72,10 @@ class GatherState:
     its first answer some shards have not answered (`shards`) or not by one version (`versions`).
     """
 
-    __slots__ = ("done_seq", "waiting")
+    __slots__ = ("active_ms", "done_seq", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, steady_ms: int = 0) -> None:
+        self.active_ms = steady_ms  # when the newest answer came
         self.done_seq = 0  # queries up to this one have ended
         self.waiting: dict[int, Waiting] = {}  # by seq
 
@@ -85,6 +86,7 @@ class GatherState:
         """
         batches, given_up = [], self._lose_patience(merge, steady_ms)
         for reply in replies:
+            self.active_ms = steady_ms
             if reply.seq <= self.done_seq:
                 continue
             query = self.waiting.setdefault(reply.seq, Waiting(steady_ms))
@@ -94,10 +96,14 @@ class GatherState:
                 given_up["superseded"] += len(self._end(reply.seq)) - 1  # the done one itself is no loss
         return Gathered(batches, +given_up)
 
-    def patience_ms(self, steady_ms: int) -> int | None:
-        """How long from now until a query is given up; None when none waits."""
-        since_ms = min((query.since_ms for query in self.waiting.values()), default=None)
-        return None if since_ms is None else max(0, since_ms + PATIENCE_MS - steady_ms)
+    def finished(self, merge: Merge, steady_ms: int) -> bool:
+        """Whether the state may be forgotten: nothing waits, and no answer to an older query is on its way any more."""
+        return not self.waiting and (merge.shards == 1 or self.patience_ms(steady_ms) == 0)
+
+    def patience_ms(self, steady_ms: int) -> int:
+        """How long from now until a query is given up or, when none waits, until no answer can come any more."""
+        since_ms = min((query.since_ms for query in self.waiting.values()), default=self.active_ms + PATIENCE_MS)
+        return max(0, since_ms + PATIENCE_MS - steady_ms)
 
     def snapshot(self) -> bytes:
         """The state, pickled at once: Bytewax may pickle what it is given only after the next answer."""
@@ -107,7 +113,7 @@ class GatherState:
     @classmethod
     def restore(cls, raw: bytes, steady_ms: int) -> "GatherState":
         """The state that `snapshot` gave; what waited begins to wait anew."""
-        state = cls()
+        state = cls(steady_ms)
         state.done_seq, answers = pickle.loads(raw)
         state.waiting = {seq: Waiting(steady_ms, each) for seq, each in answers.items()}
         return state
@@ -150,25 +156,26 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
     def __init__(
         self, saved: bytes | None, merge: Merge, clock_ms: Callable[[], int], steady_ms: Callable[[], int]
     ) -> None:
-        self._state = GatherState() if saved is None else GatherState.restore(saved, steady_ms())
+        self._state = GatherState(steady_ms()) if saved is None else GatherState.restore(saved, steady_ms())
         self._merge = merge
         self._clock_ms, self._steady_ms = clock_ms, steady_ms
 
     def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
         """Take answers for one user, and give up what waited too long."""
-        gathered = self._state.handle(values, self._merge, self._clock_ms(), self._steady_ms())
+        steady_ms = self._steady_ms()
+        gathered = self._state.handle(values, self._merge, self._clock_ms(), steady_ms)
         for reason, queries in gathered.given_up.items():
             metrics.matches_given_up.labels(reason).inc(queries)
-        return gathered.batches, self.RETAIN
+        finished = self._state.finished(self._merge, steady_ms)
+        return gathered.batches, self.DISCARD if finished else self.RETAIN
 
     def on_notify(self) -> tuple[list[tuple[str, CandidateBatch]], bool]:
         """Give up what waited too long."""
         return self.on_batch([])
 
     def notify_at(self) -> datetime | None:
-        """When to lose patience, if anything waits."""
-        left_ms = self._state.patience_ms(self._steady_ms())
-        return None if left_ms is None else datetime.now(UTC) + timedelta(milliseconds=left_ms)
+        """When to lose patience, or to forget the user."""
+        return datetime.now(UTC) + timedelta(milliseconds=self._state.patience_ms(self._steady_ms()))
 
     def snapshot(self) -> bytes:
         """The state, pickled."""

@@ -15,10 +15,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from models.history import History
 from models.taken import Taken
 from operators.decode import Arrival, Asked, Rejected
+from operators.residents import Leave, Residents, Stay
 from wire.ids import user_key
 from wire.sample import SampleRecord
 
 NEVER = -1  # no match yet, or no event yet
+MOST_SEEN = 20_000  # event keys of one user, 2 MB: of one who does more within the lateness, the pool knows the samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ class UserState:
     def _prune(self, rules: MatchRules) -> None:
         """Forget event keys that would be late by now; at most every other event of a full set, so O(1) each."""
         oldest = self.watermark - rules.lateness_ms
-        self.seen = {key: timestamp for key, timestamp in self.seen.items() if timestamp >= oldest}
+        seen = [(key, timestamp) for key, timestamp in self.seen.items() if timestamp >= oldest]
+        self.seen = dict(seen[-MOST_SEEN // 2 :])
         self.prune_at = max(64, 2 * len(self.seen))
 
 
@@ -220,23 +223,36 @@ class StreamTime:
     newest_ms: int = NEVER
 
 
-class UserLogic(StatefulBatchLogic[Arrival | Asked, UserOutput, bytes]):
-    """`UserState` in a dataflow; all users of a worker share its stream time."""
+class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
+    """`UserState` in a dataflow; all users of a worker share its stream time, and are its `residents`."""
 
     def __init__(
-        self, saved: bytes | None, rules: MatchRules, clock_ms: Callable[[], int], stream_time: StreamTime
+        self,
+        saved: bytes | None,
+        rules: MatchRules,
+        clock_ms: Callable[[], int],
+        stream_time: StreamTime,
+        residents: Residents,
     ) -> None:
         self._state = None if saved is None else UserState.restore(saved)
         self._rules = rules
         self._clock_ms = clock_ms
         self._stream_time = stream_time
+        self._residents = residents
+        if self._state is not None:
+            residents.restored(self._state.user_id, self._state.watermark)
 
-    def on_batch(self, values: list[Arrival | Asked]) -> tuple[list[UserOutput], bool]:
-        """Take what came for one user."""
+    def on_batch(self, values: list[Arrival | Asked | Leave]) -> tuple[list[UserOutput], bool]:
+        """Take what came for one user, or let go of one who has not come back."""
+        came = [value for value in values if not isinstance(value, Leave)]
+        if not came:
+            stays = self._state is not None and self._state.user_id in self._residents
+            return [], self.RETAIN if stays else self.DISCARD
         if self._state is None:
-            self._state = UserState(values[0].user_id)
-        out = self._state.handle(values, self._rules, self._clock_ms(), self._stream_time.newest_ms)
+            self._state = UserState(came[0].user_id)
+        out = self._state.handle(came, self._rules, self._clock_ms(), self._stream_time.newest_ms)
         self._stream_time.newest_ms = max(self._stream_time.newest_ms, self._state.watermark)
+        self._residents.active(self._state.user_id, self._stream_time.newest_ms)
         return [out], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
@@ -258,8 +274,15 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked, UserOutput, bytes]):
 
 
 def user_step(
-    step_id: str, up: KeyedStream[Arrival | Asked], rules: MatchRules, clock_ms: Callable[[], int]
+    step_id: str,
+    up: KeyedStream[Arrival | Asked],
+    rules: MatchRules,
+    clock_ms: Callable[[], int],
+    stay: Stay,
 ) -> KeyedStream[UserOutput]:
-    """`UserState.handle` in a dataflow, with `clock_ms` as the wall clock."""
-    stream_time = StreamTime()
-    return op.stateful_batch(step_id, up, lambda saved: UserLogic(saved, rules, clock_ms, stream_time))
+    """`UserState.handle` in a dataflow, with `clock_ms` as the wall clock; users leave as `stay` says."""
+    stream_time, residents = StreamTime(), Residents(stay)
+    staying: KeyedStream[Arrival | Asked | Leave] = op.flat_map_batch(
+        f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream_time.newest_ms)
+    )
+    return op.stateful_batch(step_id, staying, lambda saved: UserLogic(saved, rules, clock_ms, stream_time, residents))

@@ -62,7 +62,7 @@ def build_flow(
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
     arrivals, rejected = decode_step("decode", messages, REQUESTS)
-    users = user_step("user", arrivals, settings.rules, wall_ms)
+    users = user_step("user", arrivals, settings.rules, wall_ms, settings.stay)
     late = op.flat_map_batch("late", users, _late)
     shards = shard_step(
         "shard",

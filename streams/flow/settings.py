@@ -3,6 +3,7 @@
 import msgspec
 
 from index.spec import DAY_MS, PoolSpec
+from operators.residents import Stay
 from operators.user import MatchRules
 from wire.errors import InputError
 
@@ -22,17 +23,27 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lateness_s: float = 3600
     window_days: float = 30
     window_count: int = 200_000
+    users: int = 1_000_000
+    user_days: float = 400
     epoch_ms: int = 1000
     metrics_port: int = 0
     seed: int = 0
 
     def checked(self) -> "FlowSettings":
         """The settings themselves; raises `InputError` when one makes no sense."""
-        least = {"shards": 1, "processes": 1, "match_every": 1, "candidates": 2, "window_count": 1, "epoch_ms": 10}
+        least = {
+            "shards": 1,
+            "processes": 1,
+            "match_every": 1,
+            "candidates": 2,
+            "window_count": 1,
+            "users": 1,
+            "epoch_ms": 10,
+        }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it at least {lowest}")
-        for name in ("freshness_budget_s", "lateness_s", "window_days"):
+        for name in ("freshness_budget_s", "lateness_s", "window_days", "user_days"):
             if not getattr(self, name) > 0:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it more than 0")
         if self.processes > self.shards:
@@ -46,6 +57,12 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     def rules(self) -> MatchRules:
         """When users are due."""
         return MatchRules(self.match_every, round(self.freshness_budget_s * 1000), round(self.lateness_s * 1000))
+
+    @property
+    def stay(self) -> Stay:
+        """How long one process keeps users; never so short that their events of the allowed lateness come twice."""
+        idle_ms = max(self.rules.lateness_ms, round(self.user_days * DAY_MS))
+        return Stay(most=-(-self.users // self.processes), idle_ms=idle_ms)
 
     @property
     def pool_spec(self) -> PoolSpec:

@@ -26,6 +26,8 @@ def command(
     lateness_s: float = 3600,
     window_days: float = 30,
     window_count: int = 200_000,
+    users: int = 1_000_000,
+    user_days: float = 400,
     epoch_ms: int = 1000,
     metrics_port: int = 0,
     seed: int = 0,
@@ -51,6 +53,8 @@ def command(
         lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
         window_days: Samples older than this (event time, against the newest) leave the pool.
         window_count: Samples that the pool holds at most, over all shards.
+        users: Users whose histories are kept at most, 3 kB and more each; of more, those idle longest begin anew.
+        user_days: Who did nothing for so many days of event time begins anew as well.
         epoch_ms: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
         metrics_port: Serve metrics on this port of 127.0.0.1, further processes on the ones after; 0 serves none.
         seed: Of the random samples.
@@ -68,6 +72,8 @@ def command(
         lateness_s=lateness_s,
         window_days=window_days,
         window_count=window_count,
+        users=users,
+        user_days=user_days,
         epoch_ms=epoch_ms,
         metrics_port=metrics_port,
         seed=seed,

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from models.sample import block_of
 from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
-from operators.user import MatchRules, Query, StreamTime, UserLogic, UserState
+from operators.residents import Leave, Residents, Stay
+from operators.user import MOST_SEEN, MatchRules, Query, StreamTime, UserLogic, UserState
 from wire.ids import user_key
 from wire.sample import HISTORY_LEN, SampleRecord
 
@@ -183,8 +184,8 @@ def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[A
     assert informed.snapshot() == plain.snapshot()
 
 
-def logic(time: StreamTime, saved: bytes | None = None) -> UserLogic:
-    return UserLogic(saved, RULES, lambda: NOW_MS, time)
+def logic(time: StreamTime, saved: bytes | None = None, residents: Residents | None = None) -> UserLogic:
+    return UserLogic(saved, RULES, lambda: NOW_MS, time, Residents(Stay()) if residents is None else residents)
 
 
 def asked(one: UserLogic) -> Query:
@@ -202,6 +203,37 @@ def test_users_of_a_worker_learn_from_each_other_how_far_the_stream_has_come() -
     assert asked(ann).before_ms == 90_001
     assert asked(logic(time, ann.snapshot())).before_ms == 90_001
     assert asked(logic(StreamTime(), ann.snapshot())).before_ms == 11, "another worker's stream time is its own"
+
+
+def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
+    time, residents = StreamTime(), Residents(Stay(most=1))
+    ann, bob = logic(time, residents=residents), logic(time, residents=residents)
+    ann.on_batch([arrival(1, 10)])
+    bob.on_batch([Arrival("bob", 2, 2, 2, 1, 20, 0, b"")])
+    came = residents.with_leaving([], 20)
+    assert came == [("ann", Leave())]
+    assert ann.on_batch([Leave()]) == ([], UserLogic.DISCARD)
+    assert logic(time, residents=residents).on_batch([Leave()]) == ([], UserLogic.DISCARD), "nor is a key without state"
+
+
+def test_a_user_who_comes_back_before_leaving_stays() -> None:
+    time, residents = StreamTime(), Residents(Stay(most=1))
+    ann = logic(time, residents=residents)
+    ann.on_batch([arrival(1, 10)])
+    residents.active("bob", 20)
+    assert residents.leaving(20) == ["ann"]
+    (out,), discard = ann.on_batch([arrival(2, 30), Leave()])
+    assert len(out.samples) == 1 and not discard
+    assert ann.on_batch([Leave()]) == ([], UserLogic.RETAIN)
+
+
+def test_keys_of_a_user_who_does_too_much_within_the_lateness_are_bounded() -> None:
+    state = UserState("ann")
+    for n in range(0, 60_000, 500):
+        state.handle([arrival(k, 1_000 + k // 100) for k in range(n, n + 500)], RULES, NOW_MS)
+    assert len(state.seen) <= MOST_SEEN and len(state.snapshot()) < 16 * MOST_SEEN + 20_000
+    again = state.handle([arrival(59_999, 1_599)], RULES, NOW_MS)
+    assert again.duplicates == 1, "the newest are known"
 
 
 @given(EVENTS)

@@ -1,0 +1,93 @@
+"""Whose states a worker keeps: those of the users of the last so many days, at most so many, the newest.
+
+Bytewax keeps a key's state for ever unless its own logic lets go of it, and wakes logics by the wall clock, while users
+are idle in event time. So with what comes for others a user who has to go is sent `Leave`, through the dataflow like
+an event, and whoever did something in the meantime stays. Those who come back begin anew.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from monitor import metrics
+from monitor.seldom import Seldom
+
+DAY_MS = 86_400_000
+T = TypeVar("T")
+
+
+class Leave(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The user's state has to go, unless its user has come back."""
+
+
+class Stay(NamedTuple):
+    """How long users stay: until so much event time has passed without them, or `most` have been here since.
+
+    A state takes .9 kB, and 100 B more for each event up to 60 and each positive up to 120 and 12 for each up to 1,024:
+    3 kB after 20 events, 30 kB at most. A million of them take 3 GB or more.
+    """
+
+    most: int = 1_000_000
+    idle_ms: int = 400 * DAY_MS
+
+
+class Residents:
+    """The users of one worker, those who did something last coming last.
+
+    >>> residents = Residents(Stay(most=2, idle_ms=100))
+    >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
+    ...     residents.active(user_id, now_ms)
+    >>> residents.leaving(5), residents.leaving(103)
+    (['bob'], ['ann'])
+    >>> "ann" in residents, "eve" in residents
+    (False, True)
+    """
+
+    def __init__(self, stay: Stay) -> None:
+        self._stay = stay
+        self._active_ms: OrderedDict[str, int] = OrderedDict()
+        self._in_order = True
+        self._say = Seldom()
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._active_ms
+
+    def __len__(self) -> int:
+        return len(self._active_ms)
+
+    def active(self, user_id: str, now_ms: int) -> None:
+        """The user did something when event time had come so far."""
+        self._active_ms[user_id] = now_ms
+        self._active_ms.move_to_end(user_id)
+
+    def restored(self, user_id: str, active_ms: int) -> None:
+        """The user was active then, before the dataflow began anew; they come in no order."""
+        self._active_ms[user_id] = active_ms
+        self._in_order = False
+
+    def leaving(self, now_ms: int) -> list[str]:
+        """Who has to go by now; they are no residents any more."""
+        if not self._in_order:
+            self._active_ms = OrderedDict(sorted(self._active_ms.items(), key=itemgetter(1)))
+            self._in_order = True
+        gone: list[str] = []
+        crowded = len(self._active_ms) - self._stay.most
+        while self._active_ms:
+            user_id, active_ms = next(iter(self._active_ms.items()))
+            idle = active_ms <= now_ms - self._stay.idle_ms
+            if not idle and len(gone) >= crowded:
+                break
+            del self._active_ms[user_id]
+            gone.append(user_id)
+            metrics.users_forgotten.labels("idle" if idle else "crowded").inc()
+        if crowded > 0:
+            self._say.warning(f"more than {self._stay.most} users: those idle longest are forgotten, see --users")
+        metrics.users.set(len(self._active_ms))
+        return gone
+
+    def with_leaving(self, came: Iterable[tuple[str, T]], now_ms: int) -> list[tuple[str, T | Leave]]:
+        """What came, keyed by user, and then who has to leave."""
+        return [*came, *((user_id, Leave()) for user_id in self.leaving(now_ms))]
