@@ -48,7 +48,7 @@ class Predicted:
 
 
 class Bank:
-    """Slots are handed out by `add` and never taken back."""
+    """Slots are handed out by `add` and taken back by `release`; there are never more than devices at one time."""
 
     def __init__(self) -> None:
         self.models: dict[int, CloudModel] = {}
@@ -58,9 +58,12 @@ class Bank:
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
         self.slots = 0
+        self._free: list[int] = []
 
     def add(self) -> int:
         """A slot for a new device: it predicts as the cloud model does."""
+        if self._free:
+            return self._free.pop()
         if self.slots == len(self.blend):
             more = max(_FIRST_SLOTS, self.slots)
             self.blend.grow(more)
@@ -71,6 +74,16 @@ class Bank:
                 self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
         self.slots += 1
         return self.slots - 1
+
+    def release(self, slot: int) -> None:
+        """The device is gone: forget all that its slot has learned, for the next one to have it."""
+        which = np.array([slot])
+        self.blend.configure(which, discount=1.0, prior={})
+        self.blend.reset(which)
+        self.level.state[slot] = Level(1).state[0]
+        self.repeats.configure(which, {})
+        self.forget(slot)
+        self._free.append(slot)
 
     def configure(self, slot: int, task: Task) -> None:
         """Blend and repeats as the device's task says."""

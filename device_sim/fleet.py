@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -106,6 +107,24 @@ class Fleet:
         slot = self.slots[device.user_id] = self.bank.add()
         if device.task is not None:
             self.bank.configure(slot, device.task)
+
+    def retire(self, most: int) -> list[str]:
+        """Let the devices go whose users did nothing for longest, if there are more than `most`; which ones.
+
+        A tenth more than need be go at once, as to find them every device is looked at; those in training stay.
+        """
+        if len(self.devices) <= most:
+            return []
+        idle = sorted((d for d in self.devices.values() if not d.busy), key=attrgetter("produced_ms"))
+        gone = [device.user_id for device in idle[: len(self.devices) - most + most // 10]]
+        for user_id in gone:
+            self.bank.release(self.slots.pop(user_id))
+            del self.devices[user_id]
+            self._wakes.pop(user_id, None)
+            self._wanting.pop(user_id, None)
+            self.count("devices", "retired")
+        self._outgoing = [(user_id, publish) for user_id, publish in self._outgoing if user_id in self.devices]
+        return gone
 
     def handle_events(self, events: Sequence[OwnEvent], now_ms: int) -> None:
         """Own events in order: every arm predicts each before anything learns from it."""

@@ -24,6 +24,7 @@ from models.cloud_model import DIM, CloudModel
 from models.heads import Heads
 from models.history import History
 from models.taken import Taken
+from wire.arrays import I64
 from wire.candidates import decode_batch
 from wire.durable import as_storage_error, make_folder, write_durably
 from wire.errors import ArtefactError, InputError
@@ -66,7 +67,7 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class HeadsState(msgspec.Struct, frozen=True, array_like=True):
-    """The personal heads in use: rows of the bank, and their arrays as little-endian bytes."""
+    """The personal heads in use: rows of the bank that devices will have, and their arrays as little-endian bytes."""
 
     rows: bytes
     taste: bytes
@@ -98,15 +99,15 @@ _decoder = msgspec.msgpack.Decoder(FleetState)
 
 def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]) -> FleetState:
     """The fleet as it is now; `positions` per topic and partition, `recorded` how far its records are written."""
-    bank = fleet.bank
+    bank, slots = fleet.bank, _slots(fleet)
     return FleetState(
         format=FORMAT,
         uploads=fleet.uploads,
         devices=[_device_state(device) for device in fleet.devices.values()],
         wanting=fleet.wanting,
         heads=_heads_state(fleet),
-        blend_loss=bank.blend.loss[: bank.slots].tobytes(),
-        level=bank.level.state[: bank.slots].tobytes(),
+        blend_loss=bank.blend.loss[slots].tobytes(),
+        level=bank.level.state[slots].tobytes(),
         model_size=fleet.model_size,
         task=fleet.task,
         task_size=fleet.task_size,
@@ -193,6 +194,11 @@ def _digest(document: bytes) -> bytes:
     return xxh3_128_digest(document)
 
 
+def _slots(fleet: Fleet) -> I64:
+    """The devices' slots, in the order in which they are at rest: that of their slots when they come back."""
+    return np.fromiter((fleet.slots[user_id] for user_id in fleet.devices), np.int64, len(fleet.devices))
+
+
 def _device_state(device: Device) -> DeviceState:
     return DeviceState(
         user_id=device.user_id,
@@ -248,8 +254,10 @@ def _heads_state(fleet: Fleet) -> HeadsState | None:
     bank = fleet.bank
     if bank.heads is None:
         return None
-    rows = np.flatnonzero(bank.personal)
-    heads = bank.heads.take(rows)
+    slots = _slots(fleet)
+    place, head = np.nonzero(bank.personal[slots])
+    heads = bank.heads.take(slots[place] * len(PERSONAL) + head)
+    rows = place * len(PERSONAL) + head
     return HeadsState(*(a.tobytes() for a in (rows, heads.taste, heads.bias_keys, heads.bias_values)))
 
 

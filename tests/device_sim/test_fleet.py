@@ -179,3 +179,38 @@ def test_a_restored_fleet_goes_on_as_if_it_had_never_stopped(tmp_path: Any, stop
     np.testing.assert_array_equal(before, unbroken[0])
     np.testing.assert_allclose(after, unbroken[1], atol=1e-6)
     assert second.counts == whole.counts
+
+
+def test_of_too_many_devices_those_idle_longest_retire_and_leave_their_slots_clean() -> None:
+    made = fleet(20)
+    live(made, range(3))
+    made.take_outgoing()
+    for user in range(5, 20):
+        made.handle_events([OwnEvent(event(f"u{user}", 500), 77)], 0)
+    gone = made.retire(most=16)
+    assert gone == [f"u{user}" for user in range(5)] and not set(gone) & set(made.devices)
+    assert made.counts["devices", "retired"] == 5 and made.retire(most=16) == []
+    fresh, slots = fleet(1), made.bank.slots
+    new = [OwnEvent(e.event, 0) for e in own("new", 0, 4)]
+    made.take_predictions()
+    made.handle_events(new, 0)
+    fresh.handle_events([OwnEvent(msgspec.structs.replace(e.event, user_id="u0"), 0) for e in new], 0)
+    np.testing.assert_array_equal(made.take_predictions()[-1].arms, fresh.take_predictions()[-1].arms)
+    assert made.bank.slots == slots, "a slot is used again"
+
+
+def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> None:
+    made = fleet(USERS)
+    live(made, range(3))
+    made.take_outgoing()
+    for user in range(2, USERS):
+        made.handle_events([OwnEvent(event(f"u{user}", 500), 77)], 0)
+    made.retire(most=USERS - 1)
+    state = fleet_state(made, {}, {})
+    write_state(state, made.bank.models, tmp_path)
+    again = restore_fleet(state, tmp_path, seed=3)
+    for one in (made, again):
+        one.take_predictions()
+        one.handle_events([e for user in made.devices for e in own(user, 600, 2)], 0)
+    for before, after in zip(made.take_predictions(), again.take_predictions(), strict=True):
+        np.testing.assert_allclose(before.arms, after.arms, atol=1e-6)
