@@ -28,6 +28,7 @@ from device_sim.stimulus import (
     TaskArrived,
     Tick,
     Trained,
+    TrainingFailed,
     TrainingSlot,
 )
 from device_sim.usage import Usage
@@ -271,6 +272,20 @@ class Device:
             out.append(self._training_report(stimulus, now_ms))
         return [*out, *self._want_training(now_ms)]
 
+    def _training_failed(self, _stimulus: TrainingFailed, now_ms: int) -> list[Instruction]:
+        """Heads stay as they are; a batch that was trained on is dropped, and counts as one that has been passed."""
+        self.busy = False
+        out: list[Instruction] = [Count("trainings", "failed")]
+        batch = self._batch_in_training
+        if batch is not None:
+            self.newest_seq = max(self.newest_seq, batch.batch_seq + 1)
+            if self.batch is batch:
+                self.batch, self.batch_raw = None, b""
+                self.asking.want("expired")
+                self.asking.hold(now_ms)
+            out.append(Count("batches", "untrainable"))
+        return out
+
     def _training_report(self, stimulus: Trained, now_ms: int) -> Publish:
         batch = self._batch_in_training
         report = Training(
@@ -338,5 +353,6 @@ _HANDLERS: dict[type, Callable[[Device, Any, int], list[Instruction]]] = {
     ReceiptArrived: Device._receipt_arrived,
     TrainingSlot: Device._training_slot,
     Trained: Device._trained,
+    TrainingFailed: Device._training_failed,
     Tick: Device._tick,
 }

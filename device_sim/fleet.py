@@ -14,6 +14,7 @@ from operator import attrgetter
 
 import msgspec
 import numpy as np
+import structlog
 
 from device_sim.bank import Bank, Rows
 from device_sim.device import Device
@@ -30,9 +31,10 @@ from device_sim.stimulus import (
     TaskArrived,
     Tick,
     Trained,
+    TrainingFailed,
     TrainingSlot,
 )
-from device_sim.training import TrainingJob, TrainingResult
+from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
@@ -43,6 +45,8 @@ from wire.telemetry import decode_receipt
 # Devices trained at once; ours. A device costs 10.8 ms of a core alone, 4.6 in a group of 16, 3.9 of 32, 3.8 of 64
 # (`benchmarks.training`, a service's arms), and what comes meanwhile waits for the whole group.
 GROUP = 32
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,25 @@ class Fleet:
         model = self.bank.models[trains[0].version]
         return TrainingJob(tuple(users), tuple(trains), model, trains[0].task, self.seed)
 
-    def finish_training(self, job: TrainingJob, result: TrainingResult, now_ms: int) -> None:
+    def finish_training(self, attempts: Sequence[Attempt], now_ms: int) -> None:
+        """Apply what trainings came to; of those that failed each device keeps its heads, and loses its batch."""
+        for attempt in attempts:
+            if isinstance(attempt.outcome, TrainingResult):
+                self._apply(attempt.job, attempt.outcome, now_ms)
+            else:
+                self._give_up(attempt.job, attempt.outcome, now_ms)
+
+    def _give_up(self, job: TrainingJob, error: Exception, now_ms: int) -> None:
+        for user_id, train in zip(job.users, job.trains, strict=True):
+            log.error(
+                "a training failed; the device keeps its heads, and its batch is dropped",
+                user=user_id,
+                batch=train.batch.batch_seq if train.batch else None,
+                error=f"{type(error).__name__}: {error}",
+            )
+            self._tell(user_id, TrainingFailed(), now_ms)
+
+    def _apply(self, job: TrainingJob, result: TrainingResult, now_ms: int) -> None:
         """Put the heads that passed to use and let each device know; results for an outdated model are dropped."""
         slots = np.array([self.slots[user_id] for user_id in job.users], np.int64)
         current = np.array([self.devices[user_id].version == job.model.version for user_id in job.users])
@@ -252,7 +274,7 @@ class Fleet:
         """Train every device that is due, here and now; returns how many were."""
         trained = 0
         while (job := self.begin_training(now_ms)) is not None:
-            self.finish_training(job, job.run(cpu_s), now_ms)
+            self.finish_training(job.attempt(cpu_s), now_ms)
             trained += len(job.users)
         return trained
 

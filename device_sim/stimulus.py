@@ -83,6 +83,10 @@ class Trained(msgspec.Struct, frozen=True):
     interest: F16
 
 
+class TrainingFailed(msgspec.Struct, frozen=True):
+    """A training asked for by `Train` raised an error: its batch, if it had one, is not to be trained on again."""
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Time passed: repeat what was never answered."""
 
@@ -98,5 +102,6 @@ Stimulus = (
     | ReceiptArrived
     | TrainingSlot
     | Trained
+    | TrainingFailed
     | Tick
 )

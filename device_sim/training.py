@@ -63,6 +63,16 @@ class TrainingJob:
     task: Task
     seed: int
 
+    def attempt(self, cpu_s: Callable[[], float]) -> "list[Attempt]":
+        """`run`, and when that fails once for each device by itself: what one can't train on must not stop others."""
+        try:
+            return [Attempt(self, self.run(cpu_s))]
+        except Exception as error:
+            if len(self.users) == 1:
+                return [Attempt(self, error)]
+        alone = (replace(self, users=(u,), trains=(t,)) for u, t in zip(self.users, self.trains, strict=True))
+        return [attempt for job in alone for attempt in job.attempt(cpu_s)]
+
     def run(self, cpu_s: Callable[[], float]) -> TrainingResult:
         """Train everything; `cpu_s` is the clock that compute is charged by, in seconds."""
         started = cpu_s()
@@ -186,6 +196,14 @@ class TrainingJob:
         added = heads.added(which.ravel(), rows.x[row], rows.item[row], rows.category[row])
         logits: F32 = rows.logit[:, None] + added.reshape(which.shape)
         return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A job, and what it came to: a result, or why there is none."""
+
+    job: TrainingJob
+    outcome: TrainingResult | Exception
 
 
 def _losses(label: U8, logit: F32) -> F64:

@@ -23,7 +23,7 @@ from device_sim.link import Arrival, Link
 from device_sim.scoreboard import Scoreboard
 from device_sim.state import fleet_state, read_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent
-from device_sim.training import TrainingJob, TrainingResult
+from device_sim.training import Attempt
 from models.artefact import model_from_bytes
 from monitor import metrics
 from streams.kafka.bounds import bounds
@@ -32,7 +32,7 @@ from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.home import home_of, settle
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
-from wire.errors import ArtefactError, ConnectionFailed, DeliveryError, InputError
+from wire.errors import ArtefactError, CodaError, ConnectionFailed, DeliveryError, InputError
 from wire.event import decode_event
 from wire.signing import load_public_key, open_task
 
@@ -93,7 +93,7 @@ class FleetShell:
         self._polling, self._training, self._aside = (
             ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside")
         )
-        self._job: tuple[TrainingJob, asyncio.Future[TrainingResult]] | None = None
+        self._job: asyncio.Future[list[Attempt]] | None = None
         self._trained_s = float("-inf")
         self._taken_ms: dict[Partition, int] = {}
         for user_id in self.fleet.devices:
@@ -104,10 +104,20 @@ class FleetShell:
         self._stopping.set()
 
     async def run(self) -> dict[str, Any]:
-        """Run until `stop`; returns the result document."""
-        if not await self._ready():
-            return await self._end(None)
-        consumer = await self._call(self._polling, self._subscribe)
+        """Run until `stop`; returns the result document. What the world does wrong ends it as well, in order."""
+        consumer, failure = None, None
+        try:
+            if await self._ready():
+                consumer = await self._call(self._polling, self._subscribe)
+                await self._work(consumer)
+        except CodaError as error:
+            failure = error
+        result = await self._end(consumer)
+        if failure is not None:
+            raise failure
+        return result
+
+    async def _work(self, consumer: BatchConsumer) -> None:
         chores = [
             asyncio.create_task(self._every(TICK_S, self._tick)),
             asyncio.create_task(self._every(REPORT_S, self._report)),
@@ -124,7 +134,6 @@ class FleetShell:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
-        return await self._end(consumer)
 
     async def _ready(self) -> bool:
         """Wait for a cloud model and a task; before, no event could be predicted. False when told to stop."""
@@ -224,7 +233,7 @@ class FleetShell:
 
     def _train(self) -> None:
         """Apply the training that is done; begin the next when a group is full or the last one began a while ago."""
-        if self._job is not None and self._job[1].done():
+        if self._job is not None and self._job.done():
             self._finish_training()
         now_s, waiting = time.monotonic(), len(self.fleet.wanting)
         if self._job is not None or not waiting or (waiting < GROUP and now_s < self._trained_s + TRAIN_EVERY_S):
@@ -232,13 +241,12 @@ class FleetShell:
         if (job := self.fleet.begin_training(self._wall_ms())) is not None:
             self._trained_s = now_s
             loop = asyncio.get_running_loop()
-            self._job = job, loop.run_in_executor(self._training, job.run, time.thread_time)
+            self._job = loop.run_in_executor(self._training, job.attempt, time.thread_time)
 
     def _finish_training(self) -> None:
         assert self._job is not None, "there is a training to finish"
-        job, result = self._job
-        self._job = None
-        self.fleet.finish_training(job, result.result(), self._wall_ms())
+        attempts, self._job = self._job.result(), None
+        self.fleet.finish_training(attempts, self._wall_ms())
 
     async def _tick(self) -> None:
         self.fleet.tick(self._wall_ms())
@@ -298,14 +306,16 @@ class FleetShell:
 
     async def _end(self, consumer: BatchConsumer | None) -> dict[str, Any]:
         if self._job is not None:
-            await asyncio.wait([self._job[1]])
+            await asyncio.wait([self._job])
             self._finish_training()
         self._publish()
         self.board.add_trainings(self.fleet.take_trainings())
-        if consumer is not None:
-            await self._snapshot(consumer)
-            await self._call(self._polling, consumer.close)
-        await self._link.close()
+        try:
+            if consumer is not None:
+                await self._snapshot(consumer)
+                await self._call(self._polling, consumer.close)
+        finally:
+            await self._link.close()
         result = self._result()
         self.board.merge()
         for pool in (self._polling, self._training, self._aside):

@@ -84,12 +84,16 @@ def _wait(children: Children, stop: Stop) -> int:
 
 def _end(children: Children, stop: Stop) -> None:
     """After a signal, let them finish; after a failure they cannot, since each waits for the dead one."""
-    if stop.signal:
+    try:
+        if stop.signal:
+            for child in children:
+                child.send_signal(signal.SIGTERM)
+            deadline_s = time.monotonic() + _DRAIN_S
+            while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
+                time.sleep(_LOOK_EVERY_S)
+            if left := sum(child.poll() is None for child in children):
+                _log.warning("the dataflow did not finish in time: its last snapshot counts", processes=left)
+    finally:  # also when a second Ctrl-C ends the waiting
         for child in children:
-            child.send_signal(signal.SIGTERM)
-        deadline_s = time.monotonic() + _DRAIN_S
-        while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
-            time.sleep(_LOOK_EVERY_S)
-    for child in children:
-        child.kill()
-        child.wait()
+            child.kill()
+            child.wait()

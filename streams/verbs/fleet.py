@@ -1,6 +1,7 @@
 """`coda fleet`: the simulated devices, until interrupted."""
 
 import asyncio
+import os
 import secrets
 import signal
 import sys
@@ -93,10 +94,17 @@ async def _run(settings: shell.FleetSettings, broker: MqttSettings) -> tuple[dic
 
 @contextmanager
 def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
-    """Call `stop` on the first of these signals, on the loop; the yielded list gets its number."""
-    loop, caught = asyncio.get_running_loop(), []
+    """Call `stop` on the first of these signals, on the loop, and end at once on a second one.
+
+    The yielded list gets the first one's number.
+    """
+    loop = asyncio.get_running_loop()
+    caught: list[int] = []
 
     def hear(number: int) -> None:
+        if caught:
+            print("fleet: ended at once; it goes on from its last snapshot", file=sys.stderr)  # noqa: T201
+            os._exit(128 + number)
         caught.append(number)
         stop()
 

@@ -11,6 +11,7 @@ from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
 from device_sim.state import fleet_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent, Tick
+from device_sim.training import TrainingJob
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch
 from wire.arrays import F64
 from wire.telemetry import Receipt, encode_report
@@ -68,7 +69,7 @@ def test_trainings_come_in_groups_of_those_who_asked_first() -> None:
     assert job.users == ("u0", "u1")
     made.handle_events(mixed(12, 12), 0)  # predictions go on meanwhile
     assert made.wanting == ["u2"]
-    made.finish_training(job, job.run(cpu_s), 0)
+    made.finish_training(job.attempt(cpu_s), 0)
     assert made.wanting == ["u2", "u0", "u1"]
 
 
@@ -78,7 +79,7 @@ def test_a_training_on_an_outdated_model_changes_nothing() -> None:
     job = made.begin_training(0)
     assert job is not None
     made.deliver_model(cloud_model(2), 1000, 0)
-    made.finish_training(job, job.run(cpu_s), 0)
+    made.finish_training(job.attempt(cpu_s), 0)
     assert made.counts["trainings", "outdated"] == 1
     assert not made.bank.personal.any()
     made.tick(BATCH_WAIT_MS)
@@ -214,3 +215,31 @@ def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> No
         one.handle_events([e for user in made.devices for e in own(user, 600, 2)], 0)
     for before, after in zip(made.take_predictions(), again.take_predictions(), strict=True):
         np.testing.assert_allclose(before.arms, after.arms, atol=1e-6)
+
+
+def test_a_training_that_fails_costs_its_own_device_its_batch_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, alike = fleet(USERS), fleet(USERS)
+    for each in (made, alike):
+        each.handle_events(mixed(0, 12), 0)
+        for user in range(USERS):
+            each.deliver_batch(f"u{user}", raw_batch(f"u{user}", 7), 0)
+    run = TrainingJob.run
+
+    def poisoned(job: TrainingJob, clock: Any) -> Any:
+        if "u1" in job.users:
+            raise ValueError("singular matrix")
+        return run(job, clock)
+
+    alike.train_due(0, cpu_s)
+    monkeypatch.setattr(TrainingJob, "run", poisoned)
+    assert made.train_due(0, cpu_s) == USERS
+    assert made.counts["trainings", "failed"] == 1 and made.counts["batches", "untrainable"] == 1
+    assert made.device("u1").batch is None and not made.device("u1").busy
+    made.deliver_batch("u1", raw_batch("u1", 7), 0)  # the broker retains it
+    assert made.device("u1").batch is None and made.counts["batches", "stale"] == 1
+    for user_id in ("u0", "u2"):
+        assert made.device(user_id).trained_seq == alike.device(user_id).trained_seq == 7
+        assert made.device(user_id).heads_bytes == alike.device(user_id).heads_bytes
+    made.deliver_batch("u1", raw_batch("u1", 9), 0)
+    monkeypatch.undo()
+    assert made.train_due(0, cpu_s) == 1 and made.device("u1").trained_seq == 9

@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
 from device_sim.mqtt_link import MqttLink
+from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes
 from models.blend import PERSONAL
 from models.cloud_model import random_model
@@ -28,7 +29,7 @@ from streams.verbs import fleet as verb
 from tests.disks import fill_up, small_disk
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
-from wire.errors import InputError, StorageError
+from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import Event, encode_event
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, new_keys, sign_task
@@ -193,6 +194,40 @@ async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_pa
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
     assert result["events"] == 40
+
+
+async def test_a_fleet_that_has_to_end_keeps_its_snapshot(cloud: Cloud, tmp_path: Path) -> None:
+    """Here because an earlier fleet of its name comes: the whole of what it did is in its state."""
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", history_of("ann", 0, 20))
+    settings = settings_for(cloud, tmp_path)
+    address = cloud.address  # type: ignore[attr-defined]
+    earlier = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "earlier", 0))
+    with pytest.raises(ConnectionFailed, match="another fleet named coda-fleet"):
+        await run_until(cloud, settings, lambda _: False)
+    await earlier.close()
+    result = await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
+    assert result["events"] == 20
+
+
+async def test_a_training_that_fails_does_not_end_the_fleet(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(_job: TrainingJob, _clock: Any) -> Any:
+        raise ValueError("singular matrix")
+
+    monkeypatch.setattr(TrainingJob, "run", poisoned)
+    cloud.model(1)
+    cloud.task()
+    settings = settings_for(cloud, tmp_path)
+    cloud.behave("events", history_of("ann", 0, 30))
+
+    def failed_and_went_on(shell: FleetShell) -> bool:
+        return predicted(shell) == 30 and shell.fleet.counts["trainings", "failed"] > 0
+
+    result = await run_until(cloud, settings, failed_and_went_on, act=lambda: cloud.batch("ann", seq=0))
+    assert result["outcomes"]["trainings"].keys() == {"failed"}
 
 
 async def test_records_are_never_deleted_for_a_state_that_knows_nothing_of_them(cloud: Cloud, tmp_path: Path) -> None:
