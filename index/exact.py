@@ -10,10 +10,11 @@ import numpy as np
 from index.fetched import NO_ROW
 from index.lots import points
 from index.matches import LABELS, Matches, Scored
-from index.pool import Upserted
+from index.pool import Upserted, time_slack_ms
 from index.spec import PoolSpec
 from index.vectors import check_block, check_vectors
-from index.window import EVERYTHING, Floor
+from index.window import EVERYTHING, Floor, age_floor
+from models.quorum import Quorum
 from models.sample import SampleBlock
 from wire.arrays import F32, F64, I64, U64
 from wire.candidates import Candidates, no_candidates
@@ -28,7 +29,7 @@ class ExactPool:
         self.spec = spec
         self._block: SampleBlock | None = None  # the window, oldest first
         self._floor = EVERYTHING
-        self._clock: int | None = None
+        self._time = Quorum(time_slack_ms(spec))
 
     def __len__(self) -> int:
         return 0 if self._block is None else len(self._block)
@@ -46,13 +47,13 @@ class ExactPool:
         n, known = len(block), set() if self._block is None else set(self._block.sample.tolist())
         inserted, duplicate, late = (np.zeros(n, np.bool_) for _ in range(3))
         for row, (timestamp, sample) in enumerate(zip(block.timestamp.tolist(), block.sample.tolist(), strict=True)):
-            clock = timestamp if self._clock is None else max(self._clock, timestamp)
-            late[row] = timestamp <= clock - self.spec.window_age_ms or (timestamp, sample) <= self._floor
-            duplicate[row] = not late[row] and sample in known
-            inserted[row] = not late[row] and not duplicate[row]
-            if inserted[row]:
-                known.add(sample)
-                self._clock = clock
+            again = sample in known
+            if not again:
+                self._time.claim(int(block.user[row]), timestamp)
+            late[row] = timestamp <= self._time.now - self.spec.window_age_ms or (timestamp, sample) <= self._floor
+            duplicate[row] = not late[row] and again
+            inserted[row] = not late[row] and not again
+            known.add(sample)
         if inserted.any():
             new = block.take(np.flatnonzero(inserted))
             self._keep(new if self._block is None else SampleBlock.concat([self._block, new]))
@@ -88,13 +89,13 @@ class ExactPool:
 
     def _keep(self, block: SampleBlock) -> None:
         order = sorted(range(len(block)), key=lambda row: (block.timestamp[row], block.sample[row]))
-        newest = int(block.timestamp.max())
-        young = [row for row in order if block.timestamp[row] > newest - self.spec.window_age_ms]
+        young = [row for row in order if block.timestamp[row] > self._time.now - self.spec.window_age_ms]
         kept = young[-self.spec.window_count :]
         gone = order[: len(order) - len(kept)]
         if gone:
             last = Floor(int(block.timestamp[gone[-1]]), int(block.sample[gone[-1]]))
             self._floor = max(self._floor, last)
+        self._floor = max(self._floor, age_floor(self._time.now, self.spec.window_age_ms))
         self._block = block.take(np.array(kept))
 
     def _best(self, user: U64, before_ms: I64, k: int, score_of: Callable[[int, I64], F64]) -> Matches:

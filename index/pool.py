@@ -14,7 +14,8 @@ from index.memory import Memory
 from index.spec import PoolSpec
 from index.store import State, Store
 from index.vectors import check_block, check_vectors
-from index.window import above, age_floor, late_rows, nth_oldest
+from index.window import above, age_floor, nth_oldest
+from models.quorum import Quorum
 from models.sample import SampleBlock
 from wire.arrays import F32, F64, I64, U64, Bool
 from wire.candidates import Candidates
@@ -25,6 +26,17 @@ CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, afte
 
 REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second; ours
 Progress = Callable[[int, int], None]  # rows done, rows in all
+
+
+def time_slack_ms(spec: PoolSpec) -> int:
+    """How far a pool's event time may lag: .1 % of its window; searches look at each sample's own age."""
+    return spec.window_age_ms // 1024
+
+
+def moments(time: Quorum, block: SampleBlock, known: Bool) -> I64:
+    """How far time has come (n,) as n samples come, one after the other; those that are `known` say nothing again."""
+    rows = zip(block.user.tolist(), block.timestamp.tolist(), known.tolist(), strict=True)
+    return np.array([time.now if again else time.claim(user, moment) for user, moment, again in rows], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,7 @@ class Pool:
 
     def _load(self) -> None:
         self.memory = Memory(self.spec)
+        self._time = Quorum.restore(self.store.state.time, time_slack_ms(self.spec))
         for block in self.store.read():
             self.memory.append(block)
         self._leave_ring()
@@ -203,11 +216,14 @@ class Pool:
             )
 
     def _judge(self, block: SampleBlock) -> Upserted:
-        state = self.store.state
-        late = late_rows(block.timestamp, block.sample, state.floor, state.clock, self.spec.window_age_ms)
-        again = np.ones(len(block), np.bool_)
-        again[np.unique(block.sample, return_index=True)[1]] = False
-        duplicate = ~late & (self.memory.has(block.sample) | again)
+        """Each sample is judged by how far time has come when it is there."""
+        known = np.ones(len(block), np.bool_)
+        known[np.unique(block.sample, return_index=True)[1]] = False
+        known |= self.memory.has(block.sample)
+        now = moments(self._time, block, known)
+        late = ~above(block.timestamp, block.sample, self.store.state.floor)
+        late |= block.timestamp <= now - self.spec.window_age_ms
+        duplicate = ~late & known
         return Upserted(~late & ~duplicate, duplicate, late)
 
     def _insert(self, fresh: SampleBlock) -> None:
@@ -219,14 +235,12 @@ class Pool:
         self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
 
     def _after(self, fresh: SampleBlock | None) -> State:
-        """The state once `fresh` has come: the clock moves on, age and then count raise the floor."""
+        """The state once `fresh` has come: age and then count raise the floor."""
         state, memory = self.store.state, self.memory
         timestamp = np.zeros(0, np.int64) if fresh is None else fresh.timestamp
         sample = np.zeros(0, np.uint64) if fresh is None else fresh.sample
         version = state.version if fresh is None else fresh.version
-        clock = max([int(timestamp.max())] if len(timestamp) else [], default=None)
-        clock = state.clock if clock is None else clock if state.clock is None else max(clock, state.clock)
-        floor = max(state.floor, age_floor(clock, self.spec.window_age_ms))
+        floor = max(state.floor, age_floor(self._time.now, self.spec.window_age_ms))
         stays = above(timestamp, sample, floor)
         live = memory.live - memory.count_up_to(floor) + int(stays.sum())
         excess = live - self.spec.window_count
@@ -235,7 +249,7 @@ class Pool:
             floor = nth_oldest(
                 np.concatenate([old_timestamp, timestamp[stays]]), np.concatenate([old_sample, sample[stays]]), excess
             )
-        return State(version, clock, floor, min(live, self.spec.window_count))
+        return State(version, self._time.state(), floor, min(live, self.spec.window_count))
 
     def _bury(self, state: State) -> None:
         self._evicted += self.memory.bury(state.floor)

@@ -34,22 +34,23 @@ from index.rows import (
 )
 from index.spec import PoolSpec
 from index.window import EVERYTHING, Floor
+from models.quorum import QuorumState
 from models.sample import SampleBlock
 from wire.arrays import I64, U64
 from wire.errors import PoolError
 
-FORMAT = 5  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
+FORMAT = 6  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 
 
 class State(msgspec.Struct, frozen=True):
-    """What must change together with the rows: cloud-model version, event-time clock, floor and size of the window.
+    """What must change together with the rows: cloud-model version, event time, floor and size of the window.
 
     The size is how damage shows: RocksDB's iterators end at a damaged block without a word.
     """
 
     version: int = 0
-    clock: int | None = None
+    time: QuorumState = QuorumState()
     floor: Floor = EVERYTHING
     live: int = 0
 

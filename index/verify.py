@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from index.matches import LABELS
-from index.pool import Pool
+from index.pool import Pool, time_slack_ms
 from models.sample import SampleBlock
 from wire.arrays import F64, Bool
 
@@ -38,11 +38,12 @@ def verify(pool: Pool, queries: int, k: int, seed: int) -> Verification:
     rows = memory.window()
     drawn = np.random.default_rng(seed).choice(rows, min(queries, len(rows)), replace=False)
     at = table.at(drawn)
-    keys, after_all = table.match_key[at], np.full(len(at), (pool.store.state.clock or 0) + 1)
-    asked = keys, table.user[at], after_all, k
+    keys, now = table.match_key[at], pool.store.state.time.now + time_slack_ms(pool.spec)
+    just_after = np.maximum(table.timestamp[at], now) + 1
+    asked = keys, table.user[at], just_after, k
     recall = recall_of(pool.search(*asked).score, pool.search_exactly(*asked).score)
     nobody = np.zeros(len(at), np.uint64)  # no user has key 0, so a row may find itself
-    first = pool.search(keys, nobody, after_all, 1).score[np.arange(len(at)), table.label[at].astype(np.int64), 0]
+    first = pool.search(keys, nobody, just_after, 1).score[np.arange(len(at)), table.label[at].astype(np.int64), 0]
     found = first >= (keys * keys).sum(axis=1) - TIE
     return Verification(
         rows_on_disk=on_disk,
@@ -95,7 +96,7 @@ def stats(pool: Pool) -> dict[str, object]:
         "users": len(np.unique(table.user[at])),
         "model_version": state.version,
         "oldest_timestamp": int(table.timestamp[at[0]]) if len(at) else None,
-        "newest_timestamp": state.clock,
+        "newest_timestamp": int(table.timestamp[at[-1]]) if len(at) else None,
         "window_count": pool.spec.window_count,
         "window_age_ms": pool.spec.window_age_ms,
         "disk_bytes": pool.store.disk_bytes(),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wire.arrays import I64, U64, Bool
+from wire.moments import NO_EVENT, EventMs
 
 KEY_MAX = 2**64 - 1
 
@@ -30,20 +31,9 @@ def above(timestamp: I64, sample: U64, floor: Floor) -> Bool:
     return newer | (same & (sample > np.uint64(floor.sample))) if same.any() else newer
 
 
-def age_floor(clock: int | None, window_age_ms: int) -> Floor:
-    """The floor that the age limit sets when the newest sample seen has timestamp `clock`."""
-    return EVERYTHING if clock is None else Floor(clock - window_age_ms, KEY_MAX)
-
-
-def late_rows(timestamp: I64, sample: U64, floor: Floor, clock: int | None, window_age_ms: int) -> Bool:
-    """Which of n samples, arriving in this order, are out of the window when they arrive, shape (n,).
-
-    Each is judged by the newest timestamp up to itself, so that splitting a block changes nothing.
-    """
-    newest = np.maximum.accumulate(timestamp)
-    if clock is not None:
-        newest = np.maximum(newest, clock)
-    return ~above(timestamp, sample, floor) | (timestamp <= newest - window_age_ms)
+def age_floor(now: EventMs, window_age_ms: int) -> Floor:
+    """The floor that the age limit sets when event time has come to `now`."""
+    return EVERYTHING if now == NO_EVENT else Floor(now - window_age_ms, KEY_MAX)
 
 
 def nth_oldest(timestamp: I64, sample: U64, n: int) -> Floor:

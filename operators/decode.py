@@ -4,21 +4,17 @@ Nothing is dropped silently: whatever is refused travels on with its raw bytes a
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-import bytewax.operators as op
 import msgspec
-from bytewax.dataflow import Stream
-from bytewax.operators import KeyedStream
 
 from wire.event import Event, decode_event
 from wire.ids import item_key, sample_key
+from wire.moments import EventMs, WallMs
 from wire.telemetry import MatchRequest, decode_report
 
-# A device clock may be a day ahead; beyond that a timestamp is in the wrong unit or wrong, and would carry
-# the windows of everyone with it. Ours.
-MAX_AHEAD_MS = 86_400_000
+# Nothing happens after it was told of, but clocks that nobody set differ by minutes.
+SKEW_MS = 300_000
 
 
 class Raw(Protocol):
@@ -28,10 +24,13 @@ class Raw(Protocol):
     def topic(self) -> str: ...  # noqa: D102
 
     @property
+    def partition(self) -> int: ...  # noqa: D102
+
+    @property
     def value(self) -> bytes: ...  # noqa: D102
 
     @property
-    def timestamp_ms(self) -> int: ...  # noqa: D102
+    def timestamp_ms(self) -> WallMs: ...  # noqa: D102
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -42,12 +41,12 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     item: int
     category: int
     label: int
-    timestamp: int
-    produced_ms: int
+    timestamp: EventMs
+    produced_ms: WallMs
     raw: bytes
 
     @classmethod
-    def of(cls, event: Event, produced_ms: int, raw: bytes = b"") -> Self:
+    def of(cls, event: Event, produced_ms: WallMs, raw: bytes = b"") -> Self:
         """An event that was produced then; without `raw` its bytes can't be told in a dead letter."""
         return cls(
             event.user_id,
@@ -55,7 +54,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
             item_key(event.item_id),
             item_key(event.category_id),
             event.label,
-            event.timestamp,
+            EventMs(event.timestamp),
             produced_ms,
             raw,
         )
@@ -65,13 +64,13 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A device asked for a fresh batch at `produced_ms` (wall clock)."""
 
     user_id: str
-    produced_ms: int
+    produced_ms: WallMs
 
 
 class Rejected(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was refused: the raw bytes and a one-line reason, of which `kind` is the part that is counted.
 
-    Requests that are refused are of kind `REQUEST`; all others are events.
+    Requests that are refused are of kind `REQUEST`; all others are events, those of kind `AHEAD` from the future.
     """
 
     kind: str
@@ -79,35 +78,24 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw: bytes
 
 
-REQUEST = "request"
-Decoded = tuple[str, Arrival | Asked] | Rejected
+REQUEST, AHEAD = "request", "ahead"
+Decoded = Arrival | Asked | Rejected
 
 
-def decode(messages: Iterable[Raw], requests: str) -> list[Decoded]:
-    """Arrivals and, from the topic `requests`, requests, keyed by user id; in order.
+def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decoded]:
+    """Arrivals and, from the topic `requests`, requests, in order; `now_ms` is the wall clock.
 
     >>> from types import SimpleNamespace as Message
-    >>> [bad] = decode([Message(topic="events", value=b'{"event_id": 7}', timestamp_ms=0)], "requests")
+    >>> [bad] = decode([Message(topic="events", value=b'{"event_id": 7}', timestamp_ms=0)], "requests", WallMs(0))
     >>> bad.kind, bad.reason
     ('malformed', 'Expected `str`, got `int` - at `$.event_id`')
     """
-    return [_decode(_asked if message.topic == requests else _arrival, message) for message in messages]
+    return [_decode(_asked if message.topic == requests else _arrival, message, now_ms) for message in messages]
 
 
-def decode_step(step_id: str, up: Stream[Raw], requests: str) -> tuple[KeyedStream[Arrival | Asked], Stream[Rejected]]:
-    """`decode` in a dataflow: what can be used, keyed by user, and what can not."""
-    decoded: Any = op.flat_map_batch(step_id, up, partial(decode, requests=requests))
-    split = op.branch(f"{step_id}_rejected", decoded, _is_rejected)
-    return split.falses, split.trues
-
-
-def _is_rejected(item: object) -> bool:
-    return isinstance(item, Rejected)
-
-
-def _decode(read: Callable[[Raw], Decoded], message: Raw) -> Decoded:
+def _decode(read: Callable[[Raw, WallMs], Decoded], message: Raw, now_ms: WallMs) -> Decoded:
     try:
-        return read(message)
+        return read(message, now_ms)
     except msgspec.ValidationError as error:
         reason = str(error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -115,16 +103,18 @@ def _decode(read: Callable[[Raw], Decoded], message: Raw) -> Decoded:
     return Rejected(REQUEST if read is _asked else "malformed", reason, message.value)
 
 
-def _arrival(message: Raw) -> Decoded:
-    raw, produced_ms = message.value, message.timestamp_ms
-    event = decode_event(raw)
-    if event.timestamp > produced_ms + MAX_AHEAD_MS:
-        return Rejected("future", f"timestamp {event.timestamp} lies in the future of {produced_ms}", raw)
-    return event.user_id, Arrival.of(event, produced_ms, raw)
+def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
+    """The event, unless it is from the future: by the clock of whoever produced it, and by the one here."""
+    event = decode_event(message.value)
+    told_ms = max(message.timestamp_ms, now_ms)
+    if event.timestamp > told_ms + SKEW_MS:
+        reason = f"{AHEAD}: by {event.timestamp - told_ms} ms of the wall clock, {SKEW_MS} ms are allowed"
+        return Rejected(AHEAD, reason, message.value)
+    return Arrival.of(event, message.timestamp_ms, message.value)
 
 
-def _asked(message: Raw) -> Decoded:
+def _asked(message: Raw, _now_ms: WallMs) -> Decoded:
     report = decode_report(message.value)
     if not isinstance(report, MatchRequest):
         return Rejected(REQUEST, f"a {type(report).__name__} where a match request belongs", message.value)
-    return report.user_id, Asked(report.user_id, message.timestamp_ms)
+    return Asked(report.user_id, message.timestamp_ms)

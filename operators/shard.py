@@ -28,6 +28,7 @@ from operators.placement import shard_key
 from operators.user import Query, UserOutput
 from wire.arrays import I64
 from wire.candidates import no_candidates
+from wire.moments import SteadyMs
 from wire.sample import SampleRecord, encode_record
 
 # Shards notice a new model within a tenth of a second and one epoch of each other; ours, with room.
@@ -98,9 +99,9 @@ class Shard:
         self._matching = matching
         self._nearest = Nearest()
         self._random = Random(matching.seed) if matching.random else None
-        self._answered: deque[tuple[int, Query]] = deque()  # wall clock, query; of one version
+        self._answered: deque[tuple[SteadyMs, Query]] = deque()  # when, and what; of one version
 
-    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
+    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         """Pool the samples, then answer the queries; raises `VectorError` when the model gives bad vectors."""
         again = self._switch(model, now_ms)
         samples = [record for work in works for record in work.samples]
@@ -120,7 +121,7 @@ class Shard:
         """Whether there are queries that a new model version would make it answer again."""
         return bool(self._answered)
 
-    def _switch(self, model: CloudModel, now_ms: int) -> list[Query]:
+    def _switch(self, model: CloudModel, now_ms: SteadyMs) -> list[Query]:
         """Bring the pool to the model's version; the queries to be answered again."""
         self._forget(now_ms)
         if model.version == self._pool.version:
@@ -162,7 +163,7 @@ class Shard:
             for q, *scored in zip(queries, matched, random, strict=True)
         ]
 
-    def _forget(self, now_ms: int) -> None:
+    def _forget(self, now_ms: SteadyMs) -> None:
         while self._answered and self._answered[0][0] < now_ms - REANSWER_MS:
             self._answered.popleft()
 
@@ -185,24 +186,24 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
         synced: int,
         open_shard: Callable[[int, int], Shard],
         model: Callable[[], CloudModel],
-        clock_ms: Callable[[], int],
+        steady_ms: Callable[[], SteadyMs],
     ) -> None:
         self._synced = synced
         self._open_shard = open_shard
         self._model = model
-        self._clock_ms = clock_ms
+        self._steady_ms = steady_ms
         self._shard: Shard | None = None
 
     def on_batch(self, values: list[Work]) -> tuple[list[ShardOutput], bool]:
         """Take work from all workers."""
         if self._shard is None:
             self._shard = self._open_shard(values[0].shard, self._synced)
-        return [self._shard.handle(values, self._model(), self._clock_ms())], self.RETAIN
+        return [self._shard.handle(values, self._model(), self._steady_ms())], self.RETAIN
 
     def on_notify(self) -> tuple[list[ShardOutput], bool]:
         """A new model may have come while no work did, and another shard's answers wait for ours."""
         assert self._shard is not None, "only a shard with work is notified"
-        return [self._shard.handle([], self._model(), self._clock_ms())], self.RETAIN
+        return [self._shard.handle([], self._model(), self._steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """Soon, as long as a new model would make it answer again."""
@@ -223,9 +224,9 @@ def shard_step(
     *,
     open_shard: Callable[[int, int], Shard],
     model: Callable[[], CloudModel],
-    clock_ms: Callable[[], int],
+    steady_ms: Callable[[], SteadyMs],
 ) -> KeyedStream[ShardOutput]:
-    """`route` and `Shard.handle` in a dataflow, with `clock_ms` as the wall clock."""
+    """`route` and `Shard.handle` in a dataflow, with `steady_ms` as the clock."""
     routing = partial(route, shards=matching.shards, workers=matching.workers)
     works: KeyedStream[Work] = op.flat_map_batch(f"{step_id}_route", up, routing)
-    return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, clock_ms))
+    return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, steady_ms))

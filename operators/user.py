@@ -6,21 +6,28 @@ touches no array: features are slices of bytes (`History.bytes_before`), and arr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import bytewax.operators as op
 import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.history import History
+from models.quorum import LEAD_MS, Quorum
 from models.taken import Taken
 from operators.decode import Arrival, Asked, Rejected
 from operators.residents import Leave, Residents, Stay
 from wire.ids import user_key
+from wire.moments import NO_EVENT, EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
 
-NEVER = -1  # no match yet, or no event yet
+NEVER = WallMs(-1)
 MOST_SEEN = 20_000  # event keys of one user, 2 MB: of one who does more within the lateness, the pool knows the samples
+SLACK_MS = 1_000  # that the time of a stream may lag: candidates for a request are as much older
+# Bytewax wakes by the wall clock. When that steps back, who waits is looked at after the step and this, at the latest;
+# more often would cost: 100,000 waiting users are 800 looks a second.
+LOOK_AGAIN_MS = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +35,18 @@ class MatchRules:
     """When a user is due for a match.
 
     After `match_every` new samples; when the newest batch is older than `freshness_budget_ms` (in event time as
-    events come, by the wall clock when they stop coming); or when the device asks. Events more than
+    events come, by a steady clock when they stop coming); or when the device asks. Events more than
     `lateness_ms` of event time behind the newest of their user are late.
     """
 
     match_every: int = 20
     freshness_budget_ms: int = 600_000
     lateness_ms: int = 3_600_000
+
+    @property
+    def lead_ms(self) -> int:
+        """How far ahead of others an event is believed: not so far that its user's next ones could be late."""
+        return min(self.lateness_ms, LEAD_MS)
 
 
 class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -47,8 +59,8 @@ class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
     user_id: str
     user: int
     seq: int
-    before_ms: int
-    produced_ms: int
+    before_ms: EventMs
+    produced_ms: WallMs
     reason: str
     history_item: bytes
     history_category: bytes
@@ -70,13 +82,13 @@ class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     user: int
     history: tuple[list[int], bytes, bytes]
     taken: tuple[int, bytes, bytes]
-    seen: dict[int, int]
+    seen: dict[int, EventMs]
     prune_at: int
-    watermark: int
-    matched_at: int
+    watermark: EventMs
+    matched_at: EventMs
     pending: int
-    active_since_ms: int
-    asked_ms: int
+    active_since_ms: WallMs
+    asked_ms: WallMs
     seq: int
 
 
@@ -90,6 +102,7 @@ class UserState:
 
     Deterministic in the order of the user's events, but for `seq`: it is the wall clock in ms where that is ahead
     of the last one, so that a device takes the batches of a dataflow that lost its state as newer than what it has.
+    Numbers only count up: a clock that was a year ahead leaves a number to count on from, and nothing waits for it.
     """
 
     __slots__ = _AtRest.__struct_fields__
@@ -99,17 +112,17 @@ class UserState:
         self.user = user_key(user_id)
         self.history = History()
         self.taken = Taken()
-        self.seen: dict[int, int] = {}  # event key -> event time
+        self.seen: dict[int, EventMs] = {}
         self.prune_at = 64
-        self.watermark = NEVER
-        self.matched_at = NEVER  # event time of the newest match
+        self.watermark = NO_EVENT
+        self.matched_at = NO_EVENT  # the newest match
         self.pending = 0  # samples since
         self.active_since_ms = NEVER  # wall clock of the first of them
         self.asked_ms = NEVER  # wall clock of a request that came before the user's first event
         self.seq = 0
 
     def handle(
-        self, batch: Sequence[Arrival | Asked], rules: MatchRules, now_ms: int, stream_ms: int = NEVER
+        self, batch: Sequence[Arrival | Asked], rules: MatchRules, now_ms: WallMs, stream_ms: EventMs = NO_EVENT
     ) -> UserOutput:
         """Take arrivals and requests in order; `now_ms` is the wall clock, `stream_ms` how far event time has come.
 
@@ -129,11 +142,14 @@ class UserState:
                 self._sample(value, out, rules, now_ms)
         return UserOutput(out.samples, out.queries, out.late, duplicates) if duplicates else out
 
-    def idle(self, rules: MatchRules, now_ms: int, stream_ms: int = NEVER) -> list[Query]:
+    @property
+    def waits(self) -> bool:
+        """Whether there are samples that no match has answered yet."""
+        return self.active_since_ms != NEVER
+
+    def idle(self, now_ms: WallMs, stream_ms: EventMs = NO_EVENT) -> list[Query]:
         """The match of a user whose stream stopped with samples that no match has answered yet."""
-        if self.active_since_ms == NEVER or now_ms < self.active_since_ms + rules.freshness_budget_ms:
-            return []
-        return [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)]
+        return [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)] if self.waits else []
 
     def snapshot(self) -> bytes:
         """The state, saved at once: Bytewax may pickle what it is given only after the next event.
@@ -153,7 +169,7 @@ class UserState:
         state.history, state.taken = History.restore(*rest.history), Taken.restore(*rest.taken)
         return state
 
-    def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: int) -> None:
+    def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> None:
         timestamp = a.timestamp
         self.seen[a.sample] = timestamp
         self.watermark = max(self.watermark, timestamp)
@@ -176,26 +192,28 @@ class UserState:
             as_of = self.history.bytes_before(timestamp + 1)
             out.queries.append(self._query(reason, timestamp, produced_ms, as_of, now_ms))
 
-    def _due(self, timestamp: int, rules: MatchRules) -> str:
+    def _due(self, timestamp: EventMs, rules: MatchRules) -> str:
         if self.asked_ms != NEVER:
             return "request"
         if self.pending >= rules.match_every:
             return "samples"
-        stale = self.matched_at == NEVER or timestamp - self.matched_at >= rules.freshness_budget_ms
+        stale = self.matched_at == NO_EVENT or timestamp - self.matched_at >= rules.freshness_budget_ms
         return "freshness" if stale else ""
 
-    def _request(self, asked: Asked, out: UserOutput, now_ms: int, stream_ms: int) -> None:
-        if self.watermark == NEVER:  # "before when" is not known yet: answered with the user's first event
+    def _request(self, asked: Asked, out: UserOutput, now_ms: WallMs, stream_ms: EventMs) -> None:
+        if self.watermark == NO_EVENT:  # "before when" is not known yet: answered with the user's first event
             self.asked_ms = asked.produced_ms
         else:
             out.queries.append(self._query_now("request", asked.produced_ms, now_ms, stream_ms))
 
-    def _query_now(self, reason: str, produced_ms: int, now_ms: int, stream_ms: int) -> Query:
+    def _query_now(self, reason: str, produced_ms: WallMs, now_ms: WallMs, stream_ms: EventMs) -> Query:
         """A query that no event triggers: as of just after the newest event that anybody is known to have had."""
-        before_ms = max(self.watermark, stream_ms) + 1
+        before_ms = EventMs(max(self.watermark, stream_ms) + 1)
         return self._query(reason, before_ms, produced_ms, self.history.bytes_before(before_ms), now_ms)
 
-    def _query(self, reason: str, before_ms: int, produced_ms: int, history: tuple[bytes, bytes], now_ms: int) -> Query:
+    def _query(
+        self, reason: str, before_ms: EventMs, produced_ms: WallMs, history: tuple[bytes, bytes], now_ms: WallMs
+    ) -> Query:
         self.pending = 0
         self.active_since_ms = NEVER
         self.asked_ms = NEVER
@@ -216,29 +234,28 @@ class UserState:
         self.prune_at = max(64, 2 * len(self.seen))
 
 
-@dataclass(slots=True)
-class StreamTime:
-    """How far event time has come among the users of one worker."""
-
-    newest_ms: int = NEVER
-
-
 class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
-    """`UserState` in a dataflow; all users of a worker share its stream time, and are its `residents`."""
+    """`UserState` in a dataflow; all users of a worker are its `residents` and say in `stream` how far event time is.
+
+    A user who stopped is waited for by `steady_ms`; `wall_ms` says only what to write on batches.
+    """
 
     def __init__(
         self,
         saved: bytes | None,
         rules: MatchRules,
-        clock_ms: Callable[[], int],
-        stream_time: StreamTime,
+        *,
+        wall_ms: Callable[[], WallMs],
+        steady_ms: Callable[[], SteadyMs],
+        stream: Quorum,
         residents: Residents,
     ) -> None:
         self._state = None if saved is None else UserState.restore(saved)
         self._rules = rules
-        self._clock_ms = clock_ms
-        self._stream_time = stream_time
-        self._residents = residents
+        self._wall_ms, self._steady_ms = wall_ms, steady_ms
+        self._stream, self._residents = stream, residents
+        self._since_ms: SteadyMs | None = None  # when the first sample came that waits for a match
+        self._look()
         if self._state is not None:
             residents.restored(self._state.user_id, self._state.watermark)
 
@@ -250,39 +267,59 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
             return [], self.RETAIN if stays else self.DISCARD
         if self._state is None:
             self._state = UserState(came[0].user_id)
-        out = self._state.handle(came, self._rules, self._clock_ms(), self._stream_time.newest_ms)
-        self._stream_time.newest_ms = max(self._stream_time.newest_ms, self._state.watermark)
-        self._residents.active(self._state.user_id, self._stream_time.newest_ms)
+        out = self._state.handle(came, self._rules, self._wall_ms(), self._stream.now)
+        if out.samples:
+            self._stream.claim(self._state.user, self._state.watermark)
+        self._residents.active(self._state.user_id, self._stream.now)
+        self._look(anew=bool(out.queries))
         return [out], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
-        """The freshness budget may have run out; Bytewax also calls when a match came in between."""
+        """The freshness budget may have run out; a match may have come in between, or the wall clock gone ahead."""
         assert self._state is not None, "only a user with events is notified"
-        queries = self._state.idle(self._rules, self._clock_ms(), self._stream_time.newest_ms)
+        if self._left_ms() > 0:
+            return [], self.RETAIN
+        queries = self._state.idle(self._wall_ms(), self._stream.now)
+        self._look()
         return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
-        """When the newest batch will be too old, if samples came after it."""
-        if self._state is None or self._state.active_since_ms == NEVER:
+        """When the newest batch will be too old, if samples came after it; no later than `LOOK_AGAIN_MS` from now."""
+        if self._since_ms is None:
             return None
-        return datetime.fromtimestamp((self._state.active_since_ms + self._rules.freshness_budget_ms) / 1000, UTC)
+        return datetime.now(UTC) + timedelta(milliseconds=max(0, min(self._left_ms(), LOOK_AGAIN_MS)))
 
     def snapshot(self) -> bytes:
         """The state, saved."""
         assert self._state is not None, "a key without a value has no state"
         return self._state.snapshot()
 
+    def _look(self, *, anew: bool = False) -> None:
+        """See whether samples wait for a match, and if so, since when."""
+        if self._state is None or not self._state.waits:
+            self._since_ms = None
+        elif self._since_ms is None or anew:
+            self._since_ms = self._steady_ms()
+
+    def _left_ms(self) -> int:
+        """How long the newest batch stays fresh."""
+        budget_ms = self._rules.freshness_budget_ms
+        return budget_ms if self._since_ms is None else self._since_ms + budget_ms - self._steady_ms()
+
 
 def user_step(
     step_id: str,
     up: KeyedStream[Arrival | Asked],
     rules: MatchRules,
-    clock_ms: Callable[[], int],
+    *,
+    wall_ms: Callable[[], WallMs],
+    steady_ms: Callable[[], SteadyMs],
     stay: Stay,
 ) -> KeyedStream[UserOutput]:
-    """`UserState.handle` in a dataflow, with `clock_ms` as the wall clock; users leave as `stay` says."""
-    stream_time, residents = StreamTime(), Residents(stay)
+    """`UserState.handle` in a dataflow; users leave as `stay` says."""
+    stream, residents = Quorum(SLACK_MS), Residents(stay)
     staying: KeyedStream[Arrival | Asked | Leave] = op.flat_map_batch(
-        f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream_time.newest_ms)
+        f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream.now)
     )
-    return op.stateful_batch(step_id, staying, lambda saved: UserLogic(saved, rules, clock_ms, stream_time, residents))
+    shared: dict[str, Any] = {"wall_ms": wall_ms, "steady_ms": steady_ms, "stream": stream, "residents": residents}
+    return op.stateful_batch(step_id, staying, lambda saved: UserLogic(saved, rules, **shared))

@@ -4,7 +4,7 @@ Per-user state, shard, gather and fleet are the classes that the dataflow and `c
 Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
 due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
 matched or trained on before it is over (levels, blends and what its user took, which a device updates as it predicts,
-wait for nobody, as live). The clock is the newest event time, so nothing depends on the machine's speed but the
+wait for nobody, as live). Every clock is the newest event time, so nothing depends on the machine's speed but the
 measured compute.
 
 Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
@@ -45,6 +45,7 @@ from wire.candidates import encode_batch
 from wire.errors import InputError
 from wire.event import Event
 from wire.ids import sample_key, user_key
+from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
 from wire.task import Task
 from wire.telemetry import MatchRequest, Training, decode_report
@@ -146,7 +147,7 @@ class Walk:
         self._taken = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
         self._reports = FleetReports()
-        self._now_ms = 0
+        self._now_ms = EventMs(0)
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
         self._refreshed: dict[int, float] = {}  # sample key: what the newest cloud model predicted
@@ -155,7 +156,7 @@ class Walk:
 
     def remember(self, events: list[Event]) -> list[SampleRecord]:
         """Take a slice of the head: histories and windows fill, nothing is predicted, matched or trained."""
-        self._now_ms = events[-1].timestamp
+        self._now_ms = EventMs(events[-1].timestamp)
         self._own_events(events)
         return self._to_users(events).samples
 
@@ -174,7 +175,7 @@ class Walk:
 
     def step(self, events: list[Event]) -> None:
         """Predict a slice; then pool it, match who is due, and train."""
-        self._now_ms = events[-1].timestamp
+        self._now_ms = EventMs(events[-1].timestamp)
         self._catch_up(events)
         self._own_events(events)
         out = self._to_users(events)
@@ -194,13 +195,13 @@ class Walk:
             self._deliver(self._work(Work(0, [], queries)))
             self._train()
 
-    def _asked_idle_ms(self, user_id: str, by_ms: int) -> int | None:
+    def _asked_idle_ms(self, user_id: str, by_ms: int) -> EventMs | None:
         """When the user's device asked last by `by_ms`, if it was idle so long."""
         device, every_ms = self._fleet.devices[user_id], self._plan.task.idle_age_ms
         if device.batch is None or device.new_samples:
             return None
         times = (by_ms - device.batch.matched_ms) // every_ms
-        return device.batch.matched_ms + times * every_ms if times > 0 else None
+        return EventMs(device.batch.matched_ms + times * every_ms) if times > 0 else None
 
     def _match_and_train(self, samples: list[SampleRecord], queries: list[Query]) -> None:
         """Pool the samples, answer the queries and what devices ask for as time passes, and train who is due."""
@@ -216,7 +217,7 @@ class Walk:
         """Use a version from now on, in the cloud and on every device."""
         self._model = model
         if len(self._pool):
-            self._shard.handle([], model, self._now_ms)
+            self._shard.handle([], model, SteadyMs(self._now_ms))
         self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
 
     def outcome(self) -> Outcome:
@@ -242,10 +243,10 @@ class Walk:
         """Every user's state takes its events; only users with a device are matched."""
         per_user: dict[str, list[Arrival | Asked]] = defaultdict(list)
         for event in events:
-            per_user[event.user_id].append(Arrival.of(event, event.timestamp))
+            per_user[event.user_id].append(Arrival.of(event, WallMs(event.timestamp)))
         total = UserOutput([], [], [], 0)
         for user_id, arrivals in per_user.items():
-            out = self._state(user_id).handle(arrivals, self._plan.rules, self._now_ms)
+            out = self._state(user_id).handle(arrivals, self._plan.rules, WallMs(self._now_ms))
             total.samples.extend(out.samples)
             if user_id in self.users:
                 total.queries.extend(out.queries[-1:])  # of several in one slice, the newest wins
@@ -262,8 +263,9 @@ class Walk:
             elif isinstance(report, MatchRequest):
                 yield from self._ask(user_id, self._now_ms)
 
-    def _ask(self, user_id: str, now_ms: int) -> list[Query]:
-        return self._state(user_id).handle([Asked(user_id, now_ms)], self._plan.rules, now_ms, now_ms).queries
+    def _ask(self, user_id: str, now_ms: EventMs) -> list[Query]:
+        wall_ms = WallMs(now_ms)
+        return self._state(user_id).handle([Asked(user_id, wall_ms)], self._plan.rules, wall_ms, now_ms).queries
 
     def _state(self, user_id: str) -> UserState:
         if user_id not in self._states:
@@ -272,7 +274,7 @@ class Walk:
 
     def _work(self, work: Work) -> ShardOutput:
         assert self._model is not None, "nothing is pooled before there is a model"
-        return self._shard.handle([work], self._model, self._now_ms)
+        return self._shard.handle([work], self._model, SteadyMs(self._now_ms))
 
     def _deliver(self, output: ShardOutput) -> None:
         merge = Merge(1, self._plan.per_label)

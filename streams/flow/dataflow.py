@@ -18,7 +18,8 @@ from index.pool import Pool
 from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
-from operators.decode import REQUEST, Rejected, decode_step
+from operators.decode import REQUEST, Rejected
+from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
 from operators.user import UserOutput, user_step
@@ -29,19 +30,20 @@ from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.candidates import CandidateBatch, encode_batch
+from wire.moments import SteadyMs, WallMs
 
 FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]
 
 
-def wall_ms() -> int:
+def wall_ms() -> WallMs:
     """The wall clock, Unix ms."""
-    return time.time_ns() // 1_000_000
+    return WallMs(time.time_ns() // 1_000_000)
 
 
-def steady_ms() -> int:
+def steady_ms() -> SteadyMs:
     """A clock that nobody sets, ms since some moment."""
-    return time.monotonic_ns() // 1_000_000
+    return SteadyMs(time.monotonic_ns() // 1_000_000)
 
 
 def build_flow(
@@ -61,8 +63,15 @@ def build_flow(
     per_label = settings.candidates // 2
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
-    arrivals, rejected = decode_step("decode", messages, REQUESTS)
-    users = user_step("user", arrivals, settings.rules, wall_ms, settings.stay)
+    arrivals, rejected = event_time_step(
+        "decode",
+        messages,
+        requests=REQUESTS,
+        lead_ms=settings.rules.lead_ms,
+        wall_ms=wall_ms,
+        steady_ms=steady_ms,
+    )
+    users = user_step("user", arrivals, settings.rules, wall_ms=wall_ms, steady_ms=steady_ms, stay=settings.stay)
     late = op.flat_map_batch("late", users, _late)
     shards = shard_step(
         "shard",
@@ -70,7 +79,7 @@ def build_flow(
         matching,
         open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
         model=model,
-        clock_ms=wall_ms,
+        steady_ms=steady_ms,
     )
     refused = op.flat_map_batch("refused", shards, _refused)
     replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
@@ -95,7 +104,7 @@ class _BlamedShard(Shard):
         with blame:
             pool.expect(synced)
 
-    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: int) -> ShardOutput:
+    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         with self._blame:
             return super().handle(works, model, now_ms)
 

@@ -51,7 +51,7 @@ def command(
         random: Send as many random samples too, which every arm but cloud and local learns from.
         freshness_budget_s: A user is also due when the newest batch is older (event time; wall clock when idle).
         lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
-        window_days: Samples older than this (event time, against the newest) leave the pool.
+        window_days: Samples older than this (event time, as far as several users say it has come) leave the pool.
         window_count: Samples that the pool holds at most, over all shards.
         users: Users whose histories are kept at most, 3 kB and more each; of more, those idle longest begin anew.
         user_days: Who did nothing for so many days of event time begins anew as well.

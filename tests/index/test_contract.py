@@ -164,22 +164,32 @@ def test_window_by_count_keeps_the_newest(make: Maker, tmp_path: Path, matcher: 
     assert found_items(pool, matcher) == set(block.item[-25:].tolist())
 
 
-def test_window_by_age_follows_event_time(make: Maker, tmp_path: Path, matcher: Matcher) -> None:
+def test_window_by_age_follows_event_time(make: Maker, tmp_path: Path) -> None:
     pool = make(tmp_path / "pool", small(window_age_ms=30))
-    block = samples(range(100, 200), seed=1)
+    block = samples(range(100, 200), users=[1, 2, 3, 4] * 25, seed=1)
     for at in range(0, 100, 10):
         pool.upsert(block.take(slice(at, at + 10)))
-    assert len(pool) == 30
-    pool.upsert(samples([1000], keys=[777]))
-    assert len(pool) == 1
+    assert 30 <= len(pool) <= 33, "time is what three of four users have reached"
+    pool.upsert(samples([1000, 1000, 1000], keys=[777, 778, 779], users=[1, 2, 3]))
+    assert len(pool) == 3
+
+
+def test_one_clock_that_is_far_ahead_empties_no_window(make: Maker, tmp_path: Path, matcher: Matcher) -> None:
+    pool = make(tmp_path / "pool", small(window_age_ms=50))
+    block = samples(range(100, 160), users=[1, 2, 3, 4, 5] * 12, seed=1)
+    pool.upsert(block.take(slice(0, 30)))
+    for n in range(20):
+        assert pool.upsert(samples([10**12 + n], keys=[777 + n], users=[1 + n % 2])).inserted.all()
+    assert pool.upsert(block.take(slice(30, 60))).inserted.all()
+    assert found_items(pool, matcher, before_ms=160) == set(block.item[11:60].tolist())
 
 
 def test_late_samples_are_taken_inside_the_window_and_refused_outside(make: Maker, tmp_path: Path) -> None:
     pool = make(tmp_path / "pool", small(window_age_ms=50))
-    assert pool.upsert(samples([100, 130])).inserted.all()
-    result = pool.upsert(samples([80, 81, 120], keys=[11, 12, 13]))
+    assert pool.upsert(samples([100, 130, 130], users=[1, 2, 3])).inserted.all()
+    result = pool.upsert(samples([80, 81, 120], keys=[11, 12, 13], users=[4, 4, 4]))
     assert result.late.tolist() == [True, False, False] and result.refused() == {"duplicate": 0, "late": 1}
-    assert len(pool) == 4
+    assert len(pool) == 5
 
 
 def test_what_has_left_never_comes_back(make: Maker, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.window import EVERYTHING, Floor, above, age_floor, late_rows, nth_oldest
+from index.window import EVERYTHING, Floor, above, age_floor, nth_oldest
+from wire.moments import NO_EVENT, EventMs
 
 PLACES = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=1, max_size=12)
 FLOORS = st.one_of(st.just(EVERYTHING), st.builds(Floor, st.integers(0, 5), st.integers(1, 5)))
@@ -25,18 +26,7 @@ def test_nth_oldest_is_the_nth_of_the_sorted(places: list[tuple[int, int]], data
     assert nth_oldest(*columns(places), n) == sorted(places)[n - 1]
 
 
-@given(PLACES, st.integers(1, 6), st.integers(0, 12))
-def test_splitting_a_block_changes_no_verdict(places: list[tuple[int, int]], age: int, cut: int) -> None:
-    whole = late_rows(*columns(places), EVERYTHING, None, age).tolist()
-    verdicts, clock = [], None
-    for part in (places[:cut], places[cut:]):
-        if part:
-            verdicts += late_rows(*columns(part), EVERYTHING, clock, age).tolist()
-            clock = max(t for t, _ in part)
-    assert whole == verdicts
-
-
 def test_the_age_limit_is_exclusive() -> None:
-    floor = age_floor(100, 30)
+    floor = age_floor(EventMs(100), 30)
     assert above(np.array([70, 71]), np.array([2**64 - 1, 1], np.uint64), floor).tolist() == [False, True]
-    assert age_floor(None, 30) == EVERYTHING
+    assert age_floor(NO_EVENT, 30) == EVERYTHING

@@ -17,9 +17,10 @@ from operators.user import MatchRules, Query, UserOutput, UserState
 from wire.candidates import CandidateBatch
 from wire.errors import VectorError
 from wire.ids import user_key
+from wire.moments import EventMs, SteadyMs, WallMs
 
 RULES = MatchRules(match_every=5)
-NOW_MS = 1_000_000
+NOW_MS, STEADY_MS = WallMs(1_000_000), SteadyMs(7)
 MINUTE_MS = 60_000
 KEYS = np.arange(1, 40, dtype=np.uint32)
 
@@ -41,7 +42,8 @@ def outputs(events: int, users: int = 7, seed: int = 0) -> list[tuple[str, UserO
         name = f"user-{rng.integers(users)}"
         state, item = states.setdefault(name, UserState(name)), int(rng.integers(1, 40))
         label = (len(state.seen) + 1) % 2
-        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, (n + 1) * MINUTE_MS, NOW_MS + n, b"")
+        moments = EventMs((n + 1) * MINUTE_MS), WallMs(NOW_MS + n)
+        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, *moments, b"")
         found.append((name, state.handle([arrival], RULES, NOW_MS)))
     return found
 
@@ -60,7 +62,7 @@ def run(
     states: dict[str, GatherState] = {}
     for piece in stream:
         for _, work in route([piece], shards):
-            output = workers[work.shard].handle([work], model(), NOW_MS)
+            output = workers[work.shard].handle([work], model(), STEADY_MS)
             given.append(output)
             for reply in output.replies:
                 state = states.setdefault(reply.user_id, GatherState())
@@ -133,8 +135,8 @@ def test_a_sample_out_of_the_window_is_a_dead_letter(tmp_path: Path) -> None:
         (first, late) = outputs(2, users=1)[0][1].samples + outputs(2, users=1)[1][1].samples
         ((_, newest),) = route([("user-0", UserOutput([late], [], [], 0))], 1)
         ((_, older),) = route([("user-0", UserOutput([first], [], [], 0))], 1)
-        shard.handle([newest], model(), NOW_MS)
-        output = shard.handle([older], model(), NOW_MS)
+        shard.handle([newest], model(), STEADY_MS)
+        output = shard.handle([older], model(), STEADY_MS)
         (refused,) = output.refused
         assert refused.kind == "window" and output.samples == []
         assert decode_samples([refused.raw]).sample.tolist() == [first.sample]
@@ -147,14 +149,14 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         state = GatherState()
         last = [piece for piece in stream if piece[1].queries][-1]
         for _, work in route([(name, UserOutput(o.samples, [], [], 0)) for name, o in stream], 2):
-            (quick, slow)[work.shard].handle([work], model(1), NOW_MS)
+            (quick, slow)[work.shard].handle([work], model(1), STEADY_MS)
         (_, for_quick), (_, for_slow) = route([("", UserOutput([], last[1].queries, [], 0))], 2)
-        replies = quick.handle([for_quick], model(2), NOW_MS).replies
-        replies += slow.handle([for_slow], model(1), NOW_MS).replies
+        replies = quick.handle([for_quick], model(2), STEADY_MS).replies
+        replies += slow.handle([for_slow], model(1), STEADY_MS).replies
         assert {reply.version for reply in replies} == {1, 2}
         assert state.handle(replies, Merge(2, 4), NOW_MS, 0).batches == []
         assert slow.may_answer_again
-        again = slow.handle([], model(2), NOW_MS + 1000).replies
+        again = slow.handle([], model(2), SteadyMs(STEADY_MS + 1000)).replies
         ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS, 0).batches
         assert batch.version == 2 and len(batch.matched) == 8
         assert one.version == other.version == 2
@@ -165,8 +167,8 @@ def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
     ((_, work),) = route([("", UserOutput([], queries, [], 0))], 1)
     with Pool.open(tmp_path, PoolSpec()) as pool:
         shard = Shard(pool, 0, matching(shards=2))
-        assert len(shard.handle([work], model(1), NOW_MS).replies) == len(queries)
-        assert shard.handle([], model(2), NOW_MS + REANSWER_MS + 1).replies == []
+        assert len(shard.handle([work], model(1), STEADY_MS).replies) == len(queries)
+        assert shard.handle([], model(2), SteadyMs(STEADY_MS + REANSWER_MS + 1)).replies == []
         assert not shard.may_answer_again
 
 
@@ -175,7 +177,7 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
     broken.weights.null.fill_(float("nan"))
     ((_, work),) = route(outputs(1), 1)
     with Pool.open(tmp_path, PoolSpec()) as pool, pytest.raises(VectorError):
-        Shard(pool, 0, matching()).handle([work], broken, NOW_MS)
+        Shard(pool, 0, matching()).handle([work], broken, STEADY_MS)
 
 
 def test_a_query_is_encoded_as_a_sample_with_its_history() -> None:

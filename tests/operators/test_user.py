@@ -1,24 +1,32 @@
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.quorum import Quorum
 from models.sample import block_of
 from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
-from operators.user import MOST_SEEN, MatchRules, Query, StreamTime, UserLogic, UserState
+from operators.user import MOST_SEEN, MatchRules, Query, UserLogic, UserState
 from wire.ids import user_key
+from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import HISTORY_LEN, SampleRecord
 
 RULES = MatchRules(match_every=3, freshness_budget_ms=1000, lateness_ms=100)
 NEVER_STALE = MatchRules(match_every=3, freshness_budget_ms=10**12, lateness_ms=100)
-NOW_MS = 5_000_000
+NOW_MS = WallMs(5_000_000)
 
 
 def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0) -> Arrival:
-    return Arrival("ann", sample, item or sample, 7, label, timestamp, NOW_MS + timestamp, b"raw%d" % sample)
+    produced_ms = WallMs(NOW_MS + timestamp)
+    return Arrival("ann", sample, item or sample, 7, label, EventMs(timestamp), produced_ms, b"raw%d" % sample)
+
+
+def asked_at(produced_ms: int) -> Asked:
+    return Asked("ann", WallMs(produced_ms))
 
 
 def items(record: SampleRecord | Query) -> list[int]:
@@ -103,47 +111,46 @@ def test_the_query_of_an_event_out_of_order_holds_nothing_that_came_after_it() -
 def test_due_when_the_stream_stops_and_time_goes_on() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 0))
-    assert state.idle(RULES, NOW_MS + 10_000) == []  # nothing came since the match
+    assert state.idle(NOW_MS) == []  # nothing came since the match
     feed(state, arrival(2, 1))
-    assert state.idle(RULES, NOW_MS + 999) == []
-    (query,) = state.idle(RULES, NOW_MS + 1000)
+    (query,) = state.idle(NOW_MS)
     assert query.reason == "idle" and query.before_ms == 2 and items(query) == [2, 1]
-    assert state.idle(RULES, NOW_MS + 10_000) == []
+    assert state.idle(NOW_MS) == []
 
 
 def test_a_request_is_answered_as_of_the_newest_event() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 10))
-    (query,) = feed(state, Asked("ann", 77))[1]
+    (query,) = feed(state, asked_at(77))[1]
     assert (query.reason, query.before_ms, query.produced_ms, items(query)) == ("request", 11, 77, [1])
 
 
 def test_a_request_of_a_user_who_was_away_is_as_of_the_time_the_stream_has_come_to() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 10), arrival(2, 20))
-    (query,) = state.handle([Asked("ann", 77)], RULES, NOW_MS, stream_ms=90_000).queries
+    (query,) = state.handle([asked_at(77)], RULES, NOW_MS, stream_ms=EventMs(90_000)).queries
     assert (query.before_ms, items(query)) == (90_001, [2, 1])
-    (behind,) = state.handle([Asked("ann", 78)], RULES, NOW_MS, stream_ms=5).queries
+    (behind,) = state.handle([asked_at(78)], RULES, NOW_MS, stream_ms=EventMs(5)).queries
     assert behind.before_ms == 21, "never before the user's own newest event"
 
 
 def test_a_user_who_stopped_is_matched_as_of_the_time_the_stream_has_come_to() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 0), arrival(2, 1))
-    (query,) = state.idle(RULES, NOW_MS + 1000, stream_ms=90_000)
+    (query,) = state.idle(NOW_MS, stream_ms=EventMs(90_000))
     assert (query.reason, query.before_ms) == ("idle", 90_001)
 
 
 def test_a_request_before_any_event_is_as_of_that_event_however_far_the_stream_is() -> None:
     state = UserState("ann")
-    assert not state.handle([Asked("ann", 77)], RULES, NOW_MS, stream_ms=90_000).queries
-    (query,) = state.handle([arrival(1, 10)], RULES, NOW_MS, stream_ms=90_000).queries
+    assert not state.handle([asked_at(77)], RULES, NOW_MS, stream_ms=EventMs(90_000)).queries
+    (query,) = state.handle([arrival(1, 10)], RULES, NOW_MS, stream_ms=EventMs(90_000)).queries
     assert (query.reason, query.before_ms) == ("request", 10)
 
 
 def test_a_request_before_any_event_waits_for_the_first() -> None:
     state = UserState("ann")
-    assert not feed(state, Asked("ann", 77))[1]
+    assert not feed(state, asked_at(77))[1]
     (query,) = feed(state, arrival(1, 10))[1]
     assert (query.reason, query.before_ms, query.produced_ms) == ("request", 10, 77)
     assert not feed(state, arrival(2, 11))[1]
@@ -151,9 +158,9 @@ def test_a_request_before_any_event_waits_for_the_first() -> None:
 
 def test_batches_count_up_and_ahead_of_a_lost_state() -> None:
     state = UserState("ann")
-    seqs = [feed(state, Asked("ann", 1) if n else arrival(1, 1))[1][0].seq for n in range(3)]
+    seqs = [feed(state, asked_at(1) if n else arrival(1, 1))[1][0].seq for n in range(3)]
     assert seqs == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
-    reborn = UserState("ann").handle([arrival(1, 1)], RULES, NOW_MS + 1000)
+    reborn = UserState("ann").handle([arrival(1, 1)], RULES, WallMs(NOW_MS + 1000))
     assert reborn.queries[0].seq > seqs[-1]
 
 
@@ -176,49 +183,130 @@ def test_how_a_stream_is_cut_and_a_crash_between_change_nothing(stream: list[Arr
     assert samples == whole.samples and queries == whole.queries
 
 
-@given(EVENTS, st.lists(st.integers(0, 10**6), min_size=80, max_size=80))
-def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[Arrival], times: list[int]) -> None:
+@given(EVENTS, st.lists(st.integers(0, 10**6).map(EventMs), min_size=80, max_size=80))
+def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[Arrival], times: list[EventMs]) -> None:
     plain, informed = UserState("ann"), UserState("ann")
     for one, stream_ms in zip(stream, times, strict=False):
         assert informed.handle([one], RULES, NOW_MS, stream_ms) == plain.handle([one], RULES, NOW_MS)
     assert informed.snapshot() == plain.snapshot()
 
 
-def logic(time: StreamTime, saved: bytes | None = None, residents: Residents | None = None) -> UserLogic:
-    return UserLogic(saved, RULES, lambda: NOW_MS, time, Residents(Stay()) if residents is None else residents)
+class Clocks:
+    """A wall clock that may be set, and one that may not."""
+
+    def __init__(self) -> None:
+        self.wall_ms, self.steady_ms = NOW_MS, SteadyMs(7)
+
+    def logic(
+        self, stream: Quorum | None = None, saved: bytes | None = None, residents: Residents | None = None
+    ) -> UserLogic:
+        return UserLogic(
+            saved,
+            RULES,
+            wall_ms=lambda: self.wall_ms,
+            steady_ms=lambda: self.steady_ms,
+            stream=stream or Quorum(),
+            residents=Residents(Stay()) if residents is None else residents,
+        )
+
+    def passes(self, ms: int, step_ms: int = 0) -> None:
+        """Time passes, and somebody sets the wall clock."""
+        self.steady_ms = SteadyMs(self.steady_ms + ms)
+        self.wall_ms = WallMs(self.wall_ms + ms + step_ms)
 
 
 def asked(one: UserLogic) -> Query:
-    (out,), _ = one.on_batch([Asked("ann", 77)])
+    (out,), _ = one.on_batch([asked_at(77)])
     (query,) = out.queries
     return query
 
 
 def test_users_of_a_worker_learn_from_each_other_how_far_the_stream_has_come() -> None:
-    time = StreamTime()
-    ann, bob = logic(time), logic(time)
+    stream = Quorum()
+    for user, timestamp in ((1, 90_000), (2, 90_000), (3, 10**12)):
+        stream.claim(user, EventMs(timestamp))
+    ann, bob = Clocks().logic(stream), Clocks().logic(stream)
     ann.on_batch([arrival(1, 10)])
-    assert asked(ann).before_ms == 11
     bob.on_batch([arrival(2, 90_000), arrival(3, 89_990)])
-    assert asked(ann).before_ms == 90_001
-    assert asked(logic(time, ann.snapshot())).before_ms == 90_001
-    assert asked(logic(StreamTime(), ann.snapshot())).before_ms == 11, "another worker's stream time is its own"
+    assert asked(ann).before_ms == 90_001, "one clock that is ahead says nothing"
+    assert asked(Clocks().logic(stream, ann.snapshot())).before_ms == 90_001
+    assert asked(Clocks().logic(Quorum(), ann.snapshot())).before_ms == 11, "another worker's stream time is its own"
+
+
+@pytest.mark.parametrize("step_ms", [-400 * 86_400_000, -120_000, -999, 0, 999, 400 * 86_400_000])
+def test_a_user_who_stopped_is_matched_after_the_budget_whatever_the_wall_clock_shows(step_ms: int) -> None:
+    clocks = Clocks()
+    one = clocks.logic()
+    one.on_batch([arrival(1, 0), arrival(2, 1)])
+    clocks.passes(999, step_ms)
+    assert one.on_notify()[0] == [] and one.notify_at() is not None
+    clocks.passes(1)
+    (out,), _ = one.on_notify()
+    assert [query.reason for query in out.queries] == ["idle"] and one.notify_at() is None
+
+
+def test_a_match_in_between_makes_the_wait_begin_again() -> None:
+    clocks = Clocks()
+    one = clocks.logic()
+    one.on_batch([arrival(1, 0), arrival(2, 1)])
+    clocks.passes(600)
+    one.on_batch([arrival(3, 2), arrival(4, 3), arrival(5, 4)])
+    clocks.passes(600)
+    assert one.on_notify()[0] == []
+    clocks.passes(400)
+    assert one.on_notify()[0]
+
+
+def test_who_waited_before_a_restart_waits_on() -> None:
+    clocks = Clocks()
+    one = clocks.logic()
+    one.on_batch([arrival(1, 0), arrival(2, 1)])
+    again = clocks.logic(saved=one.snapshot())
+    assert again.notify_at() is not None and again.on_notify()[0] == []
+    clocks.passes(1000)
+    assert again.on_notify()[0]
+
+
+def test_bytewax_is_never_told_to_wake_far_ahead_by_a_wall_clock_that_may_step_back() -> None:
+    one = UserLogic(
+        None,
+        MatchRules(freshness_budget_ms=86_400_000),
+        wall_ms=lambda: NOW_MS,
+        steady_ms=lambda: SteadyMs(0),
+        stream=Quorum(),
+        residents=Residents(Stay()),
+    )
+    one.on_batch([arrival(1, 0), arrival(2, 1)])
+    wakes = one.notify_at()
+    assert wakes is not None and (wakes - datetime.now(UTC)).total_seconds() < 300
+
+
+@given(st.lists(st.sampled_from([0, 1, 1000, -(10**9), 10**9]), max_size=20))
+def test_batch_numbers_count_up_whatever_the_wall_clock_does(steps: list[int]) -> None:
+    state, wall_ms, seqs = UserState("ann"), int(NOW_MS), []
+    state.handle([arrival(1, 1)], RULES, NOW_MS)
+    for step in steps:
+        wall_ms += step
+        seqs += [query.seq for query in state.handle([asked_at(1)], RULES, WallMs(wall_ms)).queries]
+    assert seqs == sorted(set(seqs)) and len(seqs) == len(steps)
 
 
 def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
-    time, residents = StreamTime(), Residents(Stay(most=1))
-    ann, bob = logic(time, residents=residents), logic(time, residents=residents)
+    clocks, residents = Clocks(), Residents(Stay(most=1))
+    ann, bob = clocks.logic(residents=residents), clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
-    bob.on_batch([Arrival("bob", 2, 2, 2, 1, 20, 0, b"")])
+    bob.on_batch([Arrival("bob", 2, 2, 2, 1, EventMs(20), WallMs(0), b"")])
     came = residents.with_leaving([], 20)
     assert came == [("ann", Leave())]
     assert ann.on_batch([Leave()]) == ([], UserLogic.DISCARD)
-    assert logic(time, residents=residents).on_batch([Leave()]) == ([], UserLogic.DISCARD), "nor is a key without state"
+    assert clocks.logic(residents=residents).on_batch([Leave()]) == ([], UserLogic.DISCARD), (
+        "nor is a key without state"
+    )
 
 
 def test_a_user_who_comes_back_before_leaving_stays() -> None:
-    time, residents = StreamTime(), Residents(Stay(most=1))
-    ann = logic(time, residents=residents)
+    clocks, residents = Clocks(), Residents(Stay(most=1))
+    ann = clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
     residents.active("bob", 20)
     assert residents.leaving(20) == ["ann"]

@@ -1,0 +1,219 @@
+"""Event time: what one partition's events say of it, and what is done with an event that is ahead of it.
+
+A clock that is a day ahead must not make it a day later for everybody; and a night in which nobody does anything, or a
+log with hours between events, is no reason to lose one. When an event comes that is ahead, the two look alike. So it
+is *held*, and what comes behind it decides: when time gets there (`models.quorum`), it goes on, in order; when events
+go on coming at the time that was, it is a dead letter of kind `AHEAD`. At the end of a stream nothing comes behind it:
+after `PATIENCE_MS` of waiting, more events that contradict it than other users' that agree make it a dead letter, and
+else it is believed. (It may be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
+
+All of this follows from the partition's messages in their order, but for that patience; what is held is saved with the
+rest, because the partition's offset has moved past it. A partition of one or two users has nobody else to ask.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bytewax.operators as op
+import msgspec
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from models.quorum import Quorum, QuorumState
+from operators.decode import AHEAD, Arrival, Asked, Decoded, Raw, Rejected, decode
+from wire.moments import SteadyMs, WallMs
+
+CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
+HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
+PATIENCE_MS = 5_000  # at the end of a stream; longer would hold up the first events of a morning by as much
+SLACK_MS = 60_000  # that a partition's time may lag: little beside the lead
+LOOK_AGAIN = timedelta(seconds=1)  # and not the whole patience: Bytewax wakes by the wall clock, which may step back
+
+
+class Held(msgspec.Struct, array_like=True, gc=False):
+    """An event that is ahead, how many events that contradict others were there before it, and since when it waits."""
+
+    arrival: Arrival
+    before: int
+    since_ms: SteadyMs
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Events and requests that can go on, keyed by user, and what can't."""
+
+    accepted: list[tuple[str, Arrival | Asked]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class _AtRest(msgspec.Struct, frozen=True, array_like=True):
+    quorum: QuorumState
+    contradictions: int
+    held: list[Held]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_AtRest)
+
+
+class EventClock:
+    """One partition's event time. Events up to `lead_ms` ahead of it go on at once; all others wait."""
+
+    def __init__(self, lead_ms: int) -> None:
+        self._lead_ms = lead_ms
+        self._quorum = Quorum(SLACK_MS)
+        self._held: deque[Held] = deque()
+        self._contradictions = 0  # events at the present time while others were held
+
+    @property
+    def holds(self) -> bool:
+        """Whether an event waits."""
+        return bool(self._held)
+
+    def take(self, decoded: Iterable[Decoded], now_ms: SteadyMs) -> Sorted:
+        """Take what came next in the partition, in order; requests and what was refused pass."""
+        out = Sorted()
+        accepted, claim, lead_ms = out.accepted, self._quorum.claim, self._lead_ms
+        for one in decoded:
+            if isinstance(one, Arrival):
+                ahead = one.timestamp > claim(one.user_id, one.timestamp) + lead_ms
+                if ahead or self._held:
+                    self._hold(one, ahead, out, now_ms)
+                if not ahead:
+                    accepted.append((one.user_id, one))
+            elif isinstance(one, Asked):
+                accepted.append((one.user_id, one))
+            else:
+                out.rejected.append(one)
+        return out
+
+    def overdue(self, out: Sorted, now_ms: SteadyMs) -> Sorted:
+        """`out`, and what becomes of events that have waited long enough, as nothing came that decides."""
+        while self._held and now_ms - self._held[0].since_ms >= PATIENCE_MS:
+            self._settle(out)
+        return out
+
+    def snapshot(self) -> bytes:
+        """The clock at rest, with what it holds."""
+        return _encoder.encode(_AtRest(self._quorum.state(), self._contradictions, list(self._held)))
+
+    @classmethod
+    def restore(cls, raw: bytes, lead_ms: int, now_ms: SteadyMs) -> "EventClock":
+        """The clock that was at rest in `raw`; what it holds waits anew."""
+        rest = _decoder.decode(raw)
+        clock = cls(lead_ms)
+        clock._quorum, clock._contradictions = Quorum.restore(rest.quorum, SLACK_MS), rest.contradictions
+        clock._held.extend(Held(held.arrival, held.before, now_ms) for held in rest.held)
+        return clock
+
+    def _hold(self, arrival: Arrival, ahead: bool, out: Sorted, now_ms: SteadyMs) -> None:
+        """Hold an event that is ahead; in any case, decide about those held of which it can be decided now."""
+        if ahead:
+            self._held.append(Held(arrival, self._contradictions, now_ms))
+        elif arrival.timestamp >= self._quorum.now - self._lead_ms:  # an older one says nothing of the present
+            self._contradictions += 1
+        self._release(out)
+        while self._held and self._contradictions - self._held[0].before >= CONTRADICTED:
+            self._refuse(out)
+        if len(self._held) > HELD_MOST:
+            self._settle(out)
+
+    def _release(self, out: Sorted) -> None:
+        """Let go of the events that time has reached, in order."""
+        until_ms = self._quorum.now + self._lead_ms
+        if any(held.arrival.timestamp <= until_ms for held in self._held):
+            waiting, self._held = self._held, deque()
+            for held in waiting:
+                if held.arrival.timestamp <= until_ms:
+                    out.accepted.append((held.arrival.user_id, held.arrival))
+                else:
+                    self._held.append(held)
+
+    def _settle(self, out: Sorted) -> None:
+        """Decide about the event that has waited longest by what has come so far."""
+        first = self._held[0]
+        user_id, timestamp = first.arrival.user_id, first.arrival.timestamp
+        others = (held.arrival for held in self._held if held.arrival.user_id != user_id)
+        agreements = sum(other.timestamp >= timestamp - self._lead_ms for other in others)
+        if self._contradictions - first.before > agreements:
+            self._refuse(out)
+        else:
+            self._quorum.begin_again(user_id, timestamp)
+            self._release(out)
+
+    def _refuse(self, out: Sorted) -> None:
+        refused = self._held.popleft().arrival
+        ahead_ms = refused.timestamp - self._quorum.now
+        reason = f"{AHEAD}: by {ahead_ms} ms of the time that other events say, {self._lead_ms} ms are allowed"
+        out.rejected.append(Rejected(AHEAD, reason, refused.raw))
+
+
+class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
+    """One partition in a dataflow: decoded, and events in time; `wall_ms` and `steady_ms` are the clocks."""
+
+    def __init__(
+        self,
+        saved: bytes | None,
+        *,
+        requests: str,
+        lead_ms: int,
+        wall_ms: Callable[[], WallMs],
+        steady_ms: Callable[[], SteadyMs],
+    ) -> None:
+        self._clock = EventClock(lead_ms) if saved is None else EventClock.restore(saved, lead_ms, steady_ms())
+        self._requests = requests
+        self._wall_ms, self._steady_ms = wall_ms, steady_ms
+
+    def on_batch(self, values: list[list[Raw]]) -> tuple[list[Sorted], bool]:
+        """Take the partition's next messages."""
+        messages = [message for batch in values for message in batch]
+        now_ms = self._steady_ms()
+        out = self._clock.take(decode(messages, self._requests, self._wall_ms()), now_ms)
+        return [self._clock.overdue(out, now_ms)], self.RETAIN
+
+    def on_notify(self) -> tuple[list[Sorted], bool]:
+        """Nothing has come for a while."""
+        return [self._clock.overdue(Sorted(), self._steady_ms())], self.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """Soon, while an event waits."""
+        return datetime.now(UTC) + LOOK_AGAIN if self._clock.holds else None
+
+    def snapshot(self) -> bytes:
+        """The partition's time, saved."""
+        return self._clock.snapshot()
+
+
+def event_time_step(
+    step_id: str,
+    up: Stream[Raw],
+    *,
+    requests: str,
+    lead_ms: int,
+    wall_ms: Callable[[], WallMs],
+    steady_ms: Callable[[], SteadyMs],
+) -> tuple[KeyedStream[Arrival | Asked], Stream[Rejected]]:
+    """`decode` and an `EventClock` per partition in a dataflow: what can be used, keyed by user, and what can't."""
+    partitions: KeyedStream[list[Raw]] = op.flat_map_batch(f"{step_id}_partitions", up, _by_partition)
+    clocks: dict[str, Any] = {"requests": requests, "lead_ms": lead_ms, "wall_ms": wall_ms, "steady_ms": steady_ms}
+    decoded: Any = op.stateful_batch(step_id, partitions, lambda saved: PartitionLogic(saved, **clocks))
+    accepted: Any = op.flat_map_batch(f"{step_id}_accepted", decoded, _accepted)
+    return accepted, op.flat_map_batch(f"{step_id}_rejected", decoded, _rejected)
+
+
+def _by_partition(messages: Sequence[Raw]) -> list[tuple[str, list[Raw]]]:
+    parts: dict[str, list[Raw]] = {}
+    for message in messages:
+        parts.setdefault(f"{message.topic}/{message.partition}", []).append(message)
+    return list(parts.items())
+
+
+def _accepted(keyed: Iterable[tuple[str, Sorted]]) -> list[tuple[str, Arrival | Asked]]:
+    return [one for _, out in keyed for one in out.accepted]
+
+
+def _rejected(keyed: Iterable[tuple[str, Sorted]]) -> list[Rejected]:
+    return [one for _, out in keyed for one in out.rejected]

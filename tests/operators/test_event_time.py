@@ -1,0 +1,212 @@
+"""Event time by many: what is ahead waits for others to agree or contradict, and nothing else waits or is lost."""
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators import event_time
+from operators.decode import AHEAD, Arrival, Asked, Rejected
+from operators.event_time import CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
+from wire.event import Event, encode_event
+from wire.moments import EventMs, SteadyMs, WallMs
+
+HOUR, DAY = 3_600_000, 86_400_000
+START = 1_000 * DAY
+TODAY = 20_000 * DAY
+T0 = SteadyMs(0)
+Told = tuple[str, int]  # user, timestamp
+
+
+def arrival(number: int, told: Told) -> Arrival:
+    user, timestamp = told
+    return Arrival(user, number, 1, 1, 0, EventMs(timestamp), WallMs(TODAY), b"%d" % number)
+
+
+def stream(told: Iterable[Told]) -> list[Arrival]:
+    return [arrival(number, one) for number, one in enumerate(told)]
+
+
+def numbers(out: Sorted) -> tuple[list[int], list[int]]:
+    """Which events were accepted, in order, and which refused."""
+    accepted = [one.sample for _, one in out.accepted if isinstance(one, Arrival)]
+    return accepted, [int(one.raw) for one in out.rejected]
+
+
+def run(told: Sequence[Told], cut: int | None = None) -> tuple[list[int], list[int]]:
+    """What becomes of a stream, its end included; with `cut` there is a restart in the middle."""
+    clock = EventClock(HOUR)
+    events = stream(told)
+    parts = [events] if cut is None else [events[:cut], events[cut:]]
+    accepted, refused = [], []
+    for part in parts:
+        clock = EventClock.restore(clock.snapshot(), HOUR, T0)
+        for out in (clock.take(part, T0), Sorted()):
+            accepted += numbers(out)[0]
+            refused += numbers(out)[1]
+    end = numbers(clock.overdue(Sorted(), SteadyMs(PATIENCE_MS)))
+    return accepted + end[0], refused + end[1]
+
+
+def busy(users: int, n: int, start: int = START, every: int = 1000) -> list[Told]:
+    return [(f"u{k % users}", start + k * every) for k in range(n)]
+
+
+def test_events_in_order_go_on_at_once() -> None:
+    clock = EventClock(HOUR)
+    assert numbers(clock.take(stream(busy(50, 500)), T0)) == (list(range(500)), [])
+    assert not clock.holds
+
+
+def test_a_row_dated_today_in_an_old_log_is_refused_once_the_log_goes_on_without_it() -> None:
+    told = [*busy(20, 100), ("u3", TODAY), *busy(20, 100, START + 100_000)]
+    clock = EventClock(HOUR)
+    out = clock.take(stream(told), T0)
+    assert numbers(out) == ([*range(100), *range(101, 201)], [100])
+    assert out.rejected[0].kind == AHEAD and "3600000 ms are allowed" in out.rejected[0].reason
+
+
+def test_a_clock_that_is_23_hours_ahead_is_refused_for_as_long_as_it_is_and_moves_nothing() -> None:
+    told = [(user, moment + 23 * HOUR * (user == "u3")) for user, moment in busy(20, 1000)]
+    accepted, refused = run(told)
+    assert refused == list(range(3, 1000, 20)) and len(accepted) == 950
+
+
+@pytest.mark.parametrize("users", [1, 2, 3, 5, 40])
+@pytest.mark.parametrize("gap", [2 * HOUR, 9 * HOUR, 400 * DAY])
+def test_after_a_gap_everything_goes_on_in_order(users: int, gap: int) -> None:
+    told = [*busy(users, 60), *busy(users, 60, START + gap)]
+    assert run(told) == (list(range(120)), [])
+
+
+@pytest.mark.parametrize("users", [1, 2, 7])
+def test_a_log_with_hours_between_events_loses_nothing(users: int) -> None:
+    assert run(busy(users, 200, every=5 * HOUR)) == (list(range(200)), [])
+
+
+def test_a_user_who_is_left_alone_is_believed() -> None:
+    told = [*busy(3, 9), *(("u0", START + DAY * k) for k in range(1, 20))]
+    assert run(told) == (list(range(28)), [])
+
+
+def test_at_the_end_of_a_stream_the_last_event_is_believed_unless_more_contradict_it_than_agree() -> None:
+    assert run([*busy(20, 100), ("u3", START + DAY)]) == (list(range(101)), [])
+    assert run([*busy(20, 100), ("u3", START + DAY), *busy(20, 5, START + 100_000)])[1] == [100]
+    morning = [("u3", START + DAY), *busy(20, 1, START + 100_000), ("u7", START + DAY), ("u3", START + DAY + 5)]
+    assert run([*busy(20, 100), *morning]) == ([*range(100), 101, 100, 102, 103], [])
+
+
+def test_what_waits_is_waited_for_by_a_steady_clock() -> None:
+    clock = EventClock(HOUR)
+    clock.take(stream([*busy(20, 100), ("u3", TODAY)]), SteadyMs(50))
+    assert clock.holds and not clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS - 1)).accepted
+    assert numbers(clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS))) == ([100], [])
+
+
+def test_who_tells_late_of_what_was_contradicts_nobody_and_holds_nothing_up() -> None:
+    night = [*busy(20, 100), ("u3", START + 9 * HOUR)]
+    late = [(f"u{k % 20}", START - 5 * HOUR + k) for k in range(200)]
+    assert run([*night, *late, *busy(20, 20, START + 9 * HOUR + 1)])[1] == []
+
+
+def test_clocks_that_stand_still_or_go_back_are_behind_and_refuse_nothing() -> None:
+    frozen = [(user, START if user in ("u0", "u1", "u2") else moment) for user, moment in busy(9, 900, every=60_000)]
+    back = [(user, moment - DAY * (user == "u4")) for user, moment in frozen]
+    assert sorted(run(back)[0]) == list(range(900)) and run(back)[1] == []
+
+
+def test_a_clock_that_jumps_ahead_and_is_set_again_loses_only_what_it_said_meanwhile() -> None:
+    told = [(user, moment + DAY * (user == "u3" and 300 <= k < 600)) for k, (user, moment) in enumerate(busy(20, 1200))]
+    assert run(told)[1] == [k for k in range(300, 600) if k % 20 == 3]
+
+
+def test_a_first_event_that_is_ahead_does_not_decide() -> None:
+    told = [("liar", TODAY), *busy(5, 100), ("liar", TODAY + 1), *busy(5, 100, START + 100_000)]
+    assert run(told)[1] == [101]
+
+
+def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_time, "HELD_MOST", 10)
+    clock = EventClock(HOUR)
+    out = clock.take(stream([*busy(20, 100), *(("u3", START + DAY * (k + 1)) for k in range(50))]), T0)
+    assert len(numbers(out)[0]) >= 100 + 50 - 10
+    assert numbers(clock.overdue(out, SteadyMs(PATIENCE_MS))) == (list(range(150)), [])
+
+
+def test_requests_and_what_was_refused_pass() -> None:
+    asked, refused = Asked("ann", WallMs(1)), Rejected("malformed", "why", b"raw")
+    out = EventClock(HOUR).take([refused, asked], T0)
+    assert (out.accepted, out.rejected) == ([("ann", asked)], [refused])
+
+
+TOLD = st.lists(
+    st.tuples(st.sampled_from("abcdefg"), st.integers(0, 40).map(lambda hours: START + hours * HOUR // 2)), max_size=120
+)
+
+
+@given(TOLD, st.integers(0, 120))
+def test_every_event_has_one_end_and_a_restart_in_the_middle_changes_none(told: list[Told], cut: int) -> None:
+    accepted, refused = run(told)
+    assert sorted(accepted + refused) == list(range(len(told)))
+    assert run(told, cut) == (accepted, refused)
+
+
+@given(st.integers(3, 20), st.randoms(use_true_random=False), st.integers(2, 10**6))
+@settings(max_examples=40)
+def test_one_liar_among_many_loses_its_own_events_and_costs_no_others(n: int, rng: random.Random, hours: int) -> None:
+    told: list[Told] = []
+    for step in range(60 * n):
+        user = rng.randrange(n)
+        lies = user == 0 and step > 3 * n and rng.random() < 0.7
+        told.append((f"u{user}", min(START + step * 1000 + lies * hours * HOUR, TODAY)))
+    accepted, refused = run(told)
+    lied = {k for k, (user, moment) in enumerate(told) if user == "u0" and moment > START + 60 * n * 1000}
+    settled = {k for k in lied if sum(m <= START + 60 * n * 1000 for _, m in told[k + 1 :]) > CONTRADICTED}
+    assert settled <= set(refused) <= lied
+    assert [k for k in accepted if k not in lied] == [k for k in range(len(told)) if k not in lied]
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 10**10)), min_size=1, max_size=20), st.integers(1, 9))
+def test_a_sorted_log_with_gaps_of_any_length_loses_nothing(bursts: list[tuple[int, int]], users: int) -> None:
+    told, moment = list[Told](), START
+    for length, gap in bursts:
+        moment += gap
+        told += [(f"u{k * 7 % users}", moment + k) for k in range(length)]
+    accepted, refused = run(told)
+    assert (sorted(accepted), refused) == (list(range(len(told))), [])
+
+
+class Message(NamedTuple):
+    topic: str
+    value: bytes
+    timestamp_ms: WallMs = WallMs(TODAY)
+    partition: int = 0
+
+
+def message(number: int, told: Told) -> Message:
+    user, timestamp = told
+    return Message("events", encode_event(Event(str(number), user, "i", "c", "click", 0, EventMs(timestamp))))
+
+
+def logic(clocks: dict[str, int], saved: bytes | None = None) -> PartitionLogic:
+    times: dict[str, Any] = {name: lambda name=name: clocks[name] for name in ("wall_ms", "steady_ms")}
+    return PartitionLogic(saved, requests="requests", lead_ms=HOUR, **times)
+
+
+@pytest.mark.parametrize("step_ms", [-DAY, 0, DAY])
+def test_the_flows_own_wall_clock_stepping_changes_nothing(step_ms: int) -> None:
+    clocks = {"wall_ms": TODAY, "steady_ms": 0}
+    one = logic(clocks)
+    assert one.notify_at() is None
+    one.on_batch([[message(k, told) for k, told in enumerate([*busy(9, 50), ("u1", START + DAY)])]])
+    clocks["wall_ms"] += step_ms
+    assert one.notify_at() is not None
+    (early,), _ = one.on_notify()
+    assert not early.accepted
+    again = logic(clocks, one.snapshot())
+    clocks["steady_ms"] += PATIENCE_MS
+    (out,), _ = again.on_notify()
+    assert len(out.accepted) == 1 and not out.rejected and again.notify_at() is None
