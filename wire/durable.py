@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,9 +64,11 @@ def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
     `mode` are the permissions of a file that is new, less the umask.
     """
     place = Path(os.path.realpath(path))  # where a link points, so that the link stays one
-    fresh = place.with_name(f".{place.name}.new")
+    fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
     with told(path):
-        fresh.unlink(missing_ok=True)  # of a crash, and with what permissions
+        for left in (fresh, *place.parent.glob(f".{escape(place.name)}.*.new")):
+            if left == fresh or not _alive(left.name.split(".")[-2]):  # of a crash, and with what permissions
+                left.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
         settle(fresh, place)
@@ -109,6 +112,16 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
 
 
 def sync(path: Path) -> None:

@@ -24,11 +24,13 @@ from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow, wall_ms
 from streams.flow.lag import LagWatch
 from streams.flow.model_feed import ModelFeed
+from streams.flow.panics import Panics
 from streams.flow.pool_shards import PoolShards
 from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
+from streams.flow.state import check_room, state_error
 from streams.flow.supervisor import AGAIN, NO_RESTART
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
@@ -40,7 +42,7 @@ from streams.log import set_up_logging
 from streams.metrics_server import PortTaken, metrics_server
 from streams.stop import Stop
 from streams.tunnel.room import TunnelRoom
-from wire.errors import CodaError, ConnectionFailed, InputError, PoolError
+from wire.errors import CodaError, ConnectionFailed, InputError, PoolError, StorageError
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
@@ -108,7 +110,8 @@ def _run_once(
                 recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
             )
         except BaseException as error:
-            if blamed := blame.error or _lost(error, addresses):
+            state = Path(settings.state)
+            if blamed := blame.error or state_error(error, state) or _lost(error, addresses, state):
                 raise blamed from error
             raise
         if blame.error:
@@ -129,9 +132,16 @@ def _first(feed: ModelFeed, blame: Blame) -> CloudModel:
     return model
 
 
-def _lost(error: BaseException, addresses: Sequence[str]) -> CodaError | None:
-    """What a process of a cluster dies of when another one has died is a thread's panic, which is no `Exception`."""
+def _lost(error: BaseException, addresses: Sequence[str], state: Path) -> CodaError | None:
+    """What a process of a cluster dies of when another one has died is a thread's panic, which is no `Exception`.
+
+    Of a thread that could not save its state that is all there is to see, too.
+    """
     if addresses and not isinstance(error, Exception | KeyboardInterrupt):
+        try:
+            check_room(state)
+        except StorageError as full:
+            return full
         return ConnectionFailed("another process of this dataflow is gone, and none can go on without it")
     return None
 
@@ -146,7 +156,7 @@ def main(arguments: Sequence[str]) -> int:
         again = run_process(settings, int(arguments[1]), arguments[2:], stop)
     except CodaError as error:
         print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
-        if isinstance(error, PoolError | PortTaken):
+        if isinstance(error, PoolError | StorageError | PortTaken):
             return NO_RESTART
         return 2 if isinstance(error, InputError) else 1
     return AGAIN if again else stop.exit_code
@@ -164,4 +174,7 @@ def _end_with(supervisor: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.stderr = Panics(sys.stderr)
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # a worker's thread that is still there would abort an interpreter that tears itself down

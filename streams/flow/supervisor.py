@@ -18,6 +18,7 @@ from wire.errors import ConnectionFailed
 # Restarting helps against crashes; what dies this soon after its start this often in a row is broken (ours).
 _RESTARTS, _SOON_S = 5, 60.0
 _DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
+_LAST_WORDS_S = 2.0  # for the others to say why, when one has failed
 _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
 _USAGE = 2
@@ -75,11 +76,21 @@ def _wait(children: Children, stop: Stop) -> int:
     """Until a signal comes, one child fails (its exit code), or all are done (0, or `AGAIN` if one says so)."""
     while not stop.signal:
         codes = [child.poll() for child in children]
-        failed = [code for code in codes if code and code != AGAIN]
-        if failed or None not in codes:
-            return failed[0] if failed else AGAIN if AGAIN in codes else 0
+        if any(codes):
+            return _why(children)
+        if None not in codes:
+            return 0
         time.sleep(_LOOK_EVERY_S)
     return 0
+
+
+def _why(children: Children) -> int:
+    """The exit code that tells most: the first to end may only have missed the one that knows what is wrong."""
+    deadline_s = time.monotonic() + _LAST_WORDS_S
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
+        time.sleep(_LOOK_EVERY_S)
+    codes = [code for child in children if (code := child.poll())]
+    return next((code for code in codes if code in {NO_RESTART, _USAGE}), codes[0])
 
 
 def _end(children: Children, stop: Stop) -> None:

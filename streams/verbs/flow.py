@@ -10,6 +10,7 @@ from streams.flow.state import prepare_state
 from streams.flow.supervisor import supervise
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
 from streams.stop import Stop
+from wire.durable import hold, make_folder
 
 
 def command(
@@ -79,12 +80,14 @@ def command(
         seed=seed,
     ).checked()
     probe(bootstrap)  # before anything is made on disk
-    prepare_state(state)
-    stop = Stop()
-    if processes > 1:
-        document = msgspec.json.encode(settings).decode()
-        return supervise([sys.executable, "-m", "streams.flow.process", document], processes, stop)
-    from streams.flow.process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
+    make_folder(state)
+    with hold(state):
+        prepare_state(state)
+        stop = Stop()
+        if processes > 1:
+            document = msgspec.json.encode(settings).decode()
+            return supervise([sys.executable, "-m", "streams.flow.process", document], processes, stop)
+        from streams.flow.process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
 
-    run_process(settings, 0, [], stop)
-    return stop.exit_code
+        run_process(settings, 0, [], stop)
+        return stop.exit_code

@@ -94,6 +94,8 @@ def rebuild(path: Path, *, json: bool = False) -> None:
         f"kept {rebuilt.kept:,} samples, lost {rebuilt.lost:,}; "
         f"{rebuilt.bytes_before / 1e6:,.1f} MB on disk are now {rebuilt.bytes_after / 1e6:,.1f} MB"
     )
+    if rebuilt.lost:
+        _say("to have those again from Kafka, as far as it still has them, delete the flow's --state before it starts")
     with Pool.open(path) as pool:
         found = _checked(pool, queries=1_000, k=100, seed=0)
         _report(pool, found, msgspec.to_builtins(rebuilt) | msgspec.to_builtins(found), json)

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from index.pool import Pool
 from index.rebuild import rebuild_on_disk
+from tests.disks import fill_up, small_disk
 from tests.index.pools import small
 from tests.index.samples import samples
 from wire.errors import PoolError
@@ -146,3 +149,41 @@ def test_any_name_will_do(whole: tuple[Path, int], tmp_path: Path, name: str, mo
         assert rebuild_on_disk(path, lambda _done, _all: None).kept == OLD + NEW
         assert (tmp_path / "link").is_symlink()
         os.chdir(tmp_path / name)
+
+
+def test_too_few_open_files_say_so(whole: tuple[Path, int], tmp_path: Path) -> None:
+    shutil.copytree(whole[0], tmp_path / "pool")
+    act = "import resource, sys; from pathlib import Path; from index.pool import Pool; import os\n"
+    act += "used = len(os.listdir('/proc/self/fd')) + 2; resource.setrlimit(resource.RLIMIT_NOFILE, (used, used))\n"
+    act += "try: Pool.open(Path(sys.argv[1]))\nexcept Exception as error: print(type(error).__name__, error)"
+    said = subprocess.run(
+        [sys.executable, "-c", act, str(tmp_path / "pool")], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith("PoolError pool ") and said.count("\n") == 1 and "(ulimit -n)" in said
+    assert resumed(tmp_path / "pool", whole[1]) == OLD + NEW
+
+
+def test_a_full_disk_refuses_what_it_cannot_hold_and_keeps_the_rest(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4 << 20) as disk:
+        with Pool.open(disk / "pool", SPEC) as pool:
+            pool.upsert(samples(range(100, 100 + OLD)))
+            synced = pool.sync()
+            filled = fill_up(disk)
+            with pytest.raises(PoolError, match=r"No space left on device.*: make room on that disk"):
+                for n in range(100):
+                    pool.upsert(samples(range(5000, 5000 + NEW), keys=range((n + 1) * 50_000, (n + 1) * 50_000 + NEW)))
+                    pool.sync()
+                    synced = pool.store.writes
+        with pytest.raises(PoolError, match=r"No space left on device.*: make room on that disk"):
+            resumed(disk / "pool", synced)
+        filled.unlink()
+        assert resumed(disk / "pool", synced) >= OLD
+
+
+def test_a_disk_that_cannot_be_written_is_told(whole: tuple[Path, int], tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4 << 20) as disk:
+        shutil.copytree(whole[0], disk / "pool")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        for read_only in (False, True):
+            with pytest.raises(PoolError, match=r"Read-only file system.*: make that disk writable"):
+                Pool.open(disk / "pool", read_only=read_only)

@@ -42,6 +42,16 @@ def test_rebuild(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.out)["kept"] == 60 and "kept 60 samples, lost 0" in captured.err
 
 
+@pytest.mark.parametrize("verb", ["stats", "verify"])
+@pytest.mark.parametrize("file", ["*.sst", "MANIFEST-*", "CURRENT"])
+def test_damage_is_told(path: Path, verb: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for damaged in path.glob(file):
+        damaged.write_bytes(b"\xa5" * max(100, damaged.stat().st_size))
+    assert run(["pool", verb, str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"pool {path} is damaged (" in said and f"coda pool rebuild {path}" in said
+
+
 def test_low_recall_fails_the_check(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,106 @@
+"""The dataflow on disks that are full, and on a state that is damaged: one line, nothing lost, and a way to go on."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.kafka.embedded import EmbeddedKafka
+from tests.disks import fill_up, small_disk
+from tests.streams.flow.world import Flow, World, keys, stream, wait_until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with EmbeddedKafka() as kafka:
+        yield World(kafka.bootstrap)
+
+
+def failures(said: str) -> list[str]:
+    """What was said beside what is logged in passing, by us and by Bytewax's workers that look for each other."""
+    return [line for line in said.splitlines() if not any(word in line for word in ("[info", "[warning", "worker "))]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("full", ["pool", "state"])
+def test_a_disk_that_fills_up_ends_it_in_one_line_and_with_room_it_goes_on(
+    world: World, tmp_path: Path, full: str, processes: int
+) -> None:
+    world.publish()
+    first, second = stream(100), stream(400, first=100)
+    (tmp_path / "flow").mkdir()
+    with (
+        small_disk(tmp_path / "flow" / full, 4 << 20) as disk,
+        Flow(world, tmp_path / "flow", "--processes", str(processes)) as flow,
+    ):
+        world.send(first)
+        world.drained()
+        filled = fill_up(disk)
+        for at in range(0, 400, 20):
+            world.send(second[at : at + 20])
+        assert flow.process.wait(60) == 1
+        said = failures(flow.said())
+        assert len(said) <= processes and all(line.startswith("coda") for line in said), "one line of each process"
+        told = [line for line in said if f"{disk}" in line]
+        assert told and all("No space left on device" in line and "make room on that disk" in line for line in told)
+        filled.unlink()
+        flow.start()
+        world.drained()
+        wait_until(lambda: len(world.samples()) >= 500, "everything to be pooled")
+        assert flow.stop() == 130
+        assert sorted(flow.pooled()) == sorted(keys([*first, *second]))
+
+
+def overwrite(file: Path) -> None:
+    file.write_bytes(b"\xa5" * 5000)
+
+
+def put_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "cut in half": lambda file: os.truncate(file, file.stat().st_size // 2),
+    "cut within a page": lambda file: os.truncate(file, 5000),
+    "emptied": lambda file: os.truncate(file, 0),
+    "overwritten": overwrite,
+    "a folder": put_a_folder,
+}
+
+
+def test_a_damaged_state_is_one_line_and_without_it_nothing_is_lost(world: World, tmp_path: Path) -> None:
+    world.publish()
+    events = stream(300)
+    world.send(events[:200])
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert flow.stop() == 130
+        shutil.copytree(tmp_path / "state", tmp_path / "whole")
+        for damage, act in DAMAGE.items():
+            flow.log.write_text("")
+            act(tmp_path / "state" / "part-0.sqlite3")
+            flow.start()
+            assert flow.process.wait(60) == 2, damage
+            (said,) = failures(flow.said())
+            assert f"coda: the flow's state {tmp_path / 'state'} is damaged (part-0.sqlite3: " in said, damage
+            assert "delete that folder" in said
+            shutil.rmtree(tmp_path / "state")
+            shutil.copytree(tmp_path / "whole", tmp_path / "state")
+        shutil.rmtree(tmp_path / "state")
+        world.send(events[200:])
+        flow.start()
+        world.drained()
+        assert flow.stop() == 130
+    assert sorted(flow.pooled()) == sorted(keys(events))
+
+
+def test_a_second_flow_on_one_state_is_told(world: World, tmp_path: Path) -> None:
+    world.publish()
+    with Flow(world, tmp_path) as flow, Flow(world, tmp_path) as second:
+        codes = [flow, second]
+        wait_until(lambda: any(each.process.poll() is not None for each in codes), "one of them to end")
+        assert [each.process.poll() for each in codes].count(1) == 1
+        assert f"{tmp_path / 'state'} is in use by another process: stop that one" in flow.said()
