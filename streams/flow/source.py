@@ -48,7 +48,9 @@ class Reader:
 
     def add(self, partition: Partition, offset: int | None) -> None:
         """Read `partition` too, from `offset` on, or from the beginning."""
-        if offset is None and is_embedded(self._settings.bootstrap):
+        if offset is not None:
+            self._done[partition] = offset  # what came before went through before the last snapshot
+        elif is_embedded(self._settings.bootstrap):
             offset = 0  # this broker drops what is old: say so, rather than begin after it
         self._begin[partition] = offset
         self._taken_ms[partition] = 0
@@ -94,8 +96,9 @@ class Reader:
 
     def close(self) -> None:
         """Mirror the last positions and let the connections go."""
-        if self._group is not None:
+        if self._done:
             self._mirror()
+        if self._group is not None:
             self._group.close()
         if self._consumer is not None:
             self._consumer.close()

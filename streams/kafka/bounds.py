@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -12,9 +13,11 @@ from wire.errors import ConnectionFailed
 _TIMEOUT_S = 10
 
 
-def bounds(settings: KafkaSettings, topic: str) -> dict[Partition, tuple[int, int]]:
+def bounds(
+    settings: KafkaSettings, topic: str, isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+) -> dict[Partition, tuple[int, int]]:
     """Per partition the first offset that is kept and the end of what is committed; empty for no topic."""
-    consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds"})
+    consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds", "isolation.level": isolation})
     try:
         found: dict[Partition, tuple[int, int]] = {}
         for partition in partitions_of(consumer, topic):

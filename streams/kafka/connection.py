@@ -1,13 +1,12 @@
 """How to reach Kafka, and a first word with it that fails fast instead of hanging."""
 
 import logging
-import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -35,6 +34,7 @@ _NOT_YET = frozenset(
         KafkaError._TIMED_OUT,
     }
 )
+_FIRST_SHARE = 0.7  # of a probe's time for the first answer; the rest is for the advertised addresses
 _NOT_YET_S = 0.2  # between two tries; a leader moves within a second
 Partition = tuple[str, int]
 Answer = TypeVar("Answer")
@@ -73,16 +73,17 @@ class KafkaSettings:
 
 
 class _Outages:
-    """Says that Kafka is away once in a while; librdkafka itself keeps trying."""
+    """Says that Kafka is away once in a while, for all clients of a process; librdkafka itself keeps trying."""
+
+    _noted_s: ClassVar[dict[str, float]] = {}
 
     def __init__(self, bootstrap: str):
         self._bootstrap = bootstrap
-        self._noted_s = float("-inf")
 
     def __call__(self, error: KafkaError) -> None:
-        now_s = time.monotonic()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and now_s - self._noted_s > OUTAGE_NOTE_EVERY_S:
-            self._noted_s = now_s
+        now_s, noted_s = time.monotonic(), self._noted_s.get(self._bootstrap, float("-inf"))
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and now_s - noted_s > OUTAGE_NOTE_EVERY_S:
+            self._noted_s[self._bootstrap] = now_s
             _log.warning("Kafka at %s does not answer; retrying until it does", self._bootstrap)
         elif error.fatal():
             _log.error("Kafka at %s: %s", self._bootstrap, error.str())
@@ -91,54 +92,57 @@ class _Outages:
 def probe(bootstrap: str, timeout_s: float = 5) -> str:
     """The cluster's id; raises `ConnectionFailed` when no Kafka that can be used is at `bootstrap`, after `timeout_s`.
 
-    To be used it must also be reachable where its brokers say they are. Raises `InputError` when `bootstrap` is empty.
+    Clients go on with the addresses that brokers advertise, so that these must answer, too.
+    Raises `InputError` when `bootstrap` is empty.
     """
     if not bootstrap.strip():
         raise InputError("--bootstrap is empty: give Kafka's address as HOST:PORT")
-    # Not logged: what the probe raises says it all, and it does not go on trying.
-    heard: list[str] = []
-    hear = {"error_cb": lambda error: heard.append(error.str()), "group.id": "coda-probe"}
     deadline_s = time.monotonic() + timeout_s
-    client = Consumer({**KafkaSettings(bootstrap).client("probe"), **hear})
     try:
-        found = client.list_topics(timeout=timeout_s)
-    except KafkaException as error:
-        why = next((words for words in heard if "broker" not in words), reason(error))
+        cluster, advertised = _ask(bootstrap, timeout_s * _FIRST_SHARE)
+        if advertised != bootstrap:
+            _ask(advertised, deadline_s - time.monotonic(), advertised=True)
+    except _Silence as silence:
+        if silence.advertised:
+            raise ConnectionFailed(
+                f"Kafka answers at {bootstrap} and says that it is at {silence.address}, but that can't be used from "
+                f"here ({silence.why}): set its advertised.listeners to addresses that this machine can reach"
+            ) from silence
         raise ConnectionFailed(
-            f"no Kafka answers at {bootstrap} within {timeout_s:g} s ({why}): "
+            f"no Kafka answers at {bootstrap} within {timeout_s:g} s ({silence.why}): "
             "start it (scripts/kafka up, or docker compose up kafka) or give --bootstrap HOST:PORT"
+        ) from silence
+    return cluster
+
+
+class _Silence(Exception):
+    """Nobody answered at `address`, which Kafka itself gave if it was `advertised`."""
+
+    def __init__(self, address: str, why: str, *, advertised: bool) -> None:
+        super().__init__(why)
+        self.address, self.why, self.advertised = address, why, advertised
+
+
+def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple[str, str]:
+    """The id of the cluster at `addresses` and the addresses it advertises; raises `_Silence`."""
+    heard: list[KafkaError] = []
+    # Heard and not logged: what the probe raises says it all, and it does not go on trying.
+    client = Consumer({**KafkaSettings(addresses).client("probe"), "error_cb": heard.append, "group.id": "coda-probe"})
+    try:
+        found = client.list_topics(timeout=max(timeout_s, 0.5))
+        return str(found.cluster_id), ",".join(f"{b.host}:{b.port}" for b in found.brokers.values())
+    except KafkaException as error:
+        client.poll(0)  # brings what there is to hear
+        told = next((each for each in heard if each.code() != KafkaError._ALL_BROKERS_DOWN), None)
+        address, _, why = told.str().partition(": ") if told else ("", "", reason(error))
+        if told and told.code() == KafkaError._BAD_MSG:
+            why = "what answers there speaks another protocol, HTTP or TLS perhaps"
+        advertised = advertised or (bool(address) and not address.endswith("/bootstrap"))
+        raise _Silence(
+            address.rpartition("/")[0] or addresses, why.partition(" (after")[0], advertised=advertised
         ) from error
     finally:
         client.close()
-    _check_advertised(bootstrap, [(b.host, b.port) for b in found.brokers.values()], deadline_s - time.monotonic())
-    return str(found.cluster_id)
-
-
-def _check_advertised(bootstrap: str, brokers: Sequence[tuple[str, int]], timeout_s: float) -> None:
-    """Clients go on with the addresses that brokers advertise, whatever led there: one at least must be reachable."""
-    answers: dict[tuple[str, int], str] = {}
-
-    def knock(broker: tuple[str, int]) -> None:
-        try:
-            socket.create_connection(broker, timeout_s).close()
-            answers[broker] = ""
-        except OSError as error:
-            answers[broker] = error.strerror or str(error)
-
-    # Threads, because a name that can't be resolved is looked for longer than any timeout says.
-    threads = [threading.Thread(target=knock, args=(broker,), daemon=True) for broker in brokers]
-    deadline_s = time.monotonic() + max(timeout_s, 0.5)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline_s - time.monotonic()))
-    bad = [f"{host}:{port} ({answers.get((host, port), 'no answer')})" for host, port in brokers]
-    bad = [words for words, broker in zip(bad, brokers, strict=True) if answers.get(broker, "no answer")]
-    if len(bad) == len(brokers):
-        raise ConnectionFailed(
-            f"Kafka answers at {bootstrap}, but says that it is at {', '.join(bad)}, where it can't be reached from "
-            "here: set its advertised.listeners to addresses that this machine can reach"
-        )
 
 
 @lru_cache(maxsize=64)
@@ -185,6 +189,13 @@ def partitions_of(client: Any, topic: str, timeout_s: float = 5) -> list[TopicPa
             f"Kafka does not let us see the topic {topic}: allow it there (ACL: Describe, Read, Write)"
         )
     return [] if found.error else [TopicPartition(topic, number) for number in sorted(found.partitions)]
+
+
+def leave(client: Consumer, timeout_s: float = 5) -> None:
+    """Close `client`; one whose broker is away is left behind after `timeout_s`, since closing waits for an answer."""
+    closing = threading.Thread(target=client.close, daemon=True)
+    closing.start()
+    closing.join(timeout_s)
 
 
 def reason(error: KafkaException) -> str:

@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from streams.kafka.connection import KafkaSettings, Partition, fetch_settings, is_embedded, partitions_of, reason
+from streams.kafka.connection import KafkaSettings, Partition, fetch_settings, is_embedded, leave, partitions_of, reason
 from streams.kafka.topic_watch import TopicWatch
 from wire.errors import ConnectionFailed, DeliveryError
 
@@ -168,7 +168,7 @@ class BatchConsumer:
 
     def close(self) -> None:
         """Leave the group; commits nothing."""
-        self._consumer.close()
+        leave(self._consumer)
 
     def __enter__(self) -> Self:
         return self
@@ -243,7 +243,7 @@ class BatchConsumer:
             name = _partition_of(raw)
             raise DeliveryError(
                 f"{name[0]}[{name[1]}] no longer has offset {self._positions.get(name, '?')}, "
-                f"where {self._group} wants to read on; {_WHAT_TO_DO}"
+                f"where {self._group} wants to read on: dropped, or the topic was made anew; {_WHAT_TO_DO}"
             )
         elif code in _DENIED:
             raise DeliveryError(

@@ -8,7 +8,7 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings, partitions_of, patiently, reason
+from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings, leave, partitions_of, patiently, reason
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 5
@@ -61,7 +61,7 @@ class GroupPositions:
 
     def close(self) -> None:
         """Let the connection go."""
-        self._consumer.close()
+        leave(self._consumer)
 
     def __enter__(self) -> Self:
         return self

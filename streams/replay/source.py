@@ -8,11 +8,13 @@ from typing import Protocol
 import msgspec
 import numpy as np
 import polars as pl
+import structlog
 from xxhash import xxh3_64
 
 from streams.kafka.bounds import bounds, offsets_at, read_between
-from streams.kafka.connection import KafkaSettings, Partition, probe
+from streams.kafka.connection import KafkaSettings, Partition
 from streams.kafka.consumer import Message
+from streams.kafka.home import home_of
 from streams.logs.event_log import LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.replay.state import Position
 from wire.arrays import I64
@@ -21,6 +23,8 @@ from wire.event import Event, decode_event
 
 _TOPIC_BATCH = 5000
 _READ_BYTES = 1 << 20
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -172,12 +176,13 @@ class TopicSource:
     def __init__(self, settings: KafkaSettings, topic: str, within: Range):
         self._settings = settings
         self._topic = topic
+        self._between = self._bounds(within)
+        home = home_of(settings, [topic])
         self.identity = {
-            "log": f"{probe(settings.bootstrap)}/{topic}",
+            "log": f"{home.cluster}/{topic}/{home.topics.get(topic, '')}",
             "range": f"{within.from_ms}-{within.until_ms}",
             "order": "as it is",
         }
-        self._between = self._bounds(within)
         events = sum(end - first for first, end in self._between.values())
         self.span = Span(events, 0, 0)
 
@@ -199,6 +204,11 @@ class TopicSource:
         found = bounds(self._settings, self._topic)
         if not found:
             raise InputError(f"Kafka at {self._settings.bootstrap} has no topic {self._topic}")
+        written = bounds(self._settings, self._topic, "read_uncommitted")
+        if open_ones := sum(end for _, end in written.values()) - sum(end for _, end in found.values()):
+            _log.warning(
+                f"left out the last {open_ones:,} messages of {self._topic}: a transaction is not finished yet"
+            )
         first = offsets_at(self._settings, self._topic, within.from_ms) if within.from_ms else {}
         last = offsets_at(self._settings, self._topic, within.until_ms) if within.until_ms < 1 << 62 else {}
         return {p: (max(low, first.get(p, low)), min(end, last.get(p, end))) for p, (low, end) in found.items()}

@@ -11,6 +11,7 @@ from xxhash import xxh3_64_hexdigest
 
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, is_embedded, probe
+from streams.kafka.home import home_of
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
@@ -96,7 +97,9 @@ def command(
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
     source = open_source(log, within, settings, topic, unsorted=unsorted)
-    identity = {**source.identity, "topic": topic, "Kafka": probe(bootstrap)}
+    ensure_topics(settings)
+    home = home_of(settings, [topic])
+    identity = {**source.identity, "topic": topic, "Kafka": home.cluster, "topic's id": home.topics.get(topic, "")}
     state_path = state or default_state(identity, bootstrap)
     if state_path and fresh:
         read_state(state_path)  # so that nothing is written over what is no replay's
@@ -105,7 +108,6 @@ def command(
         _report(log, Totals(), topic, bootstrap, json=json)
         _say_finished(log)
         return
-    ensure_topics(settings)
     with ExitStack() as stack:
         stack.enter_context(metrics_server(metrics_port))
         view = stack.enter_context(open_view())

@@ -61,6 +61,18 @@ def test_gives_up_on_what_keeps_dying(tmp_path: Path) -> None:
         supervise(child(tmp_path, "sys.exit(1)"), 1, Stop())
 
 
+def test_processes_that_want_to_begin_anew_all_do_when_the_last_one_has_ended(tmp_path: Path) -> None:
+    ends = f"""
+if starts == 1:
+    time.sleep(0.5 * number)
+    open(f"{{folder}}/ended-{{number}}", "w").close()
+    sys.exit({supervisor.AGAIN})
+"""
+    assert supervise(child(tmp_path, ends), 2, Stop()) == 0
+    assert len(list(tmp_path.glob("ended-*"))) == 2  # the first one's end was no reason to end the second
+    assert [len(lines) for lines in starts(tmp_path)] == [2, 2]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_children_finish(tmp_path: Path, number: signal.Signals) -> None:
     drains = """
