@@ -33,7 +33,7 @@ def home_of(settings: KafkaSettings, topics: Sequence[str]) -> Home:
     """Where `topics` live; raises `ConnectionFailed`."""
     cluster = probe(settings.bootstrap)
     if is_embedded(settings.bootstrap):
-        return Home(cluster, {})
+        return Home(f"{cluster} at {settings.bootstrap}", {})  # its id alone, an address in memory, may come again
     return Home(cluster, topic_ids(settings, topics))
 
 
