@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from models.cloud_head import HeadParams
 from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
+from models.quorum import LEAD_MS, reached
 from models.sample import SampleBlock
 from models.vocabulary import MODEL_BYTES, Names, Vocabulary, aged, choose, positives
 from wire.arrays import F64, I64, U32
@@ -63,7 +64,7 @@ def train_first(
     """
     if not sum(map(len, blocks)):
         raise InputError("there are no samples to train a cloud model from: give a longer log or a larger head share")
-    block = SampleBlock.concat(blocks)
+    block = agreed_on(SampleBlock.concat(blocks))
     nothing = np.zeros(0, np.uint32)
     names = _vocabulary(random_model(nothing, nothing, seed), block, limit_bytes)
     start = random_model(names.items, names.categories, seed)
@@ -84,11 +85,20 @@ def train_next(
     """
     if not len(block):
         raise InputError("there are no samples to train the next cloud model from")
+    block = agreed_on(block)
     names = _vocabulary(model, block, limit_bytes)
     start = _with_names(model, names, _elapsed_ms(model, block))
     return _train(
         replace(start, version=model.version + 1), block, seed, NEXT, progress=progress, left_out=names.left_out
     )
+
+
+def agreed_on(block: SampleBlock) -> SampleBlock:
+    """`block` but for samples far ahead of what its users have reached between them.
+
+    A model says until when it has learned, and devices go by it: so it learns nothing from beyond what many say.
+    """
+    return block.take(np.flatnonzero(block.timestamp <= reached(block.user, block.timestamp) + LEAD_MS))
 
 
 def _vocabulary(model: CloudModel, block: SampleBlock, limit_bytes: int) -> Vocabulary:

@@ -1,7 +1,7 @@
 """When the cloud trainer makes a new version, and from which samples (sans-I/O).
 
-A version is due when event time has moved on by the refresh interval in every partition that is read, or in any
-once there is nothing left to read. It learns what is new since the last one, mixed with remembered older samples.
+A version is due when event time has moved on by the refresh interval in every partition that is read, or in all
+together once there is nothing left to read; how far it has come is for many users to say (`models.quorum`). It learns what is new since the last one, mixed with remembered older samples.
 
 A refreshed model is not always a better one, so there is a gate: a challenger learns the oldest 80 % of what is new,
 and only if it predicts the newest 20 % with less log-loss than the model in use does a version go out, which has
@@ -24,6 +24,7 @@ import structlog
 
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_next
+from models.quorum import Quorum
 from models.sample import SampleBlock
 from models.scores import logloss
 from models.vocabulary import MODEL_BYTES
@@ -31,6 +32,7 @@ from monitor import metrics
 from streams.training.pile import Pile
 from wire.arrays import I64, Bool
 from wire.errors import ArtefactError
+from wire.moments import EventMs
 
 HEADER = "coda-trainer"
 LEAST_NEW = 2000  # samples: the gate would tell noise by the newest fifth of fewer, and devices adapt to every version
@@ -89,7 +91,7 @@ class CloudTrainer:
         self._seed = seed
         self._new, self._memory = Pile(), Pile()
         self._read = dict(learned.positions)
-        self._newest: dict[int, int] = {}
+        self._time, self._times = Quorum(), dict[int, Quorum]()  # of all partitions, and of each
         self._tried_ms = model.trained_until
 
     @property
@@ -108,12 +110,19 @@ class CloudTrainer:
         for number in np.unique(partition).tolist():
             mine = partition == number
             self._read[number] = max(self._read.get(number, 0), int(offset[mine].max()) + 1)
-            self._newest[number] = max(self._newest.get(number, 0), int(block.timestamp[mine].max()))
+            self._hear(number, block.user[mine].tolist(), block.timestamp[mine].tolist())
         known = self._known(block, partition, offset)
         for rows, keep in ((known, self.remember), (~known, self._new.add)):
             if rows.any():
                 keep(block.take(np.flatnonzero(rows)))
         self._bound()
+
+    def _hear(self, partition: int, users: list[int], moments: list[EventMs]) -> None:
+        """How far event time has come, by these users of a partition."""
+        of_partition = self._times.setdefault(partition, Quorum())
+        for user, moment in zip(users, moments, strict=True):
+            self._time.claim(user, moment)
+            of_partition.claim(user, moment)
 
     def _bound(self) -> None:
         """Of too many samples that wait, the older half counts as remembered from now on."""
@@ -127,9 +136,9 @@ class CloudTrainer:
 
     def due(self, *, caught_up: bool) -> bool:
         """Whether the refresh interval is over; `caught_up` says that there was nothing left to read."""
-        if not self._newest:
+        if not self._times:
             return False
-        reached = max(self._newest.values()) if caught_up else min(self._newest.values())
+        reached = self._time.now if caught_up else min(time.now for time in self._times.values())
         return reached >= max(self.model.trained_until, self._tried_ms) + self._refresh_ms
 
     def train(self, progress: Progress | None = None) -> Trial | None:
@@ -137,7 +146,7 @@ class CloudTrainer:
 
         None when too few samples wait for a trial. In any case the next one is due an interval later.
         """
-        self._tried_ms = max(self._newest.values())
+        self._tried_ms = self._time.now
         new = _distinct(self._new.all()) if len(self._new) else None
         if new is None or len(new) < LEAST_NEW:
             return None

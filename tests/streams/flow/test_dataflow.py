@@ -40,7 +40,7 @@ def test_every_event_is_pooled_or_rejected_with_its_reason(world: World, tmp_pat
     assert set(flow.pooled()) == keys(good) and len(flow.pooled()) == len(good)
     assert set(world.samples().sample.tolist()) == keys(good)
     reasons = sorted(reason.split(":")[0].split(" ")[0] for reason in world.dead_letters().values())
-    assert reasons == ["late", "not", "not", "timestamp"]
+    assert reasons == ["ahead", "late", "not", "not"]
     batches = world.batches()
     assert {batch.user_id for batch in batches} == {e.user_id for e in good}
     last = {batch.user_id: batch for batch in batches}["user-1"]
@@ -83,6 +83,20 @@ def test_a_second_run_goes_on_where_the_first_was_interrupted(world: World, tmp_
     assert set(flow.pooled()) == keys(stream(100)) | keys(stream(50, first=100))
     seqs = [(batch.user_id, batch.batch_seq) for batch in world.batches()]
     assert len(set(seqs)) == len(seqs)
+
+
+def test_an_event_that_is_held_survives_the_dataflow_that_holds_it(world: World, tmp_path: Path) -> None:
+    ahead = event(500, "user-0", timestamp=START_MS + 86_400_000)
+    world.publish()
+    world.send([*stream(100), ahead])
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert flow.stop() == 130
+        assert set(flow.pooled()) == keys(stream(100)), "it waits for others to get there"
+        flow.start()
+        wait_until(lambda: len(world.samples()) == 101, "what nobody contradicts")
+        assert flow.stop() == 130
+    assert set(flow.pooled()) == keys([*stream(100), ahead]) and not world.dead_letters()
 
 
 def test_kill_minus_nine_loses_nothing_and_pools_nothing_twice(world: World, tmp_path: Path) -> None:

@@ -51,12 +51,34 @@ def test_a_version_is_due_when_event_time_has_moved_on(first: CloudModel) -> Non
     trainer = trainer_of(first, refresh_ms=1_000_000)
     feed(trainer, REST.take(slice(0, 999)), np.arange(999))
     assert not trainer.due(caught_up=True)
-    feed(trainer, REST.take(slice(999, 1000)), np.array([999]))
+    feed(trainer, REST.take(slice(999, 1010)), np.arange(999, 1010))
     assert trainer.due(caught_up=True) and trainer.due(caught_up=False)
     trial = trainer.train()
     assert trial and trial.passed and trainer.waiting == 0 and not trainer.due(caught_up=True)
-    assert trainer.model.version == 2 and trainer.model.trained_until == 3_000_000
-    assert trainer.learned == Learned(2_000_000, {0: 1000})
+    assert trainer.model.version == 2 and trainer.model.trained_until == 3_010_000
+    assert trainer.learned == Learned(2_000_000, {0: 1010})
+
+
+@pytest.mark.parametrize("ahead_ms", [23 * 3_600_000, 10**12])
+def test_one_clock_that_is_ahead_makes_no_version_due_holds_none_up_and_says_nothing_of_its_age(
+    first: CloudModel, ahead_ms: int
+) -> None:
+    wrong = np.where(REST.user == REST.user[0], ahead_ms, 0)
+    liar = replace(REST, timestamp=REST.timestamp + wrong)
+    trainer = trainer_of(first, refresh_ms=1_000_000)
+    feed(trainer, liar.take(slice(0, 900)), np.arange(900))
+    assert not trainer.due(caught_up=True) and not trainer.due(caught_up=False)
+    feed(trainer, liar.take(slice(900, 1010)), np.arange(900, 1010))
+    assert trainer.due(caught_up=True) and trainer.due(caught_up=False)
+    assert trainer.train() and trainer.model.trained_until <= 3_010_000
+    feed(trainer, liar.take(slice(1010, 2100)), np.arange(1010, 2100))
+    assert trainer.due(caught_up=True) and trainer.train() and trainer.model.trained_until <= 4_100_000
+
+
+def test_a_row_dated_today_in_the_head_of_an_old_log_is_not_when_the_model_was_trained() -> None:
+    moments = HEAD.timestamp.copy()
+    moments[77] = 1_800_000_000_000
+    assert train_first([replace(HEAD, timestamp=moments).take(slice(0, 300))], seed=1).trained_until == 300_000
 
 
 def shuffled(block: SampleBlock) -> SampleBlock:
