@@ -37,6 +37,7 @@ from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel, random_model
 from models.head_fit import HeadRows, fit_heads
 from wire.candidates import CandidateBatch, Candidates
+from wire.moments import NO_EVENT
 from wire.sample import HISTORY_LEN
 from wire.task import Task
 
@@ -110,7 +111,9 @@ def retraining(window: int, version: int, task: Task, group: int) -> Work:
     keys = np.arange(1, ITEMS + 1, dtype=np.uint32), np.arange(1, CATEGORIES + 1, dtype=np.uint32)
     model = random_model(*keys, seed=0, version=1)
     users = tuple(f"user-{n}" for n in range(group))
-    trains = tuple(Train(some_window(rng, window, version), some_batch(rng, user, model), task, 1) for user in users)
+    trains = tuple(
+        Train(some_window(rng, window, version), some_batch(rng, user, model), task, 1, NO_EVENT) for user in users
+    )
     job = TrainingJob(users, trains, model, task, seed=0)
     return lambda: job.run(time.thread_time)
 

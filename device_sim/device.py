@@ -2,7 +2,7 @@
 
 `handle(stimulus, now_ms)` takes what happened and returns what to do about it. The fleet carries the
 instructions out for many devices at once; a test or a simulator can do it one by one. Time only comes in
-as `now_ms` (wall clock, or a virtual one); windows and histories live in event time.
+as `now_ms` (the device's clock, which may be wrong, or a virtual one); windows and histories live in event time.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from xxhash import xxh32_intdigest
 
 from device_sim.asking import Asking
+from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import Outbox
 from device_sim.seen import Seen
@@ -40,6 +41,7 @@ from wire.candidates import CandidateBatch, decode_batch
 from wire.errors import ArtefactError
 from wire.event import Event, encode_event
 from wire.ids import item_key, sample_key
+from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
@@ -77,13 +79,16 @@ class Device:
         self.new_samples = 0  # since the last training
         self.produced_ms = 0  # wall clock of the newest own event
         self.heads_bytes = 0
+        self.clock = CloudClock()
+        self.cloud_time = NO_EVENT  # how far event time had come when the newest batch was made
+        self.batch_since_ms = 0  # when the batch was made, by this device's clock
         self._batch_in_training: CandidateBatch | None = None
 
-    def handle(self, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
+    def handle(self, stimulus: Stimulus, now_ms: WallMs) -> list[Instruction]:
         """What to do about `stimulus`, in order."""
-        return _HANDLERS[type(stimulus)](self, stimulus, now_ms)
+        return _HANDLERS[type(stimulus)](self, stimulus, self.clock.steady_ms(now_ms))
 
-    def due(self, now_ms: int) -> bool:
+    def due(self, now_ms: WallMs) -> bool:
         """Whether there is reason to train: a fresh batch, a new cloud model, enough new samples."""
         if self.task is None or self.version == 0 or self.busy:
             return False
@@ -117,16 +122,16 @@ class Device:
             if self.connected and self.eligible:
                 wakes = self.asking.next_ms
         elif self.batch is not None:
-            wakes = self.batch.matched_ms + self._batch_age_ms + 1
+            wakes = self.batch_since_ms + self._batch_age_ms + 1
         if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
             wakes = min(wakes, self.hold_until_ms)
-        return wakes
+        return self.clock.wall_ms(wakes)
 
     def rolled_out(self, task: Task) -> bool:
         """Whether this device is among the `rollout_percent`; who is, differs from task version to task version."""
         return xxh32_intdigest(self.user_id.encode(), seed=task.task_version) % 10_000 < task.rollout_percent * 100
 
-    def _own_event(self, stimulus: OwnEvent, now_ms: int) -> list[Instruction]:
+    def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
         if not self.seen.add(sample_key(event.event_id)):
             return [Count("events", "duplicate")]
@@ -134,10 +139,14 @@ class Device:
         self.new_samples += 1
         out = self._upload(event, now_ms) if self.uploads else []
         predict = self._remember(event)
-        if self.version and event.timestamp > self.trained_until:
+        if self.version and not self._learned(event, now_ms):
             return [*out, predict]
         reason = "known_to_cloud_model" if self.version else "no_cloud_model"
         return [*out, Count("unpredicted", reason), *self._want_training(now_ms)]
+
+    def _learned(self, event: Event, now_ms: WallMs) -> bool:
+        """Whether the cloud model has learned from the event: not if it says so of times that are yet to come."""
+        return event.timestamp <= self.trained_until <= now_ms + SKEW_MS
 
     def _remember(self, event: Event) -> Predict:
         """Put the event into window, history and what was taken; what a model may see of it was known before it."""
@@ -150,7 +159,7 @@ class Device:
             self.taken.add(item, event.timestamp)
         return Predict(seq, event.event_id, item, category, event.label, event.timestamp, *taken, *before)
 
-    def _upload(self, event: Event, now_ms: int) -> list[Instruction]:
+    def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)
         self.outbox.add(event.event_id, raw)
         if not self.connected:
@@ -158,23 +167,23 @@ class Device:
         self.outbox.sent(event.event_id, now_ms)
         return [self._up("events", raw)]
 
-    def _predicted(self, stimulus: Predicted, now_ms: int) -> list[Instruction]:
+    def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)
         self.usage.lost(stimulus.losses, stimulus.evidence)
         return self._want_training(now_ms)
 
-    def _connected(self, _stimulus: Connected, now_ms: int) -> list[Instruction]:
+    def _connected(self, _stimulus: Connected, now_ms: WallMs) -> list[Instruction]:
         self.connected = True
         self.asking.want("connected")
         self.asking.hold(now_ms)
         return self._send_outbox(now_ms)
 
-    def _link_lost(self, _stimulus: LinkLost, now_ms: int) -> list[Instruction]:
+    def _link_lost(self, _stimulus: LinkLost, now_ms: WallMs) -> list[Instruction]:
         self.connected = False
         self.outbox.link_lost()
         return self._want_training(now_ms)
 
-    def _batch_arrived(self, stimulus: BatchArrived, now_ms: int) -> list[Instruction]:
+    def _batch_arrived(self, stimulus: BatchArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += len(stimulus.raw)
         try:
             batch = decode_batch(stimulus.raw)
@@ -183,7 +192,7 @@ class Device:
         outcome = self._judge(batch)
         out: list[Instruction] = [Count("batches", outcome)]
         if outcome == "accepted":
-            out += self._accept(batch, stimulus.raw)
+            out += self._accept(batch, stimulus.raw, now_ms)
         if outcome == "stale":  # the cloud knows: a newer one was pushed
             return out
         out.append(self._answer(batch, "accepted" if outcome == "repeated" else outcome, now_ms))
@@ -203,12 +212,14 @@ class Device:
             return "wrong_version"
         return "repeated" if self.batch is not None and batch.batch_seq == self.newest_seq else "accepted"
 
-    def _accept(self, batch: CandidateBatch, raw: bytes) -> list[Instruction]:
+    def _accept(self, batch: CandidateBatch, raw: bytes, now_ms: WallMs) -> list[Instruction]:
+        self.batch_since_ms = now_ms - self.clock.heard(WallMs(batch.matched_ms), now_ms)
+        self.cloud_time = EventMs(batch.query_timestamp)
         self.batch, self.batch_raw, self.newest_seq = batch, raw, batch.batch_seq
         self.asking.answered()
         return [Freshness("pushed", batch.produced_ms)]
 
-    def _model_arrived(self, stimulus: ModelArrived, now_ms: int) -> list[Instruction]:
+    def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         if stimulus.version <= self.version:
             return [Count("models", "repeated")]
@@ -222,7 +233,7 @@ class Device:
             out.append(Count("batches", "outdated"))
         return [*out, *self._want_training(now_ms)]
 
-    def _task_arrived(self, stimulus: TaskArrived, now_ms: int) -> list[Instruction]:
+    def _task_arrived(self, stimulus: TaskArrived, now_ms: WallMs) -> list[Instruction]:
         task = stimulus.task
         self.usage.bytes_down += stimulus.size
         if self.task is not None and task.task_version <= self.task.task_version:
@@ -235,26 +246,27 @@ class Device:
         self.window.resize(task.window_count, task.window_age_ms)
         return [Count("tasks", "adopted"), *self._want_training(now_ms)]
 
-    def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: int) -> list[Instruction]:
+    def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         self.outbox.confirm(stimulus.event_ids)
         return []
 
-    def _want_training(self, now_ms: int) -> list[Instruction]:
+    def _want_training(self, now_ms: WallMs) -> list[Instruction]:
         if self.wanting or not self.due(now_ms) or not self.eligible:
             return []
         self.wanting = True
         return [WantTraining()]
 
-    def _training_slot(self, _stimulus: TrainingSlot, now_ms: int) -> list[Instruction]:
+    def _training_slot(self, _stimulus: TrainingSlot, now_ms: WallMs) -> list[Instruction]:
         self.wanting = False
         if self.task is None or not self.due(now_ms) or not self.eligible:
             return []
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
-        return [Train(self.window.rows(), self.batch, self.task, self.version)]
+        event_time = EventMs(max(self.window.newest, self.cloud_time))
+        return [Train(self.window.rows(), self.batch, self.task, self.version, event_time)]
 
-    def _trained(self, stimulus: Trained, now_ms: int) -> list[Instruction]:
+    def _trained(self, stimulus: Trained, now_ms: WallMs) -> list[Instruction]:
         self.busy = False
         if stimulus.version != self.version:
             self.stale_heads = True
@@ -272,7 +284,7 @@ class Device:
             out.append(self._training_report(stimulus, now_ms))
         return [*out, *self._want_training(now_ms)]
 
-    def _training_failed(self, _stimulus: TrainingFailed, now_ms: int) -> list[Instruction]:
+    def _training_failed(self, _stimulus: TrainingFailed, now_ms: WallMs) -> list[Instruction]:
         """Heads stay as they are; a batch that was trained on is dropped, and counts as one that has been passed."""
         self.busy = False
         out: list[Instruction] = [Count("trainings", "failed")]
@@ -286,7 +298,7 @@ class Device:
             out.append(Count("batches", "untrainable"))
         return out
 
-    def _training_report(self, stimulus: Trained, now_ms: int) -> Publish:
+    def _training_report(self, stimulus: Trained, now_ms: WallMs) -> Publish:
         batch = self._batch_in_training
         report = Training(
             user_id=self.user_id,
@@ -306,14 +318,15 @@ class Device:
         self.usage.reset()
         return self._report(report)
 
-    def _tick(self, _stimulus: Tick, now_ms: int) -> list[Instruction]:
+    def _tick(self, _stimulus: Tick, now_ms: WallMs) -> list[Instruction]:
         if self._outdated_batch(now_ms):
             self.asking.want("expired")
         return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
 
-    def _outdated_batch(self, now_ms: int) -> bool:
+    def _outdated_batch(self, now_ms: WallMs) -> bool:
         """Whether a fresh batch is worth asking for."""
-        return self.batch is not None and now_ms - self.batch.matched_ms > self._batch_age_ms
+        # One that was made later than now is from before a restart and before the clock was set back.
+        return self.batch is not None and not 0 <= now_ms - self.batch_since_ms <= self._batch_age_ms
 
     @property
     def _batch_age_ms(self) -> float:
@@ -322,16 +335,16 @@ class Device:
             return math.inf
         return self.task.candidate_age_ms if self.new_samples else self.task.idle_age_ms
 
-    def _ask(self, now_ms: int) -> list[Instruction]:
+    def _ask(self, now_ms: WallMs) -> list[Instruction]:
         if not (self.asking.reason and self.connected and self.eligible):
             return []
         reason = self.asking.take(now_ms)
         return [self._report(MatchRequest(self.user_id, reason, now_ms))] if reason else []
 
-    def _send_outbox(self, now_ms: int) -> list[Instruction]:
+    def _send_outbox(self, now_ms: WallMs) -> list[Instruction]:
         return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []
 
-    def _answer(self, batch: CandidateBatch, outcome: str, now_ms: int) -> Publish:
+    def _answer(self, batch: CandidateBatch, outcome: str, now_ms: WallMs) -> Publish:
         return self._report(Ack(self.user_id, batch.batch_seq, batch.version, outcome, now_ms))
 
     def _report(self, report: Upward) -> Publish:
@@ -342,7 +355,7 @@ class Device:
         return Publish(leaf, payload)
 
 
-_HANDLERS: dict[type, Callable[[Device, Any, int], list[Instruction]]] = {
+_HANDLERS: dict[type, Callable[[Device, Any, WallMs], list[Instruction]]] = {
     OwnEvent: Device._own_event,
     Predicted: Device._predicted,
     Connected: Device._connected,

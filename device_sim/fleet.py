@@ -39,6 +39,7 @@ from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.arrays import F64, I64, U8
+from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import decode_receipt
 
@@ -304,7 +305,7 @@ class Fleet:
 
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         device = self.device(user_id)
-        instructions = device.handle(stimulus, now_ms)
+        instructions = device.handle(stimulus, WallMs(now_ms))
         wakes_ms = device.wakes_ms
         if wakes_ms < math.inf:
             self._wakes[user_id] = wakes_ms

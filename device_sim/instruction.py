@@ -4,6 +4,7 @@ import msgspec
 
 from device_sim.window import WindowRows
 from wire.candidates import CandidateBatch
+from wire.moments import EventMs
 from wire.task import Task
 
 
@@ -30,12 +31,16 @@ class WantTraining(msgspec.Struct, frozen=True):
 
 
 class Train(msgspec.Struct, frozen=True):
-    """Train the personal heads on these rows (time-ordered copies) and this batch, then say so with `Trained`."""
+    """Train the personal heads on these rows (time-ordered copies) and this batch, then say so with `Trained`.
+
+    `event_time` is how far it has come, by all that the device has seen.
+    """
 
     rows: WindowRows
     batch: CandidateBatch | None
     task: Task
     version: int
+    event_time: EventMs
 
 
 class Forget(msgspec.Struct, frozen=True):

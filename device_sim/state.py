@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from device_sim.cloud_clock import CloudClock
 from device_sim.device import Device
 from device_sim.fleet import Fleet
 from device_sim.outbox import Outbox
@@ -28,9 +29,10 @@ from wire.arrays import I64
 from wire.candidates import decode_batch
 from wire.durable import as_storage_error, make_folder, write_durably
 from wire.errors import ArtefactError, InputError
+from wire.moments import EventMs
 from wire.task import Task
 
-FORMAT = "coda-fleet-8"
+FORMAT = "coda-fleet-9"
 _FILE, _MODELS = "fleet.msgpack", "models"
 _DIGEST_BYTES = 16  # after the document: any damage shows before anything is believed
 
@@ -64,6 +66,9 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
     losses: list[float]
     evidence: bytes
     reason: str
+    clock: list[int]
+    batch_since_ms: int
+    cloud_time: EventMs
 
 
 class HeadsState(msgspec.Struct, frozen=True, array_like=True):
@@ -227,6 +232,9 @@ def _device_state(device: Device) -> DeviceState:
         losses=device.usage.losses.tolist(),
         evidence=device.usage.evidence.tobytes(),
         reason=device.asking.reason,
+        clock=device.clock.state(),
+        batch_since_ms=device.batch_since_ms,
+        cloud_time=device.cloud_time,
     )
 
 
@@ -247,6 +255,8 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device.usage.events, device.usage.losses = state.events, np.array(state.losses)
     device.usage.evidence = np.frombuffer(state.evidence).copy()
     device.asking.reason = state.reason
+    device.clock = CloudClock(state.clock)
+    device.batch_since_ms, device.cloud_time = state.batch_since_ms, state.cloud_time
     return device
 
 

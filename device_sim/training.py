@@ -17,6 +17,7 @@ from models.blend import HABIT, LIKE, LOTS, PERSONAL, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
+from models.quorum import LEAD_MS
 from models.repeats import with_repeats
 from models.runs import places
 from models.scores import log_losses
@@ -114,12 +115,15 @@ class TrainingJob:
     def _own(self, rows: list[WindowRows]) -> OwnRows:
         """All windows as one, the newest `holdback_share` of each (at least one row) held back.
 
-        But for what the cloud model has learned from: it would always look better there than the device's heads.
+        But for what the cloud model has learned from: it would always look better there than the device's heads. A
+        model that says to have learned from times that are yet to come is not believed, or no head would be tested.
         """
         joined = WindowRows.concat(rows)
         lengths = np.array([len(r) for r in rows])
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
         place = places(lengths)
+        learned = [t.event_time + LEAD_MS >= self.model.trained_until for t in self.trains]
+        known = (joined.timestamp <= self.model.trained_until) & np.repeat(learned, lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
         return OwnRows(
             np.repeat(np.arange(len(rows)), lengths),
@@ -128,7 +132,7 @@ class TrainingJob:
             joined.label,
             joined.item,
             joined.category,
-            (place >= np.repeat(lengths - held, lengths)) & (joined.timestamp > self.model.trained_until),
+            (place >= np.repeat(lengths - held, lengths)) & ~known,
         )
 
     def _sources(self, own: OwnRows) -> list[Source]:

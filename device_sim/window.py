@@ -132,6 +132,11 @@ class Window:
         labels: U8 = self._columns["label"][held][self._columns["timestamp"][held] >= self._newest - self.age_ms]
         return labels
 
+    @property
+    def newest(self) -> int:
+        """The newest event time that the device has seen; 0 before the first event."""
+        return self._newest
+
     def __len__(self) -> int:
         return self._end - self._start
 

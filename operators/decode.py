@@ -10,11 +10,8 @@ import msgspec
 
 from wire.event import Event, decode_event
 from wire.ids import item_key, sample_key
-from wire.moments import EventMs, WallMs
+from wire.moments import SKEW_MS, EventMs, WallMs
 from wire.telemetry import MatchRequest, decode_report
-
-# Nothing happens after it was told of, but clocks that nobody set differ by minutes.
-SKEW_MS = 300_000
 
 
 class Raw(Protocol):

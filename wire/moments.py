@@ -12,4 +12,6 @@ EventMs = NewType("EventMs", int)  # Unix ms
 WallMs = NewType("WallMs", int)  # Unix ms
 SteadyMs = NewType("SteadyMs", int)  # ms since some moment of this process
 
+# Nothing happens after it was told of, but clocks differ: by seconds where they are set, by minutes where nobody does.
+SKEW_MS = 300_000
 NO_EVENT = EventMs(-1)  # before all event time: nothing has happened yet

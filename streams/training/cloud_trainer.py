@@ -1,7 +1,8 @@
 """When the cloud trainer makes a new version, and from which samples (sans-I/O).
 
 A version is due when event time has moved on by the refresh interval in every partition that is read, or in all
-together once there is nothing left to read; how far it has come is for many users to say (`models.quorum`). It learns what is new since the last one, mixed with remembered older samples.
+together once there is nothing left to read; how far it has come is for many users to say (`models.quorum`). It learns
+what is new since the last one, mixed with remembered older samples.
 
 A refreshed model is not always a better one, so there is a gate: a challenger learns the oldest 80 % of what is new,
 and only if it predicts the newest 20 % with less log-loss than the model in use does a version go out, which has

@@ -1,6 +1,7 @@
 """The device as a state machine: what goes in, what comes out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from device_sim.asking import FIRST_WAIT_MS
+from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import RETRY_MS
@@ -33,6 +35,7 @@ from wire.arrays import F16
 from wire.candidates import CandidateBatch, encode_batch
 from wire.event import decode_event
 from wire.ids import item_key
+from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 
@@ -53,7 +56,7 @@ class Phone:
             self.tell(TaskArrived(task, 100))
 
     def tell(self, stimulus: Stimulus) -> list[Instruction]:
-        return self.device.handle(stimulus, self.now_ms)
+        return self.device.handle(stimulus, WallMs(self.now_ms))
 
     def live(self, count: int) -> list[Instruction]:
         """The user does something `count` times, and each is predicted."""
@@ -128,10 +131,58 @@ def test_without_a_model_nothing_is_predicted_and_that_is_counted() -> None:
 
 def test_what_the_cloud_model_has_learned_from_is_not_predicted() -> None:
     phone = Phone(version=0)
+    phone.now_ms = event("ann", 4).timestamp
     phone.tell(ModelArrived(1, event("ann", 4).timestamp, 1000))
     outcomes = [phone.tell(OwnEvent(event("ann", n), 0)) for n in range(6)]
     assert [bool(only(Predict, out)) for out in outcomes] == [False] * 5 + [True]
     assert counted(outcomes[0]) == [("unpredicted", "known_to_cloud_model")]
+
+
+def test_a_model_that_says_to_have_learned_from_tomorrow_stops_no_prediction() -> None:
+    phone = Phone(version=0)
+    phone.now_ms = event("ann", 4).timestamp
+    phone.tell(ModelArrived(1, phone.now_ms + 86_400_000, 1000))
+    assert all(only(Predict, phone.tell(OwnEvent(event("ann", n), 0))) for n in range(6))
+
+
+def served(phone: Phone, minutes: int, cloud_ms: Callable[[int], int]) -> int:
+    """Live so long, events and ticks each second; the cloud answers each request at once; how many there were."""
+    asked = 0
+    for second in range(60 * minutes):
+        phone.now_ms += 1_000
+        out = phone.live(1) if second % 60 == 0 else []
+        for request in reports([*out, *phone.tell(Tick())]):
+            if isinstance(request, MatchRequest):
+                asked += 1
+                answer = replace(batch("ann", phone.device.newest_seq + 1), matched_ms=cloud_ms(phone.now_ms))
+                phone.tell(BatchArrived(encode_batch(answer)))
+    return asked
+
+
+@pytest.mark.parametrize("off_ms", [-86_400_000, -660_000, 0, 660_000, 86_400_000])
+def test_a_device_whose_clock_is_wrong_asks_no_more_often_than_others(off_ms: int) -> None:
+    phone = trained_phone()
+    phone.now_ms += 10**9
+    assert served(phone, 60, lambda now_ms: now_ms - off_ms) == 6
+
+
+def test_a_clock_that_is_set_while_it_runs_makes_no_flood_of_requests() -> None:
+    phone = trained_phone()
+    phone.now_ms += 10**9
+    off_ms, asked = 0, 0
+    for step_ms in (0, 11 * 60_000, -86_400_000, 0, 86_400_000, 0):
+        phone.now_ms += step_ms
+        off_ms += step_ms
+        asked += served(phone, 30, lambda now_ms, off_ms=off_ms: now_ms - off_ms)  # type: ignore[misc]
+    assert 12 <= asked <= 18 + 2 * LEAST
+
+
+def test_a_clock_that_stands_still_asks_nothing_and_still_learns() -> None:
+    phone = trained_phone()
+    for _n in range(100):
+        out = [*phone.live(1), *phone.tell(Tick())]
+        assert not [report for report in reports(out) if isinstance(report, MatchRequest)]
+    assert only(Train, phone.tell(TrainingSlot()))
 
 
 def test_too_few_samples_leave_it_to_the_cloud_and_one_label_is_enough() -> None:
@@ -371,7 +422,7 @@ def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
 def test_an_idle_device_has_its_batch_renewed_too_but_seldom() -> None:
     phone = trained_phone()
     assert phone.device.batch is not None
-    due_ms = phone.device.batch.matched_ms + TASK.idle_age_ms
+    due_ms = phone.device.batch_since_ms + TASK.idle_age_ms
     assert phone.device.wakes_ms == due_ms + 1
     phone.now_ms = due_ms
     assert reports(phone.tell(Tick())) == []

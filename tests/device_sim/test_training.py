@@ -16,6 +16,7 @@ from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, 
 from wire.arrays import F32
 from wire.candidates import CandidateBatch
 from wire.ids import item_key, item_keys
+from wire.moments import EventMs
 from wire.task import Task
 
 MODEL = cloud_model()
@@ -35,7 +36,7 @@ def train(
         item = item_key(ITEMS[items[i]]) if items else item
         label = labels[i] if labels else int(rng.integers(0, 2))
         window.append(item, category, label, 1000 * (i + 1), taken=(0, 0), history=(b"", b""))
-    return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, 1)
+    return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, 1, EventMs(10**12))
 
 
 def run(trains: list[Train], task: Task = TASK, model: CloudModel = MODEL) -> TrainingResult:
@@ -137,6 +138,13 @@ def test_what_the_cloud_model_has_learned_from_is_no_test(unknown: int, passes: 
     fickle = train(1, labels=FICKLE, items=ITEM)
     model = replace(MODEL, trained_until=1000 * (20 - unknown))
     assert set(run([fickle], model=model).outcomes[0].accepted.values()) == {passes}
+
+
+def test_a_model_that_says_to_have_learned_from_tomorrow_is_not_believed_and_heads_are_tested() -> None:
+    fickle = msgspec.structs.replace(train(1, labels=FICKLE, items=ITEM), event_time=EventMs(20_000))
+    believable, beyond = (replace(MODEL, trained_until=20_000 + ahead) for ahead in (3_600_000, 86_400_000))
+    assert set(run([fickle], model=believable).outcomes[0].accepted.values()) == {True}, "there is nothing to test on"
+    assert set(run([fickle], model=beyond).outcomes[0].accepted.values()) == {False}
 
 
 def test_where_all_is_known_to_the_cloud_model_nothing_is_held_back() -> None:

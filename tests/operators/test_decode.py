@@ -2,10 +2,10 @@ from typing import NamedTuple
 
 import pytest
 
-from operators.decode import AHEAD, REQUEST, SKEW_MS, Arrival, Asked, Rejected, decode
+from operators.decode import AHEAD, REQUEST, Arrival, Asked, Rejected, decode
 from wire.event import Event, encode_event
 from wire.ids import item_key, sample_key
-from wire.moments import EventMs, WallMs
+from wire.moments import SKEW_MS, EventMs, WallMs
 from wire.telemetry import MatchRequest, Presence, encode_report
 
 NOW_MS = WallMs(1_700_000_000_000)
