@@ -138,6 +138,12 @@ def test_a_path_that_cannot_be_used(verb: str, flag: str, told: Told, kafka: Kaf
     assert "log.csv" in said
 
 
+def test_nothing_is_written_over_a_file_that_is_no_state(told: Told, kafka: KafkaSettings) -> None:
+    code, said = told("replay", "--bootstrap", kafka.bootstrap, "--state", "log.csv", "--fresh")
+    assert code == 2 and one_line(said) and "log.csv is no state of a replay" in said
+    assert Path("log.csv").read_text() == LOG
+
+
 @pytest.mark.parametrize(
     "words",
     [
