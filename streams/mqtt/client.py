@@ -1,10 +1,13 @@
 """One MQTT 5 connection that comes back by itself and knows what the broker has taken.
 
-paho does the protocol in a thread of its own; whoever owns the client calls it from one other thread,
-so nothing here needs a lock: the two threads meet in deques only. paho's thread waits with `select`, which
-knows no file descriptors above 1,023: this client is for processes with few connections.
+paho does the protocol, in a thread of the client's own; whoever owns the client calls it from one other thread,
+so nothing here needs a lock: the two threads meet in deques only. A connection that is not accepted and subscribed
+within `ANSWER_S` is given up with a reason, counted, and tried again; no exception ends the thread.
 """
 
+import contextlib
+import selectors
+import socket
 import sys
 import threading
 import time
@@ -21,25 +24,44 @@ from paho.mqtt.client import (
     MQTTMessage,
     MQTTv5,
 )
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from streams.mqtt.connection import MqttSettings, probe, unreachable
+from device_sim.failures import Failures
+from device_sim.mqtt_failure import (
+    ANSWER_S,
+    GARBLED,
+    LOST,
+    NO_CONNACK,
+    NO_SUBACK,
+    QUICK,
+    QUICK_S,
+    SHUT,
+    SILENT,
+    Failure,
+    of_code,
+    of_error,
+    of_limits,
+    of_size,
+)
+from monitor import metrics
+from streams.mqtt.connection import MqttSettings, first_answer, probe
 from wire.errors import ConnectionFailed, DeliveryError
 from wire.ids import topic_part
 
 log = structlog.get_logger(__name__)
 
-# Publishes on the wire at a time, ours: two windows of 100 ms round trips still carry 2,000 messages/s.
+# Publishes on the wire at a time: two windows of 100 ms round trips still carry 2,000 messages/s.
 WINDOW = 200
-KEEPALIVE_S = 15  # ours: a half-open connection is noticed within 1.5 times this
-RECONNECT_S = (1, 10)  # ours: first and longest pause between attempts
-_SHORT_S = 5.0  # ours: two connections in a row that hardly last are suspicious
-_TWICE = "; does another tunnel run under the same name? Give each a --name of its own"
+KEEPALIVE_S = 15  # a half-open connection is noticed within twice this
+RECONNECT_S = (0.5, 10.0)  # first and longest pause between attempts
+GOODBYE_S = 2.0  # how long a close may take
+_MISC_S = 0.5  # between looks at what nobody wakes us for: pings, and that nothing came
+_TWICE = 2
 _HEADER_BYTES = 32  # of a PUBLISH packet beside topic and payload: 1 + 4 + 2 + 2 + properties
-_SESSION_TAKEN_OVER = 142  # MQTT 5, 4.13
+_KEEPALIVE = 141  # paho's reason when pings are not answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +82,7 @@ class _Publish:
     retain: bool
     expiry_s: int | None
     token: Any
+    essential: bool
 
 
 class MqttClient:
@@ -81,7 +104,11 @@ class MqttClient:
         self.settings, self.client_id = settings, topic_part(client_id)
         self.connections = 0  # how often the broker has accepted us
         self._subscriptions, self._qos = subscriptions, qos
-        self._connected_s, self._short_connections = 0.0, 0
+        self._accepted = self._stood = False  # this connection: CONNACK came, and all subscriptions
+        self._stood_s = float("-inf")
+        self._ended: Failure | None = None  # why it ended, as far as we were told
+        self._broke_off = 0  # how often in a row a connection stood and ended in gibberish
+        self._failures, self._refusals = Failures(), Failures()
         self._ready = threading.Event()
         self._window = WINDOW
         self._waiting: deque[_Publish] = deque()
@@ -91,18 +118,19 @@ class MqttClient:
         self._arrived = threading.Event()
         self._largest = sys.maxsize  # bytes of a packet that the broker takes
         self._failure: Exception | None = None
+        self._wakeful, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._closing = threading.Event()
         self._paho = self._make()
+        self._thread = self._new_thread()
 
     def open(self, timeout_s: float = 10.0) -> None:
         """Connect and subscribe; raises `ConnectionFailed` when that takes longer than `timeout_s`."""
         probe(self.settings, timeout_s)
-        try:
-            self._paho.connect(self.settings.host, self.settings.port, KEEPALIVE_S, clean_start=True)
-        except OSError as error:
-            raise unreachable(self.settings, "it went away while we connected") from error
-        self._paho.loop_start()
+        self._thread.start()
         if not self._ready.wait(timeout_s):
             raise ConnectionFailed(f"the MQTT broker at {self.settings.address} accepts no subscriptions; see its log")
+        self.check()
 
     @property
     def connected(self) -> bool:
@@ -115,10 +143,18 @@ class MqttClient:
         return len(self._waiting) + len(self._sent)
 
     def publish(
-        self, topic: str, payload: bytes, *, token: Any = None, retain: bool = False, expiry_s: int | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        token: Any = None,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        essential: bool = False,
     ) -> None:
         """Hand a message over; `taken` returns its `token` once the broker has it, however often we reconnect.
 
+        Without an `essential` one there is no use in going on: `taken` raises when the broker refuses it.
         Raises `DeliveryError` when the broker takes no packets of that size.
         """
         if len(payload) + len(topic) + _HEADER_BYTES > self._largest:
@@ -126,13 +162,14 @@ class MqttClient:
                 f"the MQTT broker takes packets of at most {self._largest} bytes and a message on {topic} has "
                 f"{len(payload)}: raise its limit (mosquitto: max_packet_size)"
             )
-        self._waiting.append(_Publish(topic, payload, retain, expiry_s, token))
+        self._waiting.append(_Publish(topic, payload, retain, expiry_s, token, essential))
         self._fill()
 
     def taken(self) -> list[Any]:
-        """Tokens of the messages that the broker has confirmed since the last call.
+        """Tokens of the messages that the broker has confirmed, or refused for good, since the last call.
 
-        Raises `DeliveryError` when the broker refused one, `ConnectionFailed` when it will not have us any more.
+        What it refuses is counted and said. Raises `DeliveryError` when that was essential, `ConnectionFailed` when
+        the broker will never have us as things are.
         """
         self.check()
         tokens = []
@@ -140,9 +177,11 @@ class MqttClient:
             mid, reason = self._pubacks.popleft()
             publish = self._sent.pop(mid)
             if reason.is_failure:
-                raise DeliveryError(f"the MQTT broker refused a message on {publish.topic}: {reason}; see its log")
+                self._refused(publish, of_code(reason.value))
             tokens.append(publish.token)
         self._fill()
+        if line := self._refusals.line(time.monotonic()):
+            log.warning(f"the MQTT broker refused messages: {line}", client=self.client_id)
         return tokens
 
     def received(self, at_most: int, timeout_s: float = 0.0) -> list[Received]:
@@ -158,6 +197,7 @@ class MqttClient:
         for message in messages:
             if self._qos and message.connection == self.connections:  # message ids mean nothing on another connection
                 self._paho.ack(message.mid, 1)
+        self._wake()
 
     def check(self) -> None:
         """Raise what ended this connection for good, if anything did."""
@@ -168,31 +208,53 @@ class MqttClient:
         """Ask for no more messages; those on their way still arrive."""
         if self._subscriptions:
             self._paho.unsubscribe(list(self._subscriptions))
+            self._wake()
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection; `GOODBYE_S` is all the time that it has to say so."""
         self._waiting.clear()
-        self._paho.disconnect()
-        self._paho.loop_stop()
-        self._ready.clear()
+        self._end_thread()
+        for end in (self._wakeful, self._waker):
+            end.close()
 
     def start_over(self) -> None:
         """Forget everything that the broker has not confirmed and connect anew: a stale message must not follow."""
         self._waiting.clear()
-        self._paho.on_disconnect = None
-        self._paho.disconnect()
-        self._paho.loop_stop()
+        self._end_thread()
         self._sent.clear()
         self._pubacks.clear()
-        self._ready.clear()
+        self._closing = threading.Event()
         self._paho = self._make()
-        self._paho.connect_async(self.settings.host, self.settings.port, KEEPALIVE_S)
-        self._paho.loop_start()
+        self._thread = self._new_thread()
+        self._thread.start()
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(self._closing, self._paho), name=self.client_id, daemon=True)
+
+    def _end_thread(self) -> None:
+        self._closing.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(GOODBYE_S)
+        self._ready.clear()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full of such calls: it will wake; or closed
+            self._waker.send(b"w")
+
+    def _refused(self, publish: _Publish, failure: Failure) -> None:
+        metrics.mqtt_refused.labels("tunnel", failure.reason).inc()
+        if publish.essential:
+            raise DeliveryError(
+                f"the MQTT broker at {self.settings.address} refused {publish.topic} "
+                f"({len(publish.payload)} bytes): {failure.text}"
+            )
+        self._refusals.add(failure)
 
     def _make(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=MQTTv5, manual_ack=True)
         client.max_inflight_messages_set(0)  # we keep the window ourselves: paho forgets it when it reconnects
-        client.reconnect_delay_set(*RECONNECT_S)
+        client.on_socket_register_write = lambda *_: None  # only our thread writes; `_wake` tells it
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_publish, client.on_message = (
             self._on_subscribe,
@@ -202,6 +264,8 @@ class MqttClient:
         return client
 
     def _fill(self) -> None:
+        if not self._waiting:
+            return
         while self._waiting and len(self._sent) < self._window and self.connected:
             message = self._waiting.popleft()
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -209,46 +273,114 @@ class MqttClient:
                 properties.MessageExpiryInterval = message.expiry_s
             info = self._paho.publish(message.topic, message.payload, 1, message.retain, properties)
             self._sent[info.mid] = message
+        self._wake()
 
-    # What follows runs in paho's thread.
+    # What follows runs in the client's own thread.
+
+    def _run(self, closing: threading.Event, paho: Client) -> None:
+        """Connect, again and again, until closed or nothing can help."""
+        attempts = 0
+        while not closing.is_set():
+            failure = self._connection(closing, paho)
+            if closing.is_set():
+                return
+            metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
+            self._failures.add(failure)
+            if failure.final:
+                self._fail(f"the MQTT broker at {self.settings.address}: {failure.text}")
+                return
+            if line := self._failures.line(time.monotonic()):
+                log.warning(f"no connection to the MQTT broker, trying again: {line}", client=self.client_id)
+            attempts = 0 if self._stood else attempts + 1
+            closing.wait(min(RECONNECT_S[0] * 2.0**attempts, RECONNECT_S[1]))
+
+    def _connection(self, closing: threading.Event, paho: Client) -> Failure:
+        """One connection from its beginning to its end; why it ended."""
+        self._accepted, self._stood, self._ended = False, False, None
+        try:
+            paho.connect(self.settings.host, self.settings.port, KEEPALIVE_S, clean_start=True)
+            failure = self._serve(closing, paho)
+        except Exception as error:
+            known = isinstance(error, OSError | UnicodeError)
+            failure = of_error(error) if known else GARBLED._replace(text=f"{GARBLED.text} ({error!r})")
+        finally:
+            self._ready.clear()
+            _let_go(paho)
+        self._broke_off = self._broke_off + 1 if self._stood and failure.reason == GARBLED.reason and self._sent else 0
+        if self._broke_off >= _TWICE:  # mosquitto's answer to a message that is too large is none of MQTT 5's
+            largest = max(self._sent.values(), key=lambda publish: len(publish.payload))
+            return of_size(len(largest.payload), largest.topic)
+        return failure
+
+    def _serve(self, closing: threading.Event, paho: Client) -> Failure:
+        """Read and write until the connection ends, or is not there after `ANSWER_S`; why."""
+        answer_by_s = time.monotonic() + ANSWER_S
+        paho.loop_write()
+        if (failure := first_answer(paho, ANSWER_S)) is not None:
+            return failure
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakeful, selectors.EVENT_READ)
+            sock: Any = paho.socket()
+            selector.register(sock, selectors.EVENT_READ)
+            while self._ended is None and paho.socket() is not None and not closing.is_set():
+                if not self._stood and time.monotonic() > answer_by_s:
+                    return NO_SUBACK if self._accepted else NO_CONNACK
+                write = selectors.EVENT_WRITE if paho.want_write() else 0
+                selector.modify(sock, selectors.EVENT_READ | write)
+                for key, _ in selector.select(_MISC_S):
+                    if key.fileobj is self._wakeful:
+                        self._wakeful.recv(4096)
+                    elif paho.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+                        return GARBLED
+                if paho.want_write():
+                    paho.loop_write()
+                paho.loop_misc()
+        if self._ended is None and time.monotonic() < self._stood_s + QUICK_S:
+            return QUICK
+        return self._ended or (LOST if self._accepted else SHUT)
+
+    def _fail(self, why: str) -> None:
+        self._failure = ConnectionFailed(why)
+        self._arrived.set()
+        self._ready.set()
 
     def _on_connect(
-        self, client: Client, _: Any, __: ConnectFlags, reason: ReasonCode, properties: Properties | None
+        self, client: Client, _: Any, __: ConnectFlags, reason: ReasonCode, granted: Properties | None
     ) -> None:
-        if reason.is_failure:
-            log.warning("the MQTT broker refuses us, trying again", client=self.client_id, reason=str(reason))
+        wildcard = any("+" in each for each in self._subscriptions)
+        shared = any(each.startswith("$share/") for each in self._subscriptions)
+        self._ended = (
+            of_code(reason.value) if reason.is_failure else of_limits(granted, wildcard=wildcard, shared=shared)
+        )
+        if self._ended is not None:
             return
+        self._accepted = True
         self.connections += 1
-        self._connected_s = time.monotonic()
-        self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
-        self._largest = getattr(properties, "MaximumPacketSize", sys.maxsize)
         if self.connections > 1:
             log.info("connected to the MQTT broker again", client=self.client_id)
+        self._window = min(WINDOW, getattr(granted, "ReceiveMaximum", WINDOW))
+        self._largest = getattr(granted, "MaximumPacketSize", sys.maxsize)
         if self._subscriptions:
             client.subscribe([(each, self._qos) for each in self._subscriptions])
         else:
-            self._ready.set()
+            self._stand()
 
     def _on_subscribe(self, _: Client, __: Any, ___: int, reasons: list[ReasonCode], ____: Properties | None) -> None:
         refused = [f"{t} ({r})" for t, r in zip(self._subscriptions, reasons, strict=False) if r.is_failure]
         if refused:
-            self._failure = ConnectionFailed(f"the MQTT broker refused to subscribe us to {', '.join(refused)}")
+            self._fail(f"the MQTT broker refused to subscribe us to {', '.join(refused)}")
+        self._stand()
+
+    def _stand(self) -> None:
+        self._stood, self._stood_s = True, time.monotonic()
         self._ready.set()
 
-    def _on_disconnect(
-        self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
-    ) -> None:
+    def _on_disconnect(self, _: Client, __: Any, flags: DisconnectFlags, reason: ReasonCode, ___: Any) -> None:
         self._ready.clear()
-        if reason.value == _SESSION_TAKEN_OVER:
-            self._failure = ConnectionFailed(
-                f"another tunnel connected to MQTT as {self.client_id}; give each tunnel a --name of its own"
-            )
-        elif reason.is_failure:
-            short = time.monotonic() - self._connected_s < _SHORT_S
-            self._short_connections = self._short_connections + 1 if short else 0
-            # Neither mosquitto 2.0 nor rumqttd tells us that another client came under our name.
-            hint = _TWICE if self._short_connections >= 2 else ""
-            log.warning(f"lost the MQTT broker, connecting again{hint}", client=self.client_id)
+        if flags.is_disconnect_packet_from_server:
+            self._ended = self._ended or of_code(reason.value)
+        elif reason.value == _KEEPALIVE:
+            self._ended = self._ended or SILENT
 
     def _on_publish(self, _: Client, __: Any, mid: int, reason: ReasonCode, ____: Properties | None) -> None:
         self._pubacks.append((mid, reason))
@@ -258,3 +390,11 @@ class MqttClient:
             Received(message.topic, bytes(message.payload), message.retain, message.mid, self.connections)
         )
         self._arrived.set()
+
+
+def _let_go(paho: Client) -> None:
+    paho.disconnect()
+    paho.loop_write()
+    sock: Any = paho.socket()
+    if sock is not None:  # it takes no goodbye
+        sock.close()

@@ -1,15 +1,26 @@
 """Where the MQTT broker is, and whether it answers."""
 
+import selectors
 import socket
-import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5
+from paho.mqtt.client import Client, ConnectFlags, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_sim.mqtt_failure import (
+    GARBLED,
+    NO_CONNACK,
+    SHUT,
+    Failure,
+    of_code,
+    of_error,
+    of_first_bytes,
+    of_limits,
+)
 from wire.errors import ConnectionFailed, InputError
 
 DEFAULT_PORT = 1883  # IANA: mqtt
@@ -43,45 +54,51 @@ class MqttSettings:
 
 
 def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
-    """Return when the broker accepts an MQTT 5 connection; raise `ConnectionFailed` when it does not in time."""
-    answered = threading.Event()
-    answer: list[ReasonCode] = []
+    """Return when the broker accepts us and allows what we need; raise `ConnectionFailed` when not, or not in time."""
+    answers: list[Failure | None] = []
 
-    def on_connect(_: Client, __: Any, ___: ConnectFlags, reason: ReasonCode, ____: Properties | None) -> None:
-        answer.append(reason)
-        answered.set()
+    def on_connect(_: Client, __: Any, ___: ConnectFlags, reason: ReasonCode, granted: Properties | None) -> None:
+        answers.append(of_code(reason.value) if reason.is_failure else of_limits(granted))
 
-    def on_disconnect(_: Client, __: Any, ___: DisconnectFlags, ____: ReasonCode, _____: Properties | None) -> None:
-        answered.set()
-
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    client.on_connect, client.on_disconnect = on_connect, on_disconnect
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5, reconnect_on_failure=False)
+    client.on_connect = on_connect
     client.connect_timeout = timeout_s
     try:
         client.connect(settings.host, settings.port)
-    except (OSError, ValueError) as error:
-        raise unreachable(settings, _why(error)) from error
-    client.loop_start()
-    answered.wait(timeout_s)
+        end_s = time.monotonic() + timeout_s
+        failure = first_answer(client, timeout_s)
+        while failure is None and not client.loop_read() and not answers:
+            failure = wait_readable(client, end_s - time.monotonic())
+        failure = failure or (None if answers else GARBLED)
+    except Exception as error:
+        failure = of_error(error) if isinstance(error, OSError | UnicodeError) else GARBLED
     client.disconnect()
-    client.loop_stop()
-    if not answer:
-        raise unreachable(settings, "something listens there but does not answer as an MQTT 5 broker")
-    if answer[0].is_failure:
-        raise unreachable(settings, f"the broker refused the connection ({answer[0]})")
+    client.loop_write()
+    if failure := answers[0] if answers else failure:
+        raise unreachable(settings, failure.text)
+
+
+def first_answer(client: Client, timeout_s: float) -> Failure | None:
+    """Wait until the broker answers; None when that may be a CONNACK, which paho may then read."""
+    if (failure := wait_readable(client, timeout_s)) is not None:
+        return failure
+    sock: Any = client.socket()
+    return of_first_bytes(sock.recv(8, socket.MSG_PEEK))
+
+
+def wait_readable(client: Client, timeout_s: float) -> Failure | None:
+    """Wait until there is something to read."""
+    sock: Any = client.socket()
+    if sock is None:
+        return SHUT
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return None if timeout_s > 0 and selector.select(timeout_s) else NO_CONNACK
 
 
 def unreachable(settings: MqttSettings, why: str) -> ConnectionFailed:
-    """The one line that a user sees when there is no broker."""
+    """The one line that a user sees when there is no broker, or none that lets us work."""
     return ConnectionFailed(
         f"no MQTT broker at {settings.address}: {why}; "
         "start one with `scripts/mqtt up`, or give its address with --mqtt"
     )
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, socket.gaierror):
-        return "no such host"
-    if isinstance(error, TimeoutError):
-        return "it does not answer"
-    return (getattr(error, "strerror", None) or str(error)).lower()

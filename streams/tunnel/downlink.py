@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from device_sim import topics as mqtt_topics
+from device_sim.name import HEARD_S, Name
 from monitor import metrics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, Partition
@@ -26,6 +27,7 @@ from streams.mqtt.connection import MqttSettings
 from streams.progress import Progress
 from streams.tunnel.ledger import Ledger, Tally
 from wire.candidates import decode_batch
+from wire.claim import Claim
 from wire.errors import ArtefactError, DeliveryError
 from wire.telemetry import Ack, Presence, decode_report
 
@@ -55,12 +57,14 @@ class _Push:
 class Downlink:
     """Pushes batches, models and tasks down; all methods belong to one thread but `tally` and `acks`."""
 
-    def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, name: str, expiry_ms: int) -> None:
+    def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, claim: Claim, expiry_ms: int) -> None:
         self.acks: dict[str, int] = {}  # acknowledged pushes by the device's answer
         self.current: dict[str, int] = dict.fromkeys(CURRENT, 0)  # versions passed on, per topic
         self._kafka, self._expiry_ms = kafka, expiry_ms
         # QoS 0: rumqttd hands at most 100 retained messages to a QoS 1 wildcard, and this only feeds a gauge.
-        self._client = MqttClient(mqtt, f"coda-tunnel-{name}-down", [PRESENCE], qos=0)
+        self._name = Name("tunnel", claim)
+        client_id = f"coda-tunnel-{claim.name}-down-{claim.boot}"
+        self._client = MqttClient(mqtt, client_id, [PRESENCE, self._name.topic], qos=0)
         self._ledger, self._counted = Ledger(), Tally(0, 0, 0, 0, 0)
         self._progress = Progress()
         self._uncommitted: Positions = {}
@@ -74,9 +78,15 @@ class Downlink:
         self._paused: list[Partition] = []
 
     def open(self) -> None:
-        """Connect to both sides; raises `ConnectionFailed`."""
+        """Connect to both sides; raises `ConnectionFailed`, also when another tunnel of this name was there first."""
         self._client.open()
         self._connections = self._client.connections
+        self._client.publish(self._name.topic, self._name.said)
+        heard_s = time.monotonic() + HEARD_S
+        while time.monotonic() < heard_s:
+            self._take_presence()
+            self._client.taken()
+            time.sleep(POLL_S)
         # Read the answers from before the first push: an ack that overtakes us would be missed.
         begin: dict[Partition, int | None] = {p: end for p, (_, end) in bounds(self._kafka, TELEMETRY).items()}
         begin |= {partition: None for topic in CURRENT for partition in bounds(self._kafka, topic)}
@@ -114,6 +124,10 @@ class Downlink:
         """Leave both brokers; commits nothing."""
         self._consumer.close()
         self._reader.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave the MQTT broker."""
         self._client.close()
 
     def tally(self) -> Tally:
@@ -208,7 +222,7 @@ class Downlink:
             else:
                 self._take_answer(message.value)
         for topic in {CURRENT[m.topic] for m in messages if m.topic in CURRENT}:
-            self._client.publish(topic, self._retained[topic], retain=True)
+            self._client.publish(topic, self._retained[topic], retain=True, essential=True)
 
     def _take_answer(self, raw: bytes) -> None:
         try:
@@ -227,6 +241,11 @@ class Downlink:
     def _take_presence(self) -> None:
         messages = self._client.received(10_000)
         for message in messages:
+            if message.topic == self._name.topic:
+                if self._name.hear(message.payload):
+                    log.warning("another tunnel of our name came; it should end", name=self._name.claim.name)
+                    self._client.publish(self._name.topic, self._name.said)
+                continue
             try:
                 report = decode_report(message.payload)
             except msgspec.DecodeError:
@@ -240,8 +259,9 @@ class Downlink:
         """The broker came back, perhaps with nothing: give it what it should have retained."""
         self._connections = self._client.connections
         self._online.clear()
+        self._client.publish(self._name.topic, self._name.said)
         for topic, payload in self._retained.items():
-            self._client.publish(topic, payload, retain=True)
+            self._client.publish(topic, payload, retain=True, essential=True)
         again, self._unanswered = self._unanswered, {}  # none of these waits: what waits is newer and unconfirmed
         self._waiting |= again
         self._waiting_bytes += sum(len(push.payload) for push in again.values())

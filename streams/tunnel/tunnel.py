@@ -1,5 +1,6 @@
 """The tunnel between Kafka and MQTT: the way up and the way down, each in a thread of its own."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.downlink import Downlink
 from streams.tunnel.uplink import Uplink
+from wire.claim import Claim
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,8 @@ class Tunnel:
         expiry_ms: int = EXPIRY_MS,
         drain_s: float = DRAIN_S,
     ) -> None:
-        self._down, self._up = Downlink(kafka, mqtt, name, expiry_ms), Uplink(kafka, mqtt, name)
+        claim = Claim(name, secrets.token_hex(4), time.time_ns() // 1_000_000)
+        self._down, self._up = Downlink(kafka, mqtt, claim, expiry_ms), Uplink(kafka, mqtt, name)
         self._drain_s = drain_s
         self._down_ends, self._up_ends = threading.Event(), threading.Event()
         self._failed = threading.Event()
@@ -46,12 +49,15 @@ class Tunnel:
         ]
 
     def __enter__(self) -> Self:
-        for way in (self._up, self._down):
+        opened: list[Downlink | Uplink] = []
+        for way in (self._down, self._up):  # down first: there it is heard whether the name is taken
             try:
                 way.open()
             except BaseException:
-                self._up.close()
+                for other in (self._down, self._up):
+                    (other.close if other in opened else other.leave)()
                 raise
+            opened.append(way)
         for thread in self._threads:
             thread.start()
         return self

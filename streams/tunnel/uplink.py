@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 BATCH = 2000  # ours: two batches of 10 ms carry 200,000 messages/s, far beyond what the client can read
 WAIT_S = 0.1  # ours: how long a stop may go unnoticed
 PATIENCE_S = 5.0  # ours: how long Kafka may take for a batch before we say so, each time
+_RECEIPT = 200  # events of one receipt: a device that sends thousands gets no message too large for the broker
 # All tunnels share these subscriptions, so each message goes to one of them. A group per kind of message, because
 # rumqttd keeps one position per group, whatever its topics. No lasting sessions: a broker would go on to queue a
 # share of the messages for a tunnel that died, and rumqttd does not survive the death of a group's last such member.
@@ -63,10 +64,17 @@ class Uplink:
         """Take no more and pass on what is here, until `deadline_s` (of `time.monotonic`)."""
         self._give_up_s = deadline_s
         self._client.unsubscribe()
-        while self.step() or (self._client.unconfirmed and time.monotonic() < deadline_s):
-            pass
+        more = self.step()
+        while (more or self._client.unconfirmed) and time.monotonic() < deadline_s:
+            more = self.step()
+        if left := self._client.unconfirmed:
+            log.warning("receipts that the MQTT broker has not confirmed; devices send those events again", number=left)
 
     def close(self) -> None:
+        """Leave both brokers."""
+        self.leave()
+
+    def leave(self) -> None:
         """Leave the MQTT broker."""
         self._client.close()
 
@@ -122,4 +130,6 @@ class Uplink:
             if upload.event_ids:
                 receipts.setdefault(upload.device, []).extend(upload.event_ids)
         for device, event_ids in receipts.items():
-            self._client.publish(mqtt_topics.receipts(device), encode_report(Receipt(tuple(event_ids))))
+            for part in range(0, len(event_ids), _RECEIPT):
+                receipt = encode_report(Receipt(tuple(event_ids[part : part + _RECEIPT])))
+                self._client.publish(mqtt_topics.receipts(device), receipt)

@@ -81,7 +81,7 @@ async def up(link: MqttLink, devices: int) -> None:
     [
         (silent, "no_connack", "does not answer as an MQTT 5 broker"),
         (dribble, "no_connack", "does not answer as an MQTT 5 broker"),
-        (answers(connack()), "no_suback", "accepts the connection but no subscription"),
+        (answers(connack()), "no_suback", "does not answer subscriptions"),
         (shut, "shut", "mosquitto: max_connections"),
         (half_shut, "shut", "closed the connection without an answer"),
         (answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "garbled", "no MQTT 5"),

@@ -293,3 +293,13 @@ def test_an_mqtt_broker_that_cannot_be_reached_is_one_clear_line() -> None:
 def test_settings_that_make_no_sense_are_refused(flags: dict[str, object]) -> None:
     with pytest.raises(InputError):
         command(**flags)  # type: ignore[arg-type]
+
+
+def test_of_two_tunnels_of_one_name_the_later_one_ends() -> None:
+    with EmbeddedKafka() as kafka, Embedded(Path()) as mqtt:
+        settings = KafkaSettings(kafka.bootstrap)
+        ensure_topics(settings)
+        with Tunnel(settings, mqtt.settings, drain_s=0) as first:
+            with pytest.raises(ConnectionFailed, match=r"another tunnel named tunnel .* another --name"):
+                Tunnel(settings, mqtt.settings).__enter__()
+            first.wait(0.5)

@@ -1,0 +1,55 @@
+"""What the client says when the other side is no broker, or one that does not let it work."""
+
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from streams.mqtt import client as module
+from streams.mqtt.client import MqttClient
+from streams.mqtt.connection import MqttSettings, probe
+from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
+from wire.errors import ConnectionFailed
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "text"),
+    [
+        (silent, "does not answer as an MQTT 5 broker"),
+        (dribble, "does not answer as an MQTT 5 broker"),
+        (shut, "mosquitto: max_connections"),
+        (half_shut, "closed the connection without an answer"),
+        (answers(b"\x15\x03\x01\x00\x02\x02\x46"), "speaks TLS"),
+        (answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "no MQTT 5"),
+        (answers(b"\x20\x05\x00\x00\x02\xff\xff"), "no MQTT 5"),
+        (answers(connack(135)), "not authorised"),
+        (answers(connack(137)), "it is busy"),
+        (answers(connack(0, bytes([0x24, 0]))), "max_qos"),
+        (answers(connack(0, bytes([0x25, 0]))), "retain_available"),
+    ],
+)
+def test_a_probe_ends_with_one_line_that_says_why(behaviour: Behaviour, text: str) -> None:
+    with Partner(behaviour) as partner:
+        began_s = time.monotonic()
+        with pytest.raises(ConnectionFailed, match=text) as failure:
+            probe(MqttSettings(partner.host, partner.port), timeout_s=0.5)
+        assert "\n" not in str(failure.value) and time.monotonic() < began_s + 3
+
+
+def test_no_suback_is_one_line_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_S", 0.3)
+    with Partner(answers(connack())) as partner, capture_logs() as lines:
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        with pytest.raises(ConnectionFailed, match="accepts no subscriptions"):
+            client.open(timeout_s=1)
+        client.close()
+    assert any("does not answer subscriptions" in line["event"] for line in lines)
+
+
+@pytest.mark.parametrize(("lacks", "text"), [(0x28, "wildcard"), (0x2A, "shared")])
+def test_subscriptions_that_the_broker_does_not_have_end_it(lacks: int, text: str) -> None:
+    with Partner(answers(connack(0, bytes([lacks, 0])))) as partner:
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["$share/g/a/+"])
+        with pytest.raises(ConnectionFailed, match=text):
+            client.open(timeout_s=2)
+        client.close()
