@@ -28,6 +28,7 @@ SLACK_MS = 1_000  # that the time of a stream may lag: candidates for a request 
 # Bytewax wakes by the wall clock. When that steps back, who waits is looked at after the step and this, at the latest;
 # more often would cost: 100,000 waiting users are 800 looks a second.
 LOOK_AGAIN_MS = 120_000
+_LOOK_AGAIN = timedelta(milliseconds=LOOK_AGAIN_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,8 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         """When the newest batch will be too old, if samples came after it; no later than `LOOK_AGAIN_MS` from now."""
         if self._since_ms is None:
             return None
-        return datetime.now(UTC) + timedelta(milliseconds=max(0, min(self._left_ms(), LOOK_AGAIN_MS)))
+        left_ms = self._left_ms()
+        return datetime.now(UTC) + (_LOOK_AGAIN if left_ms > LOOK_AGAIN_MS else timedelta(milliseconds=left_ms))
 
     def snapshot(self) -> bytes:
         """The state, saved."""
