@@ -38,6 +38,8 @@ def settings_table(words: list[str]) -> str:
     said = {p.arg_name: p.description or "" for p in parse(app.default_command.__doc__ or "").params}
     lines = ["| setting | default | |", "|---|---|---|"]
     for argument in app.assemble_argument_collection():
+        if argument.children:  # a group of settings, such as those of a log: each comes by itself
+            continue
         field = argument.field_info
         needed = field.required or field.default is Parameter.empty  # several, such as run folders
         default = "needed" if needed else "" if field.default is None else f"`{field.default}`"

@@ -59,7 +59,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
     Raises `CodaError` when a child dies or something never comes; all children are stopped then, too.
     """
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
-    log = open_log(settings.log, view.say)
+    log = open_log(settings.log, view.say, settings.options)
     with ExitStack() as opened:
         brokers = Brokers(opened.enter_context(EmbeddedKafka()).bootstrap, opened.enter_context(EmbeddedMqtt()).address)
         names = (*SERVICES, "history", "live")

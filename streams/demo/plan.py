@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
-from streams.logs.data import SOURCES, find_log, get_log
+from streams.logs.data import SOURCES, find_log, get_log, uniform_log
 from streams.logs.event_log import load_log
+from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
@@ -25,6 +26,7 @@ class DemoSettings:
     devices: int | None = None
     seconds: int = 110
     seed: int = 0
+    options: LogOptions = AS_FOUND
 
     def checked(self) -> "DemoSettings":
         """The settings themselves; raises `InputError` when one makes no sense."""
@@ -56,9 +58,9 @@ class Log:
         return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (REFRESHES + 0.5), 1e-3)
 
 
-def open_log(log: str, say: Callable[[str], None]) -> Log:
+def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUND) -> Log:
     """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
-    path = get_log(SOURCES[log], say) if log in SOURCES else find_log(log).resolve()
+    path = get_log(SOURCES[log], say) if log in SOURCES else uniform_log(find_log(log).resolve(), options, say)
     events = load_log(path)
     times = events["timestamp"]
     live_from_ms = int(times[int(HEAD_SHARE * len(times))])

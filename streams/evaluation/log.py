@@ -7,23 +7,28 @@ from xxhash import xxh3_64_hexdigest
 
 from streams.logs.event_log import load_log
 from streams.logs.negatives import Sampling, add_negatives
+from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
+_NO_POSITIVES = "{} has no event of label 1: say which are positives, with --positive (event types, rating>=4, all)"
 
-def evaluation_log(path: Path, sampling: Sampling | None) -> pl.DataFrame:
+
+def evaluation_log(path: Path, sampling: Sampling | None, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     """The events of `path`, sorted; with `sampling`, its positives and their sampled negatives.
 
     Rows of label 0 are then left out: in a log of what users took they are returns and the like, which are not
     "shown and not taken". Raises `InputError` for a log that can't be used.
     """
-    log = load_log(path)
+    log = load_log(path, options)
     if sampling is None:
-        if log["label"].n_unique() < 2:
-            raise InputError(f"all events of {path} have one label: for a log of positives give --negatives 2")
+        if not (log["label"] == 0).any():
+            raise InputError(f"all events of {path} are positives: give --negatives 2 to have negatives sampled")
+        if not (log["label"] == 1).any():
+            raise InputError(_NO_POSITIVES.format(path))
         return log
     positives = log.filter(pl.col("label") == 1)
     if not len(positives):
-        raise InputError(f"{path} has no event of label 1, so there is nothing to draw negatives for")
+        raise InputError(_NO_POSITIVES.format(path))
     return _with_ids(add_negatives(positives, sampling).log)
 
 

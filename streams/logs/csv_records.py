@@ -67,7 +67,7 @@ class RecordReader:
             block.rejected,
         )
         quoted = block.texts.str.contains('"', literal=True).to_numpy()
-        if not quoted.any():
+        if not quoted.any() or len(self._layout.separator) > 1:
             self._open = NO_LINES
             return self._plain(block)
         plain, records, rejected, end = self._scan(block, quoted, last=last)
@@ -161,7 +161,8 @@ def _split(texts: pl.Series, separator: str, width: int) -> pl.DataFrame:
     if not len(texts):
         return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     if len(separator) > 1:
-        separator, texts = _ONE_BYTE, texts.str.replace_all(separator, _ONE_BYTE, literal=True)
+        texts = texts.str.replace_all(_ONE_BYTE, " ", literal=True)
+        texts, separator = texts.str.replace_all(separator, _ONE_BYTE, literal=True), _ONE_BYTE
     raw = "\n".join(texts).encode()
     return pl.read_csv(
         io.BytesIO(raw),

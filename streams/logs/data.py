@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
+from xxhash import xxh3_64_hexdigest
 
 from streams.logs import completejourney, movielens
-from streams.logs.event_log import require_file
+from streams.logs.event_log import EventLog, load_log, require_file, survey
 from streams.logs.negatives import Sampling, add_negatives
+from streams.logs.options import FIELDS, LogOptions
 from streams.logs.packages import Package, download, read_members
 from wire.durable import make_folder, write_frame
 from wire.errors import InputError
@@ -130,6 +132,45 @@ def get_log_with_negatives(source: Source, sampling: Sampling, say: Callable[[st
         write_log(sampled.log, path)
         say(f"{path}: {sampled.log.height:,} events, {sampled.missing:,} negatives could not be drawn")
     return path
+
+
+def uniform_log(path: Path, options: LogOptions, say: Callable[[str], None] = lambda _line: None) -> Path:
+    """The log as the documents have it, sorted: `path` itself where it is so already, else a file in the cache."""
+    log = EventLog(path, options)
+    if log.is_uniform and survey(path, options).unsorted_line is None:
+        return path
+    say(str(log))
+    words = f"{path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size} {options.flags()}"
+    written = data_folder() / f"{path.name.partition('.')[0]}-{xxh3_64_hexdigest(words.encode())}.parquet"
+    if not written.is_file():
+        write_log(_with_context_columns(load_log(path, options)), written)
+        say(f"{written}: the same events as an event log of its own")
+    return written
+
+
+def log_with_negatives(path: Path, sampling: Sampling, say: Callable[[str], None] = lambda _line: None) -> Path:
+    """A file beside the uniform log `path` with sampled negatives beside its positives; other rows are left out."""
+    written = data_folder() / f"{path.stem}-{sampling.slug}.parquet"
+    if not written.is_file():
+        positives = load_log(path).filter(pl.col("label") == 1)
+        if not positives.height:
+            raise InputError(f"{path} has no positive to draw negatives for: say which events are, with --positive")
+        sampled = add_negatives(_with_context_columns(positives), sampling)
+        write_log(sampled.log, written)
+        say(f"{written}: {sampled.log.height:,} events, {sampled.missing:,} negatives could not be drawn")
+    return written
+
+
+def _with_context_columns(events: pl.DataFrame) -> pl.DataFrame:
+    """Events as rows of a log: what passes through is columns again, or one of JSON where it has no common type."""
+    rows = events.drop("event_id", "line", "context")
+    if events["context"].is_null().all():
+        return rows
+    try:
+        context = events["context"].str.json_decode(infer_schema_length=None).struct.unnest()
+    except pl.exceptions.PolarsError:
+        return events.drop("event_id", "line")
+    return rows.hstack([column for column in context if column.name not in FIELDS])
 
 
 def write_log(log: pl.DataFrame, path: Path) -> None:

@@ -10,11 +10,12 @@ from models.history import History
 from models.sample import SampleBlock, pad_histories
 from models.taken import Taken
 from streams.logs.event_log import load_log
+from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 from wire.ids import item_keys, sample_keys, user_keys
 
 
-def head_samples(path: Path, share: float) -> SampleBlock:
+def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> SampleBlock:
     """The samples of the first `share` of a log, in time order; `produced_ms` is 0.
 
     The cut is a moment, not a row: it lies before the first event beyond the share, so that no event of the rest
@@ -22,7 +23,7 @@ def head_samples(path: Path, share: float) -> SampleBlock:
     """
     if not 0 < share <= 1:
         raise InputError(f"--head-share is {share:g}: it must be more than 0 and at most 1")
-    events = load_log(path)
+    events = load_log(path, options)
     cut = int(share * events.height)
     if cut < events.height:
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])

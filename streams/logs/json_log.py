@@ -10,30 +10,38 @@ import numpy as np
 import polars as pl
 
 from streams.logs.blocks import Block, read_blocks
-from streams.logs.columns import REQUIRED, Rows, require_columns
+from streams.logs.columns import Rows
+from streams.logs.mapping import Mapping, find_mapping
+from streams.logs.options import FIELDS, LogOptions
 from streams.logs.rejected import Rejected
 from wire.errors import InputError
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
+Object = tuple[int, str, dict[str, Any]]  # line, text, fields
 
-def read_jsonl(path: Path) -> Iterator[Rows]:
-    """The rows of the log; raises `InputError` when it has none, or when all first objects lack a required field."""
-    first = True
+
+def read_jsonl(path: Path, options: LogOptions) -> Iterator[Rows]:
+    """The rows of the log; raises `InputError` when it has none, or where its fields cannot be told."""
+    mapping: Mapping | None = None
     for lines in read_blocks(path):
         block = lines[lines.written]
-        if first and len(block.texts) and _begins_array(block.texts[0]):
+        if mapping is None and len(block.texts) and _begins_array(block.texts[0]):
             raise InputError(f"{path} is one JSON array: an event log has an object per line, as `jq -c .[]` writes it")
         objects, rejected = _objects(block)
-        if first and objects:
-            require_columns(list(dict.fromkeys(name for _, _, fields in objects for name in fields)), str(path))
-            first = False
-        yield _rows(objects, (*block.rejected, *rejected))
-    if first:
-        raise InputError(
-            f"{path} has no JSON object on a line of its own: an event log has one per line, with {','.join(REQUIRED)}"
-        )
+        if mapping is None and objects:
+            names = dict.fromkeys(name for _, _, fields in objects for name in fields)
+            flat = {name for _, _, fields in objects for name, value in fields.items() if _is_flat(value)}
+            mapping = find_mapping(list(names), options, str(path), frozenset(names.keys() - flat))
+        if mapping is not None:
+            yield _rows(objects, mapping, (*block.rejected, *rejected))
+    if mapping is None:
+        raise InputError(f"{path} has no JSON object on a line of its own: an event log has one per line")
+
+
+def _is_flat(value: object) -> bool:
+    return not isinstance(value, dict | list)
 
 
 def _begins_array(text: str) -> bool:
@@ -41,8 +49,8 @@ def _begins_array(text: str) -> bool:
     return re.match(r"\s*\[\s*(\{|$)", text) is not None
 
 
-def _objects(block: Block) -> tuple[list[tuple[int, str, dict[str, Any]]], list[Rejected]]:
-    objects: list[tuple[int, str, dict[str, Any]]] = []
+def _objects(block: Block) -> tuple[list[Object], list[Rejected]]:
+    objects: list[Object] = []
     rejected: list[Rejected] = []
     for number, text in zip(block.numbers.tolist(), block.texts, strict=True):
         why, found = _object(text)
@@ -62,23 +70,38 @@ def _object(text: str) -> tuple[str, dict[str, Any]]:
         return "nested too deep", {}
     if not isinstance(found, dict):
         return "not a JSON object", {}
-    wrong = next((name for name in REQUIRED if isinstance(found.get(name), dict | list)), None)
-    return (f"{wrong} is not text or a number", {}) if wrong else ("", found)
+    return "", found
 
 
-def _rows(objects: list[tuple[int, str, dict[str, Any]]], rejected: tuple[Rejected, ...]) -> Rows:
-    found = [fields for _, _, fields in objects]
-    columns = {name: [_text(fields.pop(name, None)) for fields in found] for name in REQUIRED}
+def _rows(objects: list[Object], mapping: Mapping, rejected: tuple[Rejected, ...]) -> Rows:
+    good = []
+    for number, text, found in objects:
+        values = [_value(found, mapping.columns[field]) if field in mapping.columns else None for field in FIELDS]
+        wrong = next((field for field, value in zip(FIELDS, values, strict=True) if not _is_flat(value)), None)
+        if wrong:
+            rejected = (*rejected, Rejected.of(number, f"{wrong} is not text or a number", text.encode()))
+        else:
+            good.append((number, text, found, list(map(_text, values))))
+    rest = [{name: value for name, value in found.items() if name not in mapping.taken} for _, _, found, _ in good]
     return Rows(
-        columns=pl.DataFrame(columns, schema=dict.fromkeys(REQUIRED, pl.String)),
-        context=pl.Series("context", [_encoder.encode(rest).decode() if rest else None for rest in found], pl.String),
-        raw=pl.Series("raw", [text for _, text, _ in objects], pl.String),
-        line=np.array([number for number, _, _ in objects], np.int64),
+        mapping=mapping,
+        columns=pl.DataFrame([values for *_, values in good], dict.fromkeys(FIELDS, pl.String), orient="row"),
+        context=pl.Series("context", [_encoder.encode(each).decode() if each else None for each in rest], pl.String),
+        raw=pl.Series("raw", [text for _, text, _, _ in good], pl.String),
+        line=np.array([number for number, _, _, _ in good], np.int64),
         rejected=rejected,
     )
+
+
+def _value(found: dict[str, Any], name: str) -> Any:
+    """The field of that name, or the one where the path (user.id) leads."""
+    if name in found or "." not in name:
+        return found.get(name)
+    inner = found.get(name.partition(".")[0])
+    return _value(inner, name.partition(".")[2]) if isinstance(inner, dict) else None
 
 
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    return str(int(value)) if isinstance(value, bool) else value if isinstance(value, str) else str(value)

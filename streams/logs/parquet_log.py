@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from streams.logs.columns import NAMES, REQUIRED, Rows, json_context, require_columns
+from streams.logs.columns import Rows, json_context
+from streams.logs.mapping import Mapping, find_mapping
+from streams.logs.options import FIELDS, LogOptions
 from wire.errors import InputError
 
 _BATCH_ROWS = 65_536  # a few MB of events, like a block of a text log
@@ -20,15 +22,16 @@ _OTHER = (types.is_null, types.is_boolean, types.is_time, types.is_duration)
 _BYTES = (types.is_binary, types.is_large_binary)  # how some programs write text
 
 
-def read_parquet(path: Path) -> Iterator[Rows]:
+def read_parquet(path: Path, options: LogOptions) -> Iterator[Rows]:
     """The rows of the log, numbered from 1; raises `InputError` for a file or a column type that can't be one."""
     try:
         with pq.ParquetFile(path) as file:
-            require_columns(file.schema_arrow.names, str(path))
-            _require_types(file.schema_arrow, path)
+            nested = frozenset(column.name for column in file.schema_arrow if types.is_nested(column.type))
+            mapping = find_mapping(file.schema_arrow.names, options, str(path), nested)
+            _require_types(file.schema_arrow, mapping, path)
             number = 1
             for batch in file.iter_batches(_BATCH_ROWS):
-                yield _rows(batch, number)
+                yield _rows(batch, mapping, number)
                 number += batch.num_rows
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise InputError(
@@ -36,14 +39,25 @@ def read_parquet(path: Path) -> Iterator[Rows]:
         ) from error
 
 
-def _require_types(schema: pa.Schema, path: Path) -> None:
-    for field in schema:
-        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
-        if field.name not in REQUIRED and not _passes_as_json(kind):
-            raise InputError(f"{path}: column {field.name} holds {field.type}, which is no JSON: leave it out")
-        if field.name in REQUIRED and not _fits(field.name, kind):
-            wanted = {"timestamp": "times or numbers", "label": "numbers"}.get(field.name, "text or numbers")
-            raise InputError(f"{path}: column {field.name} holds {field.type}, not {wanted}: convert it first")
+def _require_types(schema: pa.Schema, mapping: Mapping, path: Path) -> None:
+    for field, name in mapping.columns.items():
+        kind = _type_of(schema, name)
+        if not _fits(field, kind):
+            wanted = {"timestamp": "times or numbers", "label": "numbers"}.get(field, "text or numbers")
+            raise InputError(f"{path}: column {name} holds {kind}, not {wanted}: convert it first")
+    for column in schema:
+        if column.name not in mapping.taken and not _passes_as_json(column.type):
+            raise InputError(f"{path}: column {column.name} holds {column.type}, which is no JSON: leave it out")
+
+
+def _type_of(schema: pa.Schema, name: str) -> pa.DataType:
+    """The type of a column, or of what the path (user.id) leads to; of null where there is none."""
+    if name in schema.names:
+        kind = schema.field(name).type
+        return kind.value_type if types.is_dictionary(kind) else kind
+    first, _, rest = name.partition(".")
+    inner = schema.field(first).type
+    return _type_of(pa.schema(list(inner)), rest) if types.is_struct(inner) and rest else pa.null()
 
 
 def _fits(name: str, kind: pa.DataType) -> bool:
@@ -60,23 +74,40 @@ def _passes_as_json(kind: pa.DataType) -> bool:
     return any(is_one(kind) for is_one in (*_TEXT, *_NUMBER, *_TIME, *_OTHER))
 
 
-def _rows(batch: pa.RecordBatch, first: int) -> Rows:
+def _rows(batch: pa.RecordBatch, mapping: Mapping, first: int) -> Rows:
     table = pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col(pl.Binary).cast(pl.String, strict=False))
+    fields = table.select(_column(table, mapping.columns.get(field)).alias(field) for field in FIELDS)
+    other = [name for name in table.columns if name not in mapping.taken]
     return Rows(
-        columns=table.select(_as_text(table.schema, name) for name in REQUIRED),
-        context=json_context(table.drop(REQUIRED)),
+        mapping=mapping,
+        columns=fields.select(_as_text(name, kind) for name, kind in fields.schema.items()),
+        context=json_context(table.select(other), table.height),
         raw=table.select(pl.struct(pl.all()).struct.json_encode().alias("raw")).to_series(),
         line=np.arange(first, first + table.height),
     )
 
 
-def _as_text(schema: pl.Schema, name: str) -> pl.Expr:
-    column, kind = pl.col(name), schema[name]
-    if isinstance(kind, pl.Datetime | pl.Date):
-        column = column.dt.epoch("ms")
-    elif kind == pl.Boolean:
-        column = column.cast(pl.Int8)
-    elif kind.is_float() and name in NAMES:  # whole numbers become floats where a program has seen a null among them
+def _column(table: pl.DataFrame, name: str | None) -> pl.Expr:
+    if name is None:
+        return pl.lit(None, pl.String)
+    if name in table.columns:
+        return pl.col(name)
+    first, *rest = name.split(".")
+    column = pl.col(first)
+    for inner in rest:
+        column = column.struct.field(inner)
+    return column
+
+
+def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if name == "timestamp" and isinstance(kind, pl.Datetime | pl.Date):
+        return column
+    if kind == pl.Boolean:
+        return column.cast(pl.Int8).cast(pl.String)
+    if kind.is_float() and name.endswith(
+        "_id"
+    ):  # whole numbers become floats where a program has seen a null among them
         whole = pl.when(column.floor() == column).then(column.cast(pl.Int64, strict=False).cast(pl.String))
         return whole.otherwise(column.cast(pl.String)).alias(name)
     return column.cast(pl.String)

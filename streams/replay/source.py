@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,8 @@ from streams.kafka.bounds import bounds, offsets_at, read_between
 from streams.kafka.connection import KafkaSettings, Partition
 from streams.kafka.consumer import Message
 from streams.kafka.home import home_of
-from streams.logs.event_log import LogBatch, Rejected, encode_events, read_log, sorted_log, survey
+from streams.logs.event_log import EventLog, LogBatch, Rejected, encode_events, read_log, sorted_log, survey
+from streams.logs.options import AS_FOUND, LogOptions
 from streams.replay.state import Position
 from wire.arrays import I64
 from wire.errors import InputError
@@ -81,6 +83,10 @@ class Source(Protocol):
     def span(self) -> Span:
         """How much there is."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of it before it is sent."""
+
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches after `start` ({}: from the beginning)."""
 
@@ -97,11 +103,10 @@ class _LogPositions:
 class LogSource:
     """An event log file; `unsorted` sorts it by time first. Raises `InputError` for a log that can't be replayed."""
 
-    def __init__(self, path: Path, within: Range, *, unsorted: bool = False):
-        self._path = path
+    def __init__(self, path: Path, within: Range, *, options: LogOptions = AS_FOUND, unsorted: bool = False):
         self._within = within
-        self._read = sorted_log if unsorted else read_log
-        found = survey(path)
+        self._read = partial(sorted_log if unsorted else read_log, path, options)
+        found = survey(path, options)
         if found.unsorted_line is not None and not unsorted:
             raise InputError(
                 f"{path} is not sorted by time (line {found.unsorted_line} is earlier than the event before it): "
@@ -112,7 +117,9 @@ class LogSource:
             "log": _fingerprint(path),
             "range": f"{within.from_ms}-{within.until_ms}",
             "order": "sorted in memory" if unsorted else "as it is",
+            "columns": " ".join(options.flags()),
         }
+        self.notes = [str(EventLog(path, options)), *found.notes(path)]
         ranged = within != Range()
         count = sum(len(batch.events) for batch in self._in_range()) if ranged else found.events
         self.span = Span(count, max(found.first_ms, within.from_ms), min(found.last_ms, within.until_ms))
@@ -133,7 +140,7 @@ class LogSource:
     def _in_range(self) -> Iterator[LogBatch]:
         """The part of the log in the range. A malformed row has no time: it takes that of the event before it."""
         before_ms: int | None = None
-        for batch in self._read(self._path):
+        for batch in self._read():
             times = batch.events["timestamp"].to_numpy()
             inside = (times >= self._within.from_ms) & (times < self._within.until_ms)
             rejected = batch.rejected
@@ -185,6 +192,7 @@ class TopicSource:
         }
         events = sum(end - first for first, end in self._between.values())
         self.span = Span(events, 0, 0)
+        self.notes: list[str] = []
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """Read on after `start`, up to where the topic ended when the replay began."""

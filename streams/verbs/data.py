@@ -1,13 +1,23 @@
 """`coda data`: real logs by name."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
-from streams.logs.data import SOURCES, get_log, get_log_with_negatives, source_named
+from streams.logs.data import (
+    SOURCES,
+    find_log,
+    get_log,
+    get_log_with_negatives,
+    log_with_negatives,
+    source_named,
+    uniform_log,
+)
 from streams.logs.negatives import NEAREST, Sampling
+from streams.logs.options import AS_FOUND, LogOptions
 
 app = App(name="data", help="Real event logs by name: list them, get them.")
 
@@ -37,24 +47,38 @@ def get(
     negatives: Annotated[int, Parameter(help="Sampled negatives per positive; 0 leaves the log as it is.")] = 0,
     window: Annotated[int, Parameter(help="Draw negatives from so many positives on either side.")] = NEAREST,
     seed: Annotated[int, Parameter(help="Seed of the sampling; the same seed gives the same log.")] = 0,
+    options: LogOptions = AS_FOUND,
     json: Annotated[bool, Parameter(help="Print one JSON document instead of the path.")] = False,
 ) -> None:
-    """Fetch a log into the cache folder, print its terms the first time, and print where it is.
+    """Fetch a log into the cache folder, or bring one of your own into the form that all verbs read; print where it is.
+
+    The terms of a log are printed the first time.
 
     Example: coda data get ml-100k
 
     Example: coda data get completejourney --negatives 4
 
+    Example: coda data get events.csv --positive addtocart,transaction --negatives 2
+
     Parameters
     ----------
     name
-        One of those that `coda data list` shows.
+        One of those that `coda data list` shows, or a file.
     """
+    if name not in SOURCES and Path(name).exists():
+        path = uniform_log(find_log(name), options, _say)
+        path = log_with_negatives(path, Sampling(negatives, window, seed), _say) if negatives else path
+        _print_path(name, path, json=json)
+        return
     source = source_named(name)
     if negatives:
         path = get_log_with_negatives(source, Sampling(negatives, window, seed), _say)
     else:
         path = get_log(source, _say)
+    _print_path(name, path, json=json)
+
+
+def _print_path(name: str, path: Path, *, json: bool) -> None:
     _print(msgspec.json.encode({"name": name, "path": str(path)}).decode() if json else str(path))
 
 

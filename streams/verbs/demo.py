@@ -11,6 +11,7 @@ from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
+from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import new_run_folder
 
 
@@ -20,6 +21,7 @@ def command(
     devices: int | None = None,
     seconds: int = 110,
     seed: int = 0,
+    options: LogOptions = AS_FOUND,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -40,7 +42,7 @@ def command(
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    settings = DemoSettings(log, devices, seconds, seed).checked()
+    settings = DemoSettings(log, devices, seconds, seed, options).checked()
     folder = new_run_folder(out, datetime.now())
     console = Console(stderr=True)
     try:

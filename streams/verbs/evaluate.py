@@ -23,6 +23,7 @@ from streams.evaluation.result import Result, all_arms, result_of
 from streams.evaluation.walk import Outcome, Plan, evaluate
 from streams.logs.data import find_log
 from streams.logs.negatives import NEAREST, Sampling
+from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import environment, new_run_folder, write_json
 from streams.stop import Stop, Stopped
 from streams.times import parse_duration_ms
@@ -51,6 +52,7 @@ def command(
     refresh: str = "24h",
     base: Literal["stale", "refreshed", "both"] = "stale",
     delay: str = "5s",
+    options: LogOptions = AS_FOUND,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -100,7 +102,7 @@ def command(
         task=Task(task_version=1, window_count=window, retrain_every=retrain_every),
     )
     torch.set_num_threads(1)
-    events = evaluation_log(find_log(log), sampling)
+    events = evaluation_log(find_log(log), sampling, options)
     folder = new_run_folder(out, datetime.now())
     plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
     stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
@@ -121,6 +123,7 @@ def command(
         "refresh": refresh,
         "base": base,
         "delay": delay,
+        "columns": " ".join(options.flags()),
     }
     result = result_of(log, len(events), outcomes, plan, settings)
     write_json(folder / RESULT, result)

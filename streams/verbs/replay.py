@@ -16,6 +16,7 @@ from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import cache_folder, find_log
+from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
 from streams.replay.pacing import Pacer, parse_speed
 from streams.replay.replay import Replay, Totals, find_already_there
@@ -36,6 +37,7 @@ def command(
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     until: str | None = None,
     via: Literal["kafka", "devices"] = "kafka",
+    options: LogOptions = AS_FOUND,
     unsorted: bool = False,
     state: Path | None = None,
     fresh: bool = False,
@@ -46,10 +48,12 @@ def command(
     replication: int = KafkaSettings.replication,
     metrics_port: int = 0,
     json: bool = False,
-) -> None:
+) -> int:
     """Replay an event log into Kafka; run it again after an interruption and it goes on where it stopped.
 
     Example: coda replay my-log.csv.gz --bootstrap 127.0.0.1:9092 --speed 60
+
+    Example: coda replay events.csv --column user_id=visitorid --positive addtocart,transaction
 
     Example: coda replay ml-100k --from 1998-01-01 --until 1998-02-01
 
@@ -96,7 +100,7 @@ def command(
     topic = EVENTS if via == "kafka" else BEHAVIOUR
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
-    source = open_source(log, within, settings, topic, unsorted=unsorted)
+    source = open_source(log, within, settings, topic, options=options, unsorted=unsorted)
     ensure_topics(settings)
     home = home_of(settings, [topic])
     identity = {**source.identity, "topic": topic, "Kafka": home.cluster, "topic's id": home.topics.get(topic, "")}
@@ -107,11 +111,13 @@ def command(
     if start is not None and start.finished:
         _report(log, Totals(), topic, bootstrap, json=json)
         _say_finished(log)
-        return
+        return 0
     with ExitStack() as stack:
         stack.enter_context(metrics_server(metrics_port))
         view = stack.enter_context(open_view())
         throttle = _throttle(stack, settings, topic, throttle_groups, max_ahead)
+        for line in source.notes:
+            view.say(line)
         if start is not None:
             view.say(f"going on after {start.position.get('events', 0):,} events, as {state_path} says")
         run = Replay(
@@ -128,12 +134,22 @@ def command(
         )
         totals = _run(run, view, state_path)
     _report(log, totals, topic, bootstrap, json=json)
+    nothing = totals.rejected.total() and not totals.sent and not totals.already_there
+    return 2 if nothing and start is None else 0
 
 
-def open_source(log: str, within: Range, settings: KafkaSettings, topic: str, *, unsorted: bool) -> Source:
+def open_source(
+    log: str,
+    within: Range,
+    settings: KafkaSettings,
+    topic: str,
+    *,
+    options: LogOptions = AS_FOUND,
+    unsorted: bool = False,
+) -> Source:
     """What `log` names: a topic of this or another Kafka, or a file."""
     if not log.startswith(_TOPIC_SCHEME):
-        return LogSource(find_log(log), within, unsorted=unsorted)
+        return LogSource(find_log(log), within, options=options, unsorted=unsorted)
     address, _, name = log.removeprefix(_TOPIC_SCHEME).rpartition("/")
     origin = KafkaSettings(address or settings.bootstrap)
     if not name:

@@ -12,6 +12,7 @@ from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
+from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
 from streams.stop import Stop, Stopped
 from streams.training.cloud_trainer import CloudTrainer, Learned
@@ -29,6 +30,7 @@ def command(
     *,
     head_log: str | None = None,
     head_share: float = 0.6,
+    options: LogOptions = AS_FOUND,
     refresh_h: float = 24,
     task: Path | None = None,
     keys: Path = Path("runs/keys"),
@@ -70,7 +72,8 @@ def command(
         probe(bootstrap)
         ensure_topics(settings)
         private, public = keys_in(keys)
-        trainer, is_new = _trainer(settings, head_log, head_share, int(refresh_h * _MS_PER_H), seed, stop=stop)
+        refresh_ms = int(refresh_h * _MS_PER_H)
+        trainer, is_new = _trainer(settings, head_log, head_share, refresh_ms, seed, options=options, stop=stop)
         desk = TaskDesk(wanted, private, published_task(settings, public))
         service = TrainingService(settings, trainer, desk, stop)
         try:
@@ -86,7 +89,14 @@ def command(
 
 
 def _trainer(
-    settings: KafkaSettings, head_log: str | None, head_share: float, refresh_ms: int, seed: int, *, stop: Stop
+    settings: KafkaSettings,
+    head_log: str | None,
+    head_share: float,
+    refresh_ms: int,
+    seed: int,
+    *,
+    options: LogOptions,
+    stop: Stop,
 ) -> tuple[CloudTrainer, bool]:
     """The trainer, and whether its model is yet to be published."""
     limit_bytes = largest_model(settings)
@@ -98,7 +108,7 @@ def _trainer(
         return trainer, False
     if head_log is None:
         raise InputError("no cloud model is published yet: give --head-log LOG to train the first one from")
-    block = head_samples(find_log(head_log), head_share)
+    block = head_samples(find_log(head_log), head_share, options)
     with training_view("training the first cloud model") as show:
 
         def progress(done: int, total: int) -> None:

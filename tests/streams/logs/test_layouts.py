@@ -1,0 +1,242 @@
+"""Logs as they are published: small files of these layouts, and what a user has to say about each."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.logs.event_log import EventLog, load_log, survey
+from streams.logs.options import LogOptions
+from wire.errors import InputError
+
+T = 1_433_221_332_117
+
+# name: (file name, text, options, events as (user, item, category, type, label, ms))
+LAYOUTS = {
+    "RetailRocket": (
+        "events.csv",
+        "timestamp,visitorid,event,itemid,transactionid\n"
+        f"{T},257597,view,355908,\n{T + 1},992329,addtocart,248676,\n{T + 2},111016,transaction,318965,4000\n",
+        LogOptions(positive="addtocart,transaction"),
+        [
+            ("257597", "355908", "unknown", "view", 0, T),
+            ("992329", "248676", "unknown", "addtocart", 1, T + 1),
+            ("111016", "318965", "unknown", "transaction", 1, T + 2),
+        ],
+    ),
+    "Yoochoose clicks": (
+        "yoochoose-clicks.dat",
+        "1,2014-04-07T10:51:09.277Z,214536502,0\n1,2014-04-07T10:54:09.868Z,214536500,S\n",
+        LogOptions(("user_id=1", "timestamp=2", "item_id=3", "category_id=4"), positive="all"),
+        [
+            ("1", "214536502", "0", "event", 1, 1_396_867_869_277),
+            ("1", "214536500", "S", "event", 1, 1_396_868_049_868),
+        ],
+    ),
+    "MovieLens ratings.csv": (
+        "ratings.csv",
+        "userId,movieId,rating,timestamp\r\n1,1,4.0,964982703\r\n1,3,3.5,964982704\r\n",
+        LogOptions(positive="rating>=4"),
+        [("1", "1", "unknown", "event", 1, 964_982_703_000), ("1", "3", "unknown", "event", 0, 964_982_704_000)],
+    ),
+    "MovieLens u.data": (
+        "u.data",
+        "196\t242\t3\t881250949\n186\t302\t4\t881250950\n",
+        LogOptions(("user_id=1", "item_id=2", "timestamp=4"), positive="3>=4"),
+        [
+            ("196", "242", "unknown", "event", 0, 881_250_949_000),
+            ("186", "302", "unknown", "event", 1, 881_250_950_000),
+        ],
+    ),
+    "MovieLens ratings.dat": (
+        "ratings.dat",
+        "1::1193::5::978300760\n1::661::3::978300761\n",
+        LogOptions(("user_id=1", "item_id=2", "timestamp=4"), positive="3>=4"),
+        [("1", "1193", "unknown", "event", 1, 978_300_760_000), ("1", "661", "unknown", "event", 0, 978_300_761_000)],
+    ),
+    "Amazon reviews 2014": (
+        "reviews_Books_5.json",
+        '{"reviewerID":"A2","asin":"0001","overall":5.0,"summary":"so \\"good\\"","unixReviewTime":1355616000,'
+        '"reviewTime":"12 16, 2012"}\n'
+        '{"reviewerID":"A3","asin":"0002","overall":2.0,"unixReviewTime":1355616001}\n',
+        LogOptions(positive="overall>=4"),
+        [
+            ("A2", "0001", "unknown", "event", 1, 1_355_616_000_000),
+            ("A3", "0002", "unknown", "event", 0, 1_355_616_001_000),
+        ],
+    ),
+    "Amazon reviews 2023": (
+        "All_Beauty.jsonl",
+        '{"rating":5.0,"title":"x","images":[],"asin":"B00","parent_asin":"B01","user_id":"AG","timestamp":1588687728923}\n',
+        LogOptions(("item_id=parent_asin",), positive="rating>=4"),
+        [("AG", "B01", "unknown", "event", 1, 1_588_687_728_923)],
+    ),
+    "KuaiRand": (
+        "log_random.csv",
+        "user_id,video_id,date,hourmin,time_ms,is_click,is_like,tab\n0,7,20220508,1100,1651979432000,1,0,1\n"
+        "0,8,20220508,1100,1651979433000,0,0,1\n",
+        LogOptions(),
+        [
+            ("0", "7", "unknown", "event", 1, 1_651_979_432_000),
+            ("0", "8", "unknown", "event", 0, 1_651_979_433_000),
+        ],
+    ),
+    "Last.fm 1K": (
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        'user_000001\t2009-05-04T23:08:57Z\tf1b1\tDeep Dish\t\t"Fuck Me" (12" mix)\n'
+        'user_000001\t2009-05-04T23:09:57Z\tf1b2\t"Weird Al"\t\tEat it\n',
+        LogOptions(("user_id=1", "timestamp=2", "item_id=6"), positive="all"),
+        [
+            ("user_000001", '"Fuck Me" (12" mix)', "unknown", "event", 1, 1_241_478_537_000),
+            ("user_000001", "Eat it", "unknown", "event", 1, 1_241_478_597_000),
+        ],
+    ),
+    "REES46": (
+        "2019-Oct.csv",
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+        "2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d7\n"
+        "2019-10-01 00:00:04 UTC,purchase,1004775,2053013555631882655,a.b,xiaomi,183.27,521,81e5\n",
+        LogOptions(positive="purchase"),
+        [
+            ("541312140", "44600062", "2103807459595387724", "view", 0, 1_569_888_000_000),
+            ("521", "1004775", "2053013555631882655", "purchase", 1, 1_569_888_004_000),
+        ],
+    ),
+    "RecBole atomic": (
+        "ml-100k.inter",
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n186\t302\t5\t881250950.0\n",
+        LogOptions(positive="rating>=4"),
+        [
+            ("196", "242", "unknown", "event", 0, 881_250_949_000),
+            ("186", "302", "unknown", "event", 1, 881_250_950_000),
+        ],
+    ),
+    "Gorse feedback": (
+        "feedback.csv",
+        "feedback_type,user_id,item_id,time_stamp\nread,1,34,2020-02-01 00:00:00 +0000 UTC\n"
+        "star,1,35,2020-02-01 00:00:01 +0000 UTC\n",
+        LogOptions(positive="star"),
+        [("1", "34", "unknown", "read", 0, 1_580_515_200_000), ("1", "35", "unknown", "star", 1, 1_580_515_201_000)],
+    ),
+    "Excel, German": (
+        "Export.csv",
+        "sep=;\r\nBenutzer;Item ID;Kategorie;Time;Label\r\n"
+        "u1;i;;01.02.2020 13:00:05;ja\r\nu2;i;c;13.02.2020 13:00:05;nein\r\n",
+        LogOptions(("user_id=Benutzer", "category_id=Kategorie"), positive="Label=ja", time_zone="Europe/Berlin"),
+        [("u1", "i", "unknown", "event", 1, 1_580_558_405_000), ("u2", "i", "c", "event", 0, 1_581_595_205_000)],
+    ),
+    "nested JSON": (
+        "a.jsonl",
+        '{"user":{"id":7},"item_id":"i","event":{"at":"2020-01-01T00:00:00+01:00"},"clicked":true}\n',
+        LogOptions(("user_id=user.id", "timestamp=event.at")),
+        [("7", "i", "unknown", "event", 1, 1_577_833_200_000)],
+    ),
+    "upper case, bars, yes and no": (
+        "a.txt",
+        "USER|ITEM|TS|CLICK|CATEGORY\nu|i|1.5e9|yes|c\nu|j|1500000001.25|No|\n",
+        LogOptions(),
+        [("u", "i", "c", "event", 1, 1_500_000_000_000), ("u", "j", "unknown", "event", 0, 1_500_000_001_250)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_published_layout_is_read_with_what_its_user_says(name: str, tmp_path: Path) -> None:
+    file_name, text, options, wanted = LAYOUTS[name]
+    path = tmp_path / file_name
+    path.write_text(text, newline="")
+    found = load_log(path, options)
+    assert found.select("user_id", "item_id", "category_id", "event_type", "label", "timestamp").rows() == wanted
+
+
+def write(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+UNCERTAIN = {
+    "ratings as label": (
+        "user_id,item_id,label,timestamp\n" + "".join(f"u,i,{n % 5 + 1},{T + n}\n" for n in range(20)),
+        "--positive 'label>=4'",
+    ),
+    "ratings": (
+        "userId,movieId,rating,timestamp\n" + "".join(f"u,i,{n % 5 + 1},{T + n}\n" for n in range(20)),
+        "--positive 'rating>=4'",
+    ),
+    "-1 and 1": (f"user,item,label,time\nu,i,-1,{T}\nu,i,1,{T}\nu,i,-1,{T}\n", "--positive 'label>=1'"),
+    "words": (f"user,item,label,time\nu,i,good,{T}\nu,i,bad,{T}\n", "--positive 'label=good'"),
+    "no label, types": (
+        f"user,item,event,time\nu,i,view,{T}\nu,i,view,{T}\nu,i,addtocart,{T}\nu,i,transaction,{T}\n",
+        "--positive addtocart,transaction",
+    ),
+    "no label at all": (f"user,item,time\nu,i,{T}\n", "--positive all"),
+    "no header": (f"u,i,1,{T}\n", "--column user_id=NAME"),
+    "two users": (f"userId,userid,item,label,time\nu,v,i,1,{T}\n", "--column user_id=userId"),
+    "mixed units": ("user,item,label,time\n" + f"u,i,1,{T}\n" * 5 + f"u,i,1,{T // 1000}\n" * 5, "--time-unit s"),
+    "day or month": ("user,item,label,time\nu,i,1,01/02/2020 10:00:00\nu,i,1,03/04/2020 10:00:00\n", "'%m/%d/%Y"),
+    "no time": ("user,item,label,time\nu,i,1,soon\nu,i,1,later\n", "--time-format"),
+}
+
+
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_what_is_not_certain_stops_with_a_command_that_would_work(name: str, tmp_path: Path) -> None:
+    text, says = UNCERTAIN[name]
+    with pytest.raises(InputError) as failed:
+        EventLog(write(tmp_path, text))
+    assert says in str(failed.value) and "a.csv" in str(failed.value) and "\n" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (LogOptions(("user=1",)), "--column user=1"),
+        (LogOptions(("user_id=nobody",)), "it has user, item, label, time"),
+        (LogOptions(time_zone="Mars"), "--time-zone Mars"),
+        (LogOptions(positive="label>=good"), "no number"),
+        (LogOptions(positive="buy"), "--column event_type"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_one_line(options: LogOptions, says: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=says.replace("+", ".")):
+        EventLog(write(tmp_path, f"user,item,label,time\nu,i,1,{T}\n"), options)
+
+
+def test_what_was_taken_for_what_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path, f"visitorid,itemid,event,timestamp\nu,i,buy,{T // 1000}\n")
+    assert str(EventLog(path, LogOptions(positive="buy"))) == (
+        f"{path}: user_id=visitorid, item_id=itemid, event_type=event, timestamp; times in s; "
+        "positive where event_type is buy"
+    )
+
+
+@pytest.mark.parametrize("per_ms", [0.001, 1, 1000, 1_000_000])
+@pytest.mark.parametrize("number", [int, float])
+def test_the_unit_of_times_is_found(per_ms: float, number: type, tmp_path: Path) -> None:
+    ms = [T // 1000 * 1000 + 1000 * n for n in range(50)]
+    path = write(tmp_path, "user,item,label,time\n" + "".join(f"u,i,1,{number(at * per_ms)}\n" for at in ms))
+    assert load_log(path)["timestamp"].to_list() == ms
+
+
+def test_one_row_of_another_unit_is_rejected_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,label,time\n" + f"u,i,1,{T}\n" * 30 + f"u,i,1,{T // 1000}\n" + "u,i,1,0\n")
+    found = survey(path)
+    assert (found.events, found.rejected) == (30, 2)
+
+
+def test_a_span_nobody_means_and_positives_only_are_told(tmp_path: Path) -> None:
+    (years, positives) = survey(write(tmp_path, "user,item,label,time\nu,i,1,5\n")).notes(tmp_path / "a.csv")
+    assert "1970" in years and "--negatives 2" in positives
+    far = survey(write(tmp_path, f"user,item,label,time\nu,i,1,{32_503_680_000_000}\n"))
+    assert "3000" in far.notes(tmp_path / "a.csv")[0]
+
+
+def test_times_without_a_zone_are_in_the_zone_said(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,label,time\nu,i,1,2020-07-01 12:00:00\nu,i,1,2020-07-01T12:00:00Z\n")
+    assert load_log(path, LogOptions(time_zone="Europe/Berlin"))["timestamp"].to_list() == [
+        1_593_597_600_000,
+        1_593_604_800_000,
+    ]
+
+
+def test_a_format_said_is_the_format_taken(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,label,time\nu,i,1,20200203\nu,i,1,20200204\n")
+    assert load_log(path, LogOptions(time_format="%Y%m%d"))["timestamp"].to_list() == [1580688000000, 1580774400000]
