@@ -30,6 +30,7 @@ from streams.mqtt.embedded import EmbeddedMqtt
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
 from wire.event import Event
+from wire.identity import NO_MODEL
 from wire.ids import item_keys
 from wire.task import Task
 
@@ -98,7 +99,7 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
     similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
     began, arrived = time.monotonic(), 0
     for n in range(devices):
-        batch = CandidateBatch(f"user-{n}", 0, 1, 0, 0, 0, matched, similarity, random)
+        batch = CandidateBatch(f"user-{n}", 0, NO_MODEL, 0, 0, 0, matched, similarity, random)
         cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
     while arrived < devices:
         await link.wait(1.0)

@@ -140,7 +140,7 @@ def some_batch(rng: np.random.Generator, user: str, model: CloudModel) -> Candid
     """A full candidate batch."""
     matched, random = some_candidates(rng), some_candidates(rng)
     similarity = rng.uniform(0.5, 1, len(matched)).astype(np.float16)
-    return CandidateBatch(user, 1, model.version, 0, 0, 0, matched, similarity, random)
+    return CandidateBatch(user, 1, model.id, 0, 0, 0, matched, similarity, random)
 
 
 def some_candidates(rng: np.random.Generator) -> Candidates:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from xxhash import xxh32_intdigest
 
 from device_sim.asking import Asking
@@ -38,9 +37,10 @@ from models.history import History
 from models.repeats import pack
 from models.taken import Taken
 from wire.candidates import CandidateBatch, decode_batch
-from wire.errors import ArtefactError
 from wire.event import Event, encode_event
+from wire.identity import NO_MODEL
 from wire.ids import item_key, sample_key
+from wire.malformed import Malformed
 from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
@@ -58,8 +58,8 @@ _LEAVES = {Ack: "ack", Training: "telemetry", MatchRequest: "requests"}
 class Device:
     """One user's device. `uploads`: its events reach the cloud only through it, so it keeps an outbox.
 
-    To be read by others: `version` of the cloud model in use (0: none yet), `task`, `batch` (the newest one),
-    `window`, `outbox`, `connected`, `busy` (a training runs).
+    To be read by others: `model` (the cloud model in use) and its number `version` (0: none yet), `task`, `batch` (the
+    newest one), `window`, `outbox`, `connected`, `busy` (a training runs).
     """
 
     def __init__(self, user_id: str, dim: int, *, uploads: bool = False) -> None:
@@ -69,7 +69,7 @@ class Device:
         self.history, self.taken, self.seen, self.outbox = History(), Taken(), Seen(), Outbox()
         self.asking, self.usage = Asking(), Usage()
         self.task: Task | None = None
-        self.version, self.trained_until, self.model_size = 0, 0, 0
+        self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
         self.batch_raw = b""
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
@@ -98,6 +98,11 @@ class Device:
         if self.stale_heads and not (expects_batch and now_ms < self.hold_until_ms):
             return True
         return self.new_samples >= (PATIENCE if expects_batch else 1) * self.task.retrain_every
+
+    @property
+    def version(self) -> int:
+        """The number of the cloud model in use; 0 before the first."""
+        return self.model.version
 
     @property
     def eligible(self) -> bool:
@@ -187,8 +192,8 @@ class Device:
         self.usage.bytes_down += len(stimulus.raw)
         try:
             batch = decode_batch(stimulus.raw)
-        except ArtefactError:
-            return [Count("batches", "malformed"), self._report(Ack(self.user_id, 0, 0, "malformed", now_ms))]
+        except Malformed:
+            return [Count("batches", "malformed"), self._report(Ack(self.user_id, 0, NO_MODEL, "malformed", now_ms))]
         outcome = self._judge(batch)
         out: list[Instruction] = [Count("batches", outcome)]
         if outcome == "accepted":
@@ -203,12 +208,11 @@ class Device:
 
     def _judge(self, batch: CandidateBatch) -> str:
         """What becomes of a batch that could be read."""
-        numbers = (batch.matched.logit, batch.similarity, batch.random.logit)
-        if batch.user_id != self.user_id or not all(np.isfinite(column).all() for column in numbers):
+        if batch.user_id != self.user_id:
             return "malformed"
         if batch.batch_seq < self.newest_seq:
             return "stale"
-        if batch.version != self.version:
+        if batch.model != self.model:
             return "wrong_version"
         return "repeated" if self.batch is not None and batch.batch_seq == self.newest_seq else "accepted"
 
@@ -221,10 +225,10 @@ class Device:
 
     def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
-        if stimulus.version <= self.version:
+        if stimulus.model.version <= self.version:
             return [Count("models", "repeated")]
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
-        self.version, self.trained_until, self.model_size = stimulus.version, stimulus.trained_until, stimulus.size
+        self.model, self.trained_until, self.model_size = stimulus.model, stimulus.trained_until, stimulus.size
         self.heads_bytes = 0
         out: list[Instruction] = [Count("models", "adopted"), Forget()]
         if self.batch is not None:
@@ -302,7 +306,7 @@ class Device:
         batch = self._batch_in_training
         report = Training(
             user_id=self.user_id,
-            version=stimulus.version,
+            model=self.model,
             batch_seq=batch.batch_seq if batch else -1,
             trained_ms=now_ms,
             produced_ms=batch.produced_ms if batch else self.produced_ms,
@@ -345,7 +349,7 @@ class Device:
         return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []
 
     def _answer(self, batch: CandidateBatch, outcome: str, now_ms: WallMs) -> Publish:
-        return self._report(Ack(self.user_id, batch.batch_seq, batch.version, outcome, now_ms))
+        return self._report(Ack(self.user_id, batch.batch_seq, batch.model, outcome, now_ms))
 
     def _report(self, report: Upward) -> Publish:
         return self._up(_LEAVES[type(report)], encode_report(report))

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-import msgspec
 import numpy as np
 import structlog
 
@@ -39,6 +38,7 @@ from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.arrays import F64, I64, U8
+from wire.malformed import Malformed
 from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import decode_receipt
@@ -159,7 +159,7 @@ class Fleet:
         """The cloud says which uploaded events it has."""
         try:
             receipt = decode_receipt(raw)
-        except msgspec.DecodeError:
+        except Malformed:
             self.count("receipts", "malformed")
             return
         self._tell(user_id, ReceiptArrived(receipt.event_ids, len(raw)), now_ms)
@@ -320,7 +320,7 @@ class Fleet:
         """Give the device the newest model and task if it has older ones."""
         device = self.devices[user_id]
         if self.model is not None and device.version < self.model.version:
-            model = ModelArrived(self.model.version, self.model.trained_until, self.model_size)
+            model = ModelArrived(self.model.id, self.model.trained_until, self.model_size)
             self._tell(user_id, model, now_ms)
         if self.task is not None and device.task != self.task:
             self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)

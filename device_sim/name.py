@@ -4,11 +4,10 @@ MQTT has one session per client id, and not every broker says who took it. So ev
 that all of that name read. Of two that hear of each other the one that started later gives way (sans-I/O).
 """
 
-import msgspec
-
 from device_sim import topics
 from wire.claim import Claim, decode_claim, encode_claim
 from wire.errors import ConnectionFailed
+from wire.malformed import Malformed
 
 HEARD_S = 0.5  # an earlier run answers a claim sooner than that; until then a new one keeps still
 _RENAME = {"fleet": "", "tunnel": ", or give this one another --name"}
@@ -35,7 +34,7 @@ class Name:
         """Whether someone came who does not know of us; raises `ConnectionFailed` when we are the ones to end."""
         try:
             other = decode_claim(raw)
-        except msgspec.DecodeError:
+        except Malformed:
             return False
         if other.boot == self.claim.boot or other.name != self.claim.name:
             return False

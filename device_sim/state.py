@@ -29,10 +29,11 @@ from wire.arrays import I64
 from wire.candidates import decode_batch
 from wire.durable import as_storage_error, make_folder, write_durably
 from wire.errors import ArtefactError, InputError
+from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.task import Task
 
-FORMAT = "coda-fleet-9"
+FORMAT = "coda-fleet-10"
 _FILE, _MODELS = "fleet.msgpack", "models"
 _DIGEST_BYTES = 16  # after the document: any damage shows before anything is believed
 
@@ -47,7 +48,7 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
     seen: bytes
     outbox: dict[str, bytes]
     task: Task | None
-    version: int
+    model: ModelId
     trained_until: int
     model_size: int
     batch: bytes
@@ -164,7 +165,7 @@ def read_state(folder: Path) -> FleetState | None:
 def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
     """The fleet that was at rest in `state`, all its devices offline; raises `InputError` for damaged models."""
     fleet = Fleet(uploads=state.uploads, seed=seed)
-    versions = sorted(_models_in(folder) | {device.version for device in state.devices if device.version})
+    versions = sorted(_models_in(folder) | {device.model.version for device in state.devices if device.model.version})
     try:
         fleet.bank.models = {version: load_model(_model_place(folder, version)) for version in versions}
     except ArtefactError as error:
@@ -213,7 +214,7 @@ def _device_state(device: Device) -> DeviceState:
         seen=device.seen.state(),
         outbox=device.outbox.state(),
         task=device.task,
-        version=device.version,
+        model=device.model,
         trained_until=device.trained_until,
         model_size=device.model_size,
         batch=device.batch_raw,
@@ -244,7 +245,7 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device.window = Window.restore(state.window, DIM, task.window_count, task.window_age_ms)
     device.history, device.taken = History.restore(*state.history), Taken.restore(*state.taken)
     device.seen, device.outbox = Seen.restore(state.seen), Outbox.restore(state.outbox)
-    device.task, device.version, device.trained_until = state.task, state.version, state.trained_until
+    device.task, device.model, device.trained_until = state.task, state.model, state.trained_until
     device.model_size, device.heads_bytes = state.model_size, state.heads_bytes
     device.batch_raw, device.batch = state.batch, decode_batch(state.batch) if state.batch else None
     device.newest_seq, device.trained_seq = state.newest_seq, state.trained_seq

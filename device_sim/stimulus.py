@@ -4,6 +4,7 @@ import msgspec
 
 from wire.arrays import F16, F32, F64, I64
 from wire.event import Event
+from wire.identity import ModelId
 from wire.task import Task
 
 
@@ -45,7 +46,7 @@ class BatchArrived(msgspec.Struct, frozen=True):
 class ModelArrived(msgspec.Struct, frozen=True):
     """The cloud model came down, already checked; it learned from samples up to `trained_until` (event time)."""
 
-    version: int
+    model: ModelId
     trained_until: int
     size: int
 

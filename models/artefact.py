@@ -1,124 +1,121 @@
-"""Cloud models as artefacts: safetensors and a manifest, on disk as two files, on the wire as one message.
+"""Cloud models as artefacts: what travels (`wire.model`) and what computes (`CloudModel`), made of each other.
 
-The manifest's sha256 covers the tensors *and* the rest of the manifest, so that neither a flipped bit nor a
-swapped manifest goes unnoticed. Embedding tables travel as float16.
+On disk a model is the same bytes as on the wire, in one file. Embedding tables travel as float16.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from models.cloud_head import HIDDEN, HeadParams
 from models.cloud_model import DIM, CloudModel, Weights
-from wire.durable import make_folder, settle, told
+from wire.arrays import F32, U32
+from wire.durable import make_folder, write_durably
 from wire.errors import ArtefactError
+from wire.malformed import Malformed
+from wire.model import Manifest, decode_model, digest_of, encode_model
+from wire.reason import Reason
 from wire.sample import HISTORY_LEN
 
-FORMAT = "coda-model-3"
-MANIFEST, TENSORS = "manifest.json", "model.safetensors"
+FILE = "model.coda"
 _TABLES = ("items", "categories")
 _HEAD = ("w1", "b1", "w2", "b2")
-_LENGTH_BYTES = 4
+_DIMS = {"dim": DIM, "hidden": HIDDEN, "history": HISTORY_LEN}
 
 
 def model_to_bytes(model: CloudModel) -> bytes:
-    """The model as one message: length of the manifest (4 bytes, big-endian), manifest, safetensors."""
-    manifest, tensors = _pack(model)
-    return len(manifest).to_bytes(_LENGTH_BYTES, "big") + manifest + tensors
-
-
-def model_from_bytes(raw: bytes) -> CloudModel:
-    """The model in `raw`; raises `ArtefactError` when it is cut, altered or of another format."""
-    length = int.from_bytes(raw[:_LENGTH_BYTES], "big")
-    body = raw[_LENGTH_BYTES:]
-    return _unpack(body[:length], body[length:], f"a model message of {len(raw)} bytes")
-
-
-def save_model(model: CloudModel, folder: Path) -> None:
-    """Make `folder` with `manifest.json` and `model.safetensors` in it, both or neither; raises `StorageError`."""
-    manifest, tensors = _pack(model)
-    fresh = folder.with_name(f".{folder.name}.new")
-    with told(folder):
-        rmtree(fresh, ignore_errors=True)
-        make_folder(fresh)
-        (fresh / TENSORS).write_bytes(tensors)
-        (fresh / MANIFEST).write_bytes(manifest)
-        settle(fresh, folder)
-
-
-def load_model(folder: Path) -> CloudModel:
-    """The model in `folder`; raises `ArtefactError` when a file is missing, altered or of another format."""
-    try:
-        manifest, tensors = (folder / MANIFEST).read_bytes(), (folder / TENSORS).read_bytes()
-    except OSError as error:
-        raise ArtefactError(f"no model in {folder}: {error.strerror} ({error.filename}); train one first") from error
-    return _unpack(manifest, tensors, f"the model in {folder}")
-
-
-def _pack(model: CloudModel) -> tuple[bytes, bytes]:
+    """The model as one message (`wire.model`)."""
     arrays: dict[str, NDArray[Any]] = {f.name: getattr(model.weights, f.name).numpy() for f in fields(Weights)}
     arrays |= {f"head.{name}": getattr(model.head, name) for name in _HEAD}
     arrays |= {"item_keys": model.item_keys, "category_keys": model.category_keys}
     arrays |= {name: arrays[name].astype(np.float16) for name in _TABLES}
-    tensors = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "version": model.version,
-        "trained_until": model.trained_until,
-        "dims": _DIMS,
-        "items": len(model.item_keys),
-        "categories": len(model.category_keys),
-        "metrics": model.metrics,
-    }
-    manifest["sha256"] = _sha256(manifest, tensors)
-    return json.dumps(manifest, indent=2, sort_keys=True).encode(), tensors
+    manifest = Manifest(model.lineage, model.version, model.trained_until, _DIMS, model.metrics)
+    return encode_model(manifest, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
-_DIMS = {"dim": DIM, "hidden": HIDDEN, "history": HISTORY_LEN}
-
-
-def _unpack(raw_manifest: bytes, tensors: bytes, what: str) -> CloudModel:
-    manifest = _checked_manifest(raw_manifest, tensors, what)
-    try:
-        arrays = load(tensors)
-        weights = Weights(**{f.name: torch.from_numpy(arrays[f.name].astype(np.float32)) for f in fields(Weights)})
-        return CloudModel(
-            version=manifest["version"],
-            trained_until=manifest["trained_until"],
-            item_keys=arrays["item_keys"],
-            category_keys=arrays["category_keys"],
-            weights=weights,
-            head=HeadParams(*(arrays[f"head.{name}"] for name in _HEAD)),
-            metrics=manifest["metrics"],
+def model_from_bytes(raw: bytes) -> CloudModel:
+    """The model in `raw`; raises `Malformed` when it is cut, altered, not finite or of another format."""
+    message = decode_model(raw)
+    manifest, tensors = message.manifest, message.tensors
+    if manifest.dims != _DIMS:
+        raise Malformed(
+            "model", Reason.UNKNOWN_FORMAT, f"it has dims {manifest.dims}, this code {_DIMS}: train it again"
         )
-    except (SafetensorError, KeyError) as error:
-        raise ArtefactError(f"{what} lacks what a {FORMAT} model has ({error}); train it again") from error
+    items, categories = _keys(tensors, "item_keys"), _keys(tensors, "category_keys")
+    shapes = _shapes(len(items) + 1, len(categories) + 1)
+    arrays = {name: _array(tensors, name, shape) for name, shape in shapes.items()}
+    if arrays["spread"][0] <= 0 or (arrays["taken"] < 0).any():
+        raise Malformed("model", Reason.MALFORMED, "its spread or what was taken of its items is negative")
+    return CloudModel(
+        version=manifest.version,
+        trained_until=manifest.trained_until,
+        item_keys=items,
+        category_keys=categories,
+        weights=Weights(**{f.name: torch.from_numpy(arrays[f.name]) for f in fields(Weights)}),
+        head=HeadParams(*(arrays[f"head.{name}"] for name in _HEAD)),
+        metrics=manifest.metrics,
+        lineage=manifest.lineage,
+        digest=message.digest,
+    )
 
 
-def _checked_manifest(raw: bytes, tensors: bytes, what: str) -> dict[str, Any]:
+def sealed(model: CloudModel) -> CloudModel:
+    """The model with the digest that its message has."""
+    return replace(model, digest=digest_of(model_to_bytes(model)))
+
+
+def save_model(model: CloudModel, folder: Path) -> None:
+    """Write the model into `folder`, made if need be, whole or not at all; raises `StorageError`."""
+    make_folder(folder)
+    write_durably(folder / FILE, model_to_bytes(model))
+
+
+def load_model(folder: Path) -> CloudModel:
+    """The model in `folder`; raises `ArtefactError` when the file is missing, altered or of another format."""
+    path = folder / FILE
     try:
-        manifest = json.loads(raw)
-        claimed, found = manifest.pop("sha256"), manifest.get("format")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ArtefactError(f"{what} has no readable manifest; it was cut or is no model: publish it again") from error
-    if found != FORMAT:
-        raise ArtefactError(f"{what} has format {found!r}, this code reads {FORMAT!r}: train it again")
-    if claimed != _sha256(manifest, tensors):
-        raise ArtefactError(f"{what} does not match its sha256: it is damaged, publish or train it again")
-    if manifest["dims"] != _DIMS:
-        raise ArtefactError(f"{what} has dims {manifest['dims']}, this code has {_DIMS}: train it again")
-    return dict(manifest)
+        return model_from_bytes(path.read_bytes())
+    except OSError as error:
+        raise ArtefactError(f"no model in {folder}: {error.strerror} ({error.filename}); train one first") from error
+    except Malformed as error:
+        raise ArtefactError(f"{path}: {error}; train it again") from error
 
 
-def _sha256(manifest: Mapping[str, Any], tensors: bytes) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode() + tensors).hexdigest()
+def _shapes(items: int, categories: int) -> dict[str, tuple[int, ...]]:
+    slots = HISTORY_LEN + 1
+    weights = {
+        "items": (items, DIM),
+        "categories": (categories, DIM),
+        "attention": (DIM, DIM),
+        "attention_recency": (slots,),
+        "pool_query": (DIM,),
+        "pool_recency": (slots,),
+        "null": (DIM,),
+        "centre": (DIM,),
+        "spread": (1,),
+        "taken": (items,),
+    }
+    head = {"head.w1": (3 * DIM, HIDDEN), "head.b1": (HIDDEN,), "head.w2": (HIDDEN,), "head.b2": (1,)}
+    return weights | head
+
+
+def _array(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> F32:
+    array = tensors.get(name)
+    if array is None or array.shape != shape or array.dtype.kind != "f":
+        found = "missing" if array is None else f"{array.dtype} {array.shape}"
+        raise Malformed("model", Reason.MALFORMED, f"{name} is {found}, not floats of shape {shape}")
+    return array.astype(np.float32)
+
+
+def _keys(tensors: Mapping[str, NDArray[Any]], name: str) -> U32:
+    keys = tensors.get(name)
+    if keys is None or keys.ndim != 1 or keys.dtype != np.uint32 or (np.diff(keys, prepend=np.uint32(0)) == 0).any():
+        raise Malformed("model", Reason.MALFORMED, f"{name} is no column of distinct keys")
+    if (keys[1:] < keys[:-1]).any():
+        raise Malformed("model", Reason.MALFORMED, f"{name} is not sorted")
+    return np.asarray(keys)

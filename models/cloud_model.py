@@ -23,6 +23,7 @@ from models.key_rows import KeyRows
 from models.sample import SampleBlock
 from models.signature import rarity, two_view_keys
 from wire.arrays import F16, F32, U32
+from wire.identity import ModelId
 from wire.ids import NO_KEY
 from wire.sample import HISTORY_LEN
 
@@ -95,7 +96,8 @@ class CloudModel:
     """One immutable version of the cloud model; `trained_until` is the newest event time (ms) it learned from.
 
     `item_keys` and `category_keys` are sorted; key i has row i + 1. Embeddings hold float16 values in float32, so
-    that the model is the same before and after it travels. All methods run on as many threads as torch has.
+    that the model is the same before and after it travels. `digest` is known once it has travelled.
+    All methods run on as many threads as torch has.
     """
 
     version: int
@@ -105,6 +107,13 @@ class CloudModel:
     weights: Weights
     head: HeadParams
     metrics: dict[str, float] = field(default_factory=dict)
+    lineage: str = ""
+    digest: str = ""
+
+    @property
+    def id(self) -> ModelId:
+        """Which model this is; what was made with another one never mixes with it."""
+        return ModelId(self.lineage, self.version, self.digest)
 
     def item_vectors(self, item: U32, category: U32) -> F32:
         """Vectors (n, d) of items; unknown keys share row 0."""

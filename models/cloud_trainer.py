@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from xxhash import xxh3_64_hexdigest
 
 from models.cloud_head import HeadParams
 from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
@@ -67,7 +68,7 @@ def train_first(
     block = agreed_on(SampleBlock.concat(blocks))
     nothing = np.zeros(0, np.uint32)
     names = _vocabulary(random_model(nothing, nothing, seed), block, limit_bytes)
-    start = random_model(names.items, names.categories, seed)
+    start = replace(random_model(names.items, names.categories, seed), lineage=_lineage(block, seed))
     return _train(start, block, seed, FIRST, progress=progress, left_out=names.left_out)
 
 
@@ -88,9 +89,8 @@ def train_next(
     block = agreed_on(block)
     names = _vocabulary(model, block, limit_bytes)
     start = _with_names(model, names, _elapsed_ms(model, block))
-    return _train(
-        replace(start, version=model.version + 1), block, seed, NEXT, progress=progress, left_out=names.left_out
-    )
+    start = replace(start, version=model.version + 1, digest="")
+    return _train(start, block, seed, NEXT, progress=progress, left_out=names.left_out)
 
 
 def agreed_on(block: SampleBlock) -> SampleBlock:
@@ -109,6 +109,11 @@ def _vocabulary(model: CloudModel, block: SampleBlock, limit_bytes: int) -> Voca
     items = Names(item_keys, before + positives(item_keys, _newly_taken(model, block)))
     categories = Names(category_keys, positives(category_keys, block.category[block.label > 0]))
     return choose(items, categories, limit_bytes)
+
+
+def _lineage(block: SampleBlock, seed: int) -> str:
+    """A name for the versions that begin here: another head, or another seed, makes another one."""
+    return xxh3_64_hexdigest(block.sample.tobytes() + block.timestamp.tobytes(), seed=seed & (2**64 - 1))
 
 
 def _named(keys: U32, history: U32) -> U32:

@@ -68,7 +68,7 @@ _HISTORY_BYTES = 4 * HISTORY_LEN
 
 
 def decode_samples(messages: Sequence[bytes]) -> SampleBlock:
-    """One block from many `samples` messages; raises `msgspec.DecodeError` on a malformed one."""
+    """One block from many `samples` messages; raises `Malformed`."""
     return block_of([decode_record(m) for m in messages])
 
 

@@ -8,10 +8,15 @@ from typing import Protocol, Self
 
 import msgspec
 
+from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event
 from wire.ids import item_key, sample_key
+from wire.malformed import Malformed
 from wire.moments import SKEW_MS, EventMs, WallMs
+from wire.reason import Reason
 from wire.telemetry import MatchRequest, decode_report
+
+EVENTS = "events"  # the topic that arrivals come from
 
 
 class Raw(Protocol):
@@ -22,6 +27,9 @@ class Raw(Protocol):
 
     @property
     def partition(self) -> int: ...  # noqa: D102
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
 
     @property
     def value(self) -> bytes: ...  # noqa: D102
@@ -41,10 +49,12 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     timestamp: EventMs
     produced_ms: WallMs
     raw: bytes
+    partition: int
+    offset: int
 
     @classmethod
-    def of(cls, event: Event, produced_ms: WallMs, raw: bytes = b"") -> Self:
-        """An event that was produced then; without `raw` its bytes can't be told in a dead letter."""
+    def of(cls, event: Event, produced_ms: WallMs, raw: bytes = b"", partition: int = 0, offset: int = 0) -> Self:
+        """An event that was produced then; a dead letter tells its `raw` bytes, and where in `events` they lie."""
         return cls(
             event.user_id,
             sample_key(event.event_id),
@@ -54,7 +64,13 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
             EventMs(event.timestamp),
             produced_ms,
             raw,
+            partition,
+            offset,
         )
+
+    def refused(self, reason: Reason, detail: str) -> DeadLetter:
+        """What becomes of it when it can't be used."""
+        return DeadLetter("event", reason, detail, self.raw, Origin(EVENTS, self.partition, self.offset))
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,28 +80,18 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     produced_ms: WallMs
 
 
-class Rejected(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was refused: the raw bytes and a one-line reason, of which `kind` is the part that is counted.
-
-    Requests that are refused are of kind `REQUEST`; all others are events, those of kind `AHEAD` from the future.
-    """
-
-    kind: str
-    reason: str
-    raw: bytes
-
-
-REQUEST, AHEAD = "request", "ahead"
-Decoded = Arrival | Asked | Rejected
+Decoded = Arrival | Asked | DeadLetter
 
 
 def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decoded]:
     """Arrivals and, from the topic `requests`, requests, in order; `now_ms` is the wall clock.
 
     >>> from types import SimpleNamespace as Message
-    >>> [bad] = decode([Message(topic="events", value=b'{"event_id": 7}', timestamp_ms=0)], "requests", WallMs(0))
-    >>> bad.kind, bad.reason
-    ('malformed', 'Expected `str`, got `int` - at `$.event_id`')
+    >>> raw = b'{"format": "event/1", "event_id": 7}'
+    >>> message = Message(topic="events", partition=0, offset=0, value=raw, timestamp_ms=0)
+    >>> [bad] = decode([message], "requests", WallMs(0))
+    >>> bad.what, str(bad.reason), bad.detail
+    ('event', 'malformed', 'Expected `str`, got `int` - at `$.event_id`')
     """
     return [_decode(_asked if message.topic == requests else _arrival, message, now_ms) for message in messages]
 
@@ -93,11 +99,14 @@ def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decod
 def _decode(read: Callable[[Raw, WallMs], Decoded], message: Raw, now_ms: WallMs) -> Decoded:
     try:
         return read(message, now_ms)
-    except msgspec.ValidationError as error:
-        reason = str(error)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = f"not JSON: {error}"
-    return Rejected(REQUEST if read is _asked else "malformed", reason, message.value)
+    except Malformed as error:
+        what = "request" if read is _asked else "event"
+        return _refused(what, error.reason, error.detail, message)
+
+
+def _refused(what: str, reason: Reason, detail: str, message: Raw) -> DeadLetter:
+    origin = Origin(message.topic, message.partition, message.offset)
+    return DeadLetter(what, reason, detail, message.value, origin)
 
 
 def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
@@ -105,13 +114,14 @@ def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
     event = decode_event(message.value)
     told_ms = max(message.timestamp_ms, now_ms)
     if event.timestamp > told_ms + SKEW_MS:
-        reason = f"{AHEAD}: by {event.timestamp - told_ms} ms of the wall clock, {SKEW_MS} ms are allowed"
-        return Rejected(AHEAD, reason, message.value)
-    return Arrival.of(event, message.timestamp_ms, message.value)
+        detail = f"by {event.timestamp - told_ms} ms of the wall clock, {SKEW_MS} ms are allowed"
+        return _refused("event", Reason.AHEAD, detail, message)
+    return Arrival.of(event, message.timestamp_ms, message.value, message.partition, message.offset)
 
 
 def _asked(message: Raw, _now_ms: WallMs) -> Decoded:
     report = decode_report(message.value)
     if not isinstance(report, MatchRequest):
-        return Rejected(REQUEST, f"a {type(report).__name__} where a match request belongs", message.value)
+        detail = f"a {type(report).__name__} where a match request belongs"
+        return _refused("request", Reason.MALFORMED, detail, message)
     return Asked(report.user_id, message.timestamp_ms)

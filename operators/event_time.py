@@ -3,7 +3,7 @@
 A clock that is a day ahead must not make it a day later for everybody; and a night in which nobody does anything, or a
 log with hours between events, is no reason to lose one. When an event comes that is ahead, the two look alike. So it
 is *held*, and what comes behind it decides: when time gets there (`models.quorum`), it goes on, in order; when events
-go on coming at the time that was, it is a dead letter of kind `AHEAD`. At the end of a stream nothing comes behind it:
+go on coming at the time that was, it is a dead letter, `Reason.AHEAD`. At the end of a stream nothing comes behind it:
 after `PATIENCE_MS` of waiting, more events that contradict it than other users' that agree make it a dead letter, and
 else it is believed. (It may be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
 
@@ -23,8 +23,10 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.quorum import Quorum, QuorumState
-from operators.decode import AHEAD, Arrival, Asked, Decoded, Raw, Rejected, decode
+from operators.decode import Arrival, Asked, Decoded, Raw, decode
+from wire.dead_letter import DeadLetter
 from wire.moments import SteadyMs, WallMs
+from wire.reason import Reason
 
 CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
 HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
@@ -46,7 +48,7 @@ class Sorted:
     """Events and requests that can go on, keyed by user, and what can't."""
 
     accepted: list[tuple[str, Arrival | Asked]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[DeadLetter] = field(default_factory=list)
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True):
@@ -147,8 +149,8 @@ class EventClock:
     def _refuse(self, out: Sorted) -> None:
         refused = self._held.popleft().arrival
         ahead_ms = refused.timestamp - self._quorum.now
-        reason = f"{AHEAD}: by {ahead_ms} ms of the time that other events say, {self._lead_ms} ms are allowed"
-        out.rejected.append(Rejected(AHEAD, reason, refused.raw))
+        detail = f"by {ahead_ms} ms of the time that other events say, {self._lead_ms} ms are allowed"
+        out.rejected.append(refused.refused(Reason.AHEAD, detail))
 
 
 class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
@@ -195,7 +197,7 @@ def event_time_step(
     lead_ms: int,
     wall_ms: Callable[[], WallMs],
     steady_ms: Callable[[], SteadyMs],
-) -> tuple[KeyedStream[Arrival | Asked], Stream[Rejected]]:
+) -> tuple[KeyedStream[Arrival | Asked], Stream[DeadLetter]]:
     """`decode` and an `EventClock` per partition in a dataflow: what can be used, keyed by user, and what can't."""
     partitions: KeyedStream[list[Raw]] = op.flat_map_batch(f"{step_id}_partitions", up, _by_partition)
     clocks: dict[str, Any] = {"requests": requests, "lead_ms": lead_ms, "wall_ms": wall_ms, "steady_ms": steady_ms}
@@ -215,5 +217,5 @@ def _accepted(keyed: Iterable[tuple[str, Sorted]]) -> list[tuple[str, Arrival | 
     return [one for _, out in keyed for one in out.accepted]
 
 
-def _rejected(keyed: Iterable[tuple[str, Sorted]]) -> list[Rejected]:
+def _rejected(keyed: Iterable[tuple[str, Sorted]]) -> list[DeadLetter]:
     return [one for _, out in keyed for one in out.rejected]

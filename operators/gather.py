@@ -17,6 +17,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from index.matches import Scored, best_of
 from monitor import metrics
 from wire.candidates import CandidateBatch
+from wire.identity import ModelId
 
 # Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up.
 PATIENCE_MS = 60_000
@@ -24,7 +25,7 @@ PATIENCE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One shard's answer to one query, encoded by cloud model `version`."""
+    """One shard's answer to one query, encoded by cloud model `model`."""
 
     user_id: str
     seq: int
@@ -32,7 +33,7 @@ class Reply:
     produced_ms: int
     reason: str
     shard: int
-    version: int
+    model: ModelId
     matched: Scored
     random: Scored
 
@@ -62,7 +63,7 @@ class Waiting:
 
     def complete(self, shards: int) -> bool:
         """Whether all shards have answered by one model version."""
-        return len(self.answers) == shards and len({a.version for a in self.answers.values()}) == 1
+        return len(self.answers) == shards and len({a.model for a in self.answers.values()}) == 1
 
 
 class GatherState:
@@ -136,7 +137,7 @@ def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatc
     return CandidateBatch(
         user_id=first.user_id,
         batch_seq=first.seq,
-        version=first.version,
+        model=first.model,
         query_timestamp=first.before_ms,
         produced_ms=first.produced_ms,
         matched_ms=now_ms,

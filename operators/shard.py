@@ -21,14 +21,15 @@ from index.matcher import Nearest, Random
 from index.matches import Scored
 from index.pool import Pool
 from models.cloud_model import CloudModel
-from operators.decode import Rejected
 from operators.encode import encode, query_keys
 from operators.gather import Reply
 from operators.placement import shard_key
 from operators.user import Query, UserOutput
 from wire.arrays import I64
 from wire.candidates import no_candidates
+from wire.dead_letter import DeadLetter, Origin
 from wire.moments import SteadyMs
+from wire.reason import Reason
 from wire.sample import SampleRecord, encode_record
 
 # Shards notice a new model within a tenth of a second and one epoch of each other; ours, with room.
@@ -67,7 +68,7 @@ class ShardOutput:
 
     replies: list[Reply] = field(default_factory=list)
     samples: list[tuple[int, bytes]] = field(default_factory=list)
-    refused: list[Rejected] = field(default_factory=list)
+    refused: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
     produced_ms: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -159,7 +160,7 @@ class Shard:
         else:
             random = [NONE] * len(queries)
         return [
-            Reply(q.user_id, q.seq, q.before_ms, q.produced_ms, q.reason, self._number, model.version, *scored)
+            Reply(q.user_id, q.seq, q.before_ms, q.produced_ms, q.reason, self._number, model.id, *scored)
             for q, *scored in zip(queries, matched, random, strict=True)
         ]
 
@@ -171,8 +172,9 @@ class Shard:
 NONE = Scored(no_candidates(), np.zeros(0))
 
 
-def _too_old(record: SampleRecord) -> Rejected:
-    return Rejected("window", f"timestamp {record.timestamp} is out of the pool's window", encode_record(record))
+def _too_old(record: SampleRecord) -> DeadLetter:
+    detail = f"timestamp {record.timestamp} is out of the pool's window"
+    return DeadLetter("event", Reason.WINDOW, detail, encode_record(record), Origin("user"))
 
 
 class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):

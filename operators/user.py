@@ -16,10 +16,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from models.history import History
 from models.quorum import LEAD_MS, Quorum
 from models.taken import Taken
-from operators.decode import Arrival, Asked, Rejected
+from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
+from wire.dead_letter import DeadLetter
 from wire.ids import user_key
 from wire.moments import NO_EVENT, EventMs, SteadyMs, WallMs
+from wire.reason import Reason
 from wire.sample import SampleRecord
 
 NEVER = WallMs(-1)
@@ -72,7 +74,7 @@ class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     samples: list[SampleRecord]
     queries: list[Query]
-    late: list[Rejected]
+    late: list[DeadLetter]
     duplicates: int
 
 
@@ -178,8 +180,8 @@ class UserState:
             self._prune(rules)
         times, _ = self.taken.before(a.item, timestamp)
         items, categories = self.history.bytes_before(timestamp)
-        known = a.sample, self.user, a.item, a.category, a.label, times, timestamp, a.produced_ms, items, categories
-        out.samples.append(SampleRecord(*known))
+        key = a.sample, self.user, a.item, a.category
+        out.samples.append(SampleRecord(*key, a.label, times, timestamp, a.produced_ms, items, categories))
         if a.label:
             self.history.add(timestamp, a.item, a.category)
             self.taken.add(a.item, timestamp)
@@ -222,10 +224,10 @@ class UserState:
         self.seq = max(self.seq + 1, now_ms)
         return Query(self.user_id, self.user, self.seq, before_ms, produced_ms, reason, *history)
 
-    def _late(self, a: Arrival, rules: MatchRules) -> Rejected:
+    def _late(self, a: Arrival, rules: MatchRules) -> DeadLetter:
         behind_ms = self.watermark - a.timestamp
-        reason = f"late: {behind_ms} ms behind the newest event of its user, {rules.lateness_ms} ms are allowed"
-        return Rejected("late", reason, a.raw)
+        detail = f"{behind_ms} ms behind the newest event of its user, {rules.lateness_ms} ms are allowed"
+        return a.refused(Reason.LATE, detail)
 
     def _prune(self, rules: MatchRules) -> None:
         """Forget event keys that would be late by now; at most every other event of a full set, so O(1) each."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import msgspec
 import numpy as np
 import structlog
 import torch
@@ -34,6 +33,7 @@ from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
 from wire.errors import ArtefactError, CodaError, ConnectionFailed, DeliveryError, InputError
 from wire.event import decode_event
+from wire.malformed import Malformed
 from wire.signing import load_public_key, open_task
 
 Own = Literal["events", "behaviour"]
@@ -211,7 +211,7 @@ class FleetShell:
         for message in messages:
             try:
                 event = decode_event(message.value)
-            except msgspec.DecodeError:
+            except Malformed:
                 self.fleet.count("events", "malformed")
                 continue
             if self._ours(event.user_id):

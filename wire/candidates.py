@@ -7,13 +7,20 @@ model expects of a sample, so that number is all it needs, and a push has room f
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from wire.arrays import F16, U8, U32
 from wire.columns import Columns
-from wire.errors import ArtefactError
+from wire.decoder import PackedDecoder
+from wire.event import Name, TimestampMs
+from wire.identity import ModelId
+from wire.malformed import Malformed
+from wire.reason import Reason
+
+BATCH_BYTES = 1 << 20  # 54 kB with the defaults; room for twenty times as many candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Candidates(Columns):
 class CandidateBatch:
     """One match's result for one device.
 
-    `batch_seq` counts up per device, the newest wins; `version` is the cloud model that encoded it.
+    `batch_seq` counts up per device, the newest wins; `model` is the cloud model that encoded it.
     Event time: `query_timestamp`. Wall clock (ms): `produced_ms` of the event that triggered the match,
     `matched_ms` when the search was done. `matched` is the coarse-grained retrieval, `random` as many random samples
     of the pool (none with `coda flow --no-random`): all arms but cloud and local learn from these too. `similarity`
@@ -42,13 +49,18 @@ class CandidateBatch:
 
     user_id: str
     batch_seq: int
-    version: int
+    model: ModelId
     query_timestamp: int
     produced_ms: int
     matched_ms: int
     matched: Candidates
     similarity: F16
     random: Candidates
+
+    @property
+    def version(self) -> int:
+        """The number of its cloud model."""
+        return self.model.version
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
@@ -60,21 +72,25 @@ class _Columns(msgspec.Struct, frozen=True, array_like=True):
     age_s: bytes
 
 
-class _Batch(msgspec.Struct, frozen=True, array_like=True):
-    user_id: str
-    batch_seq: int
-    version: int
-    query_timestamp: int
-    produced_ms: int
-    matched_ms: int
+Wall = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch/1"):
+    user_id: Name
+    batch_seq: Annotated[int, msgspec.Meta(ge=0)]
+    model: ModelId
+    query_timestamp: TimestampMs
+    produced_ms: Wall
+    matched_ms: Wall
     matched: _Columns
     similarity: bytes
     random: _Columns
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Batch)
+_decoder = PackedDecoder[_Batch]("batch", _Batch, BATCH_BYTES)
 _SCALARS = _Batch.__struct_fields__[:6]
+_MOST_SIMILAR = 1.01  # cosines, rounded to float16
 
 
 def encode_batch(batch: CandidateBatch) -> bytes:
@@ -85,15 +101,17 @@ def encode_batch(batch: CandidateBatch) -> bytes:
 
 
 def decode_batch(raw: bytes) -> CandidateBatch:
-    """The batch in `raw`; raises `ArtefactError` when it is malformed or its columns disagree in length."""
+    """The batch in `raw`; raises `Malformed` when it is no batch or its numbers can't be trained on."""
+    wire = _decoder(raw)
     try:
-        wire = _decoder.decode(raw)
         matched, random = _unpack(wire.matched), _unpack(wire.random)
         similarity = np.frombuffer(wire.similarity, np.float16)
         if len(similarity) != len(matched):
             raise ValueError("columns of different lengths")
-    except (msgspec.DecodeError, ValueError) as error:
-        raise ArtefactError(f"a candidate batch of {len(raw)} bytes is malformed and was dropped: {error}") from error
+        if not (np.abs(similarity) <= _MOST_SIMILAR).all():
+            raise ValueError("a similarity beyond −1 to 1")
+    except ValueError as error:
+        raise Malformed("batch", Reason.MALFORMED, str(error)) from None
     scalars = {name: getattr(wire, name) for name in _SCALARS}
     return CandidateBatch(**scalars, matched=matched, similarity=similarity, random=random)
 
@@ -104,12 +122,17 @@ def _pack(c: Candidates) -> _Columns:
 
 
 def _unpack(wire: _Columns) -> Candidates:
+    """The columns; raises `ValueError`."""
     logit = np.frombuffer(wire.logit, np.float16)
     item, category, age_s = (np.frombuffer(b, np.uint32) for b in (wire.item, wire.category, wire.age_s))
     label, times = (np.frombuffer(b, np.uint8) for b in (wire.label, wire.times))
     columns = logit, item, category, label, times, age_s
     if len({len(column) for column in columns}) > 1:
         raise ValueError("columns of different lengths")
+    if not np.isfinite(logit).all():
+        raise ValueError("a logit that is not finite")
+    if not (label <= 1).all() or not item.all() or not category.all():
+        raise ValueError("a label that is neither 0 nor 1, or an item or category without a key")
     return Candidates(*columns)
 
 

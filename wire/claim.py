@@ -1,20 +1,25 @@
 """Who connects under a name: fleets and tunnels say it to others of their name (JSON)."""
 
+from typing import Annotated
+
 import msgspec
 
-LARGEST_BYTES = 1024
+from wire.decoder import FORMAT, JsonDecoder
+from wire.event import Name
+
+CLAIM_BYTES = 2 << 10  # two names and a number
 
 
-class Claim(msgspec.Struct, frozen=True, tag="claim"):
+class Claim(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="claim/1"):
     """One run of a fleet or a tunnel; `boot` tells it from all others, `started_ms` is its wall clock at its start."""
 
-    name: str
-    boot: str
-    started_ms: int
+    name: Name
+    boot: Name
+    started_ms: Annotated[int, msgspec.Meta(ge=0)]
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Claim)
+_decoder = JsonDecoder[Claim]("claim", Claim, CLAIM_BYTES)
 
 
 def encode_claim(claim: Claim) -> bytes:
@@ -23,7 +28,5 @@ def encode_claim(claim: Claim) -> bytes:
 
 
 def decode_claim(raw: bytes) -> Claim:
-    """The claim in `raw`; raises `msgspec.DecodeError`."""
-    if len(raw) > LARGEST_BYTES:
-        raise msgspec.DecodeError(f"a claim of {len(raw)} bytes; at most {LARGEST_BYTES} can be one")
-    return _decoder.decode(raw)
+    """The claim in `raw`; raises `Malformed`."""
+    return _decoder(raw)

@@ -1,15 +1,23 @@
 """The event: one user behaviour, as it travels on Kafka `events` and up from devices (JSON)."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from wire.decoder import FORMAT, JsonDecoder, check_depth, one_line
+from wire.malformed import Malformed
+from wire.reason import Reason
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 # Year 9999 in Unix ms: beyond it a timestamp is in the wrong unit.
 TimestampMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+EVENT_BYTES = 64 << 10  # names take 5 · 256 · 4 B at most; the rest is left for the context
+EVENT_FORMAT = "event/1"
+UPLOAD_BYTES = 512 << 10  # several events in one MQTT message: half of what Kafka takes by default
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, tag_field=FORMAT, tag=EVENT_FORMAT):
     """One user behaviour; `timestamp` is event time in Unix ms, `context` passes through untouched."""
 
     event_id: Name
@@ -23,7 +31,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
+_decoder = JsonDecoder[Event]("event", Event, EVENT_BYTES)
+_several = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def encode_event(event: Event) -> bytes:
@@ -32,5 +41,19 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(raw: bytes) -> Event:
-    """The event in `raw`; raises `msgspec.DecodeError` (malformed or mistyped), whose text names the field."""
-    return _decoder.decode(raw)
+    """The event in `raw`; raises `Malformed`, whose detail names the field."""
+    return _decoder(raw)
+
+
+def split_upload(raw: bytes) -> Iterator[bytes]:
+    """The events of one upload, each as its own bytes: one JSON object or an array of them; raises `Malformed`."""
+    if len(raw) > UPLOAD_BYTES:
+        raise Malformed("event", Reason.TOO_LARGE, f"{len(raw)} bytes in one upload, at most {UPLOAD_BYTES}")
+    check_depth(raw, "event")
+    if raw.lstrip()[:1] != b"[":
+        yield raw
+        return
+    try:
+        yield from map(bytes, _several.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed("event", Reason.MALFORMED, one_line(str(error))) from None

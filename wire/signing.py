@@ -2,37 +2,34 @@
 
 from pathlib import Path
 
-import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wire.durable import make_folder, write_durably
-from wire.errors import ArtefactError, InputError
-from wire.task import SignedTask, Task
+from wire.errors import InputError
+from wire.malformed import Malformed
+from wire.reason import Reason
+from wire.task import Task, decode_signed, decode_task, encode_signed, encode_task
 
 PRIVATE, PUBLIC = "task.key", "task.pub"
 _KEY_BYTES = 32
 _GET_IT = "put it back from a copy; `coda train-cloud` makes a new pair in a folder without keys"
-_signed = msgspec.msgpack.Decoder(SignedTask)
-_task = msgspec.json.Decoder(Task)
 
 
 def sign_task(task: Task, private: Ed25519PrivateKey) -> bytes:
-    """The task as it travels: the document's exact bytes and a signature over them (MessagePack `SignedTask`)."""
-    document = msgspec.json.encode(task)
-    return msgspec.msgpack.encode(SignedTask(document, private.sign(document)))
+    """The task as it travels: the document's exact bytes and a signature over them."""
+    document = encode_task(task)
+    return encode_signed(document, private.sign(document))
 
 
 def open_task(raw: bytes, public: Ed25519PublicKey) -> Task:
-    """The task in `raw`; raises `ArtefactError` when it is malformed or not signed with the key of `public`."""
+    """The task in `raw`; raises `Malformed` when it is none or not signed with the key of `public`."""
+    signed = decode_signed(raw)
     try:
-        signed = _signed.decode(raw)
         public.verify(signed.signature, signed.document)
-        return _task.decode(signed.document)
-    except InvalidSignature as error:
-        raise ArtefactError("a task is not signed with the fleet's key and was dropped: check the key file") from error
-    except msgspec.DecodeError as error:
-        raise ArtefactError(f"a task of {len(raw)} bytes is malformed and was dropped: {error}") from error
+    except InvalidSignature:
+        raise Malformed("task", Reason.UNSIGNED, "it is not signed with the fleet's key: check the key file") from None
+    return decode_task(signed.document)
 
 
 def new_keys() -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:

@@ -1,6 +1,17 @@
 """The task: the computation that the cloud asks devices for, versioned and rolled out in stages (JSON, signed)."""
 
+from typing import Annotated
+
 import msgspec
+
+from wire.decoder import FORMAT, JsonDecoder, PackedDecoder
+
+TASK_BYTES = 64 << 10  # 2 kB with the defaults
+Variance = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+LogWeight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
 
@@ -8,10 +19,10 @@ ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
 class Spread(msgspec.Struct, frozen=True):
     """Prior variances of a head's parts, in squared logits."""
 
-    item: float
-    category: float
-    taste: float
-    level: float
+    item: Variance
+    category: Variance
+    taste: Variance
+    level: Variance
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -23,9 +34,9 @@ class Recipe(msgspec.Struct, frozen=True):
 
     own: Spread
     outside: Spread
-    outside_weight: float
-    trust: float
-    doubt: float
+    outside_weight: Amount
+    trust: Share
+    doubt: Amount
 
 
 # Ours, chosen on the first halves of the streamed logs (docs/research.md). No one recipe wins everywhere: where the
@@ -35,7 +46,7 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/1"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
@@ -46,29 +57,60 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     comes back finds heads that know the last hours.
     """
 
-    task_version: int
-    code_version: str = "1"
-    rollout_percent: float = 100.0
+    task_version: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+    code_version: Annotated[str, msgspec.Meta(max_length=64)] = "1"
+    rollout_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100.0
     arms: tuple[str, ...] = ARMS
-    window_count: int = 1024
-    window_age_ms: int = 90 * 86_400_000
-    min_samples: int = 1
-    retrain_every: int = 10
+    window_count: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1024
+    window_age_ms: Duration = 90 * 86_400_000
+    min_samples: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1
+    retrain_every: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 10
     plain: Recipe = PLAIN
     habit: Recipe = HABIT
-    classifier_steps: int = 40
-    classifier_learning_rate: float = 0.02
-    holdback_share: float = 0.2
-    acceptance_margin: float = 0.02
-    blend_discount: float = 0.995
-    head_prior: dict[str, float] = {}
-    repeats: dict[str, float] = {}
-    candidate_age_ms: int = 600_000
-    idle_age_ms: int = 3 * 3_600_000
+    classifier_steps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 40
+    classifier_learning_rate: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.02
+    holdback_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.2
+    acceptance_margin: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.02
+    blend_discount: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.995
+    head_prior: dict[str, LogWeight] = {}
+    repeats: dict[str, LogWeight] = {}
+    candidate_age_ms: Duration = 600_000
+    idle_age_ms: Duration = 3 * 3_600_000
 
 
-class SignedTask(msgspec.Struct, frozen=True):
+def _check(task: Task) -> str:
+    strangers = [arm for arm in task.arms if arm not in ARMS]
+    if strangers or len(set(task.arms)) < len(task.arms):
+        return f"its arms are {', '.join(task.arms)}: name each of {', '.join(ARMS)} once at most"
+    return ""
+
+
+class SignedTask(msgspec.Struct, frozen=True, array_like=True, tag="signed-task/1"):
     """A task document as it travels: the exact bytes that were signed, and an Ed25519 signature over them."""
 
     document: bytes
-    signature: bytes
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+_task = JsonDecoder[Task]("task", Task, TASK_BYTES, check=_check)
+_signed = PackedDecoder[SignedTask]("task", SignedTask, TASK_BYTES)
+
+
+def encode_task(task: Task) -> bytes:
+    """The document as JSON: what is signed."""
+    return msgspec.json.encode(task)
+
+
+def decode_task(raw: bytes) -> Task:
+    """The task in a document; raises `Malformed`."""
+    return _task(raw)
+
+
+def encode_signed(document: bytes, signature: bytes) -> bytes:
+    """A document and its signature as MessagePack."""
+    return msgspec.msgpack.encode(SignedTask(document, signature))
+
+
+def decode_signed(raw: bytes) -> SignedTask:
+    """Document and signature in `raw`; raises `Malformed`. The signature is not checked here."""
+    return _signed(raw)

@@ -18,7 +18,6 @@ from index.pool import Pool
 from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
-from operators.decode import REQUEST, Rejected
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
@@ -30,7 +29,9 @@ from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.candidates import CandidateBatch, encode_batch
+from wire.dead_letter import DeadLetter
 from wire.moments import SteadyMs, WallMs
+from wire.push_headers import PushHeaders
 
 FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]
@@ -84,7 +85,7 @@ def build_flow(
     refused = op.flat_map_batch("refused", shards, _refused)
     replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
     batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock_ms=wall_ms, steady_ms=steady_ms)
-    letters: Stream[Rejected] = op.merge("letters", rejected, late, refused)
+    letters: Stream[DeadLetter] = op.merge("letters", rejected, late, refused)
     emitted: KeyedStream[Outgoing] = op.merge(
         "emitted",
         op.flat_map_batch("dead_letters", letters, out.dead_letters),
@@ -119,14 +120,13 @@ class _Emitter:
     def __init__(self, part: str) -> None:
         self._part = part
 
-    def dead_letters(self, rejected: Iterable[Rejected]) -> Emitted:
-        """The raw bytes, with the reason as a header."""
+    def dead_letters(self, letters: Iterable[DeadLetter]) -> Emitted:
+        """One message per dead letter."""
         emitted = []
-        for letter in rejected:
-            counter = metrics.requests_rejected if letter.kind == REQUEST else metrics.rejected.labels(letter.kind)
+        for letter in letters:
+            counter = metrics.rejected.labels(letter.reason) if letter.of_event else metrics.requests_rejected
             counter.inc()
-            headers = {"reason": letter.reason.encode()}
-            emitted.append((self._part, Outgoing(DEAD_LETTERS, [b""], [letter.raw], headers)))
+            emitted.append((self._part, Outgoing(DEAD_LETTERS, [letter.key], [letter.value], letter.headers)))
         return emitted
 
     def samples(self, outputs: Iterable[tuple[str, ShardOutput]]) -> Emitted:
@@ -146,11 +146,14 @@ class _Emitter:
             metrics.matches.labels(reason).inc()
         produced_ms = np.fromiter((batch.produced_ms for _, batch in batches), np.int64, len(batches))
         observe_freshness("matched", produced_ms, wall_ms())
-        keys, values = [batch.user_id.encode() for _, batch in batches], [encode_batch(batch) for _, batch in batches]
-        return [(self._part, Outgoing(CANDIDATES, keys, values))]
+        return [(self._part, _push(batch)) for _, batch in batches]
 
 
-def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[Rejected]:
+def _push(batch: CandidateBatch) -> Outgoing:
+    return Outgoing(CANDIDATES, [batch.user_id.encode()], [encode_batch(batch)], PushHeaders.of(batch).encode())
+
+
+def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[DeadLetter]:
     duplicates, late = 0, []
     for _, output in keyed:
         duplicates += output.duplicates
@@ -159,7 +162,7 @@ def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[Rejected]:
     return late
 
 
-def _refused(keyed: Iterable[tuple[str, ShardOutput]]) -> list[Rejected]:
+def _refused(keyed: Iterable[tuple[str, ShardOutput]]) -> list[DeadLetter]:
     refused = []
     for _, output in keyed:
         refused.extend(output.refused)

@@ -20,7 +20,9 @@ from streams.logs.labels import LabelRule, find_label_rule
 from streams.logs.options import AS_FOUND, FIELDS, LogOptions
 from streams.logs.parquet_log import read_parquet
 from streams.logs.rejected import Rejected
+from wire.decoder import FORMAT
 from wire.errors import InputError
+from wire.event import EVENT_FORMAT
 
 __all__ = [
     "EventLog",
@@ -171,7 +173,7 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
 def encode_events(events: pl.DataFrame) -> list[bytes]:
     """Each event as `wire.event.encode_event` would write it (an absent context is left out), all at once."""
     fields = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
-    plain = pl.struct(*fields).struct.json_encode()
+    plain = pl.struct(pl.lit(EVENT_FORMAT).alias(FORMAT), *fields).struct.json_encode()
     with_context = pl.concat_str(plain.str.head(-1), pl.lit(',"context":'), "context", pl.lit("}"))
     values = events.select(pl.when(pl.col("context").is_null()).then(plain).otherwise(with_context).alias("value"))
     encoded: list[bytes] = values["value"].cast(pl.Binary).to_list()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from xxhash import xxh3_64_hexdigest
 
 from monitor import metrics
 from monitor.accounting import MALFORMED_ROW
@@ -23,7 +22,9 @@ from streams.replay.source import Batch, Source
 from streams.replay.state import Position, ReplayState, save_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import Standing, View
+from wire.dead_letter import DeadLetter, Origin
 from wire.errors import DeliveryError
+from wire.reason import Reason
 
 _CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle (ours)
 _CHECKPOINT_EVERY_S = 1.0
@@ -150,11 +151,11 @@ class Replay:
 
     def _send_dead_letters(self, batch: Batch) -> None:
         for row in batch.rejected:
-            key = f"{self._identity['log']}:{row.line}:{xxh3_64_hexdigest(row.raw)}"
-            if key in self._already_there:
+            origin = Origin(self._identity["log"], line=row.line)
+            letter = DeadLetter("event", Reason.MALFORMED, row.reason, row.raw, origin)
+            if letter.key.decode() in self._already_there:
                 continue
-            headers = {"reason": row.reason.encode(), "line": str(row.line).encode(), "source": b"replay"}
-            self._producer.send(DEAD_LETTERS, key, row.raw, headers=headers)
+            self._producer.send(DEAD_LETTERS, letter.key, letter.value, headers=letter.headers)
             self._count_rejected(row)
         if batch.rejected:
             self._stand_at(batch.positions[0])
@@ -208,7 +209,7 @@ def find_already_there(settings: KafkaSettings, topic: str, state: ReplayState) 
     if is_embedded(settings.bootstrap):
         return frozenset()
     ids = {_event_id(value) for _, value in _since(settings, topic, state.moment_ms)}
-    return frozenset(ids | {key.decode() for key, _ in _since(settings, DEAD_LETTERS, state.moment_ms)})
+    return frozenset(ids | {key.decode(errors="replace") for key, _ in _since(settings, DEAD_LETTERS, state.moment_ms)})
 
 
 def _since(settings: KafkaSettings, topic: str, moment_ms: int) -> list[tuple[bytes, bytes]]:
@@ -221,5 +222,5 @@ def _since(settings: KafkaSettings, topic: str, moment_ms: int) -> list[tuple[by
 def _event_id(value: bytes) -> str:
     try:
         return msgspec.json.decode(value, type=_Id).event_id
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""  # not ours: somebody else writes to this topic too

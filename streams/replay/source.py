@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import numpy as np
 import polars as pl
 import structlog
@@ -22,6 +21,7 @@ from streams.replay.state import Position
 from wire.arrays import I64
 from wire.errors import InputError
 from wire.event import Event, decode_event
+from wire.malformed import Malformed
 
 _TOPIC_BATCH = 5000
 _READ_BYTES = 1 << 20
@@ -242,7 +242,7 @@ def _decoded(messages: list[Message], start: Position) -> Batch:
         try:
             good.append(decode_event(message.value))
             at.append(number)
-        except msgspec.DecodeError as error:
+        except Malformed as error:
             rejected.append(Rejected.of(message.offset, f"partition {message.partition}: {error}", message.value))
     return Batch(
         ids=[event.event_id for event in good],

@@ -17,7 +17,7 @@ tried is forgotten by a restart, which costs one more try.
 """
 
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,7 +32,9 @@ from models.vocabulary import MODEL_BYTES
 from monitor import metrics
 from streams.training.pile import Pile
 from wire.arrays import I64, Bool
+from wire.decoder import FORMAT, JsonDecoder
 from wire.errors import ArtefactError
+from wire.malformed import Malformed
 from wire.moments import EventMs
 
 HEADER = "coda-trainer"
@@ -40,12 +42,13 @@ LEAST_NEW = 2000  # samples: the gate would tell noise by the newest fifth of fe
 MOST_NEW = 500_000  # samples that wait, 141 MB: a gate that never opens must not fill the memory
 HELD = 0.2  # of the samples that wait: what the gate predicts
 REMEMBERED = 100_000  # samples kept for rehearsal, 28 MB; twice as many before the oldest are let go
+LEARNED_BYTES = 64 << 10  # 16 B a partition
 REHEARSED = 1  # remembered samples per new one, against forgetting
 
 _log = structlog.get_logger()
 
 
-class Learned(msgspec.Struct, frozen=True):
+class Learned(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="learned/1"):
     """What a version has learned from: the head of the log up to `head_until` (event time, ms), and all samples
     before these offsets of the partitions of `samples`."""
 
@@ -56,15 +59,18 @@ class Learned(msgspec.Struct, frozen=True):
         """As Kafka headers of the model's message."""
         return {HEADER: msgspec.json.encode(self)}
 
-    @classmethod
-    def of(cls, headers: dict[str, bytes]) -> Self:
+    @staticmethod
+    def of(headers: dict[str, bytes]) -> "Learned":
         """From a model message's headers; raises `ArtefactError` for a model that no trainer of ours published."""
         try:
-            return msgspec.json.decode(headers.get(HEADER, b""), type=cls)
-        except msgspec.DecodeError as error:
+            return _learned(headers.get(HEADER, b""))
+        except Malformed as error:
             raise ArtefactError(
                 "a cloud model does not say what it has learned from: `coda train-cloud` did not publish it"
             ) from error
+
+
+_learned = JsonDecoder[Learned]("learned", Learned, LEARNED_BYTES)
 
 
 class Trial(NamedTuple):

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import msgspec
 import numpy as np
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -24,6 +23,7 @@ from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk
 from wire.errors import ArtefactError, DeliveryError
+from wire.malformed import Malformed
 from wire.signing import open_task
 from wire.task import Task
 from wire.telemetry import Training, decode_report
@@ -166,7 +166,7 @@ class TrainingService:
     def _hear(self, message: Message) -> None:
         try:
             report = decode_report(message.value)
-        except msgspec.DecodeError as error:
+        except Malformed as error:
             _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
             return
         if isinstance(report, Training) and not self._reports.add(report):
@@ -177,7 +177,7 @@ def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBloc
     """The messages that are samples, as messages and as a block; others are told of, one by one."""
     try:
         return messages, decode_samples([m.value for m in messages])
-    except (msgspec.DecodeError, ValueError):
+    except Malformed:
         good = [message for message in messages if _is_sample(message)]
         return good, decode_samples([m.value for m in good])
 
@@ -185,7 +185,7 @@ def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBloc
 def _is_sample(message: Message) -> bool:
     try:
         decode_samples([message.value])
-    except (msgspec.DecodeError, ValueError) as error:
+    except Malformed as error:
         where = f"{message.topic}[{message.partition}] offset {message.offset}"
         _log.warning(f"passed over {where}, which is no sample: {error}")
         return False

@@ -1,14 +1,12 @@
 """The accounts of all tunnels together, restarts and crashes included, from what Kafka has."""
 
-import msgspec
-
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.tunnel.ledger import Push, Tally, account
-from wire.candidates import decode_batch
-from wire.errors import ArtefactError
+from wire.malformed import Malformed
+from wire.push_headers import PushHeaders, addressee
 from wire.telemetry import Ack, decode_report
 
 _GROUP = "coda-accounting"
@@ -28,10 +26,10 @@ def _pushes(kafka: KafkaSettings, expiry_ms: int) -> list[Push]:
     pushes = []
     for message in read_between(kafka, _GROUP, done):
         try:
-            batch = decode_batch(message.value)
-        except ArtefactError:
+            device, headers = addressee(message.key), PushHeaders.decode(message.headers)
+        except Malformed:
             continue  # the tunnel counted it as rejected: it was never pushed
-        pushes.append(Push(batch.user_id, batch.batch_seq, batch.matched_ms + expiry_ms))
+        pushes.append(Push(device, headers.seq, headers.matched_ms + expiry_ms))
     return pushes
 
 
@@ -40,7 +38,7 @@ def _acks(kafka: KafkaSettings) -> list[tuple[str, int]]:
     for message in read_between(kafka, _GROUP, bounds(kafka, TELEMETRY)):
         try:
             report = decode_report(message.value)
-        except msgspec.DecodeError:
+        except Malformed:
             continue
         if isinstance(report, Ack):
             acks.append((report.user_id, report.batch_seq))

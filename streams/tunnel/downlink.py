@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
 from device_sim import topics as mqtt_topics
@@ -26,9 +25,12 @@ from streams.mqtt.client import WINDOW, MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.progress import Progress
 from streams.tunnel.ledger import Ledger, Tally
-from wire.candidates import decode_batch
+from wire.candidates import BATCH_BYTES
 from wire.claim import Claim
-from wire.errors import ArtefactError, DeliveryError
+from wire.errors import DeliveryError
+from wire.malformed import Malformed
+from wire.push_headers import PushHeaders, addressee
+from wire.reason import Reason
 from wire.telemetry import Ack, Presence, decode_report
 
 log = structlog.get_logger(__name__)
@@ -151,24 +153,15 @@ class Downlink:
             partition = (message.topic, message.partition)
             self._progress.started(partition, message.offset)
             try:
-                batch = decode_batch(message.value)
-            except ArtefactError as error:
+                device, push = _push_of(message, self._expiry_ms)
+            except Malformed as error:
                 metrics.tunnel_rejected.labels("malformed_batch").inc()
                 log.error(str(error), partition=partition, offset=message.offset)
                 self._progress.done(partition, message.offset)
                 continue
-            expires_ms = batch.matched_ms + self._expiry_ms
-            self._ledger.pushed(batch.user_id, batch.batch_seq, expires_ms)
-            self._drop(batch.user_id)
-            self._waiting[batch.user_id] = _Push(
-                partition,
-                message.offset,
-                batch.user_id,
-                batch.batch_seq,
-                batch.produced_ms,
-                expires_ms,
-                message.value,
-            )
+            self._ledger.pushed(device, push.seq, push.expires_ms)
+            self._drop(device)
+            self._waiting[device] = push
             self._waiting_bytes += len(message.value)
 
     def _drop(self, device: str) -> None:
@@ -227,7 +220,7 @@ class Downlink:
     def _take_answer(self, raw: bytes) -> None:
         try:
             report = decode_report(raw)
-        except msgspec.DecodeError:
+        except Malformed:
             metrics.tunnel_rejected.labels("malformed_telemetry").inc()
             return
         if not isinstance(report, Ack):
@@ -248,7 +241,7 @@ class Downlink:
                 continue
             try:
                 report = decode_report(message.payload)
-            except msgspec.DecodeError:
+            except Malformed:
                 continue  # the way up puts it on the dead letters
             if isinstance(report, Presence):
                 (self._online.add if report.online else self._online.discard)(message.topic)
@@ -312,6 +305,23 @@ class Downlink:
             metrics.push_outcomes.labels(outcome).inc(getattr(now, outcome) - getattr(before, outcome))
         metrics.pushes_outstanding.set(now.outstanding)
         self._counted = now
+
+
+def _push_of(message: Message, expiry_ms: int) -> tuple[str, _Push]:
+    """Whom a batch is for and what becomes of it, from key and headers alone; raises `Malformed`."""
+    headers, device = PushHeaders.decode(message.headers), addressee(message.key)
+    if len(message.value) > BATCH_BYTES:
+        raise Malformed("batch", Reason.TOO_LARGE, f"{len(message.value)} bytes for {device!r}, at most {BATCH_BYTES}")
+    push = _Push(
+        partition=(message.topic, message.partition),
+        offset=message.offset,
+        device=device,
+        seq=headers.seq,
+        produced_ms=headers.produced_ms,
+        expires_ms=headers.matched_ms + expiry_ms,
+        payload=message.value,
+    )
+    return device, push
 
 
 def _now_ms() -> int:

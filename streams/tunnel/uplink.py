@@ -20,6 +20,7 @@ from streams.kafka.topics import DEAD_LETTERS, EVENTS
 from streams.mqtt.client import MqttClient, Received
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.upload import Letter, Upload, read_upload
+from wire.dead_letter import DeadLetter
 from wire.errors import DeliveryError
 from wire.telemetry import Receipt, encode_report
 
@@ -55,7 +56,10 @@ class Uplink:
         messages = self._client.received(BATCH, timeout_s)
         if messages:
             uploads = [read_upload(m.topic, m.payload) for m in messages]
-            self._deliver([letter for upload in uploads for letter in upload.letters])
+            self._deliver(
+                [letter for upload in uploads for letter in upload.letters],
+                [letter for upload in uploads for letter in upload.dead],
+            )
             self._answer(messages, uploads)
         self._client.taken()
         return len(messages)
@@ -78,13 +82,13 @@ class Uplink:
         """Leave the MQTT broker."""
         self._client.close()
 
-    def _deliver(self, letters: Sequence[Letter]) -> None:
-        self._send(letters)
-        while not self._flushed(len(letters)):
+    def _deliver(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
+        self._send(letters, dead)
+        while not self._flushed(len(letters) + len(dead)):
             if self._failed():
                 self._producer = CheckedProducer(self._kafka)
-                self._send(letters)
-        self._count(letters)
+                self._send(letters, dead)
+        self._count(letters, dead)
 
     def _flushed(self, number: int) -> bool:
         """Whether Kafka has the batch now; raises `DeliveryError` when the drain's time is over."""
@@ -105,23 +109,23 @@ class Uplink:
             return True
         return False
 
-    def _send(self, letters: Sequence[Letter]) -> None:
+    def _send(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
         for letter in letters:
-            headers = {"reason": letter.reason.encode(), "detail": letter.detail.encode()} if letter.reason else None
-            self._producer.send(letter.topic, letter.key, letter.value, headers=headers)
+            self._producer.send(letter.topic, letter.key, letter.value)
+        for refused in dead:
+            self._producer.send(DEAD_LETTERS, refused.key, refused.value, headers=refused.headers)
 
-    def _count(self, letters: Sequence[Letter]) -> None:
+    def _count(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
         self.counts.update(letter.topic for letter in letters)
         metrics.uploads.inc(sum(letter.topic == EVENTS for letter in letters))
-        dead = [letter for letter in letters if letter.topic == DEAD_LETTERS]
-        for letter in dead:
-            self.counts[f"dead: {letter.reason}"] += 1
-            metrics.tunnel_rejected.labels(letter.reason).inc()
-            if letter.of_event:
-                metrics.rejected.labels(letter.reason).inc()
+        for refused in dead:
+            self.counts[f"dead: {refused.reason}"] += 1
+            metrics.tunnel_rejected.labels(refused.reason).inc()
+            if refused.of_event:
+                metrics.rejected.labels(refused.reason).inc()
         if dead:
             first = dead[0]
-            log.warning("dead letters", number=len(dead), device=first.key.decode(), first=first.detail)
+            log.warning("dead letters", number=len(dead), source=first.origin.source, first=first.detail)
 
     def _answer(self, messages: Sequence[Received], uploads: Sequence[Upload]) -> None:
         self._client.acknowledge(messages)

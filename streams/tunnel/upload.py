@@ -6,18 +6,18 @@ out goes to the dead letters as it came, with the reason; the device is told tha
 way, because sending the same bytes again would not mend them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
 from device_sim.topics import device_of
-from streams.kafka.topics import DEAD_LETTERS, EVENTS, REQUESTS, TELEMETRY
-from wire.event import Event, decode_event
-from wire.telemetry import Ack, MatchRequest, Presence, Training, decode_report
+from streams.kafka.topics import EVENTS, REQUESTS, TELEMETRY
+from wire.dead_letter import DeadLetter, Origin
+from wire.event import Event, decode_event, split_upload
+from wire.malformed import Malformed
+from wire.reason import Reason
+from wire.telemetry import Ack, MatchRequest, Presence, Training, Upward, decode_report
 
-# Kafka takes 1 MB per message by default; half of that leaves room for any overhead. Ours.
-LARGEST_BYTES = 512 << 10
 _KINDS: dict[str, tuple[type, ...]] = {
     "ack": (Ack,),
     "telemetry": (Training,),
@@ -28,22 +28,20 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message for Kafka; `reason` and `detail` say why it is a dead letter, "" when it is not."""
+    """One message for Kafka."""
 
     topic: str
     key: bytes
     value: bytes
-    reason: str = ""
-    detail: str = ""
-    of_event: bool = False
 
 
 @dataclass(slots=True)
 class Upload:
-    """What one message from a device becomes: letters for Kafka, then a receipt for these events."""
+    """What one message from a device becomes: letters for Kafka, dead ones, and then a receipt for these events."""
 
     device: str
     letters: list[Letter] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
 
 
@@ -51,7 +49,6 @@ class _Named(msgspec.Struct):
     event_id: str
 
 
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
 _named = msgspec.json.Decoder(_Named)
 
 
@@ -60,75 +57,61 @@ def read_upload(topic: str, payload: bytes) -> Upload:
 
     >>> from device_sim import topics
     >>> upload = read_upload(topics.events("ann"), b'[{"event_id": "e1"}]')
-    >>> upload.letters[0].topic, upload.letters[0].reason, upload.event_ids
-    ('events.dlq', 'malformed', ['e1'])
+    >>> upload.letters, str(upload.dead[0].reason), upload.event_ids
+    ([], 'unknown_format', ['e1'])
     """
     device, leaf = device_of(topic)
-    upload = Upload(device)
+    upload, origin = Upload(device), Origin(topic)
     if leaf == "events":
-        _read_events(upload, payload)
-    else:
-        upload.letters.append(_read_report(device, leaf, payload))
+        _read_events(upload, payload, origin)
+        return upload
+    try:
+        _check(_report(payload, leaf), device)
+        upload.letters.append(Letter(REQUESTS if leaf == "requests" else TELEMETRY, device.encode(), payload))
+    except Malformed as error:
+        upload.dead.append(DeadLetter(leaf, error.reason, error.detail, payload, origin))
     return upload
 
 
-def _read_events(upload: Upload, payload: bytes) -> None:
+def _read_events(upload: Upload, payload: bytes, origin: Origin) -> None:
+    raw = payload
     try:
-        parts = list(_split(payload))
-    except msgspec.DecodeError as error:
-        upload.letters.append(_dead_event(upload.device, payload, "malformed", str(error)))
-        return
-    for raw in parts:
-        letter, event_id = _read_event(upload.device, raw)
-        upload.letters.append(letter)
+        for raw in split_upload(payload):
+            _read_event(upload, raw, origin)
+    except Malformed as error:  # of the whole upload: nothing of it can be told apart
+        upload.dead.append(DeadLetter("event", error.reason, error.detail, raw, origin))
+
+
+def _read_event(upload: Upload, raw: bytes, origin: Origin) -> None:
+    try:
+        event = decode_event(raw)
+        _check(event, upload.device)
+        upload.letters.append(Letter(EVENTS, upload.device.encode(), raw))
+        upload.event_ids.append(event.event_id)
+    except Malformed as error:
+        upload.dead.append(DeadLetter("event", error.reason, error.detail, raw, origin))
+        event_id = _event_id(raw)
         if event_id:
             upload.event_ids.append(event_id)
 
 
-def _split(payload: bytes) -> Iterator[bytes]:
-    if payload.lstrip()[:1] == b"[":
-        yield from map(bytes, _raws.decode(payload))
-    else:
-        yield payload
+def _check(message: Event | Upward, device: str) -> None:
+    if message.user_id != device:
+        kind = type(message).__name__.lower()
+        raise Malformed(kind, Reason.WRONG_DEVICE, f"of {message.user_id!r}, and came from {device!r}")
 
 
-def _read_event(device: str, raw: bytes) -> tuple[Letter, str]:
-    """The letter, and the event's id where it can be made out."""
-    try:
-        event: Event = decode_event(raw)
-    except msgspec.DecodeError as error:
-        return _dead_event(device, raw, "malformed", str(error)), _event_id(raw)
-    if event.user_id != device:
-        return _dead_event(
-            device, raw, "wrong_device", f"an event of {event.user_id} came from {device}"
-        ), event.event_id
-    if len(raw) > LARGEST_BYTES:
-        return _dead_event(device, raw, "too_large", f"{len(raw)} bytes"), event.event_id
-    return Letter(EVENTS, device.encode(), raw, of_event=True), event.event_id
+def _report(payload: bytes, leaf: str) -> Upward:
+    report = decode_report(payload)
+    if not isinstance(report, _KINDS[leaf]):
+        detail = f"a report of type {type(report).__name__} on {leaf}"
+        raise Malformed(leaf, Reason.MALFORMED, detail)
+    return report
 
 
 def _event_id(raw: bytes) -> str:
+    """The id of what is no event, so that its device hears that it arrived; "" where it can't be made out."""
     try:
         return _named.decode(raw).event_id
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-
-
-def _read_report(device: str, leaf: str, payload: bytes) -> Letter:
-    try:
-        report = decode_report(payload)
-    except msgspec.DecodeError as error:
-        return _dead(device, payload, "malformed", f"{leaf}: {error}")
-    if not isinstance(report, _KINDS[leaf]):
-        return _dead(device, payload, "malformed", f"a report of type {type(report).__name__} on {leaf}")
-    if report.user_id != device:
-        return _dead(device, payload, "wrong_device", f"{leaf} of {report.user_id} came from {device}")
-    return Letter(REQUESTS if leaf == "requests" else TELEMETRY, device.encode(), payload)
-
-
-def _dead(device: str, raw: bytes, reason: str, detail: str) -> Letter:
-    return Letter(DEAD_LETTERS, device.encode(), raw[:LARGEST_BYTES], reason, detail)
-
-
-def _dead_event(device: str, raw: bytes, reason: str, detail: str) -> Letter:
-    return replace(_dead(device, raw, reason, detail), of_event=True)

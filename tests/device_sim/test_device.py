@@ -34,6 +34,7 @@ from tests.device_sim.world import TASK, batch, event, raw_batch
 from wire.arrays import F16
 from wire.candidates import CandidateBatch, encode_batch
 from wire.event import decode_event
+from wire.identity import ModelId
 from wire.ids import item_key
 from wire.moments import WallMs
 from wire.task import Task
@@ -51,7 +52,7 @@ class Phone:
         self.now_ms = 100_000
         self.asked = 0
         if version:
-            self.tell(ModelArrived(version, 0, 1000))
+            self.tell(ModelArrived(ModelId("", version), 0, 1000))
         if task is not None:
             self.tell(TaskArrived(task, 100))
 
@@ -132,7 +133,7 @@ def test_without_a_model_nothing_is_predicted_and_that_is_counted() -> None:
 def test_what_the_cloud_model_has_learned_from_is_not_predicted() -> None:
     phone = Phone(version=0)
     phone.now_ms = event("ann", 4).timestamp
-    phone.tell(ModelArrived(1, event("ann", 4).timestamp, 1000))
+    phone.tell(ModelArrived(ModelId("", 1), event("ann", 4).timestamp, 1000))
     outcomes = [phone.tell(OwnEvent(event("ann", n), 0)) for n in range(6)]
     assert [bool(only(Predict, out)) for out in outcomes] == [False] * 5 + [True]
     assert counted(outcomes[0]) == [("unpredicted", "known_to_cloud_model")]
@@ -141,7 +142,7 @@ def test_what_the_cloud_model_has_learned_from_is_not_predicted() -> None:
 def test_a_model_that_says_to_have_learned_from_tomorrow_stops_no_prediction() -> None:
     phone = Phone(version=0)
     phone.now_ms = event("ann", 4).timestamp
-    phone.tell(ModelArrived(1, phone.now_ms + 86_400_000, 1000))
+    phone.tell(ModelArrived(ModelId("", 1), phone.now_ms + 86_400_000, 1000))
     assert all(only(Predict, phone.tell(OwnEvent(event("ann", n), 0))) for n in range(6))
 
 
@@ -229,7 +230,7 @@ def test_a_batch_is_acknowledged_used_and_its_freshness_told() -> None:
     phone.tell(Connected())
     phone.live(10)
     out = phone.tell(BatchArrived(raw_batch("ann", 3)))
-    assert reports(out) == [Ack("ann", 3, 1, "accepted", phone.now_ms)]
+    assert reports(out) == [Ack("ann", 3, ModelId("", 1), "accepted", phone.now_ms)]
     assert only(Freshness, out) == [Freshness("pushed", 5_000)]
     assert only(Freshness, phone.train()) == [Freshness("trained", 5_000)]
     phone.live(20)
@@ -242,7 +243,7 @@ def test_older_batches_lose_and_the_same_one_is_acknowledged_again() -> None:
     assert phone.tell(BatchArrived(raw_batch("ann", 2))) == [Count("batches", "stale")]
     again = phone.tell(BatchArrived(raw_batch("ann", 3)))
     assert counted(again) == [("batches", "repeated")]
-    assert reports(again) == [Ack("ann", 3, 1, "accepted", phone.now_ms)]
+    assert reports(again) == [Ack("ann", 3, ModelId("", 1), "accepted", phone.now_ms)]
     assert phone.device.batch is not None
     assert phone.device.batch.batch_seq == 3
 
@@ -255,7 +256,7 @@ def test_a_batch_of_another_version_is_dropped_and_another_asked_for() -> None:
     out = phone.tell(BatchArrived(raw_batch("ann", 3, version=2)))
     assert counted(out) == [("batches", "wrong_version")]
     ack, request = reports(out)
-    assert ack == Ack("ann", 3, 2, "wrong_version", phone.now_ms)
+    assert ack == Ack("ann", 3, ModelId("", 2), "wrong_version", phone.now_ms)
     assert isinstance(request, MatchRequest)
     assert phone.device.batch is None
 
@@ -292,7 +293,7 @@ def test_a_batch_with_a_number_that_is_not_finite_is_malformed(where: str, numbe
 
 def test_a_new_model_resets_heads_and_batch_and_makes_a_training_due() -> None:
     phone = trained_phone()
-    out = phone.tell(ModelArrived(2, 0, 1000))
+    out = phone.tell(ModelArrived(ModelId("", 2), 0, 1000))
     assert only(Forget, out)
     assert ("batches", "outdated") in counted(out)
     phone.now_ms += FIRST_WAIT_MS
@@ -307,7 +308,7 @@ def test_when_no_batch_comes_after_a_new_model_it_trains_without() -> None:
     phone.tell(Connected())
     phone.live(PATIENCE * TASK.retrain_every)
     phone.train()
-    assert not only(WantTraining, phone.tell(ModelArrived(2, 0, 1000)))
+    assert not only(WantTraining, phone.tell(ModelArrived(ModelId("", 2), 0, 1000)))
     phone.now_ms += BATCH_WAIT_MS
     assert only(WantTraining, phone.tell(Tick()))
     (train,) = only(Train, phone.tell(TrainingSlot()))
@@ -318,7 +319,7 @@ def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None
     phone = Phone()
     phone.live(10)
     assert only(Train, phone.tell(TrainingSlot()))
-    phone.tell(ModelArrived(2, 0, 1000))
+    phone.tell(ModelArrived(ModelId("", 2), 0, 1000))
     out = phone.tell(Trained(1, {"local": True}, 1.0, 9000, **NO_ROWS))
     assert counted(out) == [("trainings", "outdated")]
     assert only(WantTraining, out)
@@ -328,7 +329,7 @@ def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None
 def test_an_older_or_the_same_model_changes_nothing() -> None:
     phone = Phone(version=2)
     for version in (1, 2):
-        assert phone.tell(ModelArrived(version, 0, 1000)) == [Count("models", "repeated")]
+        assert phone.tell(ModelArrived(ModelId("", version), 0, 1000)) == [Count("models", "repeated")]
     assert phone.device.version == 2
 
 

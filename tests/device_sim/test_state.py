@@ -113,7 +113,7 @@ def test_a_damaged_model_in_a_state_is_refused_in_one_line(tmp_path: Path) -> No
     made = fleet()
     state = fleet_state(made, {}, {})
     write_state(state, made.bank.models, tmp_path)
-    tensors = tmp_path / "models" / "1" / "model.safetensors"
+    tensors = tmp_path / "models" / "1" / "model.coda"
     tensors.write_bytes(tensors.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"sha256.*give another --state") as refused:
         restore_fleet(state, tmp_path, seed=3)

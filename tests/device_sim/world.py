@@ -9,6 +9,7 @@ from device_sim.stimulus import OwnEvent
 from models.cloud_model import CloudModel, random_model
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.event import Event
+from wire.identity import ModelId
 from wire.ids import item_keys
 from wire.task import Task
 
@@ -47,7 +48,7 @@ def batch(user_id: str, seq: int, *, version: int = 1, matched: int = 16, random
     return CandidateBatch(
         user_id,
         seq,
-        version,
+        ModelId("", version),
         query_timestamp=1_000_000,
         produced_ms=5_000,
         matched_ms=5_100,

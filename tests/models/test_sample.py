@@ -1,6 +1,5 @@
 """Sample blocks and their wire form."""
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.sample import SampleBlock, decode_samples, pad_histories
 from tests.models.samples import messages_of
+from wire.malformed import Malformed
 from wire.sample import HISTORY_LEN
 
 
@@ -53,5 +53,5 @@ def test_blocks_of_two_model_versions_never_mix() -> None:
 
 
 def test_a_malformed_message_is_refused() -> None:
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(Malformed):
         decode_samples([b"\x93\x01\x02\x03"])

@@ -2,7 +2,8 @@ from typing import NamedTuple
 
 import pytest
 
-from operators.decode import AHEAD, REQUEST, Arrival, Asked, Rejected, decode
+from operators.decode import Arrival, Asked, decode
+from wire.dead_letter import DeadLetter
 from wire.event import Event, encode_event
 from wire.ids import item_key, sample_key
 from wire.moments import SKEW_MS, EventMs, WallMs
@@ -15,7 +16,8 @@ class Message(NamedTuple):
     topic: str
     value: bytes
     timestamp_ms: WallMs = NOW_MS
-    partition: int = 0
+    partition: int = 2
+    offset: int = 7
 
 
 def event(**changes: object) -> bytes:
@@ -39,19 +41,19 @@ def one(message: Message, now_ms: int = NOW_MS) -> object:
 def test_an_event_becomes_keys_under_its_user() -> None:
     raw = event()
     keys = sample_key("e1"), item_key("tea"), item_key("drinks")
-    assert one(Message("events", raw)) == Arrival("ann", *keys, 1, EventMs(NOW_MS - 5), NOW_MS, raw)
+    assert one(Message("events", raw)) == Arrival("ann", *keys, 1, EventMs(NOW_MS - 5), NOW_MS, raw, 2, 7)
 
 
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"garbage", "not JSON"),
-        (b"", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b'{"event_id": "e"', "not JSON"),
-        (b"{}", "missing required field `event_id`"),
+        (b"garbage", "malformed"),
+        (b"", "truncated"),
+        (b"\xff\xfe", "malformed"),
+        (b'{"event_id": "e"', "truncated"),
+        (b'{"format":"event/1"}', "missing required field `event_id`"),
         (event().replace(b'"label":1', b'"label":2'), "$.label"),
-        (event().replace(b'"label":1', b'"label":NaN'), "not JSON"),
+        (event().replace(b'"label":1', b'"label":NaN'), "malformed"),
         (event().replace(b'"ann"', b'""'), "$.user_id"),
         (event().replace(b'"ann"', b"7"), "$.user_id"),
         (event(timestamp=0).replace(b'"timestamp":0', b'"timestamp":-1'), "$.timestamp"),
@@ -60,16 +62,36 @@ def test_an_event_becomes_keys_under_its_user() -> None:
 )
 def test_a_bad_event_keeps_its_bytes_and_says_why(raw: bytes, reason: str) -> None:
     rejected = one(Message("events", raw))
-    assert isinstance(rejected, Rejected)
-    assert rejected.kind == "malformed" and rejected.raw == raw
-    assert reason in rejected.reason
+    assert isinstance(rejected, DeadLetter)
+    assert (rejected.what, rejected.reason, rejected.raw) == ("event", "malformed", raw)
+    assert reason in rejected.detail
+    assert {k: v for k, v in rejected.headers.items() if k in ("source", "partition", "offset")} == {
+        "source": b"events",
+        "partition": b"2",
+        "offset": b"7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (event().replace(b"event/1", b"event/2"), "unknown_format"),
+        (event().replace(b'"format":"event/1",', b""), "unknown_format"),
+        (event(context={"x": "y" * 70_000}), "too_large"),
+        (b"[" * 1500 + b"]" * 1500, "too_deep"),
+        (event(context={"x": 1}).replace(b'"x":1', b'"x":' + b'{"a":' * 1500 + b"1" + b"}" * 1500), "too_deep"),
+    ],
+)
+def test_what_could_stop_a_decoder_is_refused_with_its_own_reason(raw: bytes, reason: str) -> None:
+    rejected = one(Message("events", raw))
+    assert isinstance(rejected, DeadLetter) and rejected.reason == reason
 
 
 def test_nothing_happens_after_it_was_told_of_but_for_clocks_that_differ_a_little() -> None:
     assert isinstance(one(Message("events", event(timestamp=NOW_MS + SKEW_MS))), Arrival)
     rejected = one(Message("events", event(timestamp=NOW_MS + SKEW_MS + 1)))
-    assert isinstance(rejected, Rejected) and rejected.kind == AHEAD
-    assert "300001 ms of the wall clock, 300000 ms are allowed" in rejected.reason
+    assert isinstance(rejected, DeadLetter) and rejected.reason == "ahead"
+    assert "300001 ms of the wall clock, 300000 ms are allowed" in rejected.detail
 
 
 @pytest.mark.parametrize("told_ms", [-1, 0, NOW_MS - 86_400_000])
@@ -90,11 +112,11 @@ def test_a_request_comes_under_its_user() -> None:
 @pytest.mark.parametrize("raw", [b"garbage", encode_report(Presence("ann", True)), event()])
 def test_what_is_no_request_is_refused_and_not_counted_as_an_event(raw: bytes) -> None:
     rejected = one(Message("requests", raw))
-    assert isinstance(rejected, Rejected) and rejected.kind == REQUEST and rejected.raw == raw
+    assert isinstance(rejected, DeadLetter) and rejected.what == "request" and rejected.raw == raw
 
 
 def test_one_bad_message_takes_no_other_with_it() -> None:
     decoded = decode(
         [Message("events", event()), Message("events", b"?"), Message("events", event())], "requests", NOW_MS
     )
-    assert [isinstance(d, Rejected) for d in decoded] == [False, True, False]
+    assert [isinstance(d, DeadLetter) for d in decoded] == [False, True, False]

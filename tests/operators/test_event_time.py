@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import event_time
-from operators.decode import AHEAD, Arrival, Asked, Rejected
+from operators.decode import Arrival, Asked
 from operators.event_time import CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
+from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, encode_event
 from wire.moments import EventMs, SteadyMs, WallMs
+from wire.reason import Reason
 
 HOUR, DAY = 3_600_000, 86_400_000
 START = 1_000 * DAY
@@ -23,7 +25,7 @@ Told = tuple[str, int]  # user, timestamp
 
 def arrival(number: int, told: Told) -> Arrival:
     user, timestamp = told
-    return Arrival(user, number, 1, 1, 0, EventMs(timestamp), WallMs(TODAY), b"%d" % number)
+    return Arrival(user, number, 1, 1, 0, EventMs(timestamp), WallMs(TODAY), b"%d" % number, 0, number)
 
 
 def stream(told: Iterable[Told]) -> list[Arrival]:
@@ -66,7 +68,7 @@ def test_a_row_dated_today_in_an_old_log_is_refused_once_the_log_goes_on_without
     clock = EventClock(HOUR)
     out = clock.take(stream(told), T0)
     assert numbers(out) == ([*range(100), *range(101, 201)], [100])
-    assert out.rejected[0].kind == AHEAD and "3600000 ms are allowed" in out.rejected[0].reason
+    assert out.rejected[0].reason == "ahead" and "3600000 ms are allowed" in out.rejected[0].detail
 
 
 def test_a_clock_that_is_23_hours_ahead_is_refused_for_as_long_as_it_is_and_moves_nothing() -> None:
@@ -137,7 +139,7 @@ def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_requests_and_what_was_refused_pass() -> None:
-    asked, refused = Asked("ann", WallMs(1)), Rejected("malformed", "why", b"raw")
+    asked, refused = Asked("ann", WallMs(1)), DeadLetter("event", Reason.MALFORMED, "why", b"raw", Origin("events"))
     out = EventClock(HOUR).take([refused, asked], T0)
     assert (out.accepted, out.rejected) == ([("ann", asked)], [refused])
 
@@ -184,6 +186,7 @@ class Message(NamedTuple):
     value: bytes
     timestamp_ms: WallMs = WallMs(TODAY)
     partition: int = 0
+    offset: int = 0
 
 
 def message(number: int, told: Told) -> Message:

@@ -6,6 +6,7 @@ import pytest
 from index.matches import Scored
 from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply
 from wire.candidates import Candidates
+from wire.identity import ModelId
 
 TWO = Merge(shards=2, per_label=2)
 NOW_MS = 10_000
@@ -23,7 +24,7 @@ def scored(*rows: Row) -> Scored:
 
 def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = None) -> Reply:
     matched = matched or scored((seq * 10 + shard, 0, 0.5))
-    return Reply("ann", seq, 500, 7, "samples", shard, version, matched, matched)
+    return Reply("ann", seq, 500, 7, "samples", shard, ModelId("", version), matched, matched)
 
 
 def items(state: GatherState, *replies: Reply, merge: Merge = TWO) -> list[list[int]]:

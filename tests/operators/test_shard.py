@@ -43,7 +43,7 @@ def outputs(events: int, users: int = 7, seed: int = 0) -> list[tuple[str, UserO
         state, item = states.setdefault(name, UserState(name)), int(rng.integers(1, 40))
         label = (len(state.seen) + 1) % 2
         moments = EventMs((n + 1) * MINUTE_MS), WallMs(NOW_MS + n)
-        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, *moments, b"")
+        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, *moments, b"", 0, n)
         found.append((name, state.handle([arrival], RULES, NOW_MS)))
     return found
 
@@ -138,7 +138,7 @@ def test_a_sample_out_of_the_window_is_a_dead_letter(tmp_path: Path) -> None:
         shard.handle([newest], model(), STEADY_MS)
         output = shard.handle([older], model(), STEADY_MS)
         (refused,) = output.refused
-        assert refused.kind == "window" and output.samples == []
+        assert refused.reason == "window" and output.samples == []
         assert decode_samples([refused.raw]).sample.tolist() == [first.sample]
 
 
@@ -153,7 +153,7 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         (_, for_quick), (_, for_slow) = route([("", UserOutput([], last[1].queries, [], 0))], 2)
         replies = quick.handle([for_quick], model(2), STEADY_MS).replies
         replies += slow.handle([for_slow], model(1), STEADY_MS).replies
-        assert {reply.version for reply in replies} == {1, 2}
+        assert {reply.model.version for reply in replies} == {1, 2}
         assert state.handle(replies, Merge(2, 4), NOW_MS, 0).batches == []
         assert slow.may_answer_again
         again = slow.handle([], model(2), SteadyMs(STEADY_MS + 1000)).replies

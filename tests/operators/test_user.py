@@ -21,8 +21,8 @@ NOW_MS = WallMs(5_000_000)
 
 
 def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0) -> Arrival:
-    produced_ms = WallMs(NOW_MS + timestamp)
-    return Arrival("ann", sample, item or sample, 7, label, EventMs(timestamp), produced_ms, b"raw%d" % sample)
+    moments = EventMs(timestamp), WallMs(NOW_MS + timestamp)
+    return Arrival("ann", sample, item or sample, 7, label, *moments, b"raw%d" % sample, 0, sample)
 
 
 def asked_at(produced_ms: int) -> Asked:
@@ -68,7 +68,7 @@ def test_out_of_order_is_taken_and_too_late_is_refused_with_its_bytes() -> None:
     out = UserState("ann").handle([arrival(1, 1000), arrival(2, 900), arrival(3, 899)], RULES, NOW_MS)
     assert [record.sample for record in out.samples] == [1, 2]
     (late,) = out.late
-    assert late.kind == "late" and late.raw == b"raw3" and "101 ms behind" in late.reason
+    assert late.reason == "late" and late.raw == b"raw3" and "101 ms behind" in late.detail
 
 
 def test_a_late_event_does_not_see_what_came_after_it() -> None:
@@ -295,7 +295,7 @@ def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
     clocks, residents = Clocks(), Residents(Stay(most=1))
     ann, bob = clocks.logic(residents=residents), clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
-    bob.on_batch([Arrival("bob", 2, 2, 2, 1, EventMs(20), WallMs(0), b"")])
+    bob.on_batch([Arrival("bob", 2, 2, 2, 1, EventMs(20), WallMs(0), b"", 0, 0)])
     came = residents.with_leaving([], 20)
     assert came == [("ann", Leave())]
     assert ann.on_batch([Leave()]) == ([], UserLogic.DISCARD)

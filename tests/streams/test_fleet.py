@@ -31,6 +31,7 @@ from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
 from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import Event, encode_event
+from wire.identity import ModelId
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, new_keys, sign_task
 from wire.task import ARMS, Task
@@ -97,7 +98,9 @@ def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
 
     now_ms = time.time_ns() // 1_000_000
     similarity = np.linspace(0.9, 0.6, 20).astype(np.float16)
-    return CandidateBatch(user_id, seq, version, 10**9, now_ms, now_ms, candidates(), similarity, candidates())
+    return CandidateBatch(
+        user_id, seq, ModelId("", version), 10**9, now_ms, now_ms, candidates(), similarity, candidates()
+    )
 
 
 def history_of(user_id: str, first: int, count: int) -> list[Event]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
-from wire.errors import ArtefactError
+from wire.identity import ModelId
+from wire.malformed import Malformed
 
 COLUMNS = [field.name for field in fields(Candidates)]
 
@@ -22,9 +23,12 @@ def candidates(n: int, seed: int = 0) -> Candidates:
     return Candidates(logit, keys[0], keys[1], label, times, keys[2])
 
 
+MODEL = ModelId("", 2)
+
+
 def batch_of(matched: int, random: int = 0) -> CandidateBatch:
     similarity = np.linspace(1, -1, matched).astype(np.float16)
-    return CandidateBatch("user", 3, 2, 1000, 2000, 2001, candidates(matched), similarity, candidates(random, 1))
+    return CandidateBatch("user", 3, MODEL, 1000, 2000, 2001, candidates(matched), similarity, candidates(random, 1))
 
 
 def assert_same(mine: Candidates, theirs: Candidates) -> None:
@@ -50,14 +54,14 @@ def test_a_full_batch_with_random_candidates_costs_under_60_kilobytes() -> None:
 
 @pytest.mark.parametrize("cut", [1, 100, 2000])
 def test_a_torn_batch_is_refused_in_one_line(cut: int) -> None:
-    with pytest.raises(ArtefactError, match="malformed and was dropped"):
+    with pytest.raises(Malformed, match="batch refused"):
         decode_batch(encode_batch(batch_of(200))[:-cut])
 
 
 @pytest.mark.parametrize("length", [0, 49, 51])
 def test_a_batch_with_too_few_or_too_many_similarities_is_refused(length: int) -> None:
     raw = encode_batch(replace(batch_of(50), similarity=np.ones(length, np.float16)))
-    with pytest.raises(ArtefactError, match="malformed and was dropped: columns of different lengths"):
+    with pytest.raises(Malformed, match="columns of different lengths"):
         decode_batch(raw)
 
 
@@ -67,7 +71,7 @@ def test_a_batch_with_a_column_that_is_too_short_is_refused(source: str, column:
     sent = batch_of(5, 5)
     whole = getattr(sent, source)
     short = replace(whole, **{column: getattr(whole, column)[:-1]})
-    with pytest.raises(ArtefactError, match="malformed and was dropped: columns of different lengths"):
+    with pytest.raises(Malformed, match="columns of different lengths"):
         decode_batch(encode_batch(replace(sent, **{source: short})))
 
 

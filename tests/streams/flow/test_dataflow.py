@@ -40,7 +40,7 @@ def test_every_event_is_pooled_or_rejected_with_its_reason(world: World, tmp_pat
     assert set(flow.pooled()) == keys(good) and len(flow.pooled()) == len(good)
     assert set(world.samples().sample.tolist()) == keys(good)
     reasons = sorted(reason.split(":")[0].split(" ")[0] for reason in world.dead_letters().values())
-    assert reasons == ["ahead", "late", "not", "not"]
+    assert reasons == ["ahead", "late", "malformed", "malformed"]
     batches = world.batches()
     assert {batch.user_id for batch in batches} == {e.user_id for e in good}
     last = {batch.user_id: batch for batch in batches}["user-1"]

@@ -145,7 +145,7 @@ def test_malformed_rows_go_to_the_dead_letters_with_their_bytes_line_and_reason(
     assert (totals.sent, totals.rejected.total()) == (20, 10)
     letters = messages_in(kafka, "events.dlq")
     assert sorted(letter.value for letter in letters) == sorted(row.encode() for row in rows[::3])
-    assert {letter.headers["reason"] for letter in letters} == {b"label is x, not 0 or 1"}
+    assert {letter.headers["detail"] for letter in letters} == {b"label is x, not 0 or 1"}
     assert sorted(int(letter.headers["line"]) for letter in letters) == list(range(2, 32, 3))
 
 
@@ -156,7 +156,7 @@ def test_one_enormous_row_goes_to_the_dead_letters_cut_and_the_rest_goes_on(
     totals = make_replay(kafka, write_csv(tmp_path / "a.csv", *rows), Clock()).run()
     assert (totals.sent, totals.rejected.total()) == (2, 1)
     (letter,) = messages_in(kafka, "events.dlq")
-    assert letter.headers["line"] == b"3" and b"1400010 bytes" in letter.headers["reason"]
+    assert letter.headers["line"] == b"3" and b"1400010 bytes" in letter.headers["detail"]
     assert rows[1].encode().startswith(letter.value) and 0 < len(letter.value) < 100_000
 
 

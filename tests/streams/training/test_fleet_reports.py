@@ -4,6 +4,7 @@ import pytest
 from models.blend import FLEET_RATE, HEADS
 from models.repeats import EVIDENCE, TRAITS, evidence, pack
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
+from wire.identity import ModelId
 from wire.task import Task
 from wire.telemetry import Training
 
@@ -12,7 +13,7 @@ NOTHING = bytes(4 * EVIDENCE)
 
 
 def report(events: int, losses: dict[str, float], evidence: bytes = NOTHING) -> Training:
-    return Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, events, losses, evidence)
+    return Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, events, losses, evidence)
 
 
 def even(loss: float) -> dict[str, float]:

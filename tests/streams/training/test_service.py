@@ -29,6 +29,7 @@ from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from wire.errors import ArtefactError, InputError
+from wire.identity import ModelId
 from wire.signing import keys_in, open_task
 from wire.telemetry import Training, encode_report
 
@@ -82,7 +83,7 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
-    report = Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses, bytes(4 * EVIDENCE))
+    report = Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses, bytes(4 * EVIDENCE))
     producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
     producer.flush()

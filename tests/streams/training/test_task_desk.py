@@ -7,6 +7,7 @@ from models.repeats import EVIDENCE
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
 from wire.errors import InputError
+from wire.identity import ModelId
 from wire.signing import new_keys, open_task
 from wire.task import Task
 from wire.telemetry import Training
@@ -20,7 +21,7 @@ SILENCE = FleetReports()
 def reported() -> FleetReports:
     reports = FleetReports()
     losses = dict.fromkeys(HEADS, 1.0)
-    reports.add(Training("ann", 1, 1, 0, 0, 1.0, 0, 0, 0, {}, 5, losses, bytes(4 * EVIDENCE)))
+    reports.add(Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, 5, losses, bytes(4 * EVIDENCE)))
     return reports
 
 

@@ -97,7 +97,7 @@ def test_uploads_reach_kafka_by_user_and_are_receipted(world: World) -> None:
         assert {m.key for m in arrived} == {b"ann"}
         assert world.read(REQUESTS, 1)[0].key == b"ann"
         assert msgspec.json.decode(world.read(TELEMETRY, 1)[0].value) == {
-            "type": "presence",
+            "format": "presence/1",
             "user_id": "ann",
             "online": True,
         }

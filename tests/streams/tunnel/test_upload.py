@@ -1,13 +1,16 @@
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim import topics
-from streams.kafka.topics import DEAD_LETTERS, EVENTS, REQUESTS, TELEMETRY
-from streams.tunnel.upload import LARGEST_BYTES, read_upload
-from wire.event import Event, decode_event, encode_event
+from streams.kafka.topics import EVENTS, REQUESTS, TELEMETRY
+from streams.tunnel.upload import read_upload
+from wire.event import EVENT_BYTES, UPLOAD_BYTES, Event, decode_event, encode_event
+from wire.identity import ModelId
+from wire.malformed import Malformed
 from wire.telemetry import Ack, MatchRequest, Presence, encode_report
+
+MODEL = ModelId("", 1)
 
 
 def _event(event_id: str, user_id: str = "ann", **more: object) -> bytes:
@@ -17,8 +20,8 @@ def _event(event_id: str, user_id: str = "ann", **more: object) -> bytes:
 def test_one_event_passes_as_it_came() -> None:
     upload = read_upload(topics.events("ann"), _event("e1"))
     (letter,) = upload.letters
-    assert (letter.topic, letter.key, letter.value, letter.reason) == (EVENTS, b"ann", _event("e1"), "")
-    assert upload.event_ids == ["e1"]
+    assert (letter.topic, letter.key, letter.value) == (EVENTS, b"ann", _event("e1"))
+    assert upload.event_ids == ["e1"] and upload.dead == []
 
 
 @given(st.lists(st.text(min_size=1, max_size=5).map(lambda s: s.encode("utf-8", "replace").decode()), max_size=5))
@@ -29,47 +32,43 @@ def test_an_array_of_events_becomes_one_letter_each_in_order(event_ids: list[str
 
 
 def test_a_bad_event_in_an_array_does_not_take_the_good_ones_with_it() -> None:
-    bad = b'{"event_id":"e2","user_id":"ann","label":NaN}'
-    with pytest.raises(msgspec.DecodeError):
+    bad = b'{"format":"event/1","event_id":"e2","user_id":"ann","label":7}'
+    with pytest.raises(Malformed):
         decode_event(bad)
-    payload = b"[" + _event("e1") + b',{"event_id":"e2","label":7},' + _event("e3") + b"]"
-    upload = read_upload(topics.events("ann"), payload)
-    assert [(each.topic, each.reason) for each in upload.letters] == [
-        (EVENTS, ""),
-        (DEAD_LETTERS, "malformed"),
-        (EVENTS, ""),
-    ]
+    upload = read_upload(topics.events("ann"), b"[" + _event("e1") + b"," + bad + b"," + _event("e3") + b"]")
+    assert [decode_event(each.value).event_id for each in upload.letters] == ["e1", "e3"]
+    assert [(each.reason, each.raw) for each in upload.dead] == [("malformed", bad)]
     # The bad one is receipted too: sending the same bytes again would not mend them.
-    assert upload.event_ids == ["e1", "e2", "e3"]
+    assert sorted(upload.event_ids) == ["e1", "e2", "e3"]
 
 
-@pytest.mark.parametrize("payload", [b"", b"no json", b"[", b"[1", b"\xff\xfe", b'{"event_id": "e"', b"7"])
+@pytest.mark.parametrize("payload", [b"", b"no json", b"[", b"[1", b"\xff\xfe", b'{"event_id": "e"', b"7", b"[" * 5000])
 def test_garbage_goes_to_the_dead_letters_as_it_came(payload: bytes) -> None:
     upload = read_upload(topics.events("ann"), payload)
-    (letter,) = upload.letters
-    assert (letter.topic, letter.reason, letter.value) == (DEAD_LETTERS, "malformed", payload)
-    assert letter.detail
-    assert letter.of_event
+    (letter,) = upload.dead
+    assert letter.reason in ("malformed", "too_deep") and letter.value == payload and upload.letters == []
+    assert letter.detail and letter.of_event and letter.origin.source == topics.events("ann")
 
 
 def test_a_device_cannot_send_events_of_another() -> None:
     upload = read_upload(topics.events("ann"), _event("e1", "bob"))
-    (letter,) = upload.letters
-    assert (letter.topic, letter.key, letter.reason) == (DEAD_LETTERS, b"ann", "wrong_device")
+    (letter,) = upload.dead
+    assert letter.reason == "wrong_device" and upload.letters == []
     assert upload.event_ids == ["e1"]
 
 
-def test_an_event_that_kafka_would_not_take_is_a_dead_letter() -> None:
-    upload = read_upload(topics.events("ann"), _event("e1", blob="x" * LARGEST_BYTES))
-    (letter,) = upload.letters
-    assert (letter.topic, letter.reason) == (DEAD_LETTERS, "too_large")
-    assert len(letter.value) == LARGEST_BYTES
+@pytest.mark.parametrize("most", [EVENT_BYTES, UPLOAD_BYTES])
+def test_an_event_that_is_too_large_is_a_dead_letter_that_every_kafka_takes(most: int) -> None:
+    upload = read_upload(topics.events("ann"), _event("e1", blob="x" * most))
+    (letter,) = upload.dead
+    assert letter.reason == "too_large" and len(letter.value) <= 64 << 10
+    assert int(letter.headers["length"]) > most
 
 
 @pytest.mark.parametrize(
     ("topic", "report", "kafka_topic"),
     [
-        (topics.ack("a/b"), Ack("a/b", 1, 1, "accepted", 5), TELEMETRY),
+        (topics.ack("a/b"), Ack("a/b", 1, MODEL, "accepted", 5), TELEMETRY),
         (topics.requests("a/b"), MatchRequest("a/b", "connected", 5), REQUESTS),
         (topics.presence("a/b"), Presence("a/b", True), TELEMETRY),
     ],
@@ -82,7 +81,7 @@ def test_reports_go_where_they_belong(topic: str, report: Ack | MatchRequest | P
 
 
 def test_a_report_on_the_wrong_topic_or_of_another_device_is_a_dead_letter() -> None:
-    ack = encode_report(Ack("ann", 1, 1, "accepted", 5))
-    assert read_upload(topics.requests("ann"), ack).letters[0].reason == "malformed"
-    assert read_upload(topics.ack("bob"), ack).letters[0].reason == "wrong_device"
-    assert not read_upload(topics.ack("bob"), ack).letters[0].of_event
+    ack = encode_report(Ack("ann", 1, MODEL, "accepted", 5))
+    assert read_upload(topics.requests("ann"), ack).dead[0].reason == "malformed"
+    assert read_upload(topics.ack("bob"), ack).dead[0].reason == "wrong_device"
+    assert not read_upload(topics.ack("bob"), ack).dead[0].of_event

@@ -19,10 +19,14 @@ from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
 from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.identity import ModelId
+from wire.malformed import Malformed
+from wire.push_headers import PushHeaders
 from wire.telemetry import Ack, decode_receipt, encode_report
 
 # The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
 PATIENCE_S = 60
+MODEL = ModelId("", 1)
 
 
 def now_ms() -> int:
@@ -35,7 +39,15 @@ def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
     ones = np.ones(5, np.float16)
     bits = np.ones(5, np.uint8)
     some = Candidates(ones, keys, keys, bits, bits, keys)
-    return encode_batch(CandidateBatch(user_id, seq, 1, 0, matched_ms, matched_ms, some, ones, no_candidates()))
+    return encode_batch(CandidateBatch(user_id, seq, MODEL, 0, matched_ms, matched_ms, some, ones, no_candidates()))
+
+
+def _headers(raw: bytes) -> dict[str, bytes]:
+    """Those of a batch as the flow sends it; a stranger's message has none."""
+    try:
+        return PushHeaders.of(decode_batch(raw)).encode()
+    except Malformed:
+        return {}
 
 
 def wait_for(holds: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
@@ -68,7 +80,7 @@ class Device:
     def answer(self, outcome: str = "accepted") -> bool:
         """Acknowledge what came in; False, so that tests can wait for something else with it."""
         for seq in self.batches(self.read()):
-            self.publish(topics.ack(self.user_id), encode_report(Ack(self.user_id, seq, 1, outcome, now_ms())))
+            self.publish(topics.ack(self.user_id), encode_report(Ack(self.user_id, seq, MODEL, outcome, now_ms())))
         return False
 
     def batches(self, messages: list[Received] | None = None) -> list[int]:
@@ -105,7 +117,7 @@ class World:
 
     def send(self, topic: str, key: str, *values: bytes) -> None:
         for value in values:
-            self._producer.send(topic, key, value)
+            self._producer.send(topic, key, value, headers=_headers(value) if topic == CANDIDATES else None)
         self._producer.flush()
 
     def read(self, topic: str, number: int) -> list[Message]:

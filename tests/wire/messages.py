@@ -1,0 +1,178 @@
+"""One message of every kind, as a value and as the bytes in `golden/`: `python -m tests.wire.messages` writes them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.claim import Claim, decode_claim, encode_claim
+from wire.dead_letter import DeadLetter, Origin
+from wire.event import Event, decode_event, encode_event
+from wire.identity import NO_MODEL, ModelId
+from wire.model import Manifest, decode_model, encode_model
+from wire.push_headers import PushHeaders
+from wire.reason import Reason
+from wire.sample import SampleRecord, decode_record, encode_record
+from wire.signing import open_task, sign_task
+from wire.task import Task, decode_signed, decode_task, encode_task
+from wire.telemetry import Ack, MatchRequest, Presence, Receipt, Training, decode_receipt, decode_report, encode_report
+
+GOLDEN = Path(__file__).parent / "golden"
+MODEL = ModelId("0123456789abcdef", 3, "fedcba9876543210")
+PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = PRIVATE.public_key()
+
+
+@dataclass(frozen=True)
+class Message:
+    """`value` travels as `encode(value)`; `decode` reads it, and is total."""
+
+    file: str
+    value: Any
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+    @property
+    def golden(self) -> bytes:
+        """The bytes that every implementation must write, or read as `value`."""
+        return (GOLDEN / self.file).read_bytes()
+
+
+def _candidates(n: int) -> Candidates:
+    keys = np.arange(1, n + 1, dtype=np.uint32)
+    ones = np.arange(n, dtype=np.uint8) % 2
+    return Candidates(np.linspace(-2, 1, n).astype(np.float16), keys * 1000, keys, ones, ones * 3, keys * 60)
+
+
+def _batch() -> CandidateBatch:
+    similarity = np.array([0.75, 0.5, -0.25], np.float16)
+    moments = {"query_timestamp": 1_700_000_000_000, "produced_ms": 1_800_000_000_000, "matched_ms": 1_800_000_000_042}
+    return CandidateBatch(
+        "ann/ü", 7, MODEL, **moments, matched=_candidates(3), similarity=similarity, random=_candidates(2)
+    )
+
+
+def _model() -> tuple[Manifest, dict[str, Any]]:
+    manifest = Manifest(MODEL.lineage, 3, 1_700_000_000_000, {"dim": 2}, {"train_log_loss": 0.5})
+    return manifest, {"items": np.array([[0.5, -1], [2, 3]], np.float16), "item_keys": np.array([9], np.uint32)}
+
+
+_EVENT = Event("e-1", "ann/ü", "i1", "c1", "click", 1, 1_700_000_000_000, {"device": "phone", "position": 3})
+_HISTORY = np.array([7, 5, 7], "<u4").tobytes()
+_TRAINING = Training(
+    user_id="ann/ü",
+    model=MODEL,
+    batch_seq=7,
+    trained_ms=1_800_000_000_500,
+    produced_ms=1_800_000_000_000,
+    compute_ms=12.5,
+    bytes_up=100,
+    bytes_down=54_000,
+    bytes_stored=400_000,
+    accepted={"local": True, "coda": False},
+    events=10,
+    head_log_loss={"cloud": 6.5, "local": 6.25},
+    evidence=np.arange(20, dtype="<f4").tobytes(),
+)
+
+_SAMPLE = SampleRecord(11, 12, 13, 14, 1, 2, 1_700_000_000_000, 1_800_000_000_000, _HISTORY, _HISTORY)
+_EMPTY = CandidateBatch("ann", 0, NO_MODEL, 0, 0, 0, no_candidates(), np.zeros(0, np.float16), no_candidates())
+
+
+def _read_model(raw: bytes) -> tuple[Manifest, Any]:
+    message = decode_model(raw)
+    return message.manifest, message.tensors
+
+
+def _open(raw: bytes) -> Task:
+    return open_task(raw, PUBLIC)
+
+
+def _sign(task: Task) -> bytes:
+    return sign_task(task, PRIVATE)
+
+
+MESSAGES = [
+    Message("event.json", _EVENT, encode_event, decode_event),
+    Message("sample.msgpack", _SAMPLE, encode_record, decode_record),
+    Message("batch.msgpack", _batch(), encode_batch, decode_batch),
+    Message("batch_empty.msgpack", _EMPTY, encode_batch, decode_batch),
+    Message("model.bin", _model(), lambda model: encode_model(*model), _read_model),
+    Message("task.json", Task(task_version=4, head_prior={"cloud": -0.5}), encode_task, decode_task),
+    Message("task_signed.msgpack", Task(task_version=4), _sign, _open),
+    Message("ack.json", Ack("ann/ü", 7, MODEL, "accepted", 1_800_000_000_100), encode_report, decode_report),
+    Message("training.json", _TRAINING, encode_report, decode_report),
+    Message("request.json", MatchRequest("ann/ü", "connected", 1_800_000_000_000), encode_report, decode_report),
+    Message("presence.json", Presence("ann/ü", False), encode_report, decode_report),
+    Message("claim.json", Claim("fleet", "b-1", 1_800_000_000_000), encode_claim, decode_claim),
+    Message("receipt.json", Receipt(("e-1", "e-2")), encode_report, decode_receipt),
+]
+DECODERS = {message.file: message.decode for message in MESSAGES} | {"signed": decode_signed}
+HEADERS = {
+    "batch": PushHeaders.of(_batch()).encode(),
+    "dead letter": DeadLetter("event", Reason.TOO_LARGE, "70000 bytes", b"{", Origin("events", 3, 41)).headers,
+}
+# What every implementation must refuse: kind, bytes, and the word for it.
+REFUSED = [
+    ("event", b"", Reason.MALFORMED),
+    ("event", b'{"event_id":"e"}', Reason.UNKNOWN_FORMAT),
+    ("event", encode_event(_EVENT).replace(b"event/1", b"event/2"), Reason.UNKNOWN_FORMAT),
+    ("event", encode_event(_EVENT).replace(b'"label":1', b'"label":2'), Reason.MALFORMED),
+    ("event", encode_event(_EVENT).replace(b'"phone"', b"[" * 40 + b"]" * 40), Reason.TOO_DEEP),
+    ("batch", encode_batch(_batch())[:-1], Reason.MALFORMED),
+    ("batch", encode_batch(_batch()).replace(b"batch/1", b"batch/2"), Reason.UNKNOWN_FORMAT),
+    ("batch", encode_batch(_batch()).replace(b"\x00\x3a", b"\x00\x7e"), Reason.MALFORMED),  # similarity .75: NaN
+    ("model", encode_model(*_model())[:-1], Reason.DAMAGED),
+    ("model", encode_model(*_model()).replace(b"model/4", b"model/5", 1), Reason.UNKNOWN_FORMAT),
+    ("task", sign_task(Task(task_version=4), Ed25519PrivateKey.from_private_bytes(bytes(32))), Reason.UNSIGNED),
+]
+READERS = {
+    "event": decode_event,
+    "batch": decode_batch,
+    "model": decode_model,
+    "task": _open,
+}
+
+
+def described(value: Any) -> Any:
+    """A value as JSON can show it: arrays as lists, bytes in hexadecimal digits."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.hex()
+    if is_dataclass(value) and not isinstance(value, type):
+        return described(asdict(value))
+    if isinstance(value, msgspec.Struct):
+        return described(msgspec.structs.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): described(each) for key, each in value.items()}
+    return [described(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def index() -> dict[str, Any]:
+    """What the golden files hold, for whoever writes another implementation."""
+    return {
+        "public_key": PUBLIC.public_bytes_raw().hex(),
+        "messages": {message.file: described(message.value) for message in MESSAGES},
+        "headers": {
+            kind: {name: value.decode() for name, value in headers.items()} for kind, headers in HEADERS.items()
+        },
+        "refused": [{"kind": kind, "hex": raw.hex(), "reason": reason} for kind, raw, reason in REFUSED],
+    }
+
+
+def _write() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for message in MESSAGES:
+        (GOLDEN / message.file).write_bytes(message.encode(message.value))
+    (GOLDEN / "index.json").write_text(json.dumps(index(), indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    _write()
