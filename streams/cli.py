@@ -32,7 +32,7 @@ CONFIG_FILE = "coda.toml"
 # name: (where it lives, what it does)
 VERBS = {
     "demo": ("streams.verbs.demo:command", "Everything on this machine, on a real log, with a live view and a report."),
-    "data": ("streams.verbs.data:app", "Real event logs by name: list them, get them."),
+    "data": ("streams.verbs.data:app", "Event logs: list and get real ones by name, check and convert your own."),
     "replay": ("streams.verbs.replay:command", "Replay an event log into Kafka."),
     "flow": ("streams.verbs.flow:command", "The cloud dataflow: events to pool to candidate batches."),
     "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),

@@ -1,7 +1,7 @@
 """JSON Lines event logs: one object per line, its other fields pass through as context."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from wire.errors import InputError
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
+_DEEPEST = 30  # an event, in which the row is the context, may nest 32 deep
+_TOO_DEEP = f"nested deeper than {_DEEPEST}"
 
 Object = tuple[int, str, dict[str, Any]]  # line, text, fields
 
@@ -67,10 +69,22 @@ def _object(text: str) -> tuple[str, dict[str, Any]]:
     except msgspec.DecodeError as error:
         return f"not JSON: {error}", {}
     except RecursionError:
-        return "nested too deep", {}
+        return _TOO_DEEP, {}
     if not isinstance(found, dict):
         return "not a JSON object", {}
-    return "", found
+    brackets = text.count("{") + text.count("[")
+    return (_TOO_DEEP, {}) if brackets > _DEEPEST and _is_deeper(found, _DEEPEST) else ("", found)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inside = [value]
+    for _ in range(levels):
+        inside = [inner for each in inside if not _is_flat(each) for inner in _inner(each)]
+    return not all(map(_is_flat, inside))
+
+
+def _inner(value: Any) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _rows(objects: list[Object], mapping: Mapping, rejected: tuple[Rejected, ...]) -> Rows:

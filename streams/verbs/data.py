@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from streams.logs.check import check_log
 from streams.logs.data import (
     SOURCES,
     find_log,
@@ -16,10 +17,11 @@ from streams.logs.data import (
     source_named,
     uniform_log,
 )
+from streams.logs.event_log import EventLog
 from streams.logs.negatives import NEAREST, Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 
-app = App(name="data", help="Real event logs by name: list them, get them.")
+app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
 
 
 @app.command(name="list")
@@ -76,6 +78,30 @@ def get(
     else:
         path = get_log(source, _say)
     _print_path(name, path, json=json)
+
+
+@app.command
+def check(
+    log: str,
+    *,
+    options: LogOptions = AS_FOUND,
+    json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False,
+) -> None:
+    """Say what a log holds, what was taken for what, what is rejected and why, and whether it is large enough.
+
+    Example: coda data check events.csv --positive addtocart,transaction
+
+    Parameters
+    ----------
+    log
+        A file, or a name from `coda data list`.
+    """
+    found = check_log(EventLog(find_log(log), options))
+    if json:
+        _print(msgspec.json.encode(found.as_dict()).decode())
+        return
+    for line in found.lines():
+        _print(line)
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:

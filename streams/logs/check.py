@@ -1,0 +1,131 @@
+"""What a log holds and whether it is large enough to conclude anything: `coda data check`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from streams.logs.event_log import EventLog, LogBatch
+from streams.logs.event_time import implausible
+from streams.logs.rejected import Rejected
+
+USERS_NEEDED = 30  # with fewer, the interval of a mean over users says next to nothing
+_EXAMPLE_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Rows that were rejected alike: how many, and the first of them."""
+
+    rows: int
+    reason: str
+    line: int
+    example: str
+
+
+@dataclass(frozen=True)
+class LogCheck:
+    """Figures of a log; times are Unix ms, shares are of all events."""
+
+    read_as: str
+    events: int
+    users: int
+    items: int
+    first_ms: int
+    last_ms: int
+    positives: int
+    users_with_both: int
+    per_user: tuple[int, int, int]  # events: p10, p50, p90
+    repeats: float  # the user had taken the item before
+    duplicates: int  # equal to an earlier event in user, item, type and time
+    out_of_order: int  # earlier than the event before
+    rejected: tuple[Reason, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self) | {"verdict": self.verdict}
+
+    @property
+    def verdict(self) -> str:
+        """Whether the log can answer anything."""
+        if not self.events:
+            return "no event can be read"
+        if not self.positives:
+            return "no event is a positive: say which are, with --positive"
+        if self.positives == self.events:
+            return "all events are positives: have negatives sampled, with --negatives 2"
+        if self.users_with_both < USERS_NEEDED:
+            return f"too few users to tell ({self.users_with_both} with both labels; {USERS_NEEDED} needed)"
+        return f"large enough to compare models: {self.users_with_both:,} users with both labels"
+
+    def lines(self) -> Iterator[str]:
+        """What a person reads."""
+        yield self.read_as
+        if self.events:
+            p10, p50, p90 = self.per_user
+            yield f"{self.events:,} events of {self.users:,} users with {self.items:,} items"
+            yield f"from {_day(self.first_ms)} to {_day(self.last_ms)}"
+            yield f"{self.positives:,} positives ({self.positives / self.events:.1%})"
+            yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
+            yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
+            odd = implausible(self.first_ms, self.last_ms)
+            if odd:
+                yield odd
+        for each in self.rejected:
+            yield f"{each.rows:,} rows rejected: {each.reason} (line {each.line}: {each.example})"
+        yield self.verdict
+
+
+def check_log(log: EventLog) -> LogCheck:
+    """Read the whole log and count; raises `InputError` when it is damaged."""
+    batches = list(log.batches())
+    events = pl.concat([batch.events for batch in batches]).drop("event_id", "context")
+    users = events.group_by("user_id").agg(pl.len().alias("events"), pl.col("label").n_unique().alias("labels"))
+    per_user = [users["events"].quantile(share, "nearest") or 0 for share in (0.1, 0.5, 0.9)]
+    return LogCheck(
+        read_as=str(log),
+        events=events.height,
+        users=users.height,
+        items=events["item_id"].n_unique(),
+        first_ms=int(events["timestamp"].min() or 0),  # type: ignore[arg-type]  # polars types it as any value
+        last_ms=int(events["timestamp"].max() or 0),  # type: ignore[arg-type]
+        positives=int(events["label"].sum()),
+        users_with_both=int((users["labels"] > 1).sum()),
+        per_user=(int(per_user[0]), int(per_user[1]), int(per_user[2])),
+        repeats=_share_of_repeats(events),
+        duplicates=events.height - events.unique(["user_id", "item_id", "event_type", "timestamp"]).height,
+        out_of_order=int((events["timestamp"].diff() < 0).sum()),
+        rejected=_reasons(batches),
+    )
+
+
+def _share_of_repeats(events: pl.DataFrame) -> float:
+    if not events.height:
+        return 0.0
+    first = pl.col("timestamp").filter(pl.col("label") == 1).min().over("user_id", "item_id")
+    return float(events.select((first < pl.col("timestamp")).fill_null(value=False).mean()).item())
+
+
+def _reasons(batches: list[LogBatch]) -> tuple[Reason, ...]:
+    alike: dict[str, list[Rejected]] = {}
+    for batch in batches:
+        for row in batch.rejected:
+            alike.setdefault(re.sub(r"is .*, not|\d+ (?=bytes long|fields where)", _blank, row.reason), []).append(row)
+    counted = sorted(alike.items(), key=lambda item: -len(item[1]))
+    return tuple(Reason(len(rows), reason, rows[0].line, _shown(rows[0].raw)) for reason, rows in counted)
+
+
+def _blank(found: re.Match[str]) -> str:
+    return "is …, not" if found[0].startswith("is") else "… "
+
+
+def _shown(raw: bytes) -> str:
+    text = raw[: 4 * _EXAMPLE_CHARS].decode(errors="replace")
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)[:_EXAMPLE_CHARS]
+
+
+def _day(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(sep=" ", timespec="minutes")[:16]

@@ -1,0 +1,53 @@
+"""What `coda data check` says of a log."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.logs.check import LogCheck, check_log
+from streams.logs.event_log import EventLog
+from streams.logs.options import AS_FOUND, LogOptions
+from tests.streams.logs.world import write_csv
+
+T = 1_500_000_000_000
+
+
+def checked(tmp_path: Path, *rows: str, options: LogOptions = AS_FOUND) -> LogCheck:
+    return check_log(EventLog(write_csv(tmp_path / "a.csv", *rows), options))
+
+
+def test_figures_of_a_small_log(tmp_path: Path) -> None:
+    rows = [
+        f"a,i,c,view,1,{T}",
+        f"a,i,c,view,0,{T + 2}",
+        f"a,i,c,view,0,{T + 2}",
+        f"b,j,c,view,1,{T + 1}",
+        f"b,j,c,view,x,{T + 3}",
+        f"b,j,c,view,z,{T + 4}",
+        "short",
+    ]
+    found = checked(tmp_path, *rows)
+    assert (found.events, found.users, found.items, found.positives) == (4, 2, 2, 2)
+    assert (found.first_ms, found.last_ms, found.per_user) == (T, T + 2, (1, 3, 3))
+    assert (found.repeats, found.duplicates, found.out_of_order, found.users_with_both) == (0.5, 1, 1, 1)
+    assert [(each.rows, each.reason, each.line) for each in found.rejected] == [
+        (2, "label is …, not 0 or 1", 6),
+        (1, "… fields where the header has 6", 8),
+    ]
+    assert found.rejected[1].example == "short"
+    text = "\n".join(found.lines())
+    assert "too few users to tell (1 with both labels; 30 needed)" in text and "2017-07-14 02:40" in text
+
+
+@pytest.mark.parametrize(
+    ("labels", "verdict"), [("11", "--negatives 2"), ("00", "--positive"), ("01" * 30, "large enough")]
+)
+def test_the_verdict(labels: str, verdict: str, tmp_path: Path) -> None:
+    rows = (f"u{n // 2},i,c,view,{label},{T + n}" for n, label in enumerate(labels))
+    assert verdict in checked(tmp_path, *rows).verdict
+
+
+def test_a_log_without_an_event_is_told_not_a_traceback(tmp_path: Path) -> None:
+    found = checked(tmp_path, ",i,c,view,1,5")
+    assert list(found.lines())[-1] == "no event can be read"
+    assert found.as_dict()["rejected"][0]["reason"] == "no user_id"
