@@ -98,7 +98,7 @@ class Connection:
         self._pending: dict[int, tuple[int, str]] = {}  # what the broker has not confirmed: bytes and topics
         self._largest = sys.maxsize  # bytes of a packet that the broker takes
         self._inflight = _INFLIGHT
-        self._broke_off = 0  # how often in a row the connection stood and ended in gibberish
+        self._broke_off = 0  # how often in a row it was accepted and ended in gibberish
         self._client = self._make_client()
         self._task = self._loop.create_task(self._stay_connected())
 
@@ -187,10 +187,9 @@ class Connection:
                 await self._answered.wait()
         except TimeoutError:
             return NO_SUBACK if self._accepted else NO_CONNACK
-        stood = self._up
         await self._lost.wait()
         gibberish = self._ended is not None and self._ended.reason == GARBLED.reason
-        self._broke_off = self._broke_off + 1 if stood and gibberish and self._pending else 0
+        self._broke_off = self._broke_off + 1 if self._accepted and gibberish and self._pending else 0
         if self._broke_off >= _TWICE:  # mosquitto's answer to a message that is too large is none of MQTT 5's
             return of_size(*max(self._pending.values()))
         if self._ended is not None:

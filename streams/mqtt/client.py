@@ -107,7 +107,7 @@ class MqttClient:
         self._accepted = self._stood = False  # this connection: CONNACK came, and all subscriptions
         self._stood_s = float("-inf")
         self._ended: Failure | None = None  # why it ended, as far as we were told
-        self._broke_off = 0  # how often in a row a connection stood and ended in gibberish
+        self._broke_off = 0  # how often in a row we were accepted and it ended in gibberish
         self._failures, self._refusals = Failures(), Failures()
         self._ready = threading.Event()
         self._window = WINDOW
@@ -306,7 +306,9 @@ class MqttClient:
         finally:
             self._ready.clear()
             _let_go(paho)
-        self._broke_off = self._broke_off + 1 if self._stood and failure.reason == GARBLED.reason and self._sent else 0
+        self._broke_off = (
+            self._broke_off + 1 if self._accepted and failure.reason == GARBLED.reason and self._sent else 0
+        )
         if self._broke_off >= _TWICE:  # mosquitto's answer to a message that is too large is none of MQTT 5's
             largest = max(self._sent.values(), key=lambda publish: len(publish.payload))
             return of_size(len(largest.payload), largest.topic)
