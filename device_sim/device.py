@@ -166,11 +166,11 @@ class Device:
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)
-        self.outbox.add(event.event_id, raw)
+        given_up: list[Instruction] = [Count("events", "outbox_full")] * self.outbox.add(event.event_id, raw)
         if not self.connected:
-            return []
+            return given_up
         self.outbox.sent(event.event_id, now_ms)
-        return [self._up("events", raw)]
+        return [*given_up, self._up("events", raw)]
 
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)

@@ -35,6 +35,9 @@ class Link(Protocol):
     def open(self, user_id: str) -> None:
         """Connect this device, now and whenever its connection is lost."""
 
+    def leave(self, user_id: str) -> None:
+        """The device is gone for good: say so, and connect it no more. What was on its way to it may still arrive."""
+
     def publish(self, user_id: str, leaf: str, payload: bytes) -> None:
         """Send up on the device's topic `leaf`."""
 
@@ -86,6 +89,12 @@ class MemoryLink:
         """Connect this device."""
         if user_id not in self._opened:
             self.mend(user_id)
+
+    def leave(self, user_id: str) -> None:
+        """Connect this device no more."""
+        self._unsent.pop(user_id, None)
+        if self._opened.pop(user_id, False):
+            self._say(user_id, online=False)
 
     def publish(self, user_id: str, leaf: str, payload: bytes) -> None:
         """Send up, or keep until the connection is mended."""

@@ -7,7 +7,7 @@ will. On the fleet's own connection it also hears whether another fleet uses its
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -52,6 +52,7 @@ class MqttLink:
         own = Identity("", self._name.unique, (*SHARED, self._name.topic), self._name.topic, self._name.said)
         self._shared = Connection(self._address, own, self)
         self._devices: dict[str, Connection] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._housekeeping = self._loop.create_task(self._keep_house())
 
     def open(self, user_id: str) -> None:
@@ -67,6 +68,12 @@ class MqttLink:
             goodbye=encode_report(Presence(user_id, online=False)),
         )
         self._devices[user_id] = Connection(self._address, who, self)
+
+    def leave(self, user_id: str) -> None:
+        """Disconnect this device for good, once what it published is confirmed or `GOODBYE_S` passed."""
+        parting = self._loop.create_task(self._part([self._devices.pop(user_id)]))
+        self._leaving.add(parting)
+        parting.add_done_callback(self._leaving.discard)
 
     def publish(self, user_id: str, leaf: str, payload: bytes) -> None:
         """Send up at QoS 1 on the device's topic `leaf`; the device must have been opened."""
@@ -95,15 +102,7 @@ class MqttLink:
     async def close(self) -> None:
         """Say goodbye for every device, once what was published is confirmed or `GOODBYE_S` passed."""
         self._housekeeping.cancel()
-        everyone = [*self._devices.values(), self._shared]
-        for connection in everyone:
-            connection.say_goodbye()
-        end = self._loop.time() + GOODBYE_S
-        while any(c.up and c.unconfirmed for c in everyone) and self._loop.time() < end:
-            await asyncio.sleep(0.01)
-        if left := sum(c.unconfirmed for c in everyone):
-            log.warning("messages that the MQTT broker has not confirmed are left behind", messages=left)
-        await asyncio.gather(*(connection.close() for connection in everyone))
+        await asyncio.gather(self._part([*self._devices.values(), self._shared]), *self._leaving)
         self._threads.shutdown(wait=False, cancel_futures=True)
         metrics.devices_connected.set(0)
 
@@ -169,6 +168,16 @@ class MqttLink:
         host, port = self._address
         self._failure = self._failure or ConnectionFailed(f"the MQTT broker at {host}:{port}: {failure.text}")
         self._came.set()
+
+    async def _part(self, connections: Sequence[Connection]) -> None:
+        for connection in connections:
+            connection.say_goodbye()
+        end = self._loop.time() + GOODBYE_S
+        while any(c.up and c.unconfirmed for c in connections) and self._loop.time() < end:
+            await asyncio.sleep(0.01)
+        if left := sum(c.unconfirmed for c in connections):
+            log.warning("messages that the MQTT broker has not confirmed are left behind", messages=left)
+        await asyncio.gather(*(connection.close() for connection in connections))
 
     async def _keep_house(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 RETRY_MS = 10_000  # without a receipt for so long, an event is sent again; ours
+MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a link
 
 
 class Outbox:
@@ -18,10 +19,14 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._events)
 
-    def add(self, event_id: str, raw: bytes) -> None:
-        """Keep an event until its receipt."""
+    def add(self, event_id: str, raw: bytes) -> int:
+        """Keep an event until its receipt; how many of the oldest were given up because there was no room for them."""
+        self.nbytes += len(raw) - len(self._events.get(event_id, b""))
         self._events[event_id] = raw
-        self.nbytes += len(raw)
+        given_up = 0
+        while self.nbytes > MOST_BYTES and len(self._events) > 1:
+            given_up += self.confirm([next(iter(self._events))])
+        return given_up
 
     def sent(self, event_id: str, now_ms: int) -> None:
         """The event was handed to the link."""
@@ -32,6 +37,7 @@ class Outbox:
 
         >>> outbox = Outbox()
         >>> outbox.add("a", b"...")
+        0
         >>> outbox.due(0), outbox.due(1), outbox.due(RETRY_MS)
         ([b'...'], [], [b'...'])
         """

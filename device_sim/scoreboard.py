@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import structlog
 
 from device_sim.fleet import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
@@ -25,6 +26,9 @@ from wire.task import ARMS
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
 _PARTS, _RUN = "predictions", "run"
 PART_ROWS = 50_000  # a part is rewritten until it has so many rows; ours
+SCORED = 1_000_000  # predictions, 33 MB: of twice as many the older half no longer counts for the scores
+
+log = structlog.get_logger(__name__)
 
 
 class Scores:
@@ -69,6 +73,8 @@ class Scoreboard:
         self._run = recorded.get("run", 0)
         self._claim()
         self._full = recorded.get("parts", 0)  # parts that have all their rows
+        self.events = 0  # predicted so far
+        self._scored = 0  # of these, in memory
         self._users: list[U64] = []
         self._labels: list[U8] = []
         self._arms: list[F32] = []
@@ -112,14 +118,10 @@ class Scoreboard:
         }
 
     def scores(self) -> Scores:
-        """All predictions so far; the arrays never change, so another thread may score them."""
+        """The newest predictions, a million or more; the arrays never change, so another thread may score them."""
         if not self._labels:
             return Scores(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros((0, len(ARMS)), np.float32))
-        self._users, self._labels, self._arms = (
-            [np.concatenate(self._users)],
-            [np.concatenate(self._labels)],
-            [np.concatenate(self._arms)],
-        )
+        self._join(slice(None))
         return Scores(self._users[0], self._labels[0], self._arms[0])
 
     def compute_ms(self) -> list[float]:
@@ -154,7 +156,8 @@ class Scoreboard:
 
     def _rewind(self, tail_rows: int, trainings_bytes: int) -> None:
         """Read what was recorded up to the snapshot, and drop what came after it."""
-        parts = [self._read(n, PART_ROWS) for n in range(self._full)]
+        for number in range(self._full):
+            self._keep_frame(self._read(number, PART_ROWS))
         if tail_rows:
             self._tail = self._read(self._full, tail_rows).head(tail_rows)
         trainings = self._out / TRAININGS
@@ -166,8 +169,7 @@ class Scoreboard:
                     part.unlink()
             if trainings.exists():
                 os.truncate(trainings, trainings_bytes)
-        for frame in [*parts, self._tail]:
-            self._keep(frame["user_id"].to_list(), frame["label"].to_numpy(), frame.select(ARMS).to_numpy())
+        self._keep_frame(self._tail)
 
     def _read(self, number: int, rows: int) -> pl.DataFrame:
         """A part that has at least so many rows; raises `InputError` when it has not."""
@@ -185,10 +187,25 @@ class Scoreboard:
             "or give another --state and --out, and devices start anew"
         )
 
+    def _keep_frame(self, frame: pl.DataFrame) -> None:
+        self._keep(frame["user_id"].to_list(), frame["label"].to_numpy(), frame.select(ARMS).to_numpy())
+
     def _keep(self, user_id: list[str], label: U8, arms: F32) -> None:
+        self.events += len(label)
+        self._scored += len(label)
         self._users.append(user_keys(user_id))
         self._labels.append(label)
         self._arms.append(arms)
+        if self._scored > 2 * SCORED:
+            self._join(slice(-SCORED, None))
+            log.info("scores are of the newest predictions from now on", newest=SCORED, predictions=self.events)
+
+    def _join(self, rows: slice) -> None:
+        """Few large arrays of these rows, copied so that they do not keep the others."""
+        self._users = [np.concatenate(self._users)[rows].copy()]
+        self._labels = [np.concatenate(self._labels)[rows].copy()]
+        self._arms = [np.concatenate(self._arms)[rows].copy()]
+        self._scored = len(self._labels[0])
 
     def _part(self, number: int) -> Path:
         return self._parts / f"{number:06d}.parquet"

@@ -55,6 +55,9 @@ lag_events = Gauge("coda_lag_events", "events produced but not yet processed", [
 lag_seconds = Gauge("coda_lag_seconds", "age of the oldest event not yet processed", ["group", "topic", "partition"])
 pushes = Counter("coda_pushes", "candidate batches pushed to devices")
 push_outcomes = Counter("coda_push_outcomes", "what became of pushes: acknowledged, superseded, expired", ["outcome"])
+payloads_forgotten = Counter(
+    "coda_payloads_forgotten", "unanswered batches that a restarted MQTT broker would not get again, for want of memory"
+)
 pushes_outstanding = Gauge("coda_pushes_outstanding", "pushes whose outcome is not known yet")
 mqtt_failures = Counter(
     "coda_mqtt_failures", "connections to the MQTT broker that failed or ended unasked, by reason", ["client", "reason"]

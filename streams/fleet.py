@@ -51,6 +51,7 @@ SNAPSHOT_S = 2.0  # between snapshots; ours
 RARELY_S = 15.0  # between chores at most, however long one took; ours
 BUSY_SHARE = 0.05  # of the time at most goes into scores and into snapshots each: both grow with what there is; ours
 SAY_EVERY_S = 10.0
+MOST_DEVICES = 10_000  # of one process, 7 GB; whose user comes back gets a new one
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -157,11 +158,14 @@ class FleetShell:
             self._taken_ms[message.topic, message.partition] = message.timestamp_ms
         self._train()
         self._publish()
+        self._retire()
         self.board.add(self.fleet.take_predictions())
         self.board.add_trainings(self.fleet.take_trainings())
 
     def _take_arrivals(self) -> None:
         for arrival in self._link.take():
+            if arrival.user_id and arrival.user_id not in self.fleet.devices:
+                continue  # the device has retired
             self._ARRIVALS[arrival.kind](self, arrival, self._wall_ms())
 
     def _up(self, arrival: Arrival, now_ms: int) -> None:
@@ -230,6 +234,14 @@ class FleetShell:
     def _publish(self) -> None:
         for user_id, publish in self.fleet.take_outgoing():
             self._link.publish(user_id, publish.leaf, publish.payload)
+
+    def _retire(self) -> None:
+        """Let devices go where everyone was to have one, and there are too many."""
+        gone = self.fleet.retire(MOST_DEVICES) if self._settings.devices is None else []
+        for user_id in gone:
+            self._link.leave(user_id)
+        if gone:
+            log.warning(f"more than {MOST_DEVICES} devices: those idle longest retired", devices=len(gone))
 
     def _train(self) -> None:
         """Apply the training that is done; begin the next when a group is full or the last one began a while ago."""
@@ -335,7 +347,8 @@ class FleetShell:
         scores = self.board.scores()
         return {
             "devices": len(devices),
-            "events": len(scores),
+            "events": self.board.events,
+            "scored": len(scores),
             "arms": scores.result(),
             "device_cost": {
                 "compute_ms": _spread(self.board.compute_ms()),

@@ -7,7 +7,6 @@ Users and samples get 64 bits, because there a collision would hide data.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -18,7 +17,6 @@ from wire.arrays import U32, U64
 NO_KEY = 0  # pads histories; never the key of anything
 
 
-@lru_cache(maxsize=1 << 20)
 def item_key(name: str) -> int:
     """The 32-bit key of an item or category name, never `NO_KEY`.
 
@@ -28,7 +26,6 @@ def item_key(name: str) -> int:
     return xxh32_intdigest(name.encode()) or 1
 
 
-@lru_cache(maxsize=1 << 20)
 def user_key(name: str) -> int:
     """The 64-bit key of a user or device name."""
     return xxh3_64_intdigest(name.encode()) or 1

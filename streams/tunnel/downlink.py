@@ -25,6 +25,7 @@ from streams.mqtt.client import WINDOW, MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.progress import Progress
 from streams.tunnel.ledger import Ledger, Tally
+from streams.tunnel.unanswered import Unanswered
 from wire.candidates import BATCH_BYTES
 from wire.claim import Claim
 from wire.errors import DeliveryError
@@ -40,6 +41,7 @@ COMMIT_EVERY_S = 0.5  # ours: what a crash repeats
 WAITING_BYTES = 256 << 20  # ours: then Kafka keeps the rest; 8,000 batches of 30 kB
 REVOKE_LIMIT_S = 5.0  # ours: well within the 5 minutes that a group waits for a member in a rebalance
 PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
+ACK_OUTCOMES = frozenset({"accepted", "wrong_version", "malformed"})  # a device may say anything: others count as one
 CURRENT = {MODELS: mqtt_topics.MODEL, TASKS: mqtt_topics.TASK}
 
 
@@ -73,7 +75,7 @@ class Downlink:
         self._next_commit_s = 0.0
         self._waiting: OrderedDict[str, _Push] = OrderedDict()
         self._waiting_bytes = 0
-        self._unanswered: dict[str, _Push] = {}  # what the MQTT broker must have when it comes back empty
+        self._unanswered: Unanswered[_Push] = Unanswered()
         self._retained: dict[str, bytes] = {}  # newest model and task
         self._online: set[str] = set()
         self._connections = 0
@@ -166,7 +168,7 @@ class Downlink:
 
     def _drop(self, device: str) -> None:
         """What waits for this device need not go out any more."""
-        self._unanswered.pop(device, None)
+        self._unanswered.pop(device)
         push = self._waiting.pop(device, None)
         if push is not None:
             self._waiting_bytes -= len(push.payload)
@@ -205,7 +207,7 @@ class Downlink:
             self._progress.done(push.partition, push.offset)
             metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
             if self._ledger.awaits(push.device) == push.seq:
-                self._unanswered[push.device] = push
+                self._unanswered.put(push.device, push, len(push.payload))
 
     def _take_reports(self, messages: list[Message]) -> None:
         for message in messages:
@@ -226,8 +228,9 @@ class Downlink:
         if not isinstance(report, Ack):
             return
         if self._ledger.acked(report.user_id, report.batch_seq):
-            self.acks[report.outcome] = self.acks.get(report.outcome, 0) + 1
-            metrics.push_acks.labels(report.outcome).inc()
+            outcome = report.outcome if report.outcome in ACK_OUTCOMES else "other"
+            self.acks[outcome] = self.acks.get(outcome, 0) + 1
+            metrics.push_acks.labels(outcome).inc()
         if self._ledger.awaits(report.user_id) is None:
             self._drop(report.user_id)
 
@@ -255,9 +258,9 @@ class Downlink:
         self._client.publish(self._name.topic, self._name.said)
         for topic, payload in self._retained.items():
             self._client.publish(topic, payload, retain=True, essential=True)
-        again, self._unanswered = self._unanswered, {}  # none of these waits: what waits is newer and unconfirmed
-        self._waiting |= again
-        self._waiting_bytes += sum(len(push.payload) for push in again.values())
+        self._waiting |= {push.device: push for push in self._unanswered}  # what waits already is newer: not among them
+        self._waiting_bytes += self._unanswered.nbytes
+        self._unanswered = Unanswered()
 
     def _ledger_tick(self) -> None:
         for device in self._ledger.tick(_now_ms()):
@@ -280,11 +283,11 @@ class Downlink:
     def _revoked(self, partitions: list[Partition]) -> None:
         """Another tunnel takes over: let it have what waits, see to what is on the wire, commit, forget."""
         gone = set(partitions)
-        for push in [p for p in (*self._waiting.values(), *self._unanswered.values()) if p.partition in gone]:
+        for push in [p for p in (*self._waiting.values(), *self._unanswered) if p.partition in gone]:
             if self._waiting.pop(push.device, None) is not None:
                 self._waiting_bytes -= len(push.payload)
                 self._ledger.supersede(push.device)
-            self._unanswered.pop(push.device, None)
+            self._unanswered.pop(push.device)
         end_s = time.monotonic() + REVOKE_LIMIT_S
         while self._client.unconfirmed and time.monotonic() < end_s:
             self._take_confirmed()

@@ -17,6 +17,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+_FEW = 1000  # expiries: it is not worth while to look which of so few are of open pushes
 ACKNOWLEDGED, SUPERSEDED, EXPIRED = "acknowledged", "superseded", "expired"
 
 
@@ -65,6 +66,9 @@ class Ledger:
         self.pushes += 1
         self._open[device] = (seq, self.pushes)
         heapq.heappush(self._expiries, (expires_ms, self.pushes, device))
+        if len(self._expiries) > max(_FEW, 2 * len(self._open)):
+            self._expiries = [each for each in self._expiries if self._open.get(each[2], (0, 0))[1] == each[1]]
+            heapq.heapify(self._expiries)
 
     def acked(self, device: str, seq: int) -> bool:
         """A device answered for batch `seq`; whether that was the open push of this ledger.

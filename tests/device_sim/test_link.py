@@ -201,6 +201,20 @@ async def test_closing_says_goodbye(world: World) -> None:
     assert (topics.ack("ann"), b"last words") in world.upward()
 
 
+async def test_a_device_that_leaves_says_goodbye_and_hears_no_more(world: World) -> None:
+    for user_id in ("ann", "bob"):
+        world.link.open(user_id)
+    await world.arrivals(lambda seen: kinds(seen).count("up") == 2)
+    world.link.publish("ann", "ack", b"last words")
+    world.link.leave("ann")
+    await world.until(lambda: world.online("ann") is False)
+    assert (topics.ack("ann"), b"last words") in world.upward()
+    world.push(topics.receipts("ann"), b"too late")
+    world.push(topics.receipts("bob"), b"for bob")
+    seen = await world.arrivals(lambda seen: any(arrival.user_id == "bob" for arrival in seen))
+    assert "receipts" not in [arrival.kind for arrival in seen if arrival.user_id == "ann"]
+
+
 async def test_a_device_that_vanishes_leaves_its_last_will(broker: EmbeddedMqtt) -> None:
     world = MqttWorld(broker)
     world.link.open("ann")

@@ -1,4 +1,4 @@
-from device_sim.outbox import RETRY_MS, Outbox
+from device_sim.outbox import MOST_BYTES, RETRY_MS, Outbox
 
 
 def test_an_event_stays_until_its_receipt() -> None:
@@ -35,3 +35,18 @@ def test_a_receipt_may_name_an_event_twice() -> None:
     outbox.add("a", b"...")
     assert outbox.confirm(["a", "a", "unknown"]) == 1
     assert (len(outbox), outbox.nbytes) == (0, 0)
+
+
+def test_a_full_outbox_gives_up_its_oldest_events() -> None:
+    outbox = Outbox()
+    event = bytes(MOST_BYTES // 10)
+    assert sum(outbox.add(f"e{n}", event) for n in range(25)) == 15
+    assert outbox.nbytes <= MOST_BYTES and list(outbox.state()) == [f"e{n}" for n in range(15, 25)]
+    assert outbox.add("huge", bytes(2 * MOST_BYTES)) == 10 and len(outbox) == 1, "it is tried at least"
+
+
+def test_an_event_that_is_kept_already_takes_no_room_twice() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"one")
+    outbox.add("a", b"one")
+    assert (len(outbox), outbox.nbytes) == (1, 3)

@@ -140,3 +140,19 @@ def test_records_that_the_state_goes_on_from_and_are_not_there_are_told(
     damage(tmp_path / name)
     with pytest.raises(InputError, match=rf"{name} is damaged or gone.*put it back from a copy"):
         Scoreboard(tmp_path, recorded)
+
+
+def test_scores_are_of_the_newest_predictions_once_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoreboard, "SCORED", 30)
+    monkeypatch.setattr(scoreboard, "PART_ROWS", 20)
+    board = Scoreboard(tmp_path, {})
+    for n in range(7):
+        board.add([block(10 * n, 10)])
+        recorded = board.flush()
+    assert board.events == 70 and 30 <= len(board.scores()) <= 60
+    np.testing.assert_array_equal(board.scores().label[-10:], block(60, 10).label)
+    again = Scoreboard(tmp_path, recorded)
+    assert again.events == 70 and 30 <= len(again.scores()) <= 60
+    assert len(pl.read_parquet(again.merge())) == 70, "nothing on disk is forgotten"

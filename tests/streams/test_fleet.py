@@ -337,3 +337,23 @@ async def test_a_state_of_the_other_kind_is_refused(cloud: Cloud, tmp_path: Path
 def test_a_senseless_number_of_devices_is_refused(devices: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--devices"):
         verb.command(devices=devices, state=tmp_path, out=tmp_path)
+
+
+async def test_of_too_many_devices_those_idle_longest_retire_and_may_come_back(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fleet.MOST_DEVICES", 3)
+    cloud.model(1)
+    cloud.task()
+
+    def come_and_go() -> None:
+        for user in range(6):
+            cloud.behave("events", history_of(f"u{user}", 0, 5))
+            time.sleep(0.3)
+        cloud.behave("events", history_of("u0", 5, 5))
+
+    result = await run_until(
+        cloud, settings_for(cloud, tmp_path), lambda shell: shell.board.events == 35, act=come_and_go
+    )
+    assert result["devices"] == 3 and result["outcomes"]["devices"]["retired"] == 4
+    assert result["events"] == 35, "what happens after is predicted all the same"
