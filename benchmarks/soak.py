@@ -44,7 +44,7 @@ from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.flow.state import prepare_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
-from streams.kafka.topics import CANDIDATES, EVENTS, REQUESTS, SAMPLES
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.tunnel.ledger import Ledger
@@ -56,6 +56,7 @@ from wire.telemetry import Ack, MatchRequest, Training, decode_report
 
 MOST_GROWTH = 0.05
 STEP_MS = 5_000  # events of so much time at once
+VERSIONS = 6  # of the cloud model
 ONE_DEVICE_OF = 40  # users
 
 
@@ -75,14 +76,14 @@ class Churn:
         return self.minutes * 60_000
 
     def steps(self, start_ms: int) -> Iterator[list[Event]]:
-        """Events in order of time, `STEP_MS` of them at once; clicks follow a taste that users share by eighths."""
+        """Events in order of time, `STEP_MS` of them at once; what everybody likes turns around with every version."""
         rng, number = np.random.default_rng(self.seed), 0
         for at_ms in range(0, self.length_ms, STEP_MS):
             n = self.events_per_s * STEP_MS // 1000
             share = at_ms / self.length_ms
             user = (0.9 * self.users * share + 0.1 * self.users * rng.random(n)).astype(int)
             item = (0.8 * self.items * share + 0.2 * self.items * rng.random(n) ** 2).astype(int)
-            label = ((user % 8 == item % 8) | (rng.random(n) < 0.2)).astype(int)
+            label = ((item + int(VERSIONS * share)) % 2 == (rng.random(n) < 0.2)).astype(int)
             when = start_ms + at_ms + np.sort(rng.integers(0, STEP_MS, n))
             rows = zip(user.tolist(), item.tolist(), label.tolist(), when.tolist(), strict=True)
             yield [
@@ -128,7 +129,7 @@ class Everything:
     def __init__(self, churn: Churn, folder: Path, start_ms: int) -> None:
         nothing = np.zeros(0, np.uint32)
         model = replace(random_model(nothing, nothing, churn.seed), trained_until=start_ms)
-        refresh_ms = churn.length_ms // 6
+        refresh_ms = churn.length_ms // VERSIONS
         limit_bytes = 32_768 + 72 * churn.items // 8
         self.trainer = CloudTrainer(
             model, Learned(start_ms, {}), refresh_ms=refresh_ms, seed=0, limit_bytes=limit_bytes
@@ -144,6 +145,7 @@ class Everything:
         self._reports = FleetReports()
         self._churn, self._start_ms, self._now_ms = churn, start_ms, start_ms
         self._samples = 0
+        self.passed = 0  # events that are through the dataflow
 
     def happen(self, events: Sequence[Event]) -> None:
         """What users do, seen by their devices; then everything whose time has come."""
@@ -177,7 +179,7 @@ class Everything:
     def push(self, raw: bytes) -> None:
         """A batch on its way down; only some users have a device that answers."""
         batch = decode_batch(raw)
-        self.ledger.pushed(batch.user_id, batch.batch_seq, self._now_ms + self._churn.length_ms // 12)
+        self.ledger.pushed(batch.user_id, batch.batch_seq, self._now_ms + self._churn.length_ms // 6)
         self.unanswered.put(batch.user_id, raw, len(raw))
         if batch.user_id in self.fleet.devices:
             self.fleet.deliver_batch(batch.user_id, raw, self._now_ms)
@@ -221,10 +223,15 @@ class _Source(FixedPartitionedSource[Message, int]):
 
 class _Part(StatefulSourcePartition[Message, int]):
     def __init__(self, steps: Iterator[list[Event]], everything: Everything) -> None:
-        self._steps, self._everything, self._offset = steps, everything, 0
+        self._steps, self._everything = steps, everything
+        self._offset = self._events = self._at_once = 0
 
     def next_batch(self) -> list[Message]:
+        if self._events - self._everything.passed > 3 * self._at_once:
+            return []  # Bytewax would take an hour's events before it looks at any
         events = next(self._steps)  # its end is the stream's
+        self._events += len(events)
+        self._at_once = len(events)
         self._everything.happen(events)
         messages = [self._message(EVENTS, encode_event(event), event.timestamp) for event in events]
         while self._everything.asked:
@@ -257,6 +264,8 @@ class _Writer(KafkaWriter):
 
     def write_batch(self, values: list[Outgoing]) -> None:
         for value in values:
+            if value.topic in (SAMPLES, DEAD_LETTERS):
+                self._everything.passed += len(value.values)
             if value.topic == SAMPLES:
                 self._everything.take_samples(value.values)
             elif value.topic == CANDIDATES:

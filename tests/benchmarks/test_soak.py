@@ -1,7 +1,5 @@
 """A small soak in CI: the same parts and the same bounds as the hour that docs/benchmarks.md shows."""
 
-import numpy as np
-
 from benchmarks.soak import Churn, Look, growth, soak
 
 
@@ -15,7 +13,9 @@ def test_a_few_minutes_of_churn_reach_every_bound_and_pass_none() -> None:
     assert max(look.pooled for look in half) == 50 * 3 * 10
     assert 0 < max(look.items_known for look in half) <= churn.items // 8
     assert 0 < max(look.devices for look in half) <= churn.users // 10 // 40
-    assert np.ptp([look.pushes_open for look in half]) < 0.5 * half[-1].pushes_open, "unanswered pushes expire"
+    most_open = max(look.pushes_open for look in half)
+    assert most_open < 1.5 * max(look.pushes_open for look in looks[:18]), "unanswered pushes expire"
+    assert max(look.waiting_samples for look in half) < 5000, "versions go out"
     assert max(look.payloads for look in half) < 100
     assert growth(looks) < 0.1
 
