@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("pool", "graph", "training", "devices", "flow", "freshness", "delay")
+NAMES = ("pool", "graph", "training", "devices", "flow", "freshness", "delay", "soak")
 
 
 def main() -> None:
