@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
 import numpy as np
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -16,6 +17,7 @@ from monitor import metrics
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.home import home_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stop
@@ -29,6 +31,7 @@ from wire.task import Task
 from wire.telemetry import Training, decode_report
 
 KEY = b"current"
+SAMPLES_ID = "samples-id"  # a header of models: the id of the topic that their positions are of
 _BATCH = 5000
 _COMMIT_EVERY_S = 1.0
 
@@ -49,10 +52,19 @@ def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | Non
     """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
     for message in _newest_first(settings, MODELS):
         try:
-            return model_from_bytes(message.value), Learned.of(dict(message.headers))
+            return model_from_bytes(message.value), _still_true(Learned.of(dict(message.headers)), message, settings)
         except ArtefactError as error:
             _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}: {error}")
     return None
+
+
+def _still_true(learned: Learned, message: Message, settings: KafkaSettings) -> Learned:
+    """`learned` without its positions when these are of a topic `samples` that was deleted and made again since."""
+    then = message.headers.get(SAMPLES_ID, b"").decode(errors="replace")
+    if not then or then == home_of(settings, [SAMPLES]).topics.get(SAMPLES, ""):
+        return learned
+    _log.warning(f"the topic {SAMPLES} was made anew since the newest model: reading all that it holds")
+    return msgspec.structs.replace(learned, positions={})
 
 
 def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
@@ -77,14 +89,14 @@ class TrainingService:
         self.published = 0
         self._stop = stop or Stop()
         self._settings = settings
-        self._producer = CheckedProducer(settings)
+        self._producer = CheckedProducer(settings, stopping=lambda: bool(self._stop.signal))
         self._reports = FleetReports()
         self._committed_s = float("-inf")
 
     def publish_model(self) -> None:
         """Send the trainer's model with what it has learned from; returns when Kafka has it."""
         model = self.trainer.model
-        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=self.trainer.learned.headers())
+        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=self._learned_headers())
         self._producer.flush()
         self.published += 1
         metrics.cloud_versions.inc()
@@ -99,6 +111,11 @@ class TrainingService:
                 categories=len(model.category_keys),
             )
         _log.info("published the cloud model", version=model.version, **model.metrics)
+
+    def _learned_headers(self) -> dict[str, bytes]:
+        """What was learned, and of which topic `samples`, since positions in another mean nothing."""
+        name = home_of(self._settings, [SAMPLES]).topics.get(SAMPLES, "")
+        return {**self.trainer.learned.headers(), SAMPLES_ID: name.encode()}
 
     def publish_task(self) -> None:
         """Send the next task, if it says anything new; returns when Kafka has it."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from models.artefact import model_to_bytes
 from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
@@ -24,7 +25,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.service import TrainingService, newest, published_model, published_task
+from streams.training.service import SAMPLES_ID, TrainingService, newest, published_model, published_task
 from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
@@ -212,3 +213,16 @@ def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names
 def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys: Path) -> TrainingService:
     trainer = CloudTrainer(model, learned, refresh_ms=1000, seed=0, limit_bytes=largest_model(settings))
     return TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(keys)[0], None))
+
+
+def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten() -> None:
+    block = tasteful_samples(200, seed=1)
+    learned, value = Learned(1000, {0: 99}), model_to_bytes(train_first([block], seed=0))
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        for samples_id, positions in ((b"", {0: 99}), (b"of another topic", {})):
+            producer.send(MODELS, b"current", value, headers={**learned.headers(), SAMPLES_ID: samples_id})
+            producer.flush()
+            _, found = published_model(settings) or pytest.fail("no model")
+            assert (found.head_until, found.positions) == (1000, positions)
