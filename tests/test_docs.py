@@ -4,6 +4,7 @@ The tables of settings and metrics are made from the program: `python -m tests.t
 """
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 from docstring_parser import parse
+from msgspec import Struct
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
 from streams.cli import VERBS, make_app
+from tests.wire.messages import GOLDEN, MESSAGES
 
 ROOT = Path(__file__).parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -116,3 +119,15 @@ if __name__ == "__main__":
     for marker, table in made().items():
         text = between(marker).sub(lambda _found, table=table: f"{table}\n", text, count=1)  # type: ignore[misc]
     OPERATIONS.write_text(text)
+
+
+def test_the_protocol_names_every_message_with_every_field() -> None:
+    said = (ROOT / "docs" / "protocol.md").read_text()
+    index = json.loads((GOLDEN / "index.json").read_text())
+    fields = {
+        name for message in MESSAGES if isinstance(message.value, Struct) for name in message.value.__struct_fields__
+    }
+    headers = {name for named in index["headers"].values() for name in named}
+    formats = {message.value.__struct_config__.tag for message in MESSAGES if isinstance(message.value, Struct)}
+    missing = [word for word in fields | headers | formats | set(index["messages"]) if f"`{word}`" not in said]
+    assert missing == []
