@@ -33,9 +33,8 @@ from device_sim.stimulus import (
 )
 from device_sim.usage import Usage
 from device_sim.window import Window
-from models.history import History
+from models.features import Known
 from models.repeats import pack
-from models.taken import Taken
 from wire.candidates import CandidateBatch, decode_batch
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL
@@ -66,7 +65,7 @@ class Device:
         defaults = Task(task_version=0)
         self.user_id, self.uploads = user_id, uploads
         self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
-        self.history, self.taken, self.seen, self.outbox = History(), Taken(), Seen(), Outbox()
+        self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.usage = Asking(), Usage()
         self.task: Task | None = None
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
@@ -114,7 +113,7 @@ class Device:
     @property
     def bytes_stored(self) -> int:
         """What a phone would keep: model, personal heads, window, what its user took, batch, unsent events."""
-        learned_from = self.window.nbytes + self.taken.nbytes + len(self.batch_raw)
+        learned_from = self.window.nbytes + self.known.taken.nbytes + len(self.batch_raw)
         return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
 
     @property
@@ -154,15 +153,11 @@ class Device:
         return event.timestamp <= self.trained_until <= now_ms + SKEW_MS
 
     def _remember(self, event: Event) -> Predict:
-        """Put the event into window, history and what was taken; what a model may see of it was known before it."""
-        item, category = item_key(event.item_id), item_key(event.category_id)
-        before = self.history.bytes_before(event.timestamp)
-        taken = self.taken.before(item, event.timestamp)
-        seq = self.window.append(item, category, event.label, event.timestamp, taken=taken, history=before)
-        if event.label:
-            self.history.add(event.timestamp, item, category)
-            self.taken.add(item, event.timestamp)
-        return Predict(seq, event.event_id, item, category, event.label, event.timestamp, *taken, *before)
+        """Put the event into the window, and know it; what a model may see of it was known before it."""
+        key = item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
+        features = self.known.take(*key)
+        seq = self.window.append(*key, taken=features[:2], history=features[2:])
+        return Predict(seq, event.event_id, *key, *features)
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)

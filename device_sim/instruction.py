@@ -11,7 +11,7 @@ from wire.task import Task
 class Predict(msgspec.Struct, frozen=True):
     """Predict this own event with every head, then say so with `Predicted`; nothing has learned from it yet.
 
-    `times` and `since_s` are as `Taken.before` gives them, histories as `History.bytes_before` does.
+    `times`, `since_s` and histories are its `models.features.Features`.
     """
 
     seq: int

@@ -22,6 +22,7 @@ from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, CloudModel
+from models.features import Known
 from models.heads import Heads
 from models.history import History
 from models.taken import Taken
@@ -209,8 +210,8 @@ def _device_state(device: Device) -> DeviceState:
     return DeviceState(
         user_id=device.user_id,
         window=device.window.state(),
-        history=device.history.state(),
-        taken=device.taken.state(),
+        history=device.known.history.state(),
+        taken=device.known.taken.state(),
         seen=device.seen.state(),
         outbox=device.outbox.state(),
         task=device.task,
@@ -243,7 +244,9 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device = Device(state.user_id, DIM, uploads=uploads)
     task = state.task or Task(task_version=0)
     device.window = Window.restore(state.window, DIM, task.window_count, task.window_age_ms)
-    device.history, device.taken = History.restore(*state.history), Taken.restore(*state.taken)
+    device.known = Known.restore(
+        History.restore(*state.history), Taken.restore(*state.taken), EventMs(device.window.newest)
+    )
     device.seen, device.outbox = Seen.restore(state.seen), Outbox.restore(state.outbox)
     device.task, device.model, device.trained_until = state.task, state.model, state.trained_until
     device.model_size, device.heads_bytes = state.model_size, state.heads_bytes

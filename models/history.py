@@ -1,7 +1,6 @@
 """One user's history: the recent positives from which features are made, strictly earlier than the event.
 
-The cloud dataflow keeps one per user and every device keeps its own; both call the same code, so a
-sample has the same features on either side. Rows of one basket share a timestamp and never see each other.
+Rows of one basket share a timestamp and never see each other.
 """
 
 from bisect import bisect_left, bisect_right
@@ -64,6 +63,12 @@ class History:
         self._categories = _insert(self._categories, cut, category)
         if len(self._timestamps) > self.KEEP:
             del self._timestamps[0]
+
+    def holds(self, item: int, timestamp: int) -> bool:
+        """Whether a positive of the item at that time is among those remembered."""
+        first, end = bisect_left(self._timestamps, timestamp), bisect_right(self._timestamps, timestamp)
+        n = len(self._timestamps)
+        return item in np.frombuffer(self._items[(n - end) * KEY_BYTES : (n - first) * KEY_BYTES], np.uint32)
 
     def state(self) -> tuple[list[int], bytes, bytes]:
         """The history at rest: timestamps oldest first, item and category keys as they lie here."""

@@ -1,12 +1,12 @@
 """What one user has taken, and when: far longer remembered than a history, as habits last longer.
 
-The cloud dataflow keeps one per user and every device keeps its own; both call the same code. Where people come once a
-month, a window of 90 days has forgotten most of what they will buy again, and 30 positives are two baskets.
+Where people come once a month, a window of 90 days has forgotten most of what they will buy again, and 30 positives
+are two baskets.
 """
 
 from models.history import KEY_BYTES
 
-MOST = 1024  # positives, in 12 kB; at three a day they last a year; ours
+MOST = 1024  # positives, in 12 kB; at three a day they last a year
 MOST_TIMES = 255  # what a byte holds; who took something as often will take it again
 _TIME_BYTES = 8  # a timestamp is a little-endian int64
 
@@ -50,6 +50,10 @@ class Taken:
             self._items[KEY_BYTES * place : KEY_BYTES * (place + 1)] = key
             self._timestamps[_TIME_BYTES * place : _TIME_BYTES * (place + 1)] = at
         self._added += 1
+
+    def holds(self, item: int, timestamp: int) -> bool:
+        """Whether a positive of the item at that time is among those remembered."""
+        return timestamp in self._moments_of(item.to_bytes(KEY_BYTES, "little"))
 
     @property
     def nbytes(self) -> int:

@@ -1,7 +1,7 @@
 """The per-user step: dedupe, lateness, strictly-earlier features, and when a match is due.
 
 Pure state, one `UserState` per user, which Bytewax saves with every epoch (`operators.steps`). The per-event path
-touches no array: features are slices of bytes (`History.bytes_before`), and arrays are made per block later.
+touches no array: features are slices of bytes (`models.features`), and arrays are made per block later.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ import bytewax.operators as op
 import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from models.features import Known
 from models.history import History
 from models.quorum import LEAD_MS, Quorum
 from models.taken import Taken
@@ -39,7 +40,8 @@ class MatchRules:
 
     After `match_every` new samples; when the newest batch is older than `freshness_budget_ms` (in event time as
     events come, by a steady clock when they stop coming); or when the device asks. Events more than
-    `lateness_ms` of event time behind the newest of their user are late.
+    `lateness_ms` of event time behind the newest of their user are late: they become no samples, but what was taken
+    in them is known from then on.
     """
 
     match_every: int = 20
@@ -97,27 +99,25 @@ class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_AtRest)
-_PLAIN = [name for name in _AtRest.__struct_fields__ if name not in ("history", "taken")]
+_PLAIN = [name for name in _AtRest.__struct_fields__ if name not in ("history", "taken", "watermark")]
 
 
 class UserState:
-    """One user: history, what was taken, event keys seen within the allowed lateness, what the next match waits for.
+    """One user: what is known of it, event keys seen within the allowed lateness, what the next match waits for.
 
     Deterministic in the order of the user's events, but for `seq`: it is the wall clock in ms where that is ahead
     of the last one, so that a device takes the batches of a dataflow that lost its state as newer than what it has.
     Numbers only count up: a clock that was a year ahead leaves a number to count on from, and nothing waits for it.
     """
 
-    __slots__ = _AtRest.__struct_fields__
+    __slots__ = ("known", *_PLAIN)
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.user = user_key(user_id)
-        self.history = History()
-        self.taken = Taken()
+        self.known = Known()
         self.seen: dict[int, EventMs] = {}
         self.prune_at = 64
-        self.watermark = NO_EVENT
         self.matched_at = NO_EVENT  # the newest match
         self.pending = 0  # samples since
         self.active_since_ms = NEVER  # wall clock of the first of them
@@ -139,11 +139,18 @@ class UserState:
                 self._request(value, out, now_ms, stream_ms)
             elif value.timestamp < self.watermark - rules.lateness_ms:
                 out.late.append(self._late(value, rules))
+                if value.label:
+                    self.known.add(value.item, value.category, value.timestamp)
             elif value.sample in self.seen:
                 duplicates += 1
             else:
                 self._sample(value, out, rules, now_ms)
         return UserOutput(out.samples, out.queries, out.late, duplicates) if duplicates else out
+
+    @property
+    def watermark(self) -> EventMs:
+        """The newest event time of the user."""
+        return self.known.newest
 
     @property
     def waits(self) -> bool:
@@ -160,7 +167,9 @@ class UserState:
         MessagePack: 4 µs for a user with 100 events, of which pickle made 19, once per user and epoch.
         """
         plain = {name: getattr(self, name) for name in _PLAIN}
-        return _encoder.encode(_AtRest(history=self.history.state(), taken=self.taken.state(), **plain))
+        known = self.known
+        history, taken, newest = known.history.state(), known.taken.state(), known.newest
+        return _encoder.encode(_AtRest(history=history, taken=taken, watermark=newest, **plain))
 
     @classmethod
     def restore(cls, raw: bytes) -> "UserState":
@@ -169,22 +178,17 @@ class UserState:
         state = cls.__new__(cls)
         for name in _PLAIN:
             setattr(state, name, getattr(rest, name))
-        state.history, state.taken = History.restore(*rest.history), Taken.restore(*rest.taken)
+        state.known = Known.restore(History.restore(*rest.history), Taken.restore(*rest.taken), rest.watermark)
         return state
 
     def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> None:
         timestamp = a.timestamp
         self.seen[a.sample] = timestamp
-        self.watermark = max(self.watermark, timestamp)
-        if len(self.seen) >= self.prune_at:
-            self._prune(rules)
-        times, _ = self.taken.before(a.item, timestamp)
-        items, categories = self.history.bytes_before(timestamp)
+        times, _, items, categories = self.known.take(a.item, a.category, a.label, timestamp)
         key = a.sample, self.user, a.item, a.category
         out.samples.append(SampleRecord(*key, a.label, times, timestamp, a.produced_ms, items, categories))
-        if a.label:
-            self.history.add(timestamp, a.item, a.category)
-            self.taken.add(a.item, timestamp)
+        if len(self.seen) >= self.prune_at:
+            self._prune(rules)
         if not self.pending:
             self.active_since_ms = now_ms
         self.pending += 1
@@ -192,7 +196,7 @@ class UserState:
         if reason:
             produced_ms = self.asked_ms if reason == "request" else a.produced_ms
             # What the user just took is the best there is to match by; candidates are older than it all the same.
-            as_of = self.history.bytes_before(timestamp + 1)
+            as_of = self.known.history.bytes_before(timestamp + 1)
             out.queries.append(self._query(reason, timestamp, produced_ms, as_of, now_ms))
 
     def _due(self, timestamp: EventMs, rules: MatchRules) -> str:
@@ -212,7 +216,7 @@ class UserState:
     def _query_now(self, reason: str, produced_ms: WallMs, now_ms: WallMs, stream_ms: EventMs) -> Query:
         """A query that no event triggers: as of just after the newest event that anybody is known to have had."""
         before_ms = EventMs(max(self.watermark, stream_ms) + 1)
-        return self._query(reason, before_ms, produced_ms, self.history.bytes_before(before_ms), now_ms)
+        return self._query(reason, before_ms, produced_ms, self.known.history.bytes_before(before_ms), now_ms)
 
     def _query(
         self, reason: str, before_ms: EventMs, produced_ms: WallMs, history: tuple[bytes, bytes], now_ms: WallMs

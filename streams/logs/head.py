@@ -3,16 +3,18 @@
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from models.history import History
-from models.sample import SampleBlock, pad_histories
-from models.taken import Taken
+from models.features import Known
+from models.sample import SampleBlock, block_of
 from streams.logs.event_log import load_log
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
-from wire.ids import item_keys, sample_keys, user_keys
+from wire.ids import item_key, sample_key, user_key
+from wire.moments import EventMs
+from wire.sample import SampleRecord
+
+_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "label", "timestamp")
 
 
 def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> SampleBlock:
@@ -33,28 +35,12 @@ def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> Sa
 
 
 def samples_of(events: pl.DataFrame) -> SampleBlock:
-    """Events in time order (columns of `streams.logs.event_log`) as samples, each with what its user had before."""
-    item, category = item_keys(events["item_id"].to_list()), item_keys(events["category_id"].to_list())
-    users, label, timestamp = events["user_id"].to_list(), events["label"].to_numpy(), events["timestamp"].to_numpy()
-    known: dict[str, tuple[History, Taken]] = defaultdict(lambda: (History(), Taken()))
-    before, times = [], []
-    rows = zip(users, item.tolist(), category.tolist(), label.tolist(), timestamp.tolist(), strict=True)
-    for user, this_item, this_category, clicked, at in rows:
-        history, taken = known[user]
-        before.append(history.bytes_before(at))
-        times.append(taken.before(this_item, at)[0])
-        if clicked:
-            history.add(at, this_item, this_category)
-            taken.add(this_item, at)
-    return SampleBlock(
-        sample=sample_keys(events["event_id"].to_list()),
-        user=user_keys(users),
-        item=item,
-        category=category,
-        label=label.astype(np.uint8),
-        times=np.array(times, np.uint8),
-        timestamp=timestamp.astype(np.int64),
-        produced_ms=np.zeros(len(users), np.int64),
-        history_item=pad_histories([items for items, _ in before]),
-        history_category=pad_histories([categories for _, categories in before]),
-    )
+    """Events in order of arrival (columns of `streams.logs.event_log`) as samples, with what was known before each."""
+    known: dict[str, Known] = defaultdict(Known)
+    records = []
+    for event_id, user_id, item_id, category_id, label, timestamp in events.select(_COLUMNS).iter_rows():
+        item, category = item_key(item_id), item_key(category_id)
+        times, _, *history = known[user_id].take(item, category, label, EventMs(timestamp))
+        key = sample_key(event_id), user_key(user_id), item, category
+        records.append(SampleRecord(*key, label, times, timestamp, 0, *history))
+    return block_of(records)

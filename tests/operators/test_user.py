@@ -337,19 +337,23 @@ def test_agrees_with_a_plain_oracle(stream: list[Arrival]) -> None:
 def oracle(stream: Sequence[Arrival]) -> tuple[list[tuple[Arrival, list[int]]], int, int]:
     """The same by remembering everything."""
     taken: list[Arrival] = []
+    positives: list[Arrival] = []
     features, late, duplicates = [], 0, 0
     for a in stream:
         newest = max((t.timestamp for t in taken), default=-1)
+        again = a.timestamp < newest and any((p.item, p.timestamp) == (a.item, a.timestamp) for p in positives)
         if a.timestamp < newest - RULES.lateness_ms:
             late += 1
+            positives += [a] if a.label and not again else []
         elif a in taken:
             duplicates += 1
         else:
-            earlier = [t for t in taken if t.label and t.timestamp < a.timestamp]
+            earlier = [p for p in positives if p.timestamp < a.timestamp]
             # Stable from the back: of equal timestamps, what came last is newest.
             newest_first = sorted(enumerate(earlier), key=lambda pair: (pair[1].timestamp, pair[0]), reverse=True)
             features.append((a, [t.item for _, t in newest_first][:HISTORY_LEN]))
             taken.append(a)
+            positives += [a] if a.label and not again else []
     return features, late, duplicates
 
 
