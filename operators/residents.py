@@ -37,12 +37,12 @@ class Stay(NamedTuple):
 class Residents:
     """The users of one worker, those who did something last coming last.
 
-    >>> residents = Residents(Stay(most=2, idle_ms=100))
+    >>> residents = Residents(Stay(idle_ms=100))
     >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
     ...     residents.active(user_id, now_ms)
     >>> residents.leaving(5), residents.leaving(103)
-    (['bob'], ['ann'])
-    >>> "ann" in residents, "eve" in residents
+    ([], ['bob'])
+    >>> "bob" in residents, "eve" in residents
     (False, True)
     """
 

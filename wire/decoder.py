@@ -49,6 +49,8 @@ class Decoder(Generic[T]):
             raise Malformed(self.kind, Reason.TOO_DEEP, f"nested deeper than {MOST_DEEP}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._refusal(str(error)) from None
+        if isinstance(message, _Unnamed):
+            raise Malformed(self.kind, Reason.UNKNOWN_FORMAT, f"its `{FORMAT}` is empty")
         wrong = self._check(message) if self._check else ""
         if wrong:
             raise Malformed(self.kind, Reason.MALFORMED, wrong)

@@ -64,8 +64,17 @@ _manifest = JsonDecoder[Manifest](_KIND, Manifest, MANIFEST_BYTES)
 def encode_model(manifest: Manifest, tensors: Tensors) -> bytes:
     """The model as one message."""
     head = msgspec.json.encode(manifest)
-    body = len(head).to_bytes(_LENGTH_BYTES, "big") + head + save(dict(tensors))
+    return sealed(len(head).to_bytes(_LENGTH_BYTES, "big") + head + save(dict(tensors)))
+
+
+def sealed(body: bytes) -> bytes:
+    """What comes behind the digest, with what comes before it."""
     return _MAGIC + hashlib.sha256(body).digest() + body
+
+
+def body_of(raw: bytes) -> bytes:
+    """What comes behind the digest in a model's message."""
+    return raw[_BODY:]
 
 
 def digest_of(raw: bytes) -> str:
@@ -80,7 +89,7 @@ def decode_model(raw: bytes) -> ModelMessage:
     if not raw.startswith(_MAGIC):
         began = one_line(repr(raw[: len(_MAGIC)]))
         raise Malformed(_KIND, Reason.UNKNOWN_FORMAT, f"{len(raw)} bytes begin with {began}, not with {_TAG}")
-    body = raw[_BODY:]
+    body = body_of(raw)
     if hashlib.sha256(body).digest() != raw[len(_MAGIC) : _BODY]:
         raise Malformed(_KIND, Reason.DAMAGED, f"its {len(raw)} bytes do not match their sha256: publish it again")
     ends = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")

@@ -15,7 +15,7 @@ from wire.claim import Claim, decode_claim, encode_claim
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event, encode_event
 from wire.identity import NO_MODEL, ModelId
-from wire.model import Manifest, decode_model, encode_model
+from wire.model import Manifest, ModelMessage, body_of, decode_model, encode_model, sealed
 from wire.push_headers import PushHeaders
 from wire.reason import Reason
 from wire.sample import SampleRecord, decode_record, encode_record
@@ -113,13 +113,22 @@ MESSAGES = [
     Message("claim.json", Claim("fleet", "b-1", 1_800_000_000_000), encode_claim, decode_claim),
     Message("receipt.json", Receipt(("e-1", "e-2")), encode_report, decode_receipt),
 ]
-DECODERS = {message.file: message.decode for message in MESSAGES} | {"signed": decode_signed}
+
+
+def _read_sealed(raw: bytes) -> ModelMessage:
+    """A model whose digest fits whatever its bytes are: what is behind it has to stand alone."""
+    return decode_model(sealed(body_of(raw)))
+
+
+DECODERS = {message.file: message.decode for message in MESSAGES}
+DECODERS |= {"task_signed": decode_signed, "model_sealed": _read_sealed}
 HEADERS = {
     "batch": PushHeaders.of(_batch()).encode(),
     "dead letter": DeadLetter("event", Reason.TOO_LARGE, "70000 bytes", b"{", Origin("events", 3, 41)).headers,
 }
 # What every implementation must refuse: kind, bytes, and the word for it.
 REFUSED = [
+    ("event", b'{"format":""}', Reason.UNKNOWN_FORMAT),
     ("event", b"", Reason.MALFORMED),
     ("event", b'{"event_id":"e"}', Reason.UNKNOWN_FORMAT),
     ("event", encode_event(_EVENT).replace(b"event/1", b"event/2"), Reason.UNKNOWN_FORMAT),
