@@ -12,9 +12,8 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +94,11 @@ def fuzz(decode: Callable[[bytes], Any], seeds: list[bytes], inputs: int, seed: 
     return found
 
 
+def _nearest(name: str, files: Iterable[str]) -> str:
+    """The golden file of a decoder: the one that shares the longest beginning with its name."""
+    return max(files, key=lambda file: sum(file.startswith(name[:end]) for end in range(len(name) + 1)))
+
+
 def main() -> None:
     """Fuzz every decoder and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,7 +109,7 @@ def main() -> None:
     golden = {message.file: message.golden for message in MESSAGES}
     found = {}
     for name, decode in DECODERS.items():
-        own = golden[max(golden, key=lambda file: len(commonprefix([file, name])))]
+        own = golden[_nearest(name, golden)]
         found[name] = fuzz(decode, [own] * len(golden) + list(golden.values()), given.inputs, given.seed)
         each = found[name]
         refused = ", ".join(f"{count:,} {reason}" for reason, count in each.refused.most_common())

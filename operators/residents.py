@@ -40,7 +40,7 @@ class Residents:
     >>> residents = Residents(Stay(idle_ms=100))
     >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
     ...     residents.active(user_id, now_ms)
-    >>> residents.leaving(5), residents.leaving(103)
+    >>> residents.leaving(5), residents.leaving(102)
     ([], ['bob'])
     >>> "bob" in residents, "eve" in residents
     (False, True)

@@ -15,9 +15,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from device_sim import topics
 from device_sim.mqtt_link import MqttLink
 from device_sim.training import TrainingJob
-from models.artefact import model_to_bytes
+from models.artefact import model_to_bytes, sealed
 from models.blend import PERSONAL
-from models.cloud_model import random_model
+from models.cloud_model import CloudModel, random_model
 from streams.fleet import FleetSettings, FleetShell
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -31,7 +31,6 @@ from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
 from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import Event, encode_event
-from wire.identity import ModelId
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, new_keys, sign_task
 from wire.task import ARMS, Task
@@ -40,6 +39,11 @@ from wire.telemetry import Ack, Receipt, Training, Upward, decode_report, encode
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)
 LIMIT_S = 30.0
+
+
+def cloud_model(version: int) -> CloudModel:
+    """As whoever receives it knows it."""
+    return sealed(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=version, version=version))
 
 
 class Cloud:
@@ -60,8 +64,7 @@ class Cloud:
         self.mqtt.publish(topic, payload, 1, True).wait_for_publish(LIMIT_S)
 
     def model(self, version: int) -> None:
-        model = random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=version, version=version)
-        self.push(topics.MODEL, model_to_bytes(model))
+        self.push(topics.MODEL, model_to_bytes(cloud_model(version)))
 
     def task(self, task: Task = TASK) -> None:
         self.push(topics.TASK, sign_task(task, self.private))
@@ -98,9 +101,8 @@ def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
 
     now_ms = time.time_ns() // 1_000_000
     similarity = np.linspace(0.9, 0.6, 20).astype(np.float16)
-    return CandidateBatch(
-        user_id, seq, ModelId("", version), 10**9, now_ms, now_ms, candidates(), similarity, candidates()
-    )
+    model = cloud_model(version).id
+    return CandidateBatch(user_id, seq, model, 10**9, now_ms, now_ms, candidates(), similarity, candidates())
 
 
 def history_of(user_id: str, first: int, count: int) -> list[Event]:
