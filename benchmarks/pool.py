@@ -71,13 +71,15 @@ def without_sharing(block: SampleBlock) -> SampleBlock:
     assert block.match_key is not None and block.logit is not None
     noise = np.random.default_rng(0).normal(0, NOISE, block.match_key.shape)
     noisy = block.match_key + noise.astype(np.float32)
-    return block.with_encoding(block.logit, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.version)
+    return block.with_encoding(block.logit, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.model)
 
 
 def next_version(block: SampleBlock) -> SampleBlock:
     """The same vectors, as if another cloud model had made them."""
     assert block.match_key is not None and block.logit is not None
-    return block.with_encoding(block.logit, block.match_key, block.version + 1)
+    return block.with_encoding(
+        block.logit, block.match_key, msgspec.structs.replace(block.model, version=block.model.version + 1)
+    )
 
 
 def cpu_s(act: Callable[[], object]) -> float:

@@ -19,6 +19,7 @@ from models.sample import SampleBlock
 from wire.arrays import F32, F64, I64, U64
 from wire.candidates import Candidates, no_candidates
 from wire.errors import PoolError
+from wire.identity import NO_MODEL, ModelId
 from wire.ids import mix
 
 
@@ -35,15 +36,15 @@ class ExactPool:
         return 0 if self._block is None else len(self._block)
 
     @property
-    def version(self) -> int:
-        """The cloud-model version of its vectors."""
-        return 0 if self._block is None else self._block.version
+    def model(self) -> ModelId:
+        """The cloud model of its vectors."""
+        return NO_MODEL if self._block is None else self._block.model
 
     def upsert(self, block: SampleBlock) -> Upserted:
         """Add encoded samples, one after the other."""
         check_block(block, self.spec)
-        if len(self) and len(block) and block.version != self.version:
-            raise PoolError(f"samples of cloud model {block.version} cannot join a pool of version {self.version}")
+        if len(self) and len(block) and block.model != self.model:
+            raise PoolError(f"samples encoded by {block.model} cannot join a pool of {self.model}")
         n, known = len(block), set() if self._block is None else set(self._block.sample.tolist())
         inserted, duplicate, late = (np.zeros(n, np.bool_) for _ in range(3))
         for row, (timestamp, sample) in enumerate(zip(block.timestamp.tolist(), block.sample.tolist(), strict=True)):

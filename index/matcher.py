@@ -8,14 +8,15 @@ from index.pool import Upserted
 from models.sample import SampleBlock
 from wire.arrays import F32, I64, U64
 from wire.candidates import Candidates
+from wire.identity import ModelId
 
 
 class SamplePool(Protocol):
     """What every pool can do; `index.pool.Pool` says what is promised."""
 
     @property
-    def version(self) -> int:
-        """The cloud-model version of its vectors."""
+    def model(self) -> ModelId:
+        """The cloud model of its vectors."""
         ...
 
     def __len__(self) -> int: ...

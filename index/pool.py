@@ -20,6 +20,7 @@ from models.sample import SampleBlock
 from wire.arrays import F32, F64, I64, U64, Bool
 from wire.candidates import Candidates
 from wire.errors import PoolError
+from wire.identity import ModelId
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
 CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding); ours
@@ -112,19 +113,19 @@ class Pool:
         return self.store.spec
 
     @property
-    def version(self) -> int:
-        """The cloud-model version whose vectors the pool holds; 0 before the first sample."""
-        return self.store.state.version
+    def model(self) -> ModelId:
+        """The cloud model whose vectors the pool holds; `NO_MODEL` before the first sample."""
+        return self.store.state.model
 
     def upsert(self, block: SampleBlock) -> Upserted:
         """Add encoded samples; those it has, and those out of the window, are refused.
 
         Safe from `kill -9` when this returns, from a power cut after `sync`. Raises `VectorError`, naming the row, when
-        a vector is not finite or has the wrong width, and `PoolError` for vectors of another version; then nothing has
+        a vector is not finite or has the wrong width, and `PoolError` for vectors of another model; then nothing has
         been written.
         """
         check_block(block, self.spec)
-        self._check_version(block)
+        self._check_model(block)
         result = self._judge(block)
         if result.inserted.any():
             self._insert(block.take(np.flatnonzero(result.inserted)))
@@ -157,7 +158,7 @@ class Pool:
         return [self._scored(row.ravel(), score.ravel(), before) for row, score, before in queries]
 
     def reencode(self, encode: Callable[[SampleBlock], SampleBlock]) -> None:
-        """Encode all samples anew (a new cloud model): `encode` gives blocks with vectors of its version.
+        """Encode all samples anew (a new cloud model): `encode` gives blocks with its vectors.
 
         Atomic on disk. Graphs, where there are any, fill again as samples come in; until then more is searched exactly.
         """
@@ -169,7 +170,7 @@ class Pool:
                 check_block(encoded, self.spec)
                 self.store.write_encoded(encoded)
                 self.memory.append(encoded)
-                state = msgspec.structs.replace(state, version=encoded.version)
+                state = msgspec.structs.replace(state, model=encoded.model)
             self.store.adopt(state)
         except BaseException:
             self._load()
@@ -208,11 +209,10 @@ class Pool:
         if self.spec.never_linked:
             self.memory.index(self.memory.ring - self.spec.ring_rows)
 
-    def _check_version(self, block: SampleBlock) -> None:
-        if len(self) and len(block) and block.version != self.version:
+    def _check_model(self, block: SampleBlock) -> None:
+        if len(self) and len(block) and block.model != self.model:
             raise PoolError(
-                f"samples encoded by cloud model {block.version} cannot join a pool of version {self.version}: "
-                "re-encode the pool first"
+                f"samples encoded by {block.model} cannot join a pool of {self.model}: re-encode the pool first"
             )
 
     def _judge(self, block: SampleBlock) -> Upserted:
@@ -239,7 +239,7 @@ class Pool:
         state, memory = self.store.state, self.memory
         timestamp = np.zeros(0, np.int64) if fresh is None else fresh.timestamp
         sample = np.zeros(0, np.uint64) if fresh is None else fresh.sample
-        version = state.version if fresh is None else fresh.version
+        model = state.model if fresh is None else fresh.model
         floor = max(state.floor, age_floor(self._time.now, self.spec.window_age_ms))
         stays = above(timestamp, sample, floor)
         live = memory.live - memory.count_up_to(floor) + int(stays.sum())
@@ -249,7 +249,7 @@ class Pool:
             floor = nth_oldest(
                 np.concatenate([old_timestamp, timestamp[stays]]), np.concatenate([old_sample, sample[stays]]), excess
             )
-        return State(version, self._time.state(), floor, min(live, self.spec.window_count))
+        return State(model, self._time.state(), floor, min(live, self.spec.window_count))
 
     def _bury(self, state: State) -> None:
         self._evicted += self.memory.bury(state.floor)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from index.window import Floor
 from models.sample import SampleBlock
 from wire.arrays import I64, U64
+from wire.identity import ModelId
 from wire.sample import HISTORY_LEN
 
 PAYLOAD, ENCODED, META = b"r", b"v", b"m"
@@ -41,9 +42,14 @@ def encoded_row(key_dim: int) -> np.dtype[np.void]:
     return np.dtype([("logit", "<f2"), ("match_key", "<f4", (key_dim,))])
 
 
-def encoded_prefix(version: int) -> bytes:
-    """The key prefix of what cloud model `version` made."""
-    return ENCODED + version.to_bytes(4, "big")
+def encoded_prefix(model: ModelId) -> bytes:
+    """The key prefix of what `model` made."""
+    return ENCODED + model.key.to_bytes(8, "big")
+
+
+def encoded_end(model: ModelId) -> bytes:
+    """The first key behind those of what `model` made."""
+    return ENCODED + (model.key + 1).to_bytes(8, "big")
 
 
 def pack_keys(prefix: bytes, timestamp: I64, sample: U64) -> list[bytes]:
@@ -90,11 +96,11 @@ def unpack_rows(row: np.dtype[np.void], values: Sequence[bytes]) -> Rows:
     return np.frombuffer(b"".join(values), row)
 
 
-def unpack_block(timestamp: I64, sample: U64, payload: Rows, encoded: Rows, version: int) -> SampleBlock:
+def unpack_block(timestamp: I64, sample: U64, payload: Rows, encoded: Rows, model: ModelId) -> SampleBlock:
     """The samples behind rows of payload and encoding."""
     columns: dict[str, Any] = {name: np.ascontiguousarray(payload[name]) for name in PAYLOAD_ROW.names or ()}
     block = SampleBlock(sample=sample, timestamp=timestamp, **columns)
-    return block.with_encoding(encoded["logit"].astype(np.float32), np.ascontiguousarray(encoded["match_key"]), version)
+    return block.with_encoding(encoded["logit"].astype(np.float32), np.ascontiguousarray(encoded["match_key"]), model)
 
 
 def split(rows: Rows) -> list[bytes]:

@@ -1,7 +1,8 @@
 """The pool on disk: RocksDB is the truth, everything in memory can be rebuilt from it.
 
-Keys: `r` + place in the window -> payload; `v` + version + place -> logit and match key; `m` -> settings and state.
-Encodings live under the version that made them, so that re-encoding is one atomic switch of the version.
+Keys: `r` + place in the window -> payload; `v` + model + place -> logit and match key; `m` -> settings and state.
+Encodings live under the model that made them (8 bytes of its whole identity, since two models may have one number),
+so that re-encoding is one atomic switch of the model.
 Writes go to the write-ahead log, where they survive `kill -9`, and a power cut once `sync` has returned. Whoever
 feeds the pool calls it before noting down that something needs not be sent again, and notes the number of
 `writes` with it: a pool that has fewer has lost rows, whatever became of its log.
@@ -22,6 +23,7 @@ from index.rows import (
     META,
     PAYLOAD,
     PAYLOAD_ROW,
+    encoded_end,
     encoded_prefix,
     encoded_row,
     pack_encoded,
@@ -38,18 +40,19 @@ from models.quorum import QuorumState
 from models.sample import SampleBlock
 from wire.arrays import I64, U64
 from wire.errors import PoolError
+from wire.identity import NO_MODEL, ModelId
 
-FORMAT = 6  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
+FORMAT = 7  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 
 
 class State(msgspec.Struct, frozen=True):
-    """What must change together with the rows: cloud-model version, event time, floor and size of the window.
+    """What must change together with the rows: cloud model, event time, floor and size of the window.
 
     The size is how damage shows: RocksDB's iterators end at a damaged block without a word.
     """
 
-    version: int = 0
+    model: ModelId = NO_MODEL
     time: QuorumState = QuorumState()
     floor: Floor = EVERYTHING
     live: int = 0
@@ -127,23 +130,23 @@ class Store:
         self._commit(batch, state)
 
     def write_encoded(self, block: SampleBlock) -> None:
-        """Add encodings of a version that is not in use yet; they count once `adopt` is called."""
+        """Add encodings of a model that is not in use yet; they count once `adopt` is called."""
         batch = WriteBatch(raw_mode=True)
         self._put_encoded(batch, block)
         with told(self.path):
             self._db.write(batch)
 
     def adopt(self, state: State) -> None:
-        """Change to `state`, whose version's encodings have all been written, and drop the old ones."""
+        """Change to `state`, whose model's encodings have all been written, and drop the old ones."""
         batch = WriteBatch(raw_mode=True)
-        if state.version != self.state.version:
-            batch.delete_range(encoded_prefix(self.state.version), encoded_prefix(self.state.version + 1))
+        if state.model != self.state.model:
+            batch.delete_range(encoded_prefix(self.state.model), encoded_end(self.state.model))
         self._commit(batch, state)
 
     def evict(self) -> None:
         """Remove what is at or below the floor (which hides it already)."""
         with told(self.path):
-            for prefix in (PAYLOAD, encoded_prefix(self.state.version)):
+            for prefix in (PAYLOAD, encoded_prefix(self.state.model)):
                 self._db.delete_range(prefix, pack_floor(prefix, self.state.floor))
 
     def oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
@@ -155,7 +158,7 @@ class Store:
     def read(self) -> Iterator[SampleBlock]:
         """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
         payload = self._read(PAYLOAD)
-        encoded = self._read(encoded_prefix(self.state.version))
+        encoded = self._read(encoded_prefix(self.state.model))
         rows = 0
         while some := list(islice(payload, READ_ROWS)):
             theirs = list(islice(encoded, len(some)))
@@ -169,7 +172,7 @@ class Store:
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
         payload = self._readable(PAYLOAD, PAYLOAD_ROW.itemsize)
-        encoded = self._readable(encoded_prefix(self.state.version), self._encoded_row.itemsize)
+        encoded = self._readable(encoded_prefix(self.state.model), self._encoded_row.itemsize)
         keys = sorted(payload.keys() & encoded.keys())
         for at in range(0, len(keys), READ_ROWS):
             some = keys[at : at + READ_ROWS]
@@ -195,7 +198,7 @@ class Store:
             encoded_rows = unpack_rows(self._encoded_row, encoded)
         except ValueError as error:
             raise damaged(self.path, str(error)) from error
-        return unpack_block(timestamp, sample, payload_rows, encoded_rows, self.state.version)
+        return unpack_block(timestamp, sample, payload_rows, encoded_rows, self.state.model)
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Places and values above the floor under `prefix`."""
@@ -218,7 +221,7 @@ class Store:
         return {place: value for place, value in rows.items() if len(value) == width}
 
     def _put_encoded(self, batch: WriteBatch, block: SampleBlock) -> None:
-        _put(batch, pack_keys(encoded_prefix(block.version), block.timestamp, block.sample), pack_encoded(block))
+        _put(batch, pack_keys(encoded_prefix(block.model), block.timestamp, block.sample), pack_encoded(block))
 
     def _commit(self, batch: WriteBatch, state: State) -> None:
         batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state, self.writes)))
@@ -228,11 +231,11 @@ class Store:
         self._changed = True
 
     def _tidy(self) -> None:
-        """Drop encodings of versions not in use (a re-encoding that was cut off) and remember the settings."""
-        version = self.state.version
+        """Drop encodings of models not in use (a re-encoding that was cut off) and remember the settings."""
+        model = self.state.model
         with told(self.path):
-            self._db.delete_range(ENCODED, encoded_prefix(version))
-            self._db.delete_range(encoded_prefix(version + 1), ENCODED + b"\xff" * 4)
+            self._db.delete_range(ENCODED, encoded_prefix(model))
+            self._db.delete_range(encoded_end(model), ENCODED + b"\xff" * 8)
         self._commit(WriteBatch(raw_mode=True), self.state)
 
 

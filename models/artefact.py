@@ -34,7 +34,7 @@ def model_to_bytes(model: CloudModel) -> bytes:
     arrays |= {f"head.{name}": getattr(model.head, name) for name in _HEAD}
     arrays |= {"item_keys": model.item_keys, "category_keys": model.category_keys}
     arrays |= {name: arrays[name].astype(np.float16) for name in _TABLES}
-    manifest = Manifest(model.lineage, model.version, model.trained_until, _DIMS, model.metrics)
+    manifest = Manifest(model.lineage, model.version, model.trained_until, _DIMS, model.metrics, model.replaces)
     return encode_model(manifest, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
@@ -60,6 +60,7 @@ def model_from_bytes(raw: bytes) -> CloudModel:
         head=HeadParams(*(arrays[f"head.{name}"] for name in _HEAD)),
         metrics=manifest.metrics,
         lineage=manifest.lineage,
+        replaces=manifest.replaces,
         digest=message.digest,
     )
 

@@ -96,7 +96,8 @@ class CloudModel:
     """One immutable version of the cloud model; `trained_until` is the newest event time (ms) it learned from.
 
     `item_keys` and `category_keys` are sorted; key i has row i + 1. Embeddings hold float16 values in float32, so
-    that the model is the same before and after it travels. `digest` is known once it has travelled.
+    that the model is the same before and after it travels. `digest` is known once it has travelled; `replaces` are the
+    lineages whose place this one takes.
     All methods run on as many threads as torch has.
     """
 
@@ -109,6 +110,7 @@ class CloudModel:
     metrics: dict[str, float] = field(default_factory=dict)
     lineage: str = ""
     digest: str = ""
+    replaces: tuple[str, ...] = ()
 
     @property
     def id(self) -> ModelId:
@@ -138,7 +140,7 @@ class CloudModel:
         """`block` with this version's logits and match keys."""
         encoded = self.encode(block.item, block.category, block.history_item, block.history_category)
         logit = self.logits(self.features(encoded.interest, block.item, block.category))
-        return block.with_encoding(logit, encoded.match_key, self.version)
+        return block.with_encoding(logit, encoded.match_key, self.id)
 
     def match_keys(self, history_item: U32, history_category: U32) -> F32:
         """The queries (n, KEY_DIM) of users with these histories (n, L): the match keys that `encode` gives samples."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from wire.arrays import F32, I64, U8, U32, U64
+from wire.identity import NO_MODEL, ModelId
 from wire.sample import HISTORY_LEN, SampleRecord, decode_record
 
 
@@ -23,7 +24,7 @@ class SampleBlock:
     `times` positives of its item its user had before, as `Taken.before` counts them.
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
     to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
-    pool searches by; both are None until encoded, and carry the cloud model `version` that made them.
+    pool searches by; both are None until encoded, and carry the cloud `model` that made them.
     """
 
     sample: U64
@@ -38,14 +39,14 @@ class SampleBlock:
     history_category: U32  # (n, HISTORY_LEN)
     logit: F32 | None = None
     match_key: F32 | None = None
-    version: int = 0
+    model: ModelId = NO_MODEL
 
     def __len__(self) -> int:
         return len(self.sample)
 
-    def with_encoding(self, logit: F32, match_key: F32, version: int) -> Self:
-        """The same samples, encoded by cloud model `version`."""
-        return replace(self, logit=logit, match_key=match_key, version=version)
+    def with_encoding(self, logit: F32, match_key: F32, model: ModelId) -> Self:
+        """The same samples, encoded by `model`."""
+        return replace(self, logit=logit, match_key=match_key, model=model)
 
     def take(self, rows: I64 | slice) -> Self:
         """The samples at `rows`, in that order."""
@@ -55,11 +56,11 @@ class SampleBlock:
 
     @classmethod
     def concat(cls, blocks: Sequence[Self]) -> Self:
-        """All samples of `blocks` (at least one, of one version), in order."""
-        assert len({b.version for b in blocks}) == 1, "blocks of different versions never mix"
-        columns = {f.name: [getattr(b, f.name) for b in blocks] for f in fields(cls) if f.name != "version"}
+        """All samples of `blocks` (at least one, of one cloud model), in order."""
+        assert len({b.model for b in blocks}) == 1, "blocks of different models never mix"
+        columns = {f.name: [getattr(b, f.name) for b in blocks] for f in fields(cls) if f.name != "model"}
         joined: dict[str, Any] = {k: None if v[0] is None else np.concatenate(v) for k, v in columns.items()}
-        return cls(version=blocks[0].version, **joined)
+        return cls(model=blocks[0].model, **joined)
 
 
 _SCALARS = SampleRecord.__struct_fields__[:8]

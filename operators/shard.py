@@ -2,7 +2,7 @@
 
 The pool is no Bytewax state: it is on disk, and its writes are idempotent by sample. At the end of an epoch it is
 synced, before Bytewax notes that what the epoch read needs not be read again. Samples are encoded here and
-not on the worker of their user, because only here is it certain which model version the pool is at.
+not on the worker of their user, because only here is it certain which model the pool is at.
 """
 
 from collections import deque
@@ -123,9 +123,9 @@ class Shard:
         return bool(self._answered)
 
     def _switch(self, model: CloudModel, now_ms: SteadyMs) -> list[Query]:
-        """Bring the pool to the model's version; the queries to be answered again."""
+        """Bring the pool to the model; the queries to be answered again."""
         self._forget(now_ms)
-        if model.version == self._pool.version:
+        if model.id == self._pool.model:
             return []
         if len(self._pool):
             self._pool.reencode(model.encode_block)

@@ -5,9 +5,11 @@ two models mix. A *lineage* is one line of versions, each trained on from the on
 bytes that travelled.
 """
 
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
+from xxhash import xxh3_64_intdigest
 
 Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{16})?$")]
 Version = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -26,8 +28,18 @@ class ModelId(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     version: Version
     digest: Hex = ""
 
+    @property
+    def key(self) -> int:
+        """63 bits that stand for it in columns and keys; 0 for no model."""
+        return _key(self)
+
     def __str__(self) -> str:
         return f"v{self.version} of {self.lineage or 'no lineage'} ({self.digest or 'not sealed'})"
 
 
 NO_MODEL = ModelId("", 0)
+
+
+@lru_cache(64)  # of a few models that are in use at a time, asked for with every event
+def _key(model: ModelId) -> int:
+    return 0 if model == NO_MODEL else xxh3_64_intdigest(msgspec.msgpack.encode(model)) >> 1 or 1

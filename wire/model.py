@@ -1,6 +1,6 @@
 """The cloud model's message: one run of bytes on Kafka, over MQTT and on disk.
 
-    8 B   "model/4\\n": kind and format
+    8 B   "model/5\\n": kind and format
     32 B  SHA-256 of everything behind it, as it travels
     4 B   length of the manifest, big-endian
           manifest (JSON), then the tensors (safetensors)
@@ -10,7 +10,7 @@ What the tensors mean is the business of `models.artefact`; here they are whole,
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -24,25 +24,30 @@ from wire.identity import Hex, ModelId, Version
 from wire.malformed import Malformed
 from wire.reason import Reason
 
-_KIND, _TAG = "model", "model/4"
+_KIND, _TAG = "model", "model/5"
 _MAGIC = f"{_TAG}\n".encode()
 _DIGEST_BYTES, _LENGTH_BYTES = 32, 4
 _BODY = len(_MAGIC) + _DIGEST_BYTES
 MESSAGE_BYTES = 64 << 20  # 68 B an item: room for 900,000 of them
 MANIFEST_BYTES = 16 << 10
+MOST_REPLACED = 256  # lineages, 19 B each in the manifest
 MOST = 1e6  # no parameter is larger: products of three of them stay far from where float32 overflows
 
 Tensors = Mapping[str, NDArray[Any]]
 
 
 class Manifest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag=_TAG):
-    """What is known of a model beside its tensors; `trained_until` is event time (ms)."""
+    """What is known of a model beside its tensors; `trained_until` is event time (ms).
+
+    `replaces` are the lineages whose place this one takes on purpose (`wire.succession`), the newest first.
+    """
 
     lineage: Hex
     version: Version
     trained_until: TimestampMs
     dims: dict[str, int]
     metrics: dict[str, float]
+    replaces: Annotated[tuple[Hex, ...], msgspec.Meta(max_length=MOST_REPLACED)] = ()
 
 
 class ModelMessage(msgspec.Struct, frozen=True):
@@ -84,6 +89,18 @@ def digest_of(raw: bytes) -> str:
 
 def decode_model(raw: bytes) -> ModelMessage:
     """The model in `raw`; raises `Malformed` when it is cut, altered, of another format or not finite."""
+    manifest, ends = _opened(raw)
+    return ModelMessage(manifest, _tensors(raw[ends:]), digest_of(raw))
+
+
+def identify_model(raw: bytes) -> tuple[ModelId, tuple[str, ...]]:
+    """Which model is in `raw`, and the lineages it replaces; raises `Malformed`, but for bad tensors."""
+    manifest, _ = _opened(raw)
+    return ModelId(manifest.lineage, manifest.version, digest_of(raw)), manifest.replaces
+
+
+def _opened(raw: bytes) -> tuple[Manifest, int]:
+    """The manifest of a whole message, and where it ends."""
     if len(raw) > MESSAGE_BYTES:
         raise Malformed(_KIND, Reason.TOO_LARGE, f"{len(raw)} bytes, at most {MESSAGE_BYTES}")
     if not raw.startswith(_MAGIC):
@@ -93,7 +110,7 @@ def decode_model(raw: bytes) -> ModelMessage:
     if hashlib.sha256(body).digest() != raw[len(_MAGIC) : _BODY]:
         raise Malformed(_KIND, Reason.DAMAGED, f"its {len(raw)} bytes do not match their sha256: publish it again")
     ends = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
-    return ModelMessage(_manifest(body[_LENGTH_BYTES:ends]), _tensors(body[ends:]), digest_of(raw))
+    return _manifest(body[_LENGTH_BYTES:ends]), _BODY + ends
 
 
 def _tensors(raw: bytes) -> Tensors:

@@ -1,6 +1,7 @@
-"""The newest cloud model from the topic `models`, for whoever computes with it."""
+"""The cloud model to compute with, from the topic `models`: the newest of the lineage in use."""
 
 import time
+from collections.abc import Iterable
 
 import structlog
 
@@ -12,6 +13,9 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.topics import MODELS
 from wire.errors import ArtefactError
+from wire.identity import NO_MODEL, ModelId
+from wire.model import identify_model
+from wire.succession import Verdict, judge, refusal
 
 _LOOK_EVERY_S = 0.1  # a new version is minutes of training old; a tenth of a second more is nothing
 _MORE_S = 0.05  # a backlog of versions comes in several fetches: only its last one is worth unpacking
@@ -21,27 +25,33 @@ _log = structlog.get_logger()
 
 
 class ModelFeed:
-    """Follows `models` with a consumer of its own; a version that does not check out is told and passed over.
+    """Follows `models` with a consumer of its own; what does not check out, or may not follow what is in use, is told
+    and passed over.
 
+    `known` are the models that the pools at hand were encoded with, which only what follows all of them replaces.
     Call `current` as often as you like: it asks Kafka at most ten times a second, and blocks only for as long as it
     takes to read a version that is there.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, known: Iterable[ModelId] = ()) -> None:
         everywhere = dict.fromkeys(bounds(settings, MODELS))
         self._consumer = BatchConsumer(settings, "coda-model-feed", [MODELS], "earliest", assign=everywhere)
+        self._known = {model for model in known if model != NO_MODEL}
         self._model: CloudModel | None = None
+        self._refused = ""  # the newest refusal
         self._looked_s = self._said_s = float("-inf")
 
     def current(self) -> CloudModel | None:
-        """The newest valid version, or None before the first."""
+        """The newest version that may be computed with, or None before the first."""
         now_s = time.monotonic()
         if now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
             self._look()
         if self._model is None and now_s - self._said_s >= _SAY_EVERY_S:
             self._said_s = now_s
-            _log.info("waiting for the first cloud model on the topic `models`: start `coda train-cloud`")
+            _log.info(
+                self._refused or "waiting for the first cloud model on the topic `models`: start `coda train-cloud`"
+            )
         return self._model
 
     def close(self) -> None:
@@ -49,23 +59,49 @@ class ModelFeed:
         self._consumer.close()
 
     def _look(self) -> None:
-        newest, more = None, self._consumer.poll(timeout_s=0)
+        following: list[Message] = []
+        more = self._consumer.poll(timeout_s=0)
         while more:
-            newest = max(more, key=_age)
+            following += filter(self._follows, sorted(more, key=_age))
             more = self._consumer.poll(timeout_s=_MORE_S)
-        if newest is not None:
-            self._take(newest)
+        while following and not self._take(following.pop()):
+            pass
 
-    def _take(self, message: Message) -> None:
+    def _follows(self, message: Message) -> bool:
+        """Whether the model may take the place of those known so far; then it is the one that is known."""
         try:
-            model = model_from_bytes(message.value)
+            offered, replaces = identify_model(message.value)
         except ArtefactError as error:
-            kept = f"version {self._model.version}" if self._model else "waiting"
-            _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}, {kept}: {error}")
-            return
-        self._model = model
-        metrics.model_version.set(model.version)
-        _log.info("cloud model", version=model.version, trained_until=model.trained_until)
+            self._pass_over(message, str(error))
+            return False
+        verdicts = {known: judge(known, offered, replaces) for known in self._known}
+        for known, verdict in verdicts.items():
+            if verdict.refused:
+                self._refuse(message, verdict, refusal(known, offered, verdict))
+                return False
+        self._known = {offered}
+        return self._model is None or offered != self._model.id
+
+    def _refuse(self, message: Message, verdict: Verdict, why: str) -> None:
+        self._refused = why
+        if self._model is None and verdict is Verdict.OLDER:
+            return  # what the topic still has of before
+        metrics.models_refused.labels(verdict).inc()
+        self._pass_over(message, why)
+
+    def _pass_over(self, message: Message, why: str) -> None:
+        kept = f"version {self._model.version}" if self._model else "waiting"
+        _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}, {kept}: {why}")
+
+    def _take(self, message: Message) -> bool:
+        try:
+            self._model = model_from_bytes(message.value)
+        except ArtefactError as error:
+            self._pass_over(message, str(error))
+            return False
+        metrics.model_version.set(self._model.version)
+        _log.info("cloud model", version=self._model.version, trained_until=self._model.trained_until)
+        return True
 
 
 def _age(message: Message) -> tuple[int, int]:

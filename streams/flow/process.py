@@ -67,9 +67,9 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         home = home_of(kafka, [EVENTS, REQUESTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
-        for shard in range(process, settings.shards, settings.processes):
-            pools.pool(shard)  # now, so that a pool that cannot be opened is told before anything is read
-        feed = ModelFeed(kafka)
+        mine = range(process, settings.shards, settings.processes)
+        # Opened now, so that a pool that cannot be opened is told before anything is read.
+        feed = ModelFeed(kafka, [pools.pool(shard).model for shard in mine])
         opened.callback(feed.close)
         while _run_once(settings, process, addresses, stop, pools=pools, feed=feed):
             if addresses:

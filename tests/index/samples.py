@@ -6,6 +6,7 @@ import numpy as np
 
 from models.sample import SampleBlock
 from wire.arrays import F32, U64
+from wire.identity import ModelId
 from wire.sample import HISTORY_LEN
 
 KEY_DIM = 8
@@ -29,6 +30,7 @@ def samples(
     match_key: F32 | None = None,
     seed: int = 0,
     version: int = 1,
+    lineage: str = "",
     key_dim: int = KEY_DIM,
 ) -> SampleBlock:
     """Samples at `timestamps`; what is not given is drawn. Histories tell samples apart, so payloads do."""
@@ -51,7 +53,7 @@ def samples(
     ).with_encoding(
         rng.normal(size=n).astype(np.float16).astype(np.float32),
         random_keys(n, seed, key_dim) if match_key is None else match_key,
-        version,
+        ModelId(lineage, version),
     )
 
 

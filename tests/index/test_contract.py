@@ -1,5 +1,6 @@
 """What every pool promises, checked on every pool."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
 from tests.index.samples import KEY_DIM, askers, random_keys, samples
 from wire.errors import InputError, PoolError, VectorError
+from wire.identity import NO_MODEL, ModelId
 
 LATER = np.array([10_000], np.int64)
 NOBODY = askers(999)
@@ -57,7 +59,7 @@ def test_an_empty_pool_finds_nothing(pool: AnyPool, matcher: Matcher) -> None:
     matches = matcher.match(pool, random_keys(2, 5), askers(1, 2), np.array([5, 5]), 3)
     assert (matches.row == NO_ROW).all() and np.isneginf(matches.score).all()
     assert [len(c) for c in pool.candidates(matches)] == [0, 0]
-    assert len(pool) == 0 and pool.version == 0
+    assert len(pool) == 0 and pool.model == NO_MODEL
 
 
 def test_no_queries_are_fine(pool: AnyPool, matcher: Matcher) -> None:
@@ -234,11 +236,28 @@ def test_vectors_of_the_wrong_width_are_refused(pool: AnyPool) -> None:
         pool.search(np.full((1, KEY_DIM), np.nan, np.float32), NOBODY, LATER, 3)
 
 
-def test_versions_never_mix(pool: AnyPool) -> None:
+@pytest.mark.parametrize("other", [ModelId("", 3), ModelId("00000000000000aa", 2), ModelId("", 2, "00000000000000aa")])
+def test_models_never_mix(pool: AnyPool, other: ModelId) -> None:
     pool.upsert(samples([100], version=2))
-    with pytest.raises(PoolError, match="version"):
-        pool.upsert(samples([101], keys=[9], version=3))
-    assert pool.version == 2 and len(pool) == 1
+    with pytest.raises(PoolError, match="cannot join"):
+        pool.upsert(replace(samples([101], keys=[9]), model=other))
+    assert pool.model == ModelId("", 2) and len(pool) == 1
+
+
+def test_two_models_of_one_number_leave_nothing_of_each_other(make: Maker, tmp_path: Path) -> None:
+    """A topic made anew begins with number 1 again: what the other number 1 made is not found by its keys."""
+    block, query = samples(range(100, 160), seed=1), np.full(1, 10_000)
+    assert block.match_key is not None and block.logit is not None
+    turned = replace(block, match_key=np.roll(block.match_key, 1, axis=1), model=ModelId("00000000000000aa", 1))
+    pool, anew = make(tmp_path / "pool", small()), make(tmp_path / "anew", small())
+    pool.upsert(block)
+    pool.reencode(lambda some: turned.take(np.searchsorted(turned.sample, some.sample)))
+    anew.upsert(turned)
+    assert turned.match_key is not None
+    for key in (block.match_key[:1], turned.match_key[:1]):
+        found = [each.search(key, NOBODY, query, 10).score for each in (pool, anew)]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert pool.model == turned.model
 
 
 def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool: AnyPool, matcher: Matcher) -> None:
@@ -250,7 +269,7 @@ def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool:
     def encode(some: SampleBlock) -> SampleBlock:
         assert some.match_key is not None and some.logit is not None
         assert (some.history_item[:, 0] == some.sample).all()
-        return some.with_encoding(some.logit * 2, some.match_key @ turn, 7)
+        return some.with_encoding(some.logit * 2, some.match_key @ turn, ModelId("", 7))
 
     def logits() -> dict[int, float]:
         (everyone,) = pool.candidates(matcher.match(pool, keys, NOBODY, LATER, 100))
@@ -258,7 +277,7 @@ def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool:
 
     before, doubled = pool.search(keys, NOBODY, LATER, 10), {item: 2 * logit for item, logit in logits().items()}
     pool.reencode(encode)
-    assert pool.version == 7 and logits() == doubled and set(doubled) == set(block.item.tolist())
+    assert pool.model.version == 7 and logits() == doubled and set(doubled) == set(block.item.tolist())
     after = pool.search(keys @ turn, NOBODY, LATER, 10)
     assert after.score == pytest.approx(before.score, abs=1e-5)
     assert pool.search(moved, NOBODY, LATER, 10).score != pytest.approx(before.score, abs=1e-3)

@@ -41,7 +41,7 @@ def test_samples_come_back_as_they_were() -> None:
     block = samples(range(50))
     payload = unpack_rows(PAYLOAD_ROW, pack_payload(block))
     encoded = unpack_rows(encoded_row(KEY_DIM), pack_encoded(block))
-    back = unpack_block(block.timestamp, block.sample, payload, encoded, version=1)
+    back = unpack_block(block.timestamp, block.sample, payload, encoded, model=block.model)
     for name in block.__dataclass_fields__:
         mine, theirs = getattr(block, name), getattr(back, name)
         assert np.array_equal(mine, theirs) and getattr(mine, "dtype", None) == getattr(theirs, "dtype", None), name

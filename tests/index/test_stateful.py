@@ -17,6 +17,7 @@ from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, samples
 from wire.arrays import F32
+from wire.identity import ModelId
 
 KEYS = random_keys(12, 99)  # few distinct vectors: many ties
 
@@ -40,7 +41,7 @@ class PoolLife(RuleBasedStateMachine):
         self.spec: PoolSpec = small(count, age, segment_rows=segment, ring_rows=ring)
         self.pool = Pool.open(self.folder / "pool", self.spec)
         self.oracle = ExactPool(self.spec)
-        self.version = 1
+        self.lineage = 0  # each model is number 1 of its own lineage
 
     @rule(data=st.data())
     def upsert_much(self, data: st.DataObject) -> None:
@@ -63,7 +64,7 @@ class PoolLife(RuleBasedStateMachine):
         vectors = (
             KEYS[np.array(keys) % len(KEYS)] if data.draw(st.booleans(), "ties") else random_keys(len(keys), keys[0])
         )
-        block = samples(timestamps, keys=keys, seed=keys[0], match_key=vectors, version=self.version)
+        block = samples(timestamps, keys=keys, seed=keys[0], match_key=vectors, lineage=f"{self.lineage:016x}")
         mine, theirs = self.pool.upsert(block), self.oracle.upsert(block)
         for name in ("inserted", "duplicate", "late"):
             assert getattr(mine, name).tolist() == getattr(theirs, name).tolist(), name
@@ -80,11 +81,12 @@ class PoolLife(RuleBasedStateMachine):
     @precondition(lambda self: len(self.oracle) > 0)
     @rule()
     def reencode(self) -> None:
-        self.version += 1
+        self.lineage += 1
 
         def encode(block: SampleBlock) -> SampleBlock:
             assert block.logit is not None and block.match_key is not None
-            return block.with_encoding(block.logit, np.roll(block.match_key, 1, axis=1), self.version)
+            turned = np.roll(block.match_key, 1, axis=1)
+            return block.with_encoding(block.logit, turned, ModelId(f"{self.lineage:016x}", 1))
 
         self.pool.reencode(encode)
         self.oracle.reencode(encode)

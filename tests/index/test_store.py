@@ -159,7 +159,7 @@ def test_a_reencoding_that_was_cut_off_changes_nothing(tmp_path: Path) -> None:
     pool.store.write_encoded(samples(range(100, 160), version=2, seed=5))
     pool.close()
     with Pool.open(path) as pool:
-        assert pool.version == 1 and len(pool) == 60
+        assert pool.model.version == 1 and len(pool) == 60
         assert verify(pool, queries=10, k=5, seed=0).consistent
         keys: list[bytes] = [key for key in pool.store._db.keys(from_key=b"v") if isinstance(key, bytes)]
         assert len(keys) == 60
@@ -175,7 +175,7 @@ def test_a_model_that_fails_while_reencoding_changes_nothing(tmp_path: Path) -> 
 
         with pytest.raises(RuntimeError):
             pool.reencode(fail)
-        assert pool.version == 1 and len(pool) == 60 and blocks
+        assert pool.model.version == 1 and len(pool) == 60 and blocks
 
 
 def test_space_of_what_has_left_is_given_back(tmp_path: Path) -> None:

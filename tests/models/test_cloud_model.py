@@ -37,7 +37,7 @@ def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(mode
 
 def test_an_encoded_block_has_the_cloud_heads_logits_the_match_keys_and_the_version(model: CloudModel) -> None:
     vectors, encoded = encoded_by(model, BLOCK), model.encode_block(BLOCK)
-    assert encoded.logit is not None and encoded.match_key is not None and encoded.version == model.version
+    assert encoded.logit is not None and encoded.match_key is not None and encoded.model == model.id
     np.testing.assert_array_equal(
         encoded.logit, model.logits(model.features(vectors.interest, BLOCK.item, BLOCK.category))
     )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.sample import SampleBlock, decode_samples, pad_histories
 from tests.models.samples import messages_of
+from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.sample import HISTORY_LEN
 
@@ -30,7 +31,7 @@ def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:
 
 
 def same(a: SampleBlock, b: SampleBlock) -> bool:
-    names = [f for f in SampleBlock.__dataclass_fields__ if f not in ("logit", "match_key", "version")]
+    names = [f for f in SampleBlock.__dataclass_fields__ if f not in ("logit", "match_key", "model")]
     return all(np.array_equal(getattr(a, f), getattr(b, f)) for f in names)
 
 
@@ -45,11 +46,12 @@ def test_a_block_splits_and_joins() -> None:
     assert same(block, SampleBlock.concat([block.take(slice(0, 1)), block.take(np.array([1, 2, 3]))]))
 
 
-def test_blocks_of_two_model_versions_never_mix() -> None:
+@pytest.mark.parametrize("other", [ModelId("", 2), ModelId("00000000000000aa", 1), ModelId("", 1, "00000000000000aa")])
+def test_blocks_of_two_models_never_mix(other: ModelId) -> None:
+    vectors = np.zeros(1, np.float32), np.zeros((1, 4), np.float32)
     block = block_of([1])
-    encoded = block.with_encoding(np.zeros(1, np.float32), np.zeros((1, 4), np.float32), version=2)
     with pytest.raises(AssertionError, match="never mix"):
-        SampleBlock.concat([block, encoded])
+        SampleBlock.concat([block.with_encoding(*vectors, ModelId("", 1)), block.with_encoding(*vectors, other)])
 
 
 def test_a_malformed_message_is_refused() -> None:

@@ -159,7 +159,7 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         again = slow.handle([], model(2), SteadyMs(STEADY_MS + 1000)).replies
         ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS, 0).batches
         assert batch.version == 2 and len(batch.matched) == 8
-        assert one.version == other.version == 2
+        assert one.model.version == other.model.version == 2
 
 
 def test_old_answers_are_not_given_again(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _batch() -> CandidateBatch:
 
 
 def _model() -> tuple[Manifest, dict[str, Any]]:
-    manifest = Manifest(MODEL.lineage, 3, 1_700_000_000_000, {"dim": 2}, {"train_log_loss": 0.5})
+    manifest = Manifest(MODEL.lineage, 3, 1_700_000_000_000, {"dim": 2}, {"train_log_loss": 0.5}, ("00000000000000aa",))
     return manifest, {"items": np.array([[0.5, -1], [2, 3]], np.float16), "item_keys": np.array([9], np.uint32)}
 
 
@@ -138,7 +138,7 @@ REFUSED = [
     ("batch", encode_batch(_batch()).replace(b"batch/1", b"batch/2"), Reason.UNKNOWN_FORMAT),
     ("batch", encode_batch(_batch()).replace(b"\x00\x3a", b"\x00\x7e"), Reason.MALFORMED),  # similarity .75: NaN
     ("model", encode_model(*_model())[:-1], Reason.DAMAGED),
-    ("model", encode_model(*_model()).replace(b"model/4", b"model/5", 1), Reason.UNKNOWN_FORMAT),
+    ("model", encode_model(*_model()).replace(b"model/5", b"model/6", 1), Reason.UNKNOWN_FORMAT),
     ("task", sign_task(Task(task_version=4), Ed25519PrivateKey.from_private_bytes(bytes(32))), Reason.UNSIGNED),
 ]
 READERS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from index.pool import Pool
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS, REQUESTS
 from tests.streams.flow.world import START_MS, Flow, World, event, keys, rows, stream, wait_until
@@ -67,6 +68,35 @@ def test_waits_for_the_first_model_and_follows_the_next_one(world: World, tmp_pa
     batches = [batch for batch in world.batches() if batch.user_id == "user-0"]
     assert {batch.version for batch in batches[:-1]} == {1} and batches[-1].version == 2
     assert len(batches[-1].matched) > 0  # what was pooled by version 1 was encoded again
+
+
+def test_a_second_lineage_on_the_topic_is_refused_until_it_says_whose_place_it_takes(
+    world: World, tmp_path: Path
+) -> None:
+    """Both are number 1: what one of them encoded never answers what the other one asks, across a restart too."""
+    old, new = "00000000000000aa", "00000000000000bb"
+    world.publish(1, old)
+    world.send(stream(50))
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        world.publish(1, new)
+        wait_until(lambda: "passed over models" in flow.said(), "the other lineage to be refused")
+        assert flow.stop() == 130
+        world.publish(2, old)  # the topic goes on as before: its newest is of the lineage in the pool
+        world.publish(1, new)
+        flow.start()
+        wait_until(lambda: flow.said().count("passed over models") >= 3, "the restarted one to refuse as well")
+        world.ask(["user-0"])
+        world.drained()
+        world.publish(1, new, (old,))
+        wait_until(lambda: flow.said().count("version=1") >= 2, "the lineage that may follow")
+        world.ask(["user-0"])
+        world.drained()
+        assert flow.stop() == 130
+    models = [batch.model for batch in world.batches() if batch.user_id == "user-0"]
+    assert [(model.lineage, model.version) for model in models[-2:]] == [(old, 2), (new, 1)]
+    with Pool.open(tmp_path / "pool/shard-0-of-1", read_only=True) as pool:
+        assert pool.model == models[-1] and len(pool) == 50
 
 
 def test_a_second_run_goes_on_where_the_first_was_interrupted(world: World, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
@@ -8,7 +10,7 @@ from streams.flow import model_feed
 from streams.flow.model_feed import ModelFeed
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS
-from tests.streams.flow.world import World, wait_until
+from tests.streams.flow.world import World, model, wait_until
 
 
 @pytest.fixture
@@ -53,6 +55,57 @@ def test_starts_with_the_newest_of_those_that_are_there(world: World, monkeypatc
     feed.close()
 
 
+OLD, NEW = "00000000000000aa", "00000000000000bb"
+
+
+def refusals(verdict: str) -> float:
+    return REGISTRY.get_sample_value("coda_models_refused_total", {"reason": verdict}) or 0
+
+
+@pytest.mark.parametrize(
+    ("offered", "verdict"),
+    [((2, OLD), "older_version"), ((3, OLD, (NEW,)), "other_digest"), ((9, NEW), "other_lineage")],
+)
+def test_what_may_not_follow_is_refused_and_said(
+    world: World, feed: ModelFeed, capsys: pytest.CaptureFixture[str], offered: Any, verdict: str
+) -> None:
+    world.publish(3, OLD)
+    wait_until(lambda: version(feed) == 3, "version 3")
+    before = refusals(verdict)
+    world.publish(*offered)
+    wait_until(lambda: version(feed) > 0 and refusals(verdict) > before, f"a refusal: {verdict}")
+    assert version(feed) == 3 and capsys.readouterr().out.count("passed over models") == 1
+    world.publish(4, OLD)
+    wait_until(lambda: version(feed) == 4, "what follows it")
+
+
+def test_another_lineage_follows_when_it_says_whose_place_it_takes(world: World, feed: ModelFeed) -> None:
+    world.publish(3, OLD)
+    wait_until(lambda: version(feed) == 3, "version 3")
+    world.publish(1, NEW, (OLD,))
+    wait_until(lambda: version(feed) == 1, "the other lineage")
+    before = refusals("other_lineage")
+    world.publish(4, OLD)
+    wait_until(lambda: version(feed) > 0 and refusals("other_lineage") > before, "what was replaced to be refused")
+    assert version(feed) == 1
+
+
+def test_what_the_pool_was_encoded_with_counts_after_a_restart(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A topic made anew: the flow waits, and says what would go on from here."""
+    world.publish(1, NEW)
+    feed = ModelFeed(world.settings, [model(7, OLD).id, model(6, OLD).id])
+    said = ""
+    while "--replace" not in said:
+        assert feed.current() is None
+        said += capsys.readouterr().out
+    assert f"--replace {OLD}" in said
+    world.publish(1, "00000000000000cc", (OLD,))
+    wait_until(lambda: version(feed) == 1, "a lineage that may follow")
+    feed.close()
+
+
 def test_a_damaged_version_is_passed_over_aloud(
     world: World, feed: ModelFeed, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,5 +120,5 @@ def test_a_damaged_version_is_passed_over_aloud(
         return "passed over" in "".join(said)
 
     wait_until(passed_over, "a word about it")
-    assert "does not match" in "".join(said) or "no readable manifest" in "".join(said)
+    assert "unknown_format" in "".join(said)
     assert version(feed) == 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -30,9 +31,10 @@ START_MS = 1_600_000_000_000
 PATIENCE_S = 60
 
 
-def model(version: int = 1) -> CloudModel:
+def model(version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> CloudModel:
     items, categories = item_keys([f"item-{n}" for n in range(50)]), item_keys([f"kind-{n}" for n in range(5)])
-    return random_model(items, categories, seed=version, version=version)
+    made = random_model(items, categories, seed=version, version=version)
+    return replace(made, lineage=lineage, replaces=replaces)
 
 
 def event(number: int, user: str, label: Literal[0, 1] = 1, timestamp: int | None = None) -> Event:
@@ -85,8 +87,8 @@ class World:
             self._producer.send(REQUESTS, user, encode_report(MatchRequest(user, "connected", 1)))
         self._producer.flush()
 
-    def publish(self, version: int = 1) -> None:
-        self._producer.send(MODELS, b"current", model_to_bytes(model(version)))
+    def publish(self, version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> None:
+        self._producer.send(MODELS, b"current", model_to_bytes(model(version, lineage, replaces)))
         self._producer.flush()
 
     def lag(self) -> int:
