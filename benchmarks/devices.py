@@ -4,7 +4,7 @@
     python -m benchmarks.devices --json
 
 Every device gets an MQTT connection of its own to the embedded broker (a process apart), a full window of own
-samples, a candidate batch of 400 samples pushed over that connection, and trained personal heads. Memory is this
+samples, a candidate batch of the default size pushed over that connection, and trained personal heads. Memory is this
 process's alone: `VmHWM`, the most that was ever resident.
 """
 
@@ -34,7 +34,7 @@ from wire.identity import NO_MODEL
 from wire.ids import item_keys
 from wire.task import Task
 
-CANDIDATES = 200  # matched, and as many random ones: a batch of 200 · (17 + 15) B = 6.4 kB
+CANDIDATES = 1600  # matched, and as many random ones: a batch of 1,600 · (18 + 16) B = 54 kB
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
 BLOCK = 1000  # events handled at once
 LIMIT_S = 120.0

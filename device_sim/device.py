@@ -15,6 +15,7 @@ from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import Outbox
+from device_sim.outcome import Batches, Events, Heads, Models, Tasks, Trainings, Unpredicted
 from device_sim.seen import Seen
 from device_sim.stimulus import (
     BatchArrived,
@@ -35,7 +36,7 @@ from device_sim.usage import Usage
 from device_sim.window import Window
 from models.features import Known
 from models.repeats import pack
-from wire.candidates import CandidateBatch, decode_batch
+from wire.candidates import CandidateBatch, decode_batch, encode_batch
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL
 from wire.ids import item_key, sample_key
@@ -70,7 +71,6 @@ class Device:
         self.task: Task | None = None
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
-        self.batch_raw = b""
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
         self.connected = self.busy = self.wanting = False
         self.stale_heads = False  # the cloud model changed since the last training
@@ -111,9 +111,14 @@ class Device:
         return len(self.window.labels()) >= self.task.min_samples
 
     @property
+    def batch_at_rest(self) -> bytes:
+        """The newest batch as it came; empty when there is none."""
+        return encode_batch(self.batch) if self.batch is not None else b""
+
+    @property
     def bytes_stored(self) -> int:
         """What a phone would keep: model, personal heads, window, what its user took, batch, unsent events."""
-        learned_from = self.window.nbytes + self.known.taken.nbytes + len(self.batch_raw)
+        learned_from = self.window.nbytes + self.known.taken.nbytes + len(self.batch_at_rest)
         return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
 
     @property
@@ -138,15 +143,15 @@ class Device:
     def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
         if not self.seen.add(sample_key(event.event_id)):
-            return [Count("events", "duplicate")]
+            return [Count(Events.DUPLICATE)]
         self.produced_ms = max(self.produced_ms, stimulus.produced_ms)
         self.new_samples += 1
         out = self._upload(event, now_ms) if self.uploads else []
         predict = self._remember(event)
         if self.version and not self._learned(event, now_ms):
             return [*out, predict]
-        reason = "known_to_cloud_model" if self.version else "no_cloud_model"
-        return [*out, Count("unpredicted", reason), *self._want_training(now_ms)]
+        reason = Unpredicted.KNOWN_TO_CLOUD_MODEL if self.version else Unpredicted.NO_CLOUD_MODEL
+        return [*out, Count(reason), *self._want_training(now_ms)]
 
     def _learned(self, event: Event, now_ms: WallMs) -> bool:
         """Whether the cloud model has learned from the event: not if it says so of times that are yet to come."""
@@ -161,7 +166,7 @@ class Device:
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)
-        given_up: list[Instruction] = [Count("events", "outbox_full")] * self.outbox.add(event.event_id, raw)
+        given_up: list[Instruction] = [Count(Events.OUTBOX_FULL)] * self.outbox.add(event.event_id, raw)
         if not self.connected:
             return given_up
         self.outbox.sent(event.event_id, now_ms)
@@ -188,62 +193,63 @@ class Device:
         try:
             batch = decode_batch(stimulus.raw)
         except Malformed:
-            return [Count("batches", "malformed"), self._report(Ack(self.user_id, 0, NO_MODEL, "malformed", now_ms))]
+            return [Count(Batches.MALFORMED), self._report(Ack(self.user_id, 0, NO_MODEL, "malformed", now_ms))]
         outcome = self._judge(batch)
-        out: list[Instruction] = [Count("batches", outcome)]
-        if outcome == "accepted":
-            out += self._accept(batch, stimulus.raw, now_ms)
-        if outcome == "stale":  # the cloud knows: a newer one was pushed
+        out: list[Instruction] = [Count(outcome)]
+        if outcome is Batches.ACCEPTED:
+            out += self._accept(batch, now_ms)
+        if outcome is Batches.STALE:  # the cloud knows: a newer one was pushed
             return out
-        out.append(self._answer(batch, "accepted" if outcome == "repeated" else outcome, now_ms))
-        if outcome == "wrong_version":
-            self.asking.want(outcome)
+        out.append(self._answer(batch, Batches.ACCEPTED if outcome is Batches.REPEATED else outcome, now_ms))
+        if outcome is Batches.WRONG_VERSION:
+            self.asking.want("wrong_version")
             out += self._ask(now_ms)
         return [*out, *self._want_training(now_ms)]
 
-    def _judge(self, batch: CandidateBatch) -> str:
+    def _judge(self, batch: CandidateBatch) -> Batches:
         """What becomes of a batch that could be read."""
         if batch.user_id != self.user_id:
-            return "malformed"
+            return Batches.MALFORMED
         if batch.batch_seq < self.newest_seq:
-            return "stale"
+            return Batches.STALE
         if batch.model != self.model:
-            return "wrong_version"
-        return "repeated" if self.batch is not None and batch.batch_seq == self.newest_seq else "accepted"
+            return Batches.WRONG_VERSION
+        here = self.batch is not None and batch.batch_seq == self.newest_seq
+        return Batches.REPEATED if here else Batches.ACCEPTED
 
-    def _accept(self, batch: CandidateBatch, raw: bytes, now_ms: WallMs) -> list[Instruction]:
+    def _accept(self, batch: CandidateBatch, now_ms: WallMs) -> list[Instruction]:
         self.batch_since_ms = now_ms - self.clock.heard(WallMs(batch.matched_ms), now_ms)
         self.cloud_time = EventMs(batch.query_timestamp)
-        self.batch, self.batch_raw, self.newest_seq = batch, raw, batch.batch_seq
+        self.batch, self.newest_seq = batch, batch.batch_seq
         self.asking.answered()
         return [Freshness("pushed", batch.produced_ms)]
 
     def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         if stimulus.model.version <= self.version:
-            return [Count("models", "repeated")]
+            return [Count(Models.REPEATED)]
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
         self.model, self.trained_until, self.model_size = stimulus.model, stimulus.trained_until, stimulus.size
         self.heads_bytes = 0
-        out: list[Instruction] = [Count("models", "adopted"), Forget()]
+        out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
         if self.batch is not None:
-            self.batch, self.batch_raw = None, b""
+            self.batch = None
             self.asking.want("wrong_version")
-            out.append(Count("batches", "outdated"))
+            out.append(Count(Batches.OUTDATED))
         return [*out, *self._want_training(now_ms)]
 
     def _task_arrived(self, stimulus: TaskArrived, now_ms: WallMs) -> list[Instruction]:
         task = stimulus.task
         self.usage.bytes_down += stimulus.size
         if self.task is not None and task.task_version <= self.task.task_version:
-            return [Count("tasks", "repeated")]
+            return [Count(Tasks.REPEATED)]
         if task.code_version != CODE_VERSION:
-            return [Count("tasks", "refused_code_version")]
+            return [Count(Tasks.REFUSED_CODE_VERSION)]
         if not self.rolled_out(task):
-            return [Count("tasks", "not_rolled_out")]
+            return [Count(Tasks.NOT_ROLLED_OUT)]
         self.task = task
         self.window.resize(task.window_count, task.window_age_ms)
-        return [Count("tasks", "adopted"), *self._want_training(now_ms)]
+        return [Count(Tasks.ADOPTED), *self._want_training(now_ms)]
 
     def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
@@ -269,12 +275,12 @@ class Device:
         self.busy = False
         if stimulus.version != self.version:
             self.stale_heads = True
-            return [Count("trainings", "outdated"), *self._want_training(now_ms)]
+            return [Count(Trainings.OUTDATED), *self._want_training(now_ms)]
         self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.version)
         self.heads_bytes = stimulus.heads_bytes
         passed = stimulus.accepted.values()
-        out: list[Instruction] = [Count("trainings", "accepted" if any(passed) else "rolled_back")]
-        out += [Count("heads", "accepted" if good else "rolled_back") for good in passed]
+        out: list[Instruction] = [Count(Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK)]
+        out += [Count(Heads.ACCEPTED if good else Heads.ROLLED_BACK) for good in passed]
         batch = self._batch_in_training
         if batch is not None and batch.batch_seq > self.trained_seq:
             self.trained_seq = batch.batch_seq
@@ -286,15 +292,15 @@ class Device:
     def _training_failed(self, _stimulus: TrainingFailed, now_ms: WallMs) -> list[Instruction]:
         """Heads stay as they are; a batch that was trained on is dropped, and counts as one that has been passed."""
         self.busy = False
-        out: list[Instruction] = [Count("trainings", "failed")]
+        out: list[Instruction] = [Count(Trainings.FAILED)]
         batch = self._batch_in_training
         if batch is not None:
             self.newest_seq = max(self.newest_seq, batch.batch_seq + 1)
             if self.batch is batch:
-                self.batch, self.batch_raw = None, b""
+                self.batch = None
                 self.asking.want("expired")
                 self.asking.hold(now_ms)
-            out.append(Count("batches", "untrainable"))
+            out.append(Count(Batches.UNTRAINABLE))
         return out
 
     def _training_report(self, stimulus: Trained, now_ms: WallMs) -> Publish:

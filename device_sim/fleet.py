@@ -18,6 +18,7 @@ import structlog
 from device_sim.bank import Bank, Rows
 from device_sim.device import Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.outcome import Batches, Devices, Outcome, Receipts, Trainings
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -127,7 +128,7 @@ class Fleet:
             del self.devices[user_id]
             self._wakes.pop(user_id, None)
             self._wanting.pop(user_id, None)
-            self.count("devices", "retired")
+            self.count(Devices.RETIRED)
         self._outgoing = [(user_id, publish) for user_id, publish in self._outgoing if user_id in self.devices]
         return gone
 
@@ -160,7 +161,7 @@ class Fleet:
         try:
             receipt = decode_receipt(raw)
         except Malformed:
-            self.count("receipts", "malformed")
+            self.count(Receipts.MALFORMED)
             return
         self._tell(user_id, ReceiptArrived(receipt.event_ids, len(raw)), now_ms)
 
@@ -249,14 +250,14 @@ class Fleet:
         if usable.any():
             heads = result.heads.take(np.flatnonzero(usable))
             self.bank.keep(slots[result.device[usable]], result.head[usable], heads)
-        for user_id, train, outcome in zip(job.users, job.trains, result.outcomes, strict=True):
+        for user_id, train, came in zip(job.users, job.trains, result.devices, strict=True):
             trained = Trained(
                 version=job.model.version,
-                accepted=outcome.accepted,
-                compute_ms=outcome.compute_ms,
+                accepted=came.accepted,
+                compute_ms=came.compute_ms,
                 heads_bytes=self.bank.heads_bytes(self.slots[user_id]),
-                seqs=outcome.encoded.seq,
-                interest=outcome.encoded.interest,
+                seqs=came.encoded.seq,
+                interest=came.encoded.interest,
             )
             self._tell(user_id, trained, now_ms)
             self.trainings.append(
@@ -264,9 +265,9 @@ class Fleet:
                     user_id,
                     job.model.version,
                     train.batch.batch_seq if train.batch else -1,
-                    round(outcome.compute_ms, 3),
+                    round(came.compute_ms, 3),
                     len(train.rows),
-                    outcome.accepted,
+                    came.accepted,
                     self.devices[user_id].bytes_stored,
                 )
             )
@@ -294,13 +295,13 @@ class Fleet:
         taken, self.trainings = self.trainings, []
         return taken
 
-    def count(self, what: str, outcome: str) -> None:
-        """One more of `what` ended as `outcome`."""
-        self.counts[what, outcome] += 1
-        metrics.device_outcomes.labels(what, outcome).inc()
-        if what == "batches":
+    def count(self, outcome: Outcome) -> None:
+        """One more thing ended so."""
+        self.counts[outcome.what, outcome] += 1
+        metrics.device_outcomes.labels(outcome.what, outcome).inc()
+        if isinstance(outcome, Batches):
             metrics.batches.labels(outcome).inc()
-        elif what == "trainings":
+        elif isinstance(outcome, Trainings):
             metrics.trainings.labels(outcome).inc()
 
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
@@ -335,8 +336,8 @@ class Fleet:
                     self._outgoing.append((user_id, instruction))
                 case WantTraining():
                     self._wanting[user_id] = None
-                case Count(what, outcome):
-                    self.count(what, outcome)
+                case Count(outcome):
+                    self.count(outcome)
                 case Freshness(stage, produced_ms):
                     metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
                 case Forget():

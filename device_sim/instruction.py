@@ -2,6 +2,7 @@
 
 import msgspec
 
+from device_sim.outcome import Outcome
 from device_sim.window import WindowRows
 from wire.candidates import CandidateBatch
 from wire.moments import EventMs
@@ -55,10 +56,9 @@ class Publish(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """One more of `what` ended as `outcome`: nothing is dropped uncounted."""
+    """One more thing ended so: nothing is dropped uncounted."""
 
-    what: str
-    outcome: str
+    outcome: Outcome
 
 
 class Freshness(msgspec.Struct, frozen=True):

@@ -218,7 +218,7 @@ def _device_state(device: Device) -> DeviceState:
         model=device.model,
         trained_until=device.trained_until,
         model_size=device.model_size,
-        batch=device.batch_raw,
+        batch=device.batch_at_rest,
         newest_seq=device.newest_seq,
         trained_seq=device.trained_seq,
         wanting=device.wanting,
@@ -250,7 +250,7 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device.seen, device.outbox = Seen.restore(state.seen), Outbox.restore(state.outbox)
     device.task, device.model, device.trained_until = state.task, state.model, state.trained_until
     device.model_size, device.heads_bytes = state.model_size, state.heads_bytes
-    device.batch_raw, device.batch = state.batch, decode_batch(state.batch) if state.batch else None
+    device.batch = decode_batch(state.batch) if state.batch else None
     device.newest_seq, device.trained_seq = state.newest_seq, state.trained_seq
     device.wanting, device.stale_heads = state.wanting, state.stale_heads
     device.new_samples, device.produced_ms = state.new_samples, state.produced_ms

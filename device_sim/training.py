@@ -26,7 +26,7 @@ from wire.task import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeviceResult:
     """What one device gets back: per trained head whether it passed, its share of the compute, encoded rows."""
 
     accepted: dict[str, bool]
@@ -36,9 +36,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """One outcome per device of the job, and the heads that passed: `heads[i]` is PERSONAL[head[i]] of device[i]."""
+    """What each device of the job gets, and the heads that passed: `heads[i]` is PERSONAL[head[i]] of device[i]."""
 
-    outcomes: list[Outcome]
+    devices: list[DeviceResult]
     device: I64
     head: I64
     heads: Heads
@@ -85,15 +85,15 @@ class TrainingJob:
         passed = np.concatenate([lineup.passed for lineup in lineups])
         heads = Heads.concat([lineup.heads for lineup in lineups]).take(np.flatnonzero(passed))
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
-        outcomes = [
-            Outcome(
+        devices = [
+            DeviceResult(
                 {PERSONAL[h]: bool(ok) for h, ok in zip(head[device == d], passed[device == d], strict=True)},
                 float(compute_ms[d]),
                 encoded[d],
             )
             for d in range(len(self.users))
         ]
-        return TrainingResult(outcomes, device[passed], head[passed], heads)
+        return TrainingResult(devices, device[passed], head[passed], heads)
 
     def _recipes(self) -> list[tuple[list[str], Recipe]]:
         """Each recipe, and the heads to train by it: those that the task's arms blend."""

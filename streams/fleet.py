@@ -19,6 +19,7 @@ import torch
 
 from device_sim.fleet import GROUP, Fleet
 from device_sim.link import Arrival, Link
+from device_sim.outcome import Events, Models, Tasks
 from device_sim.scoreboard import Scoreboard
 from device_sim.state import fleet_state, read_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent
@@ -184,7 +185,7 @@ class FleetShell:
         try:
             model = model_from_bytes(arrival.payload)
         except ArtefactError as error:
-            self.fleet.count("models", "refused")
+            self.fleet.count(Models.REFUSED)
             log.warning(f"passed over a cloud model: {error}")
             return
         self.fleet.deliver_model(model, len(arrival.payload), now_ms)
@@ -194,7 +195,7 @@ class FleetShell:
         try:
             task = open_task(arrival.payload, load_public_key(self._settings.task_key))
         except ArtefactError as error:
-            self.fleet.count("tasks", "refused_signature")
+            self.fleet.count(Tasks.REFUSED_SIGNATURE)
             log.warning(f"passed over a task: {error}")
             return
         self.fleet.deliver_task(task, len(arrival.payload), now_ms)
@@ -216,7 +217,7 @@ class FleetShell:
             try:
                 event = decode_event(message.value)
             except Malformed:
-                self.fleet.count("events", "malformed")
+                self.fleet.count(Events.MALFORMED)
                 continue
             if self._ours(event.user_id):
                 events.append(OwnEvent(event, message.timestamp_ms))

@@ -13,6 +13,7 @@ from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import RETRY_MS
+from device_sim.outcome import Batches, Events, Models, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -91,7 +92,7 @@ def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
 
 
 def counted(instructions: list[Instruction]) -> list[tuple[str, str]]:
-    return [(c.what, c.outcome) for c in only(Count, instructions)]
+    return [(c.outcome.what, c.outcome) for c in only(Count, instructions)]
 
 
 def reports(instructions: list[Instruction]) -> list[Upward]:
@@ -120,13 +121,13 @@ def test_an_event_comes_with_how_often_and_how_long_ago_its_item_was_taken() -> 
 def test_a_repeated_event_counts_once() -> None:
     phone = Phone()
     phone.live(3)
-    assert phone.tell(OwnEvent(event("ann", 1), 0)) == [Count("events", "duplicate")]
+    assert phone.tell(OwnEvent(event("ann", 1), 0)) == [Count(Events.DUPLICATE)]
     assert len(phone.device.window) == 3
 
 
 def test_without_a_model_nothing_is_predicted_and_that_is_counted() -> None:
     phone = Phone(version=0)
-    assert phone.tell(OwnEvent(event("ann", 0), 0)) == [Count("unpredicted", "no_cloud_model")]
+    assert phone.tell(OwnEvent(event("ann", 0), 0)) == [Count(Unpredicted.NO_CLOUD_MODEL)]
     assert len(phone.device.window) == 1
 
 
@@ -240,7 +241,7 @@ def test_a_batch_is_acknowledged_used_and_its_freshness_told() -> None:
 def test_older_batches_lose_and_the_same_one_is_acknowledged_again() -> None:
     phone = Phone()
     phone.tell(BatchArrived(raw_batch("ann", 3)))
-    assert phone.tell(BatchArrived(raw_batch("ann", 2))) == [Count("batches", "stale")]
+    assert phone.tell(BatchArrived(raw_batch("ann", 2))) == [Count(Batches.STALE)]
     again = phone.tell(BatchArrived(raw_batch("ann", 3)))
     assert counted(again) == [("batches", "repeated")]
     assert reports(again) == [Ack("ann", 3, ModelId("", 1), "accepted", phone.now_ms)]
@@ -329,7 +330,7 @@ def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None
 def test_an_older_or_the_same_model_changes_nothing() -> None:
     phone = Phone(version=2)
     for version in (1, 2):
-        assert phone.tell(ModelArrived(ModelId("", version), 0, 1000)) == [Count("models", "repeated")]
+        assert phone.tell(ModelArrived(ModelId("", version), 0, 1000)) == [Count(Models.REPEATED)]
     assert phone.device.version == 2
 
 

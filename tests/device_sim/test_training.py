@@ -55,7 +55,7 @@ def adds(result: TrainingResult, device: int, head: str) -> F32:
 
 def test_every_head_of_every_device_is_trained_and_differs() -> None:
     result = run([train(1, 40), train(2, 40)], LENIENT)
-    assert [set(outcome.accepted) for outcome in result.outcomes] == [set(PERSONAL)] * 2
+    assert [set(outcome.accepted) for outcome in result.devices] == [set(PERSONAL)] * 2
     # A classifier that finds no border weighs all alike, and then coda's heads are coarse's: leave them out.
     names = [name for name in PERSONAL if not name.startswith("coda")]
     heads = [np.float32(0)] + [adds(result, device, head) for device in (0, 1) for head in names]
@@ -93,22 +93,22 @@ def test_what_repeats_say_already_heads_need_not_learn() -> None:
 
 def test_without_a_batch_only_the_local_heads_are_trained() -> None:
     result = run([train(1, with_batch=False), train(2)], LENIENT)
-    assert [set(outcome.accepted) for outcome in result.outcomes] == [{"local", "local-habit"}, set(PERSONAL)]
+    assert [set(outcome.accepted) for outcome in result.devices] == [{"local", "local-habit"}, set(PERSONAL)]
 
 
 def test_without_random_samples_matched_ones_still_teach() -> None:
     matched_only = msgspec.structs.replace(train(1), batch=batch("u0", 1, random=0))
-    (outcome,) = run([matched_only], LENIENT).outcomes
+    (outcome,) = run([matched_only], LENIENT).devices
     assert set(outcome.accepted) == set(PERSONAL) - {"random", "random-habit"}
 
 
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
-    assert set(result.outcomes[0].accepted) == set(personal_heads("coda"))
+    assert set(result.devices[0].accepted) == set(personal_heads("coda"))
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "random")))
-    assert set(result.outcomes[0].accepted) == {"local", "local-habit", "random", "random-habit"}
+    assert set(result.devices[0].accepted) == {"local", "local-habit", "random", "random-habit"}
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud",)))
-    assert result.outcomes[0].accepted == {} and len(result.heads) == 0
+    assert result.devices[0].accepted == {} and len(result.heads) == 0
 
 
 ITEM = [n % 2 for n in range(20)]
@@ -118,7 +118,7 @@ FICKLE = [n % 2 if n < 16 else 1 - n % 2 for n in range(20)]  # and in the newes
 
 def test_a_head_that_is_worse_on_the_newest_samples_is_rolled_back() -> None:
     result = run([train(1, labels=FICKLE, items=ITEM), train(2, labels=FAITHFUL, items=ITEM)])
-    fickle, faithful = result.outcomes
+    fickle, faithful = result.devices
     assert not any(fickle.accepted.values()) and all(faithful.accepted.values())
     assert set(result.device.tolist()) == {1} and len(result.heads) == len(PERSONAL)
 
@@ -128,7 +128,7 @@ def test_heads_are_judged_by_what_older_samples_taught_and_then_learn_from_all()
     items = [n % 2 for n in range(16)] + [2] * 4
     only_newest = train(1, labels=[n % 2 for n in range(16)] + [1] * 4, items=items, with_batch=False)
     strict = msgspec.structs.replace(TASK, acceptance_margin=-0.05)
-    assert not any(run([only_newest], strict).outcomes[0].accepted.values())
+    assert not any(run([only_newest], strict).devices[0].accepted.values())
     assert adds(run([only_newest], LENIENT), 0, "local-habit")[8:12].min() > 0.3, "it was not rolled back and learned"
 
 
@@ -137,14 +137,14 @@ def test_what_the_cloud_model_has_learned_from_is_no_test(unknown: int, passes: 
     """The cloud always looks better there: of the newest fifth it is what comes after that heads are judged by."""
     fickle = train(1, labels=FICKLE, items=ITEM)
     model = replace(MODEL, trained_until=1000 * (20 - unknown))
-    assert set(run([fickle], model=model).outcomes[0].accepted.values()) == {passes}
+    assert set(run([fickle], model=model).devices[0].accepted.values()) == {passes}
 
 
 def test_a_model_that_says_to_have_learned_from_tomorrow_is_not_believed_and_heads_are_tested() -> None:
     fickle = msgspec.structs.replace(train(1, labels=FICKLE, items=ITEM), event_time=EventMs(20_000))
     believable, beyond = (replace(MODEL, trained_until=20_000 + ahead) for ahead in (3_600_000, 86_400_000))
-    assert set(run([fickle], model=believable).outcomes[0].accepted.values()) == {True}, "there is nothing to test on"
-    assert set(run([fickle], model=beyond).outcomes[0].accepted.values()) == {False}
+    assert set(run([fickle], model=believable).devices[0].accepted.values()) == {True}, "there is nothing to test on"
+    assert set(run([fickle], model=beyond).devices[0].accepted.values()) == {False}
 
 
 def test_where_all_is_known_to_the_cloud_model_nothing_is_held_back() -> None:
@@ -194,7 +194,7 @@ def test_rows_of_another_version_are_encoded_again_and_handed_back() -> None:
     one = train(1)
     one.rows.version[:] = 1
     one.rows.version[5:8] = 0
-    outcome = run([one]).outcomes[0]
+    outcome = run([one]).devices[0]
     assert outcome.encoded.seq.tolist() == [5, 6, 7]
     expected = MODEL.encode(
         outcome.encoded.item, outcome.encoded.category, outcome.encoded.history_item, outcome.encoded.history_category
@@ -207,4 +207,4 @@ def test_compute_is_charged_to_devices_in_shares() -> None:
     trains = (train(1), train(2, with_batch=False))
     result = TrainingJob(("u0", "u1"), trains, MODEL, TASK, seed=1).run(lambda: next(ticks))
     shares = 2000 * np.array([len(PERSONAL), 2]) / (len(PERSONAL) + 2)
-    assert [outcome.compute_ms for outcome in result.outcomes] == pytest.approx(shares.tolist())
+    assert [outcome.compute_ms for outcome in result.devices] == pytest.approx(shares.tolist())
