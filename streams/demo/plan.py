@@ -62,6 +62,11 @@ def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUN
     """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
     path = get_log(SOURCES[log], say) if log in SOURCES else uniform_log(find_log(log).resolve(), options, say)
     events = load_log(path)
+    if (events["label"] == 1).all():
+        raise InputError(
+            f"all events of {path} are positives: `coda data get {path} --negatives 2` makes a log with sampled "
+            "negatives; give that one to --log"
+        )
     times = events["timestamp"]
     live_from_ms = int(times[int(HEAD_SHARE * len(times))])
     history = int((times < live_from_ms).sum())

@@ -10,7 +10,9 @@ from wire.errors import InputError
 
 EVERY = "all"
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
-_YES, _NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+_YES_NO = {"true": 1, "t": 1, "yes": 1, "y": 1, "false": 0, "f": 0, "no": 0, "n": 0}
+# As programs write them: looking them up is many times faster than lowering the case of every label.
+_WORDS = {form(word): label for word, label in _YES_NO.items() for form in (str, str.upper, str.capitalize)}
 _COMPARISON = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(>=|<=|>|<|=)\s*([^<>=\s]+)\s*")
 # What is done in passing: no sign that somebody wanted an item.
 _PASSING = {"view", "pv", "pageview", "impression", "show", "exposure", "detail", "remove_from_cart"}
@@ -128,10 +130,9 @@ def _type_choices(types: pl.Series) -> str:
 
 
 def _flag() -> pl.Expr:
-    text = pl.col("label").str.strip_chars().str.to_lowercase()
-    number = text.cast(pl.Float64, strict=False)
-    one = pl.when((number == 1) | text.is_in(_YES)).then(pl.lit(1, pl.Int8))
-    return one.when((number == 0) | text.is_in(_NO)).then(pl.lit(0, pl.Int8))
+    number = pl.col("label").cast(pl.Float64, strict=False)
+    word = pl.col("label").replace_strict(_WORDS, default=None, return_dtype=pl.Int8)
+    return pl.coalesce(pl.when(number.is_in([0.0, 1.0])).then(number).cast(pl.Int8), word)
 
 
 def _compared(sign: str, value: str) -> pl.Expr:

@@ -1,5 +1,8 @@
 """Quotes that mean something and quotes that do not, mixed within one file."""
 
+import csv
+import io
+import random
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +81,26 @@ def test_where_programs_do_not_quote_a_quote_is_text() -> None:
     found = RecordReader(Layout("\t", 3, 2)).read(Block(np.arange(3), pl.Series("raw", lines)), last=True)
     assert found.fields["1"].to_list() == ['"Heroes" (live)', "Heroes", '"open']
     assert found.rejected == ()
+
+
+def test_stray_quotes_anywhere_cost_no_other_row(tmp_path: Path) -> None:
+    for seed in range(40):
+        rng = random.Random(seed)
+        rows = [_written(rng, number) for number in range(60)]
+        hit = rng.sample(range(60), rng.choice([1, 2, 3]))
+        for number in hit:
+            at = rng.randrange(len(rows[number]) + 1)
+            rows[number] = f'{rows[number][:at]}"{rows[number][at:]}'
+        path = write_csv(tmp_path / "a.csv", *rows, header="user_id,note,item_id,label,timestamp")
+        taken = {time - AT for batch in read_log(path) for time in batch.events["timestamp"].to_list()}
+        assert set(range(60)) - taken <= set(hit), seed
+
+
+def _written(rng: random.Random, number: int) -> str:
+    """A row as Python's csv writes it, often with quotes, commas and line breaks in its fields."""
+    note = rng.choice(["", "x", "two\nlines", "a\n\nb, c\n1,2", "9"])
+    item = rng.choice(["film", "a, b", 'say "x"'])
+    out = io.StringIO()
+    style = csv.excel if rng.random() < 0.5 else csv.unix_dialect  # the second quotes every field
+    csv.writer(out, style, lineterminator="\n").writerow([f"u{number % 5}", note, item, 1, AT + number])
+    return out.getvalue()[:-1]
