@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_sim.mqtt_dial import dial
 from device_sim.mqtt_failure import (
     ANSWER_S,
     FEWER,
@@ -175,7 +176,7 @@ class Connection:
         try:
             if self._client.max_inflight_messages != self._inflight:
                 self._client.max_inflight_messages = self._inflight
-            code = self._client.connect(*self._address, KEEPALIVE_S, clean_start=True)
+            code = dial(self._client, *self._address, KEEPALIVE_S)
         except Exception as error:
             return of_error(error)
         return None if code == MQTTErrorCode.MQTT_ERR_SUCCESS else SHUT

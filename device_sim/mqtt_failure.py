@@ -8,6 +8,8 @@ import errno
 import socket
 from typing import Any, NamedTuple
 
+from wire.lookup import NameUnanswered
+
 ANSWER_S = 15.0  # from the TCP connection to CONNACK and SUBACK; thousands that come at once take some seconds
 
 
@@ -84,6 +86,8 @@ _ERRNOS = {
 
 def of_error(error: Exception) -> Failure:
     """What an exception of the attempt to connect means."""
+    if isinstance(error, NameUnanswered):
+        return Failure("dns", str(error))
     if isinstance(error, socket.gaierror | UnicodeError):
         return Failure("dns", "no such host")
     if isinstance(error, TimeoutError):

@@ -1,22 +1,19 @@
 """How far this process's part of the dataflow is behind, as metrics: in events, and in seconds."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Self
 
-import structlog
-
 from monitor import metrics
+from monitor.waiting import Waiting
 from streams.flow.source import Reader
-from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings
+from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
 from wire.errors import ConnectionFailed
 
 _EVERY_S = 1.0
-
-_log = structlog.get_logger()
+_JOIN_S = 5.0  # a look at a Kafka that is away takes up to 15 s
 
 
 class LagWatch:
@@ -51,15 +48,17 @@ class LagWatch:
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._thread.join()
-        self._group.close()
+        self._thread.join(_JOIN_S)
+        if not self._thread.is_alive():  # else Kafka is away: what waits for its answer goes with the process
+            self._group.close()
 
     def _run(self) -> None:
-        said_s = float("-inf")
+        waiting = Waiting()
         while not self._stop.wait(_EVERY_S):
             try:
                 self.look()
+                waiting.over()
             except ConnectionFailed as error:
-                if time.monotonic() - said_s >= OUTAGE_NOTE_EVERY_S:
-                    said_s = time.monotonic()
-                    _log.warning(f"lag is not known, waiting for Kafka: {error}")
+                waiting.go_on(f"the lag to be known again: {error}")
+            except Exception as error:  # gauges that stand still are no reason to stop the dataflow, nor to be silent
+                waiting.go_on(f"the lag to be known again: {type(error).__name__}: {error}")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException
 
+from monitor.waiting import Waiting
 from streams.kafka.connection import KafkaSettings, Partition, is_embedded, partitions_of, patiently, reason
 from streams.kafka.consumer import BatchConsumer, Message
 from wire.errors import ConnectionFailed
@@ -35,15 +36,24 @@ def bounds(
 def read_between(
     settings: KafkaSettings, group: str, between: Mapping[Partition, tuple[int, int]]
 ) -> Iterator[Message]:
-    """The messages of each partition from its first offset up to, not including, its second."""
+    """The messages of each partition from its first offset up to, not including, its second.
+
+    Waits for a Kafka that is away, or a partition without a leader, and says so.
+    """
     wanted = {partition: first for partition, (first, end) in between.items() if first < end}
     if not wanted:
         return
+    waiting = Waiting()
     with BatchConsumer(settings, group, [], assign=wanted) as consumer:
-        while any(offset < between[partition][1] for partition, offset in consumer.positions().items()):
-            for message in consumer.poll():
+        while left := {p: at for p, at in consumer.positions().items() if at < between[p][1]}:
+            messages = consumer.poll()
+            for message in messages:
                 if message.offset < between[message.topic, message.partition][1]:
                     yield message
+            if messages:
+                waiting.over()
+            (topic, number), at = next(iter(left.items()))
+            waiting.go_on(f"Kafka at {settings.bootstrap} to give {topic}[{number}] from offset {max(at, 0)} on")
 
 
 def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Partition, int]:

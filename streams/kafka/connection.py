@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from models.vocabulary import MODEL_BYTES
 from wire.errors import ConnectionFailed, InputError
+from wire.lookup import look_up, unanswered
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 _DAY_MS = 24 * 3600 * 1000
@@ -35,6 +37,7 @@ _NOT_YET = frozenset(
     }
 )
 _FIRST_SHARE = 0.7  # of a probe's time for the first answer; the rest is for the advertised addresses
+_LEAVE_S = 1.0  # for a probe's client to close: more of it would make the probe late
 _NOT_YET_S = 0.2  # between two tries; a leader moves within a second
 Partition = tuple[str, int]
 Answer = TypeVar("Answer")
@@ -125,6 +128,9 @@ class _Silence(Exception):
 
 def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple[str, str]:
     """The id of the cluster at `addresses` and the addresses it advertises; raises `_Silence`."""
+    hosts = [_host(address) for address in addresses.split(",")]
+    if not wait(map(look_up, hosts), timeout_s, FIRST_COMPLETED).done:  # librdkafka would wait for the resolver
+        raise _Silence(addresses, unanswered(hosts[0], timeout_s), advertised=advertised)
     heard: list[KafkaError] = []
     # Heard and not logged: what the probe raises says it all, and it does not go on trying.
     client = Consumer({**KafkaSettings(addresses).client("probe"), "error_cb": heard.append, "group.id": "coda-probe"})
@@ -142,7 +148,17 @@ def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple
             address.rpartition("/")[0] or addresses, why.partition(" (after")[0], advertised=advertised
         ) from error
     finally:
-        client.close()
+        leave(client, _LEAVE_S)
+
+
+def _host(address: str) -> str:
+    """The host of `PROTOCOL://HOST:PORT`, where there is such a protocol and port.
+
+    >>> _host("PLAINTEXT://kafka:9092"), _host("[::1]:9092"), _host("kafka")
+    ('kafka', '::1', 'kafka')
+    """
+    host, _, _port = address.strip().rpartition("://")[2].rpartition(":")
+    return host.strip("[]") or address
 
 
 @lru_cache(maxsize=64)

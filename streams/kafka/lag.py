@@ -38,19 +38,21 @@ class GroupPositions:
         self._said_s = float("-inf")
 
     def lag(self, topic: str) -> dict[int, int]:
-        """Events in `topic` that the group has not committed, per partition; all that is kept if it never has."""
+        """Events in `topic` that the group has not committed, per partition; all that is kept if it never has.
+
+        Raises `ConnectionFailed`, after 15 s at most for what Kafka does not answer.
+        """
         try:
-            committed = patiently(partial(self._consumer.committed, self._of(topic), timeout=_TIMEOUT_S))
-            return {position.partition: self._behind(position) for position in committed}
+            return {position.partition: self._behind(position) for position in self._committed_in(topic)}
         except KafkaException as error:
-            raise ConnectionFailed(
-                f"Kafka at {self._bootstrap} does not say how far {self.group} is: {reason(error)}"
-            ) from error
+            raise self._unsaid(error) from error
 
     def begun(self, topic: str) -> bool:
-        """Whether the group has ever committed a position in `topic`."""
-        committed = patiently(partial(self._consumer.committed, self._of(topic), timeout=_TIMEOUT_S))
-        return any(position.offset >= 0 for position in committed)
+        """Whether the group has ever committed a position in `topic`; raises `ConnectionFailed`."""
+        try:
+            return any(position.offset >= 0 for position in self._committed_in(topic))
+        except KafkaException as error:
+            raise self._unsaid(error) from error
 
     def mirror(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Commit the offset that comes next, per (topic, partition), without waiting; a failure is logged."""
@@ -68,6 +70,12 @@ class GroupPositions:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _committed_in(self, topic: str) -> list[TopicPartition]:
+        return patiently(partial(self._consumer.committed, self._of(topic), timeout=_TIMEOUT_S))
+
+    def _unsaid(self, error: KafkaException) -> ConnectionFailed:
+        return ConnectionFailed(f"Kafka at {self._bootstrap} does not say how far {self.group} is: {reason(error)}")
 
     def _of(self, topic: str) -> list[TopicPartition]:
         asked_s, found = self._partitions.get(topic, (float("-inf"), []))

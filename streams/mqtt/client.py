@@ -30,6 +30,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device_sim.failures import Failures
+from device_sim.mqtt_dial import dial
 from device_sim.mqtt_failure import (
     ANSWER_S,
     GARBLED,
@@ -113,6 +114,8 @@ class MqttClient:
         self._window = WINDOW
         self._waiting: deque[_Publish] = deque()
         self._sent: dict[int, _Publish] = {}
+        self._refused: list[Any] = []
+        self._passed_over: deque[_Publish] = deque()  # larger than the broker takes
         self._pubacks: deque[tuple[int, ReasonCode]] = deque()
         self._received: deque[Received] = deque()
         self._arrived = threading.Event()
@@ -140,7 +143,7 @@ class MqttClient:
     @property
     def unconfirmed(self) -> int:
         """How many publishes the broker has not confirmed."""
-        return len(self._waiting) + len(self._sent)
+        return len(self._waiting) + len(self._sent) + len(self._passed_over)
 
     def publish(
         self,
@@ -155,33 +158,37 @@ class MqttClient:
         """Hand a message over; `taken` returns its `token` once the broker has it, however often we reconnect.
 
         Without an `essential` one there is no use in going on: `taken` raises when the broker refuses it.
-        Raises `DeliveryError` when the broker takes no packets of that size.
+        What is larger than the broker says it takes is never sent, and counts as refused.
         """
-        if len(payload) + len(topic) + _HEADER_BYTES > self._largest:
-            raise DeliveryError(
-                f"the MQTT broker takes packets of at most {self._largest} bytes and a message on {topic} has "
-                f"{len(payload)}: raise its limit (mosquitto: max_packet_size)"
-            )
         self._waiting.append(_Publish(topic, payload, retain, expiry_s, token, essential))
         self._fill()
 
     def taken(self) -> list[Any]:
-        """Tokens of the messages that the broker has confirmed, or refused for good, since the last call.
+        """Tokens of the messages that the broker has confirmed since the last call.
 
-        What it refuses is counted and said. Raises `DeliveryError` when that was essential, `ConnectionFailed` when
-        the broker will never have us as things are.
+        What it refuses is counted and said; `refused` has its tokens. Raises `DeliveryError` when that was essential,
+        `ConnectionFailed` when the broker will never have us as things are.
         """
         self.check()
         tokens = []
+        while self._passed_over:
+            publish = self._passed_over.popleft()
+            self._refuse(publish, of_size(len(publish.payload), publish.topic, self._largest))
         while self._pubacks:
             mid, reason = self._pubacks.popleft()
             publish = self._sent.pop(mid)
             if reason.is_failure:
-                self._refused(publish, of_code(reason.value))
-            tokens.append(publish.token)
+                self._refuse(publish, of_code(reason.value))
+            else:
+                tokens.append(publish.token)
         self._fill()
         if line := self._refusals.line(time.monotonic()):
             log.warning(f"the MQTT broker refused messages: {line}", client=self.client_id)
+        return tokens
+
+    def refused(self) -> list[Any]:
+        """Tokens of the messages that the broker refused for good, as `taken` saw, since the last call."""
+        tokens, self._refused = self._refused, []
         return tokens
 
     def received(self, at_most: int, timeout_s: float = 0.0) -> list[Received]:
@@ -242,7 +249,7 @@ class MqttClient:
         with contextlib.suppress(OSError):  # full of such calls: it will wake; or closed
             self._waker.send(b"w")
 
-    def _refused(self, publish: _Publish, failure: Failure) -> None:
+    def _refuse(self, publish: _Publish, failure: Failure) -> None:
         metrics.mqtt_refused.labels("tunnel", failure.reason).inc()
         if publish.essential:
             raise DeliveryError(
@@ -250,6 +257,7 @@ class MqttClient:
                 f"({len(publish.payload)} bytes): {failure.text}"
             )
         self._refusals.add(failure)
+        self._refused.append(publish.token)
 
     def _make(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=MQTTv5, manual_ack=True)
@@ -268,6 +276,10 @@ class MqttClient:
             return
         while self._waiting and len(self._sent) < self._window and self.connected:
             message = self._waiting.popleft()
+            size = len(message.payload) + len(message.topic) + _HEADER_BYTES
+            if size > self._largest:
+                self._passed_over.append(message)
+                continue
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             if message.expiry_s is not None:
                 properties.MessageExpiryInterval = message.expiry_s
@@ -298,7 +310,7 @@ class MqttClient:
         """One connection from its beginning to its end; why it ended."""
         self._accepted, self._stood, self._ended = False, False, None
         try:
-            paho.connect(self.settings.host, self.settings.port, KEEPALIVE_S, clean_start=True)
+            dial(paho, self.settings.host, self.settings.port, KEEPALIVE_S)
             failure = self._serve(closing, paho)
         except Exception as error:
             known = isinstance(error, OSError | UnicodeError)

@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_sim.mqtt_dial import dial
 from device_sim.mqtt_failure import (
     GARBLED,
     NO_CONNACK,
@@ -24,6 +25,7 @@ from device_sim.mqtt_failure import (
 from wire.errors import ConnectionFailed, InputError
 
 DEFAULT_PORT = 1883  # IANA: mqtt
+_KEEPALIVE_S = 60  # longer than any probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
     client.on_connect = on_connect
     client.connect_timeout = timeout_s
     try:
-        client.connect(settings.host, settings.port)
+        dial(client, settings.host, settings.port, _KEEPALIVE_S)
         end_s = time.monotonic() + timeout_s
         failure = first_answer(client, timeout_s)
         while failure is None and not client.loop_read() and not answers:

@@ -125,11 +125,13 @@ class Replay:
         while at < len(batch.values):
             now_s = self._clock()
             due = self._pacer.due(batch.timestamps, at, now_s)
-            end = min(due, at + _CHUNK, at + self._throttle.allowance(now_s, len(self._producer)))
+            room = self._throttle.allowance(now_s, len(self._producer))
+            end = min(due, at + _CHUNK, at + room)
+            if room:
+                self._stalled_s = now_s
             if end > at:
                 self._send_events(batch, at, end)
                 at = end
-                self._stalled_s = now_s
             else:
                 self._wait(self._pacer.wait_s(int(batch.timestamps[at]), now_s))
             self._show(batch, at)
@@ -187,7 +189,9 @@ class Replay:
             left = max(left or 0.0, paced) or None
         group, behind = self._throttle.slowest
         stalled = bool(group) and now_s - self._stalled_s > _STALL_NOTE_S
-        note = f"waiting for {group}" + (f", {behind:,} events behind on one partition" if behind else "")
+        note = f"waiting for {group}" + (
+            f", {behind:,} events behind on one partition; is it running?" if behind else ""
+        )
         self._view.show(Standing(self._done, total, rate, left, note if stalled else ""))
 
     def _checkpoint(self, flush_s: float = float("inf"), *, finished: bool = False) -> None:

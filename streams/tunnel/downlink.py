@@ -208,6 +208,8 @@ class Downlink:
             metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
             if self._ledger.awaits(push.device) == push.seq:
                 self._unanswered.put(push.device, push, len(push.payload))
+        for push in filter(None, self._client.refused()):  # the device gets nothing of it, and its push expires
+            self._progress.done(push.partition, push.offset)
 
     def _take_reports(self, messages: list[Message]) -> None:
         for message in messages:

@@ -48,7 +48,7 @@ class Uplink:
 
     def open(self) -> None:
         """Connect to both sides; raises `ConnectionFailed`."""
-        self._producer = CheckedProducer(self._kafka)
+        self._producer = self._new_producer()
         self._client.open()
 
     def step(self, timeout_s: float = WAIT_S) -> int:
@@ -86,9 +86,12 @@ class Uplink:
         self._send(letters, dead)
         while not self._flushed(len(letters) + len(dead)):
             if self._failed():
-                self._producer = CheckedProducer(self._kafka)
+                self._producer = self._new_producer()
                 self._send(letters, dead)
         self._count(letters, dead)
+
+    def _new_producer(self) -> CheckedProducer:
+        return CheckedProducer(self._kafka, stopping=lambda: time.monotonic() > self._give_up_s)
 
     def _flushed(self, number: int) -> bool:
         """Whether Kafka has the batch now; raises `DeliveryError` when the drain's time is over."""

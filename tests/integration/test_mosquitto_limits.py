@@ -12,12 +12,21 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from device_sim import topics
 from device_sim.mqtt_link import MqttLink
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
+from streams.tunnel.tunnel import Tunnel
 from tests.integration.stack import free_port, wait_until
 from wire.claim import Claim
 from wire.errors import CodaError, ConnectionFailed
+from wire.push_headers import PushHeaders
 
 _MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 pytestmark = [pytest.mark.servers, pytest.mark.skipif(_MOSQUITTO is None, reason="mosquitto is not installed")]
@@ -52,13 +61,12 @@ def test_what_it_never_allows_is_said_at_the_start(tmp_path: Path, limit: str) -
         probe(address)
 
 
-@pytest.mark.parametrize("limit", ["message_size_limit 2000", "max_packet_size 2000"])
-def test_a_message_that_is_too_large_ends_the_tunnels_client_with_the_limit(tmp_path: Path, limit: str) -> None:
-    with mosquitto(tmp_path, limit) as address:
+def test_a_message_that_is_too_large_for_an_unsaid_limit_ends_the_tunnels_client_with_it(tmp_path: Path) -> None:
+    with mosquitto(tmp_path, "message_size_limit 2000") as address:
         client = MqttClient(address, "a")
         client.open()
         try:
-            with pytest.raises(CodaError, match=limit.split(maxsplit=1)[0]):
+            with pytest.raises(CodaError, match="message_size_limit"):
                 client.publish("coda/devices/ann/candidates", b"x" * 5000, retain=True)
                 end = time.monotonic() + 20
                 while time.monotonic() < end:
@@ -66,6 +74,28 @@ def test_a_message_that_is_too_large_ends_the_tunnels_client_with_the_limit(tmp_
                     time.sleep(0.02)
         finally:
             client.close()
+
+
+def test_a_batch_larger_than_the_broker_says_it_takes_is_passed_over_and_the_others_arrive(tmp_path: Path) -> None:
+    with mosquitto(tmp_path, "max_packet_size 2000") as address, EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        ensure_topics(settings)
+        producer = CheckedProducer(settings)
+        now_ms = time.time_ns() // 1_000_000
+        for seq, (user, nbytes) in enumerate([("ann", 5000), ("bob", 100)], start=1):
+            headers = PushHeaders(seq, now_ms, now_ms, lineage="", version=1, digest="").encode()
+            producer.send(CANDIDATES, user, b"x" * nbytes, headers=headers)
+        producer.flush(10)
+        with Tunnel(settings, address, drain_s=0.1) as tunnel, capture_logs() as logs:
+            bob = MqttClient(address, "bob", [topics.candidates("bob")])
+            bob.open()
+            wait_until(lambda: bool(bob.received(10)), "the batch that fits", 60, 0.05)
+            wait_until(
+                lambda: sum(lag(kafka.bootstrap, TUNNEL_GROUP, CANDIDATES).values()) == 0, "the offsets", 60, 0.05
+            )
+            tunnel.wait(0.1)
+            bob.close()
+        assert any("at most 2000 bytes" in line["event"] for line in logs)
 
 
 async def test_devices_beyond_max_connections_are_said_and_the_others_work(tmp_path: Path) -> None:

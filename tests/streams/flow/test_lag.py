@@ -1,4 +1,8 @@
+import time
+
+import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from streams.flow.blame import Blame
 from streams.flow.lag import LagWatch
@@ -7,6 +11,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import EVENTS, FLOW_GROUP
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
+from wire.errors import ConnectionFailed
 
 
 def shown(name: str) -> float:
@@ -44,3 +49,34 @@ def test_shows_events_and_seconds_of_its_own_partitions() -> None:
         with watch:
             pass  # its thread starts and ends
         reader.close()
+
+
+@pytest.mark.parametrize("error", [ConnectionFailed("Kafka is away"), RuntimeError("what nobody expected")])
+def test_whatever_a_look_fails_of_is_said_and_it_looks_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+    monkeypatch.setattr("streams.flow.lag._EVERY_S", 0.01)
+    looks = 0
+
+    def look(_: LagWatch) -> None:
+        nonlocal looks
+        looks += 1
+        raise error
+
+    monkeypatch.setattr(LagWatch, "look", look)
+    with EmbeddedKafka() as kafka:
+        settings = World(kafka.bootstrap).settings
+        with capture_logs() as lines, LagWatch(settings, Reader(settings, Blame()), clock_ms=lambda: 0):
+            wait_until(lambda: looks > 1, "another look")
+    assert all(str(error) in line["event"] for line in lines) and lines
+
+
+def test_a_look_that_never_ends_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.flow.lag._EVERY_S", 0.0)
+    monkeypatch.setattr("streams.flow.lag._JOIN_S", 0.1)
+    monkeypatch.setattr(LagWatch, "look", lambda _: time.sleep(5))
+    with EmbeddedKafka() as kafka:
+        settings = World(kafka.bootstrap).settings
+        began_s = time.monotonic()
+        with LagWatch(settings, Reader(settings, Blame()), clock_ms=lambda: 0):
+            pass
+        assert time.monotonic() < began_s + 3

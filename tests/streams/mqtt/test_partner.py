@@ -5,11 +5,12 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
+from monitor import metrics
 from streams.mqtt import client as module
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
 from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
-from wire.errors import ConnectionFailed
+from wire.errors import ConnectionFailed, DeliveryError
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,30 @@ def test_no_suback_is_one_line_at_the_start(monkeypatch: pytest.MonkeyPatch) -> 
             client.open(timeout_s=1)
         client.close()
     assert any("does not answer subscriptions" in line["event"] for line in lines)
+
+
+def test_what_is_larger_than_the_broker_takes_is_counted_said_and_passed_over() -> None:
+    before = metrics.mqtt_refused.labels("tunnel", "too_large")._value.get()
+    taken: list[str] = []
+    with (
+        Partner(answers(connack(0, bytes([0x27, 0, 0, 0, 100])), bytes([0x40, 2, 0, 1]))) as partner,
+        capture_logs() as lines,
+    ):
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a")
+        client.open(timeout_s=2)
+        client.publish("x", b"x" * 200, token="large")
+        client.publish("x", b"x", token="small")
+        end_s = time.monotonic() + 5
+        while not taken and time.monotonic() < end_s:
+            taken += client.taken()
+            time.sleep(0.01)
+        assert (taken, client.refused(), client.unconfirmed) == (["small"], ["large"], 0)
+        client.publish("x", b"x" * 200, essential=True)
+        with pytest.raises(DeliveryError, match=r"at most 100 bytes.*mosquitto"):
+            client.taken()
+        client.close()
+    assert any("at most 100 bytes" in line["event"] for line in lines)
+    assert metrics.mqtt_refused.labels("tunnel", "too_large")._value.get() == before + 2
 
 
 @pytest.mark.parametrize(("lacks", "text"), [(0x28, "wildcard"), (0x2A, "shared")])

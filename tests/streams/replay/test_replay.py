@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from streams.cli import run
 from streams.kafka.admin import ensure_topics
@@ -20,14 +21,15 @@ from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.replay.pacing import Pacer
 from streams.replay.replay import Replay
 from streams.replay.source import LogSource, Range
 from streams.replay.state import ReplayState, load_state
-from streams.replay.throttle import NoThrottle
+from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import Standing
-from tests.integration.stack import free_port
+from tests.integration.stack import free_port, wait_until
 from tests.streams.logs.world import HEADER, make_log, write_csv
 from wire.errors import DeliveryError
 from wire.event import decode_event
@@ -77,7 +79,14 @@ def log(tmp_path: Path) -> Path:
 
 
 def make_replay(
-    settings: KafkaSettings, log: Path, clock: Clock, *, speed: float = float("inf"), state: Path | None = None
+    settings: KafkaSettings,
+    log: Path,
+    clock: Clock,
+    *,
+    speed: float = float("inf"),
+    state: Path | None = None,
+    throttle: Throttle | NoThrottle | None = None,
+    view: Silence | None = None,
 ) -> Replay:
     source = LogSource(log, Range())
     return Replay(
@@ -85,8 +94,8 @@ def make_replay(
         CheckedProducer(settings),
         "events",
         pacer=Pacer(speed),
-        throttle=NoThrottle(),
-        view=Silence(),
+        throttle=throttle or NoThrottle(),
+        view=view or Silence(),
         identity=source.identity,
         state_path=state,
         start=load_state(state, source.identity) if state else None,
@@ -110,6 +119,40 @@ def test_the_pace_is_that_of_event_time(kafka: KafkaSettings, log: Path) -> None
     clock = Clock()
     make_replay(kafka, log, clock, speed=100).run()  # 1,999 s of events
     assert clock.now_s == pytest.approx(19.99, abs=0.05)
+
+
+@pytest.mark.parametrize("commits", [False, True])
+def test_a_group_that_never_commits_is_waited_for_and_named_and_one_that_does_is_not_blamed_for_the_pace(
+    kafka: KafkaSettings, log: Path, commits: bool
+) -> None:
+    view, end_s = Silence(), 60.0
+
+    class Watch(Clock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if self.now_s > end_s:
+                raise KeyboardInterrupt
+
+    with GroupPositions(kafka, "readers") as group, pytest.raises(KeyboardInterrupt):
+        throttle = Throttle([group], "events", 10**9 if commits else 10)
+        make_replay(kafka, log, Watch(), speed=1e-9 if commits else float("inf"), throttle=throttle, view=view).run()
+    notes = {standing.note for standing in view.standings}
+    assert any("waiting for readers" in note and "is it running?" in note for note in notes) != commits
+
+
+def test_what_a_kafka_does_not_give_is_waited_for_and_said(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+    found: list[Message] = []
+    reading = threading.Thread(target=lambda: found.extend(read_between(kafka, "g", {("events", 0): (0, 1)})))
+    with capture_logs() as lines:
+        reading.start()
+        wait_until(lambda: bool(lines), "a line", 20)
+        CheckedProducer(kafka).send("events", "ann", b"there", partition=0)
+        reading.join(20)
+    assert [message.value for message in found] == [b"there"]
+    assert "to give events[0] from offset 0 on" in lines[0]["event"]
 
 
 def test_an_interrupted_replay_goes_on_where_it_stopped(kafka: KafkaSettings, log: Path, tmp_path: Path) -> None:

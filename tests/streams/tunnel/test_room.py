@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.tunnel.room import MOST_BEHIND, TunnelRoom
+from wire.errors import ConnectionFailed
 
 
 @pytest.fixture
@@ -33,6 +36,23 @@ def commit(settings: KafkaSettings, offset: int) -> None:
 
 def test_where_no_tunnel_ever_was_nothing_waits_for_it(room: tuple[KafkaSettings, TunnelRoom]) -> None:
     assert room[1]()
+
+
+def test_a_tunnel_that_is_gone_and_a_kafka_that_is_away_are_waited_for_and_said(
+    room: tuple[KafkaSettings, TunnelRoom], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(room[0], 0)
+    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+
+    def away(*_: object) -> bool:
+        raise ConnectionFailed("Kafka is away")
+
+    with capture_logs() as lines:
+        assert not room[1]()
+        monkeypatch.setattr(GroupPositions, "begun", away)
+        assert not room[1]()
+    assert [line["event"] for line in lines if "is `coda tunnel` running?" in line["event"]]
+    assert [line["event"] for line in lines if "Kafka is away" in line["event"]]
 
 
 def test_a_tunnel_that_is_behind_is_waited_for_until_it_has_caught_up(room: tuple[KafkaSettings, TunnelRoom]) -> None:
