@@ -1,4 +1,4 @@
-"""What a batch is worth by how old one may get before the next is pushed: GAUC, batches and bytes.
+"""What a batch is worth by how old one may get before the next is pushed or asked for: GAUC, batches and bytes.
 
 python -m benchmarks.budget LOG --negatives 2 --budgets 10m 1h 6h
 """
@@ -41,8 +41,9 @@ def measured(log: str, budget: str, given: argparse.Namespace) -> Row:
     """One evaluation."""
     torch.set_num_threads(1)
     sampling = Sampling(given.negatives, 2000, given.seed) if given.negatives else None
-    rules = MatchRules(freshness_budget_ms=parse_duration_ms(budget))
-    task = Task(task_version=1, arms=ARMS)
+    age_ms = parse_duration_ms(budget)
+    rules = MatchRules(freshness_budget_ms=age_ms)
+    task = Task(task_version=1, arms=ARMS, candidate_age_ms=age_ms, idle_age_ms=max(age_ms, 3 * 3_600_000))
     plan = Plan(devices=given.devices, refresh_ms=0, seed=given.seed, rules=rules, task=task)
     with tempfile.TemporaryDirectory() as folder, Pool.open(Path(folder) / "pool", PoolSpec()) as pool:
         outcome = evaluate(evaluation_log(find_log(log), sampling), pool, plan, lambda _done, _total: None)
