@@ -15,7 +15,7 @@ from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import Outbox
-from device_sim.outcome import Batches, Events, Heads, Models, Tasks, Trainings, Unpredicted
+from device_sim.outcome import Events, Heads, Models, Tasks, Unpredicted
 from device_sim.seen import Seen
 from device_sim.stimulus import (
     BatchArrived,
@@ -38,10 +38,11 @@ from models.features import Known
 from models.repeats import pack
 from wire.candidates import CandidateBatch, decode_batch, encode_batch
 from wire.event import Event, encode_event
-from wire.identity import NO_MODEL
+from wire.identity import NO_MODEL, ModelId
 from wire.ids import item_key, sample_key
 from wire.malformed import Malformed
 from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
+from wire.outcome import Batches, Trainings
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
@@ -62,12 +63,12 @@ class Device:
     newest one), `window`, `outbox`, `connected`, `busy` (a training runs).
     """
 
-    def __init__(self, user_id: str, dim: int, *, uploads: bool = False) -> None:
+    def __init__(self, user_id: str, dim: int, *, uploads: bool = False, usage: Usage | None = None) -> None:
         defaults = Task(task_version=0)
         self.user_id, self.uploads = user_id, uploads
         self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
-        self.asking, self.usage = Asking(), Usage()
+        self.asking, self.usage = Asking(), usage or Usage()
         self.task: Task | None = None
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
@@ -181,7 +182,8 @@ class Device:
         self.connected = True
         self.asking.want("connected")
         self.asking.hold(now_ms)
-        return self._send_outbox(now_ms)
+        known = self.usage.events or self.usage.batches
+        return [*self._send_outbox(now_ms), *([self._standing(now_ms)] if known else [])]
 
     def _link_lost(self, _stimulus: LinkLost, now_ms: WallMs) -> list[Instruction]:
         self.connected = False
@@ -193,16 +195,20 @@ class Device:
         try:
             batch = decode_batch(stimulus.raw)
         except Malformed:
-            return [Count(Batches.MALFORMED), self._report(Ack(self.user_id, 0, NO_MODEL, "malformed", now_ms))]
+            self.usage.answered(Batches.MALFORMED)
+            return [Count(Batches.MALFORMED), self._answer(-1, NO_MODEL, Batches.MALFORMED, now_ms)]
         outcome = self._judge(batch)
+        # What another user's batch says of numbers holds for that user.
+        self.usage.answered(outcome, batch.batch_seq if batch.user_id == self.user_id else -1)
         out: list[Instruction] = [Count(outcome)]
         if outcome is Batches.ACCEPTED:
             out += self._accept(batch, now_ms)
         if outcome is Batches.STALE:  # the cloud knows: a newer one was pushed
             return out
-        out.append(self._answer(batch, Batches.ACCEPTED if outcome is Batches.REPEATED else outcome, now_ms))
-        if outcome is Batches.WRONG_VERSION:
-            self.asking.want("wrong_version")
+        said = Batches.ACCEPTED if outcome is Batches.REPEATED else outcome
+        out.append(self._answer(batch.batch_seq, batch.model, said, now_ms))
+        if outcome is Batches.WRONG_MODEL:
+            self.asking.want(outcome)
             out += self._ask(now_ms)
         return [*out, *self._want_training(now_ms)]
 
@@ -213,7 +219,7 @@ class Device:
         if batch.batch_seq < self.newest_seq:
             return Batches.STALE
         if batch.model != self.model:
-            return Batches.WRONG_VERSION
+            return Batches.WRONG_MODEL
         here = self.batch is not None and batch.batch_seq == self.newest_seq
         return Batches.REPEATED if here else Batches.ACCEPTED
 
@@ -234,7 +240,7 @@ class Device:
         out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
         if self.batch is not None:
             self.batch = None
-            self.asking.want("wrong_version")
+            self.asking.want(Batches.WRONG_MODEL)
             out.append(Count(Batches.OUTDATED))
         return [*out, *self._want_training(now_ms)]
 
@@ -275,23 +281,28 @@ class Device:
         self.busy = False
         if stimulus.version != self.version:
             self.stale_heads = True
+            self.usage.trained(Trainings.OUTDATED, stimulus.compute_ms)
             return [Count(Trainings.OUTDATED), *self._want_training(now_ms)]
         self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.version)
         self.heads_bytes = stimulus.heads_bytes
         passed = stimulus.accepted.values()
-        out: list[Instruction] = [Count(Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK)]
+        outcome = Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK
+        self.usage.trained(outcome, stimulus.compute_ms, stimulus.accepted)
+        out: list[Instruction] = [Count(outcome)]
         out += [Count(Heads.ACCEPTED if good else Heads.ROLLED_BACK) for good in passed]
         batch = self._batch_in_training
         if batch is not None and batch.batch_seq > self.trained_seq:
             self.trained_seq = batch.batch_seq
             out.append(Freshness("trained", batch.produced_ms))
-        if self.connected:  # without a link the sums stay and go up with a later report
-            out.append(self._training_report(stimulus, now_ms))
+        if self.connected:
+            self.usage.close_interval()
+            out.append(self._standing(now_ms))
         return [*out, *self._want_training(now_ms)]
 
     def _training_failed(self, _stimulus: TrainingFailed, now_ms: WallMs) -> list[Instruction]:
         """Heads stay as they are; a batch that was trained on is dropped, and counts as one that has been passed."""
         self.busy = False
+        self.usage.trained(Trainings.FAILED)
         out: list[Instruction] = [Count(Trainings.FAILED)]
         batch = self._batch_in_training
         if batch is not None:
@@ -303,24 +314,28 @@ class Device:
             out.append(Count(Batches.UNTRAINABLE))
         return out
 
-    def _training_report(self, stimulus: Trained, now_ms: WallMs) -> Publish:
-        batch = self._batch_in_training
+    def _standing(self, now_ms: WallMs) -> Publish:
+        """All that the device did, after a training and when the link is back: what went up before may be lost."""
+        usage = self.usage
         report = Training(
             user_id=self.user_id,
+            boot=usage.boot,
+            sequence=usage.next_sequence(),
+            answered_seq=usage.answered_seq,
+            batches=dict(usage.batches),
             model=self.model,
-            batch_seq=batch.batch_seq if batch else -1,
-            trained_ms=now_ms,
-            produced_ms=batch.produced_ms if batch else self.produced_ms,
-            compute_ms=round(stimulus.compute_ms, 3),
-            bytes_up=self.usage.bytes_up,
-            bytes_down=self.usage.bytes_down,
+            trained_seq=self.trained_seq,
+            reported_ms=now_ms,
+            bytes_up=usage.bytes_up,
+            bytes_down=usage.bytes_down,
             bytes_stored=self.bytes_stored,
-            accepted=stimulus.accepted,
-            events=self.usage.events,
-            head_log_loss=self.usage.head_log_loss(),
-            evidence=pack(self.usage.evidence),
+            trainings=dict(usage.trainings),
+            compute_ms=round(usage.compute_ms, 3),
+            passed=dict(usage.passed),
+            events=usage.events,
+            head_log_loss=usage.head_log_loss(),
+            evidence=pack(usage.equations),
         )
-        self.usage.reset()
         return self._report(report)
 
     def _tick(self, _stimulus: Tick, now_ms: WallMs) -> list[Instruction]:
@@ -349,8 +364,20 @@ class Device:
     def _send_outbox(self, now_ms: WallMs) -> list[Instruction]:
         return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []
 
-    def _answer(self, batch: CandidateBatch, outcome: str, now_ms: WallMs) -> Publish:
-        return self._report(Ack(self.user_id, batch.batch_seq, batch.model, outcome, now_ms))
+    def _answer(self, seq: int, model: ModelId, outcome: Batches, now_ms: WallMs) -> Publish:
+        usage = self.usage
+        ack = Ack(
+            user_id=self.user_id,
+            boot=usage.boot,
+            sequence=usage.next_sequence(),
+            answered_seq=usage.answered_seq,
+            batches=dict(usage.batches),
+            batch_seq=seq,
+            model=model,
+            outcome=outcome,
+            received_ms=now_ms,
+        )
+        return self._report(ack)
 
     def _report(self, report: Upward) -> Publish:
         return self._up(_LEAVES[type(report)], encode_report(report))

@@ -18,7 +18,7 @@ import structlog
 from device_sim.bank import Bank, Rows
 from device_sim.device import Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
-from device_sim.outcome import Batches, Devices, Outcome, Receipts, Trainings
+from device_sim.outcome import Devices, Receipts
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -35,12 +35,14 @@ from device_sim.stimulus import (
     TrainingSlot,
 )
 from device_sim.training import Attempt, TrainingJob, TrainingResult
+from device_sim.usage import Usage
 from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.arrays import F64, I64, U8
 from wire.malformed import Malformed
 from wire.moments import WallMs
+from wire.outcome import Batches, Outcome, Trainings
 from wire.task import Task
 from wire.telemetry import decode_receipt
 
@@ -79,11 +81,15 @@ class TrainingRecord:
 class Fleet:
     """Devices by user id. `uploads`: devices send their events up themselves; `seed` fixes all training.
 
+    Sums that devices report are of the life `boot`, a number that no older state of a fleet had (its wall clock will
+    do), and their reports count from `sequence`.
+
     `counts` says how often what ended how; `predictions` and `trainings` wait to be taken.
     """
 
-    def __init__(self, *, uploads: bool = False, seed: int = 0) -> None:
+    def __init__(self, *, uploads: bool = False, seed: int = 0, boot: int = 0, sequence: int = 0) -> None:
         self.uploads, self.seed = uploads, seed
+        self.boot, self.sequence = boot, sequence
         self.devices: dict[str, Device] = {}
         self.slots: dict[str, int] = {}
         self.bank = Bank()
@@ -101,7 +107,7 @@ class Fleet:
     def device(self, user_id: str) -> Device:
         """The user's device, made at first sight with the newest model and task, as an app comes with them."""
         if user_id not in self.devices:
-            self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads)
+            self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
             self.slots[user_id] = self.bank.add()
             self._catch_up(user_id, 0)
         return self.devices[user_id]
@@ -129,6 +135,7 @@ class Fleet:
             self._wakes.pop(user_id, None)
             self._wanting.pop(user_id, None)
             self.count(Devices.RETIRED)
+        self.boot += 1  # who comes back begins another life
         self._outgoing = [(user_id, publish) for user_id, publish in self._outgoing if user_id in self.devices]
         return gone
 

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from device_sim.outcome import Outcome
 from device_sim.window import WindowRows
 from wire.candidates import CandidateBatch
 from wire.moments import EventMs
+from wire.outcome import Outcome
 from wire.task import Task
 
 

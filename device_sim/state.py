@@ -18,6 +18,7 @@ from device_sim.device import Device
 from device_sim.fleet import Fleet
 from device_sim.outbox import Outbox
 from device_sim.seen import Seen
+from device_sim.usage import Usage, UsageState
 from device_sim.window import Window, WindowState
 from models.artefact import load_model, save_model
 from models.blend import HEADS, PERSONAL
@@ -34,8 +35,9 @@ from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.task import Task
 
-FORMAT = "coda-fleet-10"
+FORMAT = "coda-fleet-11"
 _FILE, _MODELS = "fleet.msgpack", "models"
+REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
 _DIGEST_BYTES = 16  # after the document: any damage shows before anything is believed
 
 
@@ -60,13 +62,7 @@ class DeviceState(msgspec.Struct, frozen=True, array_like=True):
     new_samples: int
     produced_ms: int
     heads_bytes: int
-    bytes_up: int
-    bytes_down: int
-    reported_up: int
-    reported_down: int
-    events: int
-    losses: list[float]
-    evidence: bytes
+    usage: UsageState
     reason: str
     clock: list[int]
     batch_since_ms: int
@@ -87,6 +83,8 @@ class FleetState(msgspec.Struct, frozen=True):
 
     format: str
     uploads: bool
+    boot: int
+    sequence: int
     devices: list[DeviceState]
     wanting: list[str]
     heads: HeadsState | None
@@ -110,6 +108,8 @@ def fleet_state(fleet: Fleet, positions: dict[str, dict[int, int]], recorded: di
     return FleetState(
         format=FORMAT,
         uploads=fleet.uploads,
+        boot=fleet.boot,
+        sequence=fleet.sequence,
         devices=[_device_state(device) for device in fleet.devices.values()],
         wanting=fleet.wanting,
         heads=_heads_state(fleet),
@@ -163,9 +163,13 @@ def read_state(folder: Path) -> FleetState | None:
     return state
 
 
-def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
-    """The fleet that was at rest in `state`, all its devices offline; raises `InputError` for damaged models."""
-    fleet = Fleet(uploads=state.uploads, seed=seed)
+def restore_fleet(state: FleetState, folder: Path, seed: int, now_ms: int) -> Fleet:
+    """The fleet that was at rest in `state`, all its devices offline; raises `InputError` for damaged models.
+
+    What it reports is newer than what a fleet reported that went on from `state` before and was killed, if the caller
+    writes its state before anything goes up; by the wall clock `now_ms` also where `state` is an old copy.
+    """
+    fleet = Fleet(uploads=state.uploads, seed=seed, boot=state.boot, sequence=max(state.sequence + REPORTS, now_ms))
     versions = sorted(_models_in(folder) | {device.model.version for device in state.devices if device.model.version})
     try:
         fleet.bank.models = {version: load_model(_model_place(folder, version)) for version in versions}
@@ -178,7 +182,7 @@ def restore_fleet(state: FleetState, folder: Path, seed: int) -> Fleet:
     fleet.model_size, fleet.task, fleet.task_size = state.model_size, state.task, state.task_size
     fleet.counts.update({(what, outcome): n for what, outcome, n in state.counts})
     for device in state.devices:
-        fleet.adopt(_restore_device(device, uploads=state.uploads))
+        fleet.adopt(_restore_device(device, fleet.sequence, uploads=state.uploads))
     fleet.wanting = state.wanting
     fleet.bank.blend.loss[: fleet.bank.slots] = np.frombuffer(state.blend_loss).reshape(-1, len(HEADS))
     levels = fleet.bank.level.state
@@ -226,13 +230,7 @@ def _device_state(device: Device) -> DeviceState:
         new_samples=device.new_samples,
         produced_ms=device.produced_ms,
         heads_bytes=device.heads_bytes,
-        bytes_up=device.usage.bytes_up,
-        bytes_down=device.usage.bytes_down,
-        reported_up=device.usage.reported_up,
-        reported_down=device.usage.reported_down,
-        events=device.usage.events,
-        losses=device.usage.losses.tolist(),
-        evidence=device.usage.evidence.tobytes(),
+        usage=device.usage.state(),
         reason=device.asking.reason,
         clock=device.clock.state(),
         batch_since_ms=device.batch_since_ms,
@@ -240,8 +238,8 @@ def _device_state(device: Device) -> DeviceState:
     )
 
 
-def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
-    device = Device(state.user_id, DIM, uploads=uploads)
+def _restore_device(state: DeviceState, sequence: int, *, uploads: bool) -> Device:
+    device = Device(state.user_id, DIM, uploads=uploads, usage=Usage.restore(state.usage, sequence))
     task = state.task or Task(task_version=0)
     device.window = Window.restore(state.window, DIM, task.window_count, task.window_age_ms)
     device.known = Known.restore(
@@ -254,10 +252,6 @@ def _restore_device(state: DeviceState, *, uploads: bool) -> Device:
     device.newest_seq, device.trained_seq = state.newest_seq, state.trained_seq
     device.wanting, device.stale_heads = state.wanting, state.stale_heads
     device.new_samples, device.produced_ms = state.new_samples, state.produced_ms
-    device.usage.bytes_up, device.usage.bytes_down = state.bytes_up, state.bytes_down
-    device.usage.reported_up, device.usage.reported_down = state.reported_up, state.reported_down
-    device.usage.events, device.usage.losses = state.events, np.array(state.losses)
-    device.usage.evidence = np.frombuffer(state.evidence).copy()
     device.asking.reason = state.reason
     device.clock = CloudClock(state.clock)
     device.batch_since_ms, device.cloud_time = state.batch_since_ms, state.cloud_time

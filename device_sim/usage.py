@@ -1,39 +1,123 @@
-"""What a device would report of itself: bytes moved, and what its events said of heads and repeats since then."""
+"""What a device would report of itself, in sums since its life began: never reset, silent about what its user did."""
 
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
 import numpy as np
 
 from models.blend import HEADS
-from models.repeats import EVIDENCE
+from models.repeats import EQUATIONS, EVIDENCE, within
 from wire.arrays import F64
+from wire.outcome import Batches, Trainings
+
+
+class UsageState(msgspec.Struct, frozen=True, array_like=True):
+    """The sums at rest; `sums` are the losses, the equations and the evidence, one after the other."""
+
+    boot: int
+    sequence: int
+    answered_seq: int
+    bytes_up: int
+    bytes_down: int
+    events: int
+    compute_ms: float
+    batches: dict[Batches, int]
+    trainings: dict[Trainings, int]
+    passed: dict[str, int]
+    sums: bytes
 
 
 class Usage:
-    """Sums since the last report, and the bytes reported before it; nothing here says what the user did."""
+    """Sums of the life `boot`, whose newest report was number `sequence`."""
 
-    __slots__ = ("bytes_down", "bytes_up", "events", "evidence", "losses", "reported_down", "reported_up")
+    __slots__ = (
+        "_evidence",
+        "answered_seq",
+        "batches",
+        "boot",
+        "bytes_down",
+        "bytes_up",
+        "compute_ms",
+        "equations",
+        "events",
+        "losses",
+        "passed",
+        "sequence",
+        "trainings",
+    )
 
-    def __init__(self) -> None:
-        self.reported_up = self.reported_down = 0
+    def __init__(self, boot: int = 0, sequence: int = 0) -> None:
+        self.boot, self.sequence, self.answered_seq = boot, sequence, -1
         self.bytes_up = self.bytes_down = self.events = 0
-        self.losses, self.evidence = _nothing()
-
-    def reset(self) -> None:
-        """A report went up: count from zero."""
-        self.reported_up += self.bytes_up
-        self.reported_down += self.bytes_down
-        self.bytes_up = self.bytes_down = self.events = 0
-        self.losses, self.evidence = _nothing()
+        self.compute_ms = 0.0
+        self.batches: Counter[Batches] = Counter()
+        self.trainings: Counter[Trainings] = Counter()
+        self.passed: Counter[str] = Counter()
+        self.losses: F64 = np.zeros(len(HEADS))
+        self.equations: F64 = np.zeros(EQUATIONS)  # of repeats, of all intervals that are over
+        self._evidence: F64 = np.zeros(EVIDENCE)  # of the interval that is not
 
     def lost(self, losses: F64, evidence: F64) -> None:
         """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) about repeats."""
         self.losses += losses
-        self.evidence += evidence
+        self._evidence += evidence
         self.events += 1
+
+    def answered(self, outcome: Batches, seq: int = -1) -> None:
+        """A batch came, number `seq` if that is known and is to be answered for."""
+        self.batches[outcome] += 1
+        self.answered_seq = max(self.answered_seq, seq)
+
+    def trained(self, outcome: Trainings, compute_ms: float = 0.0, accepted: Mapping[str, bool] | None = None) -> None:
+        """A training ended, with `accepted` saying of each head whether it passed."""
+        self.trainings[outcome] += 1
+        self.compute_ms += compute_ms
+        self.passed.update({head: int(good) for head, good in (accepted or {}).items()})
+
+    def close_interval(self) -> None:
+        """What events taught about repeats is compared within an interval (`models.repeats`): here one ends."""
+        self.equations += within(self._evidence)
+        self._evidence = np.zeros(EVIDENCE)
+
+    def next_sequence(self) -> int:
+        """The number of the report that is made now."""
+        self.sequence += 1
+        return self.sequence
 
     def head_log_loss(self) -> dict[str, float]:
         """Summed log-loss in nats by head."""
         return dict(zip(HEADS, self.losses.tolist(), strict=True))
 
+    def state(self) -> UsageState:
+        """The sums at rest."""
+        return UsageState(
+            boot=self.boot,
+            sequence=self.sequence,
+            answered_seq=self.answered_seq,
+            bytes_up=self.bytes_up,
+            bytes_down=self.bytes_down,
+            events=self.events,
+            compute_ms=self.compute_ms,
+            batches=dict(self.batches),
+            trainings=dict(self.trainings),
+            passed=dict(self.passed),
+            sums=np.concatenate([self.losses, self.equations, self._evidence]).tobytes(),
+        )
 
-def _nothing() -> tuple[F64, F64]:
-    return np.zeros(len(HEADS)), np.zeros(EVIDENCE)
+    @classmethod
+    def restore(cls, state: UsageState, least: int = 0) -> "Usage":
+        """The sums that were at rest in `state`.
+
+        Its reports count on from `least` at least: later ones than `state` knows may have been sent before a kill.
+        """
+        usage = cls(state.boot, max(state.sequence, least))
+        usage.answered_seq = state.answered_seq
+        usage.bytes_up, usage.bytes_down, usage.events = state.bytes_up, state.bytes_down, state.events
+        usage.compute_ms = state.compute_ms
+        usage.batches.update(state.batches)
+        usage.trainings.update(state.trainings)
+        usage.passed.update(state.passed)
+        ends = len(HEADS), len(HEADS) + EQUATIONS
+        usage.losses, usage.equations, usage._evidence = np.split(np.frombuffer(state.sums).copy(), ends)
+        return usage

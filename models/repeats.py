@@ -20,8 +20,9 @@ are then
     (PRECISION · I + Σ p(1−p) x xᵀ)⁻¹ Σ (y − p) x
 
 over all events of all devices: sums, which devices report like their losses. x and y are taken from their means within
-each report: weights say how to rank what a user meets within some ten events. Otherwise they also learn who clicks more
-and when, which the level is for. All personal heads add to what cloud, level and repeats say, in fitting as in
+each interval from one training of a device to its next: weights say how to rank what a user meets within some ten
+events. Otherwise they also learn who clicks more and when, which the level is for. A device takes the means out itself,
+so that it can add up its intervals. All personal heads add to what cloud, level and repeats say, in fitting as in
 predicting. All of it but that is ours.
 """
 
@@ -38,7 +39,9 @@ _LEAST_CURVATURE = 0.02  # as in `models.head_fit`
 _ROW, _COLUMN = np.triu_indices(len(TRAITS) + 1)
 # What events teach is Σ p(1−p) x xᵀ, without what is below its diagonal, and Σ (y−p) x, with a 1 at the end of each x.
 EVIDENCE = len(_ROW) + len(TRAITS) + 1
-_TRAVELS = np.dtype("<f4")
+_EQUATION = np.triu_indices(len(TRAITS))  # of a matrix (traits, traits) that is symmetric
+EQUATIONS = len(_EQUATION[0]) + len(TRAITS)
+_TRAVELS = np.dtype("<f8")
 
 
 def traits(times: U8, since_s: U32, logit: F32) -> F32:
@@ -99,39 +102,42 @@ def evidence(trait: F32, expected: F64, label: F64) -> F64:
     return np.concatenate([curvature * x[:, _ROW] * x[:, _COLUMN], (label - expected)[:, None] * x], axis=1)
 
 
-def pack(total: F64) -> bytes:
-    """Summed evidence (EVIDENCE,) as it travels: little-endian float32."""
-    return bytes(total.astype(_TRAVELS).tobytes())
+def within(taught: F64) -> F64:
+    """The normal equations (EQUATIONS,) of one interval from its summed evidence (EVIDENCE,), with the means of x and y
+    taken out: an interval has an intercept of its own.
+    """
+    gram = np.zeros((len(TRAITS) + 1,) * 2)
+    gram[_ROW, _COLUMN] = gram[_COLUMN, _ROW] = taught[: len(_ROW)]
+    pull = taught[len(_ROW) :]
+    mean = gram[-1, :-1] / max(gram[-1, -1], _LEAST_CURVATURE)
+    centred = gram[:-1, :-1] - np.outer(mean, gram[-1, :-1])
+    return np.concatenate([centred[_EQUATION], pull[:-1] - mean * pull[-1]])
+
+
+def pack(equations: F64) -> bytes:
+    """Summed normal equations (EQUATIONS,) as they travel: little-endian float64."""
+    return bytes(equations.astype(_TRAVELS).tobytes())
 
 
 def unpack(raw: bytes) -> F64 | None:
-    """The evidence in `raw`; None where it is none.
+    """The normal equations in `raw`; None where it is none.
 
-    >>> len(unpack(pack(np.ones(EVIDENCE)))) == EVIDENCE, unpack(b"123")
+    >>> len(unpack(pack(np.ones(EQUATIONS)))) == EQUATIONS, unpack(b"123")
     (True, None)
     """
-    if len(raw) != EVIDENCE * _TRAVELS.itemsize:
+    if len(raw) != EQUATIONS * _TRAVELS.itemsize:
         return None
-    total = np.frombuffer(raw, _TRAVELS).astype(np.float64)
-    return total if np.isfinite(total).all() else None
+    equations = np.frombuffer(raw, _TRAVELS).astype(np.float64)
+    return equations if np.isfinite(equations).all() else None
 
 
-def within(reported: F64) -> tuple[F64, F64]:
-    """The normal equations of one report, (traits, traits) and (traits,), from its summed evidence (EVIDENCE,), with
-    the means of x and y taken out: a report has an intercept of its own.
-    """
-    gram = np.zeros((len(TRAITS) + 1,) * 2)
-    gram[_ROW, _COLUMN] = gram[_COLUMN, _ROW] = reported[: len(_ROW)]
-    pull = reported[len(_ROW) :]
-    mean = gram[-1, :-1] / max(gram[-1, -1], _LEAST_CURVATURE)
-    return gram[:-1, :-1] - np.outer(mean, gram[-1, :-1]), pull[:-1] - mean * pull[-1]
+def learned_weights(equations: F64) -> dict[str, float]:
+    """The weights that the sum of all normal equations (EQUATIONS,) speaks for.
 
-
-def learned_weights(gram: F64, pull: F64) -> dict[str, float]:
-    """The weights that the sums of all normal equations, (traits, traits) and (traits,), speak for.
-
-    >>> learned_weights(np.zeros((4, 4)), np.zeros(4))
+    >>> learned_weights(np.zeros(EQUATIONS))
     {'taken': 0.0, 'times': 0.0, 'since': 0.0, 'cloud': 0.0}
     """
-    weight = np.linalg.solve(gram + PRECISION * np.eye(len(TRAITS)), pull)
+    gram = np.zeros((len(TRAITS),) * 2)
+    gram[_EQUATION] = gram.T[_EQUATION] = equations[: -len(TRAITS)]
+    weight = np.linalg.solve(gram + PRECISION * np.eye(len(TRAITS)), equations[-len(TRAITS) :])
     return dict(zip(TRAITS, weight.round(3).tolist(), strict=True))

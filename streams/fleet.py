@@ -84,12 +84,14 @@ class FleetShell:
         if state is not None and state.uploads != (settings.own == "behaviour"):
             raise InputError(f"{settings.state} is of a fleet with the other --own: give another --state and --out")
         uploads = settings.own == "behaviour"
-        restored = restore_fleet(state, settings.state, settings.seed) if state else None
-        self.fleet = restored or Fleet(uploads=uploads, seed=settings.seed)
+        restored = restore_fleet(state, settings.state, settings.seed, wall_ms()) if state else None
+        self.fleet = restored or Fleet(uploads=uploads, seed=settings.seed, boot=wall_ms())
         self._positions = {(t, p): o for t, ps in state.positions.items() for p, o in ps.items()} if state else {}
         self.board = Scoreboard(settings.out, state.recorded if state else {"run": wall_ms()})
-        if state is None:  # before anything is recorded: records without a state are nobody's to go on with
-            write_state(fleet_state(self.fleet, {}, self.board.flush()), {}, settings.state)
+        # Before anything is recorded or reported: records without a state are nobody's to go on with, and what this run
+        # reports is newer than what another one did that was killed.
+        state = fleet_state(self.fleet, _by_topic(self._positions), self.board.flush())
+        write_state(state, self.fleet.bank.models, settings.state)
         self._stopping = asyncio.Event()
         # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
         self._polling, self._training, self._aside = (
@@ -353,8 +355,8 @@ class FleetShell:
             "arms": scores.result(),
             "device_cost": {
                 "compute_ms": _spread(self.board.compute_ms()),
-                "bytes_up": _spread([d.usage.reported_up + d.usage.bytes_up for d in devices]),
-                "bytes_down": _spread([d.usage.reported_down + d.usage.bytes_down for d in devices]),
+                "bytes_up": _spread([d.usage.bytes_up for d in devices]),
+                "bytes_down": _spread([d.usage.bytes_down for d in devices]),
                 "bytes_stored": _spread([d.bytes_stored for d in devices]),
             },
             "outcomes": _nested(dict(sorted(self.fleet.counts.items()))),

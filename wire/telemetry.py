@@ -7,6 +7,7 @@ import msgspec
 from wire.decoder import FORMAT, JsonDecoder
 from wire.event import Name
 from wire.identity import ModelId
+from wire.outcome import Batches, Trainings
 
 REPORT_BYTES = 16 << 10  # a training report has 2 kB
 RECEIPT_BYTES = 1 << 20  # as many ids as one upload has events
@@ -14,38 +15,62 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Seq = Annotated[int, msgspec.Meta(ge=-1)]
 
 
-class Ack(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="ack/1"):
-    """A device's answer to one pushed batch; outcome is `accepted`, `wrong_version` or `malformed`."""
-
-    user_id: Name
-    batch_seq: Seq
-    model: ModelId
-    outcome: str
-    received_ms: Count
-
-
-class Training(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="training/1"):
-    """One retraining: what it cost, as a phone would report it, and since the last one the sums of each head's log-loss
-    and of what events taught about repeats (`models.repeats.pack`).
+class Standing(msgspec.Struct, frozen=True):
+    """What every report says: counts since a device's life `boot` began, so that a lost report is made up for by the
+    next, and one that comes twice changes nothing. Of a life, the highest `sequence` is the newest; of lives, the
+    highest `boot`. `answered_seq` is the newest batch that the device answered for, -1 before the first.
     """
 
     user_id: Name
-    model: ModelId
+    boot: Count
+    sequence: Count
+    answered_seq: Seq
+    batches: dict[Batches, Count]
+
+    @property
+    def answers(self) -> set[int]:
+        """The batches that this answers for."""
+        return {self.answered_seq}
+
+
+class Ack(Standing, frozen=True, tag_field=FORMAT, tag="ack/2"):
+    """A device's answer to one pushed batch; `batch_seq` is -1 and `model` nobody's when it could not be read."""
+
     batch_seq: Seq
-    trained_ms: Count
-    produced_ms: Count
-    compute_ms: Annotated[float, msgspec.Meta(ge=0)]
+    model: ModelId
+    outcome: Batches
+    received_ms: Count
+
+    @property
+    def answers(self) -> set[int]:
+        """The batches that this answers for."""
+        return {self.answered_seq, self.batch_seq}
+
+
+class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/2"):
+    """All that a device did in its life, as a phone would report it after a training and when its link is back.
+
+    Sums and counts since its life began: bytes moved, trainings by outcome and what they cost, how often each head
+    passed its test, events predicted, each head's log-loss over them (nats), and what they taught about repeats
+    (`models.repeats.pack`). As of now: `model` in use, newest batch trained on (-1: none), bytes stored.
+    """
+
+    model: ModelId
+    trained_seq: Seq
+    reported_ms: Count
     bytes_up: Count
     bytes_down: Count
     bytes_stored: Count
-    accepted: dict[str, bool]
+    trainings: dict[Trainings, Count]
+    compute_ms: Annotated[float, msgspec.Meta(ge=0)]
+    passed: dict[str, Count]
     events: Count
     head_log_loss: dict[str, float]
     evidence: bytes
 
 
 class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/1"):
-    """A device asks for a fresh batch; reason is `connected`, `expired` or `wrong_version`."""
+    """A device asks for a fresh batch; reason is `connected`, `expired` or `wrong_model`."""
 
     user_id: Name
     reason: str

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from models.blend import HEADS, fleet_prior
-from models.repeats import TRAITS, learned_weights, unpack, within
-from wire.arrays import F64
+from models.repeats import EQUATIONS, learned_weights, unpack
+from streams.training.newest import Newest
 from wire.task import Task
 from wire.telemetry import Training
 
@@ -18,32 +18,29 @@ NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, 
 
 
 class FleetReports:
-    """Sums over devices. Only reports about all heads count, so that sums stay comparable.
+    """What is newest of every device, summed. Only reports about all heads count, so that sums stay comparable.
 
     >>> FleetReports().taught(Task(task_version=1)) == Task(task_version=1)
     True
     """
 
     def __init__(self) -> None:
-        self.events = 0
-        self._losses: F64 = np.zeros(len(HEADS))
-        self._gram: F64 = np.zeros((len(TRAITS), len(TRAITS)))
-        self._pull: F64 = np.zeros(len(TRAITS))
+        self._newest = Newest(1 + len(HEADS) + EQUATIONS)  # events, losses, equations
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
         self._known: tuple[dict[str, float], dict[str, float]] | None = None
 
+    @property
+    def events(self) -> int:
+        """Events that devices reported of."""
+        return round(float(self._newest.total[0]))
+
     def add(self, report: Training) -> bool:
-        """Take in one device's sums since its last report; False where they can't be used."""
+        """Take in what one device summed in its life; False where it can't be used."""
         losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
-        evidence = unpack(report.evidence)
-        if evidence is None or not np.isfinite(losses).all():
+        equations = unpack(report.evidence)
+        if equations is None or not np.isfinite(losses).all():
             return False
-        if report.events:
-            gram, pull = within(evidence)
-            self.events += report.events
-            self._losses += losses
-            self._gram += gram
-            self._pull += pull
+        if self._newest.put(report.user_id, report.boot, report.sequence, np.r_[report.events, losses, equations]):
             self._known = None
         return True
 
@@ -52,9 +49,10 @@ class FleetReports:
         if not self.events:
             return task
         if self._known is None:
-            weights = fleet_prior(dict(zip(HEADS, self._losses.tolist(), strict=True)), self.events)
+            losses, equations = np.split(self._newest.total[1:], [len(HEADS)])
+            weights = fleet_prior(dict(zip(HEADS, losses.tolist(), strict=True)), self.events)
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-            self._known = prior, learned_weights(self._gram, self._pull)
+            self._known = prior, learned_weights(equations)
         prior, weights = self._known
         return msgspec.structs.replace(task, head_prior=prior, repeats=weights)
 

@@ -7,7 +7,7 @@ from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.tunnel.ledger import Push, Tally, account
 from wire.malformed import Malformed
 from wire.push_headers import PushHeaders, addressee
-from wire.telemetry import Ack, decode_report
+from wire.telemetry import Standing, decode_report
 
 _GROUP = "coda-accounting"
 
@@ -33,13 +33,14 @@ def _pushes(kafka: KafkaSettings, expiry_ms: int) -> list[Push]:
     return pushes
 
 
-def _acks(kafka: KafkaSettings) -> list[tuple[str, int]]:
-    acks = []
+def _acks(kafka: KafkaSettings) -> set[tuple[str, int]]:
+    """Answers: of an ack that was lost, a later report of the device says."""
+    acks = set()
     for message in read_between(kafka, _GROUP, bounds(kafka, TELEMETRY)):
         try:
             report = decode_report(message.value)
         except Malformed:
             continue
-        if isinstance(report, Ack):
-            acks.append((report.user_id, report.batch_seq))
+        if isinstance(report, Standing):
+            acks |= {(report.user_id, seq) for seq in report.answers}
     return acks

@@ -32,7 +32,7 @@ from wire.errors import DeliveryError
 from wire.malformed import Malformed
 from wire.push_headers import PushHeaders, addressee
 from wire.reason import Reason
-from wire.telemetry import Ack, Presence, decode_report
+from wire.telemetry import Ack, Presence, Standing, decode_report
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,6 @@ COMMIT_EVERY_S = 0.5  # ours: what a crash repeats
 WAITING_BYTES = 256 << 20  # ours: then Kafka keeps the rest; 8,000 batches of 30 kB
 REVOKE_LIMIT_S = 5.0  # ours: well within the 5 minutes that a group waits for a member in a rebalance
 PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
-ACK_OUTCOMES = frozenset({"accepted", "wrong_version", "malformed"})  # a device may say anything: others count as one
 CURRENT = {MODELS: mqtt_topics.MODEL, TASKS: mqtt_topics.TASK}
 
 
@@ -227,10 +226,10 @@ class Downlink:
         except Malformed:
             metrics.tunnel_rejected.labels("malformed_telemetry").inc()
             return
-        if not isinstance(report, Ack):
+        if not isinstance(report, Standing):
             return
-        if self._ledger.acked(report.user_id, report.batch_seq):
-            outcome = report.outcome if report.outcome in ACK_OUTCOMES else "other"
+        if self._ledger.acked(report.user_id, max(report.answers)):
+            outcome = report.outcome if isinstance(report, Ack) else "reported"  # its ack was lost
             self.acks[outcome] = self.acks.get(outcome, 0) + 1
             metrics.push_acks.labels(outcome).inc()
         if self._ledger.awaits(report.user_id) is None:

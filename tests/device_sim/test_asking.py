@@ -9,7 +9,7 @@ def test_without_a_reason_nothing_is_asked() -> None:
 
 def test_asks_ever_more_seldom_until_answered() -> None:
     asking = Asking()
-    asking.want("wrong_version")
+    asking.want("wrong_model")
     asked = [now for now in range(0, 400_000, 1000) if asking.take(now)]
     gaps = [later - earlier for earlier, later in pairwise(asked)]
     assert gaps[:2] == [2 * FIRST_WAIT_MS, 4 * FIRST_WAIT_MS]

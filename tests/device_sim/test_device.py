@@ -13,7 +13,7 @@ from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import RETRY_MS
-from device_sim.outcome import Batches, Events, Models, Unpredicted
+from device_sim.outcome import Events, Models, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -30,14 +30,16 @@ from device_sim.stimulus import (
 )
 from models.blend import HEADS
 from models.cloud_model import DIM
-from models.repeats import EVIDENCE
+from models.repeats import EVIDENCE, unpack, within
 from tests.device_sim.world import TASK, batch, event, raw_batch
+from tests.wire.reports import ack
 from wire.arrays import F16
 from wire.candidates import CandidateBatch, encode_batch
 from wire.event import decode_event
 from wire.identity import ModelId
 from wire.ids import item_key
 from wire.moments import WallMs
+from wire.outcome import Batches
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, decode_report
 
@@ -231,7 +233,7 @@ def test_a_batch_is_acknowledged_used_and_its_freshness_told() -> None:
     phone.tell(Connected())
     phone.live(10)
     out = phone.tell(BatchArrived(raw_batch("ann", 3)))
-    assert reports(out) == [Ack("ann", 3, ModelId("", 1), "accepted", phone.now_ms)]
+    assert reports(out) == [ack("ann", 3, received_ms=phone.now_ms)]
     assert only(Freshness, out) == [Freshness("pushed", 5_000)]
     assert only(Freshness, phone.train()) == [Freshness("trained", 5_000)]
     phone.live(20)
@@ -244,7 +246,8 @@ def test_older_batches_lose_and_the_same_one_is_acknowledged_again() -> None:
     assert phone.tell(BatchArrived(raw_batch("ann", 2))) == [Count(Batches.STALE)]
     again = phone.tell(BatchArrived(raw_batch("ann", 3)))
     assert counted(again) == [("batches", "repeated")]
-    assert reports(again) == [Ack("ann", 3, ModelId("", 1), "accepted", phone.now_ms)]
+    seen = {"accepted": 1, "stale": 1, "repeated": 1}
+    assert reports(again) == [ack("ann", 3, received_ms=phone.now_ms, sequence=2, batches=seen)]
     assert phone.device.batch is not None
     assert phone.device.batch.batch_seq == 3
 
@@ -255,9 +258,9 @@ def test_a_batch_of_another_version_is_dropped_and_another_asked_for() -> None:
     phone.live(10)
     phone.now_ms += FIRST_WAIT_MS
     out = phone.tell(BatchArrived(raw_batch("ann", 3, version=2)))
-    assert counted(out) == [("batches", "wrong_version")]
-    ack, request = reports(out)
-    assert ack == Ack("ann", 3, ModelId("", 2), "wrong_version", phone.now_ms)
+    assert counted(out) == [("batches", "wrong_model")]
+    answer, request = reports(out)
+    assert answer == ack("ann", 3, "wrong_model", model=ModelId("", 2), received_ms=phone.now_ms)
     assert isinstance(request, MatchRequest)
     assert phone.device.batch is None
 
@@ -372,7 +375,7 @@ def test_who_is_not_in_the_roll_out_keeps_the_old_task_until_the_share_grows() -
 def test_events_go_up_until_the_receipt_comes() -> None:
     phone = Phone(uploads=True)
     assert not only(Publish, phone.live(2))  # offline
-    sent = only(Publish, phone.tell(Connected()))
+    sent = [p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]
     assert [decode_event(p.payload).event_id for p in sent] == ["ann-0", "ann-1"]
     assert [p.leaf for p in only(Publish, phone.live(1))] == ["events"]
     phone.tell(ReceiptArrived(("ann-0", "ann-2"), 10))
@@ -384,7 +387,7 @@ def test_events_go_up_until_the_receipt_comes() -> None:
     assert len([p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]) == 1
 
 
-def test_a_training_report_sums_up_since_the_last_one() -> None:
+def test_a_training_report_sums_up_all_of_a_life() -> None:
     phone = Phone()
     phone.live(10)
     assert reports(phone.train()) == []  # offline: nobody to tell
@@ -394,14 +397,39 @@ def test_a_training_report_sums_up_since_the_last_one() -> None:
     assert isinstance(report, Training)
     assert report.events == 10 + PATIENCE * TASK.retrain_every
     assert report.head_log_loss == dict.fromkeys(HEADS, report.events / 2)
-    np.testing.assert_array_equal(np.frombuffer(report.evidence, "<f4"), np.full(EVIDENCE, report.events / 4))
-    assert report.accepted == {"local": True, "coda": False}
+    assert (report.trainings, report.passed, report.compute_ms) == ({"accepted": 2}, {"local": 2, "coda": 0}, 3.0)
     assert report.bytes_down == 1100
     assert report.bytes_stored > 1000 + 9000
     phone.live(PATIENCE * TASK.retrain_every)
-    (next_report,) = reports(phone.train())
-    assert isinstance(next_report, Training)
-    assert (next_report.events, next_report.bytes_down) == (PATIENCE * TASK.retrain_every, 0)
+    (again,) = reports(phone.train({"local": False}))
+    assert isinstance(again, Training)
+    assert (again.events, again.bytes_down) == (10 + 2 * PATIENCE * TASK.retrain_every, 1100)
+    assert again.trainings == {"accepted": 2, "rolled_back": 1}
+    assert again.bytes_up > report.bytes_up and again.sequence > report.sequence
+
+
+def test_what_repeats_teach_is_compared_within_an_interval() -> None:
+    phone = Phone()
+    phone.tell(Connected())
+    for _ in range(2):
+        phone.live(30)
+        (report,) = reports(phone.train())
+    assert isinstance(report, Training)
+    one = within(np.full(EVIDENCE, 30 * 0.25))
+    np.testing.assert_array_equal(unpack(report.evidence), one + one)
+
+
+def test_when_the_link_is_back_the_device_says_once_what_may_be_lost() -> None:
+    phone = Phone()
+    assert reports(phone.tell(Connected())) == []  # nothing happened so far
+    phone.live(10)
+    phone.tell(BatchArrived(raw_batch("ann", 3)))
+    phone.train()
+    phone.tell(LinkLost())
+    (report,) = reports(phone.tell(Connected()))
+    assert isinstance(report, Training)
+    assert (report.answered_seq, report.trained_seq, report.batches) == (3, 3, {"accepted": 1})
+    assert report.events == 10 and report.trainings == {"accepted": 1}
 
 
 def test_heads_that_failed_the_test_are_counted() -> None:

@@ -173,7 +173,7 @@ def test_a_restored_fleet_goes_on_as_if_it_had_never_stopped(tmp_path: Any, stop
     before = live(first, range(stop_after))
     state = fleet_state(first, {"events": {0: 7}}, {"parts": 1})
     write_state(state, first.bank.models, tmp_path)
-    second = restore_fleet(state, tmp_path, seed=3)
+    second = restore_fleet(state, tmp_path, seed=3, now_ms=0)
     for user in range(USERS):
         second.connected(f"u{user}", 0)
     after = live(second, range(stop_after, 9))
@@ -209,7 +209,7 @@ def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> No
     made.retire(most=USERS - 1)
     state = fleet_state(made, {}, {})
     write_state(state, made.bank.models, tmp_path)
-    again = restore_fleet(state, tmp_path, seed=3)
+    again = restore_fleet(state, tmp_path, seed=3, now_ms=0)
     for one in (made, again):
         one.take_predictions()
         one.handle_events([e for user in made.devices for e in own(user, 600, 2)], 0)

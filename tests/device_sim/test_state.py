@@ -16,7 +16,7 @@ def test_positions_and_records_come_back_with_the_fleet(tmp_path: Path) -> None:
     state = read_state(tmp_path)
     assert state is not None
     assert (state.positions, state.recorded) == ({"behaviour": {3: 42}}, {"parts": 2})
-    back = restore_fleet(state, tmp_path, seed=3)
+    back = restore_fleet(state, tmp_path, seed=3, now_ms=0)
     assert back.devices["u0"].outbox.state() == made.devices["u0"].outbox.state() != {}
     assert not any(device.connected for device in back.devices.values())
 
@@ -28,7 +28,7 @@ def test_a_training_that_ran_is_begun_again(tmp_path: Path) -> None:
     assert made.begin_training(0) is not None
     state = fleet_state(made, {}, {})
     write_state(state, made.bank.models, tmp_path)
-    back = restore_fleet(state, tmp_path, seed=3)
+    back = restore_fleet(state, tmp_path, seed=3, now_ms=0)
     back.tick(0)
     assert back.train_due(0, cpu_s) == 1
     assert back.devices["u0"].trained_seq == 5
@@ -38,7 +38,7 @@ def test_a_fleet_that_has_seen_nothing_yet_comes_back_too(tmp_path: Path) -> Non
     made = fleet()
     state = fleet_state(made, {}, {})
     write_state(state, made.bank.models, tmp_path)
-    back = restore_fleet(state, tmp_path, seed=3)
+    back = restore_fleet(state, tmp_path, seed=3, now_ms=0)
     assert back.model is not None
     assert (back.model.version, back.task, back.devices) == (1, made.task, {})
     back.handle_events(own("u0", 0, 1), 0)
@@ -80,7 +80,7 @@ def test_what_a_crash_left_beside_the_models_is_in_nobodys_way(tmp_path: Path) -
     for _ in range(2):
         write_state(fleet_state(made, {}, {}), made.bank.models, tmp_path)
         state = read_state(tmp_path)
-        assert state is not None and restore_fleet(state, tmp_path, seed=3).model is not None
+        assert state is not None and restore_fleet(state, tmp_path, seed=3, now_ms=0).model is not None
     assert (tmp_path / "models" / "notes").exists()
 
 
@@ -96,7 +96,7 @@ def test_a_full_disk_keeps_the_state_of_before(tmp_path: Path) -> None:
         assert state is not None and state.recorded == {"parts": 1}
         filled.unlink()
         write_state(fleet_state(made, {}, {"parts": 2}), made.bank.models, disk)
-        assert restore_fleet(read_state(disk) or state, disk, seed=3).devices.keys() == {"u0"}
+        assert restore_fleet(read_state(disk) or state, disk, seed=3, now_ms=0).devices.keys() == {"u0"}
 
 
 def test_a_model_that_is_gone_is_said_in_one_line(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_model_that_is_gone_is_said_in_one_line(tmp_path: Path) -> None:
     state = read_state(tmp_path)
     assert state is not None
     with pytest.raises(InputError, match="put it back from a copy, or give another --state and --out"):
-        restore_fleet(state, tmp_path, seed=3)
+        restore_fleet(state, tmp_path, seed=3, now_ms=0)
 
 
 def test_a_damaged_model_in_a_state_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -116,5 +116,5 @@ def test_a_damaged_model_in_a_state_is_refused_in_one_line(tmp_path: Path) -> No
     tensors = tmp_path / "models" / "1" / "model.coda"
     tensors.write_bytes(tensors.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"sha256.*give another --state") as refused:
-        restore_fleet(state, tmp_path, seed=3)
+        restore_fleet(state, tmp_path, seed=3, now_ms=0)
     assert "\n" not in str(refused.value)

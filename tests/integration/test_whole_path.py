@@ -152,7 +152,7 @@ def pushes_are_exact(system: System) -> None:
     tally = account_for_pushes(KafkaSettings(system.kafka.address), 600_000, round(time.time() * 1000))
     assert tally.outstanding == 0
     assert tally.pushes == tally.acknowledged + tally.superseded + tally.expired > 0
-    trained = {r.user_id for r in reports(system) if isinstance(r, Training) and r.batch_seq > 0}
+    trained = {r.user_id for r in reports(system) if isinstance(r, Training) and r.trained_seq > 0}
     assert len(trained) == USERS
 
 

@@ -24,7 +24,7 @@ def events(n: int, weights: dict[str, float], seed: int = 0) -> tuple[F32, F64, 
 def learned(trait: F32, expected: F64, label: F64, cuts: Sequence[int] = ()) -> dict[str, float]:
     """Weights from these events, reported before each of `cuts` and at the end."""
     equations = [within(part.sum(axis=0)) for part in np.split(evidence(trait, expected, label), cuts)]
-    return learned_weights(np.sum([g for g, _ in equations], axis=0), np.sum([p for _, p in equations], axis=0))
+    return learned_weights(np.sum(equations, axis=0))
 
 
 def adjusted(weights: dict[str, float], trait: F32, expected: F64) -> F64:

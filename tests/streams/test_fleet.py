@@ -170,7 +170,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
     settings = settings_for(cloud, tmp_path)
 
     def heads_reported() -> set[str]:
-        return {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.accepted}
+        return {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.passed}
 
     def pushed_and_trained(shell: FleetShell) -> bool:
         # A training that ends before the link is up goes unreported: wait for what must come, not for how many.

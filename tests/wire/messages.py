@@ -16,12 +16,22 @@ from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event, encode_event
 from wire.identity import NO_MODEL, ModelId
 from wire.model import Manifest, ModelMessage, body_of, decode_model, encode_model, sealed
+from wire.outcome import Batches, Trainings
 from wire.push_headers import PushHeaders
 from wire.reason import Reason
 from wire.sample import SampleRecord, decode_record, encode_record
 from wire.signing import open_task, sign_task
 from wire.task import Task, decode_signed, decode_task, encode_task
-from wire.telemetry import Ack, MatchRequest, Presence, Receipt, Training, decode_receipt, decode_report, encode_report
+from wire.telemetry import (
+    Ack,
+    MatchRequest,
+    Presence,
+    Receipt,
+    Training,
+    decode_receipt,
+    decode_report,
+    encode_report,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = ModelId("0123456789abcdef", 3, "fedcba9876543210")
@@ -65,20 +75,28 @@ def _model() -> tuple[Manifest, dict[str, Any]]:
 
 _EVENT = Event("e-1", "ann/ü", "i1", "c1", "click", 1, 1_700_000_000_000, {"device": "phone", "position": 3})
 _HISTORY = np.array([7, 5, 7], "<u4").tobytes()
+_STANDING: dict[str, Any] = {
+    "user_id": "ann/ü",
+    "boot": 1_799_000_000_000,
+    "sequence": 12,
+    "answered_seq": 7,
+    "batches": {Batches.ACCEPTED: 6, Batches.WRONG_MODEL: 1},
+}
+_ACK = Ack(**_STANDING, batch_seq=7, model=MODEL, outcome=Batches.ACCEPTED, received_ms=1_800_000_000_100)
 _TRAINING = Training(
-    user_id="ann/ü",
+    **_STANDING,
     model=MODEL,
-    batch_seq=7,
-    trained_ms=1_800_000_000_500,
-    produced_ms=1_800_000_000_000,
-    compute_ms=12.5,
+    trained_seq=7,
+    reported_ms=1_800_000_000_500,
     bytes_up=100,
     bytes_down=54_000,
     bytes_stored=400_000,
-    accepted={"local": True, "coda": False},
+    trainings={Trainings.ACCEPTED: 5, Trainings.ROLLED_BACK: 1},
+    compute_ms=12.5,
+    passed={"local": 5, "coda": 3},
     events=10,
     head_log_loss={"cloud": 6.5, "local": 6.25},
-    evidence=np.arange(20, dtype="<f4").tobytes(),
+    evidence=np.arange(14, dtype="<f8").tobytes(),
 )
 
 _SAMPLE = SampleRecord(11, 12, 13, 14, 1, 2, 1_700_000_000_000, 1_800_000_000_000, _HISTORY, _HISTORY)
@@ -106,7 +124,7 @@ MESSAGES = [
     Message("model.bin", _model(), lambda model: encode_model(*model), _read_model),
     Message("task.json", Task(task_version=4, head_prior={"cloud": -0.5}), encode_task, decode_task),
     Message("task_signed.msgpack", Task(task_version=4), _sign, _open),
-    Message("ack.json", Ack("ann/ü", 7, MODEL, "accepted", 1_800_000_000_100), encode_report, decode_report),
+    Message("ack.json", _ACK, encode_report, decode_report),
     Message("training.json", _TRAINING, encode_report, decode_report),
     Message("request.json", MatchRequest("ann/ü", "connected", 1_800_000_000_000), encode_report, decode_report),
     Message("presence.json", Presence("ann/ü", False), encode_report, decode_report),

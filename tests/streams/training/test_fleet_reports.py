@@ -2,18 +2,17 @@ import numpy as np
 import pytest
 
 from models.blend import FLEET_RATE, HEADS
-from models.repeats import EVIDENCE, TRAITS, evidence, pack
+from models.repeats import EQUATIONS, TRAITS, evidence, pack, within
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
-from wire.identity import ModelId
+from tests.wire.reports import NOTHING, training
 from wire.task import Task
 from wire.telemetry import Training
 
 TASK = Task(task_version=1)
-NOTHING = bytes(4 * EVIDENCE)
 
 
-def report(events: int, losses: dict[str, float], evidence: bytes = NOTHING) -> Training:
-    return Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, events, losses, evidence)
+def report(events: int, losses: dict[str, float], evidence: bytes = NOTHING, device: int = 0) -> Training:
+    return training(f"u{device}", events, losses, evidence=evidence)
 
 
 def even(loss: float) -> dict[str, float]:
@@ -22,8 +21,8 @@ def even(loss: float) -> dict[str, float]:
 
 def test_the_prior_is_the_sum_over_devices_times_the_fleet_rate() -> None:
     reports = FleetReports()
-    for _ in range(10):
-        reports.add(report(5, even(4.0) | {"coda": 3.0}))
+    for device in range(10):
+        reports.add(report(5, even(4.0) | {"coda": 3.0}, device=device))
     assert reports.events == 50
     assert reports.taught(TASK).head_prior == {h: 0.0 if h == "coda" else -10 * FLEET_RATE for h in HEADS}
 
@@ -33,14 +32,14 @@ def returned(events: int, device: int) -> bytes:
     taken = np.random.default_rng(device).choice([0, 1], events)
     trait = np.zeros((events, len(TRAITS)), np.float32)
     trait[:, TRAITS.index("taken")] = taken
-    return pack(evidence(trait, np.full(events, 0.5), taken.astype(np.float64)).sum(axis=0))
+    return pack(within(evidence(trait, np.full(events, 0.5), taken.astype(np.float64)).sum(axis=0)))
 
 
 def test_the_sum_over_devices_says_whether_people_come_back() -> None:
     alone, all_of_them = FleetReports(), FleetReports()
     alone.add(report(5, even(4.0), returned(5, 0)))
     for device in range(20):
-        all_of_them.add(report(5, even(4.0), returned(5, device)))
+        all_of_them.add(report(5, even(4.0), returned(5, device), device))
     unsure, sure = (r.taught(TASK).repeats for r in (alone, all_of_them))
     assert 0 < unsure["taken"] < sure["taken"]
     assert sure["times"] == sure["since"] == 0, "nothing was said about these"
@@ -53,7 +52,7 @@ def test_the_sum_over_devices_says_whether_people_come_back() -> None:
         report(5, {"cloud": 4.0}),
         report(5, even(1.0), b""),
         report(5, even(1.0), NOTHING[:-3]),
-        report(5, even(1.0), np.full(EVIDENCE, np.nan, "<f4").tobytes()),
+        report(5, even(1.0), np.full(EQUATIONS, np.nan).tobytes()),
         report(5, even(float("nan"))),
     ],
 )
@@ -83,9 +82,9 @@ def test_what_devices_have_heard_has_not_moved() -> None:
     reports = one_better_by(1.1 * NOTABLE / FLEET_RATE)
     heard = reports.taught(TASK)
     assert not reports.moved(heard)
-    reports.add(report(5, even(100.0) | {"coda": 100 - 0.9 * NOTABLE / FLEET_RATE}))
+    reports.add(report(5, even(100.0) | {"coda": 100 - 0.9 * NOTABLE / FLEET_RATE}, device=1))
     assert not reports.moved(heard)
-    reports.add(report(5, even(100.0) | {"coda": 100 - 0.2 * NOTABLE / FLEET_RATE}))
+    reports.add(report(5, even(100.0) | {"coda": 100 - 0.2 * NOTABLE / FLEET_RATE}, device=2))
     assert reports.moved(heard)
 
 
@@ -93,5 +92,5 @@ def test_once_a_head_is_hopeless_it_may_get_worse_without_a_new_task() -> None:
     hopeless = one_better_by(2 * LEAST / FLEET_RATE, "local")
     heard = hopeless.taught(TASK)
     assert heard.head_prior["local"] == LEAST
-    hopeless.add(report(5, even(1.0) | {"local": 1e6}))
+    hopeless.add(report(5, even(1.0) | {"local": 1e6}, device=1))
     assert not hopeless.moved(heard)

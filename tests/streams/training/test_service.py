@@ -14,7 +14,6 @@ from models.artefact import model_to_bytes
 from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
-from models.repeats import EVIDENCE
 from models.sample import SampleBlock
 from streams.kafka.admin import largest_model
 from streams.kafka.connection import KafkaSettings
@@ -29,10 +28,10 @@ from streams.training.service import SAMPLES_ID, TrainingService, newest, publis
 from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
+from tests.wire.reports import training
 from wire.errors import ArtefactError, InputError
-from wire.identity import ModelId
 from wire.signing import keys_in, open_task
-from wire.telemetry import Training, encode_report
+from wire.telemetry import encode_report
 
 REST = tasteful_samples(2000, seed=2, start=1000)
 TURNED = replace(REST, label=1 - REST.label)  # whatever learns of it predicts it better than what has not
@@ -84,7 +83,7 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
-    report = Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, 9, losses, bytes(4 * EVIDENCE))
+    report = training("ann", 9, losses)
     producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
     producer.flush()

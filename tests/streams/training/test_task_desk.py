@@ -2,15 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from models.blend import HEADS
-from models.repeats import EVIDENCE
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
+from tests.wire.reports import training
 from wire.errors import InputError
-from wire.identity import ModelId
 from wire.signing import new_keys, open_task
 from wire.task import Task
-from wire.telemetry import Training
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
@@ -20,8 +17,7 @@ SILENCE = FleetReports()
 
 def reported() -> FleetReports:
     reports = FleetReports()
-    losses = dict.fromkeys(HEADS, 1.0)
-    reports.add(Training("ann", ModelId("", 1), 1, 0, 0, 1.0, 0, 0, 0, {}, 5, losses, bytes(4 * EVIDENCE)))
+    reports.add(training("ann", 5, 1.0))
     return reports
 
 

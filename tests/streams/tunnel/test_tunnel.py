@@ -46,11 +46,11 @@ def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World)
     ann = world.device("ann/1")  # a name that is no level of a topic as it stands
     with world.tunnel() as tunnel:
         world.send(CANDIDATES, "ann/1", batch("ann/1", 1))
-        wait_for(lambda: ann.answer("wrong_version") or tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
+        wait_for(lambda: ann.answer("wrong_model") or tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
         wait_for(lambda: world.lag() == 0, "the committed offset")
     summary = tunnel.summary()
     assert (summary["pushes"], summary["acknowledged"], summary["outstanding"]) == (1, 1, 0)
-    assert summary["acks"] == {"wrong_version": 1}  # an answer is an answer; what it said is counted beside
+    assert summary["acks"] == {"wrong_model": 1}  # an answer is an answer; what it said is counted beside
     assert ann.batches() == [1]
     assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == 1
 

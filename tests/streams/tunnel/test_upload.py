@@ -5,12 +5,10 @@ from hypothesis import strategies as st
 from device_sim import topics
 from streams.kafka.topics import EVENTS, REQUESTS, TELEMETRY
 from streams.tunnel.upload import read_upload
+from tests.wire.reports import ack
 from wire.event import EVENT_BYTES, UPLOAD_BYTES, Event, decode_event, encode_event
-from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.telemetry import Ack, MatchRequest, Presence, encode_report
-
-MODEL = ModelId("", 1)
 
 
 def _event(event_id: str, user_id: str = "ann", **more: object) -> bytes:
@@ -68,7 +66,7 @@ def test_an_event_that_is_too_large_is_a_dead_letter_that_every_kafka_takes(most
 @pytest.mark.parametrize(
     ("topic", "report", "kafka_topic"),
     [
-        (topics.ack("a/b"), Ack("a/b", 1, MODEL, "accepted", 5), TELEMETRY),
+        (topics.ack("a/b"), ack("a/b", 1), TELEMETRY),
         (topics.requests("a/b"), MatchRequest("a/b", "connected", 5), REQUESTS),
         (topics.presence("a/b"), Presence("a/b", True), TELEMETRY),
     ],
@@ -81,7 +79,7 @@ def test_reports_go_where_they_belong(topic: str, report: Ack | MatchRequest | P
 
 
 def test_a_report_on_the_wrong_topic_or_of_another_device_is_a_dead_letter() -> None:
-    ack = encode_report(Ack("ann", 1, MODEL, "accepted", 5))
-    assert read_upload(topics.requests("ann"), ack).dead[0].reason == "malformed"
-    assert read_upload(topics.ack("bob"), ack).dead[0].reason == "wrong_device"
-    assert not read_upload(topics.ack("bob"), ack).dead[0].of_event
+    raw = encode_report(ack("ann", 1))
+    assert read_upload(topics.requests("ann"), raw).dead[0].reason == "malformed"
+    assert read_upload(topics.ack("bob"), raw).dead[0].reason == "wrong_device"
+    assert not read_upload(topics.ack("bob"), raw).dead[0].of_event

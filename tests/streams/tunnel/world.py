@@ -18,11 +18,12 @@ from streams.mqtt.client import MqttClient, Received
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
+from tests.wire.reports import ack
 from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
 from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.push_headers import PushHeaders
-from wire.telemetry import Ack, decode_receipt, encode_report
+from wire.telemetry import decode_receipt, encode_report
 
 # The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
 PATIENCE_S = 60
@@ -80,7 +81,7 @@ class Device:
     def answer(self, outcome: str = "accepted") -> bool:
         """Acknowledge what came in; False, so that tests can wait for something else with it."""
         for seq in self.batches(self.read()):
-            self.publish(topics.ack(self.user_id), encode_report(Ack(self.user_id, seq, MODEL, outcome, now_ms())))
+            self.publish(topics.ack(self.user_id), encode_report(ack(self.user_id, seq, outcome)))
         return False
 
     def batches(self, messages: list[Received] | None = None) -> list[int]:
