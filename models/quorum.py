@@ -8,7 +8,7 @@ users that tell late of what happened before don't turn time back.
 Of one or two users there is no majority. They are believed when two of the last three things they said agree.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Self
 
 import msgspec
@@ -48,28 +48,30 @@ class Quorum:
         self.now = NO_EVENT
         self._slack_ms = slack_ms
         self._agreed = NO_EVENT
-        self._votes: OrderedDict[User, EventMs] = OrderedDict()  # by user, who spoke last at the end
+        self._votes: dict[User, EventMs] = {}  # by user, who spoke last at the end
         self._recent: deque[EventMs] = deque(maxlen=3)
 
     def claim(self, user: User, moment: EventMs) -> EventMs:
         """`user` says that time has come to `moment`; how far it has come."""
         votes = self._votes
+        before = votes.pop(user, NO_EVENT)
         votes[user] = moment
-        votes.move_to_end(user)
         if len(votes) > MEMBERS:
-            votes.popitem(last=False)
-        if len(votes) < AGREE:
+            del votes[next(iter(votes))]
+        if len(votes) >= MANY:
+            # Time moves only when one more of them is ahead of it.
+            if before <= self.now + self._slack_ms < moment or self.now != self._agreed:
+                self.now = self._agreed = max(self._agreed, agreed(list(votes.values())))
+        elif len(votes) >= AGREE:
+            self.now = max(self._agreed, agreed(list(votes.values())))
+        else:
             self._recent.append(moment)
             self.now = max(self._agreed, sorted(self._recent)[(len(self._recent) - 1) // 2])
-        elif len(votes) < MANY:
-            self.now = max(self._agreed, agreed(list(votes.values())))
-        elif moment > self.now + self._slack_ms or self.now != self._agreed:
-            self.now = self._agreed = max(self._agreed, agreed(list(votes.values())))
         return self.now
 
     def begin_again(self, user: User, moment: EventMs) -> None:
         """Only `user` still speaks, and is to be believed: what others said before no longer counts."""
-        self._votes = OrderedDict({user: moment})
+        self._votes = {user: moment}
         self._recent.clear()
         self._recent.append(moment)
         self.now = max(self._agreed, moment)
@@ -82,7 +84,7 @@ class Quorum:
     def restore(cls, state: QuorumState, slack_ms: int = 0) -> Self:
         """The quorum that was at rest in `state`."""
         quorum = cls(slack_ms)
-        quorum._votes, quorum._agreed, quorum.now = OrderedDict(state.votes), state.agreed, state.now
+        quorum._votes, quorum._agreed, quorum.now = dict(state.votes), state.agreed, state.now
         quorum._recent.extend(state.recent)
         return quorum
 

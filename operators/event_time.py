@@ -11,6 +11,7 @@ All of this follows from the partition's messages in their order, but for that p
 rest, because the partition's offset has moved past it. A partition of one or two users has nobody else to ask.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from models.quorum import Quorum, QuorumState
 from operators.decode import Arrival, Asked, Decoded, Raw, decode
 from wire.dead_letter import DeadLetter
-from wire.moments import SteadyMs, WallMs
+from wire.moments import NO_EVENT, SteadyMs, WallMs
 from wire.reason import Reason
 
 CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
@@ -68,6 +69,7 @@ class EventClock:
         self._lead_ms = lead_ms
         self._quorum = Quorum(SLACK_MS)
         self._held: deque[Held] = deque()
+        self._soonest: float = math.inf  # none of them is earlier
         self._contradictions = 0  # events at the present time while others were held
 
     @property
@@ -109,12 +111,14 @@ class EventClock:
         clock = cls(lead_ms)
         clock._quorum, clock._contradictions = Quorum.restore(rest.quorum, SLACK_MS), rest.contradictions
         clock._held.extend(Held(held.arrival, held.before, now_ms) for held in rest.held)
+        clock._soonest = NO_EVENT
         return clock
 
     def _hold(self, arrival: Arrival, ahead: bool, out: Sorted, now_ms: SteadyMs) -> None:
         """Hold an event that is ahead; in any case, decide about those held of which it can be decided now."""
         if ahead:
             self._held.append(Held(arrival, self._contradictions, now_ms))
+            self._soonest = min(self._soonest, arrival.timestamp)
         elif arrival.timestamp >= self._quorum.now - self._lead_ms:  # an older one says nothing of the present
             self._contradictions += 1
         self._release(out)
@@ -126,13 +130,15 @@ class EventClock:
     def _release(self, out: Sorted) -> None:
         """Let go of the events that time has reached, in order."""
         until_ms = self._quorum.now + self._lead_ms
-        if any(held.arrival.timestamp <= until_ms for held in self._held):
-            waiting, self._held = self._held, deque()
-            for held in waiting:
-                if held.arrival.timestamp <= until_ms:
-                    out.accepted.append((held.arrival.user_id, held.arrival))
-                else:
-                    self._held.append(held)
+        if self._soonest > until_ms:
+            return
+        waiting, self._held = self._held, deque()
+        for held in waiting:
+            if held.arrival.timestamp <= until_ms:
+                out.accepted.append((held.arrival.user_id, held.arrival))
+            else:
+                self._held.append(held)
+        self._soonest = min((held.arrival.timestamp for held in self._held), default=math.inf)
 
     def _settle(self, out: Sorted) -> None:
         """Decide about the event that has waited longest by what has come so far."""
