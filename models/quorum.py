@@ -56,13 +56,14 @@ class Quorum:
         votes = self._votes
         before = votes.pop(user, NO_EVENT)
         votes[user] = moment
-        if len(votes) > MEMBERS:
+        users = len(votes)
+        if users > MEMBERS:
             del votes[next(iter(votes))]
-        if len(votes) >= MANY:
+        if users >= MANY:
             # Time moves only when one more of them is ahead of it.
             if before <= self.now + self._slack_ms < moment or self.now != self._agreed:
                 self.now = self._agreed = max(self._agreed, agreed(list(votes.values())))
-        elif len(votes) >= AGREE:
+        elif users >= AGREE:
             self.now = max(self._agreed, agreed(list(votes.values())))
         else:
             self._recent.append(moment)

@@ -3,7 +3,7 @@
 Nothing is dropped silently: whatever is refused travels on with its raw bytes and the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol, Self
 
 import msgspec
@@ -93,15 +93,14 @@ def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decod
     >>> bad.what, str(bad.reason), bad.detail
     ('event', 'malformed', 'Expected `str`, got `int` - at `$.event_id`')
     """
-    return [_decode(_asked if message.topic == requests else _arrival, message, now_ms) for message in messages]
-
-
-def _decode(read: Callable[[Raw, WallMs], Decoded], message: Raw, now_ms: WallMs) -> Decoded:
-    try:
-        return read(message, now_ms)
-    except Malformed as error:
-        what = "request" if read is _asked else "event"
-        return _refused(what, error.reason, error.detail, message)
+    decoded: list[Decoded] = []
+    for message in messages:
+        asked = message.topic == requests
+        try:
+            decoded.append(_asked(message) if asked else _arrival(message, now_ms))
+        except Malformed as error:
+            decoded.append(_refused("request" if asked else "event", error.reason, error.detail, message))
+    return decoded
 
 
 def _refused(what: str, reason: Reason, detail: str, message: Raw) -> DeadLetter:
@@ -119,7 +118,7 @@ def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
     return Arrival.of(event, message.timestamp_ms, message.value, message.partition, message.offset)
 
 
-def _asked(message: Raw, _now_ms: WallMs) -> Decoded:
+def _asked(message: Raw) -> Decoded:
     report = decode_report(message.value)
     if not isinstance(report, MatchRequest):
         detail = f"a {type(report).__name__} where a match request belongs"

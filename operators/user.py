@@ -133,14 +133,14 @@ class UserState:
         get candidates of a month ago, or none.
         """
         out = UserOutput([], [], [], 0)
-        duplicates = 0
+        duplicates, known = 0, self.known
         for value in batch:
             if isinstance(value, Asked):
                 self._request(value, out, now_ms, stream_ms)
-            elif value.timestamp < self.watermark - rules.lateness_ms:
+            elif value.timestamp < known.newest - rules.lateness_ms:
                 out.late.append(self._late(value, rules))
                 if value.label:
-                    self.known.add(value.item, value.category, value.timestamp)
+                    known.add(value.item, value.category, value.timestamp)
             elif value.sample in self.seen:
                 duplicates += 1
             else:

@@ -34,6 +34,8 @@ class Decoder(Generic[T]):
     right types, "" if nothing is.
     """
 
+    _json = False  # MessagePack stops by itself where it nests too deep
+
     def __init__(self, kind: str, message: Any, at_most: int, *, check: Callable[[T], str] | None = None) -> None:
         self.kind, self.at_most = kind, at_most
         self._decode, self._check = self._decoder(message), check
@@ -42,7 +44,8 @@ class Decoder(Generic[T]):
         """The message in `raw`."""
         if len(raw) > self.at_most:
             raise Malformed(self.kind, Reason.TOO_LARGE, f"{len(raw)} bytes, at most {self.at_most}")
-        self._check_depth(raw)
+        if self._json and raw.count(b"[") + raw.count(b"{") > MOST_DEEP:  # hardly ever: two passes in C
+            check_depth(raw, self.kind)
         try:
             message: T = self._decode(raw)
         except RecursionError:
@@ -51,8 +54,7 @@ class Decoder(Generic[T]):
             raise self._refusal(str(error)) from None
         if isinstance(message, _Unnamed):
             raise Malformed(self.kind, Reason.UNKNOWN_FORMAT, f"its `{FORMAT}` is empty")
-        wrong = self._check(message) if self._check else ""
-        if wrong:
+        if self._check is not None and (wrong := self._check(message)):
             raise Malformed(self.kind, Reason.MALFORMED, wrong)
         return message
 
@@ -64,28 +66,21 @@ class Decoder(Generic[T]):
     def _decoder(self, message: Any) -> Callable[[bytes], Any]:
         raise NotImplementedError
 
-    def _check_depth(self, raw: bytes) -> None:
-        raise NotImplementedError
-
 
 class JsonDecoder(Decoder[T]):
     """Messages in JSON: what people and other programs write."""
 
+    _json = True
+
     def _decoder(self, message: Any) -> Callable[[bytes], Any]:
         return msgspec.json.Decoder(message | _Unnamed).decode
 
-    def _check_depth(self, raw: bytes) -> None:
-        check_depth(raw, self.kind)
-
 
 class PackedDecoder(Decoder[T]):
-    """Messages in MessagePack; msgspec itself stops where they nest too deep."""
+    """Messages in MessagePack."""
 
     def _decoder(self, message: Any) -> Callable[[bytes], Any]:
         return msgspec.msgpack.Decoder(message).decode
-
-    def _check_depth(self, raw: bytes) -> None:
-        pass
 
 
 def check_depth(raw: bytes, kind: str) -> None:
