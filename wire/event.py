@@ -9,7 +9,8 @@ from wire.decoder import FORMAT, JsonDecoder, check_depth, one_line
 from wire.malformed import Malformed
 from wire.reason import Reason
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+NAME_CHARACTERS = 256
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 # Year 9999 in Unix ms: beyond it a timestamp is in the wrong unit.
 TimestampMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 EVENT_BYTES = 64 << 10  # names take 5 · 256 · 4 B at most; the rest is left for the context

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from wire.candidates import CandidateBatch
+from wire.event import NAME_CHARACTERS
 from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.reason import Reason
@@ -73,7 +74,7 @@ def addressee(key: bytes) -> str:
         user_id = key.decode()
     except UnicodeDecodeError:
         user_id = ""
-    if not user_id:
+    if not 0 < len(user_id) <= NAME_CHARACTERS:
         raise Malformed("batch", Reason.MALFORMED, f"its key {key[:32]!r} is no user id")
     return user_id
 

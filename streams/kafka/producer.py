@@ -14,6 +14,9 @@ from wire.errors import DeliveryError
 # The queue holds this many messages before `send` waits: 100,000 events of about 300 bytes are 30 MB.
 _QUEUE_MESSAGES = 100_000
 _QUEUE_KB = 256 * 1024
+# A topic's max.message.bytes holds for whole batches. A dead letter of 64 KiB has to fit anyway, so this is refused
+# nowhere; librdkafka's default of 1 MB is refused wherever somebody lowered Kafka's limit.
+_BATCH_BYTES = 64 << 10
 _SLICE_S = 0.2  # librdkafka's calls can't be interrupted: wait in slices, so that Ctrl-C is heard
 _POLL_EVERY = 1000
 _STOP_S = 10.0  # how long somebody who was told to stop still waits for a broker that is away
@@ -45,6 +48,7 @@ class CheckedProducer:
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": linger_ms,
+                "batch.size": _BATCH_BYTES,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": settings.model_bytes,
                 "message.timeout.ms": int(settings.delivery_timeout_s * 1000),

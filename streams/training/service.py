@@ -26,6 +26,7 @@ from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk
 from wire.errors import ArtefactError, DeliveryError
 from wire.malformed import Malformed
+from wire.reason import Reason
 from wire.signing import open_task
 from wire.task import Task
 from wire.telemetry import Training, decode_report
@@ -68,14 +69,23 @@ def _still_true(learned: Learned, message: Message, settings: KafkaSettings) -> 
 
 
 def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
-    """The newest task that our key signed."""
-    message = newest(settings, TASKS)
-    try:
-        return message and open_task(message.value, public)
-    except ArtefactError as error:
+    """The newest task that our key signed; what is none is told of and passed over.
+
+    Raises `ArtefactError` when there are tasks and our key signed none of them.
+    """
+    unsigned = None
+    for message in _newest_first(settings, TASKS):
+        try:
+            return open_task(message.value, public)
+        except Malformed as error:
+            _log.warning(f"passed over {TASKS}[{message.partition}] offset {message.offset}: {error}")
+            if error.reason == Reason.UNSIGNED:
+                unsigned = error
+    if unsigned is not None:
         raise ArtefactError(
-            f"the newest task on {TASKS} is not ours to follow up ({error}); use the --keys it was signed with"
-        ) from error
+            f"no task on {TASKS} is ours to follow up ({unsigned}); use the --keys they were signed with"
+        ) from unsigned
+    return None
 
 
 class TrainingService:

@@ -10,6 +10,7 @@ with several tunnels an answer may arrive at any of them, and each closes the pu
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -30,8 +31,10 @@ from wire.candidates import BATCH_BYTES
 from wire.claim import Claim
 from wire.errors import DeliveryError
 from wire.malformed import Malformed
+from wire.model import decode_model
 from wire.push_headers import PushHeaders, addressee
 from wire.reason import Reason
+from wire.task import decode_signed, decode_task
 from wire.telemetry import Ack, Presence, Standing, decode_report
 
 log = structlog.get_logger(__name__)
@@ -211,13 +214,15 @@ class Downlink:
             self._progress.done(push.partition, push.offset)
 
     def _take_reports(self, messages: list[Message]) -> None:
+        newer = set()
         for message in messages:
-            if message.topic in CURRENT:
+            if message.topic not in CURRENT:
+                self._take_answer(message.value)
+            elif _is_current(message):
+                newer.add(CURRENT[message.topic])
                 self._retained[CURRENT[message.topic]] = message.value
                 self.current[message.topic] += 1
-            else:
-                self._take_answer(message.value)
-        for topic in {CURRENT[m.topic] for m in messages if m.topic in CURRENT}:
+        for topic in newer:
             self._client.publish(topic, self._retained[topic], retain=True, essential=True)
 
     def _take_answer(self, raw: bytes) -> None:
@@ -311,9 +316,28 @@ class Downlink:
         self._counted = now
 
 
+def _is_current(message: Message) -> bool:
+    """Whether it may take the place of what is retained: devices that come later get nothing else."""
+    try:
+        _CHECKS[message.topic](message.value)
+    except Malformed as error:
+        metrics.tunnel_rejected.labels(f"malformed_{error.kind}").inc()
+        log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {error}")
+        return False
+    return True
+
+
+_CHECKS: dict[str, Callable[[bytes], object]] = {
+    MODELS: decode_model,
+    TASKS: lambda raw: decode_task(decode_signed(raw).document),  # devices check whose signature it is
+}
+
+
 def _push_of(message: Message, expiry_ms: int) -> tuple[str, _Push]:
     """Whom a batch is for and what becomes of it, from key and headers alone; raises `Malformed`."""
     headers, device = PushHeaders.decode(message.headers), addressee(message.key)
+    if not message.value:
+        raise Malformed("batch", Reason.MALFORMED, f"nothing in it for {device!r}")
     if len(message.value) > BATCH_BYTES:
         raise Malformed("batch", Reason.TOO_LARGE, f"{len(message.value)} bytes for {device!r}, at most {BATCH_BYTES}")
     push = _Push(
@@ -322,7 +346,7 @@ def _push_of(message: Message, expiry_ms: int) -> tuple[str, _Push]:
         device=device,
         seq=headers.seq,
         produced_ms=headers.produced_ms,
-        expires_ms=headers.matched_ms + expiry_ms,
+        expires_ms=min(headers.matched_ms, _now_ms()) + expiry_ms,
         payload=message.value,
     )
     return device, push

@@ -1,17 +1,20 @@
 """Apache Kafka as others use it: what strangers write, raise, delete and stop, and what our readers make of it."""
 
 import os
+import random
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from operators.decode import decode
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
@@ -20,7 +23,9 @@ from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topic_watch import TopicWatch
 from tests.integration.stack import Server, wait_until
+from wire.dead_letter import MOST_BYTES, DeadLetter
 from wire.errors import DeliveryError, InputError
+from wire.moments import WallMs
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
@@ -43,8 +48,9 @@ class World:
         self.admin = AdminClient(self.settings.client("test"))
         self.make(2)
 
-    def make(self, partitions: int) -> None:
-        for future in self.admin.create_topics([NewTopic(self.topic, partitions, 1)]).values():
+    def make(self, partitions: int, **config: str) -> None:
+        config = {name.replace("_", "."): value for name, value in config.items()}
+        for future in self.admin.create_topics([NewTopic(self.topic, partitions, 1, config=config)]).values():
             future.result(10)
         wait_until(lambda: len(bounds(self.settings, self.topic)) == partitions, "the topic", 20, 0.1)
 
@@ -183,3 +189,43 @@ def test_a_frozen_kafka_is_waited_for(
     producer.flush()
     assert 1 <= capsys.readouterr().out.count("has not taken 1 messages yet") <= 4
     assert len(world.everything()) == 2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"max_message_bytes": "100000"}, {"compression_type": "gzip"}, {"message_timestamp_type": "LogAppendTime"}],
+    ids=lambda config: next(iter(config)),
+)
+def test_topics_that_are_set_otherwise_take_what_we_send(world: World, config: dict[str, str]) -> None:
+    world.delete()
+    world.make(2, **config)
+    rng = random.Random(1)
+    values = [rng.randbytes(300) for _ in range(5_000)]
+    producer = CheckedProducer(world.settings)
+    producer.send_many(world.topic, [b"ann"] * len(values), values)
+    producer.send(world.topic, b"ann", rng.randbytes(MOST_BYTES), headers={"detail": b"x" * 300})
+    producer.flush()
+    found = world.everything()
+    assert [message.value for message in found][:-1] == values
+    assert all(abs(message.timestamp_ms - time.time() * 1000) < 60_000 for message in found)
+
+
+def test_a_message_that_was_compressed_is_read_whole_however_large(world: World) -> None:
+    """A compressed message of 9 MB passes a limit of 1 MB: dead letters are made of its beginning."""
+    at = {"bootstrap.servers": world.settings.bootstrap}
+    producer = Producer({**at, "compression.type": "zstd", "message.max.bytes": 10**7})
+    for size in (1_600_000, 9_000_000):
+        producer.produce(world.topic, bytes(size), "ann", partition=0)
+    producer.produce(world.topic, b"behind", "ann", partition=0)
+    producer.flush(20)
+    large: list[Any] = world.everything()
+    assert [len(message.value) for message in large] == [1_600_000, 9_000_000, 6]
+    letters = CheckedProducer(world.settings)
+    for refused in decode(large, "requests", WallMs(0)):
+        assert isinstance(refused, DeadLetter)
+        letters.send(world.topic, refused.key, refused.value, headers=refused.headers, partition=1)
+    letters.flush()
+    cut = [message for message in world.everything() if message.partition == 1]
+    assert [len(message.value) for message in cut] == [MOST_BYTES, MOST_BYTES, 6]
+    assert [message.headers["length"] for message in cut] == [b"1600000", b"9000000", b"6"]
+    assert [message.headers["offset"] for message in cut] == [b"0", b"1", b"2"]

@@ -30,7 +30,8 @@ from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from tests.wire.reports import training
 from wire.errors import ArtefactError, InputError
-from wire.signing import keys_in, open_task
+from wire.signing import keys_in, open_task, sign_task
+from wire.task import Task
 from wire.telemetry import encode_report
 
 REST = tasteful_samples(2000, seed=2, start=1000)
@@ -186,6 +187,24 @@ def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> 
         message = newest(KafkaSettings(kafka.bootstrap), TASKS)
         assert message is not None and message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
+
+
+@pytest.mark.parametrize("poison", [b"", b"{}", b"\x91" * 100_000])
+def test_what_is_no_task_is_passed_over(tmp_path: Path, poison: bytes) -> None:
+    keys = tmp_path / "keys"
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        producer.send(TASKS, b"current", poison)
+        producer.flush()
+        assert published_task(settings, keys_in(keys)[1]) is None
+        producer.send(TASKS, b"current", sign_task(Task(task_version=7), keys_in(keys)[0]))
+        producer.send(TASKS, b"current", poison)
+        producer.flush()
+        found = published_task(settings, keys_in(keys)[1])
+        assert found and found.task_version == 7
+        with pytest.raises(ArtefactError, match="--keys"):
+            published_task(settings, keys_in(tmp_path / "other")[1])
 
 
 def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names(

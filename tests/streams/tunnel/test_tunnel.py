@@ -23,9 +23,11 @@ from streams.tunnel.tunnel import Tunnel
 from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
-from tests.streams.tunnel.world import Device, World, batch, now_ms, wait_for
+from tests.streams.tunnel.world import Device, World, batch, model, now_ms, task, wait_for
+from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, InputError
 from wire.event import Event, encode_event
+from wire.push_headers import PushHeaders
 from wire.telemetry import MatchRequest, Presence, encode_report
 
 REAL = "apache-kafka"
@@ -70,15 +72,47 @@ def test_only_the_newest_batch_waits_for_an_absent_device_and_every_push_is_acco
 
 
 def test_models_and_tasks_are_there_before_and_after_the_start(world: World) -> None:
-    world.send(MODELS, "current", b"model 1", b"model 2")
+    world.send(MODELS, "current", model(1), model(2))
     with world.tunnel() as tunnel:
         ann = world.device("ann")
-        wait_for(lambda: ann.newest(topics.MODEL) == b"model 2", "the newest model")
-        world.send(TASKS, "current", b"task 1")
-        wait_for(lambda: ann.newest(topics.TASK) == b"task 1", "the task")
-        world.send(MODELS, "current", b"model 3")
-        wait_for(lambda: ann.newest(topics.MODEL) == b"model 3", "a new model")
+        wait_for(lambda: ann.newest(topics.MODEL) == model(2), "the newest model")
+        world.send(TASKS, "current", signed := task(1))
+        wait_for(lambda: ann.newest(topics.TASK) == signed, "the task")
+        world.send(MODELS, "current", model(3))
+        wait_for(lambda: ann.newest(topics.MODEL) == model(3), "a new model")
     assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (3, 1)
+
+
+@pytest.mark.parametrize("poison", [b"", b"{}", bytes(200_000), b"\x91" * 100_000, task(9)[:-1], model(9)[:-1]])
+def test_what_is_no_model_or_task_does_not_take_the_place_of_one(world: World, poison: bytes) -> None:
+    signed = task(1)
+    world.send(MODELS, "current", model(1), poison)
+    world.send(TASKS, "current", signed, poison)
+    with world.tunnel() as tunnel:
+        world.send(MODELS, "current", poison)
+        world.send(TASKS, "current", poison)
+        world.send(CANDIDATES, "ann", batch("ann", 1))
+        ann = world.device("ann")
+        wait_for(lambda: ann.read() or ann.batches() == [1], "what comes behind it")
+        wait_for(lambda: ann.newest(topics.MODEL) and ann.newest(topics.TASK), "both")
+    assert (ann.newest(topics.MODEL), ann.newest(topics.TASK)) == (model(1), signed)
+    assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (1, 1)
+
+
+def test_batches_that_can_t_be_pushed_hold_up_nothing(world: World) -> None:
+    good = PushHeaders.of(decode_batch(batch("ann", 1))).encode()
+    far = good | {"matched_ms": b"9" * 18, "produced_ms": b"9" * 18}
+    with world.tunnel(drain_s=0.2) as tunnel:
+        for key in (b"", b"\xff\xfe", b"k" * 300_000):
+            world.send_as(CANDIDATES, key, batch("ann", 1), good)
+        world.send_as(CANDIDATES, b"bob", b"", good)
+        world.send_as(CANDIDATES, b"bob", batch("bob", 1), {f"h{n}": b"x" for n in range(500)})
+        world.send_as(CANDIDATES, b"far", b"{", far)  # a broker keeps nothing for longer than 136 years
+        world.send(CANDIDATES, "ann", batch("ann", 2))
+        ann = world.device("ann")
+        wait_for(lambda: ann.read() or ann.batches() == [2], "what comes behind them")
+        wait_for(lambda: world.lag() == 0, "the committed offsets")
+    assert tunnel.summary()["pushes"] == 2
 
 
 def test_uploads_reach_kafka_by_user_and_are_receipted(world: World) -> None:
@@ -108,7 +142,7 @@ def test_uploads_reach_kafka_by_user_and_are_receipted(world: World) -> None:
 
 
 def test_an_mqtt_broker_that_crashes_gets_back_what_devices_still_need(world: World) -> None:
-    world.send(MODELS, "current", b"model")
+    world.send(MODELS, "current", model(1))
     with world.tunnel(drain_s=0.2) as tunnel:
         world.send(CANDIDATES, "ann", batch("ann", 1))
         wait_for(lambda: tunnel.summary()["pushes"] == 1 and world.lag() == 0, "a confirmed push")
@@ -119,7 +153,7 @@ def test_an_mqtt_broker_that_crashes_gets_back_what_devices_still_need(world: Wo
         ann, bob = world.device("ann"), world.device("bob")
         wait_for(lambda: ann.read() or ann.batches() == [1], "the batch that the broker had lost")
         wait_for(lambda: bob.read() or bob.batches() == [1], "the batch of the outage")
-        wait_for(lambda: ann.newest(topics.MODEL) == b"model", "the model")
+        wait_for(lambda: ann.newest(topics.MODEL) == model(1), "the model")
         bob.publish(topics.events("bob"), encode_event(Event("e", "bob", "i", "c", "click", 1, 1)))
         wait_for(lambda: bob.receipts() == {"e"}, "uploads after the crash")
         wait_for(lambda: world.lag() == 0, "the committed offsets")

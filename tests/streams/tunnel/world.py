@@ -1,7 +1,7 @@
 """One Kafka, one MQTT broker and simple devices, for tests of the tunnel between them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import numpy as np
@@ -22,7 +22,10 @@ from tests.wire.reports import ack
 from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
 from wire.identity import ModelId
 from wire.malformed import Malformed
+from wire.model import Manifest, encode_model
 from wire.push_headers import PushHeaders
+from wire.signing import new_keys, sign_task
+from wire.task import Task
 from wire.telemetry import decode_receipt, encode_report
 
 # The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
@@ -41,6 +44,14 @@ def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
     bits = np.ones(5, np.uint8)
     some = Candidates(ones, keys, keys, bits, bits, keys)
     return encode_batch(CandidateBatch(user_id, seq, MODEL, 0, matched_ms, matched_ms, some, ones, no_candidates()))
+
+
+def model(version: int) -> bytes:
+    return encode_model(Manifest("", version, 0, {}, {}), {})
+
+
+def task(version: int) -> bytes:
+    return sign_task(Task(task_version=version), new_keys()[0])
 
 
 def _headers(raw: bytes) -> dict[str, bytes]:
@@ -119,6 +130,11 @@ class World:
     def send(self, topic: str, key: str, *values: bytes) -> None:
         for value in values:
             self._producer.send(topic, key, value, headers=_headers(value) if topic == CANDIDATES else None)
+        self._producer.flush()
+
+    def send_as(self, topic: str, key: bytes, value: bytes, headers: Mapping[str, bytes] | None = None) -> None:
+        """A stranger's message."""
+        self._producer.send(topic, key, value, headers=headers)
         self._producer.flush()
 
     def read(self, topic: str, number: int) -> list[Message]:
