@@ -64,7 +64,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         opened.enter_context(metrics_server(port))
         ensure_topics(kafka)
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
-        home = home_of(kafka, [EVENTS, REQUESTS])
+        home = home_of(kafka, [EVENTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
         mine = range(process, settings.shards, settings.processes)

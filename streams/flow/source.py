@@ -16,7 +16,7 @@ from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings, Partition, is_embedded
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.lag import GroupPositions
-from streams.kafka.topics import FLOW_GROUP
+from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.errors import InputError
 
 # When no part has anything: far below the 250 ms that pooling may take, and it ends with the first message.
@@ -129,20 +129,24 @@ class Reader:
         return self._consumer
 
     def _check_offsets(self) -> None:
-        """Say at once what is wrong with offsets that Kafka does not have."""
+        """Say at once what is wrong with offsets that Kafka does not have; control topics are read all the same."""
         kept = {k: v for topic in {topic for topic, _ in self._begin} for k, v in bounds(self._settings, topic).items()}
         for (topic, number), offset in self._begin.items():
             first, end = kept.get((topic, number), (0, 0))
-            if offset is not None and not first <= offset <= end:
-                what_to_do = (
-                    "what lies between is gone, replay it, and start the dataflow before the replay"
-                    if offset < first
-                    else "the state belongs to another Kafka, give another --state"
-                )
-                raise InputError(
-                    f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "
-                    f"{self._settings.bootstrap} has {first} to {end}: {what_to_do}"
-                )
+            if offset is None or first <= offset <= end:
+                continue
+            if topic in CONTROL:
+                self._begin[topic, number] = None
+                continue
+            what_to_do = (
+                "what lies between is gone, replay it, and start the dataflow before the replay"
+                if offset < first
+                else "the state belongs to another Kafka, give another --state"
+            )
+            raise InputError(
+                f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "
+                f"{self._settings.bootstrap} has {first} to {end}: {what_to_do}"
+            )
 
     def _mirror(self) -> None:
         if self._group is None:

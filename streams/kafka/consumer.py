@@ -15,6 +15,7 @@ from confluent_kafka import Message as RawMessage
 
 from streams.kafka.connection import KafkaSettings, Partition, fetch_settings, is_embedded, leave, partitions_of, reason
 from streams.kafka.topic_watch import TopicWatch
+from streams.kafka.topics import CONTROL
 from wire.errors import ConnectionFailed, DeliveryError
 
 Positions = dict[Partition, int]
@@ -57,7 +58,7 @@ class BatchConsumer:
     the offset to begin at, or to None for `start`; without it the group shares the partitions out, and `on_assign`
     gets their first offsets (negative: the beginning or end), `on_revoke` the partitions that are about to go:
     commit there what is done. Nothing is committed on its own. With `assign`, the partitions that `topics` get later
-    are read from their beginning, too.
+    are read from their beginning, too, and so is a control topic that was made anew.
 
     >>> from streams.kafka.embedded import EmbeddedKafka
     >>> from streams.kafka.producer import CheckedProducer
@@ -240,11 +241,7 @@ class BatchConsumer:
             if (name := _partition_of(raw)) in self._positions and (offset := raw.offset()) is not None:
                 self._positions[name] = offset
         elif code == KafkaError._AUTO_OFFSET_RESET:
-            name = _partition_of(raw)
-            raise DeliveryError(
-                f"{name[0]}[{name[1]}] no longer has offset {self._positions.get(name, '?')}, "
-                f"where {self._group} wants to read on: dropped, or the topic was made anew; {_WHAT_TO_DO}"
-            )
+            self._on_gone(_partition_of(raw))
         elif code in _DENIED:
             raise DeliveryError(
                 f"Kafka at {self._bootstrap} does not let {self._group} read: {error.str()}; "
@@ -254,12 +251,29 @@ class BatchConsumer:
             # A broker that restarts forgets for a moment which topics it has; librdkafka asks again.
             raise DeliveryError(f"Kafka at {self._bootstrap} stops {self._group}: {error.str()}")
 
+    def _on_gone(self, name: Partition) -> None:
+        """The offset that comes next is not there any more."""
+        gone = (
+            f"{name[0]}[{name[1]}] no longer has offset {self._positions.get(name, '?')}, "
+            f"where {self._group} wants to read on: dropped, or the topic was made anew"
+        )
+        if name[0] not in CONTROL:
+            raise DeliveryError(f"{gone}; {_WHAT_TO_DO}")
+        _log.warning(f"{gone}; reading what it has")
+        self._begin_anew([name])
+
+    def _begin_anew(self, partitions: Sequence[Partition]) -> None:
+        """Read these from their beginning, whether they were read before or not."""
+        if known := [TopicPartition(*name) for name in partitions if name in self._positions]:
+            self._consumer.incremental_unassign(known)
+        self._positions |= dict.fromkeys(partitions, OFFSET_BEGINNING)
+        self._consumer.incremental_assign([TopicPartition(*name, OFFSET_BEGINNING) for name in partitions])
+
     def _look_around(self, *, idle: bool) -> None:
         if added := self._watch.added():
             places = ", ".join(f"{topic}[{number}]" for topic, number in added)
             _log.info(f"{places} new: read from the beginning by {self._group}")
-            self._positions |= dict.fromkeys(added, OFFSET_BEGINNING)
-            self._consumer.incremental_assign([TopicPartition(*name, OFFSET_BEGINNING) for name in added])
+            self._begin_anew(added)
         if idle and time.monotonic() - self._looked_s >= _UNFINISHED_S:
             self._looked_s = time.monotonic()
             self._say_held_back()

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from streams.kafka.connection import KafkaSettings, Partition, is_embedded
+from streams.kafka.topics import CONTROL
 from wire.errors import DeliveryError
 
 LOOK_EVERY_S = 15.0  # new partitions are read within a minute: this, and as long for a restart
@@ -42,7 +43,10 @@ class TopicWatch:
         self._answers: dict[str, Future[Any]] = {}
 
     def added(self) -> list[Partition]:
-        """Partitions that were not known before, each told once; raises `DeliveryError` for a topic made anew."""
+        """Partitions that were not known before, each told once; those of a control topic made anew are told again.
+
+        Raises `DeliveryError` for another topic made anew.
+        """
         if not self._topics:
             return []
         if not self._answers:
@@ -71,8 +75,11 @@ class TopicWatch:
             return []  # a broker that is away is told of elsewhere
         now = str(described.topic_id)
         if self._ids.setdefault(topic, now) != now:
-            raise DeliveryError(
-                f"the topic {topic} was deleted and made again while it was read: start again, and what the state "
-                "knows of the old one will be told"
-            )
+            self._ids[topic] = now
+            self._known -= {partition for partition in self._known if partition[0] == topic}
+            if topic not in CONTROL:
+                raise DeliveryError(
+                    f"the topic {topic} was deleted and made again while it was read: start again, and what the state "
+                    "knows of the old one will be told"
+                )
         return [(topic, partition.id) for partition in described.partitions]

@@ -18,3 +18,5 @@ FLOW_GROUP = "coda-flow"
 TUNNEL_GROUP = "coda-tunnel"
 FLEET_GROUP = "coda-fleet"
 TRAINER_GROUP = "coda-train-cloud"
+# Nothing is kept by positions in these: one that is deleted and made anew is read from its beginning.
+CONTROL = frozenset({REQUESTS, TELEMETRY, MODELS, TASKS})

@@ -22,6 +22,7 @@ from streams.kafka.home import home_of, settle
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topic_watch import TopicWatch
+from streams.kafka.topics import TELEMETRY
 from tests.integration.stack import Server, wait_until
 from wire.dead_letter import MOST_BYTES, DeadLetter
 from wire.errors import DeliveryError, InputError
@@ -173,6 +174,29 @@ def test_a_topic_made_anew_is_another(world: World, tmp_path: Path) -> None:
         settle(tmp_path, home_of(world.settings, [world.topic]), "give another")
     with pytest.raises(DeliveryError, match="deleted and made again"):
         wait_until(lambda: bool(watch.added()), "never", 20, 0.05)
+
+
+@pytest.mark.parametrize("sent", [2, 9])
+def test_a_control_topic_made_anew_is_read_on(server: Server, monkeypatch: pytest.MonkeyPatch, sent: int) -> None:
+    world = World(server, TELEMETRY)
+    try:
+        world.send(6)
+        with world.consumer() as consumer:
+            monkeypatch.setattr(consumer._watch, "_every_s", 0.2)
+            take(consumer, 6)
+            wait_until(lambda: not consumer.poll() and bool(consumer._watch._ids), "the topic's id", 20, 0.05)
+            world.delete()
+            world.make(2)
+            world.send(sent)
+            found: set[bytes] = set()
+
+            def everything() -> bool:
+                found.update(message.value for message in consumer.poll())
+                return len(found) == sent
+
+            wait_until(everything, "what the new topic has", 30, 0.05)
+    finally:
+        world.delete()
 
 
 def test_a_frozen_kafka_is_waited_for(
