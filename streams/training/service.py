@@ -35,6 +35,8 @@ KEY = b"current"
 SAMPLES_ID = "samples-id"  # a header of models: the id of the topic that their positions are of
 _BATCH = 5000
 _COMMIT_EVERY_S = 1.0
+# Between tasks: a trainer that restarts on a week of reports says meanwhile what it knows, not what the first few do.
+TASK_EVERY_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -102,6 +104,7 @@ class TrainingService:
         self._producer = CheckedProducer(settings, stopping=lambda: bool(self._stop.signal))
         self._reports = FleetReports()
         self._committed_s = float("-inf")
+        self._tasked_s = time.monotonic()
 
     def publish_model(self) -> None:
         """Send the trainer's model with what it has learned from; returns when Kafka has it."""
@@ -158,8 +161,10 @@ class TrainingService:
             self._hear(report)
         if self.trainer.due(caught_up=not messages):
             self._refresh()
-        if self.desk.current is not None and self._reports.moved(self.desk.current):
-            self.publish_task()
+        if time.monotonic() - self._tasked_s > TASK_EVERY_S:
+            self._tasked_s = time.monotonic()
+            if self.desk.current is not None and self._reports.moved(self.desk.current):
+                self.publish_task()
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = time.monotonic()
             self._commit(samples, telemetry)

@@ -1,7 +1,7 @@
 """The whole path on Apache Kafka and mosquitto, its parts killed in the middle.
 
 Whatever is killed, `kill -9` each time: no event is lost, none counts twice, every arm predicts every event once,
-every push has an outcome, and every device ends on the newest batch.
+every push has an outcome, what devices report adds up, and every device ends on the newest batch.
 """
 
 import time
@@ -14,6 +14,7 @@ import pytest
 
 from index.pool import Pool
 from models.sample import decode_samples
+from models.scores import log_losses
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import Message
@@ -24,6 +25,7 @@ from tests.integration.log import EVERY_MS, FIRST_MS, write_log
 from tests.integration.stack import Server, Verb, wait_for_nothing, wait_until
 from wire.candidates import decode_batch
 from wire.event import decode_event
+from wire.outcome import Batches, Trainings
 from wire.task import ARMS
 from wire.telemetry import Ack, Training, decode_report
 
@@ -93,11 +95,16 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
     kill_everything_once(system)
     assert system.tail.finish(TAIL_S + 120) == 0, system.tail.said()
     wait_for_nothing(lambda: unsettled(system), 120, every_s=2)
+    assert system.fleet.stop() in (0, 130), system.fleet.said()[-2000:]
+    before = newest_reports(system)
+    system.fleet.start()  # every device says once more what it did
+    wait_for_nothing(lambda: unreported(system, before), 120, every_s=2)
     for verb in (system.fleet, system.tunnel, system.flow, system.trainer):
         assert verb.stop() in (0, 130), verb.said()[-2000:]  # 130: ended by Ctrl-C, in good order
     events_are_exact(system)
     predictions_are_exact(system)
     pushes_are_exact(system)
+    reports_are_exact(system)
     devices_end_on_the_newest_batch(system)
 
 
@@ -127,6 +134,13 @@ def unsettled(system: System) -> str:
     return f"newest and accepted batches differ: {waiting}" if waiting else ""
 
 
+def unreported(system: System, before: dict[str, Training]) -> str:
+    """Which devices have not reported since `before`; "" when all have."""
+    newest = newest_reports(system)
+    silent = [user for user, report in before.items() if newest[user].sequence == report.sequence]
+    return f"no report since the restart from {silent}" if silent else ""
+
+
 def events_are_exact(system: System) -> None:
     """Every row of the log is in Kafka and in the pool, once; nothing was rejected."""
     names = Counter(decode_event(m.value).event_id for m in system.messages(EVENTS))
@@ -152,13 +166,35 @@ def pushes_are_exact(system: System) -> None:
     tally = account_for_pushes(KafkaSettings(system.kafka.address), 600_000, round(time.time() * 1000))
     assert tally.outstanding == 0
     assert tally.pushes == tally.acknowledged + tally.superseded + tally.expired > 0
-    trained = {r.user_id for r in reports(system) if isinstance(r, Training) and r.trained_seq > 0}
+    trained = {report.user_id for report in trainings(system) if report.trained_seq > 0}
     assert len(trained) == USERS
+
+
+def reports_are_exact(system: System) -> None:
+    """What each device reported last is what it predicted in all, whatever was lost or sent twice before."""
+    newest = newest_reports(system)
+    assert {report.boot for report in newest.values()} == {report.boot for report in trainings(system)}, "one life each"
+    predictions = pl.read_parquet(system.folder / "fleet" / "predictions.parquet")
+    for (user_id,), mine in predictions.group_by("user_id"):
+        report = newest[str(user_id)]
+        losses = log_losses(mine["label"].to_numpy(), mine["cloud"].to_numpy())
+        assert report.events == len(mine)
+        assert report.head_log_loss["cloud"] == pytest.approx(losses.sum(), rel=1e-5)
+        assert report.trainings[Trainings.ACCEPTED] > 0 and report.batches[Batches.ACCEPTED] > 0
 
 
 def devices_end_on_the_newest_batch(system: System) -> None:
     """The last batch that the cloud made for a device is one that the device took."""
     assert accepted_batches(system) == newest_batches(system)
+
+
+def newest_reports(system: System) -> dict[str, Training]:
+    ordered = sorted(trainings(system), key=lambda report: (report.boot, report.sequence))
+    return {report.user_id: report for report in ordered}
+
+
+def trainings(system: System) -> list[Training]:
+    return [report for report in reports(system) if isinstance(report, Training)]
 
 
 def newest_batches(system: System) -> dict[str, int]:

@@ -171,6 +171,33 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
     assert "held back a cloud model that predicts no better: log-loss" in capsys.readouterr().out
 
 
+def test_what_devices_report_goes_out_while_there_is_more_to_read(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trainer that restarts on many reports; those of one device in order, the newest of which counts."""
+    monkeypatch.setattr("streams.training.service.TASK_EVERY_S", 0.0)
+    monkeypatch.setattr("streams.training.service._BATCH", 50)
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        service = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        service.publish_task()
+        producer = CheckedProducer(settings)
+        for n in range(1, 201):
+            losses = dict.fromkeys(HEADS, 40.0 * n) | {"coda": 30.0 * n}
+            producer.send(TELEMETRY, b"ann", encode_report(training("ann", n, losses, sequence=n)))
+        producer.flush()
+        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+            deadline = time.monotonic() + 30
+            while service.desk.current and service.desk.current.task_version == 1:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+            assert 0 < service._reports.events < 200, "it has not read everything"
+            while service._reports.events < 200:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+
+
 def _held_back() -> float:
     return REGISTRY.get_sample_value("coda_cloud_trials_total", {"outcome": "held_back"}) or 0
 

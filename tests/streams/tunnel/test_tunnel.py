@@ -24,6 +24,7 @@ from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
 from tests.streams.tunnel.world import Device, World, batch, model, now_ms, task, wait_for
+from tests.wire.reports import training
 from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, InputError
 from wire.event import Event, encode_event
@@ -55,6 +56,19 @@ def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World)
     assert summary["acks"] == {"wrong_model": 1}  # an answer is an answer; what it said is counted beside
     assert ann.batches() == [1]
     assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == 1
+
+
+def test_a_push_whose_answer_was_lost_is_closed_by_the_next_report_of_its_device(world: World) -> None:
+    before = account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged
+    eve = world.device("eve")
+    with world.tunnel() as tunnel:
+        world.send(CANDIDATES, "eve", batch("eve", 1))
+        wait_for(lambda: eve.read() and eve.batches() == [1], "the batch")
+        eve.publish(topics.telemetry("eve"), encode_report(training("eve", 1, 1.0, answered_seq=1)))
+        wait_for(lambda: tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
+        wait_for(lambda: world.lag() == 0, "the committed offset")
+    assert tunnel.summary()["acks"] == {"reported": 1}
+    assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == before + 1
 
 
 def test_only_the_newest_batch_waits_for_an_absent_device_and_every_push_is_accounted_for(world: World) -> None:
