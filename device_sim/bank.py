@@ -1,13 +1,14 @@
-"""The bank: personal heads and blend weights of all devices in stacked tensors, and predictions from them in batch.
+"""The bank: what devices have learned in stacked tensors, and predictions from it in batch.
 
-A device's place in the bank is its slot. Several cloud model versions live side by side, because a device that
-is offline keeps the version it has.
+A device's place in the bank is its slot: a cache of its `Parameters`, that `take` brings back. Several cloud model
+versions live side by side, because a device that is offline keeps the version it has.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from device_sim.parameters import Parameters
 from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
@@ -79,11 +80,22 @@ class Bank:
         """The device is gone: forget all that its slot has learned, for the next one to have it."""
         which = np.array([slot])
         self.blend.configure(which, discount=1.0, prior={})
-        self.blend.reset(which)
-        self.level.state[slot] = Level(1).state[0]
         self.repeats.configure(which, {})
-        self.forget(slot)
+        self.put(slot, Parameters())
         self._free.append(slot)
+
+    def take(self, slot: int) -> Parameters:
+        """Copies of all that the device of this slot has learned."""
+        head = np.flatnonzero(self.personal[slot])
+        heads = self.heads.take(slot * len(PERSONAL) + head) if self.heads is not None else Heads.none(0)
+        return Parameters(head, heads, self.blend.loss[slot].copy(), self.level.state[slot].copy())
+
+    def put(self, slot: int, parameters: Parameters) -> None:
+        """Make these the parameters of the slot; it predicts to the bit what the one did that they were taken from."""
+        self.blend.loss[slot], self.level.state[slot] = parameters.loss, parameters.level
+        self.forget(slot)
+        if len(parameters.head):
+            self.keep(np.full_like(parameters.head, slot), parameters.head, parameters.heads)
 
     def configure(self, slot: int, task: Task) -> None:
         """Blend and repeats as the device's task says."""

@@ -16,6 +16,7 @@ from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Tasks, Unpredicted
+from device_sim.parameters import Parameters
 from device_sim.seen import Seen
 from device_sim.stimulus import (
     BatchArrived,
@@ -70,6 +71,7 @@ class Device:
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.usage = Asking(), usage or Usage()
         self.task: Task | None = None
+        self.parameters = Parameters()  # as they were when they were last taken out of a bank
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on

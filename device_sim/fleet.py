@@ -102,6 +102,7 @@ class Fleet:
         self.trainings: list[TrainingRecord] = []
         self._wanting: dict[str, None] = {}  # in the order in which they asked
         self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
+        self._changed: dict[str, None] = {}
         self._outgoing: list[tuple[str, Publish]] = []
 
     def device(self, user_id: str) -> Device:
@@ -109,16 +110,39 @@ class Fleet:
         if user_id not in self.devices:
             self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
             self.slots[user_id] = self.bank.add()
+            self._changed[user_id] = None
             self._catch_up(user_id, 0)
         return self.devices[user_id]
 
+    def at_rest(self, user_id: str) -> Device:
+        """The device with all that is its own, what it has learned included: to be saved, or adopted elsewhere."""
+        device = self.devices[user_id]
+        device.parameters = self.bank.take(self.slots[user_id])
+        return device
+
     def adopt(self, device: Device) -> None:
-        """Take over a device that was at rest."""
+        """Take over a device that was at rest; the cloud model that it has must be one of the bank's."""
         self.devices[device.user_id] = device
+        if device.wanting:
+            self._wanting[device.user_id] = None
+        self._changed[device.user_id] = None
         self._wakes[device.user_id] = 0
         slot = self.slots[device.user_id] = self.bank.add()
         if device.task is not None:
             self.bank.configure(slot, device.task)
+        self.bank.put(slot, device.parameters)
+
+    def release(self, user_id: str) -> Device:
+        """Let a device go that is not in training, at rest and with all that is its own."""
+        device = self.at_rest(user_id)
+        device.connected = False
+        device.outbox.link_lost()
+        self.bank.release(self.slots.pop(user_id))
+        del self.devices[user_id]
+        self._wakes.pop(user_id, None)
+        self._wanting.pop(user_id, None)
+        self._changed[user_id] = None
+        return device
 
     def retire(self, most: int) -> list[str]:
         """Let the devices go whose users did nothing for longest, if there are more than `most`; which ones.
@@ -130,10 +154,7 @@ class Fleet:
         idle = sorted((d for d in self.devices.values() if not d.busy), key=attrgetter("produced_ms"))
         gone = [device.user_id for device in idle[: len(self.devices) - most + most // 10]]
         for user_id in gone:
-            self.bank.release(self.slots.pop(user_id))
-            del self.devices[user_id]
-            self._wakes.pop(user_id, None)
-            self._wanting.pop(user_id, None)
+            self.release(user_id)
             self.count(Devices.RETIRED)
         self.boot += 1  # who comes back begins another life
         self._outgoing = [(user_id, publish) for user_id, publish in self._outgoing if user_id in self.devices]
@@ -287,6 +308,11 @@ class Fleet:
             trained += len(job.users)
         return trained
 
+    def take_changed(self) -> list[str]:
+        """Who may differ from what it was at the last call, or is gone since then."""
+        changed, self._changed = list(self._changed), {}
+        return changed
+
     def take_outgoing(self) -> list[tuple[str, Publish]]:
         """What devices want published since the last call, in order, with the user id."""
         outgoing, self._outgoing = self._outgoing, []
@@ -314,6 +340,7 @@ class Fleet:
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         device = self.device(user_id)
         instructions = device.handle(stimulus, WallMs(now_ms))
+        self._changed[user_id] = None
         wakes_ms = device.wakes_ms
         if wakes_ms < math.inf:
             self._wakes[user_id] = wakes_ms

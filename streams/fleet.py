@@ -21,7 +21,7 @@ from device_sim.fleet import GROUP, Fleet
 from device_sim.link import Arrival, Link
 from device_sim.outcome import Events, Models, Tasks
 from device_sim.scoreboard import Scoreboard
-from device_sim.state import fleet_state, read_state, restore_fleet, write_state
+from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
 from models.artefact import model_from_bytes
@@ -32,7 +32,7 @@ from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.home import home_of, settle
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
-from wire.errors import ArtefactError, CodaError, ConnectionFailed, DeliveryError, InputError
+from wire.errors import ArtefactError, CodaError, ConnectionFailed, DeliveryError
 from wire.event import decode_event
 from wire.malformed import Malformed
 from wire.signing import load_public_key, open_task
@@ -80,18 +80,18 @@ class FleetShell:
     def __init__(self, settings: FleetSettings, link: Link, wall_ms: Callable[[], int]) -> None:
         self._settings, self._link, self._wall_ms = settings, link, wall_ms
         self._topic = TOPIC_OF[settings.own]
-        state = read_state(settings.state)
-        if state is not None and state.uploads != (settings.own == "behaviour"):
-            raise InputError(f"{settings.state} is of a fleet with the other --own: give another --state and --out")
         uploads = settings.own == "behaviour"
-        restored = restore_fleet(state, settings.state, settings.seed, wall_ms()) if state else None
-        self.fleet = restored or Fleet(uploads=uploads, seed=settings.seed, boot=wall_ms())
-        self._positions = {(t, p): o for t, ps in state.positions.items() for p, o in ps.items()} if state else {}
-        self.board = Scoreboard(settings.out, state.recorded if state else {"run": wall_ms()})
+        self._state = FleetState(settings.state)
+        begun = self._state.resume(uploads=uploads, seed=settings.seed, now_ms=wall_ms())
+        if begun is None:
+            begun = Resumed(Fleet(uploads=uploads, seed=settings.seed, boot=wall_ms()), {}, {"run": wall_ms()})
+        self.fleet = begun.fleet
+        self._positions = {(t, p): o for t, ps in begun.positions.items() for p, o in ps.items()}
+        self.board = Scoreboard(settings.out, begun.recorded)
         # Before anything is recorded or reported: records without a state are nobody's to go on with, and what this run
         # reports is newer than what another one did that was killed.
-        state = fleet_state(self.fleet, _by_topic(self._positions), self.board.flush())
-        write_state(state, self.fleet.bank.models, settings.state)
+        self._state.note(self.fleet, begun.positions, self.board.flush())
+        self._state.write()
         self._stopping = asyncio.Event()
         # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
         self._polling, self._training, self._aside = (
@@ -276,9 +276,8 @@ class FleetShell:
     async def _snapshot(self, consumer: BatchConsumer) -> None:
         """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""
         positions = dict(self._positions)  # of what was handled: a poll may be ahead of it just now
-        state = fleet_state(self.fleet, _by_topic(positions), self.board.flush())
-        models = dict(self.fleet.bank.models)
-        await self._call(self._aside, lambda: write_state(state, models, self._settings.state))
+        self._state.note(self.fleet, _by_topic(positions), self.board.flush())
+        await self._call(self._aside, self._state.write)
         try:
             await self._call(self._polling, lambda: consumer.commit(positions))
         except DeliveryError as error:  # the snapshot is what counts; the next one tells Kafka again

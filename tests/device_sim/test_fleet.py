@@ -9,10 +9,9 @@ import pytest
 
 from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
-from device_sim.state import fleet_state, restore_fleet, write_state
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
-from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch
+from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch, resumed
 from wire.arrays import F64
 from wire.telemetry import Receipt, encode_report
 
@@ -171,9 +170,7 @@ def test_a_restored_fleet_goes_on_as_if_it_had_never_stopped(tmp_path: Any, stop
     unbroken = [live(whole, range(stop_after)), live(whole, range(stop_after, 9))]
     first = fleet(USERS)
     before = live(first, range(stop_after))
-    state = fleet_state(first, {"events": {0: 7}}, {"parts": 1})
-    write_state(state, first.bank.models, tmp_path)
-    second = restore_fleet(state, tmp_path, seed=3, now_ms=0)
+    second = resumed(first, tmp_path)
     for user in range(USERS):
         second.connected(f"u{user}", 0)
     after = live(second, range(stop_after, 9))
@@ -207,9 +204,7 @@ def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> No
     for user in range(2, USERS):
         made.handle_events([OwnEvent(event(f"u{user}", 500), 77)], 0)
     made.retire(most=USERS - 1)
-    state = fleet_state(made, {}, {})
-    write_state(state, made.bank.models, tmp_path)
-    again = restore_fleet(state, tmp_path, seed=3, now_ms=0)
+    again = resumed(made, tmp_path)
     for one in (made, again):
         one.take_predictions()
         one.handle_events([e for user in made.devices for e in own(user, 600, 2)], 0)

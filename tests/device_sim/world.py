@@ -1,10 +1,12 @@
 """Small worlds for device tests: models, events and batches from seeds."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from device_sim.fleet import Fleet
+from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import CloudModel, random_model
 from wire.candidates import CandidateBatch, Candidates, encode_batch
@@ -70,6 +72,21 @@ def fleet(users: int = 0, *, task: Task = TASK, uploads: bool = False) -> Fleet:
     for n in range(users):
         made.connected(f"u{n}", 0)
     return made
+
+
+def saved(made: Fleet, folder: Path) -> FleetState:
+    """The fleet's state, written into `folder`."""
+    state = FleetState(folder)
+    state.note(made, {}, {})
+    state.write()
+    return state
+
+
+def resumed(made: Fleet, folder: Path) -> Fleet:
+    """The fleet after a rest in `folder`."""
+    back = saved(made, folder).resume(uploads=made.uploads, seed=made.seed, now_ms=0)
+    assert back is not None
+    return back.fleet
 
 
 def cpu_s() -> float:
