@@ -10,7 +10,7 @@ Unknown items and categories share row 0 of their table, which training keeps me
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -116,6 +116,10 @@ class CloudModel:
     def id(self) -> ModelId:
         """Which model this is; what was made with another one never mixes with it."""
         return ModelId(self.lineage, self.version, self.digest)
+
+    def as_version(self, version: int) -> "CloudModel":
+        """The same model under another number of its lineage, yet to travel."""
+        return replace(self, version=version, digest="")
 
     def item_vectors(self, item: U32, category: U32) -> F32:
         """Vectors (n, d) of items; unknown keys share row 0."""

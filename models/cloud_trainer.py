@@ -89,8 +89,7 @@ def train_next(
     block = agreed_on(block)
     names = _vocabulary(model, block, limit_bytes)
     start = _with_names(model, names, _elapsed_ms(model, block))
-    start = replace(start, version=model.version + 1, digest="")
-    return _train(start, block, seed, NEXT, progress=progress, left_out=names.left_out)
+    return _train(start.as_version(model.version + 1), block, seed, NEXT, progress=progress, left_out=names.left_out)
 
 
 def agreed_on(block: SampleBlock) -> SampleBlock:
@@ -99,6 +98,11 @@ def agreed_on(block: SampleBlock) -> SampleBlock:
     A model says until when it has learned, and devices go by it: so it learns nothing from beyond what many say.
     """
     return block.take(np.flatnonzero(block.timestamp <= reached(block.user, block.timestamp) + LEAD_MS))
+
+
+def lineage_of(block: SampleBlock, seed: int) -> str:
+    """The lineage that `train_first` begins with these samples and this seed."""
+    return _lineage(agreed_on(block), seed)
 
 
 def _vocabulary(model: CloudModel, block: SampleBlock, limit_bytes: int) -> Vocabulary:

@@ -79,6 +79,9 @@ cloud_trials = Counter(
     "cloud models tried on the newest samples, by outcome: published, held_back",
     ["outcome"],
 )
+reports_passed_over = Counter(
+    "coda_reports_passed_over", "training reports that teach the fleet nothing, by reason", ["reason"]
+)
 samples_passed_over = Counter(
     "coda_samples_passed_over", "samples that no cloud model learned because too many waited for a better one"
 )

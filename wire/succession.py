@@ -4,8 +4,9 @@ Within a lineage a newer version takes the place of an older one. Another lineag
 replaces the one in use, which its trainer was told on purpose; so does every version that comes of it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from wire.identity import NO_MODEL, ModelId
 
@@ -50,3 +51,28 @@ def refusal(current: ModelId, offered: ModelId, verdict: Verdict) -> str:
             return f"{offered} has the number of {current} and another content: two trainers publish here, stop one"
         case _:
             return f"{offered} does not replace {current}: `coda train-cloud --replace {current.lineage}` would"
+
+
+class Offer(NamedTuple):
+    """A model that came and what became of it; `why` if it was refused."""
+
+    model: ModelId
+    verdict: Verdict
+    why: str = ""
+
+
+class Succession:
+    """Follows models as they come. `known` are those in use before: what comes must follow all of them."""
+
+    def __init__(self, known: Iterable[ModelId] = ()) -> None:
+        self._known = {model for model in known if model != NO_MODEL}
+
+    def offer(self, model: ModelId, replaces: Collection[str]) -> Offer:
+        """Judge the next model; one that is not refused is the one in use from now on."""
+        verdicts = {known: judge(known, model, replaces) for known in self._known}
+        for known, verdict in verdicts.items():
+            if verdict.refused:
+                return Offer(model, verdict, refusal(known, model, verdict))
+        self._known = {model}
+        adopted = not verdicts or Verdict.ADOPTED in verdicts.values()
+        return Offer(model, Verdict.ADOPTED if adopted else Verdict.REPEATED)

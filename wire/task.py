@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from wire.decoder import FORMAT, JsonDecoder, PackedDecoder
+from wire.identity import Hex
 
 TASK_BYTES = 64 << 10  # 2 kB with the defaults
 Variance = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
@@ -46,11 +47,12 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/1"):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/2"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
     `retrain_every` new samples once it has `min_samples` of them, on its newest candidate batch.
+    It is for devices with a cloud model of `lineage` ("": of any), which its `head_prior` and `repeats` are about.
     `head_prior` is the fleet's log-weight per head and `repeats` what having taken an item before says
     (`models.repeats`), both from telemetry. A device asks for a new batch when its own is
     older than `candidate_age_ms` and there are new samples, or older than `idle_age_ms` and there are none: whoever
@@ -58,6 +60,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     """
 
     task_version: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+    lineage: Hex = ""
     code_version: Annotated[str, msgspec.Meta(max_length=64)] = "1"
     rollout_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100.0
     arms: tuple[str, ...] = ARMS

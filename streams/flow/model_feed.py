@@ -13,9 +13,9 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.topics import MODELS
 from wire.errors import ArtefactError
-from wire.identity import NO_MODEL, ModelId
+from wire.identity import ModelId
 from wire.model import identify_model
-from wire.succession import Verdict, judge, refusal
+from wire.succession import Offer, Succession, Verdict
 
 _LOOK_EVERY_S = 0.1  # a new version is minutes of training old; a tenth of a second more is nothing
 _MORE_S = 0.05  # a backlog of versions comes in several fetches: only its last one is worth unpacking
@@ -36,7 +36,7 @@ class ModelFeed:
     def __init__(self, settings: KafkaSettings, known: Iterable[ModelId] = ()) -> None:
         everywhere = dict.fromkeys(bounds(settings, MODELS))
         self._consumer = BatchConsumer(settings, "coda-model-feed", [MODELS], "earliest", assign=everywhere)
-        self._known = {model for model in known if model != NO_MODEL}
+        self._succession = Succession(known)
         self._model: CloudModel | None = None
         self._refused = ""  # the newest refusal
         self._looked_s = self._said_s = float("-inf")
@@ -70,24 +70,21 @@ class ModelFeed:
     def _follows(self, message: Message) -> bool:
         """Whether the model may take the place of those known so far; then it is the one that is known."""
         try:
-            offered, replaces = identify_model(message.value)
+            offer = self._succession.offer(*identify_model(message.value))
         except ArtefactError as error:
             self._pass_over(message, str(error))
             return False
-        verdicts = {known: judge(known, offered, replaces) for known in self._known}
-        for known, verdict in verdicts.items():
-            if verdict.refused:
-                self._refuse(message, verdict, refusal(known, offered, verdict))
-                return False
-        self._known = {offered}
-        return self._model is None or offered != self._model.id
+        if offer.verdict.refused:
+            self._refuse(message, offer)
+            return False
+        return self._model is None or offer.verdict is Verdict.ADOPTED
 
-    def _refuse(self, message: Message, verdict: Verdict, why: str) -> None:
-        self._refused = why
-        if self._model is None and verdict is Verdict.OLDER:
+    def _refuse(self, message: Message, offer: Offer) -> None:
+        self._refused = offer.why
+        if self._model is None and offer.verdict is Verdict.OLDER:
             return  # what the topic still has of before
-        metrics.models_refused.labels(verdict).inc()
-        self._pass_over(message, why)
+        metrics.models_refused.labels(offer.verdict).inc()
+        self._pass_over(message, offer.why)
 
     def _pass_over(self, message: Message, why: str) -> None:
         kept = f"version {self._model.version}" if self._model else "waiting"

@@ -4,90 +4,35 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import msgspec
 import numpy as np
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from models.artefact import model_from_bytes, model_to_bytes
-from models.cloud_model import CloudModel
+from models.artefact import model_to_bytes
 from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
 from monitor import metrics
-from streams.kafka.bounds import bounds, read_between
+from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.home import home_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stop
-from streams.training.cloud_trainer import CloudTrainer, Learned
+from streams.training.cloud_trainer import CloudTrainer
 from streams.training.fleet_reports import FleetReports
+from streams.training.published import SAMPLES_ID
 from streams.training.task_desk import TaskDesk
-from wire.errors import ArtefactError, DeliveryError
+from wire.errors import DeliveryError, InputError
 from wire.malformed import Malformed
-from wire.reason import Reason
-from wire.signing import open_task
-from wire.task import Task
 from wire.telemetry import Training, decode_report
 
 KEY = b"current"
-SAMPLES_ID = "samples-id"  # a header of models: the id of the topic that their positions are of
 _BATCH = 5000
 _COMMIT_EVERY_S = 1.0
 # Between tasks: a trainer that restarts on a week of reports says meanwhile what it knows, not what the first few do.
 TASK_EVERY_S = 10.0
 
 _log = structlog.get_logger()
-
-
-def newest(settings: KafkaSettings, topic: str) -> Message | None:
-    """The newest message of a topic, or None when it has none."""
-    return next(iter(_newest_first(settings, topic)), None)
-
-
-def _newest_first(settings: KafkaSettings, topic: str) -> list[Message]:
-    messages = read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic))
-    return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset), reverse=True)
-
-
-def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | None:
-    """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
-    for message in _newest_first(settings, MODELS):
-        try:
-            return model_from_bytes(message.value), _still_true(Learned.of(dict(message.headers)), message, settings)
-        except ArtefactError as error:
-            _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}: {error}")
-    return None
-
-
-def _still_true(learned: Learned, message: Message, settings: KafkaSettings) -> Learned:
-    """`learned` without its positions when these are of a topic `samples` that was deleted and made again since."""
-    then = message.headers.get(SAMPLES_ID, b"").decode(errors="replace")
-    if not then or then == home_of(settings, [SAMPLES]).topics.get(SAMPLES, ""):
-        return learned
-    _log.warning(f"the topic {SAMPLES} was made anew since the newest model: reading all that it holds")
-    return msgspec.structs.replace(learned, positions={})
-
-
-def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
-    """The newest task that our key signed; what is none is told of and passed over.
-
-    Raises `ArtefactError` when there are tasks and our key signed none of them.
-    """
-    unsigned = None
-    for message in _newest_first(settings, TASKS):
-        try:
-            return open_task(message.value, public)
-        except Malformed as error:
-            _log.warning(f"passed over {TASKS}[{message.partition}] offset {message.offset}: {error}")
-            if error.reason == Reason.UNSIGNED:
-                unsigned = error
-    if unsigned is not None:
-        raise ArtefactError(
-            f"no task on {TASKS} is ours to follow up ({unsigned}); use the --keys they were signed with"
-        ) from unsigned
-    return None
 
 
 class TrainingService:
@@ -105,12 +50,19 @@ class TrainingService:
         self._reports = FleetReports()
         self._committed_s = float("-inf")
         self._tasked_s = time.monotonic()
+        self._models_end = self._end_of_models()
 
     def publish_model(self) -> None:
-        """Send the trainer's model with what it has learned from; returns when Kafka has it."""
+        """Send the trainer's model with what it has learned from; returns when Kafka has it.
+
+        Raises `InputError` when another trainer published since: of two versions with one number nobody takes both.
+        """
+        if self._end_of_models() != self._models_end:
+            raise InputError(f"another trainer publishes on {MODELS}: stop one of the two, and start this one again")
         model = self.trainer.model
         self._producer.send(MODELS, KEY, model_to_bytes(model), headers=self._learned_headers())
         self._producer.flush()
+        self._models_end += 1
         self.published += 1
         metrics.cloud_versions.inc()
         metrics.model_version.set(model.version)
@@ -130,9 +82,12 @@ class TrainingService:
         name = home_of(self._settings, [SAMPLES]).topics.get(SAMPLES, "")
         return {**self.trainer.learned.headers(), SAMPLES_ID: name.encode()}
 
+    def _end_of_models(self) -> int:
+        return sum(end for _, end in bounds(self._settings, MODELS).values())
+
     def publish_task(self) -> None:
         """Send the next task, if it says anything new; returns when Kafka has it."""
-        signed = self.desk.issue(self._reports)
+        signed = self.desk.issue(self._reports, self.trainer.model.lineage)
         if signed is not None and self.desk.current:
             self._producer.send(TASKS, KEY, signed)
             self._producer.flush()
@@ -201,7 +156,9 @@ class TrainingService:
         except Malformed as error:
             _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
             return
-        if isinstance(report, Training) and not self._reports.add(report):
+        if isinstance(report, Training) and report.model.lineage != self.trainer.model.lineage:
+            metrics.reports_passed_over.labels("other_lineage").inc()
+        elif isinstance(report, Training) and not self._reports.add(report):
             _log.warning("passed over a training report without the sums of every head", offset=message.offset)
 
 

@@ -20,15 +20,15 @@ class TaskDesk:
         self._private = private
         self.current = current
 
-    def issue(self, reports: FleetReports) -> bytes | None:
-        """The next task as it travels, or None when it would say what the current one says.
+    def issue(self, reports: FleetReports, lineage: str) -> bytes | None:
+        """The next task for devices with models of `lineage`, or None when it would say what the current one says.
 
-        Without reports, what the current task says of the fleet stays.
+        Without reports, what the current task says of the fleet stays, if it is of this lineage.
         """
-        version, known = (self.current.task_version, self.current) if self.current else (0, self._wanted)
-        task = msgspec.structs.replace(
-            self._wanted, task_version=version, head_prior=known.head_prior, repeats=known.repeats
-        )
+        version = self.current.task_version if self.current else 0
+        known = self.current if self.current and self.current.lineage == lineage else self._wanted
+        said = {"head_prior": known.head_prior, "repeats": known.repeats}
+        task = msgspec.structs.replace(self._wanted, task_version=version, lineage=lineage, **said)
         task = reports.taught(task)
         if task == self.current:
             return None

@@ -7,7 +7,6 @@ import msgspec
 import structlog
 import torch
 
-from models.cloud_trainer import train_first
 from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.logs.data import find_log
@@ -15,10 +14,11 @@ from streams.logs.head import head_samples
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
 from streams.stop import Stop, Stopped
-from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.service import TrainingService, published_model, published_task
+from streams.training.beginning import Beginning, Begun
+from streams.training.cloud_trainer import CloudTrainer
+from streams.training.published import published_model, published_task, version_again
+from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
-from streams.training.view import training_view
 from wire.errors import InputError
 from wire.signing import keys_in
 
@@ -35,6 +35,8 @@ def command(
     task: Path | None = None,
     keys: Path = Path("runs/keys"),
     publish_only: bool = False,
+    replace: str = "",
+    back_to: int = 0,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     metrics_port: int = 0,
     seed: int = 0,
@@ -55,6 +57,9 @@ def command(
         refresh_h: Event time between tries to make a better version, in hours.
         task: A JSON file with fields of the training task that differ from their defaults.
         keys: The folder of the signing keys, made on first use; devices need its task.pub.
+        replace: The lineage, as pools and devices name it, whose place the published model takes: they change over.
+            With a head log that made none of both, the first version of a new lineage takes the place of both.
+        back_to: Publish this version again, as the newest, and end. A trainer that runs has to be stopped before.
         publish_only: Publish the first version, or the newest again, and the task, and end.
         bootstrap: Kafka, as host:port.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
@@ -73,53 +78,28 @@ def command(
         ensure_topics(settings)
         private, public = keys_in(keys)
         refresh_ms = int(refresh_h * _MS_PER_H)
-        trainer, is_new = _trainer(settings, head_log, head_share, refresh_ms, seed, options=options, stop=stop)
+        limit_bytes = largest_model(settings)
+        head = head_samples(find_log(head_log), head_share, options) if head_log else None
+        if back_to:
+            begun = Begun(*version_again(settings, back_to), is_new=True)
+        else:
+            begun = Beginning(head, replace, seed).model(published_model(settings), limit_bytes, stop)
+        trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
+        if head is not None:
+            trainer.remember(head)
+        _log.info("beginning with the cloud model", model=str(begun.model.id))
         desk = TaskDesk(wanted, private, published_task(settings, public))
         service = TrainingService(settings, trainer, desk, stop)
         try:
-            service.publish_task()
-            if is_new or publish_only:
+            if begun.is_new or publish_only:
                 service.publish_model()
-            if not publish_only:
+            service.publish_task()
+            if not (publish_only or back_to):
                 service.run()
         finally:
             if json:
                 print(_summary(service))  # noqa: T201
     return stop.exit_code
-
-
-def _trainer(
-    settings: KafkaSettings,
-    head_log: str | None,
-    head_share: float,
-    refresh_ms: int,
-    seed: int,
-    *,
-    options: LogOptions,
-    stop: Stop,
-) -> tuple[CloudTrainer, bool]:
-    """The trainer, and whether its model is yet to be published."""
-    limit_bytes = largest_model(settings)
-    found = published_model(settings)
-    if found is not None:
-        model, learned = found
-        _log.info("going on from the published cloud model", version=model.version)
-        trainer = CloudTrainer(model, learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
-        return trainer, False
-    if head_log is None:
-        raise InputError("no cloud model is published yet: give --head-log LOG to train the first one from")
-    block = head_samples(find_log(head_log), head_share, options)
-    with training_view("training the first cloud model") as show:
-
-        def progress(done: int, total: int) -> None:
-            stop.check()
-            show(done, total)
-
-        model = train_first([block], seed, progress, limit_bytes=limit_bytes)
-    learned = Learned(model.trained_until, {})
-    trainer = CloudTrainer(model, learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
-    trainer.remember(block)
-    return trainer, True
 
 
 def _summary(service: TrainingService) -> str:

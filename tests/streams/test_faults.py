@@ -26,7 +26,7 @@ from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS
 from streams.mqtt.embedded import EmbeddedMqtt
-from streams.training.service import published_model
+from streams.training.published import published_model
 from tests.index.test_store import raw
 from tests.integration.stack import free_port
 from tests.streams.logs.world import HEADER

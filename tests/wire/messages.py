@@ -122,7 +122,9 @@ MESSAGES = [
     Message("batch.msgpack", _batch(), encode_batch, decode_batch),
     Message("batch_empty.msgpack", _EMPTY, encode_batch, decode_batch),
     Message("model.bin", _model(), lambda model: encode_model(*model), _read_model),
-    Message("task.json", Task(task_version=4, head_prior={"cloud": -0.5}), encode_task, decode_task),
+    Message(
+        "task.json", Task(task_version=4, lineage=MODEL.lineage, head_prior={"cloud": -0.5}), encode_task, decode_task
+    ),
     Message("task_signed.msgpack", Task(task_version=4), _sign, _open),
     Message("ack.json", _ACK, encode_report, decode_report),
     Message("training.json", _TRAINING, encode_report, decode_report),

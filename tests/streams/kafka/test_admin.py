@@ -10,7 +10,7 @@ from streams.kafka.admin import ensure_topics, largest_model, topic_config
 from streams.kafka.connection import KafkaSettings, partitions_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TASKS, TOPICS
-from streams.training.service import newest
+from streams.training.published import newest
 from wire.errors import ConnectionFailed
 
 

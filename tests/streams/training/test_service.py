@@ -24,7 +24,8 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.service import SAMPLES_ID, TrainingService, newest, published_model, published_task
+from streams.training.published import SAMPLES_ID, newest, published_model, published_task
+from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
@@ -84,11 +85,11 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
-    report = training("ann", 9, losses)
+    model, learned = published_model(settings) or pytest.fail("no model")
+    report = training("ann", 9, losses, model=model.id)
     producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
     producer.flush()
-    model, learned = published_model(settings) or pytest.fail("no model")
     trainer = CloudTrainer(model, learned, refresh_ms=900_000, seed=1)
     private, public = keys_in(keys)
     desk = TaskDesk(read_task(None), private, published_task(settings, public))
@@ -114,7 +115,7 @@ def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
         progress(1, 2)
         pytest.fail("it went on")
 
-    monkeypatch.setattr("streams.verbs.train_cloud.train_first", interrupted)
+    monkeypatch.setattr("streams.training.beginning.train_first", interrupted)
     with EmbeddedKafka() as kafka:
         assert command(head_log=str(log), bootstrap=kafka.bootstrap, keys=tmp_path) == 130
         assert newest(KafkaSettings(kafka.bootstrap), MODELS) is None
@@ -272,3 +273,43 @@ def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten() -> N
             producer.flush()
             _, found = published_model(settings) or pytest.fail("no model")
             assert (found.head_until, found.positions) == (1000, positions)
+
+
+def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        first = {"head_share": 1.0, "bootstrap": kafka.bootstrap, "keys": tmp_path, "publish_only": True}
+        command(head_log=str(log), **first)  # type: ignore[arg-type]
+        model, learned = published_model(settings) or pytest.fail("no model")
+        worse = replace(model.as_version(2), trained_until=model.trained_until + 1)
+        _service(settings, worse, Learned(5, {0: 9}), tmp_path).publish_model()
+        with pytest.raises(InputError, match="keeps 1 to go back to"):
+            command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=7)
+        assert command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=1) == 0
+        again, positions = published_model(settings) or pytest.fail("no model")
+        assert (again.lineage, again.version, positions) == (model.lineage, 3, learned)
+        assert again.trained_until == model.trained_until and (again.weights.items == model.weights.items).all()
+
+
+def test_a_trainer_beside_which_another_publishes_ends_and_says_so(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        model = train_first([TURNED], seed=0)
+        one, other = (_service(settings, model, Learned(model.trained_until, {}), tmp_path) for _ in range(2))
+        one.publish_model()
+        one.publish_model()
+        with pytest.raises(InputError, match="another trainer"):
+            other.publish_model()
+
+
+def test_of_two_lineages_on_the_topic_it_goes_on_from_the_one_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        model = train_first([TURNED], seed=0)
+        for each in (model, replace(model, lineage="00000000000000aa", version=9)):
+            _service(settings, each, Learned(model.trained_until, {}), tmp_path).publish_model()
+        found, _ = published_model(settings) or pytest.fail("no model")
+        assert (found.lineage, found.version) == (model.lineage, 1)
+    assert f"--replace {model.lineage}" in capsys.readouterr().out

@@ -13,6 +13,7 @@ PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
 REPEATS = {"taken": 0.5}
 SILENCE = FleetReports()
+OLD, NEW = "00000000000000aa", "00000000000000bb"
 
 
 def reported() -> FleetReports:
@@ -23,23 +24,29 @@ def reported() -> FleetReports:
 
 def test_versions_count_up_and_nothing_new_makes_no_task() -> None:
     desk = TaskDesk(Task(task_version=0, retrain_every=30), PRIVATE, None)
-    first = desk.issue(SILENCE)
+    first = desk.issue(SILENCE, "")
     assert first is not None and open_task(first, PUBLIC) == Task(task_version=1, retrain_every=30)
-    assert desk.issue(SILENCE) is None
-    second = desk.issue(reported())
+    assert desk.issue(SILENCE, "") is None
+    second = desk.issue(reported(), "")
     assert second is not None
     assert open_task(second, PUBLIC) == reported().taught(Task(task_version=2, retrain_every=30))
-    assert desk.issue(reported()) is None
+    assert desk.issue(reported(), "") is None
 
 
 def test_a_restart_keeps_what_was_published_of_the_fleet_until_devices_report() -> None:
     published = Task(task_version=7, head_prior=PRIOR, repeats=REPEATS)
     desk = TaskDesk(Task(task_version=0), PRIVATE, published)
-    assert desk.issue(SILENCE) is None
+    assert desk.issue(SILENCE, "") is None
     changed = TaskDesk(Task(task_version=0, retrain_every=9), PRIVATE, published)
-    signed = changed.issue(SILENCE)
+    signed = changed.issue(SILENCE, "")
     assert signed is not None
     assert open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR, repeats=REPEATS)
+
+
+def test_what_one_lineage_taught_is_not_said_of_another() -> None:
+    published = Task(task_version=7, lineage=OLD, head_prior=PRIOR, repeats=REPEATS)
+    signed = TaskDesk(Task(task_version=0), PRIVATE, published).issue(SILENCE, NEW)
+    assert signed is not None and open_task(signed, PUBLIC) == Task(task_version=8, lineage=NEW)
 
 
 def test_a_task_file_overrides_defaults(tmp_path: Path) -> None:

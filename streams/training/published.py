@@ -1,0 +1,121 @@
+"""What the topics hold already: the cloud models that follow one another, and the newest task."""
+
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from models.artefact import model_from_bytes
+from models.cloud_model import CloudModel
+from streams.kafka.bounds import bounds, read_between
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import Message
+from streams.kafka.home import home_of
+from streams.kafka.topics import MODELS, SAMPLES, TASKS, TRAINER_GROUP
+from streams.training.cloud_trainer import Learned
+from wire.errors import ArtefactError, InputError
+from wire.identity import ModelId
+from wire.malformed import Malformed
+from wire.model import identify_model
+from wire.reason import Reason
+from wire.signing import open_task
+from wire.succession import Succession
+from wire.task import Task
+
+SAMPLES_ID = "samples-id"  # a header of models: the id of the topic that their positions are of
+
+_log = structlog.get_logger()
+
+
+class Version(NamedTuple):
+    """One version on the topic, not unpacked yet."""
+
+    id: ModelId
+    message: Message
+
+    def unpacked(self, settings: KafkaSettings) -> tuple[CloudModel, Learned]:
+        """The model and what it has learned from; raises `ArtefactError`."""
+        learned = Learned.of(dict(self.message.headers))
+        return model_from_bytes(self.message.value), _still_true(learned, self.message, settings)
+
+
+def newest(settings: KafkaSettings, topic: str) -> Message | None:
+    """The newest message of a topic, or None when it has none."""
+    return next(reversed(_by_age(settings, topic)), None)
+
+
+def published_versions(settings: KafkaSettings) -> list[Version]:
+    """Those that took each other's place, oldest first; others are told of and passed over."""
+    succession, found = Succession(), list[Version]()
+    for message in _by_age(settings, MODELS):
+        try:
+            offer = succession.offer(*identify_model(message.value))
+        except ArtefactError as error:
+            _pass_over(message, str(error))
+            continue
+        if offer.verdict.refused:
+            _pass_over(message, offer.why)
+        else:
+            found.append(Version(offer.model, message))
+    return found
+
+
+def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | None:
+    """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
+    for version in reversed(published_versions(settings)):
+        try:
+            return version.unpacked(settings)
+        except ArtefactError as error:
+            _pass_over(version.message, str(error))
+    return None
+
+
+def version_again(settings: KafkaSettings, number: int) -> tuple[CloudModel, Learned]:
+    """Version `number` of the newest lineage, as the next number of it; raises `InputError` when it is not kept."""
+    line = published_versions(settings)
+    kept = [version for version in line if version.id.lineage == line[-1].id.lineage]
+    wanted = [version for version in kept if version.id.version == number]
+    if not wanted or number == kept[-1].id.version:
+        numbers = ", ".join(str(version.id.version) for version in kept[:-1]) or "no older one"
+        raise InputError(f"--back-to {number}: of the lineage in use the topic {MODELS} keeps {numbers} to go back to")
+    model, learned = wanted[-1].unpacked(settings)
+    return model.as_version(kept[-1].id.version + 1), learned
+
+
+def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
+    """The newest task that our key signed; what is none is told of and passed over.
+
+    Raises `ArtefactError` when there are tasks and our key signed none of them.
+    """
+    unsigned = None
+    for message in reversed(_by_age(settings, TASKS)):
+        try:
+            return open_task(message.value, public)
+        except Malformed as error:
+            _pass_over(message, str(error))
+            if error.reason == Reason.UNSIGNED:
+                unsigned = error
+    if unsigned is not None:
+        raise ArtefactError(
+            f"no task on {TASKS} is ours to follow up ({unsigned}); use the --keys they were signed with"
+        ) from unsigned
+    return None
+
+
+def _by_age(settings: KafkaSettings, topic: str) -> list[Message]:
+    messages = read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic))
+    return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset))
+
+
+def _pass_over(message: Message, why: str) -> None:
+    _log.warning(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {why}")
+
+
+def _still_true(learned: Learned, message: Message, settings: KafkaSettings) -> Learned:
+    """`learned` without its positions when these are of a topic `samples` that was deleted and made again since."""
+    then = message.headers.get(SAMPLES_ID, b"").decode(errors="replace")
+    if not then or then == home_of(settings, [SAMPLES]).topics.get(SAMPLES, ""):
+        return learned
+    _log.warning(f"the topic {SAMPLES} was made anew since the newest model: reading all that it holds")
+    return msgspec.structs.replace(learned, positions={})
