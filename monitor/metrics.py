@@ -86,7 +86,10 @@ samples_passed_over = Counter(
     "coda_samples_passed_over", "samples that no cloud model learned because too many waited for a better one"
 )
 names_left_out = Gauge("coda_names_left_out", "items and categories that the newest cloud model has no room for")
-push_acks = Counter("coda_push_acks", "acknowledged pushes, by the device's answer", ["outcome"])
+reporters_forgotten = Counter("coda_reporters_forgotten", "devices whose sums the trainer let go for want of room")
+push_acks = Counter(
+    "coda_push_acks", "acknowledged pushes, by the device's answer; `reported` where it was lost", ["outcome"]
+)
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
 device_outcomes = Counter(
     "coda_device_outcomes",

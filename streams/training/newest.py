@@ -9,10 +9,12 @@ from collections import OrderedDict
 
 import numpy as np
 
+from monitor import metrics
+from monitor.seldom import Seldom
 from wire.arrays import F64
 
 LIVES = 2  # a device's life ends when its state is lost, or the device; then reports of the old one may be on their way
-MOST_DEVICES = 200_000  # 150 MB
+MOST_DEVICES = 200_000  # 165 MB
 
 
 class Newest:
@@ -22,6 +24,7 @@ class Newest:
         self.total: F64 = np.zeros(width)
         self._most = most
         self._devices: OrderedDict[str, _Device] = OrderedDict()
+        self._say = Seldom()
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -47,6 +50,8 @@ class Newest:
             _, gone = self._devices.popitem(last=False)
             for _, sums_gone in gone.lives.values():
                 self.total -= sums_gone
+            metrics.reporters_forgotten.inc()
+            self._say.warning(f"more than {self._most} devices report: those heard of last make the next task")
         return True
 
 

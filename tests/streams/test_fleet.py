@@ -1,6 +1,7 @@
 """The fleet on real protocols: Kafka and MQTT embedded, everything else as in production."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,6 +200,31 @@ async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_pa
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
     assert result["events"] == 40
+
+
+async def test_what_a_fleet_reports_after_it_came_back_from_an_older_state_is_the_newest(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    cloud.model(1)
+    cloud.task()
+    settings = settings_for(cloud, tmp_path)
+
+    def newest() -> tuple[int, int, int]:
+        trainings = [report for report in cloud.reports(Training) if isinstance(report, Training)]
+        return max(((report.boot, report.sequence, report.events) for report in trainings), default=(0, 0, 0))
+
+    cloud.behave("events", history_of("ann", 0, 20))
+    await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
+    shutil.copytree(settings.state, tmp_path / "older")
+    cloud.behave("events", history_of("ann", 20, 20))
+    await run_until(cloud, settings, lambda shell: predicted(shell) == 40)
+    await run_until(cloud, settings, lambda _: newest()[2] == 40)  # said when the link is back
+    ahead = newest()
+    shutil.rmtree(settings.state)
+    shutil.copytree(tmp_path / "older", settings.state)
+    await run_until(cloud, settings, lambda shell: predicted(shell) == 40)
+    await run_until(cloud, settings, lambda _: newest()[1] > ahead[1] and newest()[2] == 40)
+    assert newest()[0] == ahead[0], "one life, which the cloud counts once"
 
 
 async def test_a_fleet_that_has_to_end_keeps_its_snapshot(cloud: Cloud, tmp_path: Path) -> None:
