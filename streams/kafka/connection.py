@@ -38,6 +38,7 @@ _NOT_YET = frozenset(
 )
 _FIRST_SHARE = 0.7  # of a probe's time for the first answer; the rest is for the advertised addresses
 _LEAVE_S = 1.0  # for a probe's client to close: more of it would make the probe late
+_HUNG_UP = ("Broken pipe", "Connection reset by peer")  # or nothing is said of it at all
 _NOT_YET_S = 0.2  # between two tries; a leader moves within a second
 Partition = tuple[str, int]
 Answer = TypeVar("Answer")
@@ -143,6 +144,8 @@ def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple
         address, _, why = told.str().partition(": ") if told else ("", "", reason(error))
         if told and told.code() == KafkaError._BAD_MSG:
             why = "what answers there speaks another protocol, HTTP or TLS perhaps"
+        elif heard and (told is None or told.str().partition(" (after")[0].endswith(_HUNG_UP)):
+            why = "what answers there hangs up on us, a listener for SASL perhaps: PLAINTEXT is what we speak"
         advertised = advertised or (bool(address) and not address.endswith("/bootstrap"))
         raise _Silence(
             address.rpartition("/")[0] or addresses, why.partition(" (after")[0], advertised=advertised

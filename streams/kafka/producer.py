@@ -166,11 +166,14 @@ class _Wait:
 
 def _words(error: KafkaError, topic: str, size: int) -> str:
     """What a broker refused, with the remedy where there is one."""
+    again = f"{topic} is gone; start again, which makes it anew"
     remedies = {
         KafkaError.MSG_SIZE_TOO_LARGE: f"{size} bytes for {topic}; raise its max.message.bytes",
         KafkaError.TOPIC_AUTHORIZATION_FAILED: f"{topic}; allow it there (ACL: Write on the topic)",
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: f"{topic}; allow it there (ACL: IdempotentWrite on the cluster)",
         KafkaError.INVALID_RECORD: f"{topic}; is it compacted? set its cleanup.policy to delete",
+        KafkaError._UNKNOWN_PARTITION: again,
+        KafkaError._UNKNOWN_TOPIC: again,
         KafkaError.POLICY_VIOLATION: f"{topic}; ask who runs it",
     }
     remedy = remedies.get(error.code())

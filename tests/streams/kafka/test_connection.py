@@ -73,6 +73,12 @@ def test_what_is_no_kafka_is_said_in_one_line() -> None:
         while client.recv(1000):
             pass
 
+    def hangs_up(client: socket.socket) -> None:
+        client.recv(1000)
+        client.shutdown(socket.SHUT_RDWR)
+
+    with listener(hangs_up) as address, pytest.raises(ConnectionFailed, match="SASL perhaps: PLAINTEXT"):
+        probe(address, timeout_s=2)
     with listener(web) as address, pytest.raises(ConnectionFailed, match="another protocol"):
         probe(address, timeout_s=2)
     with listener(silence) as address, pytest.raises(ConnectionFailed, match="no Kafka"):
