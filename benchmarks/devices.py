@@ -5,7 +5,7 @@
 
 Every device gets an MQTT connection of its own to the embedded broker (a process apart), a full window of own
 samples, a candidate batch of the default size pushed over that connection, and trained personal heads. Memory is this
-process's alone: `VmHWM`, the most that was ever resident.
+process's alone: `VmHWM`, the most that was ever resident. Last, snapshots of them all and of those that did something.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from device_sim import topics
 from device_sim.fleet import GROUP, Fleet
 from device_sim.mqtt_link import MqttLink
+from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -37,6 +39,7 @@ from wire.task import Task
 CANDIDATES = 1600  # matched, and as many random ones: a batch of 1,600 · (18 + 16) B = 54 kB
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
 BLOCK = 1000  # events handled at once
+CHANGED = 100  # devices that did something between two snapshots
 LIMIT_S = 120.0
 
 
@@ -53,7 +56,13 @@ def behaviour(devices: int, per_device: int, seed: int) -> list[OwnEvent]:
     return [
         OwnEvent(
             Event(
-                f"e{n}", f"user-{n % devices}", ITEMS[i], CATEGORIES[i % 20], "view", 1 if (i + n) % 3 else 0, 1000 * n
+                f"e{seed}-{n}",
+                f"user-{n % devices}",
+                ITEMS[i],
+                CATEGORIES[i % 20],
+                "view",
+                1 if (i + n) % 3 else 0,
+                1000 * n,
             ),
             0,
         )
@@ -114,6 +123,22 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
     return devices / (time.monotonic() - began)
 
 
+def snapshots(fleet: Fleet, devices: int) -> dict[str, float]:
+    """How long a snapshot holds the loop, ms, and how long it takes to write: of all devices, and of a few."""
+    figures = {}
+    with TemporaryDirectory() as folder:
+        state = FleetState(Path(folder))
+        for name, changed in ("all", 0), ("few", CHANGED):
+            fleet.handle_events(behaviour(devices, 1, seed=3 + changed)[:changed], 0)
+            began = time.monotonic()
+            state.note(fleet, {}, {})
+            noted = time.monotonic()
+            state.write()
+            figures[f"snapshot_{name}_held_ms"] = 1e3 * (noted - began)
+            figures[f"snapshot_{name}_written_ms"] = 1e3 * (time.monotonic() - noted)
+    return figures
+
+
 async def measure(devices: int) -> dict[str, Any]:
     """Everything, on a fresh broker."""
     task = Task(task_version=1)
@@ -144,6 +169,7 @@ async def measure(devices: int) -> dict[str, Any]:
         for user_id, publish in fleet.take_outgoing():
             link.publish(user_id, publish.leaf, publish.payload)
         figures["peak_mb"] = memory_mb("VmHWM")
+        figures |= snapshots(fleet, devices)
         figures["bytes_stored_per_device"] = int(np.median([d.bytes_stored for d in fleet.devices.values()]))
         await link.close()
     figures["group"] = GROUP

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.bank import Bank, Rows, turns
+from device_sim.parameters import Parameters
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
@@ -190,3 +191,30 @@ def test_every_head_has_a_loss() -> None:
     predicted = bank(1).predict(rows([0]))
     assert predicted.head_losses.shape == (1, len(HEADS))
     assert (predicted.head_losses > 0).all()
+
+
+def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_the_bit() -> None:
+    made, other = bank(4), bank(150)
+    task = Task(task_version=1, repeats={"again": 0.5})
+    made.configure(2, task)
+    made.keep(np.array([2, 2, 3]), np.array([0, 7, 1]), personal_heads(3, seed=5))
+    for seed in range(3):
+        made.predict(rows([0, 2, 3, 2], seed, step_ms=1000))
+    other.keep(np.array([140]), np.array([0]), personal_heads(1, seed=6))
+    other.configure(140, task)
+    other.put(140, made.take(2))
+    for seed in range(3, 6):
+        expected, got = made.predict(rows([2, 2, 2], seed)), other.predict(rows([140, 140, 140], seed))
+        np.testing.assert_array_equal(expected.arms, got.arms)
+        np.testing.assert_array_equal(expected.head_losses, got.head_losses)
+    state = made.take(2).state()
+    assert Parameters.restore(*state).state() == state
+
+
+def test_a_slot_that_is_given_back_predicts_as_a_new_one() -> None:
+    made = bank(2)
+    made.keep(np.array([0]), np.array([3]), personal_heads(1, seed=5))
+    made.predict(rows([0, 0, 0], step_ms=1000))
+    made.release(0)
+    expected, got = made.predict(rows([1, 1], seed=8)), made.predict(rows([made.add()] * 2, seed=8))
+    np.testing.assert_array_equal(expected.arms, got.arms)
