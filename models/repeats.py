@@ -139,5 +139,7 @@ def learned_weights(equations: F64) -> dict[str, float]:
     """
     gram = np.zeros((len(TRAITS),) * 2)
     gram[_EQUATION] = gram.T[_EQUATION] = equations[: -len(TRAITS)]
-    weight = np.linalg.solve(gram + PRECISION * np.eye(len(TRAITS)), equations[-len(TRAITS) :])
+    # By eigenvalues, none below 0: a device may report what no events make, and a singular matrix must end nothing.
+    value, vector = np.linalg.eigh(gram)
+    weight = vector @ (vector.T @ equations[-len(TRAITS) :] / (np.maximum(value, 0) + PRECISION))
     return dict(zip(TRAITS, weight.round(3).tolist(), strict=True))

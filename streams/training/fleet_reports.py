@@ -15,6 +15,7 @@ from wire.telemetry import Training
 # own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
 NOTABLE, LEAST = 0.5, -8.0
 NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, in logits
+MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
 
 
 class FleetReports:
@@ -38,9 +39,12 @@ class FleetReports:
         """Take in what one device summed in its life; False where it can't be used."""
         losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
         equations = unpack(report.evidence)
-        if equations is None or not np.isfinite(losses).all():
+        if equations is None or not (losses >= 0).all():
             return False
-        if self._newest.put(report.user_id, report.boot, report.sequence, np.r_[report.events, losses, equations]):
+        sums = np.r_[report.events, losses, equations]
+        if np.abs(sums).max() > MOST:
+            return False
+        if self._newest.put(report.user_id, report.boot, report.sequence, sums):
             self._known = None
         return True
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.blend import FLEET_RATE, HEADS
-from models.repeats import EQUATIONS, TRAITS, evidence, pack, within
+from models.repeats import EQUATIONS, PRECISION, TRAITS, evidence, pack, within
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
 from tests.wire.reports import NOTHING, training
 from wire.task import Task
@@ -54,12 +54,25 @@ def test_the_sum_over_devices_says_whether_people_come_back() -> None:
         report(5, even(1.0), NOTHING[:-3]),
         report(5, even(1.0), np.full(EQUATIONS, np.nan).tobytes()),
         report(5, even(float("nan"))),
+        report(5, even(float("inf"))),
+        report(5, even(-1.0)),
+        report(5, even(1e300)),
+        report(10**15, even(1.0)),
+        report(5, even(1.0), np.full(EQUATIONS, 1e300).tobytes()),
     ],
 )
 def test_a_report_that_would_skew_the_sums_does_not_count(skewed: Training) -> None:
     reports = FleetReports()
     assert not reports.add(skewed)
     assert reports.taught(TASK) == TASK and reports.events == 0
+
+
+def test_equations_that_no_events_make_end_nothing() -> None:
+    singular = np.zeros(EQUATIONS)
+    singular[[0, 4, 7, 9]] = -PRECISION  # the diagonal
+    reports = FleetReports()
+    assert reports.add(report(5, even(1.0), pack(singular)))
+    assert set(reports.taught(TASK).repeats.values()) == {0.0}
 
 
 def one_better_by(nats: float, head: str = "coda") -> FleetReports:
