@@ -105,20 +105,21 @@ def compare_classifiers(devices: int, looped: int) -> tuple[Work, Work]:
     )
 
 
-def retraining(window: int, version: int, task: Task, group: int) -> Work:
-    """A job of `group` devices with full batches and windows of so many samples, encoded by model `version`."""
+def retraining(window: int, encoded: bool, task: Task, group: int) -> Work:
+    """A job of `group` devices with full batches and windows of so many samples, `encoded` by its model."""
     rng = np.random.default_rng(0)
     keys = np.arange(1, ITEMS + 1, dtype=np.uint32), np.arange(1, CATEGORIES + 1, dtype=np.uint32)
     model = random_model(*keys, seed=0, version=1)
+    key = model.id.key if encoded else 0
     users = tuple(f"user-{n}" for n in range(group))
     trains = tuple(
-        Train(some_window(rng, window, version), some_batch(rng, user, model), task, 1, NO_EVENT) for user in users
+        Train(some_window(rng, window, key), some_batch(rng, user, model), task, model.id, NO_EVENT) for user in users
     )
     job = TrainingJob(users, trains, model, task, seed=0)
     return lambda: job.run(time.thread_time)
 
 
-def some_window(rng: np.random.Generator, n: int, version: int) -> WindowRows:
+def some_window(rng: np.random.Generator, n: int, model: int) -> WindowRows:
     """`n` own samples with full histories."""
     items, histories = rng.integers(1, ITEMS + 1, n), rng.integers(1, ITEMS + 1, (n, HISTORY_LEN))
     return WindowRows(
@@ -132,7 +133,7 @@ def some_window(rng: np.random.Generator, n: int, version: int) -> WindowRows:
         history_item=histories.astype(np.uint32),
         history_category=category(histories),
         interest=rng.normal(0, 0.1, (n, DIM)).astype(np.float16),
-        version=np.full(n, version),
+        model=np.full(n, model),
     )
 
 
@@ -221,12 +222,12 @@ def comparisons(devices: int, looped: int, repeats: int) -> dict[str, Any]:
 def retrainings(repeats: int) -> dict[str, Any]:
     """Measure and print what whole retrainings cost."""
     print(f"\n{'whole retraining':32}{'ms':>8}   range        target {TARGET_MS:g} ms")
-    cases = [(f"window of {n}", n, 1, TASK, GROUP) for n in WINDOWS]
-    cases += [("same, after a new cloud model", WINDOWS[-1], 0, TASK, GROUP)]
-    cases += [(f"a service's arms, {g} at once", SERVICE_WINDOW, 1, SERVICE, g) for g in GROUPS]
+    cases = [(f"window of {n}", n, True, TASK, GROUP) for n in WINDOWS]
+    cases += [("same, after a new cloud model", WINDOWS[-1], False, TASK, GROUP)]
+    cases += [(f"a service's arms, {g} at once", SERVICE_WINDOW, True, SERVICE, g) for g in GROUPS]
     found = {}
-    for name, window, version, task, group in cases:
-        found[name] = one = measure_retraining(retraining(window, version, task, group), group, repeats)
+    for name, window, encoded, task, group in cases:
+        found[name] = one = measure_retraining(retraining(window, encoded, task, group), group, repeats)
         low, high = one["ms_range"]
         print(f"{name:32}{one['ms']:8.2f}   {low}–{high}")
         _print_profile(one)

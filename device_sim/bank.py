@@ -22,11 +22,11 @@ _FIRST_SLOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """n own events to predict: slot and cloud model version of their devices, time, keys, label, how many positives
+    """n own events to predict: slot and key of the cloud model of their devices, time, keys, label, how many positives
     of the item came before and how long ago the newest was, padded histories."""
 
     slot: I64
-    version: I64
+    model: I64
     timestamp: I64
     item: U32
     category: U32
@@ -52,7 +52,7 @@ class Bank:
     """Slots are handed out by `add` and taken back by `release`; there are never more than devices at one time."""
 
     def __init__(self) -> None:
-        self.models: dict[int, CloudModel] = {}
+        self.models: dict[int, CloudModel] = {}  # by `ModelId.key`
         self.blend = Blend(0)
         self.level = Level(0)
         self.repeats = Repeats(0)
@@ -128,9 +128,9 @@ class Bank:
         n = len(rows.slot)
         interest, cloud = np.zeros((n, self._dim), np.float32), np.zeros(n, np.float32)
         added = np.zeros((n, len(PERSONAL)), np.float32)
-        for version in np.unique(rows.version).tolist():
-            at = np.flatnonzero(rows.version == version)
-            interest[at], cloud[at], added[at] = self._head_logits(self.models[version], rows, at)
+        for key in np.unique(rows.model).tolist():
+            at = np.flatnonzero(rows.model == key)
+            interest[at], cloud[at], added[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
@@ -147,9 +147,8 @@ class Bank:
         return Predicted(interest, arms, losses, evidence(trait, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:
-        """Keep only the versions that some device uses, and the newest."""
-        newest = max(self.models, default=0)
-        self.models = {v: m for v, m in self.models.items() if v in in_use or v == newest}
+        """Keep only the models of these keys."""
+        self.models = {key: model for key, model in self.models.items() if key in in_use}
 
     @property
     def _dim(self) -> int:

@@ -44,6 +44,7 @@ from wire.ids import item_key, sample_key
 from wire.malformed import Malformed
 from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
 from wire.outcome import Batches, Trainings
+from wire.succession import judge
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
@@ -176,7 +177,7 @@ class Device:
         return [*given_up, self._up("events", raw)]
 
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
-        self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.version)
+        self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.model.key)
         self.usage.lost(stimulus.losses, stimulus.evidence)
         return self._want_training(now_ms)
 
@@ -234,12 +235,16 @@ class Device:
 
     def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
-        if stimulus.model.version <= self.version:
-            return [Count(Models.REPEATED)]
+        verdict = Models(judge(self.model, stimulus.model, stimulus.replaces))
+        if verdict is not Models.ADOPTED:
+            return [Count(verdict)]
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
         self.model, self.trained_until, self.model_size = stimulus.model, stimulus.trained_until, stimulus.size
         self.heads_bytes = 0
-        out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
+        out: list[Instruction] = [Count(verdict), Forget()]
+        if self.task is not None and not self._concerns(self.task):
+            self.task = None
+            out.append(Count(Tasks.OUTDATED))
         if self.batch is not None:
             self.batch = None
             self.asking.want(Batches.WRONG_MODEL)
@@ -253,11 +258,17 @@ class Device:
             return [Count(Tasks.REPEATED)]
         if task.code_version != CODE_VERSION:
             return [Count(Tasks.REFUSED_CODE_VERSION)]
+        if self.version and not self._concerns(task):
+            return [Count(Tasks.OTHER_LINEAGE)]
         if not self.rolled_out(task):
             return [Count(Tasks.NOT_ROLLED_OUT)]
         self.task = task
         self.window.resize(task.window_count, task.window_age_ms)
         return [Count(Tasks.ADOPTED), *self._want_training(now_ms)]
+
+    def _concerns(self, task: Task) -> bool:
+        """Whether the task is about the line of cloud models that this device uses."""
+        return task.lineage in ("", self.model.lineage)
 
     def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
@@ -277,15 +288,15 @@ class Device:
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
         event_time = EventMs(max(self.window.newest, self.cloud_time))
-        return [Train(self.window.rows(), self.batch, self.task, self.version, event_time)]
+        return [Train(self.window.rows(), self.batch, self.task, self.model, event_time)]
 
     def _trained(self, stimulus: Trained, now_ms: WallMs) -> list[Instruction]:
         self.busy = False
-        if stimulus.version != self.version:
+        if stimulus.model != self.model:
             self.stale_heads = True
             self.usage.trained(Trainings.OUTDATED, stimulus.compute_ms)
             return [Count(Trainings.OUTDATED), *self._want_training(now_ms)]
-        self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.version)
+        self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.model.key)
         self.heads_bytes = stimulus.heads_bytes
         passed = stimulus.accepted.values()
         outcome = Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK

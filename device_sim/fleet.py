@@ -18,7 +18,7 @@ import structlog
 from device_sim.bank import Bank, Rows
 from device_sim.device import Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
-from device_sim.outcome import Devices, Receipts
+from device_sim.outcome import Devices, Models, Receipts
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -43,6 +43,7 @@ from wire.arrays import F64, I64, U8
 from wire.malformed import Malformed
 from wire.moments import WallMs
 from wire.outcome import Batches, Outcome, Trainings
+from wire.succession import Verdict, judge, refusal
 from wire.task import Task
 from wire.telemetry import decode_receipt
 
@@ -195,10 +196,15 @@ class Fleet:
 
     def deliver_model(self, model: CloudModel, size: int, now_ms: int) -> None:
         """A cloud model (already checked, `size` bytes on the wire) for all devices that are connected."""
-        if self.model is not None and model.version <= self.model.version:
-            return
+        if self.model is not None:
+            verdict = judge(self.model.id, model.id, model.replaces)
+            if verdict.refused:
+                self.count(Models(verdict))
+                log.warning(f"passed over a cloud model: {refusal(self.model.id, model.id, verdict)}")
+            if verdict is not Verdict.ADOPTED:
+                return
         self.model, self.model_size = model, size
-        self.bank.models[model.version] = model
+        self.bank.models[model.id.key] = model
         metrics.model_version.set(model.version)
         for user_id, device in self.devices.items():
             if device.connected or device.version == 0:
@@ -217,7 +223,12 @@ class Fleet:
         for user_id in sorted(awake, key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
         if len(self.bank.models) > 1:
-            self.bank.drop_models({device.version for device in self.devices.values()})
+            self.bank.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
+
+    @property
+    def model_key(self) -> int:
+        """The key of the newest model; 0 before the first."""
+        return self.model.id.key if self.model is not None else 0
 
     @property
     def wanting(self) -> list[str]:
@@ -238,7 +249,7 @@ class Fleet:
         trains: list[Train] = []
         for user_id in sorted(self._wanting, key=lambda user_id: self.devices[user_id].new_samples == 0):
             device = self.devices[user_id]
-            if trains and (device.version, device.task) != (trains[0].version, trains[0].task):
+            if trains and (device.model, device.task) != (trains[0].model, trains[0].task):
                 continue
             del self._wanting[user_id]
             for instruction in self._handle(user_id, TrainingSlot(), now_ms):
@@ -249,7 +260,7 @@ class Fleet:
                 break
         if not trains:
             return None
-        model = self.bank.models[trains[0].version]
+        model = self.bank.models[trains[0].model.key]
         return TrainingJob(tuple(users), tuple(trains), model, trains[0].task, self.seed)
 
     def finish_training(self, attempts: Sequence[Attempt], now_ms: int) -> None:
@@ -273,14 +284,14 @@ class Fleet:
     def _apply(self, job: TrainingJob, result: TrainingResult, now_ms: int) -> None:
         """Put the heads that passed to use and let each device know; results for an outdated model are dropped."""
         slots = np.array([self.slots[user_id] for user_id in job.users], np.int64)
-        current = np.array([self.devices[user_id].version == job.model.version for user_id in job.users])
+        current = np.array([self.devices[user_id].model == job.model.id for user_id in job.users])
         usable = current[result.device]
         if usable.any():
             heads = result.heads.take(np.flatnonzero(usable))
             self.bank.keep(slots[result.device[usable]], result.head[usable], heads)
         for user_id, train, came in zip(job.users, job.trains, result.devices, strict=True):
             trained = Trained(
-                version=job.model.version,
+                model=job.model.id,
                 accepted=came.accepted,
                 compute_ms=came.compute_ms,
                 heads_bytes=self.bank.heads_bytes(self.slots[user_id]),
@@ -354,8 +365,8 @@ class Fleet:
     def _catch_up(self, user_id: str, now_ms: int) -> None:
         """Give the device the newest model and task if it has older ones."""
         device = self.devices[user_id]
-        if self.model is not None and device.version < self.model.version:
-            model = ModelArrived(self.model.id, self.model.trained_until, self.model_size)
+        if self.model is not None and device.model != self.model.id:
+            model = ModelArrived(self.model.id, self.model.trained_until, self.model_size, self.model.replaces)
             self._tell(user_id, model, now_ms)
         if self.task is not None and device.task != self.task:
             self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)
@@ -386,14 +397,15 @@ class Fleet:
                 event_id=[p.event_id for _, p in asked],
                 timestamp=np.fromiter((p.timestamp for _, p in asked), np.int64, len(asked)),
                 label=rows.label,
-                version=rows.version,
+                version=np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, len(asked)),
                 arms=predicted.arms,
             )
         )
         metrics.predictions.inc(len(asked))
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]
-            self._tell(user_id, Predicted(p.seq, int(rows.version[n]), predicted.interest[n], *teaches), now_ms)
+            model = self.devices[user_id].model
+            self._tell(user_id, Predicted(p.seq, model, predicted.interest[n], *teaches), now_ms)
 
     def _rows(self, asked: list[tuple[str, Predict]]) -> Rows:
         n = len(asked)
@@ -403,7 +415,7 @@ class Fleet:
         )
         return Rows(
             np.fromiter((self.slots[user_id] for user_id, _ in asked), np.int64, n),
-            np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, n),
+            np.fromiter((self.devices[user_id].model.key for user_id, _ in asked), np.int64, n),
             np.fromiter((p.timestamp for _, p in asked), np.int64, n),
             np.fromiter((p.item for _, p in asked), np.uint32, n),
             np.fromiter((p.category for _, p in asked), np.uint32, n),

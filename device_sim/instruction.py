@@ -4,6 +4,7 @@ import msgspec
 
 from device_sim.window import WindowRows
 from wire.candidates import CandidateBatch
+from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.outcome import Outcome
 from wire.task import Task
@@ -40,7 +41,7 @@ class Train(msgspec.Struct, frozen=True):
     rows: WindowRows
     batch: CandidateBatch | None
     task: Task
-    version: int
+    model: ModelId
     event_time: EventMs
 
 

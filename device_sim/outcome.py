@@ -22,7 +22,10 @@ class Models(Outcome):
     """Cloud models."""
 
     ADOPTED = "adopted"
-    REPEATED = "repeated"  # no newer than the device's
+    REPEATED = "repeated"  # the device's own
+    OLDER_VERSION = "older_version"
+    OTHER_DIGEST = "other_digest"  # of the device's number, and another model
+    OTHER_LINEAGE = "other_lineage"  # which does not say that it replaces the device's
     REFUSED = "refused"  # damaged
 
 
@@ -33,6 +36,8 @@ class Tasks(Outcome):
     REPEATED = "repeated"  # no newer than the device's
     NOT_ROLLED_OUT = "not_rolled_out"  # to this device
     REFUSED_CODE_VERSION = "refused_code_version"  # for other training code
+    OTHER_LINEAGE = "other_lineage"  # for devices with another line of cloud models
+    OUTDATED = "outdated"  # dropped, as a cloud model of another lineage came
     REFUSED_SIGNATURE = "refused_signature"
 
 

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -25,9 +25,10 @@ from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
 from wire.durable import as_storage_error, make_folder, sync, told
 from wire.errors import ArtefactError, InputError
+from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
 
-FORMAT = "coda-fleet-12"
+FORMAT = "coda-fleet-13"
 _FILE, _MODELS = "fleet.sqlite", "models"
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
 _DIGESTS = 1 << 128  # the digests of all parts are added up modulo this: a part that is lost shows, too
@@ -56,6 +57,7 @@ class _Head(msgspec.Struct, frozen=True):
     boot: int
     sequence: int
     wanting: list[str]
+    model: ModelId
     model_size: int
     task: Task | None
     task_size: int
@@ -102,6 +104,7 @@ class FleetState:
             boot=fleet.boot,
             sequence=fleet.sequence,
             wanting=fleet.wanting,
+            model=fleet.model.id if fleet.model else NO_MODEL,
             model_size=fleet.model_size,
             task=fleet.task,
             task_size=fleet.task_size,
@@ -120,9 +123,9 @@ class FleetState:
         snapshot = self._noted
         assert snapshot is not None, "there is something to write"
         make_folder(self._folder / _MODELS)
-        for version, model in snapshot.models.items():
-            if not self._model(version).exists():
-                save_model(model, self._model(version))
+        for key, model in snapshot.models.items():
+            if not self._model(key).exists():
+                save_model(model, self._model(key))
         with self._connected() as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
@@ -137,8 +140,8 @@ class FleetState:
         with told(self._folder):
             sync(self._folder)
         snapshot.devices.clear()
-        for version in self._models() - snapshot.models.keys():
-            shutil.rmtree(self._model(version))
+        for key in self._models() - snapshot.models.keys():
+            shutil.rmtree(self._model(key))
 
     def resume(self, *, uploads: bool, seed: int, now_ms: int) -> Resumed | None:
         """The fleet at rest here, None when there is none; raises `InputError` when it cannot be used.
@@ -162,8 +165,9 @@ class FleetState:
                 fleet.adopt(restore_device(user_id, parts, sequence, uploads=uploads))
         fleet.wanting = head.wanting
         fleet.counts.update({(what, outcome): n for what, outcome, n in head.counts})
-        fleet.bank.models = self._load_models({device.version for device in fleet.devices.values()})
-        fleet.model = fleet.bank.models[max(fleet.bank.models)] if fleet.bank.models else None
+        in_use = {device.model for device in fleet.devices.values()} | {head.model}
+        fleet.bank.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
+        fleet.model = fleet.bank.models.get(head.model.key)
         fleet.take_changed()
         return Resumed(fleet, head.positions, head.recorded)
 
@@ -199,20 +203,21 @@ class FleetState:
         if (total % _DIGESTS).to_bytes(16, "little") != head.parts:
             raise self._damaged()
 
-    def _load_models(self, in_use: set[int]) -> dict[int, CloudModel]:
-        """The models of the devices, and the newest."""
-        there = self._models()
+    def _load(self, wanted: ModelId) -> CloudModel:
+        """A model that devices use; raises `InputError` when another one, or none, is in its place."""
         try:
-            wanted = (in_use | {max(there, default=0)}) - {0}
-            return {version: load_model(self._model(version)) for version in sorted(wanted)}
+            model = load_model(self._model(wanted.key))
+            if model.id != msgspec.structs.replace(wanted, digest=wanted.digest or model.digest):
+                raise ArtefactError(f"{self._model(wanted.key)} holds {model.id}, not {wanted}")
+            return replace(model, digest=wanted.digest)  # none where it had not travelled
         except ArtefactError as error:
             raise InputError(
                 f"the fleet state in {self._folder} cannot be used ({error}): put it back from a copy, or give "
                 "another --state and --out, and devices start anew"
             ) from error
 
-    def _model(self, version: int) -> Path:
-        return self._folder / _MODELS / str(version)
+    def _model(self, key: int) -> Path:
+        return self._folder / _MODELS / str(key)
 
     def _models(self) -> set[int]:
         return {int(place.name) for place in (self._folder / _MODELS).glob("*") if place.name.isdecimal()}

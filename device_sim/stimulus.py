@@ -16,14 +16,14 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """Every head predicted one own event: its vector by cloud model `version`, each head's log-loss, and what the event
+    """Every head predicted one own event: its vector by cloud `model`, each head's log-loss, and what the event
     teaches about repeats (`models.repeats`).
 
     `interest` (d,), `losses` (heads,) and `evidence` (EVIDENCE,); `seq` names the row of the window.
     """
 
     seq: int
-    version: int
+    model: ModelId
     interest: F32
     losses: F64
     evidence: F64
@@ -44,11 +44,13 @@ class BatchArrived(msgspec.Struct, frozen=True):
 
 
 class ModelArrived(msgspec.Struct, frozen=True):
-    """The cloud model came down, already checked; it learned from samples up to `trained_until` (event time)."""
+    """The cloud model came down, already checked; it learned from samples up to `trained_until` (event time), and
+    takes the place of the lineages that it `replaces`."""
 
     model: ModelId
     trained_until: int
     size: int
+    replaces: tuple[str, ...] = ()
 
 
 class TaskArrived(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class Trained(msgspec.Struct, frozen=True):
     are window rows that had to be encoded for it; `heads_bytes` is what the personal heads occupy.
     """
 
-    version: int
+    model: ModelId
     accepted: dict[str, bool]
     compute_ms: float
     heads_bytes: int

@@ -104,13 +104,13 @@ class TrainingJob:
 
     def _encoded(self) -> tuple[list[WindowRows], list[WindowRows]]:
         """The windows with all vectors by this job's model, and apart from that the rows that had to be encoded."""
-        stale = [t.rows.take(t.rows.version != self.model.version) for t in self.trains]
+        stale = [t.rows.take(t.rows.model != self.model.id.key) for t in self.trains]
         joined = WindowRows.concat(stale)
         histories = joined.history_item, joined.history_category
         vectors = self.model.interests(joined.item, joined.category, *histories).astype(np.float16)
         parts = np.split(vectors, np.cumsum([len(s) for s in stale])[:-1])
         stale = [replace(s, interest=v) for s, v in zip(stale, parts, strict=True)]
-        return [_filled(t.rows, v, self.model.version) for t, v in zip(self.trains, parts, strict=True)], stale
+        return [_filled(t.rows, v, self.model.id.key) for t, v in zip(self.trains, parts, strict=True)], stale
 
     def _own(self, rows: list[WindowRows]) -> OwnRows:
         """All windows as one, the newest `holdback_share` of each (at least one row) held back.
@@ -214,7 +214,7 @@ def _losses(label: U8, logit: F32) -> F64:
     return log_losses(np.broadcast_to(label, logit.shape), sigmoid(logit))
 
 
-def _filled(rows: WindowRows, vectors: F16, version: int) -> WindowRows:
+def _filled(rows: WindowRows, vectors: F16, model: int) -> WindowRows:
     interest = rows.interest.copy()
-    interest[rows.version != version] = vectors
+    interest[rows.model != model] = vectors
     return replace(rows, interest=interest)

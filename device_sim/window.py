@@ -20,7 +20,7 @@ _FIRST_ROWS = 16  # rows allotted to a new device; ours
 
 @dataclass(frozen=True, slots=True)
 class WindowRows(Columns):
-    """n own samples in time order; `version` is the model that made `interest` (0: not encoded yet).
+    """n own samples in time order; `model` is the key of the cloud model that made `interest` (0: not encoded yet).
 
     `times` positives of the item came before the sample, the newest `since_s` seconds before it.
     """
@@ -35,7 +35,7 @@ class WindowRows(Columns):
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
     interest: F16  # (n, d)
-    version: I64
+    model: I64
 
 
 class WindowState(msgspec.Struct, frozen=True, array_like=True):
@@ -53,7 +53,7 @@ class WindowState(msgspec.Struct, frozen=True, array_like=True):
     history_item: bytes
     history_category: bytes
     interest: bytes
-    version: bytes
+    model: bytes
 
 
 class Window:
@@ -91,7 +91,7 @@ class Window:
         c["history_item"][row] = np.frombuffer(padded(history[0]), np.uint32)
         c["history_category"][row] = np.frombuffer(padded(history[1]), np.uint32)
         c["times"][row], c["since_s"][row] = taken
-        c["version"][row] = 0
+        c["model"][row] = 0
         self._end += 1
         self._newest = max(self._newest, timestamp)
         self._next_seq += 1
@@ -103,19 +103,19 @@ class Window:
         self.count, self.age_ms = count, age_ms
         self._evict()
 
-    def set_vector(self, seq: int, interest: F32, version: int) -> None:
+    def set_vector(self, seq: int, interest: F32, model: int) -> None:
         """Keep the vector (d,) of one sample; nothing happens when the window has moved past it."""
         row = self._row(seq)
         if row >= self._start:
             self._columns["interest"][row] = interest
-            self._columns["version"][row] = version
+            self._columns["model"][row] = model
 
-    def set_vectors(self, seqs: I64, interest: F16, version: int) -> None:
+    def set_vectors(self, seqs: I64, interest: F16, model: int) -> None:
         """Keep the vectors (n, d) of many samples; those the window has moved past are skipped."""
         rows = seqs - (self._next_seq - self._end)
         held = rows >= self._start
         self._columns["interest"][rows[held]] = interest[held]
-        self._columns["version"][rows[held]] = version
+        self._columns["model"][rows[held]] = model
 
     def rows(self) -> WindowRows:
         """Every sample within the age limit, in time order; copies, so that a training may outlive changes."""
@@ -163,7 +163,7 @@ class Window:
             history_item=histories[filled].tobytes(),
             history_category=c["history_category"][held][filled].tobytes(),
             interest=c["interest"][held].tobytes(),
-            version=c["version"][held].tobytes(),
+            model=c["model"][held].tobytes(),
         )
 
     @classmethod
@@ -173,7 +173,7 @@ class Window:
         lengths = np.frombuffer(state.lengths, np.uint8)
         n = len(lengths)
         c = window._columns = _allot(max(_FIRST_ROWS, n), dim)
-        for name in ("item", "category", "label", "timestamp", "times", "since_s", "interest", "version"):
+        for name in ("item", "category", "label", "timestamp", "times", "since_s", "interest", "model"):
             c[name][:n] = np.frombuffer(getattr(state, name), c[name].dtype).reshape(c[name][:n].shape)
         filled = np.arange(HISTORY_LEN) < lengths[:, None]
         for name in ("history_item", "history_category"):
@@ -219,5 +219,5 @@ def _allot(rows: int, dim: int) -> dict[str, Any]:
         "history_item": np.zeros((rows, HISTORY_LEN), np.uint32),
         "history_category": np.zeros((rows, HISTORY_LEN), np.uint32),
         "interest": np.zeros((rows, dim), np.float16),
-        "version": np.zeros(rows, np.int64),
+        "model": np.zeros(rows, np.int64),
     }

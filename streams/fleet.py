@@ -191,7 +191,8 @@ class FleetShell:
             log.warning(f"passed over a cloud model: {error}")
             return
         self.fleet.deliver_model(model, len(arrival.payload), now_ms)
-        log.info("cloud model", version=model.version, trained_until=model.trained_until)
+        if self.fleet.model is model:
+            log.info("cloud model", version=model.version, trained_until=model.trained_until)
 
     def _task(self, arrival: Arrival, now_ms: int) -> None:
         try:

@@ -13,7 +13,7 @@ from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import RETRY_MS
-from device_sim.outcome import Events, Models, Unpredicted
+from device_sim.outcome import Events, Models, Tasks, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -68,7 +68,7 @@ class Phone:
         for n in range(self.asked, self.asked + count):
             out += self.tell(OwnEvent(event("ann", n), self.now_ms))
             says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25)
-            out += self.tell(Predicted(n, self.device.version, np.zeros(DIM, np.float32), *says))
+            out += self.tell(Predicted(n, self.device.model, np.zeros(DIM, np.float32), *says))
         self.asked += count
         return out
 
@@ -76,7 +76,7 @@ class Phone:
         """Give it a slot and pretend to train."""
         (train,) = only(Train, self.tell(TrainingSlot()))
         heads = accepted or {"local": True}
-        return self.tell(Trained(train.version, heads, compute_ms=1.5, heads_bytes=9000, **NO_ROWS))
+        return self.tell(Trained(train.model, heads, compute_ms=1.5, heads_bytes=9000, **NO_ROWS))
 
 
 def trained_phone() -> Phone:
@@ -304,7 +304,7 @@ def test_a_new_model_resets_heads_and_batch_and_makes_a_training_due() -> None:
     assert [type(r) for r in reports(phone.tell(Tick()))] == [MatchRequest]
     assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 1, version=2))))
     (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert (train.version, train.batch is None) == (2, False)
+    assert (train.model.version, train.batch is None) == (2, False)
 
 
 def test_when_no_batch_comes_after_a_new_model_it_trains_without() -> None:
@@ -316,7 +316,7 @@ def test_when_no_batch_comes_after_a_new_model_it_trains_without() -> None:
     phone.now_ms += BATCH_WAIT_MS
     assert only(WantTraining, phone.tell(Tick()))
     (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert (train.version, train.batch) == (2, None)
+    assert (train.model.version, train.batch) == (2, None)
 
 
 def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None:
@@ -324,16 +324,53 @@ def test_a_training_that_a_new_model_overtook_is_dropped_and_due_again() -> None
     phone.live(10)
     assert only(Train, phone.tell(TrainingSlot()))
     phone.tell(ModelArrived(ModelId("", 2), 0, 1000))
-    out = phone.tell(Trained(1, {"local": True}, 1.0, 9000, **NO_ROWS))
+    out = phone.tell(Trained(ModelId("", 1), {"local": True}, 1.0, 9000, **NO_ROWS))
     assert counted(out) == [("trainings", "outdated")]
     assert only(WantTraining, out)
     assert phone.device.heads_bytes == 0
 
 
+OLD, NEW = "00000000000000aa", "00000000000000bb"
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (ModelId(OLD, 3, NEW), Models.OTHER_DIGEST),
+        (ModelId(NEW, 9), Models.OTHER_LINEAGE),
+        (ModelId(OLD, 2), Models.OLDER_VERSION),
+    ],
+)
+def test_a_model_that_may_not_follow_is_refused(offered: ModelId, said: Models) -> None:
+    phone = Phone(version=0)
+    phone.tell(ModelArrived(ModelId(OLD, 3), 0, 1000))
+    assert phone.tell(ModelArrived(offered, 0, 1000, (OLD[::-1],))) == [Count(said)]
+    assert phone.device.model == ModelId(OLD, 3)
+
+
+def test_another_lineage_that_takes_the_place_of_the_devices_ends_what_the_old_one_made() -> None:
+    """Both are number 1: batches, vectors and a training of the old one are of no use any more, nor is its task."""
+    phone = Phone(version=0, task=None)
+    phone.tell(ModelArrived(ModelId(OLD, 1), 0, 1000))
+    tasks = {line: msgspec.structs.replace(TASK, task_version=2, lineage=line) for line in (OLD, NEW)}
+    phone.tell(TaskArrived(msgspec.structs.replace(TASK, lineage=OLD), 100))
+    phone.live(10)
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    out = phone.tell(ModelArrived(ModelId(NEW, 1), 0, 1000, (OLD,)))
+    assert ("models", "adopted") in counted(out) and ("tasks", "outdated") in counted(out) and only(Forget, out)
+    assert phone.tell(TaskArrived(tasks[OLD], 100)) == [Count(Tasks.OTHER_LINEAGE)]
+    phone.tell(TaskArrived(tasks[NEW], 100))
+    out = phone.tell(Trained(train.model, {"local": True}, 1.0, 9000, **NO_ROWS))
+    assert counted(out) == [("trainings", "outdated")]
+    assert not (phone.device.window.rows().model == ModelId(NEW, 1).key).any()
+    stranger = encode_batch(replace(batch("ann", 5), model=ModelId(OLD, 1)))
+    assert counted(phone.tell(BatchArrived(stranger))) == [("batches", "wrong_model")]
+
+
 def test_an_older_or_the_same_model_changes_nothing() -> None:
     phone = Phone(version=2)
-    for version in (1, 2):
-        assert phone.tell(ModelArrived(ModelId("", version), 0, 1000)) == [Count(Models.REPEATED)]
+    for version, said in ((1, Models.OLDER_VERSION), (2, Models.REPEATED)):
+        assert phone.tell(ModelArrived(ModelId("", version), 0, 1000)) == [Count(said)]
     assert phone.device.version == 2
 
 

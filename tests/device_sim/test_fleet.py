@@ -1,6 +1,7 @@
 """Many devices together: order, versions, and what goes out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -137,13 +138,27 @@ def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
     made.handle_events([*own("u0", 0, 1), *own("u1", 0, 1)], 0)
     assert made.take_predictions()[0].version.tolist() == [1, 2]
     made.tick(0)
-    assert set(made.bank.models) == {1, 2}
+    assert {model.version for model in made.bank.models.values()} == {1, 2}
     made.connected("u0", 0)
     made.handle_events([*own("u0", 1, 1), *own("u1", 1, 1)], 0)
     assert made.take_predictions()[0].version.tolist() == [2, 2]
     made.tick(0)
-    assert set(made.bank.models) == {2}
+    assert {model.version for model in made.bank.models.values()} == {2}
     assert {device.task.task_version for device in made.devices.values() if device.task} == {2}
+
+
+def test_a_second_lineage_is_refused_by_the_fleet_until_it_takes_the_place_of_the_first() -> None:
+    made = fleet(2)
+    other = replace(cloud_model(1), lineage="00000000000000bb")
+    made.deliver_model(other, 1000, 0)
+    assert made.counts["models", "other_lineage"] == 1
+    assert {device.model for device in made.devices.values()} == {cloud_model(1).id}
+    made.link_lost("u0", 0)
+    made.deliver_model(replace(other, replaces=("",)), 1000, 0)
+    made.handle_events([*own("u0", 0, 1), *own("u1", 0, 1)], 0)
+    assert [made.devices[user].model for user in ("u0", "u1")] == [cloud_model(1).id, other.id]
+    assert made.take_predictions()[0].version.tolist() == [1, 1]
+    assert len(made.bank.models) == 2, "each predicts with its own, though both are number 1"
 
 
 def test_a_new_device_comes_with_model_and_task() -> None:

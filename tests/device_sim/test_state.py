@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from device_sim.at_rest import Parts, parts_of
 from device_sim.fleet import Fleet
 from device_sim.state import FleetState
-from tests.device_sim.world import cpu_s, event, fleet, own, raw_batch, resumed, saved
+from models.artefact import save_model
+from tests.device_sim.world import cloud_model, cpu_s, event, fleet, own, raw_batch, resumed, saved
 from tests.disks import fill_up, small_disk
 from wire.errors import InputError, StorageError
 
@@ -267,7 +269,8 @@ def test_a_model_that_is_gone_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_a_damaged_model_in_a_state_is_refused_in_one_line(tmp_path: Path) -> None:
     saved(fleet(), tmp_path)
-    tensors = tmp_path / "models" / "1" / "model.coda"
+    (place,) = (tmp_path / "models").iterdir()
+    tensors = place / "model.coda"
     tensors.write_bytes(tensors.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"sha256.*give another --state") as refused:
         read(tmp_path)
@@ -296,3 +299,14 @@ def test_a_device_moves_to_another_fleet_with_all_it_has_learned() -> None:
     expected, got = (one.take_predictions()[0].arms for one in (stays, there))
     np.testing.assert_array_equal(expected, got)
     assert event("u1", 40).user_id == device.user_id
+
+
+def test_a_model_in_the_place_of_another_is_not_believed(tmp_path: Path) -> None:
+    made = fleet(1)
+    state = FleetState(tmp_path)
+    state.note(made, {}, {})
+    state.write()
+    (place,) = (tmp_path / "models").iterdir()
+    save_model(replace(cloud_model(1), lineage="00000000000000bb"), place)
+    with pytest.raises(InputError, match="not v1 of no lineage"):
+        FleetState(tmp_path).resume(uploads=False, seed=0, now_ms=0)

@@ -36,7 +36,7 @@ def train(
         item = item_key(ITEMS[items[i]]) if items else item
         label = labels[i] if labels else int(rng.integers(0, 2))
         window.append(item, category, label, 1000 * (i + 1), taken=(0, 0), history=(b"", b""))
-    return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, 1, EventMs(10**12))
+    return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, MODEL.id, EventMs(10**12))
 
 
 def run(trains: list[Train], task: Task = TASK, model: CloudModel = MODEL) -> TrainingResult:
@@ -192,8 +192,8 @@ def _rows_of(one: CandidateBatch) -> tuple[int, int]:
 
 def test_rows_of_another_version_are_encoded_again_and_handed_back() -> None:
     one = train(1)
-    one.rows.version[:] = 1
-    one.rows.version[5:8] = 0
+    one.rows.model[:] = MODEL.id.key
+    one.rows.model[5:8] = 0
     outcome = run([one]).devices[0]
     assert outcome.encoded.seq.tolist() == [5, 6, 7]
     expected = MODEL.encode(

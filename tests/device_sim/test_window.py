@@ -77,20 +77,20 @@ def filled(n: int, count: int = 8) -> Window:
 def test_vectors_stay_with_their_rows() -> None:
     window = filled(12)
     for seq in range(12):  # the first four are gone already
-        window.set_vector(seq, np.full(DIM, seq, np.float32), version=7)
+        window.set_vector(seq, np.full(DIM, seq, np.float32), model=7)
     rows = window.rows()
     assert rows.interest[:, 0].tolist() == list(range(4, 12))
-    assert set(rows.version.tolist()) == {7}
+    assert set(rows.model.tolist()) == {7}
     window.append(99, 1, 0, 99, taken=(0, 0), history=(b"", b""))
-    assert window.rows().version.tolist()[-1] == 0
+    assert window.rows().model.tolist()[-1] == 0
 
 
 def test_many_vectors_at_once_skip_what_has_gone() -> None:
     window = filled(12)
     seqs = np.array([2, 5, 11])
-    window.set_vectors(seqs, np.array([[2] * DIM, [5] * DIM, [11] * DIM], np.float16), version=3)
+    window.set_vectors(seqs, np.array([[2] * DIM, [5] * DIM, [11] * DIM], np.float16), model=3)
     rows = window.rows()
-    assert dict(zip(rows.seq.tolist(), rows.version.tolist(), strict=True)) == {
+    assert dict(zip(rows.seq.tolist(), rows.model.tolist(), strict=True)) == {
         seq: 3 if seq in (5, 11) else 0 for seq in range(4, 12)
     }
     assert rows.interest[rows.seq == 5][0, 0] == 5
@@ -99,8 +99,8 @@ def test_many_vectors_at_once_skip_what_has_gone() -> None:
 def test_rows_are_copies() -> None:
     window = filled(3)
     rows = window.rows()
-    window.set_vector(0, np.ones(DIM, np.float32), version=1)
-    assert rows.version.tolist() == [0, 0, 0]
+    window.set_vector(0, np.ones(DIM, np.float32), model=1)
+    assert rows.model.tolist() == [0, 0, 0]
 
 
 def test_a_smaller_window_forgets_at_once() -> None:
@@ -112,6 +112,6 @@ def test_a_smaller_window_forgets_at_once() -> None:
 def test_vectors_survive_a_rest_to_the_bit() -> None:
     window = filled(5)
     vector = np.array([0.1, -2.5, 3e-4, 7], np.float32)
-    window.set_vector(4, vector, version=2)
+    window.set_vector(4, vector, model=2)
     back: U32 = Window.restore(window.state(), DIM, 8, 10**9).rows().interest[4].view(np.uint16)
     assert back.tolist() == vector.astype(np.float16).view(np.uint16).tolist()

@@ -17,6 +17,7 @@ from models.repeats import EVIDENCE
 from streams.training.fleet_reports import FleetReports
 from streams.training.newest import LIVES, Newest
 from tests.device_sim.world import event
+from wire.identity import NO_MODEL
 from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import Training, decode_report
@@ -40,7 +41,7 @@ class Phone:
         says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE)
         n = self.device.usage.events
         self.device.window.append(1, 1, 1, event(self.name, n).timestamp, taken=(0, 0), history=(b"", b""))
-        self.device.handle(Predicted(n, 0, np.zeros(DIM, np.float32), *says), WallMs(0))
+        self.device.handle(Predicted(n, NO_MODEL, np.zeros(DIM, np.float32), *says), WallMs(0))
 
     def report(self) -> None:
         """The link is back: the device says what it did."""
