@@ -1,5 +1,6 @@
 """Apache Kafka as others use it: what strangers write, raise, delete and stop, and what our readers make of it."""
 
+import itertools
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from models.artefact import model_from_bytes
 from operators.decode import decode
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
@@ -24,9 +26,16 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import TELEMETRY
 from tests.integration.stack import Server, wait_until
+from wire.candidates import decode_batch
 from wire.dead_letter import MOST_BYTES, DeadLetter
 from wire.errors import DeliveryError, InputError
+from wire.event import decode_event
+from wire.malformed import Malformed
 from wire.moments import WallMs
+from wire.push_headers import PushHeaders
+from wire.sample import decode_record
+from wire.task import decode_signed
+from wire.telemetry import decode_report
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
@@ -39,6 +48,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield made
     finally:
         made.down()
+
+
+POISON = (
+    *(None, b"", b"{}", b"\xff\xfe", bytes(1_000_000)),
+    *(b"[" * deep + b"]" * deep for deep in (1_500, 100_000)),
+    *(b'{"format":"event/1","context":' + b'{"a":' * deep for deep in (1_500, 100_000)),
+    *(b"\x91" * deep + b"\xc0" for deep in (1_500, 100_000)),
+    *(b'{"format":"event/9"}', b'{"format":"event/1","label":NaN}', b'{"format":"event/1","timestamp":' + b"9" * 5_000),
+    *(b"\x93\xa8sample/1\xcb\x7f\xf8" + bytes(6), b"\x92\xa8sample/9\x01", b"model/9\n" + bytes(99)),
+)
 
 
 class World:
@@ -197,6 +216,27 @@ def test_a_control_topic_made_anew_is_read_on(server: Server, monkeypatch: pytes
             wait_until(everything, "what the new topic has", 30, 0.05)
     finally:
         world.delete()
+
+
+def test_poison_of_any_kind_is_read_and_refused_and_what_comes_behind_it_arrives(world: World) -> None:
+    keys = (None, b"", b"\xff\xfe", b"k" * 300_000)
+    headers: list[Any] = [None, [(f"h{n}", b"x") for n in range(500)], [("format", None)], [("format", b"\xff")]]
+    moments = (1, 0, round(time.time() * 1000) + 3_000_000)  # of year 3000 Kafka itself takes none; 0 is now
+    at = {"bootstrap.servers": world.settings.bootstrap}
+    stranger = Producer({**at, "compression.type": "zstd", "message.max.bytes": 2_000_000})
+    for value in POISON:
+        for key, header, moment in itertools.product(keys, headers, moments):
+            stranger.produce(world.topic, value, key, 0, timestamp=moment, headers=header)
+    assert stranger.flush(30) == 0
+    world.send(1)
+    *poison, good = world.everything()
+    assert len(poison) == len(POISON) * len(keys) * len(headers) * len(moments) and good.value == b"0"
+    for message in poison:
+        for read in (decode_report, decode_record, decode_batch, model_from_bytes, decode_signed, decode_event):
+            with pytest.raises(Malformed):
+                read(message.value)
+        with pytest.raises(Malformed):
+            PushHeaders.decode(message.headers)
 
 
 def test_a_frozen_kafka_is_waited_for(
