@@ -72,7 +72,7 @@ _decode = msgspec.msgpack.decode
 
 
 def parts_of(device: Device) -> Parts:
-    """The device as it is now, `parameters` included; about 100 µs, most of it for a full window's 400 kB."""
+    """The device as it is now, `parameters` included; some 300 µs, most of it for the 340 kB of a full window."""
     heads, weights = device.parameters.state()
     core = _Core(
         **{name: getattr(device, name) for name in _PLAIN},
