@@ -10,6 +10,7 @@ from streams.evaluation.arms import arms_over_time
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.result import Result
 from streams.evaluation.walk import Outcome
+from streams.logs.check import USERS_NEEDED, too_few
 from wire.task import ARMS
 
 _ARMS_WORDS = (
@@ -37,6 +38,7 @@ def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
     title = f"{result.log}: {result.predicted:,} events predicted on {result.devices:,} devices, seed {result.seed}"
     body = [
         f"<h1>{escape(title)}</h1>",
+        *([f"<p><b>{too_few(result.users)}</b></p>"] if result.users < USERS_NEEDED else ()),
         section("Arms on the same events", _ARMS_WORDS, _arms(result.arms)),
         section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
     ]
@@ -51,11 +53,12 @@ def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
 
 
 def _arms(arms: Mapping[str, ArmFigures]) -> str:
-    rows = [(name, *(_figure(v) for v in (a.gauc, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
+    rows = [(name, *(figure(v) for v in (a.gauc, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
     return table(("arm", "GAUC", "AUC", "log-loss", "ECE"), rows)
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """Four digits, or a dash where there is none."""
     return "–" if value is None else f"{value:.4f}"
 
 

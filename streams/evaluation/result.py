@@ -54,6 +54,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     halves: dict[str, Part]
     items: dict[str, Part]
 
+    @property
+    def users(self) -> int:
+        """Of the devices, those with events of both labels: only they can be ranked right or wrong."""
+        return max((pair.users for pair in self.paired.values()), default=0)
+
     def parts(self) -> dict[str, Part]:
         """Halves and items by the names they are told by."""
         halves = {f"{name} half": part for name, part in self.halves.items()}

@@ -19,7 +19,10 @@ from wire.errors import InputError
 
 # Large enough that work per block is vectorised, small enough that the first events leave at once.
 _BLOCK_BYTES = 4 << 20
-_COMPRESSION = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}  # by the first two bytes
+# By the first two bytes; what pzstd writes begins with a frame to be skipped.
+_COMPRESSION = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"\x50\x2a": "zstd"}
+_UNREAD = {b"BZ": "bzip2", b"\xfd7": "xz", b"PK": "zip (an Excel sheet is one, too)", b"\x04\x22": "lz4"}
+_TEXT_BYTES = 512  # among so many bytes, what is packed has one that is in no text
 _MARKS = {  # the longer first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -69,7 +72,10 @@ def _decompressed(path: Path) -> Iterator[bytes]:
     """The file's bytes as UTF-8 without a mark."""
     try:
         with path.open("rb") as file:
-            packed = _COMPRESSION.get(file.read(2))
+            first = file.read(_TEXT_BYTES)
+        if first[:2] in _UNREAD and not set(first).isdisjoint(b"\0\1\2\3\4\5\6"):
+            raise InputError(f"{path} is packed as {_UNREAD[first[:2]]}: unpack it first, or save it as .csv")
+        packed = _COMPRESSION.get(first[:2])
         with pa.input_stream(str(path), compression=packed) as stream:
             first = stream.read(_BLOCK_BYTES)
             encoding = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)

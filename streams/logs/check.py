@@ -58,7 +58,7 @@ class LogCheck:
         if self.positives == self.events:
             return "all events are positives: have negatives sampled, with --negatives 2"
         if self.users_with_both < USERS_NEEDED:
-            return f"too few users to tell ({self.users_with_both} with both labels; {USERS_NEEDED} needed)"
+            return too_few(self.users_with_both)
         return f"large enough to compare models: {self.users_with_both:,} users with both labels"
 
     def lines(self) -> Iterator[str]:
@@ -77,6 +77,11 @@ class LogCheck:
         for each in self.rejected:
             yield f"{each.rows:,} rows rejected: {each.reason} (line {each.line}: {each.example})"
         yield self.verdict
+
+
+def too_few(users_with_both: int) -> str:
+    """What there is to say where figures of so few users would say nothing."""
+    return f"too few users to tell ({users_with_both} with both labels; {USERS_NEEDED} needed)"
 
 
 def check_log(log: EventLog) -> LogCheck:

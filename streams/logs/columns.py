@@ -12,6 +12,8 @@ from streams.logs.rejected import ROW_BYTES, Rejected, too_long
 from wire.arrays import I64
 
 _NAME_CHARS = 256  # as in wire.event
+# How programs write that there is no value: taken for an id, all those rows would be one user's, or of one item.
+_NOTHING = [r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"]
 # What a row has where the log has no such column, or nothing in it.
 _DEFAULTS = {"category_id": "unknown", "event_type": "event"}
 
@@ -33,7 +35,8 @@ class Rows:
     """Rows before they are checked, and which of the log's columns they were taken from.
 
     `columns` has the fields of `streams.logs.options` as String, null where the log has no such column; `timestamp`
-    may be of a time type instead. `raw` (String) is what the event's id is made of and what a dead letter holds.
+    may be of a time type or of integers instead. `raw` (String) is what the event's id is made of and what a dead
+    letter holds.
     """
 
     mapping: Mapping
@@ -62,9 +65,10 @@ def check_rows(rows: Rows, rules: Rules) -> LogBatch:
         rules.time.milliseconds(rows.columns.schema["timestamp"]).alias("ms"),
         *(pl.col(name).replace("", None).fill_null(default) for name, default in _DEFAULTS.items()),
     )
-    table = read.with_columns(_reason(rules).alias("reason")).collect()
-    good = table.filter(pl.col("reason").is_null())
-    bad = table.filter(pl.col("reason").is_not_null())
+    table = read.with_columns(_may_be_wrong().alias("doubtful")).collect()
+    doubtful = table.filter("doubtful").with_columns(_reason(rules).alias("reason"))
+    bad = doubtful.filter(pl.col("reason").is_not_null())
+    good = table.filter(~pl.col("line").is_in(bad["line"].to_list())) if bad.height else table
     found = (Rejected.of(line, why, raw.encode()) for line, why, raw in bad.select("line", "reason", "raw").iter_rows())
     return LogBatch(_with_ids(good), tuple(sorted((*rows.rejected, *found))))
 
@@ -85,10 +89,21 @@ def _with_ids(good: pl.DataFrame) -> pl.DataFrame:
     return good.select(ids, *names, pl.col("flag").alias("label"), pl.col("ms").alias("timestamp"), "context", "line")
 
 
+def _may_be_wrong() -> pl.Expr:
+    """Which rows have a reason to look for: quickly told, and true of a few long names that are fine."""
+    ids = (pl.col(name).is_null() | pl.col(name).is_in(["", *_NOTHING]) for name in ("user_id", "item_id"))
+    names = (pl.col(name).str.len_bytes() > _NAME_CHARS for name in ("user_id", "item_id", *_DEFAULTS))
+    sizes = (pl.col(name).str.len_bytes() > ROW_BYTES for name in ("raw", "context"))
+    unread = (pl.col(name).is_null() for name in ("flag", "ms"))
+    return pl.any_horizontal(*ids, *names, *sizes, *unread).fill_null(value=False)
+
+
 def _reason(rules: Rules) -> pl.Expr:
     names = (
         _empty_reason("user_id"),
         _empty_reason("item_id"),
+        _nothing_reason("user_id"),
+        _nothing_reason("item_id"),
         *map(_length_reason, ("user_id", "item_id", *_DEFAULTS)),
     )
     label = _unread_reason("flag", rules.label.reads, rules.label.wanted)
@@ -104,6 +119,10 @@ def _size_reason(name: str) -> pl.Expr:
 def _empty_reason(name: str) -> pl.Expr:
     column = pl.col(name).cast(pl.String)
     return pl.when(column.is_null() | (column == "")).then(pl.lit(f"no {name}"))
+
+
+def _nothing_reason(name: str) -> pl.Expr:
+    return pl.when(pl.col(name).is_in(_NOTHING)).then(pl.format(f"no {name} ({{}})", pl.col(name)))
 
 
 def _length_reason(name: str) -> pl.Expr:

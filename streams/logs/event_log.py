@@ -191,7 +191,7 @@ def _reader(path: Path) -> Reader:
 def require_file(path: Path) -> None:
     """Raise `InputError` unless there is a file: a log is read more than once, which a pipe cannot be."""
     if path.is_dir():
-        raise InputError(f"{path} is a directory: give one of the files in it")
+        raise InputError(f"{path} is a directory: give one file, into which all parts of the log were put")
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no file but a pipe or device: save the log to a file first")
     if not path.is_file():

@@ -27,17 +27,20 @@ Object = tuple[int, str, dict[str, Any]]  # line, text, fields
 def read_jsonl(path: Path, options: LogOptions) -> Iterator[Rows]:
     """The rows of the log; raises `InputError` when it has none, or where its fields cannot be told."""
     mapping: Mapping | None = None
+    rejected: list[Rejected] = []  # and not handed out yet: what comes before the first object waits for it
     for lines in read_blocks(path):
         block = lines[lines.written]
         if mapping is None and len(block.texts) and _begins_array(block.texts[0]):
             raise InputError(f"{path} is one JSON array: an event log has an object per line, as `jq -c .[]` writes it")
-        objects, rejected = _objects(block)
+        objects, malformed = _objects(block)
+        rejected += [*block.rejected, *malformed]
         if mapping is None and objects:
             names = dict.fromkeys(name for _, _, fields in objects for name in fields)
             flat = {name for _, _, fields in objects for name, value in fields.items() if _is_flat(value)}
             mapping = find_mapping(list(names), options, str(path), frozenset(names.keys() - flat))
         if mapping is not None:
-            yield _rows(objects, mapping, (*block.rejected, *rejected))
+            yield _rows(objects, mapping, rejected)
+            rejected = []
     if mapping is None:
         raise InputError(f"{path} has no JSON object on a line of its own: an event log has one per line")
 
@@ -87,24 +90,45 @@ def _inner(value: Any) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value
 
 
-def _rows(objects: list[Object], mapping: Mapping, rejected: tuple[Rejected, ...]) -> Rows:
-    good = []
-    for number, text, found in objects:
-        values = [_value(found, mapping.columns[field]) if field in mapping.columns else None for field in FIELDS]
-        wrong = next((field for field, value in zip(FIELDS, values, strict=True) if not _is_flat(value)), None)
-        if wrong:
-            rejected = (*rejected, Rejected.of(number, f"{wrong} is not text or a number", text.encode()))
-        else:
-            good.append((number, text, found, list(map(_text, values))))
-    rest = [{name: value for name, value in found.items() if name not in mapping.taken} for _, _, found, _ in good]
+def _rows(objects: list[Object], mapping: Mapping, rejected: list[Rejected]) -> Rows:
+    wrong = dict(item for field, name in mapping.columns.items() for item in _nested(objects, field, name))
+    for n, field in sorted(wrong.items()):
+        number, text, _ = objects[n]
+        rejected.append(Rejected.of(number, f"{field} is not text or a number", text.encode()))
+    good = [each for n, each in enumerate(objects) if n not in wrong] if wrong else objects
+    columns = {
+        field: [value if type(value) is str else _text(value) for value in _values(good, mapping.columns[field])]
+        if field in mapping.columns
+        else pl.repeat(None, len(good), dtype=pl.String, eager=True)
+        for field in FIELDS
+    }
     return Rows(
         mapping=mapping,
-        columns=pl.DataFrame([values for *_, values in good], dict.fromkeys(FIELDS, pl.String), orient="row"),
-        context=pl.Series("context", [_encoder.encode(each).decode() if each else None for each in rest], pl.String),
-        raw=pl.Series("raw", [text for _, text, _, _ in good], pl.String),
-        line=np.array([number for number, _, _, _ in good], np.int64),
-        rejected=rejected,
+        columns=pl.DataFrame(columns, dict.fromkeys(FIELDS, pl.String)),
+        context=pl.Series("context", [_context(found, mapping.taken) for _, _, found in good], pl.String),
+        raw=pl.Series("raw", [text for _, text, _ in good], pl.String),
+        line=np.array([number for number, _, _ in good], np.int64),
+        rejected=tuple(rejected),
     )
+
+
+def _nested(objects: list[Object], field: str, name: str) -> list[tuple[int, str]]:
+    """The objects, by number, in which this field is one of several values."""
+    values = _values(objects, name)
+    if {dict, list}.isdisjoint(map(type, values)):
+        return []
+    return [(n, field) for n, value in enumerate(values) if not _is_flat(value)]
+
+
+def _values(objects: list[Object], name: str) -> list[Any]:
+    if "." in name:
+        return [_value(found, name) for _, _, found in objects]
+    return [found.get(name) for _, _, found in objects]
+
+
+def _context(found: dict[str, Any], taken: frozenset[str]) -> str | None:
+    rest = {name: value for name, value in found.items() if name not in taken}
+    return _encoder.encode(rest).decode() if rest else None
 
 
 def _value(found: dict[str, Any], name: str) -> Any:
@@ -116,6 +140,8 @@ def _value(found: dict[str, Any], name: str) -> Any:
 
 
 def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    return str(int(value)) if isinstance(value, bool) else value if isinstance(value, str) else str(value)
+    """A value as CSV would have it; a whole number that a program wrote as 7.0 is 7."""
+    if value is None or isinstance(value, str):
+        return value
+    whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
+    return str(int(value) if whole else value)  # type: ignore[call-overload]

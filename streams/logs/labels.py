@@ -130,8 +130,9 @@ def _type_choices(types: pl.Series) -> str:
 
 
 def _flag() -> pl.Expr:
-    number = pl.col("label").cast(pl.Float64, strict=False)
-    word = pl.col("label").replace_strict(_WORDS, default=None, return_dtype=pl.Int8)
+    text = pl.col("label").str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    word = text.replace_strict(_WORDS, default=None, return_dtype=pl.Int8)
     return pl.coalesce(pl.when(number.is_in([0.0, 1.0])).then(number).cast(pl.Int8), word)
 
 

@@ -57,9 +57,11 @@ def find_mapping(
             found[field] = name
     missing = [field for field in NEEDED if field not in found]
     if missing:
+        shown = [f"{name}.… (nested)" if name in nested else name for name in names]
+        remedy = " or --separator" if len(names) == 1 and not nested else ""
         raise InputError(
-            f"{where} has no column that is surely {' or '.join(missing)} among {_listed(names)}: say which is, "
-            f"{' '.join(f'--column {field}=NAME' for field in missing)} (without a header: its number, from 1)"
+            f"{where} has no column that is surely {' or '.join(missing)} among {_listed(shown)}: say which is, "
+            f"{' '.join(f'--column {field}=NAME' for field in missing)}{remedy} (without a header: its number, from 1)"
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:

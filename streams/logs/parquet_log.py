@@ -75,7 +75,7 @@ def _passes_as_json(kind: pa.DataType) -> bool:
 
 
 def _rows(batch: pa.RecordBatch, mapping: Mapping, first: int) -> Rows:
-    table = pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col(pl.Binary).cast(pl.String, strict=False))
+    table = pl.DataFrame(pl.from_arrow(pa.record_batch(list(map(_readable, batch.columns)), batch.schema.names)))
     fields = table.select(_column(table, mapping.columns.get(field)).alias(field) for field in FIELDS)
     other = [name for name in table.columns if name not in mapping.taken]
     return Rows(
@@ -85,6 +85,27 @@ def _rows(batch: pa.RecordBatch, mapping: Mapping, first: int) -> Rows:
         raw=table.select(pl.struct(pl.all()).struct.json_encode().alias("raw")).to_series(),
         line=np.arange(first, first + table.height),
     )
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    """The same values; text as text, null where it is no UTF-8, and moments whatever zone they are shown in as UTC."""
+    if types.is_timestamp(column.type) and column.type.tz:
+        return column.cast(pa.timestamp(column.type.unit, "UTC"))
+    if not any(is_one(column.type) for is_one in (*_TEXT, *_BYTES)):
+        return column
+    try:
+        text = column.cast(pa.large_string())
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return pa.array([_utf8(value) for value in column.cast(pa.large_binary()).to_pylist()], pa.large_string())
+    return text
+
+
+def _utf8(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value is not None else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _column(table: pl.DataFrame, name: str | None) -> pl.Expr:
@@ -101,7 +122,7 @@ def _column(table: pl.DataFrame, name: str | None) -> pl.Expr:
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
     column = pl.col(name)
-    if name == "timestamp" and isinstance(kind, pl.Datetime | pl.Date):
+    if name == "timestamp" and (kind.is_temporal() or kind.is_integer()):
         return column
     if kind == pl.Boolean:
         return column.cast(pl.Int8).cast(pl.String)

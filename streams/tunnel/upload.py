@@ -49,6 +49,7 @@ class _Named(msgspec.Struct):
     event_id: str
 
 
+_ID_CHARS = 256  # of users and events, as in wire.event: a receipt stays small, and its topic within MQTT's 64 KiB
 _named = msgspec.json.Decoder(_Named)
 
 
@@ -62,6 +63,10 @@ def read_upload(topic: str, payload: bytes) -> Upload:
     """
     device, leaf = device_of(topic)
     upload, origin = Upload(device), Origin(topic)
+    if not 0 < len(device) <= _ID_CHARS:  # nobody to send a receipt to
+        detail = f"a device's name of {len(device)} characters, not of 1 to {_ID_CHARS}"
+        upload.dead.append(DeadLetter(leaf, Reason.WRONG_DEVICE, detail, payload, Origin(topic[:_ID_CHARS])))
+        return upload
     if leaf == "events":
         _read_events(upload, payload, origin)
         return upload
@@ -112,6 +117,7 @@ def _report(payload: bytes, leaf: str) -> Upward:
 def _event_id(raw: bytes) -> str:
     """The id of what is no event, so that its device hears that it arrived; "" where it can't be made out."""
     try:
-        return _named.decode(raw).event_id
+        event_id = _named.decode(raw).event_id
+        return event_id if len(event_id) <= _ID_CHARS else ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

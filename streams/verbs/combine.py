@@ -7,6 +7,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from streams.evaluation.combined import Combined, Run, combined
+from streams.logs.check import USERS_NEEDED, too_few
 from streams.verbs.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
 from wire.errors import InputError
 
@@ -59,8 +60,10 @@ def read_run(folder: Path) -> Run:
 def lines(result: Combined) -> list[str]:
     """What a person should know."""
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
-    text = [f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}", *arm_lines(result.arms)]
-    text += ["", "all events:", *pair_lines(result.paired)]
+    title = f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}"
+    if result.users < USERS_NEEDED:
+        return [title, too_few(result.users)]
+    text = [title, *arm_lines(result.arms), "", "all events:", *pair_lines(result.paired)]
     for name, part in result.parts().items():
         of = f"{part.events:,} events, {part.positives:,} of them positive"
         text += ["", f"{name} ({of}):", *pair_lines(part.paired)] if part.events else []

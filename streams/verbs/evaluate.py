@@ -18,9 +18,10 @@ from index.spec import PoolSpec
 from operators.user import MatchRules
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
-from streams.evaluation.report import evaluation_report
+from streams.evaluation.report import evaluation_report, figure
 from streams.evaluation.result import Result, all_arms, result_of
 from streams.evaluation.walk import Outcome, Plan, evaluate
+from streams.logs.check import USERS_NEEDED, too_few
 from streams.logs.data import find_log
 from streams.logs.negatives import NEAREST, Sampling
 from streams.logs.options import AS_FOUND, LogOptions
@@ -161,14 +162,15 @@ def _bases(base: str, refresh_ms: int) -> tuple[str, ...]:
 def closing_lines(result: Result, folder: Path) -> list[str]:
     """What a person should know when it is over."""
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
-    return [of, *arm_lines(result.arms), *pair_lines(result.paired), f"the report: {folder / REPORT}"]
+    figures = [*arm_lines(result.arms), *pair_lines(result.paired)]
+    told = figures if result.users >= USERS_NEEDED else [too_few(result.users)]
+    return [of, *told, f"the report: {folder / REPORT}"]
 
 
 def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:
     """Each arm's figures."""
     return [
-        f"{arm:<18} GAUC {f.gauc or float('nan'):.4f}  AUC {f.auc or float('nan'):.4f}  log-loss {f.logloss:.4f}"
-        for arm, f in arms.items()
+        f"{arm:<18} GAUC {figure(f.gauc)}  AUC {figure(f.auc)}  log-loss {f.logloss:.4f}" for arm, f in arms.items()
     ]
 
 

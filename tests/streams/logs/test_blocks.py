@@ -1,6 +1,8 @@
 """Text as programs write it: line ends, encodings, compression, damage."""
 
+import bz2
 import gzip
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from streams.logs.blocks import read_blocks
 from streams.logs.rejected import ROW_BYTES, Rejected
+from wire.errors import InputError
 
 LINES = [f"line {n} é" for n in range(9)]
 
@@ -58,3 +61,16 @@ def test_a_bad_line_is_rejected_alone_with_its_number_and_cut(bad: str, reason: 
     assert found == {n: text for n, text in enumerate(LINES, 1) if n != 5}
     assert line == 5 and reason in why
     assert kept == bad.encode(errors="surrogateescape")[:ROW_BYTES]
+
+
+def test_what_pzstd_writes_is_read(tmp_path: Path) -> None:
+    packed = pa.compress(b"a\nb\n", codec="zstd", asbytes=True)
+    (tmp_path / "a.csv.zst").write_bytes(b"\x50\x2a\x4d\x18\4\0\0\0abcd" + packed)
+    assert [text for block in read_blocks(tmp_path / "a.csv.zst") for text in block.texts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_what_is_packed_otherwise_is_named(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(pack(b"user_id,item_id,label,timestamp\n" * 9))
+    with pytest.raises(InputError, match=r"is packed as .*: unpack it first"):
+        list(read_blocks(tmp_path / "a.csv"))

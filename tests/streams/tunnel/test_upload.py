@@ -8,6 +8,7 @@ from streams.tunnel.upload import read_upload
 from tests.wire.reports import ack
 from wire.event import EVENT_BYTES, UPLOAD_BYTES, Event, decode_event, encode_event
 from wire.malformed import Malformed
+from wire.reason import Reason
 from wire.telemetry import Ack, MatchRequest, Presence, encode_report
 
 
@@ -83,3 +84,18 @@ def test_a_report_on_the_wrong_topic_or_of_another_device_is_a_dead_letter() -> 
     assert read_upload(topics.requests("ann"), raw).dead[0].reason == "malformed"
     assert read_upload(topics.ack("bob"), raw).dead[0].reason == "wrong_device"
     assert not read_upload(topics.ack("bob"), raw).dead[0].of_event
+
+
+@pytest.mark.parametrize("leaf", ["events", "ack", "requests", "telemetry", "presence"])
+@pytest.mark.parametrize("part", ["", "é" * 30_000, "%41" * 20_000])
+def test_who_has_no_name_or_an_endless_one_gets_no_receipt(part: str, leaf: str) -> None:
+    upload = read_upload(f"coda/devices/{part}/{leaf}", b'[{"event_id": "e1"}]')
+    assert (upload.letters, upload.event_ids) == ([], [])
+    (letter,) = upload.dead
+    assert letter.reason == Reason.WRONG_DEVICE
+    assert len(letter.origin.source) <= 256
+
+
+def test_what_is_no_event_and_has_an_endless_id_makes_no_endless_receipt() -> None:
+    upload = read_upload(topics.events("ann"), b'[{"event_id": "' + b"e" * 50_000 + b'"}]')
+    assert (len(upload.dead), upload.event_ids) == (1, [])

@@ -101,3 +101,13 @@ def test_wrong_settings_are_one_clear_line(
     assert run(("evaluate", str(log), *flags, "--out", str(tmp_path / "run"))) == 2
     *_, line = capsys.readouterr().err.strip().splitlines()
     assert words in line
+
+
+def test_a_log_of_few_users_is_told_and_gives_no_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"u,i{n % 5},{n % 2},{1_700_000_000_000 + 1000 * n}" for n in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["user_id,item_id,label,timestamp", *rows]))
+    assert run(("evaluate", str(tmp_path / "a.csv"), "--refresh", "0h", "--out", str(tmp_path / "run"))) == 0
+    told = capsys.readouterr().err
+    assert "too few users to tell (1 with both labels; 30 needed)" in told
+    assert "GAUC" not in told
+    assert "too few users to tell" in (tmp_path / "run" / "report.html").read_text()
