@@ -86,8 +86,10 @@ def check(
     *,
     options: LogOptions = AS_FOUND,
     json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False,
-) -> None:
+) -> int:
     """Say what a log holds, what was taken for what, what is rejected and why, and whether it is large enough.
+
+    Exit code 2 when no event can be read.
 
     Example: coda data check events.csv --positive addtocart,transaction
 
@@ -99,9 +101,10 @@ def check(
     found = check_log(EventLog(find_log(log), options))
     if json:
         _print(msgspec.json.encode(found.as_dict()).decode())
-        return
-    for line in found.lines():
-        _print(line)
+    else:
+        for line in found.lines():
+            _print(line)
+    return 0 if found.events else 2
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:

@@ -47,3 +47,12 @@ def test_settings_may_come_from_the_file(log: Path, capsys: pytest.CaptureFixtur
 def test_what_is_missing_is_one_line_and_exit_2(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "check", str(log)]) == 2
     assert "--positive buy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_a_log_without_one_event_is_exit_2(
+    log: Path, json: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text("user_id,item_id,label,timestamp\nu,i,1,-5\n")
+    assert run(["data", "check", str(log), *json]) == 2
+    assert "no event can be read" in capsys.readouterr().out
