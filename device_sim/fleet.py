@@ -19,6 +19,7 @@ from device_sim.bank import Bank, Rows
 from device_sim.device import Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outcome import Devices, Models, Receipts
+from device_sim.quarantine import Quarantine
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -105,6 +106,8 @@ class Fleet:
         self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
         self._changed: dict[str, None] = {}
         self._outgoing: list[tuple[str, Publish]] = []
+        self.quarantine = Quarantine()
+        self._gone: list[str] = []
 
     def device(self, user_id: str) -> Device:
         """The user's device, made at first sight with the newest model and task, as an app comes with them."""
@@ -138,27 +141,27 @@ class Fleet:
         device = self.at_rest(user_id)
         device.connected = False
         device.outbox.link_lost()
-        self.bank.release(self.slots.pop(user_id))
-        del self.devices[user_id]
-        self._wakes.pop(user_id, None)
-        self._wanting.pop(user_id, None)
-        self._changed[user_id] = None
+        self._let_go(user_id)
         return device
 
-    def retire(self, most: int) -> list[str]:
-        """Let the devices go whose users did nothing for longest, if there are more than `most`; which ones.
+    def retire(self, most: int) -> int:
+        """Let the devices go whose users did nothing for longest, if there are more than `most`; how many went.
 
         A tenth more than need be go at once, as to find them every device is looked at; those in training stay.
         """
         if len(self.devices) <= most:
-            return []
+            return 0
         idle = sorted((d for d in self.devices.values() if not d.busy), key=attrgetter("produced_ms"))
         gone = [device.user_id for device in idle[: len(self.devices) - most + most // 10]]
         for user_id in gone:
-            self.release(user_id)
+            self._let_go(user_id)
             self.count(Devices.RETIRED)
         self.boot += 1  # who comes back begins another life
-        self._outgoing = [(user_id, publish) for user_id, publish in self._outgoing if user_id in self.devices]
+        return len(gone)
+
+    def take_gone(self) -> list[str]:
+        """Users whose devices are gone since the last call, retired or quarantined."""
+        gone, self._gone = self._gone, []
         return gone
 
     def handle_events(self, events: Sequence[OwnEvent], now_ms: int) -> None:
@@ -169,8 +172,7 @@ class Fleet:
             instructions = self._handle(user_id, event, now_ms)
             asked += [(user_id, i) for i in instructions if isinstance(i, Predict)]
             self._carry_out(user_id, instructions, now_ms)
-        if asked:
-            self._predict(asked, now_ms)
+        self._predict([(user_id, predict) for user_id, predict in asked if user_id in self.devices], now_ms)
 
     def connected(self, user_id: str, now_ms: int) -> None:
         """The device's link is up: what it missed arrives, as retained messages do."""
@@ -206,14 +208,14 @@ class Fleet:
         self.model, self.model_size = model, size
         self.bank.models[model.id.key] = model
         metrics.model_version.set(model.version)
-        for user_id, device in self.devices.items():
+        for user_id, device in list(self.devices.items()):
             if device.connected or device.version == 0:
                 self._catch_up(user_id, now_ms)
 
     def deliver_task(self, task: Task, size: int, now_ms: int) -> None:
         """A task (signature already checked) for all devices that are connected."""
         self.task, self.task_size = task, size
-        for user_id, device in self.devices.items():
+        for user_id, device in list(self.devices.items()):
             if device.connected or device.task is None:
                 self._catch_up(user_id, now_ms)
 
@@ -283,13 +285,16 @@ class Fleet:
 
     def _apply(self, job: TrainingJob, result: TrainingResult, now_ms: int) -> None:
         """Put the heads that passed to use and let each device know; results for an outdated model are dropped."""
-        slots = np.array([self.slots[user_id] for user_id in job.users], np.int64)
-        current = np.array([self.devices[user_id].model == job.model.id for user_id in job.users])
+        slots = np.array([self.slots.get(user_id, 0) for user_id in job.users], np.int64)
+        devices = [self.devices.get(user_id) for user_id in job.users]  # None: quarantined meanwhile
+        current = np.array([device is not None and device.model == job.model.id for device in devices])
         usable = current[result.device]
         if usable.any():
             heads = result.heads.take(np.flatnonzero(usable))
             self.bank.keep(slots[result.device[usable]], result.head[usable], heads)
-        for user_id, train, came in zip(job.users, job.trains, result.devices, strict=True):
+        for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
+            if device is None:
+                continue
             trained = Trained(
                 model=job.model.id,
                 accepted=came.accepted,
@@ -307,7 +312,7 @@ class Fleet:
                     round(came.compute_ms, 3),
                     len(train.rows),
                     came.accepted,
-                    self.devices[user_id].bytes_stored,
+                    device.bytes_stored,
                 )
             )
 
@@ -327,7 +332,7 @@ class Fleet:
     def take_outgoing(self) -> list[tuple[str, Publish]]:
         """What devices want published since the last call, in order, with the user id."""
         outgoing, self._outgoing = self._outgoing, []
-        return outgoing
+        return [(user_id, publish) for user_id, publish in outgoing if user_id in self.devices]
 
     def take_predictions(self) -> list[Predictions]:
         """Predictions made since the last call."""
@@ -349,9 +354,15 @@ class Fleet:
             metrics.trainings.labels(outcome).inc()
 
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
+        if user_id in self.quarantine:
+            return []
         device = self.device(user_id)
-        instructions = device.handle(stimulus, WallMs(now_ms))
         self._changed[user_id] = None
+        try:
+            instructions = device.handle(stimulus, WallMs(now_ms))
+        except Exception as error:
+            self._fail(user_id, type(stimulus).__name__, error)
+            return []
         wakes_ms = device.wakes_ms
         if wakes_ms < math.inf:
             self._wakes[user_id] = wakes_ms
@@ -364,14 +375,31 @@ class Fleet:
 
     def _catch_up(self, user_id: str, now_ms: int) -> None:
         """Give the device the newest model and task if it has older ones."""
-        device = self.devices[user_id]
+        device = self.devices.get(user_id)
+        if device is None:
+            return
         if self.model is not None and device.model != self.model.id:
             model = ModelArrived(self.model.id, self.model.trained_until, self.model_size, self.model.replaces)
             self._tell(user_id, model, now_ms)
         if self.task is not None and device.task != self.task:
             self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)
-            if device.task == self.task:
+            if device.task == self.task and user_id in self.slots:
                 self.bank.configure(self.slots[user_id], self.task)
+
+    def _fail(self, user_id: str, at: str, error: Exception) -> None:
+        """What fails for one device may be its data: it goes, and the others stay."""
+        self.count(Devices.QUARANTINED)
+        self.boot += 1  # after the next start this user's device begins another life
+        self.quarantine.take_in(user_id, at, error, len(self.devices))
+        self._let_go(user_id)
+
+    def _let_go(self, user_id: str) -> None:
+        self.bank.release(self.slots.pop(user_id))
+        del self.devices[user_id]
+        self._wakes.pop(user_id, None)
+        self._wanting.pop(user_id, None)
+        self._changed[user_id] = None
+        self._gone.append(user_id)
 
     def _carry_out(self, user_id: str, instructions: Iterable[Instruction], now_ms: int) -> None:
         """Everything but predictions and trainings, which wait for their batch."""
@@ -389,8 +417,18 @@ class Fleet:
                     self.bank.forget(self.slots[user_id])
 
     def _predict(self, asked: list[tuple[str, Predict]], now_ms: int) -> None:
-        rows = self._rows(asked)
-        predicted = self.bank.predict(rows)
+        """All in one batch; if that fails, one by one, to find out whose rows it fails of."""
+        if not asked:
+            return
+        try:
+            rows = self._rows(asked)
+            predicted = self.bank.predict(rows)
+        except Exception as error:
+            if len(asked) == 1:
+                self._fail(asked[0][0], "Predict", error)
+            for one in asked if len(asked) > 1 else ():
+                self._predict([one] if one[0] in self.devices else [], now_ms)
+            return
         self.predictions.append(
             Predictions(
                 user_id=[user_id for user_id, _ in asked],

@@ -9,6 +9,7 @@ class Events(Outcome):
     DUPLICATE = "duplicate"
     MALFORMED = "malformed"
     OUTBOX_FULL = "outbox_full"
+    QUARANTINED = "quarantined"  # of a user whose device is
 
 
 class Unpredicted(Outcome):
@@ -58,3 +59,4 @@ class Devices(Outcome):
     """Devices of a fleet."""
 
     RETIRED = "retired"  # to make room for others
+    QUARANTINED = "quarantined"  # the code failed of what it holds

@@ -7,6 +7,7 @@ interpreter while it computes), so that predictions never wait for trainings. Ka
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import torch
 from device_sim.fleet import GROUP, Fleet
 from device_sim.link import Arrival, Link
 from device_sim.outcome import Events, Models, Tasks
+from device_sim.quarantine import FleetFailed
 from device_sim.scoreboard import Scoreboard
 from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
@@ -108,14 +110,21 @@ class FleetShell:
         self._stopping.set()
 
     async def run(self) -> dict[str, Any]:
-        """Run until `stop`; returns the result document. What the world does wrong ends it as well, in order."""
-        consumer, failure = None, None
+        """Run until `stop`; returns the result document. What the world does wrong ends it as well, in order.
+
+        A mistake of ours ends it with its last snapshot: nobody knows what the fleet is worth after that.
+        """
+        consumer: BatchConsumer | None = None
+        failure: CodaError | None = None
         try:
             if await self._ready():
                 consumer = await self._call(self._polling, self._subscribe)
                 await self._work(consumer)
-        except CodaError as error:
-            failure = error
+        except Exception as error:
+            failure = error if isinstance(error, CodaError) else FleetFailed(_line_of(error))
+        if isinstance(failure, FleetFailed):
+            await self._leave(consumer)
+            raise failure
         result = await self._end(consumer)
         if failure is not None:
             raise failure
@@ -229,6 +238,9 @@ class FleetShell:
     def _ours(self, user_id: str) -> bool:
         if user_id in self.fleet.devices:
             return True
+        if user_id in self.fleet.quarantine:
+            self.fleet.count(Events.QUARANTINED)
+            return False
         if self._settings.devices is not None and len(self.fleet.devices) >= self._settings.devices:
             return False
         self.fleet.device(user_id)
@@ -240,12 +252,11 @@ class FleetShell:
             self._link.publish(user_id, publish.leaf, publish.payload)
 
     def _retire(self) -> None:
-        """Let devices go where everyone was to have one, and there are too many."""
-        gone = self.fleet.retire(MOST_DEVICES) if self._settings.devices is None else []
-        for user_id in gone:
+        """Let devices go where everyone was to have one, and there are too many; disconnect whoever is gone."""
+        if self._settings.devices is None and (retired := self.fleet.retire(MOST_DEVICES)):
+            log.warning(f"more than {MOST_DEVICES} devices: those idle longest retired", devices=retired)
+        for user_id in self.fleet.take_gone():
             self._link.leave(user_id)
-        if gone:
-            log.warning(f"more than {MOST_DEVICES} devices: those idle longest retired", devices=len(gone))
 
     def _train(self) -> None:
         """Apply the training that is done; begin the next when a group is full or the last one began a while ago."""
@@ -328,14 +339,18 @@ class FleetShell:
         try:
             if consumer is not None:
                 await self._snapshot(consumer)
-                await self._call(self._polling, consumer.close)
         finally:
-            await self._link.close()
+            await self._leave(consumer)
         result = self._result()
         self.board.merge()
-        for pool in (self._polling, self._training, self._aside):
-            pool.shutdown()
         return result
+
+    async def _leave(self, consumer: BatchConsumer | None) -> None:
+        if consumer is not None:
+            await self._call(self._polling, consumer.close)
+        await self._link.close()
+        for pool in (self._polling, self._training, self._aside):
+            pool.shutdown(wait=False)
 
     def _subscribe(self) -> BatchConsumer:
         kafka = self._settings.kafka
@@ -367,6 +382,14 @@ class FleetShell:
 
     async def _call(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function)
+
+
+def _line_of(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"the fleet failed, report it: {type(error).__name__}: {' '.join(str(error).split())} "
+        f"({Path(place.filename).name}:{place.lineno}); started again, it goes on from its last snapshot"
+    )
 
 
 def partitions(kafka: KafkaSettings, topic: str) -> list[int]:

@@ -26,6 +26,7 @@ import polars as pl
 from xxhash import xxh3_64_intdigest
 
 from device_sim.fleet import Fleet, Predictions, TrainingRecord
+from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent
 from index.pool import Pool
 from models.artefact import model_to_bytes
@@ -238,6 +239,8 @@ class Walk:
             if user_id not in self._fleet.devices:
                 self._fleet.connected(user_id, self._now_ms)
         self._fleet.handle_events(own, self._now_ms)
+        if failed := self._fleet.take_gone():
+            raise FleetFailed(f"the device of {failed[0]} failed (see above): arms are compared on all events or none")
 
     def _to_users(self, events: list[Event]) -> UserOutput:
         """Every user's state takes its events; only users with a device are matched."""

@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from device_sim.bank import Rows
 from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
+from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch, resumed
@@ -200,9 +203,10 @@ def test_of_too_many_devices_those_idle_longest_retire_and_leave_their_slots_cle
     made.take_outgoing()
     for user in range(5, 20):
         made.handle_events([OwnEvent(event(f"u{user}", 500), 77)], 0)
-    gone = made.retire(most=16)
+    assert made.retire(most=16) == 5
+    gone = made.take_gone()
     assert gone == [f"u{user}" for user in range(5)] and not set(gone) & set(made.devices)
-    assert made.counts["devices", "retired"] == 5 and made.retire(most=16) == []
+    assert made.counts["devices", "retired"] == 5 and made.retire(most=16) == 0
     fresh, slots = fleet(1), made.bank.slots
     new = [OwnEvent(e.event, 0) for e in own("new", 0, 4)]
     made.take_predictions()
@@ -225,6 +229,62 @@ def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> No
         one.handle_events([e for user in made.devices for e in own(user, 600, 2)], 0)
     for before, after in zip(made.take_predictions(), again.take_predictions(), strict=True):
         np.testing.assert_allclose(before.arms, after.arms, atol=1e-6)
+
+
+class Odd:
+    """A device that fails of whatever it is told."""
+
+    def handle(self, *_: object) -> list[Any]:
+        raise KeyError("what nobody thought of")
+
+
+def test_a_device_that_fails_is_let_go_and_the_others_do_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, alike = fleet(20), fleet(20)
+    for each in (made, alike):
+        each.handle_events(mixed(0, 12), 0)
+        each.take_predictions()
+        each.take_outgoing()
+    job = made.begin_training(0)
+    assert job is not None and "u1" in job.users
+    monkeypatch.setattr(made.devices["u1"], "handle", Odd().handle)
+    with capture_logs() as lines:
+        made.handle_events(mixed(12, 1), 0)
+    made.finish_training(job.attempt(cpu_s), 0)  # u1's among them
+    alike.handle_events([e for e in mixed(12, 1) if e.event.user_id != "u1"], 0)
+    np.testing.assert_array_equal(made.take_predictions()[-1].arms, alike.take_predictions()[-1].arms)
+    assert made.take_gone() == ["u1"] and made.take_gone() == []
+    assert made.counts["devices", "quarantined"] == 1 and "what nobody thought of" in str(lines)
+    made.connected("u1", 0)
+    made.deliver_batch("u1", raw_batch("u1", 9), 0)
+    made.deliver_model(cloud_model(2), 9, 0)
+    made.handle_events(mixed(13, 1), 0)
+    assert "u1" not in made.devices and "u1" not in {user for user, _ in made.take_outgoing()}
+
+
+def test_rows_that_cannot_be_predicted_cost_their_own_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fleet(20)
+    odd, predict = made.slots["u1"], made.bank.predict
+
+    def picky(rows: Rows) -> Any:
+        if odd in rows.slot:
+            raise ValueError("shapes do not match")
+        return predict(rows)
+
+    monkeypatch.setattr(made.bank, "predict", picky)
+    made.handle_events(mixed(0, 2), 0)
+    assert {user for block in made.take_predictions() for user in block.user_id} == {"u0", "u2"}
+    assert made.take_gone() == ["u1"]
+
+
+def test_when_many_devices_fail_the_code_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fleet(20)
+
+    def broken(_: Rows) -> Any:
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(made.bank, "predict", broken)
+    with pytest.raises(FleetFailed, match=r"of .* devices failed, the last one with ValueError: shapes"):
+        made.handle_events([e for user in range(20) for e in own(f"u{user}", 0, 1)], 0)
 
 
 def test_a_training_that_fails_costs_its_own_device_its_batch_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

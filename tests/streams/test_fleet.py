@@ -14,7 +14,12 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
+from device_sim.device import Device
+from device_sim.fleet import Fleet
 from device_sim.mqtt_link import MqttLink
+from device_sim.quarantine import FleetFailed
+from device_sim.state import read_state
+from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes, sealed
 from models.blend import PERSONAL
@@ -35,7 +40,7 @@ from wire.event import Event, encode_event
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, new_keys, sign_task
 from wire.task import ARMS, Task
-from wire.telemetry import Ack, Receipt, Training, Upward, decode_report, encode_report
+from wire.telemetry import Ack, Presence, Receipt, Training, Upward, decode_report, encode_report
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)
@@ -259,6 +264,59 @@ async def test_a_training_that_fails_does_not_end_the_fleet(
 
     result = await run_until(cloud, settings, failed_and_went_on, act=lambda: cloud.batch("ann", seq=0))
     assert result["outcomes"]["trainings"].keys() == {"failed"}
+
+
+async def test_a_mistake_of_ours_ends_it_in_one_line_and_it_goes_on_from_its_snapshot(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.model(1)
+    cloud.task()
+    settings = settings_for(cloud, tmp_path)
+    cloud.behave("events", history_of("ann", 0, 20))
+    await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
+    snapshot = read_state(settings.state)
+
+    def mistaken(*_: object) -> None:
+        raise TypeError("a mistake\nof two lines")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fleet, "handle_events", mistaken)
+        cloud.behave("events", history_of("ann", 20, 10))
+        with pytest.raises(FleetFailed, match=r"TypeError: a mistake of two lines \(test_fleet.py:\d+\)"):
+            await run_until(cloud, settings, lambda _: False)
+    assert read_state(settings.state) == snapshot
+    result = await run_until(cloud, settings, lambda shell: predicted(shell) == 30)
+    assert result["events"] == 30
+
+
+async def test_an_event_that_a_device_fails_of_costs_that_device_and_its_connection(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = Device.handle
+
+    def picky(device: Device, stimulus: Any, now_ms: Any) -> Any:
+        if device.user_id == "ann" and isinstance(stimulus, OwnEvent) and stimulus.event.event_id == "ann-7":
+            raise ValueError("odd")
+        return handle(device, stimulus, now_ms)
+
+    monkeypatch.setattr(Device, "handle", picky)
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", history_of("ann", 0, 7) + history_of("bob", 0, 7))
+
+    def ann_was(online: bool) -> bool:
+        return encode_report(Presence("ann", online=online)) in [raw for _, _, raw in list(cloud.heard)]
+
+    def meet_the_odd_one() -> None:
+        while not ann_was(online=True):
+            time.sleep(0.01)
+        cloud.behave("events", history_of("ann", 7, 5) + history_of("bob", 7, 5))
+
+    def left(shell: FleetShell) -> bool:
+        return ann_was(online=False) and shell.fleet.devices.keys() == {"bob"} and predicted(shell) == 7 + 12
+
+    result = await run_until(cloud, settings_for(cloud, tmp_path), left, act=meet_the_odd_one)
+    assert result["outcomes"]["devices"] == {"quarantined": 1} and result["devices"] == 1
 
 
 async def test_records_are_never_deleted_for_a_state_that_knows_nothing_of_them(cloud: Cloud, tmp_path: Path) -> None:
