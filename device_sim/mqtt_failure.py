@@ -36,6 +36,12 @@ QUICK = Failure(
     "or something the broker does not allow; see its log",
 )
 QUICK_S = 2.0  # what is quick
+QUARREL = Failure(
+    "quarrel",
+    "devices lose their connections again and again as soon as they are made, as with another fleet under the same "
+    "name: stop it, or let fleets publish and subscribe coda/fleets/+ so that they hear of each other; see its log",
+    final=True,
+)
 FEWER = Failure("receive_maximum", "it takes fewer messages at a time than we send, connecting anew with as many")
 SILENT = Failure("silent", "it stopped answering")
 TLS = Failure("tls", "it speaks TLS, and this client does not: give the address of a listener without TLS", final=True)

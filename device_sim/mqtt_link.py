@@ -16,8 +16,9 @@ from device_sim import topics
 from device_sim.failures import Failures
 from device_sim.link import LEAVES, SHARED, UPWARD, Arrival
 from device_sim.mqtt_connection import Connection, Identity
-from device_sim.mqtt_failure import Failure
+from device_sim.mqtt_failure import QUARREL, QUICK, TAKEN_OVER, Failure
 from device_sim.name import HEARD_S, Name
+from device_sim.quarrel import Quarrel
 from monitor import metrics
 from wire.claim import Claim
 from wire.errors import ConnectionFailed
@@ -49,6 +50,7 @@ class MqttLink:
         self._unchallenged = asyncio.Event()
         self._failure: ConnectionFailed | None = None
         self._failures, self._refusals = Failures(), Failures()
+        self._quarrel = Quarrel(self._loop.time())
         own = Identity("", self._name.unique, (*SHARED, self._name.topic), self._name.topic, self._name.said)
         self._shared = Connection(self._address, own, self)
         self._devices: dict[str, Connection] = {}
@@ -129,6 +131,8 @@ class MqttLink:
         if who.user_id:
             metrics.devices_connected.dec()
             self._arrived(Arrival("down", who.user_id))
+        else:
+            self._quarrel.over()
 
     def failed(self, who: Identity, failure: Failure) -> None:
         """An attempt or a connection ended: counted, and said soon; what can't pass for the fleet itself ends it."""
@@ -136,6 +140,9 @@ class MqttLink:
         self._failures.add(failure)
         if failure.final and (not who.user_id or failure.reason == "too_large"):
             self._give_up(failure)
+        taken = who.user_id and self._shared.up and failure in {TAKEN_OVER, QUICK}
+        if taken and self._quarrel.lost(who.user_id, self._loop.time(), len(self._devices)):
+            self._give_up(QUARREL)
 
     def refused(self, who: Identity, topic: str, failure: Failure) -> None:
         """The broker did not take a message or a subscription; without model and task there is nothing to do."""

@@ -11,6 +11,7 @@ from models.artefact import model_to_bytes
 from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
 from monitor import metrics
+from monitor.waiting import Waiting
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
@@ -36,7 +37,10 @@ _log = structlog.get_logger()
 
 
 class TrainingService:
-    """Runs a `CloudTrainer` on Kafka until `stop`. `published` counts the versions that went out."""
+    """Runs a `CloudTrainer` on Kafka until `stop`. `published` counts the versions that went out.
+
+    Raises `ConnectionFailed` when Kafka can't be reached at the start; later outages are waited for.
+    """
 
     def __init__(
         self, settings: KafkaSettings, trainer: CloudTrainer, desk: TaskDesk, stop: Stop | None = None
@@ -48,6 +52,7 @@ class TrainingService:
         self._settings = settings
         self._producer = CheckedProducer(settings, stopping=lambda: bool(self._stop.signal))
         self._reports = FleetReports()
+        self._samples_id = home_of(settings, [SAMPLES]).topics.get(SAMPLES, "").encode()
         self._committed_s = float("-inf")
         self._tasked_s = time.monotonic()
         self._models_end = self._end_of_models()
@@ -57,10 +62,11 @@ class TrainingService:
 
         Raises `InputError` when another trainer published since: of two versions with one number nobody takes both.
         """
-        if self._end_of_models() != self._models_end:
+        if not self._is_alone():
             raise InputError(f"another trainer publishes on {MODELS}: stop one of the two, and start this one again")
         model = self.trainer.model
-        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=self._learned_headers())
+        headers = {**self.trainer.learned.headers(), SAMPLES_ID: self._samples_id}  # positions in another mean nothing
+        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=headers)
         self._producer.flush()
         self._models_end += 1
         self.published += 1
@@ -77,10 +83,15 @@ class TrainingService:
             )
         _log.info("published the cloud model", version=model.version, **model.metrics)
 
-    def _learned_headers(self) -> dict[str, bytes]:
-        """What was learned, and of which topic `samples`, since positions in another mean nothing."""
-        name = home_of(self._settings, [SAMPLES]).topics.get(SAMPLES, "")
-        return {**self.trainer.learned.headers(), SAMPLES_ID: name.encode()}
+    def _is_alone(self) -> bool:
+        """Whether nobody else published since; waits for a Kafka that is away, until told to stop."""
+        waiting = Waiting()
+        while True:
+            try:
+                return self._end_of_models() == self._models_end
+            except ConnectionFailed as error:
+                self._stop.check()
+                waiting.go_on(f"Kafka, to publish a version: {error}")
 
     def _end_of_models(self) -> int:
         return sum(end for _, end in bounds(self._settings, MODELS).values())

@@ -12,7 +12,7 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import capture_logs
 
-from device_sim import mqtt_connection, topics
+from device_sim import mqtt_connection, quarrel, topics
 from device_sim.mqtt_link import MqttLink
 from monitor import metrics
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -199,6 +199,27 @@ async def test_of_two_fleets_of_one_name_the_later_one_ends(broker: EmbeddedMqtt
     await new.close()
     await old.wait(0.5)
     assert not old.take()  # its devices never noticed
+    await old.close()
+
+
+async def test_two_fleets_that_cannot_hear_each_other_do_not_quarrel_for_ever(
+    broker: EmbeddedMqtt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = iter(("coda/fleets/one", "coda/fleets/other"))
+    monkeypatch.setattr(topics, "claims", lambda *_: next(hidden))  # as where nobody may read what the other says
+    address = broker.settings.host, broker.settings.port
+    monkeypatch.setattr(quarrel, "WINDOW_S", 10.0)
+    old = a_link(*address, "old", 1)
+    for user in ("ann", "bob"):
+        old.open(user)
+    await up(old, 2)
+    old._quarrel._started_s -= 20  # it was there long before
+    new = a_link(*address, "new", 2)
+    for user in ("ann", "bob"):
+        new.open(user)
+    assert "another fleet under the same name" in await given_up(new)
+    await new.close()
+    await up(old, 1)  # and the devices are the other one's again
     await old.close()
 
 
