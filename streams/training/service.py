@@ -23,7 +23,7 @@ from streams.training.cloud_trainer import CloudTrainer
 from streams.training.fleet_reports import FleetReports
 from streams.training.published import SAMPLES_ID
 from streams.training.task_desk import TaskDesk
-from wire.errors import DeliveryError, InputError
+from wire.errors import ConnectionFailed, DeliveryError, InputError
 from wire.malformed import Malformed
 from wire.telemetry import Training, decode_report
 

@@ -68,6 +68,7 @@ class Tunnel:
         # Down first: the answers it waits for come in by the way up.
         self._down_ends.set()
         self._threads[0].join()
+        self._up.end_by(time.monotonic() + self._drain_s)
         self._up_ends.set()
         self._threads[1].join()
         failed = self._failures[0] if self._failures else None

@@ -37,7 +37,7 @@ SHARED = tuple(f"$share/coda-tunnel-{each.rpartition('/')[2]}/{each}" for each i
 
 
 class Uplink:
-    """Passes uploads on; all methods belong to one thread but `counts`."""
+    """Passes uploads on; all methods belong to one thread but `counts` and `end_by`."""
 
     def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, name: str) -> None:
         self.counts: Counter[str] = Counter()  # letters per Kafka topic, dead letters by reason
@@ -64,9 +64,13 @@ class Uplink:
         self._client.taken()
         return len(messages)
 
+    def end_by(self, deadline_s: float) -> None:
+        """Wait for Kafka no longer than until `deadline_s` (of `time.monotonic`), in a step too; from any thread."""
+        self._give_up_s = deadline_s
+
     def drain(self, deadline_s: float) -> None:
         """Take no more and pass on what is here, until `deadline_s` (of `time.monotonic`)."""
-        self._give_up_s = deadline_s
+        self.end_by(deadline_s)
         self._client.unsubscribe()
         more = self.step()
         while (more or self._client.unconfirmed) and time.monotonic() < deadline_s:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,27 @@ def test_a_second_signal_ends_at_once() -> None:
         assert stop.exit_code == 128 + signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_second_ctrl_c_kills_children_that_do_not_finish(tmp_path: Path) -> None:
+    stubborn = """
+signal.signal(signal.SIGTERM, lambda *_: open(f"{folder}/told-{number}", "w").close())
+open(f"{folder}/ready-{number}", "w").close()
+while True:
+    time.sleep(0.1)
+"""
+
+    def twice() -> None:
+        for name in ("ready", "told"):
+            while len(list(tmp_path.glob(f"{name}-*"))) < 2:
+                pass
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=twice).start()
+    began_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        supervise(child(tmp_path, stubborn), 2, Stop())
+    assert time.monotonic() < began_s + 20  # and not after the 60 s that it has to drain
 
 
 def test_what_no_restart_mends_is_tried_once_and_is_a_failure(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """The trainer on the embedded Kafka: versions, tasks, resuming, and messages that are none."""
 
 import signal
+import subprocess
+import sys
+import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,3 +317,26 @@ def test_of_two_lineages_on_the_topic_it_goes_on_from_the_one_in_use(
         found, _ = published_model(settings) or pytest.fail("no model")
         assert (found.lineage, found.version) == (model.lineage, 1)
     assert f"--replace {model.lineage}" in capsys.readouterr().out
+
+
+def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Path) -> None:
+    code = (
+        "import time; from streams.kafka.embedded import EmbeddedKafka\n"
+        "with EmbeddedKafka() as kafka: print(kafka.bootstrap, flush=True); time.sleep(100)"
+    )
+    model = train_first([tasteful_samples(200, seed=1)], seed=0)
+    with (
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as broker,
+        ExitStack() as afterwards,
+    ):
+        afterwards.callback(broker.kill)  # stopped, it would never end by itself
+        assert broker.stdout is not None
+        settings = KafkaSettings(broker.stdout.readline().strip())
+        service = _service(settings, model, Learned(model.trained_until, {}), tmp_path)
+        broker.send_signal(signal.SIGSTOP)
+        back = threading.Timer(7, lambda: broker.send_signal(signal.SIGCONT))  # longer than a probe would wait
+        back.start()
+        service.publish_model()
+        assert service.published == 1 and not back.is_alive()
+        found = published_model(settings)
+        assert found is not None and found[0].version == model.version

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
 from tests.streams.tunnel.world import Device, World, batch, model, now_ms, task, wait_for
 from tests.wire.reports import training
 from wire.candidates import decode_batch
-from wire.errors import ConnectionFailed, InputError
+from wire.errors import ConnectionFailed, DeliveryError, InputError
 from wire.event import Event, encode_event
 from wire.push_headers import PushHeaders
 from wire.telemetry import MatchRequest, Presence, encode_report
@@ -173,20 +173,39 @@ def test_an_mqtt_broker_that_crashes_gets_back_what_devices_still_need(world: Wo
         wait_for(lambda: world.lag() == 0, "the committed offsets")
 
 
-def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
+@contextmanager
+def kafka_to_stop() -> Iterator[tuple[KafkaSettings, "subprocess.Popen[str]"]]:
+    """A Kafka in a process of its own, which a test may stop and continue."""
     code = (
         "import time; from streams.kafka.embedded import EmbeddedKafka\n"
         "with EmbeddedKafka() as kafka: print(kafka.bootstrap, flush=True); time.sleep(100)"
     )
-    with (
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as broker,
-        ExitStack() as afterwards,
-        Embedded(tmp_path) as mqtt,
-    ):
-        afterwards.callback(broker.kill)  # stopped, it would never end by itself
-        assert broker.stdout is not None
-        kafka = KafkaSettings(broker.stdout.readline().strip())
-        ensure_topics(kafka)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as broker:
+        try:
+            assert broker.stdout is not None
+            kafka = KafkaSettings(broker.stdout.readline().strip())
+            ensure_topics(kafka)
+            yield kafka, broker
+        finally:
+            broker.kill()  # stopped, it would never end by itself
+
+
+def test_a_tunnel_ends_in_time_though_kafka_hangs(tmp_path: Path) -> None:
+    with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt:
+        tunnel = Tunnel(kafka, mqtt.settings, drain_s=0.2).__enter__()
+        ann = Device(mqtt.settings, "ann")
+        broker.send_signal(signal.SIGSTOP)
+        ann.publish(topics.events("ann"), encode_event(Event("e", "ann", "i", "c", "click", 1, 1)))
+        time.sleep(1)  # taken up, and nobody to pass it on to
+        began_s = time.monotonic()
+        with pytest.raises(DeliveryError, match="has not taken 1 messages"):
+            tunnel.__exit__(None, None, None)
+        assert time.monotonic() < began_s + 20
+        ann.client.close()
+
+
+def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
+    with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt:
         with Tunnel(kafka, mqtt.settings, drain_s=0.2) as tunnel, capture_logs() as lines:
             ann = Device(mqtt.settings, "ann")
             broker.send_signal(signal.SIGSTOP)
