@@ -31,9 +31,10 @@ from wire.candidates import BATCH_BYTES
 from wire.claim import Claim
 from wire.errors import DeliveryError
 from wire.malformed import Malformed
-from wire.model import decode_model
+from wire.model import decode_model, identify_model
 from wire.push_headers import PushHeaders, addressee
 from wire.reason import Reason
+from wire.succession import Succession
 from wire.task import decode_signed, decode_task
 from wire.telemetry import Ack, Presence, Standing, decode_report
 
@@ -79,6 +80,7 @@ class Downlink:
         self._waiting_bytes = 0
         self._unanswered: Unanswered[_Push] = Unanswered()
         self._retained: dict[str, bytes] = {}  # newest model and task
+        self._succession = Succession()
         self._online: set[str] = set()
         self._connections = 0
         self._paused: list[Partition] = []
@@ -218,12 +220,22 @@ class Downlink:
         for message in messages:
             if message.topic not in CURRENT:
                 self._take_answer(message.value)
-            elif _is_current(message):
+            elif _is_current(message) and self._follows(message):
                 newer.add(CURRENT[message.topic])
                 self._retained[CURRENT[message.topic]] = message.value
                 self.current[message.topic] += 1
         for topic in newer:
             self._client.publish(topic, self._retained[topic], retain=True, essential=True)
+
+    def _follows(self, message: Message) -> bool:
+        """Whether a model may take the place of the one before it on the topic; the tunnel knows no other."""
+        if message.topic != MODELS:
+            return True
+        offer = self._succession.offer(*identify_model(message.value))
+        if offer.verdict.refused:
+            metrics.models_refused.labels(offer.verdict).inc()
+            log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {offer.why}")
+        return not offer.verdict.refused
 
     def _take_answer(self, raw: bytes) -> None:
         try:

@@ -97,6 +97,17 @@ def test_models_and_tasks_are_there_before_and_after_the_start(world: World) -> 
     assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (3, 1)
 
 
+def test_a_model_of_another_lineage_takes_nobodys_place_unless_it_says_so(world: World) -> None:
+    other = "00000000000000bb"
+    world.send(MODELS, "current", model(2), model(9, other), model(1))
+    with world.tunnel() as tunnel:
+        ann = world.device("ann")
+        wait_for(lambda: ann.newest(topics.MODEL) == model(2), "the newest model of the first lineage")
+        world.send(MODELS, "current", model(1, other, ("",)))
+        wait_for(lambda: ann.newest(topics.MODEL) == model(1, other, ("",)), "the model that takes its place")
+    assert tunnel.summary()["models"] == 2
+
+
 @pytest.mark.parametrize("poison", [b"", b"{}", bytes(200_000), b"\x91" * 100_000, task(9)[:-1], model(9)[:-1]])
 def test_what_is_no_model_or_task_does_not_take_the_place_of_one(world: World, poison: bytes) -> None:
     signed = task(1)

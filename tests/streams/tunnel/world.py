@@ -46,8 +46,8 @@ def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
     return encode_batch(CandidateBatch(user_id, seq, MODEL, 0, matched_ms, matched_ms, some, ones, no_candidates()))
 
 
-def model(version: int) -> bytes:
-    return encode_model(Manifest("", version, 0, {}, {}), {})
+def model(version: int, lineage: str = "", replaces: tuple[str, ...] = ()) -> bytes:
+    return encode_model(Manifest(lineage, version, 0, {}, {}, replaces), {})
 
 
 def task(version: int) -> bytes:
