@@ -35,6 +35,7 @@ from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from tests.wire.reports import training
 from wire.errors import ArtefactError, InputError
+from wire.identity import ModelId
 from wire.signing import keys_in, open_task, sign_task
 from wire.task import Task
 from wire.telemetry import encode_report
@@ -190,7 +191,8 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
         producer = CheckedProducer(settings)
         for n in range(1, 201):
             losses = dict.fromkeys(HEADS, 40.0 * n) | {"coda": 30.0 * n}
-            producer.send(TELEMETRY, b"ann", encode_report(training("ann", n, losses, sequence=n)))
+            report = training("ann", n, losses, sequence=n, model=service.trainer.model.id)
+            producer.send(TELEMETRY, b"ann", encode_report(report))
         producer.flush()
         with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
             deadline = time.monotonic() + 30
@@ -340,3 +342,21 @@ def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Pa
         assert service.published == 1 and not back.is_alive()
         found = published_model(settings)
         assert found is not None and found[0].version == model.version
+
+
+def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path, tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        service = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        mine = service.trainer.model.id
+        producer = CheckedProducer(settings)
+        for user, model in (("ann", ModelId("00000000000000aa", 1)), ("bob", mine)):
+            producer.send(TELEMETRY, b"one", encode_report(training(user, 5, 1.0, model=model)))
+        producer.flush()
+        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+            deadline = time.monotonic() + 30
+            while not service._reports.events:
+                assert time.monotonic() < deadline
+                service.step(samples, telemetry)
+        assert service._reports.events == 5
