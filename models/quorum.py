@@ -2,8 +2,9 @@
 
 The newest claims of the last `MEMBERS` users that spoke count, one for each user however often it speaks, and time has
 come as far as `AGREE` of them say (the greater half, while there are fewer than `MANY`). So up to two clocks that are
-ahead move nothing, however far, and clocks that are behind hold nothing up. What `AGREE` of many said once stays said:
-users that tell late of what happened before don't turn time back.
+ahead move nothing, however far, and clocks that are behind hold nothing up. A step of more than `FAR_MS` takes the
+greater half: a few rows of some users that are dated years ahead empty no window. What many said once stays said: users
+that tell late of what happened before don't turn time back.
 
 Of one or two users there is no majority. They are believed when two of the last three things they said agree.
 """
@@ -19,6 +20,7 @@ from wire.moments import NO_EVENT, EventMs
 MEMBERS = 16
 AGREE = 3
 MANY = 2 * AGREE - 1  # users, of whom `AGREE` are the greater half
+FAR_MS = 86_400_000  # a day: nights are shorter, and windows and heads longer
 LEAD_MS = 3_600_000  # an hour, as late as events may be: who is believed so far ahead is not late when its clock is set
 
 
@@ -62,7 +64,7 @@ class Quorum:
         if users >= MANY:
             # Time moves only when one more of them is ahead of it.
             if before <= self.now + self._slack_ms < moment or self.now != self._agreed:
-                self.now = self._agreed = max(self._agreed, agreed(list(votes.values())))
+                self.now = self._agreed = max(self._agreed, agreed(list(votes.values()), self.now))
         elif users >= AGREE:
             self.now = max(self._agreed, agreed(list(votes.values())))
         else:
@@ -77,6 +79,11 @@ class Quorum:
         self._recent.append(moment)
         self.now = max(self._agreed, moment)
 
+    @property
+    def majority(self) -> int:
+        """How many of the users that count are the greater half."""
+        return len(self._votes) // 2 + 1
+
     def state(self) -> QuorumState:
         """The quorum at rest."""
         return QuorumState(list(self._votes.items()), list(self._recent), self._agreed, self.now)
@@ -90,13 +97,18 @@ class Quorum:
         return quorum
 
 
-def agreed(claims: list[EventMs]) -> EventMs:
-    """The moment that `AGREE` of these claims of different users (at least one) have reached, of fewer more than half.
+def agreed(claims: list[EventMs], now: EventMs = NO_EVENT) -> EventMs:
+    """The moment that `AGREE` of these claims of different users (at least one) have reached, of fewer more than half;
+    where that is more than `FAR_MS` after `now`, the one that more than half have reached.
 
     >>> agreed([EventMs(1), EventMs(2), EventMs(9)]), agreed([EventMs(n) for n in range(16)])
     (2, 13)
+    >>> agreed([EventMs(n) for n in range(12)] + [EventMs(FAR_MS + 99)] * 4, EventMs(11))
+    7
     """
-    return sorted(claims)[-min(AGREE, len(claims) // 2 + 1)]
+    ordered, half = sorted(claims), len(claims) // 2 + 1
+    some = ordered[-min(AGREE, half)]
+    return some if now == NO_EVENT or some <= now + FAR_MS else ordered[-half]
 
 
 def reached(user: U64, timestamp: I64) -> EventMs:
@@ -105,4 +117,5 @@ def reached(user: U64, timestamp: I64) -> EventMs:
     for one, moment in zip(user.tolist(), timestamp.tolist(), strict=True):
         if moment > newest.get(one, NO_EVENT):
             newest[one] = moment
-    return agreed(list(newest.values()))
+    last = sorted(newest.values())[-MEMBERS:]
+    return agreed(last, last[-(len(last) // 2 + 1)])

@@ -4,8 +4,9 @@ A clock that is a day ahead must not make it a day later for everybody; and a ni
 log with hours between events, is no reason to lose one. When an event comes that is ahead, the two look alike. So it
 is *held*, and what comes behind it decides: when time gets there (`models.quorum`), it goes on, in order; when events
 go on coming at the time that was, it is a dead letter, `Reason.AHEAD`. At the end of a stream nothing comes behind it:
-after `PATIENCE_MS` of waiting, more events that contradict it than other users' that agree make it a dead letter, and
-else it is believed. (It may be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
+after `PATIENCE_MS` of waiting, more events that contradict it than other users' that agree make it a dead letter, as
+does a leap of more than `ALONE_MS` that fewer than the greater half of the users take, and else it is believed. (It may
+be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
 
 All of this follows from the partition's messages in their order, but for that patience; what is held is saved with the
 rest, because the partition's offset has moved past it. A partition of one or two users has nobody else to ask.
@@ -32,6 +33,7 @@ from wire.reason import Reason
 CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
 HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
 PATIENCE_MS = 5_000  # at the end of a stream; longer would hold up the first events of a morning by as much
+ALONE_MS = 30 * 86_400_000  # the pool's window by default: who leaps further takes everything out of it
 SLACK_MS = 60_000  # that a partition's time may lag: little beside the lead
 LOOK_AGAIN = timedelta(seconds=1)  # and not the whole patience: Bytewax wakes by the wall clock, which may step back
 
@@ -144,9 +146,10 @@ class EventClock:
         """Decide about the event that has waited longest by what has come so far."""
         first = self._held[0]
         user_id, timestamp = first.arrival.user_id, first.arrival.timestamp
-        others = (held.arrival for held in self._held if held.arrival.user_id != user_id)
-        agreements = sum(other.timestamp >= timestamp - self._lead_ms for other in others)
-        if self._contradictions - first.before > agreements:
+        others = [held.arrival for held in self._held if held.arrival.user_id != user_id]
+        agreeing = [other.user_id for other in others if other.timestamp >= timestamp - self._lead_ms]
+        lonely = timestamp > self._quorum.now + ALONE_MS and 1 + len(set(agreeing)) < self._quorum.majority
+        if lonely or self._contradictions - first.before > len(agreeing):
             self._refuse(out)
         else:
             self._quorum.begin_again(user_id, timestamp)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.quorum import MANY, MEMBERS, Quorum, agreed, reached
+from models.quorum import FAR_MS, MANY, MEMBERS, Quorum, agreed, reached
 from wire.moments import NO_EVENT, EventMs
 
 HOUR = 3_600_000
@@ -31,7 +31,20 @@ def test_two_liars_move_nothing_among_many_however_often_they_speak() -> None:
     quorum = Quorum()
     said(quorum, *((user, 100) for user in range(MEMBERS)))
     assert said(quorum, *((1 + n % 2, FAR + n) for n in range(100))) == [100] * 100
-    assert quorum.claim(1, FAR) == 100 and quorum.claim(3, FAR) == FAR, "three are many"
+
+
+def test_three_of_many_move_time_by_a_day_at_most_and_further_takes_the_greater_half() -> None:
+    quorum = Quorum()
+    said(quorum, *((user, 100) for user in range(MEMBERS)))
+    assert said(quorum, *((user, FAR_MS) for user in range(3))) == [100, 100, FAR_MS]
+    assert set(said(quorum, *((user, FAR) for user in range(8)))) == {FAR_MS}
+    assert quorum.claim(8, EventMs(FAR)) == FAR
+
+
+def test_some_rows_dated_today_are_not_how_far_a_head_has_come() -> None:
+    user = np.arange(50, dtype=np.uint64)
+    moment = np.where(user < 4, FAR, 1000 + user.astype(np.int64))
+    assert reached(user, moment) <= 1049
 
 
 def test_clocks_that_stand_still_or_go_back_hold_nothing_up() -> None:

@@ -103,9 +103,14 @@ def test_at_the_end_of_a_stream_the_last_event_is_believed_unless_more_contradic
 
 def test_what_waits_is_waited_for_by_a_steady_clock() -> None:
     clock = EventClock(HOUR)
-    clock.take(stream([*busy(20, 100), ("u3", TODAY)]), SteadyMs(50))
+    clock.take(stream([*busy(20, 100), ("u3", START + DAY)]), SteadyMs(50))
     assert clock.holds and not clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS - 1)).accepted
     assert numbers(clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS))) == ([100], [])
+
+
+def test_rows_dated_today_at_the_end_of_an_old_log_are_refused_though_nothing_contradicts_them() -> None:
+    told = [*busy(20, 100), *((f"u{k}", TODAY) for k in range(4))]
+    assert run(told) == (list(range(100)), [100, 101, 102, 103])
 
 
 def test_who_tells_late_of_what_was_contradicts_nobody_and_holds_nothing_up() -> None:
