@@ -9,7 +9,6 @@ Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
@@ -20,6 +19,7 @@ from device_sim.device import Device
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outcome import Devices, Models, Receipts
 from device_sim.quarantine import Quarantine
+from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -40,7 +40,6 @@ from device_sim.usage import Usage
 from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
-from wire.arrays import F64, I64, U8
 from wire.malformed import Malformed
 from wire.moments import WallMs
 from wire.outcome import Batches, Outcome, Trainings
@@ -53,31 +52,6 @@ from wire.telemetry import decode_receipt
 GROUP = 32
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """n own events as every arm predicted them, columns in the order of `wire.task.ARMS`."""
-
-    user_id: list[str]
-    event_id: list[str]
-    timestamp: I64
-    label: U8
-    version: I64
-    arms: F64  # (n, arms)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRecord:
-    """What one retraining of one device came to."""
-
-    user_id: str
-    version: int
-    batch_seq: int
-    compute_ms: float
-    own_rows: int
-    accepted: dict[str, bool]
-    bytes_stored: int
 
 
 class Fleet:

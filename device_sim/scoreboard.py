@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import structlog
 
-from device_sim.fleet import Predictions, TrainingRecord
+from device_sim.record import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
 from wire.arrays import F32, U8, U64
 from wire.durable import make_folder, sync, told, write_durably, write_frame

@@ -25,8 +25,9 @@ import numpy as np
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
-from device_sim.fleet import Fleet, Predictions, TrainingRecord
+from device_sim.fleet import Fleet
 from device_sim.quarantine import FleetFailed
+from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import OwnEvent
 from index.pool import Pool
 from models.artefact import model_to_bytes

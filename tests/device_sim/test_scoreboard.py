@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from device_sim import scoreboard
-from device_sim.fleet import Predictions, TrainingRecord
+from device_sim.record import Predictions, TrainingRecord
 from device_sim.scoreboard import Scoreboard
 from models.scores import auc, gauc
 from wire.errors import InputError
