@@ -13,7 +13,7 @@ rest, because the partition's offset has moved past it. A partition of one or tw
 """
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -216,10 +216,10 @@ def event_time_step(
 
 
 def _by_partition(messages: Sequence[Raw]) -> list[tuple[str, list[Raw]]]:
-    parts: dict[str, list[Raw]] = {}
+    parts: defaultdict[tuple[str, int], list[Raw]] = defaultdict(list)
     for message in messages:
-        parts.setdefault(f"{message.topic}/{message.partition}", []).append(message)
-    return list(parts.items())
+        parts[message.topic, message.partition].append(message)
+    return [(f"{topic}/{partition}", part) for (topic, partition), part in parts.items()]
 
 
 def _accepted(keyed: Iterable[tuple[str, Sorted]]) -> list[tuple[str, Arrival | Asked]]:
