@@ -19,10 +19,10 @@ class Unanswered(Generic[P]):
     """One push per device, oldest first, with its size in bytes.
 
     >>> unanswered = Unanswered(most_bytes=100)
-    >>> unanswered.put("ann", "a push", 60), unanswered.put("bob", "another", 60)
-    (None, None)
-    >>> unanswered.pop("ann"), unanswered.pop("bob"), unanswered.nbytes
-    (None, 'another', 0)
+    >>> unanswered.put("ann", "a push", 60)
+    >>> unanswered.put("ann", "a newer one", 70)
+    >>> unanswered.pop("ann"), unanswered.pop("ann"), unanswered.nbytes
+    ('a newer one', None, 0)
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
