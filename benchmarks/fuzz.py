@@ -21,26 +21,9 @@ from tests.wire.messages import DECODERS, MESSAGES
 from wire.malformed import Malformed
 
 _NESTS = (b"[", b'{"a":', b"\x91", b"\x81\xa1a", b'[{"a":')
-_BOMBS = (
-    b"\xdd\xff\xff\xff\xff",
-    b"\xdf\xff\xff\xff\xff",
-    b"\xc6\xff\xff\xff\xff",
-    b"\xdb\x7f\xff\xff\xff",
-    b"1e999",
-    b"NaN",
-)
-_WORDS = (
-    b"null",
-    b"-1",
-    b"18446744073709551616",
-    b'"\\ud800"',
-    b"\x00",
-    b"\xff",
-    b'"',
-    b"\\",
-    b"\xca\x7f\xc0\x00\x00",
-    b"1e308",
-)
+_BOMBS = (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\x7f\xff\xff\xff")
+_NUMBERS = (b"NaN", b"-1", b"1e308", b"1e999", b"18446744073709551616", b"\xca\x7f\xc0\x00\x00")
+_BYTES = (b"null", b'"\\ud800"', b"\x00", b"\xff", b'"', b"\\")
 
 
 @dataclass
@@ -68,7 +51,7 @@ def mutated(raw: bytes, other: bytes, rng: random.Random) -> bytes:
             case 3:
                 changed[at:at] = rng.choice(_NESTS) * rng.choice((3, 40, 1500, 5000))
             case 4:
-                changed[at : at + rng.randrange(6)] = rng.choice(_WORDS)
+                changed[at : at + rng.randrange(6)] = rng.choice((*_BOMBS, *_NUMBERS, *_BYTES))
             case 5:
                 changed[at:] = other[rng.randrange(len(other) + 1) :]
             case _:

@@ -6,7 +6,7 @@ Hot paths are columns of numbers, and a device must be able to name an item with
 Users and samples get 64 bits, because there a collision would hide data.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -44,11 +44,6 @@ def item_keys(names: Sequence[str]) -> U32:
 def user_keys(names: Sequence[str]) -> U64:
     """Keys of many user names, shape (n,)."""
     return np.fromiter(map(user_key, names), np.uint64, len(names))
-
-
-def sample_keys(event_ids: Iterable[str]) -> U64:
-    """Keys of many events, shape (n,)."""
-    return np.fromiter(map(sample_key, event_ids), np.uint64)
 
 
 def mix(keys: U64) -> U64:
