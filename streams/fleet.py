@@ -393,8 +393,10 @@ def _line_of(error: Exception) -> str:
 
 
 def partitions(kafka: KafkaSettings, topic: str) -> list[int]:
-    """The numbers of a topic's partitions."""
-    return sorted(number for _, number in bounds(kafka, topic))
+    """The numbers of a topic's partitions; raises `ConnectionFailed` where there is no such topic."""
+    if not (found := bounds(kafka, topic)):
+        raise ConnectionFailed(f"Kafka at {kafka.bootstrap} has no topic {topic}: replay a log to it first")
+    return sorted(number for _, number in found)
 
 
 def one_thread() -> None:

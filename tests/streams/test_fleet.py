@@ -23,7 +23,8 @@ from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes, sealed
 from models.blend import PERSONAL
 from models.cloud_model import CloudModel, random_model
-from streams.fleet import FleetSettings, FleetShell
+from streams.fleet import TOPIC_OF, FleetSettings, FleetShell
+from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
@@ -142,9 +143,14 @@ def settings_for(cloud: Cloud, tmp_path: Path, **changes: Any) -> FleetSettings:
 
 
 async def run_until(
-    cloud: Cloud, settings: FleetSettings, done: Callable[[FleetShell], bool], *, act: Callable[[], None] | None = None
+    cloud: Cloud,
+    settings: FleetSettings,
+    done: Callable[[FleetShell], bool],
+    *,
+    act: Callable[[FleetShell], None] | None = None,
 ) -> dict[str, Any]:
-    """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens once it runs."""
+    """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens beside it."""
+    ensure_topics(settings.kafka, [TOPIC_OF[settings.own]])
     address = cloud.address  # type: ignore[attr-defined]
     shell = FleetShell(
         settings,
@@ -153,7 +159,7 @@ async def run_until(
     )
     running = asyncio.create_task(shell.run())
     if act is not None:
-        await asyncio.to_thread(act)
+        await asyncio.to_thread(act, shell)
     end = time.monotonic() + LIMIT_S
     while not done(shell):
         assert time.monotonic() < end, f"never done: {shell.fleet.counts}"
@@ -181,7 +187,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
         # A training that ends before the link is up goes unreported: wait for what must come, not for how many.
         return predicted(shell) == 60 and heads_reported() == set(PERSONAL) and len(cloud.reports(Ack)) >= 1
 
-    result = await run_until(cloud, settings, pushed_and_trained, act=lambda: cloud.batch("ann", seq=0))
+    result = await run_until(cloud, settings, pushed_and_trained, act=lambda _shell: cloud.batch("ann", seq=0))
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert frame["event_id"].n_unique() == len(frame) == result["events"] == 60
     assert frame.select(ARMS).to_numpy().min() > 0
@@ -261,7 +267,7 @@ async def test_a_training_that_fails_does_not_end_the_fleet(
     def failed_and_went_on(shell: FleetShell) -> bool:
         return predicted(shell) == 30 and shell.fleet.counts["trainings", "failed"] > 0
 
-    result = await run_until(cloud, settings, failed_and_went_on, act=lambda: cloud.batch("ann", seq=0))
+    result = await run_until(cloud, settings, failed_and_went_on, act=lambda _shell: cloud.batch("ann", seq=0))
     assert result["outcomes"]["trainings"].keys() == {"failed"}
 
 
@@ -312,7 +318,7 @@ async def test_an_event_that_a_device_fails_of_costs_that_device_and_its_connect
     def ann_was(online: bool) -> bool:
         return encode_report(Presence("ann", online=online)) in [raw for _, _, raw in list(cloud.heard)]
 
-    def meet_the_odd_one() -> None:
+    def meet_the_odd_one(_shell: FleetShell) -> None:
         while not ann_was(online=True):
             time.sleep(0.01)
         cloud.behave("events", history_of("ann", 7, 5) + history_of("bob", 7, 5))
@@ -368,7 +374,7 @@ async def test_devices_upload_their_events_until_the_cloud_has_them(cloud: Cloud
     def uploads() -> set[bytes]:
         return {raw for user_id, leaf, raw in list(cloud.heard) if (user_id, leaf) == ("ann", "events")}
 
-    def receipt() -> None:
+    def receipt(_shell: FleetShell) -> None:
         end = time.monotonic() + LIMIT_S
         while len(uploads()) < 5 and time.monotonic() < end:
             time.sleep(0.02)
@@ -389,7 +395,7 @@ async def test_damaged_models_and_unsigned_tasks_are_passed_over(cloud: Cloud, t
     stranger, _ = new_keys()
     settings = settings_for(cloud, tmp_path)
 
-    def act() -> None:
+    def act(_shell: FleetShell) -> None:
         cloud.push(topics.MODEL, b"\x00\x00\x00\x02{}damaged")
         cloud.push(topics.TASK, sign_task(TASK, stranger))
         time.sleep(0.5)
@@ -437,11 +443,11 @@ async def test_of_too_many_devices_those_idle_longest_retire_and_may_come_back(
     cloud.model(1)
     cloud.task()
 
-    def come_and_go() -> None:
-        for user in range(6):
-            cloud.behave("events", history_of(f"u{user}", 0, 5))
-            time.sleep(0.3)
-        cloud.behave("events", history_of("u0", 5, 5))
+    def come_and_go(shell: FleetShell) -> None:
+        for n, user in enumerate([*range(6), 0]):
+            cloud.behave("events", history_of(f"u{user}", 5 if n == 6 else 0, 5))
+            while shell.board.events < 5 * (n + 1):
+                time.sleep(0.02)
 
     result = await run_until(
         cloud, settings_for(cloud, tmp_path), lambda shell: shell.board.events == 35, act=come_and_go
