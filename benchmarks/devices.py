@@ -23,7 +23,8 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
-from device_sim.fleet import GROUP, Fleet
+from device_sim.due import GROUP
+from device_sim.fleet import Fleet
 from device_sim.mqtt_link import MqttLink
 from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent

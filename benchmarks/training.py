@@ -29,7 +29,7 @@ import torch
 
 from benchmarks.one_classifier import train_one_classifier
 from benchmarks.one_head import solve_one_head, train_one_head
-from device_sim.fleet import GROUP
+from device_sim.due import GROUP
 from device_sim.instruction import Train
 from device_sim.training import TrainingJob
 from device_sim.window import WindowRows
@@ -47,7 +47,7 @@ ITEMS, CATEGORIES = 1700, 19  # as ml-100k has
 WINDOWS = (256, 1024)
 TASK = Task(task_version=0)
 SERVICE, SERVICE_WINDOW = Task(task_version=0, arms=("cloud", "local", "coda")), 128  # as in `benchmarks.freshness`
-GROUPS = (1, 16, 32, 64)  # what `device_sim.fleet.GROUP` is settled by
+GROUPS = (1, 16, 32, 64)  # what `device_sim.due.GROUP` is settled by
 TARGET = 10.0
 TARGET_MS = 50.0
 

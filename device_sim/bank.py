@@ -4,11 +4,14 @@ A device's place in the bank is its slot: a cache of its `Parameters`, that `tak
 versions live side by side, because a device that is offline keeps the version it has.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from device_sim.instruction import Predict
 from device_sim.parameters import Parameters
+from device_sim.window import padded
 from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
@@ -35,6 +38,26 @@ class Rows:
     since_s: U32
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
+
+    @classmethod
+    def of(cls, asked: Sequence[Predict], slots: Sequence[int], models: Sequence[int]) -> "Rows":
+        """What devices asked for, each with its slot and the key of its cloud model."""
+        n = len(asked)
+        histories = (
+            np.frombuffer(b"".join(padded(getattr(p, name)) for p in asked), np.uint32).reshape(n, -1)
+            for name in ("history_item", "history_category")
+        )
+        return cls(
+            np.fromiter(slots, np.int64, n),
+            np.fromiter(models, np.int64, n),
+            np.fromiter((p.timestamp for p in asked), np.int64, n),
+            np.fromiter((p.item for p in asked), np.uint32, n),
+            np.fromiter((p.category for p in asked), np.uint32, n),
+            np.fromiter((p.label for p in asked), np.uint8, n),
+            np.fromiter((p.times for p in asked), np.uint8, n),
+            np.fromiter((p.since_s for p in asked), np.uint32, n),
+            *histories,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from device_sim.instruction import Count, Forget, Freshness, Instruction, Predic
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Tasks, Unpredicted
 from device_sim.parameters import Parameters
+from device_sim.report import answer, standing
 from device_sim.seen import Seen
 from device_sim.stimulus import (
     BatchArrived,
@@ -36,7 +37,6 @@ from device_sim.stimulus import (
 from device_sim.usage import Usage
 from device_sim.window import Window
 from models.features import Known
-from models.repeats import pack
 from wire.candidates import CandidateBatch, decode_batch, encode_batch
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL, ModelId
@@ -329,27 +329,16 @@ class Device:
 
     def _standing(self, now_ms: WallMs) -> Publish:
         """All that the device did, after a training and when the link is back: what went up before may be lost."""
-        usage = self.usage
-        report = Training(
-            user_id=self.user_id,
-            boot=usage.boot,
-            sequence=usage.next_sequence(),
-            answered_seq=usage.answered_seq,
-            batches=dict(usage.batches),
-            model=self.model,
-            trained_seq=self.trained_seq,
-            reported_ms=now_ms,
-            bytes_up=usage.bytes_up,
-            bytes_down=usage.bytes_down,
-            bytes_stored=self.bytes_stored,
-            trainings=dict(usage.trainings),
-            compute_ms=round(usage.compute_ms, 3),
-            passed=dict(usage.passed),
-            events=usage.events,
-            head_log_loss=usage.head_log_loss(),
-            evidence=pack(usage.equations),
+        return self._report(
+            standing(
+                self.user_id,
+                self.usage,
+                model=self.model,
+                trained_seq=self.trained_seq,
+                bytes_stored=self.bytes_stored,
+                now_ms=now_ms,
+            )
         )
-        return self._report(report)
 
     def _tick(self, _stimulus: Tick, now_ms: WallMs) -> list[Instruction]:
         if self._outdated_batch(now_ms):
@@ -378,19 +367,7 @@ class Device:
         return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []
 
     def _answer(self, seq: int, model: ModelId, outcome: Batches, now_ms: WallMs) -> Publish:
-        usage = self.usage
-        ack = Ack(
-            user_id=self.user_id,
-            boot=usage.boot,
-            sequence=usage.next_sequence(),
-            answered_seq=usage.answered_seq,
-            batches=dict(usage.batches),
-            batch_seq=seq,
-            model=model,
-            outcome=outcome,
-            received_ms=now_ms,
-        )
-        return self._report(ack)
+        return self._report(answer(self.user_id, self.usage, seq=seq, model=model, outcome=outcome, now_ms=now_ms))
 
     def _report(self, report: Upward) -> Publish:
         return self._up(_LEAVES[type(report)], encode_report(report))

@@ -16,7 +16,8 @@ import structlog
 
 from device_sim.bank import Bank, Rows
 from device_sim.device import Device
-from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.due import GROUP, Due
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
 from device_sim.outcome import Devices, Models, Receipts
 from device_sim.quarantine import Quarantine
 from device_sim.record import Predictions, TrainingRecord
@@ -37,7 +38,6 @@ from device_sim.stimulus import (
 )
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
-from device_sim.window import padded
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.malformed import Malformed
@@ -46,10 +46,6 @@ from wire.outcome import Batches, Outcome, Trainings
 from wire.succession import Verdict, judge, refusal
 from wire.task import Task
 from wire.telemetry import decode_receipt
-
-# Devices trained at once; ours. A device costs 10.8 ms of a core alone, 4.6 in a group of 16, 3.9 of 32, 3.8 of 64
-# (`benchmarks.training`, a service's arms), and what comes meanwhile waits for the whole group.
-GROUP = 32
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +56,7 @@ class Fleet:
     Sums that devices report are of the life `boot`, a number that no older state of a fleet had (its wall clock will
     do), and their reports count from `sequence`.
 
-    `counts` says how often what ended how; `predictions` and `trainings` wait to be taken.
+    `counts` says how often what ended how; `predictions` and `trainings` wait to be taken, `due` is who wants to train.
     """
 
     def __init__(self, *, uploads: bool = False, seed: int = 0, boot: int = 0, sequence: int = 0) -> None:
@@ -76,7 +72,7 @@ class Fleet:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.predictions: list[Predictions] = []
         self.trainings: list[TrainingRecord] = []
-        self._wanting: dict[str, None] = {}  # in the order in which they asked
+        self.due = Due()
         self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
         self._changed: dict[str, None] = {}
         self._outgoing: list[tuple[str, Publish]] = []
@@ -102,7 +98,7 @@ class Fleet:
         """Take over a device that was at rest; the cloud model that it has must be one of the bank's."""
         self.devices[device.user_id] = device
         if device.wanting:
-            self._wanting[device.user_id] = None
+            self.due.add(device.user_id)
         self._changed[device.user_id] = None
         self._wakes[device.user_id] = 0
         slot = self.slots[device.user_id] = self.bank.add()
@@ -206,38 +202,13 @@ class Fleet:
         """The key of the newest model; 0 before the first."""
         return self.model.id.key if self.model is not None else 0
 
-    @property
-    def wanting(self) -> list[str]:
-        """Devices that are due for a training, those that asked first first."""
-        return list(self._wanting)
-
-    @wanting.setter
-    def wanting(self, user_ids: Sequence[str]) -> None:
-        self._wanting = dict.fromkeys(user_ids)
-
     def begin_training(self, now_ms: int, limit: int = GROUP) -> TrainingJob | None:
-        """Up to `limit` of the due devices as one job; None when nobody is due.
-
-        Devices whose user did something since their last training come first, then those that asked first: a new
-        cloud model makes every device due, and who is using it should not wait for who is not.
-        """
-        users: list[str] = []
-        trains: list[Train] = []
-        for user_id in sorted(self._wanting, key=lambda user_id: self.devices[user_id].new_samples == 0):
-            device = self.devices[user_id]
-            if trains and (device.model, device.task) != (trains[0].model, trains[0].task):
-                continue
-            del self._wanting[user_id]
-            for instruction in self._handle(user_id, TrainingSlot(), now_ms):
-                assert isinstance(instruction, Train), "a slot is answered with a training or with nothing"
-                users.append(user_id)
-                trains.append(instruction)
-            if len(trains) == limit:
-                break
-        if not trains:
+        """Up to `limit` of the due devices as one job; None when nobody is due."""
+        group = self.due.take(self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), limit)
+        if not group:
             return None
-        model = self.bank.models[trains[0].model.key]
-        return TrainingJob(tuple(users), tuple(trains), model, trains[0].task, self.seed)
+        users, trains = zip(*group, strict=True)
+        return TrainingJob(users, trains, self.bank.models[trains[0].model.key], trains[0].task, self.seed)
 
     def finish_training(self, attempts: Sequence[Attempt], now_ms: int) -> None:
         """Apply what trainings came to; of those that failed each device keeps its heads, and loses its batch."""
@@ -371,7 +342,7 @@ class Fleet:
         self.bank.release(self.slots.pop(user_id))
         del self.devices[user_id]
         self._wakes.pop(user_id, None)
-        self._wanting.pop(user_id, None)
+        self.due.discard(user_id)
         self._changed[user_id] = None
         self._gone.append(user_id)
 
@@ -382,7 +353,7 @@ class Fleet:
                 case Publish():
                     self._outgoing.append((user_id, instruction))
                 case WantTraining():
-                    self._wanting[user_id] = None
+                    self.due.add(user_id)
                 case Count(outcome):
                     self.count(outcome)
                 case Freshness(stage, produced_ms):
@@ -395,7 +366,11 @@ class Fleet:
         if not asked:
             return
         try:
-            rows = self._rows(asked)
+            rows = Rows.of(
+                [p for _, p in asked],
+                [self.slots[user_id] for user_id, _ in asked],
+                [self.devices[user_id].model.key for user_id, _ in asked],
+            )
             predicted = self.bank.predict(rows)
         except Exception as error:
             if len(asked) == 1:
@@ -407,7 +382,7 @@ class Fleet:
             Predictions(
                 user_id=[user_id for user_id, _ in asked],
                 event_id=[p.event_id for _, p in asked],
-                timestamp=np.fromiter((p.timestamp for _, p in asked), np.int64, len(asked)),
+                timestamp=rows.timestamp,
                 label=rows.label,
                 version=np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, len(asked)),
                 arms=predicted.arms,
@@ -418,21 +393,3 @@ class Fleet:
             teaches = predicted.head_losses[n], predicted.evidence[n]
             model = self.devices[user_id].model
             self._tell(user_id, Predicted(p.seq, model, predicted.interest[n], *teaches), now_ms)
-
-    def _rows(self, asked: list[tuple[str, Predict]]) -> Rows:
-        n = len(asked)
-        histories = (
-            np.frombuffer(b"".join(padded(getattr(p, name)) for _, p in asked), np.uint32).reshape(n, -1)
-            for name in ("history_item", "history_category")
-        )
-        return Rows(
-            np.fromiter((self.slots[user_id] for user_id, _ in asked), np.int64, n),
-            np.fromiter((self.devices[user_id].model.key for user_id, _ in asked), np.int64, n),
-            np.fromiter((p.timestamp for _, p in asked), np.int64, n),
-            np.fromiter((p.item for _, p in asked), np.uint32, n),
-            np.fromiter((p.category for _, p in asked), np.uint32, n),
-            np.fromiter((p.label for _, p in asked), np.uint8, n),
-            np.fromiter((p.times for _, p in asked), np.uint8, n),
-            np.fromiter((p.since_s for _, p in asked), np.uint32, n),
-            *histories,
-        )

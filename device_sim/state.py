@@ -20,6 +20,7 @@ import msgspec
 from xxhash import xxh3_128, xxh3_128_digest
 
 from device_sim.at_rest import PARTS, Parts, parts_of, restore_device
+from device_sim.due import Due
 from device_sim.fleet import Fleet
 from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
@@ -103,7 +104,7 @@ class FleetState:
             uploads=fleet.uploads,
             boot=fleet.boot,
             sequence=fleet.sequence,
-            wanting=fleet.wanting,
+            wanting=list(fleet.due),
             model=fleet.model.id if fleet.model else NO_MODEL,
             model_size=fleet.model_size,
             task=fleet.task,
@@ -163,7 +164,7 @@ class FleetState:
             fleet.model_size, fleet.task, fleet.task_size = head.model_size, head.task, head.task_size
             for user_id, parts in self._devices(database, head):
                 fleet.adopt(restore_device(user_id, parts, sequence, uploads=uploads))
-        fleet.wanting = head.wanting
+        fleet.due = Due(head.wanting)
         fleet.counts.update({(what, outcome): n for what, outcome, n in head.counts})
         in_use = {device.model for device in fleet.devices.values()} | {head.model}
         fleet.bank.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}

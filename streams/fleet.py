@@ -18,7 +18,8 @@ import numpy as np
 import structlog
 import torch
 
-from device_sim.fleet import GROUP, Fleet
+from device_sim.due import GROUP
+from device_sim.fleet import Fleet
 from device_sim.link import Arrival, Link
 from device_sim.outcome import Events, Models, Tasks
 from device_sim.quarantine import FleetFailed
@@ -262,7 +263,7 @@ class FleetShell:
         """Apply the training that is done; begin the next when a group is full or the last one began a while ago."""
         if self._job is not None and self._job.done():
             self._finish_training()
-        now_s, waiting = time.monotonic(), len(self.fleet.wanting)
+        now_s, waiting = time.monotonic(), len(self.fleet.due)
         if self._job is not None or not waiting or (waiting < GROUP and now_s < self._trained_s + TRAIN_EVERY_S):
             return
         if (job := self.fleet.begin_training(self._wall_ms())) is not None:

@@ -66,14 +66,14 @@ def test_nothing_about_an_event_is_known_when_it_is_predicted() -> None:
 def test_trainings_come_in_groups_of_those_who_asked_first() -> None:
     made = fleet(USERS)
     made.handle_events(mixed(0, 12), 0)
-    assert made.wanting == ["u0", "u1", "u2"]
+    assert list(made.due) == ["u0", "u1", "u2"]
     job = made.begin_training(0, limit=2)
     assert job is not None
     assert job.users == ("u0", "u1")
     made.handle_events(mixed(12, 12), 0)  # predictions go on meanwhile
-    assert made.wanting == ["u2"]
+    assert list(made.due) == ["u2"]
     made.finish_training(job.attempt(cpu_s), 0)
-    assert made.wanting == ["u2", "u0", "u1"]
+    assert list(made.due) == ["u2", "u0", "u1"]
 
 
 def test_a_training_on_an_outdated_model_changes_nothing() -> None:
@@ -86,7 +86,7 @@ def test_a_training_on_an_outdated_model_changes_nothing() -> None:
     assert made.counts["trainings", "outdated"] == 1
     assert not made.bank.personal.any()
     made.tick(BATCH_WAIT_MS)
-    assert made.wanting == ["u0"]
+    assert list(made.due) == ["u0"]
 
 
 def test_who_uses_a_device_is_served_before_who_does_not() -> None:
@@ -128,7 +128,7 @@ def test_a_tick_leaves_out_only_devices_for_which_it_changes_nothing(seed: int, 
         for each in lives[1].devices:
             lives[1]._tell(each, Tick(), now_ms)
         assert lives[0].take_outgoing() == lives[1].take_outgoing()
-        assert lives[0].wanting == lives[1].wanting
+        assert list(lives[0].due) == list(lives[1].due)
     assert lives[0].counts == lives[1].counts
     assert lives[0].counts["models", "adopted"] > 0 and lives[0].counts["batches", "accepted"] > 0
 

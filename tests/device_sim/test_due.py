@@ -1,0 +1,49 @@
+"""Who trains next, and with whom."""
+
+from device_sim.device import Device
+from device_sim.due import Due
+from device_sim.instruction import Instruction, Train
+from device_sim.window import Window
+from models.cloud_model import DIM
+from wire.identity import ModelId
+from wire.moments import EventMs
+from wire.task import Task
+
+TASK = Task(task_version=1)
+OLD, NEW = ModelId("line", 1), ModelId("line", 2)
+
+
+def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1) -> Device:
+    made = Device(user_id, DIM)
+    made.model, made.task, made.new_samples = model, TASK, new_samples
+    return made
+
+
+def trainings(*devices: Device, limit: int = 32, unwilling: str = "") -> list[str]:
+    """Who makes up the first group of those that asked in this order."""
+    by_user = {d.user_id: d for d in devices}
+    rows = Window(DIM, 1, 1).rows()
+
+    def slot(user_id: str) -> list[Instruction]:
+        return [] if user_id == unwilling else [Train(rows, None, TASK, by_user[user_id].model, EventMs(0))]
+
+    return [user_id for user_id, _ in Due(by_user).take(by_user, slot, limit)]
+
+
+def test_who_was_used_goes_first_then_who_asked_first() -> None:
+    assert trainings(device("idle", new_samples=0), device("b"), device("a")) == ["b", "a", "idle"]
+
+
+def test_a_group_is_of_one_model_and_no_larger_than_its_limit() -> None:
+    assert trainings(device("a"), device("old", model=OLD), device("b"), device("c"), limit=2) == ["a", "b"]
+
+
+def test_who_does_not_want_its_slot_leaves_it_to_the_next() -> None:
+    assert trainings(device("a"), device("b"), unwilling="a", limit=1) == ["b"]
+
+
+def test_who_asks_twice_keeps_its_place_and_who_is_gone_is_forgotten() -> None:
+    due = Due("abc")
+    due.add("a")
+    due.discard("b")
+    assert list(due) == ["a", "c"]
