@@ -42,6 +42,7 @@ from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
 from streams.logs.data import get_log, source_named
 from streams.logs.event_log import encode_events, load_log
 from streams.replay.throttle import Throttle
+from wire.signing import new_keys, sign_model
 
 HEAD = 60_000  # samples that the cloud model is trained on
 WARM = 0.2  # share of the events before the clock starts: start-up and an empty pool are not what is asked
@@ -70,7 +71,7 @@ def publish(settings: KafkaSettings, model: CloudModel) -> None:
     """Make the topics and put the model there."""
     ensure_topics(settings)
     producer = CheckedProducer(settings)
-    producer.send(MODELS, b"current", model_to_bytes(model))
+    producer.send(MODELS, b"current", sign_model(model_to_bytes(model), new_keys()[0]))
     producer.flush()
 
 

@@ -250,7 +250,7 @@ def _commands(
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain-s", "1"),
         "fleet": (
             *("fleet", "--devices", str(options.devices), *bootstrap, "--mqtt", mqtt),
-            *("--task-key", str(folder / "keys" / "task.pub")),
+            *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
         ),
         "history": (*replay, "--until", str(live_from_ms)),

@@ -27,6 +27,7 @@ class Models(Outcome):
     OLDER_VERSION = "older_version"
     OTHER_DIGEST = "other_digest"  # of the device's number, and another model
     OTHER_LINEAGE = "other_lineage"  # which does not say that it replaces the device's
+    UNSIGNED = "unsigned"  # not signed with the cloud's key
     REFUSED = "refused"  # damaged
 
 
@@ -39,7 +40,8 @@ class Tasks(Outcome):
     REFUSED_CODE_VERSION = "refused_code_version"  # for other training code
     OTHER_LINEAGE = "other_lineage"  # for devices with another line of cloud models
     OUTDATED = "outdated"  # dropped, as a cloud model of another lineage came
-    REFUSED_SIGNATURE = "refused_signature"
+    UNSIGNED = "unsigned"  # not signed with the cloud's key
+    REFUSED = "refused"  # no task
 
 
 class Heads(Outcome):

@@ -71,7 +71,7 @@ batches = Counter("coda_batches", "candidate batches that reached devices, by ou
 arm_auc = Gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
 arm_gauc = Gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
 models_refused = Counter(
-    "coda_models_refused", "cloud models refused, by reason: older_version, other_digest, other_lineage", ["reason"]
+    "coda_models_refused", "cloud models refused, by reason: older_version, unsigned, …", ["reason"]
 )
 cloud_versions = Counter("coda_cloud_versions", "cloud model versions published")
 cloud_trials = Counter(

@@ -35,10 +35,11 @@ from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.home import home_of, settle
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
-from wire.errors import ArtefactError, CodaError, ConnectionFailed, DeliveryError
+from wire.errors import CodaError, ConnectionFailed, DeliveryError
 from wire.event import decode_event
 from wire.malformed import Malformed
-from wire.signing import load_public_key, open_task
+from wire.reason import Reason
+from wire.signing import load_public_key, open_model, open_task
 
 Own = Literal["events", "behaviour"]
 TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
@@ -70,7 +71,7 @@ class FleetSettings:
     devices: int | None
     state: Path
     out: Path
-    task_key: Path
+    cloud_key: Path
     seed: int
 
 
@@ -195,9 +196,10 @@ class FleetShell:
 
     def _model(self, arrival: Arrival, now_ms: int) -> None:
         try:
-            model = model_from_bytes(arrival.payload)
-        except ArtefactError as error:
-            self.fleet.count(Models.REFUSED)
+            public = load_public_key(self._settings.cloud_key)
+            model = model_from_bytes(open_model(arrival.payload, public))
+        except Malformed as error:
+            self.fleet.count(Models.UNSIGNED if error.reason == Reason.UNSIGNED else Models.REFUSED)
             log.warning(f"passed over a cloud model: {error}")
             return
         self.fleet.deliver_model(model, len(arrival.payload), now_ms)
@@ -206,9 +208,9 @@ class FleetShell:
 
     def _task(self, arrival: Arrival, now_ms: int) -> None:
         try:
-            task = open_task(arrival.payload, load_public_key(self._settings.task_key))
-        except ArtefactError as error:
-            self.fleet.count(Tasks.REFUSED_SIGNATURE)
+            task = open_task(arrival.payload, load_public_key(self._settings.cloud_key))
+        except Malformed as error:
+            self.fleet.count(Tasks.UNSIGNED if error.reason == Reason.UNSIGNED else Tasks.REFUSED)
             log.warning(f"passed over a task: {error}")
             return
         self.fleet.deliver_task(task, len(arrival.payload), now_ms)

@@ -11,7 +11,7 @@ class Reason(StrEnum):
     UNKNOWN_FORMAT = "unknown_format"  # no format, another kind of message, or a version this code does not read
     MALFORMED = "malformed"  # not decodable, or a field of another type, range or length
     DAMAGED = "damaged"  # its bytes do not match their digest
-    UNSIGNED = "unsigned"  # not signed with the fleet's key
+    UNSIGNED = "unsigned"  # not signed with the cloud's key
     WRONG_DEVICE = "wrong_device"  # it speaks for another device than the one it came from
     LATE = "late"  # further behind its user's events than lateness allows
     AHEAD = "ahead"  # of the time that others say it is, or of the wall clock

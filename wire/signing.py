@@ -1,4 +1,4 @@
-"""Signed task documents: a device runs only computation that its cloud signed (Ed25519)."""
+"""Signed models and tasks: a device computes only with what its cloud signed (Ed25519)."""
 
 from pathlib import Path
 
@@ -8,28 +8,50 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 from wire.malformed import Malformed
+from wire.model import MESSAGE_BYTES
 from wire.reason import Reason
-from wire.task import Task, decode_signed, decode_task, encode_signed, encode_task
+from wire.signed import Signed, encode_signed, signed_decoder
+from wire.task import TASK_BYTES, Task, decode_task, encode_task
 
-PRIVATE, PUBLIC = "task.key", "task.pub"
+PRIVATE, PUBLIC = "cloud.key", "cloud.pub"
 _KEY_BYTES = 32
 _GET_IT = "put it back from a copy; `coda train-cloud` makes a new pair in a folder without keys"
+_task, _model = signed_decoder("task", TASK_BYTES), signed_decoder("model", MESSAGE_BYTES)
 
 
 def sign_task(task: Task, private: Ed25519PrivateKey) -> bytes:
-    """The task as it travels: the document's exact bytes and a signature over them."""
-    document = encode_task(task)
-    return encode_signed(document, private.sign(document))
+    """The task as it travels."""
+    return _sign(encode_task(task), private)
 
 
-def open_task(raw: bytes, public: Ed25519PublicKey) -> Task:
-    """The task in `raw`; raises `Malformed` when it is none or not signed with the key of `public`."""
-    signed = decode_signed(raw)
+def open_task(raw: bytes, public: Ed25519PublicKey | None) -> Task:
+    """The task in `raw`; raises `Malformed` when it is none or not signed with the key of `public` (None: any)."""
+    return decode_task(_opened(_task(raw), public, "task"))
+
+
+def sign_model(message: bytes, private: Ed25519PrivateKey) -> bytes:
+    """A cloud model's message (`wire.model`) as it travels."""
+    return _sign(message, private)
+
+
+def open_model(raw: bytes, public: Ed25519PublicKey | None) -> bytes:
+    """The model's message in `raw`, not decoded; raises `Malformed` when it is not signed with the key of `public`
+    (None: any).
+    """
+    return _opened(_model(raw), public, "model")
+
+
+def _sign(document: bytes, private: Ed25519PrivateKey) -> bytes:
+    return encode_signed(Signed(document, private.sign(document)))
+
+
+def _opened(signed: Signed, public: Ed25519PublicKey | None, kind: str) -> bytes:
     try:
-        public.verify(signed.signature, signed.document)
+        if public is not None:
+            public.verify(signed.signature, signed.document)
     except InvalidSignature:
-        raise Malformed("task", Reason.UNSIGNED, "it is not signed with the fleet's key: check the key file") from None
-    return decode_task(signed.document)
+        raise Malformed(kind, Reason.UNSIGNED, "it is not signed with the cloud's key: check the key file") from None
+    return signed.document
 
 
 def new_keys() -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
@@ -39,7 +61,7 @@ def new_keys() -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
 
 
 def keys_in(folder: Path) -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
-    """The pair in `folder` (`task.key` for the trainer alone, `task.pub` for devices), made on first use.
+    """The pair in `folder` (`cloud.key` for the trainer alone, `cloud.pub` for devices), made on first use.
 
     A key that is there is never replaced: devices that have it would refuse everything from then on. Raises
     `InputError` and `StorageError`.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from wire.decoder import FORMAT, JsonDecoder, PackedDecoder
+from wire.decoder import FORMAT, JsonDecoder
 from wire.identity import Hex
 
 TASK_BYTES = 64 << 10  # 2 kB with the defaults
@@ -88,15 +88,7 @@ def _check(task: Task) -> str:
     return ""
 
 
-class SignedTask(msgspec.Struct, frozen=True, array_like=True, tag="signed-task/1"):
-    """A task document as it travels: the exact bytes that were signed, and an Ed25519 signature over them."""
-
-    document: bytes
-    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-
-
 _task = JsonDecoder[Task]("task", Task, TASK_BYTES, check=_check)
-_signed = PackedDecoder[SignedTask]("task", SignedTask, TASK_BYTES)
 
 
 def encode_task(task: Task) -> bytes:
@@ -107,13 +99,3 @@ def encode_task(task: Task) -> bytes:
 def decode_task(raw: bytes) -> Task:
     """The task in a document; raises `Malformed`."""
     return _task(raw)
-
-
-def encode_signed(document: bytes, signature: bytes) -> bytes:
-    """A document and its signature as MessagePack."""
-    return msgspec.msgpack.encode(SignedTask(document, signature))
-
-
-def decode_signed(raw: bytes) -> SignedTask:
-    """Document and signature in `raw`; raises `Malformed`. The signature is not checked here."""
-    return _signed(raw)

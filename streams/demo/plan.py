@@ -105,7 +105,7 @@ def commands(
         "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
         "fleet": (
             *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
-            *("--task-key", str(folder / "keys" / "task.pub")),
+            *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
         ),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
@@ -12,9 +13,10 @@ from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer, Message
 from streams.kafka.topics import MODELS
-from wire.errors import ArtefactError
 from wire.identity import ModelId
+from wire.malformed import Malformed
 from wire.model import identify_model
+from wire.signing import open_model
 from wire.succession import Offer, Succession, Verdict
 
 _LOOK_EVERY_S = 0.1  # a new version is minutes of training old; a tenth of a second more is nothing
@@ -28,15 +30,18 @@ class ModelFeed:
     """Follows `models` with a consumer of its own; what does not check out, or may not follow what is in use, is told
     and passed over.
 
-    `known` are the models that the pools at hand were encoded with, which only what follows all of them replaces.
+    `known` are the models that the pools at hand were encoded with, which only what follows all of them replaces;
+    `public` is the key that models are signed with (None: any).
     Call `current` as often as you like: it asks Kafka at most ten times a second, and blocks only for as long as it
     takes to read a version that is there.
     """
 
-    def __init__(self, settings: KafkaSettings, known: Iterable[ModelId] = ()) -> None:
+    def __init__(
+        self, settings: KafkaSettings, known: Iterable[ModelId] = (), public: Ed25519PublicKey | None = None
+    ) -> None:
         everywhere = dict.fromkeys(bounds(settings, MODELS))
         self._consumer = BatchConsumer(settings, "coda-model-feed", [MODELS], "earliest", assign=everywhere)
-        self._succession = Succession(known)
+        self._succession, self._public = Succession(known), public
         self._model: CloudModel | None = None
         self._refused = ""  # the newest refusal
         self._looked_s = self._said_s = float("-inf")
@@ -70,9 +75,9 @@ class ModelFeed:
     def _follows(self, message: Message) -> bool:
         """Whether the model may take the place of those known so far; then it is the one that is known."""
         try:
-            offer = self._succession.offer(*identify_model(message.value))
-        except ArtefactError as error:
-            self._pass_over(message, str(error))
+            offer = self._succession.offer(*identify_model(open_model(message.value, self._public)))
+        except Malformed as error:
+            self._damaged(message, error)
             return False
         if offer.verdict.refused:
             self._refuse(message, offer)
@@ -86,15 +91,20 @@ class ModelFeed:
         metrics.models_refused.labels(offer.verdict).inc()
         self._pass_over(message, offer.why)
 
+    def _damaged(self, message: Message, error: Malformed) -> None:
+        self._refused = str(error)
+        metrics.models_refused.labels(error.reason).inc()
+        self._pass_over(message, self._refused)
+
     def _pass_over(self, message: Message, why: str) -> None:
         kept = f"version {self._model.version}" if self._model else "waiting"
         _log.warning(f"passed over {MODELS}[{message.partition}] offset {message.offset}, {kept}: {why}")
 
     def _take(self, message: Message) -> bool:
         try:
-            self._model = model_from_bytes(message.value)
-        except ArtefactError as error:
-            self._pass_over(message, str(error))
+            self._model = model_from_bytes(open_model(message.value, self._public))
+        except Malformed as error:
+            self._damaged(message, error)
             return False
         metrics.model_version.set(self._model.version)
         _log.info("cloud model", version=self._model.version, trained_until=self._model.trained_until)

@@ -43,6 +43,7 @@ from streams.metrics_server import PortTaken, metrics_server
 from streams.stop import Stop
 from streams.tunnel.room import TunnelRoom
 from wire.errors import CodaError, ConnectionFailed, InputError, PoolError, StorageError
+from wire.signing import load_public_key
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
@@ -69,7 +70,8 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
         mine = range(process, settings.shards, settings.processes)
         # Opened now, so that a pool that cannot be opened is told before anything is read.
-        feed = ModelFeed(kafka, [pools.pool(shard).model for shard in mine])
+        public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
+        feed = ModelFeed(kafka, [pools.pool(shard).model for shard in mine], public)
         opened.callback(feed.close)
         while _run_once(settings, process, addresses, stop, pools=pools, feed=feed):
             if addresses:

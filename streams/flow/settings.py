@@ -14,6 +14,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: str
     pool: str
     state: str
+    cloud_key: str = ""
     shards: int = 1
     processes: int = 1
     match_every: int = 20

@@ -19,7 +19,7 @@ from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.model import identify_model
 from wire.reason import Reason
-from wire.signing import open_task
+from wire.signing import open_model, open_task
 from wire.succession import Succession
 from wire.task import Task
 
@@ -34,10 +34,10 @@ class Version(NamedTuple):
     id: ModelId
     message: Message
 
-    def unpacked(self, settings: KafkaSettings) -> tuple[CloudModel, Learned]:
+    def unpacked(self, settings: KafkaSettings, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
         """The model and what it has learned from; raises `ArtefactError`."""
         learned = Learned.of(dict(self.message.headers))
-        return model_from_bytes(self.message.value), _still_true(learned, self.message, settings)
+        return model_from_bytes(open_model(self.message.value, public)), _still_true(learned, self.message, settings)
 
 
 def newest(settings: KafkaSettings, topic: str) -> Message | None:
@@ -45,41 +45,47 @@ def newest(settings: KafkaSettings, topic: str) -> Message | None:
     return next(reversed(_by_age(settings, topic)), None)
 
 
-def published_versions(settings: KafkaSettings) -> list[Version]:
-    """Those that took each other's place, oldest first; others are told of and passed over."""
-    succession, found = Succession(), list[Version]()
+def published_versions(settings: KafkaSettings, public: Ed25519PublicKey) -> list[Version]:
+    """Those that our key signed and that took each other's place, oldest first; others are told of and passed over.
+
+    Raises `ArtefactError` when there are models and our key signed none of them.
+    """
+    succession, found, unsigned = Succession(), list[Version](), None
     for message in _by_age(settings, MODELS):
         try:
-            offer = succession.offer(*identify_model(message.value))
-        except ArtefactError as error:
+            offer = succession.offer(*identify_model(open_model(message.value, public)))
+        except Malformed as error:
             _pass_over(message, str(error))
+            unsigned = error if error.reason == Reason.UNSIGNED else unsigned
             continue
         if offer.verdict.refused:
             _pass_over(message, offer.why)
         else:
             found.append(Version(offer.model, message))
+    if unsigned is not None and not found:
+        raise _not_ours("model", MODELS, unsigned)
     return found
 
 
-def published_model(settings: KafkaSettings) -> tuple[CloudModel, Learned] | None:
+def published_model(settings: KafkaSettings, public: Ed25519PublicKey) -> tuple[CloudModel, Learned] | None:
     """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
-    for version in reversed(published_versions(settings)):
+    for version in reversed(published_versions(settings, public)):
         try:
-            return version.unpacked(settings)
+            return version.unpacked(settings, public)
         except ArtefactError as error:
             _pass_over(version.message, str(error))
     return None
 
 
-def version_again(settings: KafkaSettings, number: int) -> tuple[CloudModel, Learned]:
+def version_again(settings: KafkaSettings, number: int, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
     """Version `number` of the newest lineage, as the next number of it; raises `InputError` when it is not kept."""
-    line = published_versions(settings)
+    line = published_versions(settings, public)
     kept = [version for version in line if version.id.lineage == line[-1].id.lineage]
     wanted = [version for version in kept if version.id.version == number]
     if not wanted or number == kept[-1].id.version:
         numbers = ", ".join(str(version.id.version) for version in kept[:-1]) or "no older one"
         raise InputError(f"--back-to {number}: of the lineage in use the topic {MODELS} keeps {numbers} to go back to")
-    model, learned = wanted[-1].unpacked(settings)
+    model, learned = wanted[-1].unpacked(settings, public)
     return model.as_version(kept[-1].id.version + 1), learned
 
 
@@ -97,10 +103,14 @@ def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | 
             if error.reason == Reason.UNSIGNED:
                 unsigned = error
     if unsigned is not None:
-        raise ArtefactError(
-            f"no task on {TASKS} is ours to follow up ({unsigned}); use the --keys they were signed with"
-        ) from unsigned
+        raise _not_ours("task", TASKS, unsigned)
     return None
+
+
+def _not_ours(kind: str, topic: str, unsigned: Malformed) -> ArtefactError:
+    return ArtefactError(
+        f"no {kind} on {topic} is ours to follow up ({unsigned}); use the --keys they were signed with"
+    )
 
 
 def _by_age(settings: KafkaSettings, topic: str) -> list[Message]:

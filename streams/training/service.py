@@ -66,7 +66,7 @@ class TrainingService:
             raise InputError(f"another trainer publishes on {MODELS}: stop one of the two, and start this one again")
         model = self.trainer.model
         headers = {**self.trainer.learned.headers(), SAMPLES_ID: self._samples_id}  # positions in another mean nothing
-        self._producer.send(MODELS, KEY, model_to_bytes(model), headers=headers)
+        self._producer.send(MODELS, KEY, self.desk.sign_model(model_to_bytes(model)), headers=headers)
         self._producer.flush()
         self._models_end += 1
         self.published += 1

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from streams.training.fleet_reports import FleetReports
 from wire.errors import InputError
-from wire.signing import sign_task
+from wire.signing import sign_model, sign_task
 from wire.task import Task
 
 
@@ -19,6 +19,10 @@ class TaskDesk:
         self._wanted = wanted
         self._private = private
         self.current = current
+
+    def sign_model(self, message: bytes) -> bytes:
+        """A cloud model's message as it travels, signed with the key that tasks are signed with."""
+        return sign_model(message, self._private)
 
     def issue(self, reports: FleetReports, lineage: str) -> bytes | None:
         """The next task for devices with models of `lineage`, or None when it would say what the current one says.

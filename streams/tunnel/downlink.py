@@ -10,10 +10,10 @@ with several tunnels an answer may arrive at any of them, and each closes the pu
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from device_sim import topics as mqtt_topics
 from device_sim.name import HEARD_S, Name
@@ -34,8 +34,8 @@ from wire.malformed import Malformed
 from wire.model import decode_model, identify_model
 from wire.push_headers import PushHeaders, addressee
 from wire.reason import Reason
+from wire.signing import open_model, open_task
 from wire.succession import Succession
-from wire.task import decode_signed, decode_task
 from wire.telemetry import Ack, Presence, Standing, decode_report
 
 log = structlog.get_logger(__name__)
@@ -64,10 +64,17 @@ class _Push:
 class Downlink:
     """Pushes batches, models and tasks down; all methods belong to one thread but `tally` and `acks`."""
 
-    def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, claim: Claim, expiry_ms: int) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        mqtt: MqttSettings,
+        claim: Claim,
+        expiry_ms: int,
+        public: Ed25519PublicKey | None = None,
+    ) -> None:
         self.acks: dict[str, int] = {}  # acknowledged pushes by the device's answer
         self.current: dict[str, int] = dict.fromkeys(CURRENT, 0)  # versions passed on, per topic
-        self._kafka, self._expiry_ms = kafka, expiry_ms
+        self._kafka, self._expiry_ms, self._public = kafka, expiry_ms, public
         # QoS 0: rumqttd hands at most 100 retained messages to a QoS 1 wildcard, and this only feeds a gauge.
         self._name = Name("tunnel", claim)
         client_id = f"coda-tunnel-{claim.name}-down-{claim.boot}"
@@ -220,7 +227,7 @@ class Downlink:
         for message in messages:
             if message.topic not in CURRENT:
                 self._take_answer(message.value)
-            elif _is_current(message) and self._follows(message):
+            elif self._is_current(message) and self._follows(message):
                 newer.add(CURRENT[message.topic])
                 self._retained[CURRENT[message.topic]] = message.value
                 self.current[message.topic] += 1
@@ -231,11 +238,25 @@ class Downlink:
         """Whether a model may take the place of the one before it on the topic; the tunnel knows no other."""
         if message.topic != MODELS:
             return True
-        offer = self._succession.offer(*identify_model(message.value))
+        offer = self._succession.offer(*identify_model(open_model(message.value, self._public)))
         if offer.verdict.refused:
             metrics.models_refused.labels(offer.verdict).inc()
             log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {offer.why}")
         return not offer.verdict.refused
+
+    def _is_current(self, message: Message) -> bool:
+        """Whether it may take the place of what is retained: devices that come later get nothing else."""
+        try:
+            if message.topic == MODELS:
+                decode_model(open_model(message.value, self._public))
+            else:
+                open_task(message.value, self._public)
+        except Malformed as error:
+            refused = error.reason if error.reason == Reason.UNSIGNED else "malformed"
+            metrics.tunnel_rejected.labels(f"{refused}_{error.kind}").inc()
+            log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {error}")
+            return False
+        return True
 
     def _take_answer(self, raw: bytes) -> None:
         try:
@@ -326,23 +347,6 @@ class Downlink:
             metrics.push_outcomes.labels(outcome).inc(getattr(now, outcome) - getattr(before, outcome))
         metrics.pushes_outstanding.set(now.outstanding)
         self._counted = now
-
-
-def _is_current(message: Message) -> bool:
-    """Whether it may take the place of what is retained: devices that come later get nothing else."""
-    try:
-        _CHECKS[message.topic](message.value)
-    except Malformed as error:
-        metrics.tunnel_rejected.labels(f"malformed_{error.kind}").inc()
-        log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {error}")
-        return False
-    return True
-
-
-_CHECKS: dict[str, Callable[[bytes], object]] = {
-    MODELS: decode_model,
-    TASKS: lambda raw: decode_task(decode_signed(raw).document),  # devices check whose signature it is
-}
 
 
 def _push_of(message: Message, expiry_ms: int) -> tuple[str, _Push]:

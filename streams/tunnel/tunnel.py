@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from streams.kafka.connection import KafkaSettings
 from streams.mqtt.connection import MqttSettings
@@ -24,7 +25,8 @@ DRAIN_S = 5.0  # ours: devices on a slow link answer a push within seconds
 class Tunnel:
     """Carries messages while the context is open; leaving it drains what is on its way.
 
-    `name` tells this tunnel from others on the same brokers; they share the load. Raises `ConnectionFailed`
+    `name` tells this tunnel from others on the same brokers; they share the load. Models and tasks that
+    the key of `public` did not sign are not passed on (None: whoever signed them). Raises `ConnectionFailed`
     when a broker cannot be reached at the start. Later outages are waited for.
     """
 
@@ -36,9 +38,10 @@ class Tunnel:
         name: str = "tunnel",
         expiry_ms: int = EXPIRY_MS,
         drain_s: float = DRAIN_S,
+        public: Ed25519PublicKey | None = None,
     ) -> None:
         claim = Claim(name, secrets.token_hex(4), time.time_ns() // 1_000_000)
-        self._down, self._up = Downlink(kafka, mqtt, claim, expiry_ms), Uplink(kafka, mqtt, name)
+        self._down, self._up = Downlink(kafka, mqtt, claim, expiry_ms, public), Uplink(kafka, mqtt, name)
         self._drain_s = drain_s
         self._down_ends, self._up_ends = threading.Event(), threading.Event()
         self._failed = threading.Event()

@@ -38,7 +38,7 @@ def command(
     mqtt: str = MqttSettings().address,
     state: Path = Path("runs/fleet/state"),
     out: Path = Path("runs/fleet"),
-    task_key: Path = Path("runs/keys") / PUBLIC,
+    cloud_key: Path = Path("runs/keys") / PUBLIC,
     seed: int = 0,
     metrics_port: int = 0,
     json: bool = False,
@@ -60,12 +60,13 @@ def command(
         mqtt: The MQTT 5 broker, as host:port.
         state: Folder for snapshots, made if need be.
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
-        task_key: The public key in the folder of `coda train-cloud --keys`: tasks signed with another are refused.
+        cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with
+            another are refused.
         seed: Fixes training and the jitter of reconnects.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the result as JSON on standard output.
     """
-    settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, task_key, seed)
+    settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, cloud_key, seed)
     broker = MqttSettings.parse(mqtt)
     with ExitStack() as held, metrics_server(metrics_port):
         probe_kafka(bootstrap)

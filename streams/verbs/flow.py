@@ -18,6 +18,7 @@ def command(
     bootstrap: str = DEFAULT_BOOTSTRAP,
     pool: Path = Path("runs/pool"),
     state: Path = Path("runs/flow-state"),
+    cloud_key: Path | None = None,
     shards: int = 0,
     processes: int = 1,
     match_every: int = 20,
@@ -45,6 +46,8 @@ def command(
         bootstrap: Kafka, as host:port.
         pool: The pool's folder, made when it is new.
         state: The folder for positions and user states, made when it is new; it belongs to this Kafka.
+        cloud_key: The public key in the folder of `coda train-cloud --keys`: models signed with another are refused.
+            Without it whoever may write to the topic models says what the pool is encoded with.
         shards: Shards of the pool, fixed once it is there; 0 is one per process.
         processes: Processes on this machine; when one dies, all restart from the last snapshot.
         match_every: A user is due for a match after this many new samples.
@@ -64,6 +67,7 @@ def command(
         bootstrap=bootstrap,
         pool=str(pool.absolute()),  # the processes of a cluster run in another folder
         state=str(state.absolute()),
+        cloud_key=str(cloud_key.absolute()) if cloud_key else "",
         shards=shards or processes,
         processes=processes,
         match_every=match_every,

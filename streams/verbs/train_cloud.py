@@ -56,7 +56,8 @@ def command(
         head_share: How much of the log, by time, the first version learns from.
         refresh_h: Event time between tries to make a better version, in hours.
         task: A JSON file with fields of the training task that differ from their defaults.
-        keys: The folder of the signing keys, made on first use; devices need its task.pub.
+        keys: The folder of the signing keys, made on first use; devices need its cloud.pub, and
+            refuse models and tasks that it does not verify.
         replace: The lineage, as pools and devices name it, whose place the published model takes: they change over.
             With a head log that made none of both, the first version of a new lineage takes the place of both.
         back_to: Publish this version again, as the newest, and end. A trainer that runs has to be stopped before.
@@ -81,9 +82,9 @@ def command(
         limit_bytes = largest_model(settings)
         head = head_samples(find_log(head_log), head_share, options) if head_log else None
         if back_to:
-            begun = Begun(*version_again(settings, back_to), is_new=True)
+            begun = Begun(*version_again(settings, back_to, public), is_new=True)
         else:
-            begun = Beginning(head, replace, seed).model(published_model(settings), limit_bytes, stop)
+            begun = Beginning(head, replace, seed).model(published_model(settings, public), limit_bytes, stop)
         trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
         if head is not None:
             trainer.remember(head)

@@ -13,6 +13,7 @@ from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
 from wire.durable import make_folder, write_durably
 from wire.errors import InputError
+from wire.signing import load_public_key
 
 
 def command(
@@ -22,6 +23,7 @@ def command(
     name: str = "tunnel",
     expiry_s: float = EXPIRY_MS / 1000,
     drain_s: float = DRAIN_S,
+    cloud_key: Path | None = None,
     ledger_out: Path | None = None,
     metrics_port: int = 0,
     json: bool = False,
@@ -41,6 +43,8 @@ def command(
         name: Tells this tunnel from others on the same brokers; keep it over restarts.
         expiry_s: Freshness budget: a batch that is older when it could be delivered is not delivered.
         drain_s: At the end, how long to wait for devices to answer the last pushes.
+        cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with another are
+            not passed on. Without it devices, which refuse them, may be left with nothing retained that they can use.
         ledger_out: A file for the final counts (JSON): what became of every push, what came up.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the final counts as JSON on standard output.
@@ -48,12 +52,13 @@ def command(
     if expiry_s <= 0 or drain_s < 0:
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
     kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt)
+    public = load_public_key(cloud_key) if cloud_key else None
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
     with metrics_server(metrics_port):
         probe(bootstrap)
         ensure_topics(kafka)
-        tunnel = Tunnel(kafka, broker, name=name, expiry_ms=int(expiry_s * 1000), drain_s=drain_s)
+        tunnel = Tunnel(kafka, broker, name=name, expiry_ms=int(expiry_s * 1000), drain_s=drain_s, public=public)
         started = False
         try:
             with tunnel:

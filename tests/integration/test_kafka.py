@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,23 @@ from wire.malformed import Malformed
 from wire.moments import WallMs
 from wire.push_headers import PushHeaders
 from wire.sample import decode_record
-from wire.task import decode_signed
+from wire.signing import open_model, open_task
+from wire.task import Task
 from wire.telemetry import decode_report
 
+
+def _signed_model(raw: bytes) -> bytes:
+    return open_model(raw, None)
+
+
+def _signed_task(raw: bytes) -> Task:
+    return open_task(raw, None)
+
+
+READERS: tuple[Callable[[bytes], object], ...] = (
+    *(decode_report, decode_record, decode_batch, decode_event),
+    *(model_from_bytes, _signed_model, _signed_task),
+)
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
 
@@ -232,7 +246,7 @@ def test_poison_of_any_kind_is_read_and_refused_and_what_comes_behind_it_arrives
     *poison, good = world.everything()
     assert len(poison) == len(POISON) * len(keys) * len(headers) * len(moments) and good.value == b"0"
     for message in poison:
-        for read in (decode_report, decode_record, decode_batch, model_from_bytes, decode_signed, decode_event):
+        for read in READERS:
             with pytest.raises(Malformed):
                 read(message.value)
         with pytest.raises(Malformed):

@@ -31,6 +31,7 @@ from tests.index.test_store import raw
 from tests.integration.stack import free_port
 from tests.streams.logs.world import HEADER
 from wire.ids import item_keys
+from wire.signing import new_keys, sign_model
 
 ROOT = Path(__file__).parents[2]
 LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"
@@ -199,15 +200,16 @@ def test_a_flow_with_another_number_of_shards(told: Told, kafka: KafkaSettings) 
 
 def test_a_trainer_passes_over_a_damaged_model(kafka: KafkaSettings, capfd: pytest.CaptureFixture[str]) -> None:
     model = random_model(item_keys(["i"]), item_keys(["c"]), seed=0)
+    private, public = new_keys()
     damaged = bytearray(model_to_bytes(model))
     damaged[-1] ^= 1
     producer = CheckedProducer(kafka)
     headers = {"coda-trainer": b'{"format":"learned/1","head_until":1,"positions":{}}'}
-    producer.send(MODELS, b"current", model_to_bytes(model), headers=headers)
+    producer.send(MODELS, b"current", sign_model(model_to_bytes(model), private), headers=headers)
     producer.flush()
-    producer.send(MODELS, b"current", bytes(damaged), headers=headers)
+    producer.send(MODELS, b"current", sign_model(bytes(damaged), private), headers=headers)
     producer.flush()
-    found = published_model(kafka)
+    found = published_model(kafka, public)
     assert found is not None and found[0].version == model.version
     said = capfd.readouterr()
     assert "passed over models" in said.out + said.err and "sha256" in said.out + said.err

@@ -38,7 +38,7 @@ from wire.claim import Claim
 from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import Event, encode_event
 from wire.ids import item_keys
-from wire.signing import PUBLIC, keys_in, new_keys, sign_task
+from wire.signing import PUBLIC, keys_in, new_keys, sign_model, sign_task
 from wire.task import ARMS, Task
 from wire.telemetry import Ack, Presence, Receipt, Training, Upward, decode_report, encode_report
 
@@ -70,7 +70,7 @@ class Cloud:
         self.mqtt.publish(topic, payload, 1, True).wait_for_publish(LIMIT_S)
 
     def model(self, version: int) -> None:
-        self.push(topics.MODEL, model_to_bytes(cloud_model(version)))
+        self.push(topics.MODEL, sign_model(model_to_bytes(cloud_model(version)), self.private))
 
     def task(self, task: Task = TASK) -> None:
         self.push(topics.TASK, sign_task(task, self.private))
@@ -136,7 +136,7 @@ def settings_for(cloud: Cloud, tmp_path: Path, **changes: Any) -> FleetSettings:
         "devices": None,
         "state": tmp_path / "state",
         "out": tmp_path / "out",
-        "task_key": tmp_path / "keys" / PUBLIC,
+        "cloud_key": tmp_path / "keys" / PUBLIC,
         "seed": 1,
     }
     return FleetSettings(**{**plain, **changes})
@@ -391,13 +391,16 @@ async def test_devices_upload_their_events_until_the_cloud_has_them(cloud: Cloud
     assert uploads() == {encode_event(event) for event in history_of("ann", 0, 5)}
 
 
-async def test_damaged_models_and_unsigned_tasks_are_passed_over(cloud: Cloud, tmp_path: Path) -> None:
+async def test_damaged_and_unsigned_models_and_tasks_are_passed_over(cloud: Cloud, tmp_path: Path) -> None:
     stranger, _ = new_keys()
     settings = settings_for(cloud, tmp_path)
 
     def act(_shell: FleetShell) -> None:
         cloud.push(topics.MODEL, b"\x00\x00\x00\x02{}damaged")
         cloud.push(topics.TASK, sign_task(TASK, stranger))
+        time.sleep(0.2)
+        cloud.push(topics.MODEL, sign_model(model_to_bytes(cloud_model(7)), stranger))
+        cloud.push(topics.TASK, b"no task")
         time.sleep(0.5)
         cloud.model(1)
         cloud.task()
@@ -405,8 +408,9 @@ async def test_damaged_models_and_unsigned_tasks_are_passed_over(cloud: Cloud, t
 
     result = await run_until(cloud, settings, lambda shell: predicted(shell) == 5, act=act)
     # At least once each: what is retained may come a second time with the subscription.
-    assert result["outcomes"]["models"]["refused"] >= 1
-    assert result["outcomes"]["tasks"]["refused_signature"] >= 1
+    for kind in ("models", "tasks"):
+        assert result["outcomes"][kind]["refused"] >= 1
+        assert result["outcomes"][kind]["unsigned"] >= 1
     assert result["model_version"] == 1
 
 

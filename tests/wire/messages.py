@@ -20,8 +20,8 @@ from wire.outcome import Batches, Trainings
 from wire.push_headers import PushHeaders
 from wire.reason import Reason
 from wire.sample import SampleRecord, decode_record, encode_record
-from wire.signing import open_task, sign_task
-from wire.task import Task, decode_signed, decode_task, encode_task
+from wire.signing import open_model, open_task, sign_model, sign_task
+from wire.task import Task, decode_task, encode_task
 from wire.telemetry import (
     Ack,
     MatchRequest,
@@ -37,6 +37,7 @@ GOLDEN = Path(__file__).parent / "golden"
 MODEL = ModelId("0123456789abcdef", 3, "fedcba9876543210")
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key()
+STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,10 @@ def _read_model(raw: bytes) -> tuple[Manifest, Any]:
     return message.manifest, message.tensors
 
 
+def _read_signed_model(raw: bytes) -> tuple[Manifest, Any]:
+    return _read_model(open_model(raw, PUBLIC))
+
+
 def _open(raw: bytes) -> Task:
     return open_task(raw, PUBLIC)
 
@@ -122,6 +127,12 @@ MESSAGES = [
     Message("batch.msgpack", _batch(), encode_batch, decode_batch),
     Message("batch_empty.msgpack", _EMPTY, encode_batch, decode_batch),
     Message("model.bin", _model(), lambda model: encode_model(*model), _read_model),
+    Message(
+        "model_signed.msgpack",
+        _model(),
+        lambda model: sign_model(encode_model(*model), PRIVATE),
+        _read_signed_model,
+    ),
     Message(
         "task.json", Task(task_version=4, lineage=MODEL.lineage, head_prior={"cloud": -0.5}), encode_task, decode_task
     ),
@@ -141,7 +152,11 @@ def _read_sealed(raw: bytes) -> ModelMessage:
 
 
 DECODERS = {message.file: message.decode for message in MESSAGES}
-DECODERS |= {"task_signed": decode_signed, "model_sealed": _read_sealed}
+DECODERS |= {
+    "task_of_anybody": lambda raw: open_task(raw, None),
+    "model_of_anybody": lambda raw: decode_model(open_model(raw, None)),
+    "model_sealed": _read_sealed,
+}
 HEADERS = {
     "batch": PushHeaders.of(_batch()).encode(),
     "dead letter": DeadLetter("event", Reason.TOO_LARGE, "70000 bytes", b"{", Origin("events", 3, 41)).headers,
@@ -159,12 +174,17 @@ REFUSED = [
     ("batch", encode_batch(_batch()).replace(b"\x00\x3a", b"\x00\x7e"), Reason.MALFORMED),  # similarity .75: NaN
     ("model", encode_model(*_model())[:-1], Reason.DAMAGED),
     ("model", encode_model(*_model()).replace(b"model/5", b"model/6", 1), Reason.UNKNOWN_FORMAT),
-    ("task", sign_task(Task(task_version=4), Ed25519PrivateKey.from_private_bytes(bytes(32))), Reason.UNSIGNED),
+    ("signed model", sign_model(encode_model(*_model()), STRANGER), Reason.UNSIGNED),
+    ("signed model", encode_model(*_model()), Reason.MALFORMED),
+    ("signed model", sign_model(encode_task(Task(task_version=4)), PRIVATE), Reason.UNKNOWN_FORMAT),
+    ("task", sign_task(Task(task_version=4), STRANGER), Reason.UNSIGNED),
+    ("task", sign_model(encode_model(*_model()), PRIVATE), Reason.MALFORMED),
 ]
 READERS = {
     "event": decode_event,
     "batch": decode_batch,
     "model": decode_model,
+    "signed model": _read_signed_model,
     "task": _open,
 }
 

@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from models.artefact import model_from_bytes
+from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel
 from streams.flow import model_feed
 from streams.flow.model_feed import ModelFeed
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS
-from tests.streams.flow.world import World, model, wait_until
+from tests.streams.flow.world import PUBLIC, World, model, wait_until
+from wire.signing import new_keys, sign_model
 
 
 @pytest.fixture
@@ -79,6 +80,18 @@ def test_what_may_not_follow_is_refused_and_said(
     wait_until(lambda: version(feed) == 4, "what follows it")
 
 
+def test_with_the_clouds_key_a_model_that_another_signed_is_refused_and_said(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed, before = ModelFeed(world.settings, public=PUBLIC), refusals("unsigned")
+    world.send_raw(sign_model(model_to_bytes(model(9)), new_keys()[0]), MODELS)
+    wait_until(lambda: feed.current() is None and refusals("unsigned") > before, "a refusal")
+    world.publish(3)
+    wait_until(lambda: version(feed) == 3, "what the cloud signed")
+    assert "not signed with the cloud's key" in capsys.readouterr().out
+    feed.close()
+
+
 def test_another_lineage_follows_when_it_says_whose_place_it_takes(world: World, feed: ModelFeed) -> None:
     world.publish(3, OLD)
     wait_until(lambda: version(feed) == 3, "version 3")
@@ -120,5 +133,5 @@ def test_a_damaged_version_is_passed_over_aloud(
         return "passed over" in "".join(said)
 
     wait_until(passed_over, "a word about it")
-    assert "unknown_format" in "".join(said)
+    assert "malformed" in "".join(said)
     assert version(feed) == 1

@@ -23,12 +23,14 @@ from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, M
 from wire.candidates import CandidateBatch, Candidates, decode_batch
 from wire.event import Event, encode_event
 from wire.ids import item_keys, sample_key
+from wire.signing import new_keys, sign_model
 from wire.telemetry import MatchRequest, encode_report
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4  # of the embedded broker
 START_MS = 1_600_000_000_000
 PATIENCE_S = 60
+PRIVATE, PUBLIC = new_keys()
 
 
 def model(version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> CloudModel:
@@ -88,7 +90,7 @@ class World:
         self._producer.flush()
 
     def publish(self, version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> None:
-        self._producer.send(MODELS, b"current", model_to_bytes(model(version, lineage, replaces)))
+        self._producer.send(MODELS, b"current", sign_model(model_to_bytes(model(version, lineage, replaces)), PRIVATE))
         self._producer.flush()
 
     def lag(self) -> int:

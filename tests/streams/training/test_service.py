@@ -36,7 +36,7 @@ from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from tests.wire.reports import training
 from wire.errors import ArtefactError, InputError
 from wire.identity import ModelId
-from wire.signing import keys_in, open_task, sign_task
+from wire.signing import keys_in, new_keys, open_task, sign_model, sign_task
 from wire.task import Task
 from wire.telemetry import encode_report
 
@@ -73,7 +73,7 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
         assert said["version"] == said["task_version"] == said["published"] == 1
         _run_once(settings, keys, TURNED.take(slice(0, 1000)))
         _run_once(settings, keys, TURNED.take(slice(1000, 2000)))
-        model, learned = published_model(settings) or pytest.fail("no model")
+        model, learned = _published(settings, keys)
         assert model.version == 3 and model.trained_until == 3_000_000
         assert model.metrics["samples"] > 1000, "older samples are rehearsed after a restart"
         assert sum(learned.positions.values()) >= 2000
@@ -90,7 +90,7 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send_many(SAMPLES, [b"one"] * len(block), messages_of(block))
     producer.send(SAMPLES, b"ann", b"no sample")
     losses = dict.fromkeys(HEADS, 400.0) | {"coda": 300.0}
-    model, learned = published_model(settings) or pytest.fail("no model")
+    model, learned = _published(settings, keys)
     report = training("ann", 9, losses, model=model.id)
     producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
@@ -100,6 +100,10 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     desk = TaskDesk(read_task(None), private, published_task(settings, public))
     with pytest.raises(Stopped):
         _Interrupted(settings, trainer, desk).run()
+
+
+def _published(settings: KafkaSettings, keys: Path) -> tuple[CloudModel, Learned]:
+    return published_model(settings, keys_in(keys)[1]) or pytest.fail("no model")
 
 
 class _Interrupted(TrainingService):
@@ -130,7 +134,7 @@ def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
-        model, learned = published_model(settings) or pytest.fail("no model")
+        model, learned = _published(settings, tmp_path)
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
         producer.flush()
@@ -157,7 +161,7 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
-        model, learned = published_model(settings) or pytest.fail("no model")
+        model, learned = _published(settings, tmp_path)
         # The samples span 1,000 s, of which the last few are one user's word alone.
         trainer = CloudTrainer(model, learned, refresh_ms=990_000, seed=1)
         service = TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None))
@@ -186,7 +190,7 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
-        service = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        service = _service(settings, *_published(settings, tmp_path), tmp_path)
         service.publish_task()
         producer = CheckedProducer(settings)
         for n in range(1, 201):
@@ -252,12 +256,12 @@ def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names
         limit_bytes = largest_model(settings)
         model = train_first([turned.take(slice(0, 6000))], seed=0, limit_bytes=limit_bytes)
         _service(settings, model, Learned(model.trained_until, {}), tmp_path).publish_model()
-        resumed = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        resumed = _service(settings, *_published(settings, tmp_path), tmp_path)
         rest = block.take(slice(6000, None))
         resumed.trainer.take(rest, np.zeros(3000, np.int64), np.arange(3000))
         assert resumed.trainer.train()
         resumed.publish_model()
-        again, _ = published_model(settings) or pytest.fail("no model")
+        again, _ = _published(settings, tmp_path)
         assert again.version == 2 and len(again.item_keys) > (limit_bytes - 40_000) // 72
         assert REGISTRY.get_sample_value("coda_names_left_out") == again.metrics["names_left_out"] > 0
     assert "the cloud model has no room for" in capsys.readouterr().out
@@ -268,17 +272,41 @@ def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys:
     return TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(keys)[0], None))
 
 
-def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten() -> None:
+def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
     block = tasteful_samples(200, seed=1)
-    learned, value = Learned(1000, {0: 99}), model_to_bytes(train_first([block], seed=0))
+    learned, message = Learned(1000, {0: 99}), model_to_bytes(train_first([block], seed=0))
+    value = sign_model(message, keys_in(tmp_path)[0])
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         producer = CheckedProducer(settings)
         for samples_id, positions in ((b"", {0: 99}), (b"of another topic", {})):
             producer.send(MODELS, b"current", value, headers={**learned.headers(), SAMPLES_ID: samples_id})
             producer.flush()
-            _, found = published_model(settings) or pytest.fail("no model")
+            _, found = _published(settings, tmp_path)
             assert (found.head_until, found.positions) == (1000, positions)
+
+
+def test_models_that_another_key_signed_are_followed_up_by_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger, _ = new_keys()
+    private, public = keys_in(tmp_path)
+    first = train_first([tasteful_samples(200, seed=1)], seed=0)
+    headers = Learned(1, {}).headers()
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        forged = sign_model(model_to_bytes(first.as_version(9)), stranger)
+        producer.send(MODELS, b"current", forged, headers=headers)
+        producer.flush()
+        with pytest.raises(ArtefactError, match="no model on models is ours to follow up"):
+            published_model(settings, public)
+        producer.send(MODELS, b"current", sign_model(model_to_bytes(first), private), headers=headers)
+        producer.send(MODELS, b"current", forged, headers=headers)
+        producer.flush()
+        found = published_model(settings, public)
+    assert found is not None and found[0].version == first.version
+    assert "model refused (unsigned)" in capsys.readouterr().out
 
 
 def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path: Path) -> None:
@@ -286,13 +314,13 @@ def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path
         settings = KafkaSettings(kafka.bootstrap)
         first = {"head_share": 1.0, "bootstrap": kafka.bootstrap, "keys": tmp_path, "publish_only": True}
         command(head_log=str(log), **first)  # type: ignore[arg-type]
-        model, learned = published_model(settings) or pytest.fail("no model")
+        model, learned = _published(settings, tmp_path)
         worse = replace(model.as_version(2), trained_until=model.trained_until + 1)
         _service(settings, worse, Learned(5, {0: 9}), tmp_path).publish_model()
         with pytest.raises(InputError, match="keeps 1 to go back to"):
             command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=7)
         assert command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=1) == 0
-        again, positions = published_model(settings) or pytest.fail("no model")
+        again, positions = _published(settings, tmp_path)
         assert (again.lineage, again.version, positions) == (model.lineage, 3, learned)
         assert again.trained_until == model.trained_until and (again.weights.items == model.weights.items).all()
 
@@ -316,7 +344,7 @@ def test_of_two_lineages_on_the_topic_it_goes_on_from_the_one_in_use(
         model = train_first([TURNED], seed=0)
         for each in (model, replace(model, lineage="00000000000000aa", version=9)):
             _service(settings, each, Learned(model.trained_until, {}), tmp_path).publish_model()
-        found, _ = published_model(settings) or pytest.fail("no model")
+        found, _ = _published(settings, tmp_path)
         assert (found.lineage, found.version) == (model.lineage, 1)
     assert f"--replace {model.lineage}" in capsys.readouterr().out
 
@@ -340,7 +368,7 @@ def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Pa
         back.start()
         service.publish_model()
         assert service.published == 1 and not back.is_alive()
-        found = published_model(settings)
+        found = published_model(settings, keys_in(tmp_path)[1])
         assert found is not None and found[0].version == model.version
 
 
@@ -348,7 +376,7 @@ def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path,
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
-        service = _service(settings, *(published_model(settings) or pytest.fail("no model")), tmp_path)
+        service = _service(settings, *_published(settings, tmp_path), tmp_path)
         mine = service.trainer.model.id
         producer = CheckedProducer(settings)
         for user, model in (("ann", ModelId("00000000000000aa", 1)), ("bob", mine)):

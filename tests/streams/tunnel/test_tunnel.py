@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from device_sim import topics
@@ -23,12 +24,14 @@ from streams.tunnel.tunnel import Tunnel
 from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
-from tests.streams.tunnel.world import Device, World, batch, model, now_ms, task, wait_for
+from tests.streams.tunnel.world import PUBLIC, Device, World, batch, model, now_ms, task, wait_for
 from tests.wire.reports import training
 from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, DeliveryError, InputError
 from wire.event import Event, encode_event
 from wire.push_headers import PushHeaders
+from wire.signing import new_keys, open_model, sign_model, sign_task
+from wire.task import Task
 from wire.telemetry import MatchRequest, Presence, encode_report
 
 REAL = "apache-kafka"
@@ -122,6 +125,26 @@ def test_what_is_no_model_or_task_does_not_take_the_place_of_one(world: World, p
         wait_for(lambda: ann.newest(topics.MODEL) and ann.newest(topics.TASK), "both")
     assert (ann.newest(topics.MODEL), ann.newest(topics.TASK)) == (model(1), signed)
     assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (1, 1)
+
+
+def rejected(reason: str) -> float:
+    return REGISTRY.get_sample_value("coda_tunnel_rejected_total", {"reason": reason}) or 0
+
+
+def test_with_the_clouds_key_what_another_signed_does_not_take_the_place_of_what_it_signed(world: World) -> None:
+    stranger, _ = new_keys()
+    forged = sign_model(open_model(model(9), None), stranger), sign_task(Task(task_version=9), stranger)
+    world.send(MODELS, "current", model(1), forged[0])
+    world.send(TASKS, "current", signed := task(1), forged[1])
+    refused = {kind: rejected(f"unsigned_{kind}") for kind in ("model", "task")}
+    with world.tunnel(public=PUBLIC) as tunnel:
+        ann = world.device("ann")
+        wait_for(lambda: ann.newest(topics.MODEL) and ann.newest(topics.TASK), "both")
+        world.send(MODELS, "current", forged[0], model(2))
+        wait_for(lambda: ann.newest(topics.MODEL) == model(2), "what comes behind it")
+    assert ann.newest(topics.TASK) == signed
+    assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (2, 1)
+    assert all(rejected(f"unsigned_{kind}") > before for kind, before in refused.items())
 
 
 def test_batches_that_can_t_be_pushed_hold_up_nothing(world: World) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,14 @@ from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.model import Manifest, encode_model
 from wire.push_headers import PushHeaders
-from wire.signing import new_keys, sign_task
+from wire.signing import new_keys, sign_model, sign_task
 from wire.task import Task
 from wire.telemetry import decode_receipt, encode_report
 
 # The embedded Kafka shares partitions out in steps of 3 s: one for a new group, up to five for one that grows.
 PATIENCE_S = 60
 MODEL = ModelId("", 1)
+PRIVATE, PUBLIC = new_keys()
 
 
 def now_ms() -> int:
@@ -47,11 +49,11 @@ def batch(user_id: str, seq: int, matched_ms: int | None = None) -> bytes:
 
 
 def model(version: int, lineage: str = "", replaces: tuple[str, ...] = ()) -> bytes:
-    return encode_model(Manifest(lineage, version, 0, {}, {}, replaces), {})
+    return sign_model(encode_model(Manifest(lineage, version, 0, {}, {}, replaces), {}), PRIVATE)
 
 
 def task(version: int) -> bytes:
-    return sign_task(Task(task_version=version), new_keys()[0])
+    return sign_task(Task(task_version=version), PRIVATE)
 
 
 def _headers(raw: bytes) -> dict[str, bytes]:
@@ -119,8 +121,8 @@ class World:
         self._producer = CheckedProducer(self.kafka)
         self._stack = stack
 
-    def tunnel(self, **settings: float | str) -> Tunnel:
-        return Tunnel(self.kafka, self.broker.settings, **settings)  # type: ignore[arg-type]
+    def tunnel(self, **settings: Any) -> Tunnel:
+        return Tunnel(self.kafka, self.broker.settings, **settings)
 
     def device(self, user_id: str) -> Device:
         device = Device(self.broker.settings, user_id)
