@@ -15,6 +15,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
 
 from models.cloud_model import CloudModel
+from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow, wall_ms
 from streams.flow.pool_shards import PoolShards
@@ -22,7 +23,6 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter
 from streams.flow.state import prepare_state
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.topics import EVENTS
 
 # What a profile is summed up by: each function's cumulative share is one line.

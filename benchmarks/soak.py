@@ -36,6 +36,7 @@ from device_sim.scoreboard import Scoreboard
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from models.sample import decode_samples
+from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow, wall_ms
 from streams.flow.pool_shards import PoolShards
@@ -43,7 +44,6 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.flow.state import prepare_state
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports

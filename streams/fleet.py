@@ -29,10 +29,12 @@ from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
 from models.artefact import model_from_bytes
 from monitor import metrics
+from streams.bus import Message, Partition
+from streams.home import settle
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, Partition, is_embedded
-from streams.kafka.consumer import BatchConsumer, Message
-from streams.kafka.home import home_of, settle
+from streams.kafka.connection import KafkaSettings, is_embedded
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.home import home_of
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
 from wire.errors import CodaError, ConnectionFailed, DeliveryError

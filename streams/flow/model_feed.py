@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
 from monitor import metrics
+from streams.bus import Message
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.topics import MODELS
 from wire.identity import ModelId
 from wire.malformed import Malformed

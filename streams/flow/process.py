@@ -32,10 +32,11 @@ from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
 from streams.flow.state import check_room, state_error
 from streams.flow.supervisor import AGAIN, NO_RESTART
+from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.home import home_of, settle
+from streams.kafka.home import home_of
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.log import set_up_logging

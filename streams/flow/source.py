@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from streams.bus import Message, Partition
 from streams.flow.blame import Blame
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, Partition, is_embedded
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.connection import KafkaSettings, is_embedded
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.errors import InputError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bytewax.recovery import init_db_dir
 
-from streams.kafka.home import FILE
+from streams.home import FILE
 from wire.durable import as_storage_error, make_folder, sync, told, write_durably
 from wire.errors import CodaError, InputError
 

@@ -7,8 +7,9 @@ from typing import Literal
 from confluent_kafka import Consumer, KafkaException
 
 from monitor.waiting import Waiting
-from streams.kafka.connection import KafkaSettings, Partition, is_embedded, partitions_of, patiently, reason
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.bus import Message, Partition
+from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, patiently, reason
+from streams.kafka.consumer import BatchConsumer
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 10

@@ -40,7 +40,6 @@ _FIRST_SHARE = 0.7  # of a probe's time for the first answer; the rest is for th
 _LEAVE_S = 1.0  # for a probe's client to close: more of it would make the probe late
 _HUNG_UP = ("Broken pipe", "Connection reset by peer")  # or nothing is said of it at all
 _NOT_YET_S = 0.2  # between two tries; a leader moves within a second
-Partition = tuple[str, int]
 Answer = TypeVar("Answer")
 
 _log = logging.getLogger("coda.kafka")

@@ -7,19 +7,17 @@ no longer has, and the reset policy of this consumer is to say so.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Self
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from streams.kafka.connection import KafkaSettings, Partition, fetch_settings, is_embedded, leave, partitions_of, reason
+from streams.bus import Message, Partition, Positions, Start
+from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, leave, partitions_of, reason
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import CONTROL
 from wire.errors import ConnectionFailed, DeliveryError
-
-Positions = dict[Partition, int]
-Start = Literal["committed", "earliest", "latest"]
 
 _TIMEOUT_S = 10
 # A member that died by kill -9 blocks its partitions for this long; Kafka's default of 45 s is long for a restart.
@@ -36,18 +34,6 @@ _REBALANCING = frozenset(
 _UNFINISHED_S = 30  # a transaction that holds data back longer is told of, again each time
 
 _log = structlog.get_logger()
-
-
-class Message(NamedTuple):
-    """One message; `timestamp_ms` is when it was produced (wall clock); key and value are b"" where absent."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes
-    timestamp_ms: int
-    headers: Mapping[str, bytes]
 
 
 class BatchConsumer:

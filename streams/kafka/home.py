@@ -1,32 +1,15 @@
-"""Which Kafka something belongs to: the cluster's id, and the ids of topics, since a name may be given twice."""
+"""Which Kafka this is: the ids of cluster and topics, as the brokers tell them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import msgspec
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from streams.home import Home
 from streams.kafka.connection import KafkaSettings, is_embedded, patiently, probe, reason
-from wire.durable import make_folder, write_durably
-from wire.errors import ConnectionFailed, InputError
+from wire.errors import ConnectionFailed
 
-FILE = "kafka.json"
 _TIMEOUT_S = 10
-
-
-class Home(msgspec.Struct, frozen=True):
-    """One Kafka and some of its topics, by id; the embedded one has an id of each start, and none of topics."""
-
-    cluster: str
-    topics: dict[str, str]
-
-    def difference(self, other: "Home") -> str:
-        """In what `other` is not this, in words; "" when it is the same."""
-        if self.cluster != other.cluster:
-            return f"another Kafka (cluster {self.cluster}, not {other.cluster})"
-        renewed = [t for t, name in self.topics.items() if other.topics.get(t, name) != name]
-        return f"a topic {renewed[0]} that was deleted; the one of today was made later" if renewed else ""
 
 
 def home_of(settings: KafkaSettings, topics: Sequence[str]) -> Home:
@@ -51,21 +34,3 @@ def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, str]:
         raise ConnectionFailed(
             f"Kafka at {settings.bootstrap} does not say which topics it has: {reason(error)}"
         ) from error
-
-
-def settle(folder: Path, home: Home, remedy: str) -> None:
-    """Note in `folder` that what it holds comes from `home`; raises `InputError` when it comes from elsewhere.
-
-    Also raises `StorageError`.
-    """
-    file = folder / FILE
-    try:
-        known = msgspec.json.decode(file.read_bytes(), type=Home)
-    except FileNotFoundError:
-        known = home
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file} does not say which Kafka {folder} belongs to ({error}): {remedy}") from error
-    if difference := known.difference(home):
-        raise InputError(f"{folder} belongs to {difference}: {remedy}")
-    make_folder(folder)
-    write_durably(file, msgspec.json.encode(Home(home.cluster, {**known.topics, **home.topics})))

@@ -101,6 +101,12 @@ class CheckedProducer:
         self._producer.poll(0)
         self._check()
 
+    def settled(self, timeout_s: float = 0.0) -> bool:
+        """Whether Kafka has everything, waiting for that up to `timeout_s`; raises `DeliveryError` as `poll` does."""
+        left = self._producer.flush(timeout_s)
+        self._check()
+        return not left
+
     def flush(self, timeout_s: float = float("inf")) -> None:
         """Return when Kafka has everything; raises `DeliveryError` when that takes longer or a message failed."""
         wait = _Wait(self._bootstrap, self._stopping, timeout_s)

@@ -9,7 +9,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka.connection import KafkaSettings, Partition, is_embedded
+from streams.bus import Partition
+from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.topics import CONTROL
 from wire.errors import DeliveryError
 

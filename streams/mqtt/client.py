@@ -48,32 +48,22 @@ from device_sim.mqtt_failure import (
     of_size,
 )
 from monitor import metrics
+from streams.mqtt.broker import WINDOW, Received
 from streams.mqtt.connection import MqttSettings, first_answer, probe
 from wire.errors import ConnectionFailed, DeliveryError
 from wire.ids import topic_part
 
 log = structlog.get_logger(__name__)
 
-# Publishes on the wire at a time: two windows of 100 ms round trips still carry 2,000 messages/s.
-WINDOW = 200
 KEEPALIVE_S = 15  # a half-open connection is noticed within twice this
 RECONNECT_S = (0.5, 10.0)  # first and longest pause between attempts
+PROBE_S = 10.0
 GOODBYE_S = 2.0  # how long a close may take
 _MISC_S = 0.5  # between looks at what nobody wakes us for: pings, and that nothing came
+_SETTLE_S = 0.001  # between looks at what is confirmed, when there is nothing else to do
 _TWICE = 2
 _HEADER_BYTES = 32  # of a PUBLISH packet beside topic and payload: 1 + 4 + 2 + 2 + properties
 _KEEPALIVE = 141  # paho's reason when pings are not answered
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message from the broker, and what it takes to acknowledge it."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    mid: int
-    connection: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +104,7 @@ class MqttClient:
         self._window = WINDOW
         self._waiting: deque[_Publish] = deque()
         self._sent: dict[int, _Publish] = {}
+        self._taken: list[Any] = []
         self._refused: list[Any] = []
         self._passed_over: deque[_Publish] = deque()  # larger than the broker takes
         self._pubacks: deque[tuple[int, ReasonCode]] = deque()
@@ -127,13 +118,10 @@ class MqttClient:
         self._paho = self._make()
         self._thread = self._new_thread()
 
-    def open(self, timeout_s: float = 10.0) -> None:
-        """Connect and subscribe; raises `ConnectionFailed` when that takes longer than `timeout_s`."""
-        probe(self.settings, timeout_s)
+    def open(self) -> None:
+        """Begin to connect and subscribe; raises `ConnectionFailed` when no broker answers within 10 s."""
+        probe(self.settings, PROBE_S)
         self._thread.start()
-        if not self._ready.wait(timeout_s):
-            raise ConnectionFailed(f"the MQTT broker at {self.settings.address} accepts no subscriptions; see its log")
-        self.check()
 
     @property
     def connected(self) -> bool:
@@ -169,27 +157,26 @@ class MqttClient:
         What it refuses is counted and said; `refused` has its tokens. Raises `DeliveryError` when that was essential,
         `ConnectionFailed` when the broker will never have us as things are.
         """
-        self.check()
-        tokens = []
-        while self._passed_over:
-            publish = self._passed_over.popleft()
-            self._refuse(publish, of_size(len(publish.payload), publish.topic, self._largest))
-        while self._pubacks:
-            mid, reason = self._pubacks.popleft()
-            publish = self._sent.pop(mid)
-            if reason.is_failure:
-                self._refuse(publish, of_code(reason.value))
-            else:
-                tokens.append(publish.token)
-        self._fill()
-        if line := self._refusals.line(time.monotonic()):
-            log.warning(f"the MQTT broker refused messages: {line}", client=self.client_id)
+        self._look()
+        tokens, self._taken = self._taken, []
         return tokens
 
     def refused(self) -> list[Any]:
         """Tokens of the messages that the broker refused for good, as `taken` saw, since the last call."""
         tokens, self._refused = self._refused, []
         return tokens
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` until the broker has confirmed everything; whether so. `taken` tells of what it has.
+
+        Raises as `taken` does.
+        """
+        end_s = time.monotonic() + timeout_s
+        self._look()
+        while self.unconfirmed and time.monotonic() < end_s:
+            time.sleep(_SETTLE_S)
+            self._look()
+        return not self.unconfirmed
 
     def received(self, at_most: int, timeout_s: float = 0.0) -> list[Received]:
         """Messages that came in, oldest first; waits up to `timeout_s` for the first one."""
@@ -234,6 +221,23 @@ class MqttClient:
         self._paho = self._make()
         self._thread = self._new_thread()
         self._thread.start()
+
+    def _look(self) -> None:
+        """See what the broker said of publishes, and send more of them."""
+        self.check()
+        while self._passed_over:
+            publish = self._passed_over.popleft()
+            self._refuse(publish, of_size(len(publish.payload), publish.topic, self._largest))
+        while self._pubacks:
+            mid, reason = self._pubacks.popleft()
+            publish = self._sent.pop(mid)
+            if reason.is_failure:
+                self._refuse(publish, of_code(reason.value))
+            else:
+                self._taken.append(publish.token)
+        self._fill()
+        if line := self._refusals.line(time.monotonic()):
+            log.warning(f"the MQTT broker refused messages: {line}", client=self.client_id)
 
     def _new_thread(self) -> threading.Thread:
         return threading.Thread(target=self._run, args=(self._closing, self._paho), name=self.client_id, daemon=True)

@@ -11,9 +11,9 @@ import polars as pl
 import structlog
 from xxhash import xxh3_64
 
+from streams.bus import Message, Partition
 from streams.kafka.bounds import bounds, offsets_at, read_between
-from streams.kafka.connection import KafkaSettings, Partition
-from streams.kafka.consumer import Message
+from streams.kafka.connection import KafkaSettings
 from streams.kafka.home import home_of
 from streams.logs.event_log import EventLog, LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.logs.options import AS_FOUND, LogOptions

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
+from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.home import home_of
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TRAINER_GROUP
 from streams.training.cloud_trainer import Learned

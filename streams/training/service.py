@@ -12,9 +12,10 @@ from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
 from monitor import metrics
 from monitor.waiting import Waiting
+from streams.bus import Message
 from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.home import home_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP

@@ -18,17 +18,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from device_sim import topics as mqtt_topics
 from device_sim.name import HEARD_S, Name
 from monitor import metrics
+from streams.bus import Message, Partition, Positions
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, Partition
-from streams.kafka.consumer import BatchConsumer, Message, Positions
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.topics import CANDIDATES, MODELS, TASKS, TELEMETRY, TUNNEL_GROUP
-from streams.mqtt.client import WINDOW, MqttClient
+from streams.mqtt.broker import WINDOW
+from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.progress import Progress
 from streams.tunnel.ledger import Ledger, Tally
+from streams.tunnel.opening import Opening
 from streams.tunnel.unanswered import Unanswered
 from wire.candidates import BATCH_BYTES
 from wire.claim import Claim
+from wire.clock import SystemClock
 from wire.errors import DeliveryError
 from wire.malformed import Malformed
 from wire.model import decode_model, identify_model
@@ -95,6 +99,9 @@ class Downlink:
     def open(self) -> None:
         """Connect to both sides; raises `ConnectionFailed`, also when another tunnel of this name was there first."""
         self._client.open()
+        opening = Opening(self._client, self._client.settings.address, SystemClock())
+        while not opening.done():
+            time.sleep(0.01)
         self._connections = self._client.connections
         self._client.publish(self._name.topic, self._name.said)
         heard_s = time.monotonic() + HEARD_S

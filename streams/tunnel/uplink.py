@@ -17,9 +17,12 @@ from monitor import metrics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import DEAD_LETTERS, EVENTS
-from streams.mqtt.client import MqttClient, Received
+from streams.mqtt.broker import Received
+from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
+from streams.tunnel.opening import Opening
 from streams.tunnel.upload import Letter, Upload, read_upload
+from wire.clock import SystemClock
 from wire.dead_letter import DeadLetter
 from wire.errors import DeliveryError
 from wire.telemetry import Receipt, encode_report
@@ -50,6 +53,9 @@ class Uplink:
         """Connect to both sides; raises `ConnectionFailed`."""
         self._producer = self._new_producer()
         self._client.open()
+        opening = Opening(self._client, self._client.settings.address, SystemClock())
+        while not opening.done():
+            time.sleep(0.01)
 
     def step(self, timeout_s: float = WAIT_S) -> int:
         """Pass on what has come in, waiting up to `timeout_s` for the first message; how many there were."""

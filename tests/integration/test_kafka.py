@@ -17,10 +17,12 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from models.artefact import model_from_bytes
 from operators.decode import decode
+from streams.bus import Message
+from streams.home import settle
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
-from streams.kafka.home import home_of, settle
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.home import home_of
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topic_watch import TopicWatch

@@ -65,6 +65,7 @@ def test_a_message_that_is_too_large_for_an_unsaid_limit_ends_the_tunnels_client
     with mosquitto(tmp_path, "message_size_limit 2000") as address:
         client = MqttClient(address, "a")
         client.open()
+        wait_until(lambda: client.connected, "the connection", 15, 0.01)
         try:
             with pytest.raises(CodaError, match="message_size_limit"):
                 client.publish("coda/devices/ann/candidates", b"x" * 5000, retain=True)
@@ -89,6 +90,7 @@ def test_a_batch_larger_than_the_broker_says_it_takes_is_passed_over_and_the_oth
         with Tunnel(settings, address, drain_s=0.1) as tunnel, capture_logs() as logs:
             bob = MqttClient(address, "bob", [topics.candidates("bob")])
             bob.open()
+            wait_until(lambda: bob.connected, "the connection", 15, 0.01)
             wait_until(lambda: bool(bob.received(10)), "the batch that fits", 60, 0.05)
             wait_until(
                 lambda: sum(lag(kafka.bootstrap, TUNNEL_GROUP, CANDIDATES).values()) == 0, "the offsets", 60, 0.05

@@ -15,9 +15,9 @@ import pytest
 from index.pool import Pool
 from models.sample import decode_samples
 from models.scores import log_losses
+from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
 from streams.tunnel.accounting import account_for_pushes

@@ -14,9 +14,10 @@ from index.pool import Pool
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel, random_model
 from models.sample import SampleBlock, decode_samples
+from streams.bus import Message
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, MODELS, REQUESTS, SAMPLES

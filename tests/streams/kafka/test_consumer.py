@@ -3,10 +3,11 @@ import time
 
 import pytest
 
+from streams.bus import Message, Partition, Positions
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, Partition
-from streams.kafka.consumer import BatchConsumer, Message, Positions
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.producer import CheckedProducer
 from wire.errors import ConnectionFailed, DeliveryError
 

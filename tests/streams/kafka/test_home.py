@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from streams.home import FILE, Home, settle
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.home import FILE, Home, home_of, settle
+from streams.kafka.home import home_of
 from wire.errors import InputError
 
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import Message
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
 from wire.errors import DeliveryError

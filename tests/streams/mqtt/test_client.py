@@ -5,7 +5,8 @@ from contextlib import ExitStack
 import pytest
 from structlog.testing import capture_logs
 
-from streams.mqtt.client import WINDOW, MqttClient, Received
+from streams.mqtt.broker import WINDOW, Received
+from streams.mqtt.client import MqttClient
 from streams.tunnel.uplink import SHARED
 from tests.streams.mqtt.brokers import Broker
 
@@ -21,9 +22,18 @@ def connect(broker: Broker) -> Iterator[Connect]:
             client = MqttClient(broker.settings, client_id, subscriptions, qos=qos)
             client.open()
             stack.callback(client.close)
+            stand(client)
             return client
 
         yield make
+
+
+def stand(client: MqttClient) -> None:
+    """Wait for the connection and its subscriptions."""
+    end_s = time.monotonic() + 15
+    while not client.connected:
+        assert time.monotonic() < end_s, "never connected"
+        time.sleep(0.005)
 
 
 def _read(client: MqttClient, number: int, timeout_s: float = 30) -> list[Received]:

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from streams.bus import Message
 from streams.cli import run
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from device_sim import topics
+from streams.bus import Message
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer, Message
+from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
-from streams.mqtt.client import MqttClient, Received
+from streams.mqtt.broker import Received
+from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
@@ -79,6 +81,7 @@ class Device:
         down = [topics.candidates(user_id), topics.receipts(user_id), topics.MODEL, topics.TASK]
         self.client = MqttClient(mqtt, f"device-{user_id}", down)
         self.client.open()
+        wait_for(lambda: self.client.connected, "the connection of a device", 15)
         self.got: list[Received] = []
 
     def publish(self, topic: str, payload: bytes) -> None:
