@@ -8,7 +8,7 @@ feeds the pool calls it before noting down that something needs not be sent agai
 `writes` with it: a pool that has fewer has lost rows, whatever became of its log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -67,12 +67,16 @@ class Meta(msgspec.Struct, frozen=True):
     writes: int = 0
 
 
+def _batch() -> WriteBatch:
+    return WriteBatch(raw_mode=True)
+
+
 class Store:
     """RocksDB behind one pool. Open with `Store.open`; one process writes, others may open it read-only."""
 
-    def __init__(self, path: Path, db: Rdict, meta: Meta) -> None:
+    def __init__(self, path: Path, db: Rdict, meta: Meta, batch: Callable[[], WriteBatch] = _batch) -> None:
         self.path = path
-        self._db = db
+        self._db, self._batch = db, batch
         self.spec = meta.spec
         self.state = meta.state
         self.writes = meta.writes  # since the pool was made, those before a rebuild included
@@ -88,8 +92,21 @@ class Store:
         if not read_only and (path / "CURRENT").exists():
             cls._check_orphans(path)
         db = open_db(path, read_only=read_only, new=spec is not None, strict=read_only)
+        return cls.over(db, path, spec, read_only=read_only)
+
+    @classmethod
+    def over(
+        cls,
+        db: Rdict,
+        path: Path,
+        spec: PoolSpec | None,
+        *,
+        read_only: bool = False,
+        batch: Callable[[], WriteBatch] = _batch,
+    ) -> Self:
+        """The store in an open database, which it closes; what takes the place of RocksDB has a `batch` of its own."""
         try:
-            store = cls(path, db, _read_meta(path, db, spec))
+            store = cls(path, db, _read_meta(path, db, spec), batch)
             if not read_only:
                 store._tidy()
         except BaseException:
@@ -123,7 +140,7 @@ class Store:
 
     def write(self, block: SampleBlock, state: State) -> None:
         """Add the encoded samples of `block` and change to `state`, both or neither."""
-        batch = WriteBatch(raw_mode=True)
+        batch = self._batch()
         _put(batch, pack_keys(PAYLOAD, block.timestamp, block.sample), pack_payload(block))
         self._put_encoded(batch, block)
         self.writes += 1
@@ -131,14 +148,14 @@ class Store:
 
     def write_encoded(self, block: SampleBlock) -> None:
         """Add encodings of a model that is not in use yet; they count once `adopt` is called."""
-        batch = WriteBatch(raw_mode=True)
+        batch = self._batch()
         self._put_encoded(batch, block)
         with told(self.path):
             self._db.write(batch)
 
     def adopt(self, state: State) -> None:
         """Change to `state`, whose model's encodings have all been written, and drop the old ones."""
-        batch = WriteBatch(raw_mode=True)
+        batch = self._batch()
         if state.model != self.state.model:
             batch.delete_range(encoded_prefix(self.state.model), encoded_end(self.state.model))
         self._commit(batch, state)
@@ -236,7 +253,7 @@ class Store:
         with told(self.path):
             self._db.delete_range(ENCODED, encoded_prefix(model))
             self._db.delete_range(encoded_end(model), ENCODED + b"\xff" * 8)
-        self._commit(WriteBatch(raw_mode=True), self.state)
+        self._commit(self._batch(), self.state)
 
 
 def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
