@@ -4,6 +4,7 @@ Every attempt ends: with a connection that may publish and has its subscriptions
 """
 
 import asyncio
+import math
 import socket
 import sys
 from collections.abc import Callable
@@ -93,7 +94,7 @@ class Connection:
         self._answered, self._lost = asyncio.Event(), asyncio.Event()
         self._accepted = self._up = self._closing = False
         self._ended: Failure | None = None  # why the connection ended, as far as we were told
-        self._up_s = 0.0
+        self._up_s = math.inf  # since when it stands, or stood
         self._watched = -1  # the socket that the loop watches for us
         self._failures = 0
         self._pending: dict[int, tuple[int, str]] = {}  # what the broker has not confirmed: bytes and topics
@@ -162,12 +163,14 @@ class Connection:
         while not self._closing:
             self._answered.clear()
             self._lost.clear()
-            self._accepted, self._ended = False, None
+            self._accepted, self._ended, self._up_s = False, None, math.inf
             failure = await self._owner.connect(self._who, self._attempt) or await self._until_lost()
             self._drop()
             if self._closing:
                 return
             self._owner.failed(self._who, failure)
+            if self._up_s + QUICK_S <= self._loop.time():  # one that is cut at once every time is no good connection
+                self._failures = 0
             await asyncio.sleep(self._owner.pause_s(self._failures))
             self._failures += 1
 
@@ -284,7 +287,7 @@ class Connection:
         for topic, reason in zip(self._who.subscriptions, reasons, strict=False):
             if reason.is_failure:
                 self._owner.refused(self._who, topic, of_code(reason.value))
-        self._up, self._failures, self._up_s = True, 0, self._loop.time()
+        self._up, self._up_s = True, self._loop.time()
         self._answered.set()
         self.publish(self._who.topic, self._who.hello, retain=bool(self._who.goodbye))
         self._owner.came_up(self._who)

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from device_sim import topics
+from device_sim.backoff import Backoff
+from device_sim.connect_rate import ConnectRate
 from device_sim.failures import Failures
 from device_sim.link import LEAVES, SHARED, UPWARD, Arrival
 from device_sim.mqtt_connection import Connection, Identity
@@ -27,8 +29,8 @@ from wire.telemetry import Presence, encode_report
 
 log = structlog.get_logger(__name__)
 
-CONNECTING = 16  # connections being made at once: a broker that comes back is not trampled
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # between attempts, doubling, each times 0.5 to 1.5
+CONNECTING = 16  # connections being made at once, each in a thread that blocks
+CONNECTS_PER_S, BURST = 200.0, 10  # that all devices begin together: 2,000 that are cut are back within 10 s
 GOODBYE_S = 5.0  # how long a close waits for confirmations
 _MISC_EVERY_S = 1.0  # paho's housekeeping (pings), and ours
 
@@ -42,7 +44,9 @@ class MqttLink:
     def __init__(self, host: str, port: int, seed: int, claim: Claim) -> None:
         self._address = (host, port)
         self._name = Name("fleet", claim)
-        self._random = random.Random(seed)
+        self._backoff = Backoff(random.Random(seed))
+        self._rate = ConnectRate(CONNECTS_PER_S, BURST)
+        self._connecting = asyncio.Semaphore(CONNECTING)
         self._threads = ThreadPoolExecutor(CONNECTING, "mqtt-connect")
         self._loop = asyncio.get_running_loop()
         self._arrivals: list[Arrival] = []
@@ -109,14 +113,21 @@ class MqttLink:
         metrics.devices_connected.set(0)
 
     async def connect(self, who: Identity, attempt: Callable[[], Failure | None]) -> Failure | None:
-        """Run a blocking connection attempt in one of our threads; devices' not before nobody contests our name."""
+        """Run a blocking connection attempt in one of our threads, at the rate that all devices share.
+
+        Devices' not before nobody contests our name. Who has a turn has a thread: turns do not pile up where attempts
+        hang, to be taken all at once when they no longer do.
+        """
         if who.user_id:
             await self._unchallenged.wait()
-        return await self._loop.run_in_executor(self._threads, attempt)
+        async with self._connecting:
+            if who.user_id:
+                await asyncio.sleep(self._rate.wait_s(self._loop.time()))
+            return await self._loop.run_in_executor(self._threads, attempt)
 
     def pause_s(self, failures: int) -> float:
         """How long to wait after so many failed attempts in a row."""
-        return min(FIRST_PAUSE_S * 2.0**failures, LONGEST_PAUSE_S) * self._random.uniform(0.5, 1.5)
+        return self._backoff.pause_s(failures)
 
     def came_up(self, who: Identity) -> None:
         """A connection stands."""

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_sim.backoff import Backoff
 from device_sim.failures import Failures
 from device_sim.mqtt_dial import dial
 from device_sim.mqtt_failure import (
@@ -56,7 +58,6 @@ from wire.ids import topic_part
 log = structlog.get_logger(__name__)
 
 KEEPALIVE_S = 15  # a half-open connection is noticed within twice this
-RECONNECT_S = (0.5, 10.0)  # first and longest pause between attempts
 PROBE_S = 10.0
 GOODBYE_S = 2.0  # how long a close may take
 _MISC_S = 0.5  # between looks at what nobody wakes us for: pings, and that nothing came
@@ -93,6 +94,7 @@ class MqttClient:
     ) -> None:
         # Quoted: a client id with one of / + # $ makes rumqttd panic, and then it takes nobody any more.
         self.settings, self.client_id = settings, topic_part(client_id)
+        self._backoff = Backoff(Random(client_id))
         self.connections = 0  # how often the broker has accepted us
         self._subscriptions, self._qos = subscriptions, qos
         self._accepted = self._stood = False  # this connection: CONNACK came, and all subscriptions
@@ -307,8 +309,9 @@ class MqttClient:
                 return
             if line := self._failures.line(time.monotonic()):
                 log.warning(f"no connection to the MQTT broker, trying again: {line}", client=self.client_id)
-            attempts = 0 if self._stood else attempts + 1
-            closing.wait(min(RECONNECT_S[0] * 2.0**attempts, RECONNECT_S[1]))
+            lasted = self._stood and time.monotonic() >= self._stood_s + QUICK_S
+            attempts = 0 if lasted else attempts + 1
+            closing.wait(self._backoff.pause_s(attempts))
 
     def _connection(self, closing: threading.Event, paho: Client) -> Failure:
         """One connection from its beginning to its end; why it ended."""

@@ -74,13 +74,14 @@ def dribble(partner: Partner, client: socket.socket) -> None:
             return
 
 
-def answers(*packets: bytes) -> Behaviour:
-    """Answers with these, one per message that comes, and then stays silent."""
+def answers(*packets: bytes, last: bool = False) -> Behaviour:
+    """Answers with these, one per message that comes, and then stays silent, or leaves where these were the `last`."""
 
     def behave(partner: Partner, client: socket.socket) -> None:
         for packet in packets:
             client.recv(65536)
             client.sendall(packet)
-        partner.over.wait()
+        if not last:
+            partner.over.wait()
 
     return behave

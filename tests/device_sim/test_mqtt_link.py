@@ -12,7 +12,8 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import capture_logs
 
-from device_sim import mqtt_connection, quarrel, topics
+from device_sim import mqtt_connection, mqtt_link, quarrel, topics
+from device_sim.backoff import Backoff
 from device_sim.mqtt_link import MqttLink
 from monitor import metrics
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -136,6 +137,37 @@ async def test_nobody_there_is_one_line_however_many_devices() -> None:
         await asyncio.sleep(1.5)
         await link.close()
     assert sum("failed" in line["event"] for line in logs) == 1
+
+
+async def test_who_is_let_in_and_cut_at_once_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[int] = []
+
+    def no_pause(_: Backoff, failures: int) -> float:
+        failed.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "pause_s", no_pause)
+    with Partner(answers(connack(), SUBACK, last=True)) as partner:
+        link = a_link(partner.host, partner.port)
+        while len(failed) < 4:
+            await asyncio.sleep(0.01)
+        await link.close()
+    assert failed[:4] == [0, 1, 2, 3]
+
+
+async def test_thousands_of_devices_come_no_faster_than_the_rate(
+    broker: EmbeddedMqtt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_link, "CONNECTS_PER_S", 50.0)
+    link = a_link(broker.settings.host, broker.settings.port)
+    link.open("first")
+    await up(link, 1)
+    began_s = asyncio.get_running_loop().time()
+    for number in range(60):
+        link.open(f"u{number}")
+    await up(link, 60)
+    assert asyncio.get_running_loop().time() - began_s >= (60 - mqtt_link.BURST) / 50
+    await link.close()
 
 
 async def test_an_unknown_host_is_said() -> None:

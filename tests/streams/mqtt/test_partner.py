@@ -5,6 +5,7 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
+from device_sim.backoff import Backoff
 from monitor import metrics
 from streams.mqtt import client as module
 from streams.mqtt.client import MqttClient
@@ -48,6 +49,24 @@ def test_no_suback_is_one_line_each_time(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not client.connected
         client.close()
     assert any("does not answer subscriptions" in line["event"] for line in lines)
+
+
+def test_who_is_let_in_and_cut_at_once_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[int] = []
+
+    def no_pause(_: Backoff, failures: int) -> float:
+        failed.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "pause_s", no_pause)
+    with Partner(answers(connack(), bytes([0x90, 4, 0, 1, 0, 1]), last=True)) as partner:
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client.open()
+        end_s = time.monotonic() + 5
+        while len(failed) < 4 and time.monotonic() < end_s:
+            time.sleep(0.01)
+        client.close()
+    assert failed[:4] == [1, 2, 3, 4]
 
 
 def test_what_is_larger_than_the_broker_takes_is_counted_said_and_passed_over() -> None:
