@@ -1,25 +1,25 @@
-"""The tunnel between Kafka and MQTT: the way up and the way down, each in a thread of its own."""
+"""The tunnel between Kafka and MQTT, live: the way up and the way down, each stepped by a thread of its own."""
 
 import secrets
 import threading
-import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from streams.kafka.connection import KafkaSettings
-from streams.mqtt.connection import MqttSettings
+from streams.bus import Bus
+from streams.mqtt.broker import Broker
 from streams.tunnel.downlink import Downlink
+from streams.tunnel.phase import Phase
 from streams.tunnel.uplink import Uplink
 from wire.claim import Claim
+from wire.clock import Clock
 
 log = structlog.get_logger(__name__)
 
 EXPIRY_MS = 600_000  # the task's `candidate_age_ms`: a batch older than that is not trained on
-DRAIN_S = 5.0  # ours: devices on a slow link answer a push within seconds
+DRAIN_S = 5.0  # devices on a slow link answer a push within seconds
 
 
 class Tunnel:
@@ -32,16 +32,18 @@ class Tunnel:
 
     def __init__(
         self,
-        kafka: KafkaSettings,
-        mqtt: MqttSettings,
+        bus: Bus,
+        broker: Broker,
+        clock: Clock,
         *,
         name: str = "tunnel",
         expiry_ms: int = EXPIRY_MS,
         drain_s: float = DRAIN_S,
         public: Ed25519PublicKey | None = None,
     ) -> None:
-        claim = Claim(name, secrets.token_hex(4), time.time_ns() // 1_000_000)
-        self._down, self._up = Downlink(kafka, mqtt, claim, expiry_ms, public), Uplink(kafka, mqtt, name)
+        claim = Claim(name, secrets.token_hex(4), clock.wall_ms())
+        self._down = Downlink(bus, broker, clock, claim, expiry_ms=expiry_ms, public=public)
+        self._up = Uplink(bus, broker, clock, name)
         self._drain_s = drain_s
         self._down_ends, self._up_ends = threading.Event(), threading.Event()
         self._failed = threading.Event()
@@ -52,15 +54,15 @@ class Tunnel:
         ]
 
     def __enter__(self) -> Self:
-        opened: list[Downlink | Uplink] = []
-        for way in (self._down, self._up):  # down first: there it is heard whether the name is taken
-            try:
+        try:
+            for way in (self._down, self._up):  # down first: there it is heard whether the name is taken
                 way.open()
-            except BaseException:
-                for other in (self._down, self._up):
-                    (other.close if other in opened else other.leave)()
-                raise
-            opened.append(way)
+                while way.phase is Phase.OPENING:
+                    way.step()
+        except BaseException:
+            self._down.close()
+            self._up.close()
+            raise
         for thread in self._threads:
             thread.start()
         return self
@@ -71,7 +73,6 @@ class Tunnel:
         # Down first: the answers it waits for come in by the way up.
         self._down_ends.set()
         self._threads[0].join()
-        self._up.end_by(time.monotonic() + self._drain_s)
         self._up_ends.set()
         self._threads[1].join()
         failed = self._failures[0] if self._failures else None
@@ -82,9 +83,7 @@ class Tunnel:
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until interrupted, or for `timeout_s`; raises what ended one of the two ways."""
-        end_s = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
-        while time.monotonic() < end_s and not self._failed.wait(min(0.2, max(0.0, end_s - time.monotonic()))):
-            pass
+        self._failed.wait(timeout_s)
         if self._failures:
             raise self._failures[0]
 
@@ -94,8 +93,7 @@ class Tunnel:
         return {
             **self._down.tally().as_dict(),
             "acks": dict(self._down.acks),
-            "models": self._down.current["models"],
-            "tasks": self._down.current["tasks"],
+            **self._down.versions,
             "uploads": counts.get("events", 0),
             "requests": counts.get("requests", 0),
             "telemetry": counts.get("telemetry", 0),
@@ -103,11 +101,12 @@ class Tunnel:
         }
 
     def _run(self, way: Downlink | Uplink, ends: threading.Event) -> None:
-        step: Callable[[], object] = way.step
         try:
             while not ends.is_set():
-                step()
-            way.drain(time.monotonic() + self._drain_s)
+                way.step()
+            way.drain(self._drain_s)
+            while way.phase is not Phase.ENDED:
+                way.step()
         except BaseException as error:  # `wait` raises it in the thread that owns the tunnel
             self._failures.append(error)
             self._failed.set()

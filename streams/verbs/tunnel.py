@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
+from streams.mqtt.paho_broker import PahoBroker
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
+from wire.clock import SystemClock
 from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import load_public_key
@@ -58,7 +61,15 @@ def command(
     with metrics_server(metrics_port):
         probe(bootstrap)
         ensure_topics(kafka)
-        tunnel = Tunnel(kafka, broker, name=name, expiry_ms=int(expiry_s * 1000), drain_s=drain_s, public=public)
+        tunnel = Tunnel(
+            KafkaBus(kafka),
+            PahoBroker(broker),
+            SystemClock(),
+            name=name,
+            expiry_ms=int(expiry_s * 1000),
+            drain_s=drain_s,
+            public=public,
+        )
         started = False
         try:
             with tunnel:

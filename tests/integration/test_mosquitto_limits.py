@@ -22,8 +22,8 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
-from streams.tunnel.tunnel import Tunnel
 from tests.integration.stack import free_port, wait_until
+from tests.streams.tunnel.world import live_tunnel
 from wire.claim import Claim
 from wire.errors import CodaError, ConnectionFailed
 from wire.push_headers import PushHeaders
@@ -87,7 +87,7 @@ def test_a_batch_larger_than_the_broker_says_it_takes_is_passed_over_and_the_oth
             headers = PushHeaders(seq, now_ms, now_ms, lineage="", version=1, digest="").encode()
             producer.send(CANDIDATES, user, b"x" * nbytes, headers=headers)
         producer.flush(10)
-        with Tunnel(settings, address, drain_s=0.1) as tunnel, capture_logs() as logs:
+        with live_tunnel(settings, address, drain_s=0.1) as tunnel, capture_logs() as logs:
             bob = MqttClient(address, "bob", [topics.candidates("bob")])
             bob.open()
             wait_until(lambda: bob.connected, "the connection", 15, 0.01)

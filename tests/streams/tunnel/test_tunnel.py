@@ -24,7 +24,7 @@ from streams.tunnel.tunnel import Tunnel
 from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded, Mosquitto
-from tests.streams.tunnel.world import PUBLIC, Device, World, batch, model, now_ms, task, wait_for
+from tests.streams.tunnel.world import PUBLIC, Device, World, batch, live_tunnel, model, now_ms, task, wait_for
 from tests.wire.reports import training
 from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, DeliveryError, InputError
@@ -226,7 +226,7 @@ def kafka_to_stop() -> Iterator[tuple[KafkaSettings, "subprocess.Popen[str]"]]:
 
 def test_a_tunnel_ends_in_time_though_kafka_hangs(tmp_path: Path) -> None:
     with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt:
-        tunnel = Tunnel(kafka, mqtt.settings, drain_s=0.2).__enter__()
+        tunnel = live_tunnel(kafka, mqtt.settings, drain_s=0.2).__enter__()
         ann = Device(mqtt.settings, "ann")
         broker.send_signal(signal.SIGSTOP)
         ann.publish(topics.events("ann"), encode_event(Event("e", "ann", "i", "c", "click", 1, 1)))
@@ -240,7 +240,7 @@ def test_a_tunnel_ends_in_time_though_kafka_hangs(tmp_path: Path) -> None:
 
 def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
     with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt:
-        with Tunnel(kafka, mqtt.settings, drain_s=0.2) as tunnel, capture_logs() as lines:
+        with live_tunnel(kafka, mqtt.settings, drain_s=0.2) as tunnel, capture_logs() as lines:
             ann = Device(mqtt.settings, "ann")
             broker.send_signal(signal.SIGSTOP)
             ann.publish(topics.events("ann"), encode_event(Event("e", "ann", "i", "c", "click", 1, 1)))
@@ -385,7 +385,7 @@ def test_an_mqtt_broker_that_cannot_be_reached_is_one_clear_line() -> None:
         ensure_topics(KafkaSettings(kafka.bootstrap))
         with (
             pytest.raises(ConnectionFailed, match="no MQTT broker at"),
-            Tunnel(KafkaSettings(kafka.bootstrap), MqttSettings(port=free_port())),
+            live_tunnel(KafkaSettings(kafka.bootstrap), MqttSettings(port=free_port())),
         ):
             pass
 
@@ -400,7 +400,7 @@ def test_of_two_tunnels_of_one_name_the_later_one_ends() -> None:
     with EmbeddedKafka() as kafka, Embedded(Path()) as mqtt:
         settings = KafkaSettings(kafka.bootstrap)
         ensure_topics(settings)
-        with Tunnel(settings, mqtt.settings, drain_s=0) as first:
+        with live_tunnel(settings, mqtt.settings, drain_s=0) as first:
             with pytest.raises(ConnectionFailed, match=r"another tunnel named tunnel .* another --name"):
-                Tunnel(settings, mqtt.settings).__enter__()
+                live_tunnel(settings, mqtt.settings).__enter__()
             first.wait(0.5)

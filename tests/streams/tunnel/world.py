@@ -10,6 +10,7 @@ import numpy as np
 from device_sim import topics
 from streams.bus import Message
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
@@ -19,10 +20,12 @@ from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.mqtt.broker import Received
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
+from streams.mqtt.paho_broker import PahoBroker
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
 from tests.wire.reports import ack
 from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.clock import SystemClock
 from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.model import Manifest, encode_model
@@ -114,6 +117,11 @@ class Device:
         return next((m.payload for m in reversed(self.got) if m.topic == topic), None)
 
 
+def live_tunnel(kafka: KafkaSettings, mqtt: MqttSettings, **settings: float | str) -> Tunnel:
+    """A tunnel as the command makes it."""
+    return Tunnel(KafkaBus(kafka), PahoBroker(mqtt), SystemClock(), **settings)  # type: ignore[arg-type]
+
+
 class World:
     """One Kafka, one MQTT broker, and what tests do with them."""
 
@@ -125,7 +133,7 @@ class World:
         self._stack = stack
 
     def tunnel(self, **settings: Any) -> Tunnel:
-        return Tunnel(self.kafka, self.broker.settings, **settings)
+        return live_tunnel(self.kafka, self.broker.settings, **settings)
 
     def device(self, user_id: str) -> Device:
         device = Device(self.broker.settings, user_id)
