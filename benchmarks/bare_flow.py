@@ -4,6 +4,7 @@ python -m benchmarks.bare_flow BOOTSTRAP STATE_FOLDER --metrics-port N
 """
 
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from streams.flow.blame import Blame
 from streams.flow.settings import FlowSettings
 from streams.flow.source import KafkaInput, Reader
 from streams.flow.state import prepare_state
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
 from streams.metrics_server import metrics_server
 from streams.stop import Stop
+from wire.clock import SystemClock
 
 PARTITIONS = 4
 
@@ -45,7 +48,8 @@ class CountSink(DynamicSink[Any]):
 
 def main(bootstrap: str, state: Path, metrics_port: int) -> None:
     """Run until told to stop."""
-    stop, reader, flow = Stop(), Reader(KafkaSettings(bootstrap), Blame()), Dataflow("bare")
+    stop, flow = Stop(), Dataflow("bare")
+    reader = Reader(KafkaBus(KafkaSettings(bootstrap)), Blame(), SystemClock(), time.sleep)
     source = KafkaInput(
         reader, [(EVENTS, n) for n in range(PARTITIONS)], ready=lambda: True, stopping=lambda: bool(stop.signal)
     )

@@ -17,13 +17,15 @@ from bytewax.testing import run_main
 from models.cloud_model import CloudModel
 from streams.bus import Message
 from streams.flow.blame import Blame
-from streams.flow.dataflow import build_flow, wall_ms
+from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter
 from streams.flow.state import prepare_state
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
+from wire.clock import SystemClock
 
 # What a profile is summed up by: each function's cumulative share is one line.
 STEPS = {
@@ -58,7 +60,7 @@ class _Listed(FixedPartitionedSource[Message, int]):
     """The events as if Kafka had them ready, 1,000 at a time."""
 
     def __init__(self, values: Sequence[bytes]) -> None:
-        now = wall_ms()
+        now = SystemClock().wall_ms()
         self._messages = [Message(EVENTS, 0, at, b"", value, now, {}) for at, value in enumerate(values)]
 
     def list_parts(self) -> list[str]:
@@ -87,7 +89,7 @@ class _Forgotten(KafkaOutput):
     """A sink that only counts candidate batches."""
 
     def __init__(self) -> None:
-        super().__init__(KafkaSettings(), 0, Blame())
+        super().__init__(KafkaBus(KafkaSettings()), 0, Blame())
         self.batches = 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
@@ -117,7 +119,7 @@ def _in_process(
     sink = _Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
         source: Any = _Listed(values)
-        flow = build_flow(settings, source, sink, pools, model=lambda: model, blame=Blame())
+        flow = build_flow(settings, source, sink, pools, clock=SystemClock(), model=lambda: model, blame=Blame())
         began = time.process_time()
         with profiler or nullcontext():
             run_main(  # type: ignore[no-untyped-call]

@@ -38,11 +38,12 @@ from models.cloud_model import random_model
 from models.sample import decode_samples
 from streams.bus import Message
 from streams.flow.blame import Blame
-from streams.flow.dataflow import build_flow, wall_ms
+from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.flow.state import prepare_state
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES
 from streams.training.cloud_trainer import CloudTrainer, Learned
@@ -50,6 +51,7 @@ from streams.training.fleet_reports import FleetReports
 from streams.tunnel.ledger import Ledger
 from streams.tunnel.unanswered import Unanswered
 from wire.candidates import decode_batch
+from wire.clock import SystemClock
 from wire.event import Event, encode_event
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, decode_report
@@ -251,7 +253,7 @@ class _Sink(KafkaOutput):
     """Hands what the dataflow gives to the parts around it."""
 
     def __init__(self, everything: Everything) -> None:
-        super().__init__(KafkaSettings(), 0, Blame())
+        super().__init__(KafkaBus(KafkaSettings()), 0, Blame())
         self._everything = everything
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
@@ -281,7 +283,7 @@ class _Writer(KafkaWriter):
 
 def soak(churn: Churn, say: Callable[[str], None]) -> list[Look]:
     """Let all of it happen; what there was at every step."""
-    start_ms = wall_ms() - churn.length_ms - 60_000  # nothing comes from the future
+    start_ms = SystemClock().wall_ms() - churn.length_ms - 60_000  # nothing comes from the future
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = churn.settings(folder)
@@ -290,7 +292,13 @@ def soak(churn: Churn, say: Callable[[str], None]) -> list[Look]:
         source: Any = _Source(_told(churn.steps(start_ms), everything, say), everything)
         with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
             flow = build_flow(
-                settings, source, _Sink(everything), pools, model=lambda: everything.trainer.model, blame=Blame()
+                settings,
+                source,
+                _Sink(everything),
+                pools,
+                clock=SystemClock(),
+                model=lambda: everything.trainer.model,
+                blame=Blame(),
             )
             run_main(  # type: ignore[no-untyped-call]
                 flow,

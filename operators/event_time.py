@@ -14,9 +14,9 @@ rest, because the partition's offset has moved past it. A partition of one or tw
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import bytewax.operators as op
@@ -26,8 +26,9 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.quorum import Quorum, QuorumState
 from operators.decode import Arrival, Asked, Decoded, Raw, decode
+from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter
-from wire.moments import NO_EVENT, SteadyMs, WallMs
+from wire.moments import NO_EVENT, SteadyMs
 from wire.reason import Reason
 
 CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
@@ -35,7 +36,7 @@ HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
 PATIENCE_MS = 5_000  # at the end of a stream; longer would hold up the first events of a morning by as much
 ALONE_MS = 30 * 86_400_000  # the pool's window by default: who leaps further takes everything out of it
 SLACK_MS = 60_000  # that a partition's time may lag: little beside the lead
-LOOK_AGAIN = timedelta(seconds=1)  # and not the whole patience: Bytewax wakes by the wall clock, which may step back
+LOOK_AGAIN_MS = 1000  # and not the whole patience: Bytewax wakes by the wall clock, which may step back
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):
@@ -163,7 +164,7 @@ class EventClock:
 
 
 class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
-    """One partition in a dataflow: decoded, and events in time; `wall_ms` and `steady_ms` are the clocks."""
+    """One partition in a dataflow: decoded, and events in time."""
 
     def __init__(
         self,
@@ -171,31 +172,30 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
         *,
         requests: str,
         lead_ms: int,
-        wall_ms: Callable[[], WallMs],
-        steady_ms: Callable[[], SteadyMs],
+        clock: Clock,
     ) -> None:
-        self._clock = EventClock(lead_ms) if saved is None else EventClock.restore(saved, lead_ms, steady_ms())
+        self._times = EventClock(lead_ms) if saved is None else EventClock.restore(saved, lead_ms, clock.steady_ms())
         self._requests = requests
-        self._wall_ms, self._steady_ms = wall_ms, steady_ms
+        self._clock = clock
 
     def on_batch(self, values: list[list[Raw]]) -> tuple[list[Sorted], bool]:
         """Take the partition's next messages."""
         messages = [message for batch in values for message in batch]
-        now_ms = self._steady_ms()
-        out = self._clock.take(decode(messages, self._requests, self._wall_ms()), now_ms)
-        return [self._clock.overdue(out, now_ms)], self.RETAIN
+        now_ms = self._clock.steady_ms()
+        out = self._times.take(decode(messages, self._requests, self._clock.wall_ms()), now_ms)
+        return [self._times.overdue(out, now_ms)], self.RETAIN
 
     def on_notify(self) -> tuple[list[Sorted], bool]:
         """Nothing has come for a while."""
-        return [self._clock.overdue(Sorted(), self._steady_ms())], self.RETAIN
+        return [self._times.overdue(Sorted(), self._clock.steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """Soon, while an event waits."""
-        return datetime.now(UTC) + LOOK_AGAIN if self._clock.holds else None
+        return after(self._clock, LOOK_AGAIN_MS) if self._times.holds else None
 
     def snapshot(self) -> bytes:
         """The partition's time, saved."""
-        return self._clock.snapshot()
+        return self._times.snapshot()
 
 
 def event_time_step(
@@ -204,13 +204,12 @@ def event_time_step(
     *,
     requests: str,
     lead_ms: int,
-    wall_ms: Callable[[], WallMs],
-    steady_ms: Callable[[], SteadyMs],
+    clock: Clock,
 ) -> tuple[KeyedStream[Arrival | Asked], Stream[DeadLetter]]:
     """`decode` and an `EventClock` per partition in a dataflow: what can be used, keyed by user, and what can't."""
     partitions: KeyedStream[list[Raw]] = op.flat_map_batch(f"{step_id}_partitions", up, _by_partition)
-    clocks: dict[str, Any] = {"requests": requests, "lead_ms": lead_ms, "wall_ms": wall_ms, "steady_ms": steady_ms}
-    decoded: Any = op.stateful_batch(step_id, partitions, lambda saved: PartitionLogic(saved, **clocks))
+    shared: dict[str, Any] = {"requests": requests, "lead_ms": lead_ms, "clock": clock}
+    decoded: Any = op.stateful_batch(step_id, partitions, lambda saved: PartitionLogic(saved, **shared))
     accepted: Any = op.flat_map_batch(f"{step_id}_accepted", decoded, _accepted)
     return accepted, op.flat_map_batch(f"{step_id}_rejected", decoded, _rejected)
 

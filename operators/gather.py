@@ -6,9 +6,9 @@ Such answers never mix: the query waits, and shards answer their recent queries 
 
 import pickle
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import bytewax.operators as op
 import numpy as np
@@ -17,6 +17,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from index.matches import Scored, best_of
 from monitor import metrics
 from wire.candidates import CandidateBatch
+from wire.clock import Clock, after
 from wire.identity import ModelId
 
 # Re-encoding 200,000 samples takes about 20 s; a query whose shards still disagree after this is given up.
@@ -154,17 +155,16 @@ def _best(parts: Sequence[Scored], per_label: int) -> Scored:
 class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
     """`GatherState` in a dataflow."""
 
-    def __init__(
-        self, saved: bytes | None, merge: Merge, clock_ms: Callable[[], int], steady_ms: Callable[[], int]
-    ) -> None:
-        self._state = GatherState(steady_ms()) if saved is None else GatherState.restore(saved, steady_ms())
+    def __init__(self, saved: bytes | None, merge: Merge, clock: Clock) -> None:
+        now_ms = clock.steady_ms()
+        self._state = GatherState(now_ms) if saved is None else GatherState.restore(saved, now_ms)
         self._merge = merge
-        self._clock_ms, self._steady_ms = clock_ms, steady_ms
+        self._clock = clock
 
     def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
         """Take answers for one user, and give up what waited too long."""
-        steady_ms = self._steady_ms()
-        gathered = self._state.handle(values, self._merge, self._clock_ms(), steady_ms)
+        steady_ms = self._clock.steady_ms()
+        gathered = self._state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
         for reason, queries in gathered.given_up.items():
             metrics.matches_given_up.labels(reason).inc(queries)
         finished = self._state.finished(self._merge, steady_ms)
@@ -176,7 +176,7 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
 
     def notify_at(self) -> datetime | None:
         """When to lose patience, or to forget the user."""
-        return datetime.now(UTC) + timedelta(milliseconds=self._state.patience_ms(self._steady_ms()))
+        return after(self._clock, self._state.patience_ms(self._clock.steady_ms()))
 
     def snapshot(self) -> bytes:
         """The state, pickled."""
@@ -188,8 +188,7 @@ def gather_step(
     up: KeyedStream[Reply],
     merge: Merge,
     *,
-    clock_ms: Callable[[], int],
-    steady_ms: Callable[[], int],
+    clock: Clock,
 ) -> KeyedStream[tuple[str, CandidateBatch]]:
     """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id."""
-    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock_ms, steady_ms))
+    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock))

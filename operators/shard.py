@@ -8,7 +8,7 @@ not on the worker of their user, because only here is it certain which model the
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from operators.placement import shard_key
 from operators.user import Query, UserOutput
 from wire.arrays import I64
 from wire.candidates import no_candidates
+from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter, Origin
 from wire.moments import SteadyMs
 from wire.reason import Reason
@@ -34,7 +35,7 @@ from wire.sample import SampleRecord, encode_record
 
 # Shards notice a new model within a tenth of a second and one epoch of each other; ours, with room.
 REANSWER_MS = 5_000
-LOOK_AGAIN = timedelta(seconds=1)
+LOOK_AGAIN_MS = 1000
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -188,29 +189,29 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
         synced: int,
         open_shard: Callable[[int, int], Shard],
         model: Callable[[], CloudModel],
-        steady_ms: Callable[[], SteadyMs],
+        clock: Clock,
     ) -> None:
         self._synced = synced
         self._open_shard = open_shard
         self._model = model
-        self._steady_ms = steady_ms
+        self._clock = clock
         self._shard: Shard | None = None
 
     def on_batch(self, values: list[Work]) -> tuple[list[ShardOutput], bool]:
         """Take work from all workers."""
         if self._shard is None:
             self._shard = self._open_shard(values[0].shard, self._synced)
-        return [self._shard.handle(values, self._model(), self._steady_ms())], self.RETAIN
+        return [self._shard.handle(values, self._model(), self._clock.steady_ms())], self.RETAIN
 
     def on_notify(self) -> tuple[list[ShardOutput], bool]:
         """A new model may have come while no work did, and another shard's answers wait for ours."""
         assert self._shard is not None, "only a shard with work is notified"
-        return [self._shard.handle([], self._model(), self._steady_ms())], self.RETAIN
+        return [self._shard.handle([], self._model(), self._clock.steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """Soon, as long as a new model would make it answer again."""
         again = self._shard is not None and self._shard.may_answer_again
-        return datetime.now(UTC) + LOOK_AGAIN if again else None
+        return after(self._clock, LOOK_AGAIN_MS) if again else None
 
     def snapshot(self) -> int:
         """The pool is on disk when this returns; of it, only how far it is."""
@@ -226,9 +227,9 @@ def shard_step(
     *,
     open_shard: Callable[[int, int], Shard],
     model: Callable[[], CloudModel],
-    steady_ms: Callable[[], SteadyMs],
+    clock: Clock,
 ) -> KeyedStream[ShardOutput]:
-    """`route` and `Shard.handle` in a dataflow, with `steady_ms` as the clock."""
+    """`route` and `Shard.handle` in a dataflow, by `clock`."""
     routing = partial(route, shards=matching.shards, workers=matching.workers)
     works: KeyedStream[Work] = op.flat_map_batch(f"{step_id}_route", up, routing)
-    return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, steady_ms))
+    return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, clock))

@@ -4,9 +4,9 @@ Pure state, one `UserState` per user, which Bytewax saves with every epoch (`ope
 touches no array: features are slices of bytes (`models.features`), and arrays are made per block later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import bytewax.operators as op
@@ -19,6 +19,7 @@ from models.quorum import LEAD_MS, Quorum
 from models.taken import Taken
 from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
+from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter
 from wire.ids import user_key
 from wire.moments import NO_EVENT, EventMs, SteadyMs, WallMs
@@ -31,7 +32,6 @@ SLACK_MS = 1_000  # that the time of a stream may lag: candidates for a request 
 # Bytewax wakes by the wall clock. When that steps back, who waits is looked at after the step and this, at the latest;
 # more often would cost: 100,000 waiting users are 800 looks a second.
 LOOK_AGAIN_MS = 120_000
-_LOOK_AGAIN = timedelta(milliseconds=LOOK_AGAIN_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ class UserState:
 class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
     """`UserState` in a dataflow; all users of a worker are its `residents` and say in `stream` how far event time is.
 
-    A user who stopped is waited for by `steady_ms`; `wall_ms` says only what to write on batches.
+    A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches.
     """
 
     def __init__(
@@ -252,14 +252,13 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         saved: bytes | None,
         rules: MatchRules,
         *,
-        wall_ms: Callable[[], WallMs],
-        steady_ms: Callable[[], SteadyMs],
+        clock: Clock,
         stream: Quorum,
         residents: Residents,
     ) -> None:
         self._state = None if saved is None else UserState.restore(saved)
         self._rules = rules
-        self._wall_ms, self._steady_ms = wall_ms, steady_ms
+        self._clock = clock
         self._stream, self._residents = stream, residents
         self._since_ms: SteadyMs | None = None  # when the first sample came that waits for a match
         self._look()
@@ -274,7 +273,7 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
             return [], self.RETAIN if stays else self.DISCARD
         if self._state is None:
             self._state = UserState(came[0].user_id)
-        out = self._state.handle(came, self._rules, self._wall_ms(), self._stream.now)
+        out = self._state.handle(came, self._rules, self._clock.wall_ms(), self._stream.now)
         if out.samples:
             self._stream.claim(self._state.user, self._state.watermark)
         self._residents.active(self._state.user_id, self._stream.now)
@@ -286,7 +285,7 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         assert self._state is not None, "only a user with events is notified"
         if self._left_ms() > 0:
             return [], self.RETAIN
-        queries = self._state.idle(self._wall_ms(), self._stream.now)
+        queries = self._state.idle(self._clock.wall_ms(), self._stream.now)
         self._look()
         return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
 
@@ -295,7 +294,7 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         if self._since_ms is None:
             return None
         left_ms = self._left_ms()
-        return datetime.now(UTC) + (_LOOK_AGAIN if left_ms > LOOK_AGAIN_MS else timedelta(milliseconds=left_ms))
+        return after(self._clock, min(left_ms, LOOK_AGAIN_MS))
 
     def snapshot(self) -> bytes:
         """The state, saved."""
@@ -307,12 +306,12 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         if self._state is None or not self._state.waits:
             self._since_ms = None
         elif self._since_ms is None or anew:
-            self._since_ms = self._steady_ms()
+            self._since_ms = self._clock.steady_ms()
 
     def _left_ms(self) -> int:
         """How long the newest batch stays fresh."""
         budget_ms = self._rules.freshness_budget_ms
-        return budget_ms if self._since_ms is None else self._since_ms + budget_ms - self._steady_ms()
+        return budget_ms if self._since_ms is None else self._since_ms + budget_ms - self._clock.steady_ms()
 
 
 def user_step(
@@ -320,8 +319,7 @@ def user_step(
     up: KeyedStream[Arrival | Asked],
     rules: MatchRules,
     *,
-    wall_ms: Callable[[], WallMs],
-    steady_ms: Callable[[], SteadyMs],
+    clock: Clock,
     stay: Stay,
 ) -> KeyedStream[UserOutput]:
     """`UserState.handle` in a dataflow; users leave as `stay` says."""
@@ -329,5 +327,5 @@ def user_step(
     staying: KeyedStream[Arrival | Asked | Leave] = op.flat_map_batch(
         f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream.now)
     )
-    shared: dict[str, Any] = {"wall_ms": wall_ms, "steady_ms": steady_ms, "stream": stream, "residents": residents}
+    shared: dict[str, Any] = {"clock": clock, "stream": stream, "residents": residents}
     return op.stateful_batch(step_id, staying, lambda saved: UserLogic(saved, rules, **shared))

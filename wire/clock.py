@@ -5,6 +5,7 @@ by one that a simulator moves: there, no time passes while a function runs.
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 from wire.moments import SteadyMs, WallMs
@@ -22,6 +23,11 @@ class Clock(Protocol):
 
     def steady_ms(self) -> SteadyMs:
         """How long it has been since some moment of this process."""
+
+
+def after(clock: Clock, ms: int) -> datetime:
+    """What the wall clock will show in `ms`, as Bytewax wants to be told."""
+    return datetime.fromtimestamp((clock.wall_ms() + ms) / 1000, UTC)
 
 
 class SystemClock:

@@ -5,7 +5,6 @@ events, requests ─▶ decode ─▶ user (dedupe, features, due) ─▶ shard 
                       └────────────┴─▶ events.dlq
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -29,22 +28,13 @@ from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.candidates import CandidateBatch, encode_batch
+from wire.clock import Clock
 from wire.dead_letter import DeadLetter
-from wire.moments import SteadyMs, WallMs
+from wire.moments import SteadyMs
 from wire.push_headers import PushHeaders
 
 FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]
-
-
-def wall_ms() -> WallMs:
-    """The wall clock, Unix ms."""
-    return WallMs(time.time_ns() // 1_000_000)
-
-
-def steady_ms() -> SteadyMs:
-    """A clock that nobody sets, ms since some moment."""
-    return SteadyMs(time.monotonic_ns() // 1_000_000)
 
 
 def build_flow(
@@ -53,6 +43,7 @@ def build_flow(
     sink: KafkaOutput,
     pools: PoolShards,
     *,
+    clock: Clock,
     model: Callable[[], CloudModel],
     blame: Blame,
 ) -> Dataflow:
@@ -60,7 +51,7 @@ def build_flow(
 
     `blame` notes what the world is to blame for when a pool or a model fails.
     """
-    flow, out = Dataflow(FLOW_ID), _Emitter(sink.part)
+    flow, out = Dataflow(FLOW_ID), _Emitter(sink.part, clock)
     per_label = settings.candidates // 2
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
@@ -69,10 +60,9 @@ def build_flow(
         messages,
         requests=REQUESTS,
         lead_ms=settings.rules.lead_ms,
-        wall_ms=wall_ms,
-        steady_ms=steady_ms,
+        clock=clock,
     )
-    users = user_step("user", arrivals, settings.rules, wall_ms=wall_ms, steady_ms=steady_ms, stay=settings.stay)
+    users = user_step("user", arrivals, settings.rules, clock=clock, stay=settings.stay)
     late = op.flat_map_batch("late", users, _late)
     shards = shard_step(
         "shard",
@@ -80,11 +70,11 @@ def build_flow(
         matching,
         open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
         model=model,
-        steady_ms=steady_ms,
+        clock=clock,
     )
-    refused = op.flat_map_batch("refused", shards, _refused)
+    refused = op.flat_map_batch("refused", shards, lambda outputs: _refused(outputs, clock))
     replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
-    batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock_ms=wall_ms, steady_ms=steady_ms)
+    batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock=clock)
     letters: Stream[DeadLetter] = op.merge("letters", rejected, late, refused)
     emitted: KeyedStream[Outgoing] = op.merge(
         "emitted",
@@ -117,8 +107,8 @@ class _BlamedShard(Shard):
 class _Emitter:
     """Turns results into messages, keyed by the sink's part of this process; counts them."""
 
-    def __init__(self, part: str) -> None:
-        self._part = part
+    def __init__(self, part: str, clock: Clock) -> None:
+        self._part, self._clock = part, clock
 
     def dead_letters(self, letters: Iterable[DeadLetter]) -> Emitted:
         """One message per dead letter."""
@@ -145,7 +135,7 @@ class _Emitter:
         for reason, _ in batches:
             metrics.matches.labels(reason).inc()
         produced_ms = np.fromiter((batch.produced_ms for _, batch in batches), np.int64, len(batches))
-        observe_freshness("matched", produced_ms, wall_ms())
+        observe_freshness("matched", produced_ms, self._clock.wall_ms())
         return [(self._part, _push(batch)) for _, batch in batches]
 
 
@@ -162,13 +152,13 @@ def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[DeadLetter]:
     return late
 
 
-def _refused(keyed: Iterable[tuple[str, ShardOutput]]) -> list[DeadLetter]:
+def _refused(keyed: Iterable[tuple[str, ShardOutput]], clock: Clock) -> list[DeadLetter]:
     refused = []
     for _, output in keyed:
         refused.extend(output.refused)
         _count_duplicates(output.duplicates)
         metrics.pooled.inc(len(output.produced_ms))
-        observe_freshness("pooled", output.produced_ms, wall_ms())
+        observe_freshness("pooled", output.produced_ms, clock.wall_ms())
     return refused
 
 

@@ -1,15 +1,14 @@
 """How far this process's part of the dataflow is behind, as metrics: in events, and in seconds."""
 
 import threading
-from collections.abc import Callable
 from typing import Self
 
 from monitor import metrics
 from monitor.waiting import Waiting
+from streams.bus import Bus
 from streams.flow.source import Reader
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import FLOW_GROUP
+from wire.clock import Clock
 from wire.errors import ConnectionFailed
 
 _EVERY_S = 1.0
@@ -23,10 +22,10 @@ class LagWatch:
     newest event that was taken, where any are left; the oldest one that is left is at most as old.
     """
 
-    def __init__(self, settings: KafkaSettings, reader: Reader, clock_ms: Callable[[], int]) -> None:
-        self._group = GroupPositions(settings, FLOW_GROUP)
+    def __init__(self, bus: Bus, reader: Reader, clock: Clock) -> None:
+        self._group = bus.group(FLOW_GROUP)
         self._reader = reader
-        self._clock_ms = clock_ms
+        self._clock = clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
 
@@ -38,7 +37,7 @@ class LagWatch:
                 produced_ms = taken.get((topic, partition))
                 if produced_ms is None:
                     continue  # another process's
-                age_s = (self._clock_ms() - produced_ms) / 1000 if behind and produced_ms else 0.0
+                age_s = (self._clock.wall_ms() - produced_ms) / 1000 if behind and produced_ms else 0.0
                 metrics.lag_events.labels(FLOW_GROUP, topic, str(partition)).set(behind)
                 metrics.lag_seconds.labels(FLOW_GROUP, topic, str(partition)).set(max(0.0, age_s))
 
@@ -53,7 +52,7 @@ class LagWatch:
             self._group.close()
 
     def _run(self) -> None:
-        waiting = Waiting()
+        waiting = Waiting(self._clock.steady_ms)
         while not self._stop.wait(_EVERY_S):
             try:
                 self.look()

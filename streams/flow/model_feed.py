@@ -1,6 +1,5 @@
 """The cloud model to compute with, from the topic `models`: the newest of the lineage in use."""
 
-import time
 from collections.abc import Iterable
 
 import structlog
@@ -9,20 +8,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
 from monitor import metrics
-from streams.bus import Message
-from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer
+from streams.bus import Bus, Message
 from streams.kafka.topics import MODELS
+from wire.clock import Clock
 from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.model import identify_model
 from wire.signing import open_model
 from wire.succession import Offer, Succession, Verdict
 
-_LOOK_EVERY_S = 0.1  # a new version is minutes of training old; a tenth of a second more is nothing
+_LOOK_EVERY_MS = 100  # a new version is minutes of training old; a tenth of a second more is nothing
 _MORE_S = 0.05  # a backlog of versions comes in several fetches: only its last one is worth unpacking
-_SAY_EVERY_S = 10
+_SAY_EVERY_MS = 10_000
 
 _log = structlog.get_logger()
 
@@ -38,23 +35,24 @@ class ModelFeed:
     """
 
     def __init__(
-        self, settings: KafkaSettings, known: Iterable[ModelId] = (), public: Ed25519PublicKey | None = None
+        self, bus: Bus, clock: Clock, known: Iterable[ModelId] = (), public: Ed25519PublicKey | None = None
     ) -> None:
-        everywhere = dict.fromkeys(bounds(settings, MODELS))
-        self._consumer = BatchConsumer(settings, "coda-model-feed", [MODELS], "earliest", assign=everywhere)
+        everywhere = dict.fromkeys(bus.bounds(MODELS))
+        self._consumer = bus.consumer("coda-model-feed", [MODELS], "earliest", assign=everywhere)
         self._succession, self._public = Succession(known), public
         self._model: CloudModel | None = None
         self._refused = ""  # the newest refusal
-        self._looked_s = self._said_s = float("-inf")
+        self._clock = clock
+        self._look_at_ms = self._say_at_ms = 0
 
     def current(self) -> CloudModel | None:
         """The newest version that may be computed with, or None before the first."""
-        now_s = time.monotonic()
-        if now_s - self._looked_s >= _LOOK_EVERY_S:
-            self._looked_s = now_s
+        now_ms = self._clock.steady_ms()
+        if now_ms >= self._look_at_ms:
+            self._look_at_ms = now_ms + _LOOK_EVERY_MS
             self._look()
-        if self._model is None and now_s - self._said_s >= _SAY_EVERY_S:
-            self._said_s = now_s
+        if self._model is None and now_ms >= self._say_at_ms:
+            self._say_at_ms = now_ms + _SAY_EVERY_MS
             _log.info(
                 self._refused or "waiting for the first cloud model on the topic `models`: start `coda train-cloud`"
             )

@@ -21,7 +21,7 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 
 from models.cloud_model import CloudModel
 from streams.flow.blame import Blame
-from streams.flow.dataflow import build_flow, wall_ms
+from streams.flow.dataflow import build_flow
 from streams.flow.lag import LagWatch
 from streams.flow.model_feed import ModelFeed
 from streams.flow.panics import Panics
@@ -34,15 +34,15 @@ from streams.flow.state import check_room, state_error
 from streams.flow.supervisor import AGAIN, NO_RESTART
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
-from streams.kafka.bounds import bounds
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.home import home_of
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.log import set_up_logging
 from streams.metrics_server import PortTaken, metrics_server
 from streams.stop import Stop
 from streams.tunnel.room import TunnelRoom
+from wire.clock import SystemClock
 from wire.errors import CodaError, ConnectionFailed, InputError, PoolError, StorageError
 from wire.signing import load_public_key
 
@@ -59,20 +59,21 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
     Raises `CodaError` when it fails for a reason that the world is to blame for.
     """
     torch.set_num_threads(1)  # one thread per process: encoding is small batches
-    kafka = KafkaSettings(settings.bootstrap)
+    kafka, clock = KafkaSettings(settings.bootstrap), SystemClock()
+    bus = KafkaBus(kafka)
     port = settings.metrics_port + process if settings.metrics_port else 0
     with ExitStack() as opened:
         opened.enter_context(stop.listening())
         opened.enter_context(metrics_server(port))
         ensure_topics(kafka)
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
-        home = home_of(kafka, [EVENTS])
+        home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
         mine = range(process, settings.shards, settings.processes)
         # Opened now, so that a pool that cannot be opened is told before anything is read.
         public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
-        feed = ModelFeed(kafka, [pools.pool(shard).model for shard in mine], public)
+        feed = ModelFeed(bus, clock, [pools.pool(shard).model for shard in mine], public)
         opened.callback(feed.close)
         while _run_once(settings, process, addresses, stop, pools=pools, feed=feed):
             if addresses:
@@ -84,13 +85,14 @@ def _run_once(
     settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop, *, pools: PoolShards, feed: ModelFeed
 ) -> bool:
     """From the last snapshot on until `stop`, or until Bytewax has to begin anew: then True."""
-    kafka, blame = KafkaSettings(settings.bootstrap), Blame()
-    partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bounds(kafka, topic)]
-    restart = Restart(TopicWatch(kafka, partitions))
+    kafka, clock, blame = KafkaSettings(settings.bootstrap), SystemClock(), Blame()
+    bus = KafkaBus(kafka)
+    partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
+    restart = Restart(TopicWatch(kafka, partitions), clock)
     with ExitStack() as opened:
-        reader = Reader(kafka, blame)
+        reader = Reader(bus, blame, clock, time.sleep)
         opened.callback(reader.close)
-        room = TunnelRoom(kafka)
+        room = TunnelRoom(bus, clock)
         opened.callback(room.close)
         source = KafkaInput(
             reader,
@@ -98,9 +100,9 @@ def _run_once(
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: bool(stop.signal) or restart.due(),
         )
-        opened.enter_context(LagWatch(kafka, reader, wall_ms))
-        sink = KafkaOutput(kafka, process, blame, stopping=lambda: bool(stop.signal))
-        flow = build_flow(settings, source, sink, pools, model=lambda: _first(feed, blame), blame=blame)
+        opened.enter_context(LagWatch(bus, reader, clock))
+        sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal))
+        flow = build_flow(settings, source, sink, pools, clock=clock, model=lambda: _first(feed, blame), blame=blame)
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
         )

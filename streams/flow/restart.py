@@ -5,31 +5,23 @@ step back of two minutes it would take no snapshot for two minutes. Both are men
 snapshot, and starting again from it.
 """
 
-import time
-from collections.abc import Callable
-
 from streams.kafka.topic_watch import TopicWatch
+from wire.clock import Clock
 
-# A wall clock that falls behind the monotonic one by so much within `_LOOK_S` has been set back, or stands still. One
+# A wall clock that falls behind the monotonic one by so much within `_LOOK_MS` has been set back, or stands still. One
 # that is slewed loses .015 s in that time.
-_LOST_S = 3.0
-_LOOK_S = 30.0
+_LOST_MS = 3_000
+_LOOK_MS = 30_000
 
 
 class Restart:
     """Says when, and then for good; `why` says what for."""
 
-    def __init__(
-        self,
-        watch: TopicWatch,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, watch: TopicWatch, clock: Clock) -> None:
         self.why = ""
         self._watch = watch
-        self._clock, self._wall = clock, wall
-        self._since_s, self._since_wall_s = clock(), wall()
+        self._clock = clock
+        self._since_ms, self._since_wall_ms = clock.steady_ms(), clock.wall_ms()
 
     def due(self) -> bool:
         """Whether this process shall end now, to begin anew; raises `DeliveryError` for a topic made anew."""
@@ -42,9 +34,10 @@ class Restart:
         return ", ".join(f"{topic}[{number}]" for topic, number in added) + " new" if added else ""
 
     def _clock_trouble(self) -> str:
-        passed_s, shown_s = self._clock() - self._since_s, self._wall() - self._since_wall_s
-        if passed_s - shown_s > _LOST_S:
-            return f"the wall clock lost {passed_s - shown_s:.0f} s"
-        if shown_s > passed_s + _LOST_S or passed_s > _LOOK_S:
-            self._since_s, self._since_wall_s = self._clock(), self._wall()
+        passed_ms = self._clock.steady_ms() - self._since_ms
+        shown_ms = self._clock.wall_ms() - self._since_wall_ms
+        if passed_ms - shown_ms > _LOST_MS:
+            return f"the wall clock lost {(passed_ms - shown_ms) / 1000:.0f} s"
+        if shown_ms > passed_ms + _LOST_MS or passed_ms > _LOOK_MS:
+            self._since_ms, self._since_wall_ms = self._clock.steady_ms(), self._clock.wall_ms()
         return ""

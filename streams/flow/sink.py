@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from streams.bus import Bus, Producer, never
 from streams.flow.blame import Blame
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.producer import CheckedProducer
 from wire.errors import DeliveryError
 
 _CLOSE_S = 10.0  # the last epoch's snapshot has waited for everything already, unless there was a failure
@@ -33,11 +32,9 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
     A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends.
     """
 
-    def __init__(
-        self, settings: KafkaSettings, process: int, blame: Blame, stopping: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, bus: Bus, process: int, blame: Blame, stopping: Callable[[], bool] = never) -> None:
         self.part = str(process)
-        self._settings = settings
+        self._bus = bus
         self._blame = blame
         self._stopping = stopping
 
@@ -51,13 +48,13 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "KafkaWriter":  # noqa: ARG002
         """The writer, with a producer of its own."""
-        return KafkaWriter(CheckedProducer(self._settings, stopping=self._stopping), self._blame)
+        return KafkaWriter(self._bus.producer(stopping=self._stopping), self._blame)
 
 
 class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
     """Hands messages to a producer; waits for the acknowledgements when the epoch ends."""
 
-    def __init__(self, producer: CheckedProducer, blame: Blame) -> None:
+    def __init__(self, producer: Producer, blame: Blame) -> None:
         self._producer = producer
         self._blame = blame
 

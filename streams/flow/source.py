@@ -5,54 +5,53 @@ nothing that a lag tool could see, and skips data silently when a resume offset 
 consumer, offsets are checked (`streams.kafka.consumer`), and positions are mirrored into a consumer group.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from streams.bus import Message, Partition
+from streams.bus import Bus, Consumer, Group, Message, Partition
 from streams.flow.blame import Blame
-from streams.kafka.bounds import bounds
-from streams.kafka.connection import KafkaSettings, is_embedded
-from streams.kafka.consumer import BatchConsumer
-from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import CONTROL, FLOW_GROUP
+from wire.clock import Clock
 from wire.errors import InputError
 
 # When no part has anything: far below the 250 ms that pooling may take, and it ends with the first message.
 _IDLE_S = 0.005
 # Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
 _NOW = datetime.fromtimestamp(0, UTC)
-_POLL_AGAIN_S = 0.001  # parts take turns within one pass of the worker; one poll per pass serves them all
+_POLL_AGAIN_MS = 1  # parts take turns within one pass of the worker; one poll per pass serves them all
 _BATCH = 1000  # from here on bigger batches gain nothing (DESIGN.md: 0.78 M items/s)
 _BUFFERED_MOST = 20 * _BATCH  # messages held for parts that wait for their epoch
-_MIRROR_EVERY_S = 0.2
+_MIRROR_EVERY_MS = 200
 
 
 class Reader:
-    """The one consumer of this process, which all its parts share; opened when the first part asks for messages."""
+    """The one consumer of this process, which all its parts share; opened when the first part asks for messages.
 
-    def __init__(self, settings: KafkaSettings, blame: Blame) -> None:
+    It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set.
+    """
+
+    def __init__(self, bus: Bus, blame: Blame, clock: Clock, sleep: Callable[[float], None]) -> None:
         self.blame = blame
-        self._settings = settings
+        self._bus, self._clock, self._sleep = bus, clock, sleep
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
         self._buffered = 0
-        self._consumer: BatchConsumer | None = None
-        self._group: GroupPositions | None = None
+        self._consumer: Consumer | None = None
+        self._group: Group | None = None
         self._done: dict[Partition, int] = {}
         self._taken_ms: dict[Partition, int] = {}
         self._asked: set[Partition] = set()  # since the last round of all parts began
         self._found = False  # whether any of them had messages
-        self._empty_s = self._mirrored_s = float("-inf")
+        self._poll_at_ms = self._mirror_at_ms = 0
 
     def add(self, partition: Partition, offset: int | None) -> None:
         """Read `partition` too, from `offset` on, or from the beginning."""
         if offset is not None:
             self._done[partition] = offset  # what came before went through before the last snapshot
-        elif is_embedded(self._settings.bootstrap):
-            offset = 0  # this broker drops what is old: say so, rather than begin after it
+        elif self._bus.forgetful:
+            offset = 0  # it drops what is old: say so, rather than begin after it
         self._begin[partition] = offset
         self._taken_ms[partition] = 0
         self._buffers[partition] = []
@@ -63,7 +62,7 @@ class Reader:
         if not self._buffers[partition] and self._buffered < _BUFFERED_MOST:
             self._poll(rest_s)
         elif rest_s:
-            time.sleep(rest_s)
+            self._sleep(rest_s)
         taken = self._buffers[partition]
         self._buffers[partition] = []
         self._buffered -= len(taken)
@@ -74,7 +73,7 @@ class Reader:
 
     def rest(self, partition: Partition) -> None:
         """Instead of `take`, while nothing may be read."""
-        time.sleep(self._rest_s(partition))
+        self._sleep(self._rest_s(partition))
 
     def offset(self, partition: Partition) -> int | None:
         """The offset that comes next, once everything before was taken: markers of transactions are passed over."""
@@ -90,9 +89,9 @@ class Reader:
     def done(self, partition: Partition, offset: int) -> None:
         """Everything before `offset` went through the whole dataflow: lag tools may know."""
         self._done[partition] = offset
-        now_s = time.monotonic()
-        if now_s - self._mirrored_s >= _MIRROR_EVERY_S:
-            self._mirrored_s = now_s
+        now_ms = self._clock.steady_ms()
+        if now_ms >= self._mirror_at_ms:
+            self._mirror_at_ms = now_ms + _MIRROR_EVERY_MS
             self._mirror()
 
     def close(self) -> None:
@@ -113,25 +112,24 @@ class Reader:
         return _IDLE_S if idle else 0.0
 
     def _poll(self, rest_s: float) -> None:
-        now_s = time.monotonic()
-        if now_s - self._empty_s < _POLL_AGAIN_S and not rest_s:
+        if self._clock.steady_ms() < self._poll_at_ms and not rest_s:
             return
         messages = self._open().poll(_BATCH, rest_s)
         if not messages:
-            self._empty_s = time.monotonic()
+            self._poll_at_ms = self._clock.steady_ms() + _POLL_AGAIN_MS
         for message in messages:
             self._buffers[message.topic, message.partition].append(message)
         self._buffered += len(messages)
 
-    def _open(self) -> BatchConsumer:
+    def _open(self) -> Consumer:
         if self._consumer is None:
             self._check_offsets()
-            self._consumer = BatchConsumer(self._settings, FLOW_GROUP, [], "earliest", assign=self._begin)
+            self._consumer = self._bus.consumer(FLOW_GROUP, [], "earliest", assign=self._begin)
         return self._consumer
 
     def _check_offsets(self) -> None:
         """Say at once what is wrong with offsets that Kafka does not have; control topics are read all the same."""
-        kept = {k: v for topic in {topic for topic, _ in self._begin} for k, v in bounds(self._settings, topic).items()}
+        kept = {k: v for topic in {topic for topic, _ in self._begin} for k, v in self._bus.bounds(topic).items()}
         for (topic, number), offset in self._begin.items():
             first, end = kept.get((topic, number), (0, 0))
             if offset is None or first <= offset <= end:
@@ -145,13 +143,13 @@ class Reader:
                 else "the state belongs to another Kafka, give another --state"
             )
             raise InputError(
-                f"the dataflow would go on at offset {offset} of {topic}[{number}], but Kafka at "
-                f"{self._settings.bootstrap} has {first} to {end}: {what_to_do}"
+                f"the dataflow would go on at offset {offset} of {topic}[{number}], but "
+                f"{self._bus.name} has {first} to {end}: {what_to_do}"
             )
 
     def _mirror(self) -> None:
         if self._group is None:
-            self._group = GroupPositions(self._settings, FLOW_GROUP)
+            self._group = self._bus.group(FLOW_GROUP)
         self._group.mirror(self._done)
         self._done = {}
 

@@ -10,6 +10,7 @@ from monitor.waiting import Waiting
 from streams.bus import Message, Partition
 from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, patiently, reason
 from streams.kafka.consumer import BatchConsumer
+from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 10
@@ -44,7 +45,7 @@ def read_between(
     wanted = {partition: first for partition, (first, end) in between.items() if first < end}
     if not wanted:
         return
-    waiting = Waiting()
+    waiting = Waiting(SystemClock().steady_ms)
     with BatchConsumer(settings, group, [], assign=wanted) as consumer:
         while left := {p: at for p, at in consumer.positions().items() if at < between[p][1]}:
             messages = consumer.poll()

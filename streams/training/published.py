@@ -8,10 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
-from streams.bus import Message
-from streams.kafka.bounds import bounds, read_between
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.home import home_of
+from streams.bus import Bus, Message
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TRAINER_GROUP
 from streams.training.cloud_trainer import Learned
 from wire.errors import ArtefactError, InputError
@@ -34,24 +31,24 @@ class Version(NamedTuple):
     id: ModelId
     message: Message
 
-    def unpacked(self, settings: KafkaSettings, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
+    def unpacked(self, bus: Bus, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
         """The model and what it has learned from; raises `ArtefactError`."""
         learned = Learned.of(dict(self.message.headers))
-        return model_from_bytes(open_model(self.message.value, public)), _still_true(learned, self.message, settings)
+        return model_from_bytes(open_model(self.message.value, public)), _still_true(learned, self.message, bus)
 
 
-def newest(settings: KafkaSettings, topic: str) -> Message | None:
+def newest(bus: Bus, topic: str) -> Message | None:
     """The newest message of a topic, or None when it has none."""
-    return next(reversed(_by_age(settings, topic)), None)
+    return next(reversed(_by_age(bus, topic)), None)
 
 
-def published_versions(settings: KafkaSettings, public: Ed25519PublicKey) -> list[Version]:
+def published_versions(bus: Bus, public: Ed25519PublicKey) -> list[Version]:
     """Those that our key signed and that took each other's place, oldest first; others are told of and passed over.
 
     Raises `ArtefactError` when there are models and our key signed none of them.
     """
     succession, found, unsigned = Succession(), list[Version](), None
-    for message in _by_age(settings, MODELS):
+    for message in _by_age(bus, MODELS):
         try:
             offer = succession.offer(*identify_model(open_model(message.value, public)))
         except Malformed as error:
@@ -67,35 +64,35 @@ def published_versions(settings: KafkaSettings, public: Ed25519PublicKey) -> lis
     return found
 
 
-def published_model(settings: KafkaSettings, public: Ed25519PublicKey) -> tuple[CloudModel, Learned] | None:
+def published_model(bus: Bus, public: Ed25519PublicKey) -> tuple[CloudModel, Learned] | None:
     """The newest cloud model that checks out and what it has learned from; newer ones are told of and passed over."""
-    for version in reversed(published_versions(settings, public)):
+    for version in reversed(published_versions(bus, public)):
         try:
-            return version.unpacked(settings, public)
+            return version.unpacked(bus, public)
         except ArtefactError as error:
             _pass_over(version.message, str(error))
     return None
 
 
-def version_again(settings: KafkaSettings, number: int, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
+def version_again(bus: Bus, number: int, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
     """Version `number` of the newest lineage, as the next number of it; raises `InputError` when it is not kept."""
-    line = published_versions(settings, public)
+    line = published_versions(bus, public)
     kept = [version for version in line if version.id.lineage == line[-1].id.lineage]
     wanted = [version for version in kept if version.id.version == number]
     if not wanted or number == kept[-1].id.version:
         numbers = ", ".join(str(version.id.version) for version in kept[:-1]) or "no older one"
         raise InputError(f"--back-to {number}: of the lineage in use the topic {MODELS} keeps {numbers} to go back to")
-    model, learned = wanted[-1].unpacked(settings, public)
+    model, learned = wanted[-1].unpacked(bus, public)
     return model.as_version(kept[-1].id.version + 1), learned
 
 
-def published_task(settings: KafkaSettings, public: Ed25519PublicKey) -> Task | None:
+def published_task(bus: Bus, public: Ed25519PublicKey) -> Task | None:
     """The newest task that our key signed; what is none is told of and passed over.
 
     Raises `ArtefactError` when there are tasks and our key signed none of them.
     """
     unsigned = None
-    for message in reversed(_by_age(settings, TASKS)):
+    for message in reversed(_by_age(bus, TASKS)):
         try:
             return open_task(message.value, public)
         except Malformed as error:
@@ -113,8 +110,8 @@ def _not_ours(kind: str, topic: str, unsigned: Malformed) -> ArtefactError:
     )
 
 
-def _by_age(settings: KafkaSettings, topic: str) -> list[Message]:
-    messages = read_between(settings, f"{TRAINER_GROUP}-newest", bounds(settings, topic))
+def _by_age(bus: Bus, topic: str) -> list[Message]:
+    messages = bus.read(f"{TRAINER_GROUP}-newest", bus.bounds(topic))
     return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset))
 
 
@@ -122,10 +119,10 @@ def _pass_over(message: Message, why: str) -> None:
     _log.warning(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {why}")
 
 
-def _still_true(learned: Learned, message: Message, settings: KafkaSettings) -> Learned:
+def _still_true(learned: Learned, message: Message, bus: Bus) -> Learned:
     """`learned` without its positions when these are of a topic `samples` that was deleted and made again since."""
     then = message.headers.get(SAMPLES_ID, b"").decode(errors="replace")
-    if not then or then == home_of(settings, [SAMPLES]).topics.get(SAMPLES, ""):
+    if not then or then == bus.home([SAMPLES]).topics.get(SAMPLES, ""):
         return learned
     _log.warning(f"the topic {SAMPLES} was made anew since the newest model: reading all that it holds")
     return msgspec.structs.replace(learned, positions={})

@@ -1,8 +1,8 @@
 """The accounts of all tunnels together, restarts and crashes included, from what Kafka has."""
 
-from streams.kafka.bounds import bounds, read_between
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.lag import lag
+from contextlib import closing
+
+from streams.bus import Bus
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.tunnel.ledger import Push, Tally, account
 from wire.malformed import Malformed
@@ -12,19 +12,20 @@ from wire.telemetry import Standing, decode_report
 _GROUP = "coda-accounting"
 
 
-def account_for_pushes(kafka: KafkaSettings, expiry_ms: int, now_ms: int) -> Tally:
+def account_for_pushes(bus: Bus, expiry_ms: int, now_ms: int) -> Tally:
     """What became of every batch that the tunnels' group has committed, as far back as Kafka keeps it.
 
     `expiry_ms` is the tunnels' freshness budget, `now_ms` the wall clock; see `streams.tunnel.ledger.account`.
     """
-    return account(_pushes(kafka, expiry_ms), _acks(kafka), now_ms)
+    return account(_pushes(bus, expiry_ms), _acks(bus), now_ms)
 
 
-def _pushes(kafka: KafkaSettings, expiry_ms: int) -> list[Push]:
-    behind = lag(kafka.bootstrap, TUNNEL_GROUP, CANDIDATES)
-    done = {p: (first, end - behind[p[1]]) for p, (first, end) in bounds(kafka, CANDIDATES).items()}
+def _pushes(bus: Bus, expiry_ms: int) -> list[Push]:
+    with closing(bus.group(TUNNEL_GROUP)) as group:
+        behind = group.lag(CANDIDATES)
+    done = {p: (first, end - behind[p[1]]) for p, (first, end) in bus.bounds(CANDIDATES).items()}
     pushes = []
-    for message in read_between(kafka, _GROUP, done):
+    for message in bus.read(_GROUP, done):
         try:
             device, headers = addressee(message.key), PushHeaders.decode(message.headers)
         except Malformed:
@@ -33,10 +34,10 @@ def _pushes(kafka: KafkaSettings, expiry_ms: int) -> list[Push]:
     return pushes
 
 
-def _acks(kafka: KafkaSettings) -> set[tuple[str, int]]:
+def _acks(bus: Bus) -> set[tuple[str, int]]:
     """Answers: of an ack that was lost, a later report of the device says."""
     acks = set()
-    for message in read_between(kafka, _GROUP, bounds(kafka, TELEMETRY)):
+    for message in bus.read(_GROUP, bus.bounds(TELEMETRY)):
         try:
             report = decode_report(message.value)
         except Malformed:

@@ -8,6 +8,7 @@ import structlog
 import torch
 
 from streams.kafka.admin import ensure_topics, largest_model
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
@@ -19,6 +20,7 @@ from streams.training.cloud_trainer import CloudTrainer
 from streams.training.published import published_model, published_task, version_again
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
+from wire.clock import SystemClock
 from wire.errors import InputError
 from wire.signing import keys_in
 
@@ -71,6 +73,7 @@ def command(
         raise InputError(f"--refresh-h is {refresh_h:g}: it must be more than 0")
     torch.set_num_threads(1)
     wanted, settings = read_task(task), KafkaSettings(bootstrap)
+    bus = KafkaBus(settings)
     stop = (
         Stop()
     )  # asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it
@@ -82,22 +85,24 @@ def command(
         limit_bytes = largest_model(settings)
         head = head_samples(find_log(head_log), head_share, options) if head_log else None
         if back_to:
-            begun = Begun(*version_again(settings, back_to, public), is_new=True)
+            begun = Begun(*version_again(bus, back_to, public), is_new=True)
         else:
-            begun = Beginning(head, replace, seed).model(published_model(settings, public), limit_bytes, stop)
+            begun = Beginning(head, replace, seed).model(published_model(bus, public), limit_bytes, stop)
         trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
         if head is not None:
             trainer.remember(head)
         _log.info("beginning with the cloud model", model=str(begun.model.id))
-        desk = TaskDesk(wanted, private, published_task(settings, public))
-        service = TrainingService(settings, trainer, desk, stop)
+        desk = TaskDesk(wanted, private, published_task(bus, public))
+        service = TrainingService(bus, SystemClock(), trainer, desk, stop)
         try:
             if begun.is_new or publish_only:
-                service.publish_model()
-            service.publish_task()
+                service.offer_model()
+            service.offer_task()
+            service.publish()
             if not (publish_only or back_to):
                 service.run()
         finally:
+            service.close()
             if json:
                 print(_summary(service))  # noqa: T201
     return stop.exit_code

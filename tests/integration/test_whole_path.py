@@ -17,6 +17,7 @@ from models.sample import decode_samples
 from models.scores import log_losses
 from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
@@ -163,7 +164,7 @@ def predictions_are_exact(system: System) -> None:
 
 def pushes_are_exact(system: System) -> None:
     """Pushes = acknowledged + superseded + expired, and devices trained on what they got."""
-    tally = account_for_pushes(KafkaSettings(system.kafka.address), 600_000, round(time.time() * 1000))
+    tally = account_for_pushes(KafkaBus(KafkaSettings(system.kafka.address)), 600_000, round(time.time() * 1000))
     assert tally.outstanding == 0
     assert tally.pushes == tally.acknowledged + tally.superseded + tally.expired > 0
     trained = {report.user_id for report in trainings(system) if report.trained_seq > 0}

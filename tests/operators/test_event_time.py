@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from operators import event_time
 from operators.decode import Arrival, Asked
 from operators.event_time import CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
+from tests.clock import HandClock
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, encode_event
 from wire.moments import EventMs, SteadyMs, WallMs
@@ -199,22 +200,21 @@ def message(number: int, told: Told) -> Message:
     return Message("events", encode_event(Event(str(number), user, "i", "c", "click", 0, EventMs(timestamp))))
 
 
-def logic(clocks: dict[str, int], saved: bytes | None = None) -> PartitionLogic:
-    times: dict[str, Any] = {name: lambda name=name: clocks[name] for name in ("wall_ms", "steady_ms")}
-    return PartitionLogic(saved, requests="requests", lead_ms=HOUR, **times)
+def logic(clock: HandClock, saved: bytes | None = None) -> PartitionLogic:
+    return PartitionLogic(saved, requests="requests", lead_ms=HOUR, clock=clock)
 
 
 @pytest.mark.parametrize("step_ms", [-DAY, 0, DAY])
 def test_the_flows_own_wall_clock_stepping_changes_nothing(step_ms: int) -> None:
-    clocks = {"wall_ms": TODAY, "steady_ms": 0}
-    one = logic(clocks)
+    clock = HandClock(TODAY, 0)
+    one = logic(clock)
     assert one.notify_at() is None
     one.on_batch([[message(k, told) for k, told in enumerate([*busy(9, 50), ("u1", START + DAY)])]])
-    clocks["wall_ms"] += step_ms
+    clock.passes(0, step_ms)
     assert one.notify_at() is not None
     (early,), _ = one.on_notify()
     assert not early.accepted
-    again = logic(clocks, one.snapshot())
-    clocks["steady_ms"] += PATIENCE_MS
+    again = logic(clock, one.snapshot())
+    clock.passes(PATIENCE_MS)
     (out,), _ = again.on_notify()
     assert len(out.accepted) == 1 and not out.rejected and again.notify_at() is None

@@ -5,6 +5,7 @@ import pytest
 
 from index.matches import Scored
 from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply
+from tests.clock import HandClock
 from wire.candidates import Candidates
 from wire.identity import ModelId
 
@@ -108,16 +109,16 @@ def test_patience_begins_anew_after_a_restart() -> None:
 
 
 def test_the_dataflow_wakes_for_the_oldest_query_however_many_answers_come() -> None:
-    now_ms = 0
-    logic = GatherLogic(None, TWO, lambda: NOW_MS, lambda: now_ms)
+    clock = HandClock(NOW_MS, 0)
+    logic = GatherLogic(None, TWO, clock)
     logic.on_batch([reply(0, seq=1)])
     first = logic.notify_at()
     assert first is not None
-    now_ms = PATIENCE_MS - 1000
+    clock.steady = PATIENCE_MS - 1000
     logic.on_batch([reply(0, seq=2)])
     second = logic.notify_at()
     assert second is not None and second < first
-    now_ms = PATIENCE_MS
+    clock.steady = PATIENCE_MS
     assert logic.on_notify() == ([], logic.RETAIN)
     third = logic.notify_at()
     assert third is not None and third > second
@@ -133,18 +134,18 @@ def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
 
 
 def test_with_one_shard_a_user_is_forgotten_when_the_batch_is_complete() -> None:
-    logic = GatherLogic(None, Merge(1, 2), lambda: NOW_MS, lambda: 0)
+    logic = GatherLogic(None, Merge(1, 2), HandClock(NOW_MS))
     batches, discard = logic.on_batch([reply(0)])
     assert len(batches) == 1 and discard
 
 
 def test_with_more_shards_a_user_is_forgotten_when_no_older_answer_can_come_any_more() -> None:
     """Shards answer again when they have switched to a new model: such an answer must not make an older batch."""
-    now_ms = 0
-    logic = GatherLogic(None, TWO, lambda: NOW_MS, lambda: now_ms)
+    clock = HandClock(NOW_MS, 0)
+    logic = GatherLogic(None, TWO, clock)
     batches, discard = logic.on_batch([reply(0, seq=2), reply(1, seq=2)])
     assert len(batches) == 1 and not discard and logic.notify_at() is not None
-    now_ms = PATIENCE_MS
+    clock.steady = PATIENCE_MS
     assert logic.on_batch([reply(0, seq=1), reply(1, seq=1)]) == ([], logic.RETAIN)
-    now_ms = 3 * PATIENCE_MS
+    clock.steady = 3 * PATIENCE_MS
     assert logic.on_notify() == ([], logic.DISCARD)

@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,8 +10,9 @@ from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
 from operators.user import MOST_SEEN, MatchRules, Query, UserLogic, UserState
+from tests.clock import HandClock
 from wire.ids import user_key
-from wire.moments import EventMs, SteadyMs, WallMs
+from wire.moments import EventMs, WallMs
 from wire.sample import HISTORY_LEN, SampleRecord
 
 RULES = MatchRules(match_every=3, freshness_budget_ms=1000, lateness_ms=100)
@@ -191,11 +191,11 @@ def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[A
     assert informed.snapshot() == plain.snapshot()
 
 
-class Clocks:
+class Clocks(HandClock):
     """A wall clock that may be set, and one that may not."""
 
     def __init__(self) -> None:
-        self.wall_ms, self.steady_ms = NOW_MS, SteadyMs(7)
+        super().__init__(NOW_MS)
 
     def logic(
         self, stream: Quorum | None = None, saved: bytes | None = None, residents: Residents | None = None
@@ -203,16 +203,10 @@ class Clocks:
         return UserLogic(
             saved,
             RULES,
-            wall_ms=lambda: self.wall_ms,
-            steady_ms=lambda: self.steady_ms,
+            clock=self,
             stream=stream or Quorum(),
             residents=Residents(Stay()) if residents is None else residents,
         )
-
-    def passes(self, ms: int, step_ms: int = 0) -> None:
-        """Time passes, and somebody sets the wall clock."""
-        self.steady_ms = SteadyMs(self.steady_ms + ms)
-        self.wall_ms = WallMs(self.wall_ms + ms + step_ms)
 
 
 def asked(one: UserLogic) -> Query:
@@ -271,14 +265,13 @@ def test_bytewax_is_never_told_to_wake_far_ahead_by_a_wall_clock_that_may_step_b
     one = UserLogic(
         None,
         MatchRules(freshness_budget_ms=86_400_000),
-        wall_ms=lambda: NOW_MS,
-        steady_ms=lambda: SteadyMs(0),
+        clock=HandClock(NOW_MS),
         stream=Quorum(),
         residents=Residents(Stay()),
     )
     one.on_batch([arrival(1, 0), arrival(2, 1)])
     wakes = one.notify_at()
-    assert wakes is not None and (wakes - datetime.now(UTC)).total_seconds() < 300
+    assert wakes is not None and wakes.timestamp() - NOW_MS / 1000 < 300
 
 
 @given(st.lists(st.sampled_from([0, 1, 1000, -(10**9), 10**9]), max_size=20))

@@ -22,6 +22,7 @@ from index.store import FORMAT
 from models.artefact import model_to_bytes
 from models.cloud_model import random_model
 from streams.cli import VERBS, run
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS
@@ -209,7 +210,7 @@ def test_a_trainer_passes_over_a_damaged_model(kafka: KafkaSettings, capfd: pyte
     producer.flush()
     producer.send(MODELS, b"current", sign_model(bytes(damaged), private), headers=headers)
     producer.flush()
-    found = published_model(kafka, public)
+    found = published_model(KafkaBus(kafka), public)
     assert found is not None and found[0].version == model.version
     said = capfd.readouterr()
     assert "passed over models" in said.out + said.err and "sha256" in said.out + said.err

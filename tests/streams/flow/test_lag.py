@@ -10,7 +10,9 @@ from streams.flow.source import Reader
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
 from streams.kafka.topics import EVENTS, FLOW_GROUP
+from tests.clock import HandClock
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
+from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 
 
@@ -23,7 +25,7 @@ def test_shows_events_and_seconds_of_its_own_partitions() -> None:
     with EmbeddedKafka() as kafka:
         world = World(kafka.bootstrap)
         world.send(stream(60))
-        reader, taken = Reader(world.settings, Blame()), 0
+        reader, taken = Reader(world.bus, Blame(), SystemClock(), time.sleep), 0
         for number in range(PARTITIONS):
             reader.add((EVENTS, number), None)
         newest = 0
@@ -37,7 +39,7 @@ def test_shows_events_and_seconds_of_its_own_partitions() -> None:
             return taken == 60
 
         wait_until(enough, "all events")
-        watch = LagWatch(world.settings, reader, clock_ms=lambda: newest + 5000)
+        watch = LagWatch(world.bus, reader, HandClock(newest + 5000))
         watch.look()
         assert shown("coda_lag_events") == 60  # taken, but not known to be through
         assert shown("coda_lag_seconds") >= 5
@@ -53,7 +55,7 @@ def test_shows_events_and_seconds_of_its_own_partitions() -> None:
 
 @pytest.mark.parametrize("error", [ConnectionFailed("Kafka is away"), RuntimeError("what nobody expected")])
 def test_whatever_a_look_fails_of_is_said_and_it_looks_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+    monkeypatch.setattr("monitor.waiting.EVERY_MS", 0)
     monkeypatch.setattr("streams.flow.lag._EVERY_S", 0.01)
     looks = 0
 
@@ -64,8 +66,8 @@ def test_whatever_a_look_fails_of_is_said_and_it_looks_again(monkeypatch: pytest
 
     monkeypatch.setattr(LagWatch, "look", look)
     with EmbeddedKafka() as kafka:
-        settings = World(kafka.bootstrap).settings
-        with capture_logs() as lines, LagWatch(settings, Reader(settings, Blame()), clock_ms=lambda: 0):
+        bus = World(kafka.bootstrap).bus
+        with capture_logs() as lines, LagWatch(bus, Reader(bus, Blame(), SystemClock(), time.sleep), SystemClock()):
             wait_until(lambda: looks > 1, "another look")
     assert all(str(error) in line["event"] for line in lines) and lines
 
@@ -75,8 +77,8 @@ def test_a_look_that_never_ends_does_not_hold_up_the_end(monkeypatch: pytest.Mon
     monkeypatch.setattr("streams.flow.lag._JOIN_S", 0.1)
     monkeypatch.setattr(LagWatch, "look", lambda _: time.sleep(5))
     with EmbeddedKafka() as kafka:
-        settings = World(kafka.bootstrap).settings
+        bus = World(kafka.bootstrap).bus
         began_s = time.monotonic()
-        with LagWatch(settings, Reader(settings, Blame()), clock_ms=lambda: 0):
+        with LagWatch(bus, Reader(bus, Blame(), SystemClock(), time.sleep), SystemClock()):
             pass
         assert time.monotonic() < began_s + 3

@@ -11,6 +11,7 @@ from streams.flow.model_feed import ModelFeed
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS
 from tests.streams.flow.world import PUBLIC, World, model, wait_until
+from wire.clock import SystemClock
 from wire.signing import new_keys, sign_model
 
 
@@ -22,7 +23,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def feed(world: World) -> Iterator[ModelFeed]:
-    feed = ModelFeed(world.settings)
+    feed = ModelFeed(world.bus, SystemClock())
     yield feed
     feed.close()
 
@@ -50,7 +51,7 @@ def test_starts_with_the_newest_of_those_that_are_there(world: World, monkeypatc
         return model_from_bytes(raw)
 
     monkeypatch.setattr(model_feed, "model_from_bytes", unpack)
-    feed = ModelFeed(world.settings)
+    feed = ModelFeed(world.bus, SystemClock())
     wait_until(lambda: version(feed) == 5, "version 5")
     assert len(taken) == 1
     feed.close()
@@ -83,7 +84,7 @@ def test_what_may_not_follow_is_refused_and_said(
 def test_with_the_clouds_key_a_model_that_another_signed_is_refused_and_said(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feed, before = ModelFeed(world.settings, public=PUBLIC), refusals("unsigned")
+    feed, before = ModelFeed(world.bus, SystemClock(), public=PUBLIC), refusals("unsigned")
     world.send_raw(sign_model(model_to_bytes(model(9)), new_keys()[0]), MODELS)
     wait_until(lambda: feed.current() is None and refusals("unsigned") > before, "a refusal")
     world.publish(3)
@@ -108,7 +109,7 @@ def test_what_the_pool_was_encoded_with_counts_after_a_restart(
 ) -> None:
     """A topic made anew: the flow waits, and says what would go on from here."""
     world.publish(1, NEW)
-    feed = ModelFeed(world.settings, [model(7, OLD).id, model(6, OLD).id])
+    feed = ModelFeed(world.bus, SystemClock(), [model(7, OLD).id, model(6, OLD).id])
     said = ""
     while "--replace" not in said:
         assert feed.current() is None

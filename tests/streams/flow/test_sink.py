@@ -4,6 +4,7 @@ import pytest
 
 from streams.flow.blame import Blame
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
@@ -18,7 +19,7 @@ def world() -> Iterator[World]:
 
 
 def test_an_epoch_ends_with_everything_at_kafka(world: World) -> None:
-    writer = KafkaOutput(world.settings, 0, Blame()).build_part("out", "0", None)
+    writer = KafkaOutput(world.bus, 0, Blame()).build_part("out", "0", None)
     writer.write_batch([Outgoing("samples", [b"a", b"b"], [b"1", b"2"]), Outgoing("samples", [b"a"], [b"3"])])
     writer.write_batch([Outgoing("events.dlq", [b""], [b"raw"], {"reason": b"why"})])
     writer.snapshot()
@@ -42,6 +43,6 @@ def test_an_epoch_does_not_end_while_kafka_is_away() -> None:
 
 
 def test_messages_stay_in_their_process() -> None:
-    outputs = [KafkaOutput(KafkaSettings(), number, Blame()) for number in range(3)]
+    outputs = [KafkaOutput(KafkaBus(KafkaSettings()), number, Blame()) for number in range(3)]
     parts = sorted(part for output in outputs for part in output.list_parts())
     assert [parts[output.part_fn(output.part)] for output in outputs] == [output.part for output in outputs]

@@ -10,6 +10,7 @@ from streams.flow.source import KafkaInput, KafkaPart, Reader
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import EVENTS, REQUESTS
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
+from wire.clock import SystemClock
 from wire.errors import InputError
 
 
@@ -23,7 +24,7 @@ class Parts:
     """The parts of `events` and `requests` as Bytewax would build and drive them."""
 
     def __init__(self, world: World, offsets: dict[str, int] | None = None) -> None:
-        self.reader = Reader(world.settings, Blame())
+        self.reader = Reader(world.bus, Blame(), SystemClock(), time.sleep)
         self.ready = True
         self.stopping = False
         source = KafkaInput(
@@ -112,9 +113,8 @@ def test_a_state_of_another_kafka_is_told(world: World) -> None:
     with pytest.raises(InputError, match=r"offset 12345 of events\[1\].*another Kafka.*--state"):
         parts.read()
     with pytest.raises(InputError, match="events/77"):
-        KafkaInput(Reader(world.settings, Blame()), [(EVENTS, 0)], lambda: True, lambda: False).build_part(
-            "kafka", "events/77", 1
-        )
+        reader = Reader(world.bus, Blame(), SystemClock(), time.sleep)
+        KafkaInput(reader, [(EVENTS, 0)], lambda: True, lambda: False).build_part("kafka", "events/77", 1)
 
 
 def test_events_that_the_embedded_broker_dropped_before_the_start_are_told(world: World) -> None:

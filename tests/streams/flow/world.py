@@ -16,6 +16,7 @@ from models.cloud_model import CloudModel, random_model
 from models.sample import SampleBlock, decode_samples
 from streams.bus import Message
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.lag import GroupPositions
@@ -73,6 +74,7 @@ class World:
 
     def __init__(self, bootstrap: str) -> None:
         self.settings = KafkaSettings(bootstrap)
+        self.bus = KafkaBus(self.settings)
         ensure_topics(self.settings)
         self._producer = CheckedProducer(self.settings)
 

@@ -7,6 +7,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from streams.kafka.admin import ensure_topics, largest_model, topic_config
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, partitions_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TASKS, TOPICS
@@ -31,7 +32,7 @@ def test_the_embedded_broker_has_room_for_two_models(kafka: KafkaSettings) -> No
     for _ in range(3):
         producer.send(MODELS, b"current", bytes(largest_model(kafka)))
         producer.flush()
-        assert newest(kafka, MODELS) is not None
+        assert newest(KafkaBus(kafka), MODELS) is not None
 
 
 @pytest.mark.servers

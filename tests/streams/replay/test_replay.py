@@ -144,7 +144,7 @@ def test_a_group_that_never_commits_is_waited_for_and_named_and_one_that_does_is
 def test_what_a_kafka_does_not_give_is_waited_for_and_said(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+    monkeypatch.setattr("monitor.waiting.EVERY_MS", 0)
     found: list[Message] = []
     reading = threading.Thread(target=lambda: found.extend(read_between(kafka, "g", {("events", 0): (0, 1)})))
     with capture_logs() as lines:

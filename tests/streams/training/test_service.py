@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
 from models.sample import SampleBlock
 from streams.kafka.admin import largest_model
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.producer import CheckedProducer
@@ -34,6 +34,7 @@ from streams.training.task_desk import TaskDesk, read_task
 from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from tests.wire.reports import training
+from wire.clock import SystemClock
 from wire.errors import ArtefactError, InputError
 from wire.identity import ModelId
 from wire.signing import keys_in, new_keys, open_task, sign_model, sign_task
@@ -77,10 +78,10 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
         assert model.version == 3 and model.trained_until == 3_000_000
         assert model.metrics["samples"] > 1000, "older samples are rehearsed after a restart"
         assert sum(learned.positions.values()) >= 2000
-        task = published_task(settings, keys_in(keys)[1])
+        task = published_task(KafkaBus(settings), keys_in(keys)[1])
         assert task is not None and task.task_version >= 2 and task.head_prior["coda"] == 0 > task.head_prior["cloud"]
         with pytest.raises(ArtefactError, match="--keys"):
-            published_task(settings, keys_in(tmp_path / "other")[1])
+            published_task(KafkaBus(settings), keys_in(tmp_path / "other")[1])
 
 
 def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
@@ -97,22 +98,23 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.flush()
     trainer = CloudTrainer(model, learned, refresh_ms=900_000, seed=1)
     private, public = keys_in(keys)
-    desk = TaskDesk(read_task(None), private, published_task(settings, public))
+    desk = TaskDesk(read_task(None), private, published_task(KafkaBus(settings), public))
     with pytest.raises(Stopped):
-        _Interrupted(settings, trainer, desk).run()
+        _Interrupted(KafkaBus(settings), SystemClock(), trainer, desk).run()
 
 
 def _published(settings: KafkaSettings, keys: Path) -> tuple[CloudModel, Learned]:
-    return published_model(settings, keys_in(keys)[1]) or pytest.fail("no model")
+    return published_model(KafkaBus(settings), keys_in(keys)[1]) or pytest.fail("no model")
 
 
 class _Interrupted(TrainingService):
     """Ends when it has published a version and what devices report, which may come later than the samples."""
 
-    def step(self, samples: BatchConsumer, telemetry: BatchConsumer) -> None:
-        super().step(samples, telemetry)
+    def step(self) -> None:
+        super().step()
         if self.published and self._reports.events:
-            self.publish_task()
+            self.offer_task()
+            self.publish()
             self._stop.signal = signal.SIGINT
 
 
@@ -127,7 +129,7 @@ def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
     monkeypatch.setattr("streams.training.beginning.train_first", interrupted)
     with EmbeddedKafka() as kafka:
         assert command(head_log=str(log), bootstrap=kafka.bootstrap, keys=tmp_path) == 130
-        assert newest(KafkaSettings(kafka.bootstrap), MODELS) is None
+        assert newest(KafkaBus(KafkaSettings(kafka.bootstrap)), MODELS) is None
 
 
 def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
@@ -139,19 +141,16 @@ def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
         producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
         producer.flush()
         service = TrainingService(
-            settings,
+            KafkaBus(settings),
+            SystemClock(),
             CloudTrainer(model, learned, refresh_ms=10**12, seed=0),
             TaskDesk(read_task(None), keys_in(tmp_path)[0], None),
         )
-        everything = {(SAMPLES, n): None for n in range(4)}, {(TELEMETRY, n): None for n in range(4)}
-        with (
-            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[0]) as samples,
-            BatchConsumer(settings, TRAINER_GROUP, [], "earliest", assign=everything[1]) as telemetry,
-        ):
+        with closing(service):
             deadline = time.monotonic() + 20
             while service.trainer.waiting < 50 or sum(lag(kafka.bootstrap, TRAINER_GROUP, SAMPLES).values()) > 0:
                 assert time.monotonic() < deadline
-                service.step(samples, telemetry)
+                service.step()
 
 
 def test_a_version_that_is_no_better_is_held_back_aloud(
@@ -164,17 +163,19 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
         model, learned = _published(settings, tmp_path)
         # The samples span 1,000 s, of which the last few are one user's word alone.
         trainer = CloudTrainer(model, learned, refresh_ms=990_000, seed=1)
-        service = TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None))
+        service = TrainingService(
+            KafkaBus(settings), SystemClock(), trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None)
+        )
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"one"] * len(misleading), messages_of(misleading))
         producer.flush()
         before = _held_back()
-        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+        with closing(service):
             deadline = time.monotonic() + 30
             while _held_back() == before:
                 assert time.monotonic() < deadline
-                service.step(samples, telemetry)
-            service.step(samples, telemetry)
+                service.step()
+            service.step()
         assert _held_back() == before + 1, "it is not tried again at once"
         assert service.published == 0 and trainer.waiting == 1000 and trainer.learned == learned
         assert service.desk.current is not None, "the task goes out all the same"
@@ -185,28 +186,29 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trainer that restarts on many reports; those of one device in order, the newest of which counts."""
-    monkeypatch.setattr("streams.training.service.TASK_EVERY_S", 0.0)
+    monkeypatch.setattr("streams.training.service.TASK_EVERY_MS", 0)
     monkeypatch.setattr("streams.training.service._BATCH", 50)
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
         service = _service(settings, *_published(settings, tmp_path), tmp_path)
-        service.publish_task()
+        service.offer_task()
+        service.publish()
         producer = CheckedProducer(settings)
         for n in range(1, 201):
             losses = dict.fromkeys(HEADS, 40.0 * n) | {"coda": 30.0 * n}
             report = training("ann", n, losses, sequence=n, model=service.trainer.model.id)
             producer.send(TELEMETRY, b"ann", encode_report(report))
         producer.flush()
-        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+        with closing(service):
             deadline = time.monotonic() + 30
             while service.desk.current and service.desk.current.task_version == 1:
                 assert time.monotonic() < deadline
-                service.step(samples, telemetry)
+                service.step()
             assert 0 < service._reports.events < 200, "it has not read everything"
             while service._reports.events < 200:
                 assert time.monotonic() < deadline
-                service.step(samples, telemetry)
+                service.step()
 
 
 def _held_back() -> float:
@@ -216,13 +218,13 @@ def _held_back() -> float:
 def test_the_newest_of_an_empty_topic_is_none() -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        assert newest(settings, MODELS) is None and newest(settings, TASKS) is None
+        assert newest(KafkaBus(settings), MODELS) is None and newest(KafkaBus(settings), TASKS) is None
 
 
 def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         command(head_log=str(log), head_share=0.9, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
-        message = newest(KafkaSettings(kafka.bootstrap), TASKS)
+        message = newest(KafkaBus(KafkaSettings(kafka.bootstrap)), TASKS)
         assert message is not None and message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
 
@@ -235,14 +237,14 @@ def test_what_is_no_task_is_passed_over(tmp_path: Path, poison: bytes) -> None:
         producer = CheckedProducer(settings)
         producer.send(TASKS, b"current", poison)
         producer.flush()
-        assert published_task(settings, keys_in(keys)[1]) is None
+        assert published_task(KafkaBus(settings), keys_in(keys)[1]) is None
         producer.send(TASKS, b"current", sign_task(Task(task_version=7), keys_in(keys)[0]))
         producer.send(TASKS, b"current", poison)
         producer.flush()
-        found = published_task(settings, keys_in(keys)[1])
+        found = published_task(KafkaBus(settings), keys_in(keys)[1])
         assert found and found.task_version == 7
         with pytest.raises(ArtefactError, match="--keys"):
-            published_task(settings, keys_in(tmp_path / "other")[1])
+            published_task(KafkaBus(settings), keys_in(tmp_path / "other")[1])
 
 
 def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names(
@@ -255,21 +257,28 @@ def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names
         settings = KafkaSettings(kafka.bootstrap, model_bytes=1 << 20)
         limit_bytes = largest_model(settings)
         model = train_first([turned.take(slice(0, 6000))], seed=0, limit_bytes=limit_bytes)
-        _service(settings, model, Learned(model.trained_until, {}), tmp_path).publish_model()
+        publish(_service(settings, model, Learned(model.trained_until, {}), tmp_path))
         resumed = _service(settings, *_published(settings, tmp_path), tmp_path)
         rest = block.take(slice(6000, None))
         resumed.trainer.take(rest, np.zeros(3000, np.int64), np.arange(3000))
         assert resumed.trainer.train()
-        resumed.publish_model()
+        publish(resumed)
         again, _ = _published(settings, tmp_path)
         assert again.version == 2 and len(again.item_keys) > (limit_bytes - 40_000) // 72
         assert REGISTRY.get_sample_value("coda_names_left_out") == again.metrics["names_left_out"] > 0
     assert "the cloud model has no room for" in capsys.readouterr().out
 
 
+def publish(service: TrainingService) -> None:
+    service.offer_model()
+    service.publish()
+
+
 def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys: Path) -> TrainingService:
     trainer = CloudTrainer(model, learned, refresh_ms=1000, seed=0, limit_bytes=largest_model(settings))
-    return TrainingService(settings, trainer, TaskDesk(read_task(None), keys_in(keys)[0], None))
+    return TrainingService(
+        KafkaBus(settings), SystemClock(), trainer, TaskDesk(read_task(None), keys_in(keys)[0], None)
+    )
 
 
 def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
@@ -300,11 +309,11 @@ def test_models_that_another_key_signed_are_followed_up_by_nobody(
         producer.send(MODELS, b"current", forged, headers=headers)
         producer.flush()
         with pytest.raises(ArtefactError, match="no model on models is ours to follow up"):
-            published_model(settings, public)
+            published_model(KafkaBus(settings), public)
         producer.send(MODELS, b"current", sign_model(model_to_bytes(first), private), headers=headers)
         producer.send(MODELS, b"current", forged, headers=headers)
         producer.flush()
-        found = published_model(settings, public)
+        found = published_model(KafkaBus(settings), public)
     assert found is not None and found[0].version == first.version
     assert "model refused (unsigned)" in capsys.readouterr().out
 
@@ -316,7 +325,7 @@ def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path
         command(head_log=str(log), **first)  # type: ignore[arg-type]
         model, learned = _published(settings, tmp_path)
         worse = replace(model.as_version(2), trained_until=model.trained_until + 1)
-        _service(settings, worse, Learned(5, {0: 9}), tmp_path).publish_model()
+        publish(_service(settings, worse, Learned(5, {0: 9}), tmp_path))
         with pytest.raises(InputError, match="keeps 1 to go back to"):
             command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=7)
         assert command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=1) == 0
@@ -330,10 +339,10 @@ def test_a_trainer_beside_which_another_publishes_ends_and_says_so(log: Path, tm
         settings = KafkaSettings(kafka.bootstrap)
         model = train_first([TURNED], seed=0)
         one, other = (_service(settings, model, Learned(model.trained_until, {}), tmp_path) for _ in range(2))
-        one.publish_model()
-        one.publish_model()
+        publish(one)
+        publish(one)
         with pytest.raises(InputError, match="another trainer"):
-            other.publish_model()
+            publish(other)
 
 
 def test_of_two_lineages_on_the_topic_it_goes_on_from_the_one_in_use(
@@ -343,7 +352,7 @@ def test_of_two_lineages_on_the_topic_it_goes_on_from_the_one_in_use(
         settings = KafkaSettings(kafka.bootstrap)
         model = train_first([TURNED], seed=0)
         for each in (model, replace(model, lineage="00000000000000aa", version=9)):
-            _service(settings, each, Learned(model.trained_until, {}), tmp_path).publish_model()
+            publish(_service(settings, each, Learned(model.trained_until, {}), tmp_path))
         found, _ = _published(settings, tmp_path)
         assert (found.lineage, found.version) == (model.lineage, 1)
     assert f"--replace {model.lineage}" in capsys.readouterr().out
@@ -366,9 +375,9 @@ def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Pa
         broker.send_signal(signal.SIGSTOP)
         back = threading.Timer(7, lambda: broker.send_signal(signal.SIGCONT))  # longer than a probe would wait
         back.start()
-        service.publish_model()
+        publish(service)
         assert service.published == 1 and not back.is_alive()
-        found = published_model(settings, keys_in(tmp_path)[1])
+        found = published_model(KafkaBus(settings), keys_in(tmp_path)[1])
         assert found is not None and found[0].version == model.version
 
 
@@ -382,9 +391,9 @@ def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path,
         for user, model in (("ann", ModelId("00000000000000aa", 1)), ("bob", mine)):
             producer.send(TELEMETRY, b"one", encode_report(training(user, 5, 1.0, model=model)))
         producer.flush()
-        with service._reading(SAMPLES) as samples, service._reading(TELEMETRY) as telemetry:
+        with closing(service):
             deadline = time.monotonic() + 30
             while not service._reports.events:
                 assert time.monotonic() < deadline
-                service.step(samples, telemetry)
+                service.step()
         assert service._reports.events == 5

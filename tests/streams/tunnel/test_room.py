@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
@@ -12,19 +13,20 @@ from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.tunnel.room import MOST_BEHIND, TunnelRoom
+from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaSettings, TunnelRoom]]:
-    monkeypatch.setattr("streams.tunnel.room._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("streams.tunnel.room._LOOK_EVERY_MS", 0)
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         producer = CheckedProducer(settings)
         for _ in range(MOST_BEHIND + 1):
             producer.send(CANDIDATES, b"u", b"batch", partition=0)
         producer.flush(10)
-        found = TunnelRoom(settings)
+        found = TunnelRoom(KafkaBus(settings), SystemClock())
         yield settings, found
         found.close()
 
@@ -42,7 +44,7 @@ def test_a_tunnel_that_is_gone_and_a_kafka_that_is_away_are_waited_for_and_said(
     room: tuple[KafkaSettings, TunnelRoom], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(room[0], 0)
-    monkeypatch.setattr("monitor.waiting.EVERY_S", 0.0)
+    monkeypatch.setattr("monitor.waiting.EVERY_MS", 0)
 
     def away(*_: object) -> bool:
         raise ConnectionFailed("Kafka is away")

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from device_sim import topics
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
@@ -58,11 +59,11 @@ def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World)
     assert (summary["pushes"], summary["acknowledged"], summary["outstanding"]) == (1, 1, 0)
     assert summary["acks"] == {"wrong_model": 1}  # an answer is an answer; what it said is counted beside
     assert ann.batches() == [1]
-    assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == 1
+    assert account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms()).acknowledged == 1
 
 
 def test_a_push_whose_answer_was_lost_is_closed_by_the_next_report_of_its_device(world: World) -> None:
-    before = account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged
+    before = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms()).acknowledged
     eve = world.device("eve")
     with world.tunnel() as tunnel:
         world.send(CANDIDATES, "eve", batch("eve", 1))
@@ -71,7 +72,7 @@ def test_a_push_whose_answer_was_lost_is_closed_by_the_next_report_of_its_device
         wait_for(lambda: tunnel.summary()["acknowledged"] == 1, "an acknowledged push")
         wait_for(lambda: world.lag() == 0, "the committed offset")
     assert tunnel.summary()["acks"] == {"reported": 1}
-    assert account_for_pushes(world.kafka, 600_000, now_ms()).acknowledged == before + 1
+    assert account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms()).acknowledged == before + 1
 
 
 def test_only_the_newest_batch_waits_for_an_absent_device_and_every_push_is_accounted_for(world: World) -> None:
@@ -254,7 +255,7 @@ def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("world", [*KINDS, ON_REAL_KAFKA], indirect=True)
 def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> None:
-    before = account_for_pushes(world.kafka, 600_000, now_ms())
+    before = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     users = [f"user{n}" for n in range(40)]
     devices = [world.device(user) for user in users]
     tunnels: list[Tunnel] = []
@@ -291,14 +292,14 @@ def test_two_tunnels_share_the_load_and_their_accounts_add_up(world: World) -> N
             device.publish(topics.events(device.user_id), encode_event(event))
         wait_for(lambda: all(device.receipts() for device in devices), "a receipt for each")
     assert total("pushes") == total("acknowledged") + total("superseded") + total("expired")
-    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    tally = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (12 * 40, True, 0)
 
 
 @pytest.mark.parametrize("world", [ON_REAL_KAFKA], indirect=True)
 def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: Path) -> None:
     """`kill -9`: Kafka misses the dead member only after its session has timed out."""
-    before = account_for_pushes(world.kafka, 600_000, now_ms())
+    before = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     users = [f"kill{n}" for n in range(20)]
     devices = [world.device(user) for user in users]
     addresses = ("--bootstrap", world.kafka.bootstrap, "--mqtt", world.broker.settings.address)
@@ -339,7 +340,7 @@ def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: 
             if verb.alive:
                 verb.kill()
     assert codes == [130, 130], two.said() + three.said()
-    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    tally = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (seq * len(users), True, 0)
 
 
@@ -368,7 +369,7 @@ def test_a_tunnel_that_is_killed_loses_nothing(world: World, tmp_path: Path) -> 
     assert msgspec.json.decode((tmp_path / "ledger.json").read_bytes()) == summary
     assert summary["outstanding"] == 0
     assert summary["pushes"] == sum(summary[k] for k in ("acknowledged", "superseded", "expired"))
-    tally = account_for_pushes(world.kafka, 600_000, now_ms())
+    tally = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     assert (tally.pushes, tally.outstanding, tally.balanced) == (30, 0, True)
 
 
