@@ -6,6 +6,7 @@ Every attempt ends: with a connection that may publish and has its subscriptions
 import asyncio
 import math
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device_sim.mqtt_dial import dial
+from device_sim.mqtt_dial import dial, read
 from device_sim.mqtt_failure import (
     ANSWER_S,
     FEWER,
@@ -63,6 +64,9 @@ class Identity:
 class Owner(Protocol):
     """What a connection needs of whoever holds many."""
 
+    def equip(self, who: Identity, client: Client) -> None:
+        """Give a client that has not connected yet what proves who it is; raises `InputError`."""
+
     async def connect(self, who: Identity, attempt: Callable[[], Failure | None]) -> Failure | None:
         """Run a blocking attempt in a thread, when it is this one's turn."""
 
@@ -92,7 +96,7 @@ class Connection:
         self._address, self._who, self._owner = address, who, owner
         self._loop = asyncio.get_running_loop()
         self._answered, self._lost = asyncio.Event(), asyncio.Event()
-        self._accepted = self._up = self._closing = False
+        self._accepted = self._up = self._closing = self._equipped = False
         self._ended: Failure | None = None  # why the connection ended, as far as we were told
         self._up_s = math.inf  # since when it stands, or stood
         self._watched = -1  # the socket that the loop watches for us
@@ -179,6 +183,9 @@ class Connection:
         try:
             if self._client.max_inflight_messages != self._inflight:
                 self._client.max_inflight_messages = self._inflight
+            if not self._equipped:
+                self._owner.equip(self._who, self._client)
+                self._equipped = True
             code = dial(self._client, *self._address, KEEPALIVE_S)
         except Exception as error:
             return of_error(error)
@@ -222,7 +229,7 @@ class Connection:
         """Look who answers before paho reads it as MQTT."""
         sock: Any = self._client.socket()
         try:
-            strange = of_first_bytes(sock.recv(8, socket.MSG_PEEK))
+            strange = None if isinstance(sock, ssl.SSLSocket) else of_first_bytes(sock.recv(8, socket.MSG_PEEK))
         except BlockingIOError:
             return
         except OSError as error:
@@ -236,7 +243,7 @@ class Connection:
 
     def _read(self) -> None:
         try:
-            code = self._client.loop_read()
+            code = read(self._client)
         except Exception as error:
             self._unwatch()
             self._end(GARBLED._replace(text=f"{GARBLED.text} ({error!r})"))

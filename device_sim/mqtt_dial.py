@@ -1,6 +1,7 @@
-"""Reaching an MQTT broker by its name: the look-up ends, and the host's addresses are tried one after the other."""
+"""Sockets to an MQTT broker: its name's addresses are tried one after the other; what TLS has decrypted is read."""
 
 import contextlib
+import ssl
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
@@ -15,3 +16,11 @@ def dial(client: Client, host: str, port: int, keepalive_s: int) -> MQTTErrorCod
         with contextlib.suppress(OSError):  # as with `localhost`, of which a broker may serve one address only
             return client.connect(address, port, keepalive_s, clean_start=True)
     return client.connect(last, port, keepalive_s, clean_start=True)
+
+
+def read(client: Client) -> MQTTErrorCode:
+    """Read what has come: with TLS also what lies decrypted already, of which the socket says nothing any more."""
+    while True:
+        code, sock = client.loop_read(), client.socket()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or not isinstance(sock, ssl.SSLSocket) or not sock.pending():
+            return code

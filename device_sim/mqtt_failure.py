@@ -6,8 +6,10 @@ that is told here, once for devices and tunnel.
 
 import errno
 import socket
+import ssl
 from typing import Any, NamedTuple
 
+from wire.errors import InputError
 from wire.lookup import NameUnanswered
 
 ANSWER_S = 15.0  # from the TCP connection to CONNACK and SUBACK; thousands that come at once take some seconds
@@ -25,8 +27,8 @@ NO_CONNACK = Failure("no_connack", "something listens there but does not answer 
 NO_SUBACK = Failure("no_suback", "the broker accepts the connection but does not answer subscriptions")
 SHUT = Failure(
     "shut",
-    "it closed the connection without an answer: no MQTT 5 broker, one that speaks TLS only, "
-    "or one with as many connections as it takes (mosquitto: max_connections)",
+    "it closed the connection without an answer: no MQTT 5 broker, one that speaks TLS only, one that does not take "
+    "our certificate, or one with as many connections as it takes (mosquitto: max_connections)",
 )
 LOST = Failure("lost", "the connection ended without a reason")
 TAKEN_OVER = Failure("taken_over", "another client connected under the same name")
@@ -44,17 +46,19 @@ QUARREL = Failure(
 )
 FEWER = Failure("receive_maximum", "it takes fewer messages at a time than we send, connecting anew with as many")
 SILENT = Failure("silent", "it stopped answering")
-TLS = Failure("tls", "it speaks TLS, and this client does not: give the address of a listener without TLS", final=True)
+TLS = Failure("tls", "it speaks TLS, and this client does not: write mqtts:// before its address", final=True)
 GARBLED = Failure("garbled", "it answers with what is no MQTT 5")
 _RAISE = "raise its limit (mosquitto: message_size_limit, max_packet_size)"
+
+_ENROL = "give --mqtt-credentials that it knows (`coda devices enrol`), or allow this client in its settings"
 
 _SESSION_TAKEN_OVER = 142
 # MQTT 5, 2.4: reasons in CONNACK, SUBACK, PUBACK and DISCONNECT, and which can't pass while the broker runs as it does.
 _CODES = {
     132: ("version", "it does not speak MQTT 5", True),
     133: ("client_id", "it does not take our client ids", True),
-    134: ("not_authorised", "it asks for a user name and password, and we have none", True),
-    135: ("not_authorised", "it does not let us in (not authorised): allow this client in its settings", True),
+    134: ("not_authorised", f"it does not take our user name and password: {_ENROL}", True),
+    135: ("not_authorised", f"it does not let us in (not authorised): {_ENROL}", True),
     136: ("unavailable", "it is not available just now", False),
     137: ("busy", "it is busy", False),
     138: ("banned", "it has banned this client", True),
@@ -96,11 +100,24 @@ def of_error(error: Exception) -> Failure:
         return Failure("dns", str(error))
     if isinstance(error, socket.gaierror | UnicodeError):
         return Failure("dns", "no such host")
+    if isinstance(error, InputError | ssl.SSLError):
+        return _of_credentials(error)
     if isinstance(error, TimeoutError):
         return Failure("timeout", "it does not answer")
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return Failure(*_ERRNOS[error.errno])
     return Failure("other", (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower())
+
+
+def _of_credentials(error: InputError | ssl.SSLError) -> Failure:
+    """What keeps us and the broker from knowing who the other is."""
+    if isinstance(error, InputError):
+        return Failure("credentials", str(error), final=True)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"its certificate does not verify ({error.verify_message.lower()})"
+        return Failure("tls", f"{why}: put who signed it into ca.crt of --mqtt-credentials", final=True)
+    why = f"TLS ended ({(error.reason or str(error)).lower().replace('_', ' ')})"
+    return Failure("tls", f"{why}: it speaks no TLS there, or does not take our certificate", final=True)
 
 
 def of_code(code: int) -> Failure:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
+from paho.mqtt.client import Client
 
 from device_sim import topics
 from device_sim.backoff import Backoff
@@ -18,6 +19,7 @@ from device_sim.connect_rate import ConnectRate
 from device_sim.failures import Failures
 from device_sim.link import LEAVES, SHARED, UPWARD, Arrival
 from device_sim.mqtt_connection import Connection, Identity
+from device_sim.mqtt_credentials import FLEET, OPEN, Keyring, device
 from device_sim.mqtt_failure import QUARREL, QUICK, TAKEN_OVER, Failure
 from device_sim.name import HEARD_S, Name
 from device_sim.quarrel import Quarrel
@@ -38,11 +40,12 @@ _MISC_EVERY_S = 1.0  # paho's housekeeping (pings), and ours
 class MqttLink:
     """Devices on the broker at `host:port`; `seed` fixes the jitter of reconnects. Lives on the running loop.
 
-    `claim` names this run: client ids begin with its name, and of two runs of one name the later one ends.
+    `claim` names this run: client ids begin with its name, and of two runs of one name the later one ends. Each device
+    proves who it is with its own credentials in `keyring`.
     """
 
-    def __init__(self, host: str, port: int, seed: int, claim: Claim) -> None:
-        self._address = (host, port)
+    def __init__(self, host: str, port: int, seed: int, claim: Claim, keyring: Keyring = OPEN) -> None:
+        self._address, self._keyring = (host, port), keyring
         self._name = Name("fleet", claim)
         self._backoff = Backoff(random.Random(seed))
         self._rate = ConnectRate(CONNECTS_PER_S, BURST)
@@ -111,6 +114,10 @@ class MqttLink:
         await asyncio.gather(self._part([*self._devices.values(), self._shared]), *self._leaving)
         self._threads.shutdown(wait=False, cancel_futures=True)
         metrics.devices_connected.set(0)
+
+    def equip(self, who: Identity, client: Client) -> None:
+        """Give a client what proves that it is this device, or the fleet; raises `InputError`."""
+        self._keyring.equip(client, device(who.user_id) if who.user_id else FLEET, self._address[0])
 
     async def connect(self, who: Identity, attempt: Callable[[], Failure | None]) -> Failure | None:
         """Run a blocking connection attempt in one of our threads, at the rate that all devices share.

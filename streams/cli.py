@@ -38,6 +38,7 @@ VERBS = {
     "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),
     "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
+    "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
     "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),

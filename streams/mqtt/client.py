@@ -32,7 +32,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device_sim.backoff import Backoff
 from device_sim.failures import Failures
-from device_sim.mqtt_dial import dial
+from device_sim.mqtt_dial import dial, read
 from device_sim.mqtt_failure import (
     ANSWER_S,
     GARBLED,
@@ -52,7 +52,7 @@ from device_sim.mqtt_failure import (
 from monitor import metrics
 from streams.mqtt.broker import WINDOW, Received
 from streams.mqtt.connection import MqttSettings, first_answer, probe
-from wire.errors import ConnectionFailed, DeliveryError
+from wire.errors import ConnectionFailed, DeliveryError, InputError
 from wire.ids import topic_part
 
 log = structlog.get_logger(__name__)
@@ -118,6 +118,7 @@ class MqttClient:
         self._waker.setblocking(False)
         self._closing = threading.Event()
         self._paho = self._make()
+        self._equipped: Client | None = None  # the one that has its credentials
         self._thread = self._new_thread()
 
     def open(self) -> None:
@@ -317,10 +318,13 @@ class MqttClient:
         """One connection from its beginning to its end; why it ended."""
         self._accepted, self._stood, self._ended = False, False, None
         try:
+            if paho is not self._equipped:
+                self.settings.keyring.equip(paho, self.settings.name, self.settings.host)
+                self._equipped = paho
             dial(paho, self.settings.host, self.settings.port, KEEPALIVE_S)
             failure = self._serve(closing, paho)
         except Exception as error:
-            known = isinstance(error, OSError | UnicodeError)
+            known = isinstance(error, OSError | UnicodeError | InputError)
             failure = of_error(error) if known else GARBLED._replace(text=f"{GARBLED.text} ({error!r})")
         finally:
             self._ready.clear()
@@ -351,7 +355,7 @@ class MqttClient:
                 for key, _ in selector.select(_MISC_S):
                     if key.fileobj is self._wakeful:
                         self._wakeful.recv(4096)
-                    elif paho.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+                    elif read(paho) == MQTTErrorCode.MQTT_ERR_PROTOCOL:
                         return GARBLED
                 if paho.want_write():
                     paho.loop_write()

@@ -2,8 +2,10 @@
 
 import selectors
 import socket
+import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTv5
@@ -11,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_sim.mqtt_credentials import OPEN, TUNNEL, Keyring
 from device_sim.mqtt_dial import dial
 from device_sim.mqtt_failure import (
     GARBLED,
@@ -24,30 +27,42 @@ from device_sim.mqtt_failure import (
 )
 from wire.errors import ConnectionFailed, InputError
 
-DEFAULT_PORT = 1883  # IANA: mqtt
+DEFAULT_PORT, TLS_PORT = 1883, 8883  # IANA: mqtt, secure-mqtt
 _KEEPALIVE_S = 60  # longer than any probe
 
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """The address of one MQTT 5 broker."""
+    """The address of one MQTT 5 broker, and as whom we come: `name`, with what `keyring` has of it."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    name: str = TUNNEL
+    keyring: Keyring = OPEN
 
     @classmethod
-    def parse(cls, address: str) -> Self:
-        """Settings from `host:port` or `host`; raises `InputError`.
+    def parse(cls, address: str, name: str = TUNNEL, credentials: Path | None = None) -> Self:
+        """Settings from `host:port` or `host`, for TLS `mqtts://host:port`, and a folder; raises `InputError`.
 
-        >>> MqttSettings.parse("broker.local:1884")
-        MqttSettings(host='broker.local', port=1884)
+        >>> settings = MqttSettings.parse("mqtts://broker.local")
+        >>> settings.host, settings.port, settings.keyring.tls
+        ('broker.local', 8883, True)
         """
-        host, colon, port = address.rpartition(":")
+        scheme, there, place = address.rpartition("://")
+        tls = scheme == "mqtts"
+        default_port = TLS_PORT if tls else DEFAULT_PORT
+        host, colon, port = place.rpartition(":")
         if not colon:
-            host, port = address, str(DEFAULT_PORT)
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise InputError(f"{address!r} is no MQTT address; write host:port, for example 127.0.0.1:{DEFAULT_PORT}")
-        return cls(host, int(port))
+            host, port = place, str(default_port)
+        known = scheme in {"mqtt", "mqtts"} or not there
+        if not known or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InputError(
+                f"{address!r} is no MQTT address; write host:port, for example 127.0.0.1:{DEFAULT_PORT}, "
+                f"for TLS mqtts://host:{TLS_PORT}"
+            )
+        if credentials is not None and not credentials.is_dir():
+            raise InputError(f"--mqtt-credentials: no folder {credentials}: `coda devices enrol` makes one")
+        return cls(host, int(port), name, Keyring(credentials, tls))
 
     @property
     def address(self) -> str:
@@ -66,14 +81,15 @@ def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
     client.on_connect = on_connect
     client.connect_timeout = timeout_s
     try:
+        settings.keyring.equip(client, settings.name, settings.host)
         dial(client, settings.host, settings.port, _KEEPALIVE_S)
         end_s = time.monotonic() + timeout_s
         failure = first_answer(client, timeout_s)
         while failure is None and not client.loop_read() and not answers:
             failure = wait_readable(client, end_s - time.monotonic())
-        failure = failure or (None if answers else GARBLED)
+        failure = failure or (None if answers else SHUT if settings.keyring.tls else GARBLED)
     except Exception as error:
-        failure = of_error(error) if isinstance(error, OSError | UnicodeError) else GARBLED
+        failure = of_error(error) if isinstance(error, OSError | UnicodeError | InputError) else GARBLED
     client.disconnect()
     client.loop_write()
     if failure := answers[0] if answers else failure:
@@ -85,7 +101,7 @@ def first_answer(client: Client, timeout_s: float) -> Failure | None:
     if (failure := wait_readable(client, timeout_s)) is not None:
         return failure
     sock: Any = client.socket()
-    return of_first_bytes(sock.recv(8, socket.MSG_PEEK))
+    return None if isinstance(sock, ssl.SSLSocket) else of_first_bytes(sock.recv(8, socket.MSG_PEEK))
 
 
 def wait_readable(client: Client, timeout_s: float) -> Failure | None:

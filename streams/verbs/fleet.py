@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
 from streams import fleet as shell
 from streams.kafka.admin import ensure_topics
@@ -36,6 +37,7 @@ def command(
     devices: str = "all",
     bootstrap: str = DEFAULT_BOOTSTRAP,
     mqtt: str = MqttSettings().address,
+    mqtt_credentials: Path | None = None,
     state: Path = Path("runs/fleet/state"),
     out: Path = Path("runs/fleet"),
     cloud_key: Path = Path("runs/keys") / PUBLIC,
@@ -57,7 +59,8 @@ def command(
             `behaviour` (the device is its origin and uploads it through the tunnel).
         devices: How many users have a device, those that do something first, or `all`.
         bootstrap: Kafka, as host:port.
-        mqtt: The MQTT 5 broker, as host:port.
+        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
+        mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, a device's own for each.
         state: Folder for snapshots, made if need be.
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with
@@ -67,7 +70,7 @@ def command(
         json: Print the result as JSON on standard output.
     """
     settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, cloud_key, seed)
-    broker = MqttSettings.parse(mqtt)
+    broker = MqttSettings.parse(mqtt, FLEET, mqtt_credentials)
     with ExitStack() as held, metrics_server(metrics_port):
         probe_kafka(bootstrap)
         probe_mqtt(broker)
@@ -86,7 +89,8 @@ def command(
 async def _run(settings: shell.FleetSettings, broker: MqttSettings) -> tuple[dict[str, Any], int]:
     """Run until a signal; returns the result and which signal it was."""
     shell.one_thread()
-    link = MqttLink(broker.host, broker.port, settings.seed, Claim(NAME, secrets.token_hex(4), _wall_ms()))
+    claim = Claim(NAME, secrets.token_hex(4), _wall_ms())
+    link = MqttLink(broker.host, broker.port, settings.seed, claim, broker.keyring)
     fleet = shell.FleetShell(settings, link, _wall_ms)
     with _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from device_sim.mqtt_credentials import TUNNEL
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
@@ -23,6 +24,7 @@ def command(
     *,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     mqtt: str = MqttSettings().address,
+    mqtt_credentials: Path | None = None,
     name: str = "tunnel",
     expiry_s: float = EXPIRY_MS / 1000,
     drain_s: float = DRAIN_S,
@@ -42,7 +44,8 @@ def command(
 
     Args:
         bootstrap: Kafka, as host:port.
-        mqtt: The MQTT 5 broker, as host:port.
+        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
+        mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, of which this one is `tunnel`.
         name: Tells this tunnel from others on the same brokers; keep it over restarts.
         expiry_s: Freshness budget: a batch that is older when it could be delivered is not delivered.
         drain_s: At the end, how long to wait for devices to answer the last pushes.
@@ -54,7 +57,7 @@ def command(
     """
     if expiry_s <= 0 or drain_s < 0:
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
-    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt)
+    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials)
     public = load_public_key(cloud_key) if cloud_key else None
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
