@@ -1,0 +1,73 @@
+"""Durations, shares and sizes as people write them in a scenario: numbers of one unit each, read from text."""
+
+import re
+from typing import Any, Self
+
+from wire.errors import InputError
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_BYTES = {"B": 1, "kB": 1000, "MB": 1_000_000}
+
+
+class Duration(float):
+    """Seconds, written `250ms`, `60s`, `5m`, `2h` or `1d`.
+
+    >>> Duration.parse("250ms")
+    0.25
+    """
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises `InputError`."""
+        return cls(_scaled(text, _SECONDS, "duration", "a number and ms, s, m, h or d, such as 60s"))
+
+
+class Share(float):
+    """A part of the whole from 0 to 1, written `30%` or `0.3`.
+
+    >>> Share.parse("30%")
+    0.3
+    """
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises `InputError`."""
+        number = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+        share = float(number[1]) / (100 if number[2] else 1) if number else -1.0
+        if not 0 <= share <= 1:
+            raise InputError(f"{text!r} is no share: write 0% to 100%, such as 30%")
+        return cls(share)
+
+
+class Size(int):
+    """Bytes (or bytes per second), written `500B`, `20kB` or `1MB`.
+
+    >>> Size.parse("20kB")
+    20000
+    """
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises `InputError`."""
+        return cls(_scaled(text, _BYTES, "size", "a number and B, kB or MB, such as 20kB"))
+
+
+def read_unit(kind: type, value: Any) -> Any:
+    """`value` of a TOML document as `kind`; a share may also be a bare number there. Raises `InputError`."""
+    if kind is Share and isinstance(value, int | float) and not isinstance(value, bool):
+        return Share.parse(str(value))
+    if issubclass(kind, Duration | Share | Size):
+        if not isinstance(value, str):
+            raise InputError(f'{value!r} has no unit: write it in quotes, such as "{_EXAMPLE[kind]}"')
+        return kind.parse(value)
+    raise NotImplementedError(kind)
+
+
+_EXAMPLE: dict[type, str] = {Duration: "60s", Share: "30%", Size: "20kB"}
+
+
+def _scaled(text: str, units: dict[str, Any], what: str, form: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]+)", text.strip())
+    if match is None or match[2] not in units:
+        raise InputError(f"{text!r} is no {what}: write {form}")
+    return float(match[1]) * float(units[match[2]])
