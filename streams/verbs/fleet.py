@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,14 +14,17 @@ import msgspec
 
 from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
-from streams import fleet as shell
+from streams.fleet.settings import FleetSettings
+from streams.fleet.shell import FleetShell, one_thread
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
 from streams.kafka.connection import probe as probe_kafka
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
 from wire.claim import Claim
+from wire.clock import SystemClock
 from wire.durable import hold, make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import PUBLIC
@@ -69,29 +71,30 @@ def command(
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the result as JSON on standard output.
     """
-    settings = shell.FleetSettings(KafkaSettings(bootstrap), own, _count(devices), state, out, cloud_key, seed)
-    broker = MqttSettings.parse(mqtt, FLEET, mqtt_credentials)
+    settings = FleetSettings(own, _count(devices), state, out, cloud_key, seed)
+    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt, FLEET, mqtt_credentials)
     with ExitStack() as held, metrics_server(metrics_port):
         probe_kafka(bootstrap)
         probe_mqtt(broker)
         for folder in {state.resolve(), out.resolve()}:
             make_folder(folder)
             held.enter_context(hold(folder))
-        ensure_topics(settings.kafka, [shell.TOPIC_OF[own]])
-        print(f"fleet: own events from {shell.TOPIC_OF[own]} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
-        result, stopped_by = asyncio.run(_run(settings, broker))
+        ensure_topics(kafka, [settings.topic])
+        print(f"fleet: own events from {settings.topic} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        result, stopped_by = asyncio.run(_run(settings, KafkaBus(kafka), broker))
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     write_durably(out / RESULT, document.encode() + b"\n")
     print(document if json else _line(result), file=sys.stdout if json else sys.stderr)
     return 128 + stopped_by
 
 
-async def _run(settings: shell.FleetSettings, broker: MqttSettings) -> tuple[dict[str, Any], int]:
+async def _run(settings: FleetSettings, bus: KafkaBus, broker: MqttSettings) -> tuple[dict[str, Any], int]:
     """Run until a signal; returns the result and which signal it was."""
-    shell.one_thread()
-    claim = Claim(NAME, secrets.token_hex(4), _wall_ms())
+    one_thread()
+    clock = SystemClock()
+    claim = Claim(NAME, secrets.token_hex(4), clock.wall_ms())
     link = MqttLink(broker.host, broker.port, settings.seed, claim, broker.keyring)
-    fleet = shell.FleetShell(settings, link, _wall_ms)
+    fleet = FleetShell(settings, bus, link, clock)
     with _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()
     return result, caught[0]
@@ -120,10 +123,6 @@ def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _count(devices: str) -> int | None:

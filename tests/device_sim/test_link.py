@@ -10,9 +10,10 @@ from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
-from device_sim.link import Arrival, Link, MemoryBroker, MemoryLink
+from device_sim.link import Arrival, Link
 from device_sim.mqtt_link import MqttLink
 from streams.mqtt.embedded import EmbeddedMqtt
+from tests.device_sim.memory_link import MemoryBroker, MemoryLink
 from wire.claim import Claim
 from wire.telemetry import Presence, decode_report
 

@@ -8,15 +8,15 @@ PROGRAM = """
 import logging, structlog
 from streams.log import set_up_logging
 set_up_logging()
-structlog.get_logger("streams.fleet").info("cloud model", version=3)
+structlog.get_logger("streams.fleet.service").info("cloud model", version=3)
 logging.getLogger("coda.kafka").info("Kafka at %s answers again", "127.0.0.1:9092")
 logging.getLogger("some.library").info("noise")
 logging.getLogger("some.library").warning("trouble")
-structlog.get_logger("streams.fleet").debug("detail")
+structlog.get_logger("streams.fleet.service").debug("detail")
 try:
     1 / 0
 except ZeroDivisionError:
-    structlog.get_logger("streams.fleet").exception("ours")
+    structlog.get_logger("streams.fleet.service").exception("ours")
 """
 
 

@@ -23,8 +23,10 @@ from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes, sealed
 from models.blend import PERSONAL
 from models.cloud_model import CloudModel, random_model
-from streams.fleet import TOPIC_OF, FleetSettings, FleetShell
+from streams.fleet.settings import FleetSettings
+from streams.fleet.shell import FleetShell
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
@@ -35,6 +37,7 @@ from streams.verbs import fleet as verb
 from tests.disks import fill_up, small_disk
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
+from wire.clock import SystemClock
 from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import Event, encode_event
 from wire.ids import item_keys
@@ -131,7 +134,6 @@ def settings_for(cloud: Cloud, tmp_path: Path, **changes: Any) -> FleetSettings:
     for name in ("state", "out"):
         (tmp_path / name).mkdir(exist_ok=True)
     plain: dict[str, Any] = {
-        "kafka": cloud.kafka,
         "own": "events",
         "devices": None,
         "state": tmp_path / "state",
@@ -150,19 +152,20 @@ async def run_until(
     act: Callable[[FleetShell], None] | None = None,
 ) -> dict[str, Any]:
     """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens beside it."""
-    ensure_topics(settings.kafka, [TOPIC_OF[settings.own]])
+    ensure_topics(cloud.kafka, [settings.topic])
     address = cloud.address  # type: ignore[attr-defined]
     shell = FleetShell(
         settings,
+        KafkaBus(cloud.kafka),
         MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1)),
-        lambda: time.time_ns() // 1_000_000,
+        SystemClock(),
     )
     running = asyncio.create_task(shell.run())
     if act is not None:
         await asyncio.to_thread(act, shell)
     end = time.monotonic() + LIMIT_S
     while not done(shell):
-        assert time.monotonic() < end, f"never done: {shell.fleet.counts}"
+        assert time.monotonic() < end, f"never done: {shell.service.fleet.counts}"
         await asyncio.wait([running], timeout=0.02)
         if running.done():
             running.result()
@@ -171,7 +174,7 @@ async def run_until(
 
 
 def predicted(shell: FleetShell) -> int:
-    return len(shell.board.scores())
+    return len(shell.service.board.scores())
 
 
 async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud: Cloud, tmp_path: Path) -> None:
@@ -206,7 +209,7 @@ async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_pa
     cloud.behave("events", history_of("ann", 0, 20))
     await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
     cloud.behave("events", history_of("ann", 10, 30))  # ten of them again
-    result = await run_until(cloud, settings, lambda shell: shell.fleet.counts["events", "duplicate"] == 10)
+    result = await run_until(cloud, settings, lambda shell: shell.service.fleet.counts["events", "duplicate"] == 10)
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
     assert result["events"] == 40
@@ -265,7 +268,7 @@ async def test_a_training_that_fails_does_not_end_the_fleet(
     cloud.behave("events", history_of("ann", 0, 30))
 
     def failed_and_went_on(shell: FleetShell) -> bool:
-        return predicted(shell) == 30 and shell.fleet.counts["trainings", "failed"] > 0
+        return predicted(shell) == 30 and shell.service.fleet.counts["trainings", "failed"] > 0
 
     result = await run_until(cloud, settings, failed_and_went_on, act=lambda _shell: cloud.batch("ann", seq=0))
     assert result["outcomes"]["trainings"].keys() == {"failed"}
@@ -288,11 +291,11 @@ async def test_a_mistake_of_ours_ends_it_in_one_line_and_it_goes_on_from_its_sna
     with monkeypatch.context() as patch:
         patch.setattr(Fleet, "handle_events", mistaken)
         cloud.behave("events", history_of("ann", 20, 10))
-        with pytest.raises(FleetFailed, match=r"TypeError: a mistake of two lines \(test_fleet.py:\d+\)"):
+        with pytest.raises(FleetFailed, match=r"TypeError: a mistake of two lines \(test_shell.py:\d+\)"):
             await run_until(cloud, settings, lambda _: False)
 
     def went_on(shell: FleetShell) -> bool:
-        restored.append(" ".join(shell.fleet.devices))
+        restored.append(" ".join(shell.service.fleet.devices))
         return predicted(shell) == 30
 
     result = await run_until(cloud, settings, went_on)
@@ -324,7 +327,7 @@ async def test_an_event_that_a_device_fails_of_costs_that_device_and_its_connect
         cloud.behave("events", history_of("ann", 7, 5) + history_of("bob", 7, 5))
 
     def left(shell: FleetShell) -> bool:
-        return ann_was(online=False) and shell.fleet.devices.keys() == {"bob"} and predicted(shell) == 7 + 12
+        return ann_was(online=False) and shell.service.fleet.devices.keys() == {"bob"} and predicted(shell) == 7 + 12
 
     result = await run_until(cloud, settings_for(cloud, tmp_path), left, act=meet_the_odd_one)
     assert result["outcomes"]["devices"] == {"quarantined": 1} and result["devices"] == 1
@@ -385,7 +388,7 @@ async def test_devices_upload_their_events_until_the_cloud_has_them(cloud: Cloud
     await run_until(
         cloud,
         settings,
-        lambda shell: "ann" in shell.fleet.devices and len(shell.fleet.devices["ann"].outbox) == 1,
+        lambda shell: "ann" in shell.service.fleet.devices and len(shell.service.fleet.devices["ann"].outbox) == 1,
         act=receipt,
     )
     assert uploads() == {encode_event(event) for event in history_of("ann", 0, 5)}
@@ -420,7 +423,7 @@ async def test_only_so_many_devices_as_asked(cloud: Cloud, tmp_path: Path) -> No
     events = [event for n in range(5) for event in history_of(f"user-{n}", 0, 4)]
     cloud.behave("events", events)
     settings = settings_for(cloud, tmp_path, devices=2)
-    result = await run_until(cloud, settings, lambda shell: sum(shell._positions.values()) == len(events))
+    result = await run_until(cloud, settings, lambda shell: sum(shell.service.positions.values()) == len(events))
     assert result["devices"] == 2
     assert result["events"] == 8
 
@@ -443,18 +446,18 @@ def test_a_senseless_number_of_devices_is_refused(devices: str, tmp_path: Path) 
 async def test_of_too_many_devices_those_idle_longest_retire_and_may_come_back(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.fleet.MOST_DEVICES", 3)
+    monkeypatch.setattr("streams.fleet.service.MOST_DEVICES", 3)
     cloud.model(1)
     cloud.task()
 
     def come_and_go(shell: FleetShell) -> None:
         for n, user in enumerate([*range(6), 0]):
             cloud.behave("events", history_of(f"u{user}", 5 if n == 6 else 0, 5))
-            while shell.board.events < 5 * (n + 1):
+            while shell.service.board.events < 5 * (n + 1):
                 time.sleep(0.02)
 
     result = await run_until(
-        cloud, settings_for(cloud, tmp_path), lambda shell: shell.board.events == 35, act=come_and_go
+        cloud, settings_for(cloud, tmp_path), lambda shell: shell.service.board.events == 35, act=come_and_go
     )
     assert result["devices"] == 3 and result["outcomes"]["devices"]["retired"] == 4
     assert result["events"] == 35, "what happens after is predicted all the same"

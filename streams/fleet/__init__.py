@@ -1,0 +1,1 @@
+"""`coda fleet`: simulated devices between Kafka and MQTT."""

@@ -1,0 +1,49 @@
+"""The result document of a fleet: what its arms are worth, what its devices cost, what became of everything."""
+
+from typing import Any
+
+import numpy as np
+
+from device_sim.fleet import Fleet
+from device_sim.scoreboard import Scoreboard
+
+
+def result_of(fleet: Fleet, board: Scoreboard, seed: int) -> dict[str, Any]:
+    """The document, for JSON."""
+    devices, scores = list(fleet.devices.values()), board.scores()
+    return {
+        "devices": len(devices),
+        "events": board.events,
+        "scored": len(scores),
+        "arms": scores.result(),
+        "device_cost": {
+            "compute_ms": _spread(board.compute_ms()),
+            "bytes_up": _spread([d.usage.bytes_up for d in devices]),
+            "bytes_down": _spread([d.usage.bytes_down for d in devices]),
+            "bytes_stored": _spread([d.bytes_stored for d in devices]),
+        },
+        "outcomes": _nested(dict(sorted(fleet.counts.items()))),
+        "model_version": fleet.model.version if fleet.model else None,
+        "task_version": fleet.task.task_version if fleet.task else None,
+        "seed": seed,
+    }
+
+
+def _nested(counts: dict[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (what, outcome), n in counts.items():
+        nested.setdefault(what, {})[outcome] = n
+    return nested
+
+
+def _spread(values: list[float] | list[int]) -> dict[str, float | None]:
+    """Count, median, 99th percentile and sum; None where there is nothing."""
+    if not values:
+        return {"count": 0, "p50": None, "p99": None, "sum": None}
+    p50, p99 = np.quantile(values, [0.5, 0.99])
+    return {
+        "count": len(values),
+        "p50": round(float(p50), 3),
+        "p99": round(float(p99), 3),
+        "sum": round(float(sum(values)), 3),
+    }

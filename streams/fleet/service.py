@@ -1,0 +1,269 @@
+"""A fleet a step at a time: Kafka and MQTT in, the devices' sans-I/O core in the middle, MQTT and files out.
+
+A step is a round: own events from Kafka, whatever came over MQTT, predictions in one batch, what devices want
+published. What takes long is done by `Hands`, and asked about in the next steps: one training at a time, so that
+predictions never wait for trainings, and chores (scores, snapshots, lags).
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import structlog
+
+from device_sim.due import GROUP
+from device_sim.fleet import Fleet
+from device_sim.link import Link
+from device_sim.outcome import Events
+from device_sim.scoreboard import Scoreboard
+from device_sim.state import FleetState, Resumed
+from device_sim.stimulus import OwnEvent
+from device_sim.training import Attempt
+from monitor import metrics
+from streams.bus import Bus, Consumer, Group, Message, Partition
+from streams.fleet.errand import Chore, Errand, Work
+from streams.fleet.hands import Hands
+from streams.fleet.inbox import Inbox
+from streams.fleet.result import result_of
+from streams.fleet.settings import FleetSettings
+from streams.home import settle
+from streams.kafka.topics import FLEET_GROUP
+from wire.clock import Clock
+from wire.errors import ConnectionFailed, DeliveryError
+from wire.event import decode_event
+from wire.malformed import Malformed
+
+POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long
+POLL_MESSAGES = 1000  # of a round: at 44 µs each they hold up MQTT for 44 ms
+# A training alone costs almost three times its share of a full group (`benchmarks.training`), so who is due waits for
+# company. 50 trainings a second (1,000 events/s) take a fifth of a core so, half of one if each began at once.
+TRAIN_EVERY_MS = 250
+TICK_MS = 1_000
+REPORT_MS = 2_000  # between live scores
+LAG_MS = 1_000  # between looks at the lag. On a forgetful bus a replay waits for the positions told then
+SNAPSHOT_MS = 2_000
+SAY_EVERY_MS = 10_000
+MOST_DEVICES = 10_000  # of one process, 7 GB; whose user comes back gets a new one
+
+log = structlog.get_logger(__name__)
+
+
+class FleetService:
+    """One run of a fleet, resumed from `settings.state` when there is something in it.
+
+    Until the first cloud model and task have come it reads no events: none could be predicted.
+    """
+
+    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock, hands: Hands) -> None:
+        self._settings, self._bus, self._link, self._clock, self._hands = settings, bus, link, clock, hands
+        self._state = FleetState(settings.state)
+        now_ms = clock.wall_ms()
+        begun = self._state.resume(uploads=settings.uploads, seed=settings.seed, now_ms=now_ms)
+        if begun is None:
+            begun = Resumed(Fleet(uploads=settings.uploads, seed=settings.seed, boot=now_ms), {}, {"run": now_ms})
+        self.fleet = begun.fleet
+        self.positions = {(t, p): o for t, ps in begun.positions.items() for p, o in ps.items()}
+        self.board = Scoreboard(settings.out, begun.recorded)
+        # Before anything is recorded or reported: records without a state are nobody's to go on with, and what this run
+        # reports is newer than what another one did that was killed.
+        self._state.note(self.fleet, begun.positions, self.board.flush())
+        self._state.write()
+        self._inbox = Inbox(self.fleet, settings.cloud_key)
+        self._consumer: Consumer | None = None
+        self._group: Group | None = None
+        self._job: Future[list[Attempt]] | None = None
+        self._train_at_ms = self._say_at_ms = 0
+        self._taken_ms: dict[Partition, int] = {}
+        self._chores = [
+            Chore(clock, TICK_MS, self._tick),
+            Chore(clock, REPORT_MS, self._report),
+            Chore(clock, SNAPSHOT_MS, self._snapshot),
+            Chore(clock, LAG_MS, self._show_lag, sparing=False),  # a look waits for the broker and costs nothing
+        ]
+        self._ending: Errand | None = None
+        for user_id in self.fleet.devices:
+            link.open(user_id)
+
+    @property
+    def reads(self) -> bool:
+        """Whether it has a consumer of own events by now."""
+        return self._consumer is not None
+
+    def poll(self) -> list[Message]:
+        """The next own events, for `step`; the one thing that may be done by another thread, `hands.polling`."""
+        return self._consumer.poll(POLL_MESSAGES, POLL_S) if self._consumer is not None else []
+
+    def step(self, messages: Sequence[Message]) -> None:
+        """One round, with what `poll` gave."""
+        self._take_arrivals()
+        if self._consumer is None:
+            self._begin()
+            return
+        if events := self._decoded(messages):
+            self.fleet.handle_events(events, self._clock.wall_ms())
+        self.positions = self._consumer.positions()  # no message more than those of this round; markers passed over
+        for message in messages:
+            self._taken_ms[message.topic, message.partition] = message.timestamp_ms
+        self._train()
+        self._publish()
+        self._retire()
+        self.board.add(self.fleet.take_predictions())
+        self.board.add_trainings(self.fleet.take_trainings())
+        for chore in self._chores:
+            chore.step()
+
+    def finish(self) -> bool:
+        """End in order, a step at a time and without further events; whether that is done."""
+        if self._ending is None:
+            self._ending = Errand(self._end())
+        unfinished = [chore for chore in self._chores if not chore.finish()]
+        return not unfinished and self._ending.step()
+
+    def close(self) -> None:
+        """Let the connections go; commits nothing."""
+        if self._consumer is not None:
+            self._consumer.close()
+        if self._group is not None:
+            self._group.close()
+
+    def result(self) -> dict[str, Any]:
+        """The result document; the records are one file after that."""
+        result = result_of(self.fleet, self.board, self._settings.seed)
+        self.board.merge()
+        return result
+
+    def _begin(self) -> None:
+        """Read own events once there are a cloud model and a task."""
+        if self.fleet.model is not None and self.fleet.task is not None:
+            self._consumer, self._group = self._subscribed(), self._bus.group(FLEET_GROUP)
+        elif (now_ms := self._clock.steady_ms()) >= self._say_at_ms:
+            self._say_at_ms = now_ms + SAY_EVERY_MS
+            log.info("waiting for the first cloud model and task: `coda train-cloud` and `coda tunnel` bring them")
+
+    def _subscribed(self) -> Consumer:
+        topic = self._settings.topic
+        home = self._bus.home([topic])
+        settle(self._settings.state, home, "give another --state and --out, or delete both, and devices start anew")
+        if not (kept := self._bus.bounds(topic)):
+            raise ConnectionFailed(f"{self._bus.name} has no topic {topic}: replay a log to it first")
+        begin = dict.fromkeys(kept, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
+        return self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
+
+    def _take_arrivals(self) -> None:
+        for arrival in self._link.take():
+            self._inbox.take(arrival, self._clock.wall_ms())
+
+    def _decoded(self, messages: Sequence[Message]) -> list[OwnEvent]:
+        """The events of our devices' users; connects users seen for the first time."""
+        events = []
+        for message in messages:
+            try:
+                event = decode_event(message.value)
+            except Malformed:
+                self.fleet.count(Events.MALFORMED)
+                continue
+            if self._ours(event.user_id):
+                events.append(OwnEvent(event, message.timestamp_ms))
+        return events
+
+    def _ours(self, user_id: str) -> bool:
+        if user_id in self.fleet.devices:
+            return True
+        if user_id in self.fleet.quarantine:
+            self.fleet.count(Events.QUARANTINED)
+            return False
+        if self._settings.devices is not None and len(self.fleet.devices) >= self._settings.devices:
+            return False
+        self.fleet.device(user_id)
+        self._link.open(user_id)
+        return True
+
+    def _publish(self) -> None:
+        for user_id, publish in self.fleet.take_outgoing():
+            self._link.publish(user_id, publish.leaf, publish.payload)
+
+    def _retire(self) -> None:
+        """Let devices go where everyone was to have one, and there are too many; disconnect whoever is gone."""
+        if self._settings.devices is None and (retired := self.fleet.retire(MOST_DEVICES)):
+            log.warning(f"more than {MOST_DEVICES} devices: those idle longest retired", devices=retired)
+        for user_id in self.fleet.take_gone():
+            self._link.leave(user_id)
+
+    def _train(self) -> None:
+        """Apply the training that is done; begin the next when a group is full or the last one began a while ago."""
+        if self._job is not None and self._job.done():
+            self._finish_training(self._job)
+        now_ms, waiting = self._clock.steady_ms(), len(self.fleet.due)
+        if self._job is not None or not waiting or (waiting < GROUP and now_ms < self._train_at_ms):
+            return
+        if (job := self.fleet.begin_training(self._clock.wall_ms())) is not None:
+            self._train_at_ms = now_ms + TRAIN_EVERY_MS
+            self._job = self._hands.training.submit(job.attempt, self._hands.cpu_s)
+
+    def _finish_training(self, job: Future[list[Attempt]]) -> None:
+        self._job = None
+        self.fleet.finish_training(job.result(), self._clock.wall_ms())
+
+    def _tick(self) -> Work:
+        self.fleet.tick(self._clock.wall_ms())
+        yield from ()
+
+    def _report(self) -> Work:
+        scores = self.board.scores()
+        if len(scores):
+            ranking = yield self._hands.aside.submit(scores.ranking)
+            for arm, (auc, gauc) in ranking.items():
+                metrics.arm_auc.labels(arm).set(auc)
+                metrics.arm_gauc.labels(arm).set(gauc)
+
+    def _snapshot(self) -> Work:
+        """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""
+        positions = dict(self.positions)  # of what was handled: a poll may be ahead of it just now
+        self._state.note(self.fleet, _by_topic(positions), self.board.flush())
+        yield self._hands.aside.submit(self._state.write)
+        try:
+            yield self._commit(positions)
+        except DeliveryError as error:  # the snapshot is what counts; the next one tells Kafka again
+            log.warning(f"positions are in the snapshot but not in Kafka: {error}")
+
+    def _commit(self, positions: dict[Partition, int]) -> Future[bool]:
+        assert self._consumer is not None, "who has no consumer has no chores"
+        return self._hands.polling.submit(self._consumer.commit, positions)
+
+    def _show_lag(self) -> Work:
+        """Show the lag by committed positions; a forgetful bus hears of positions between snapshots, too.
+
+        Nothing of it outlives a crash, so no position there has to wait for its snapshot, and the replay waits for it.
+        """
+        assert self._group is not None, "who has no consumer has no chores"
+        topic = self._settings.topic
+        try:
+            if self._bus.forgetful:
+                yield self._commit(dict(self.positions))
+            behind = yield self._hands.aside.submit(self._group.lag, topic)
+        except (ConnectionFailed, DeliveryError):
+            return  # Kafka is away: the consumer says so, and it comes back
+        for partition, events in behind.items():
+            labels = (FLEET_GROUP, topic, str(partition))
+            metrics.lag_events.labels(*labels).set(events)
+            now_ms = self._clock.wall_ms()
+            age_s = (now_ms - self._taken_ms.get((topic, partition), now_ms)) / 1000
+            metrics.lag_seconds.labels(*labels).set(age_s if events else 0)
+
+    def _end(self) -> Work:
+        if self._job is not None:
+            job = self._job
+            yield job
+            self._finish_training(job)
+        self._publish()
+        self.board.add_trainings(self.fleet.take_trainings())
+        if self._consumer is not None:
+            yield from self._snapshot()
+
+
+def _by_topic(positions: dict[Partition, int]) -> dict[str, dict[int, int]]:
+    topics: dict[str, dict[int, int]] = {}
+    for (topic, number), offset in positions.items():
+        if offset >= 0:
+            topics.setdefault(topic, {})[number] = offset
+    return topics

@@ -1,0 +1,33 @@
+"""What a fleet runs on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from streams.kafka.topics import BEHAVIOUR, EVENTS
+
+Own = Literal["events", "behaviour"]
+TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """Where own events come from, who has a device (None: everyone; else the first so many users that do something),
+    the folders of state and records, and the public key of models and tasks."""
+
+    own: Own
+    devices: int | None
+    state: Path
+    out: Path
+    cloud_key: Path
+    seed: int
+
+    @property
+    def topic(self) -> str:
+        """Where own events come from."""
+        return TOPIC_OF[self.own]
+
+    @property
+    def uploads(self) -> bool:
+        """Whether devices are the origin of their events, and upload them."""
+        return self.own == "behaviour"

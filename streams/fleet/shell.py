@@ -1,0 +1,94 @@
+"""A fleet, live: one asyncio loop that steps it, and threads for its hands.
+
+Kafka is polled in a thread, and a training runs in another: torch lets go of the interpreter while it computes.
+"""
+
+import asyncio
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from device_sim.link import Link
+from device_sim.quarantine import FleetFailed
+from streams.bus import Bus
+from streams.fleet.hands import Hands
+from streams.fleet.service import FleetService
+from streams.fleet.settings import FleetSettings
+from wire.clock import Clock
+from wire.errors import CodaError
+
+_WAIT_S = 0.2  # for the link, while there is nothing else to wait for
+_LOOK_S = 0.005  # between steps of the end
+
+
+class FleetShell:
+    """Runs a `FleetService`; `link` must belong to the running loop."""
+
+    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock) -> None:
+        self._link = link
+        # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
+        polling, training, aside = (ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside"))
+        self._hands = Hands(polling, training, aside, time.thread_time)
+        self.service = FleetService(settings, bus, link, clock, self._hands)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after this round, in order."""
+        self._stopping.set()
+
+    async def run(self) -> dict[str, Any]:
+        """Run until `stop`; returns the result document. What the world does wrong ends it as well, in order.
+
+        A mistake of ours ends it with its last snapshot: nobody knows what the fleet is worth after that.
+        """
+        failure: CodaError | None = None
+        try:
+            while not self._stopping.is_set():
+                await self._round()
+        except Exception as error:
+            failure = error if isinstance(error, CodaError) else FleetFailed(_line_of(error))
+        try:
+            if not isinstance(failure, FleetFailed):
+                while not self.service.finish():
+                    await asyncio.sleep(_LOOK_S)
+        finally:
+            await self._leave()
+        if isinstance(failure, FleetFailed):
+            raise failure
+        result = self.service.result()
+        if failure is not None:
+            raise failure
+        return result
+
+    async def _round(self) -> None:
+        if self.service.reads:
+            self.service.step(await self._by_poller(self.service.poll))
+        else:
+            await self._link.wait(_WAIT_S)
+            self.service.step([])
+
+    async def _leave(self) -> None:
+        await self._by_poller(self.service.close)
+        await self._link.close()
+        for pool in (self._hands.polling, self._hands.training, self._hands.aside):
+            pool.shutdown(wait=False)
+
+    async def _by_poller(self, work: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._hands.polling, work)
+
+
+def one_thread() -> None:
+    """Let torch compute on one thread: trainings are many small steps, and another core has other work."""
+    torch.set_num_threads(1)
+
+
+def _line_of(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"the fleet failed, report it: {type(error).__name__}: {' '.join(str(error).split())} "
+        f"({Path(place.filename).name}:{place.lineno}); started again, it goes on from its last snapshot"
+    )

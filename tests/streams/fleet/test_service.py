@@ -1,0 +1,96 @@
+"""A fleet stepped by hand: no thread, no loop, and time that passes when the test says so."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from device_sim import topics
+from models.artefact import model_to_bytes
+from streams.fleet.hands import AtOnce, Hands
+from streams.fleet.service import SNAPSHOT_MS, TICK_MS, FleetService
+from streams.fleet.settings import FleetSettings
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.topics import EVENTS, FLEET_GROUP
+from tests.clock import HandClock
+from tests.device_sim.memory_link import MemoryBroker, MemoryLink
+from tests.streams.fleet.test_shell import TASK, cloud_model, history_of
+from wire.errors import ConnectionFailed
+from wire.event import encode_event
+from wire.signing import PUBLIC, keys_in, sign_model, sign_task
+
+NOW_MS = 1_700_000_000_000
+
+
+class World:
+    """A bus with events, a broker with a model and a task, and a fleet between them."""
+
+    def __init__(self, kafka: KafkaSettings, folder: Path) -> None:
+        self.bus, self.broker, self.clock, self.folder = KafkaBus(kafka), MemoryBroker(), HandClock(NOW_MS), folder
+        private, _ = keys_in(folder / "keys")
+        self.broker.publish(topics.MODEL, sign_model(model_to_bytes(cloud_model(1)), private), retain=True)
+        self.broker.publish(topics.TASK, sign_task(TASK, private), retain=True)
+        for name in ("state", "out"):
+            (folder / name).mkdir()
+
+    def behave(self, first: int, count: int) -> None:
+        producer = self.bus.producer()
+        producer.send_many(EVENTS, ["ann"] * count, [encode_event(event) for event in history_of("ann", first, count)])
+        producer.flush(10)
+
+    def fleet(self) -> FleetService:
+        settings = FleetSettings(
+            "events", None, self.folder / "state", self.folder / "out", self.folder / "keys" / PUBLIC, 1
+        )
+        hands = Hands(AtOnce(), AtOnce(), AtOnce(), cpu_s=lambda: 0.0)
+        return FleetService(settings, self.bus, MemoryLink(self.broker), self.clock, hands)
+
+    def run(self, fleet: FleetService, events: int) -> None:
+        """Rounds of 100 ms until so many events are predicted."""
+        for _ in range(300):
+            fleet.step(fleet.poll())
+            self.clock.passes(100)
+            if len(fleet.board.scores()) == events:
+                return
+        pytest.fail(f"{len(fleet.board.scores())} of {events} events predicted")
+
+    def end(self, fleet: FleetService) -> None:
+        while not fleet.finish():
+            self.clock.passes(10)
+
+
+@pytest.fixture
+def world(kafka: KafkaSettings, tmp_path: Path) -> World:
+    return World(kafka, tmp_path)
+
+
+def test_it_predicts_trains_and_ends_in_steps_and_goes_on_from_its_snapshot(world: World) -> None:
+    world.behave(0, 30)
+    with closing(world.fleet()) as fleet:
+        world.run(fleet, 30)
+        world.clock.passes(TICK_MS)
+        fleet.step([])
+        world.end(fleet)
+        assert fleet.fleet.counts["trainings", "accepted"] > 0
+        assert fleet.result()["events"] == 30
+    world.behave(20, 20)  # ten of them again
+    with closing(world.fleet()) as again:
+        world.run(again, 40)
+        world.end(again)
+        assert again.fleet.counts["events", "duplicate"] == 10
+
+
+def test_what_was_done_is_told_after_it_is_in_a_snapshot(world: World) -> None:
+    world.behave(0, 10)
+    with closing(world.fleet()) as fleet, closing(world.bus.group(FLEET_GROUP)) as group:
+        world.run(fleet, 10)
+        world.clock.passes(SNAPSHOT_MS)
+        fleet.step([])
+        assert sum(group.lag(EVENTS).values()) == 0
+
+
+def test_without_a_topic_of_events_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KafkaBus, "bounds", lambda *_: {})
+    with closing(world.fleet()) as fleet, pytest.raises(ConnectionFailed, match="no topic events"):
+        fleet.step(fleet.poll())
