@@ -8,7 +8,8 @@ import math
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,8 +68,8 @@ class Owner(Protocol):
     def equip(self, who: Identity, client: Client) -> None:
         """Give a client that has not connected yet what proves who it is; raises `InputError`."""
 
-    async def connect(self, who: Identity, attempt: Callable[[], Failure | None]) -> Failure | None:
-        """Run a blocking attempt in a thread, when it is this one's turn."""
+    def turn(self, who: Identity) -> AbstractAsyncContextManager[ThreadPoolExecutor]:
+        """Wait for this one's turn to connect, which lasts until it is answered, with threads to block in."""
 
     def came_up(self, who: Identity) -> None:
         """A connection stands, subscriptions included."""
@@ -85,8 +86,8 @@ class Owner(Protocol):
     def came(self, who: Identity, topic: str, payload: bytes) -> None:
         """A message arrived."""
 
-    def pause_s(self, failures: int) -> float:
-        """How long to wait after so many failed attempts in a row."""
+    def pause_s(self, who: Identity, failures: int) -> float:
+        """How long this one waits after so many failed attempts in a row; 0 when a connection was lost that stood."""
 
 
 class Connection:
@@ -168,14 +169,16 @@ class Connection:
             self._answered.clear()
             self._lost.clear()
             self._accepted, self._ended, self._up_s = False, None, math.inf
-            failure = await self._owner.connect(self._who, self._attempt) or await self._until_lost()
+            async with self._owner.turn(self._who) as threads:
+                failure = await self._loop.run_in_executor(threads, self._attempt) or await self._until_answered()
+            failure = failure or await self._until_lost()
             self._drop()
             if self._closing:
                 return
             self._owner.failed(self._who, failure)
             if self._up_s + QUICK_S <= self._loop.time():  # one that is cut at once every time is no good connection
                 self._failures = 0
-            await asyncio.sleep(self._owner.pause_s(self._failures))
+            await asyncio.sleep(self._owner.pause_s(self._who, self._failures))
             self._failures += 1
 
     def _attempt(self) -> Failure | None:
@@ -191,13 +194,17 @@ class Connection:
             return of_error(error)
         return None if code == MQTTErrorCode.MQTT_ERR_SUCCESS else SHUT
 
-    async def _until_lost(self) -> Failure:
+    async def _until_answered(self) -> Failure | None:
+        """Wait for CONNACK and SUBACK, or for what comes instead."""
         self._watch()
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._answered.wait()
         except TimeoutError:
             return NO_SUBACK if self._accepted else NO_CONNACK
+        return None
+
+    async def _until_lost(self) -> Failure:
         await self._lost.wait()
         gibberish = self._ended is not None and self._ended.reason == GARBLED.reason
         self._broke_off = self._broke_off + 1 if self._accepted and gibberish and self._pending else 0

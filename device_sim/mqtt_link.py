@@ -7,14 +7,16 @@ will. On the fleet's own connection it also hears whether another fleet uses its
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import structlog
 from paho.mqtt.client import Client
 
 from device_sim import topics
 from device_sim.backoff import Backoff
+from device_sim.comeback import Comeback
 from device_sim.connect_rate import ConnectRate
 from device_sim.failures import Failures
 from device_sim.link import LEAVES, SHARED, UPWARD, Arrival
@@ -31,7 +33,7 @@ from wire.telemetry import Presence, encode_report
 
 log = structlog.get_logger(__name__)
 
-CONNECTING = 16  # connections being made at once, each in a thread that blocks
+CONNECTING = 32  # that are not answered yet: what a slow broker answers at once makes no peak of half as many again
 CONNECTS_PER_S, BURST = 200.0, 10  # that all devices begin together: 2,000 that are cut are back within 10 s
 GOODBYE_S = 5.0  # how long a close waits for confirmations
 _MISC_EVERY_S = 1.0  # paho's housekeeping (pings), and ours
@@ -47,10 +49,11 @@ class MqttLink:
     def __init__(self, host: str, port: int, seed: int, claim: Claim, keyring: Keyring = OPEN) -> None:
         self._address, self._keyring = (host, port), keyring
         self._name = Name("fleet", claim)
-        self._backoff = Backoff(random.Random(seed))
+        self._comeback = Comeback(random.Random(seed))
+        self._backoff = Backoff(random.Random(seed))  # of the fleet's own connection, which hears the cloud's pace
         self._rate = ConnectRate(CONNECTS_PER_S, BURST)
-        self._connecting = asyncio.Semaphore(CONNECTING)
-        self._threads = ThreadPoolExecutor(CONNECTING, "mqtt-connect")
+        self._places, self._next = asyncio.Semaphore(CONNECTING), asyncio.Lock()
+        self._threads = ThreadPoolExecutor(CONNECTING + 1, "mqtt-connect")
         self._loop = asyncio.get_running_loop()
         self._arrivals: list[Arrival] = []
         self._came = asyncio.Event()
@@ -58,7 +61,9 @@ class MqttLink:
         self._failure: ConnectionFailed | None = None
         self._failures, self._refusals = Failures(), Failures()
         self._quarrel = Quarrel(self._loop.time())
-        own = Identity("", self._name.unique, (*SHARED, self._name.topic), self._name.topic, self._name.said)
+        own = Identity(
+            "", self._name.unique, (*SHARED, topics.PACE, self._name.topic), self._name.topic, self._name.said
+        )
         self._shared = Connection(self._address, own, self)
         self._devices: dict[str, Connection] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -119,22 +124,27 @@ class MqttLink:
         """Give a client what proves that it is this device, or the fleet; raises `InputError`."""
         self._keyring.equip(client, device(who.user_id) if who.user_id else FLEET, self._address[0])
 
-    async def connect(self, who: Identity, attempt: Callable[[], Failure | None]) -> Failure | None:
-        """Run a blocking connection attempt in one of our threads, at the rate that all devices share.
+    @asynccontextmanager
+    async def turn(self, who: Identity) -> AsyncIterator[ThreadPoolExecutor]:
+        """An attempt to connect, from its beginning to its answer, and threads to block in.
 
-        Devices' not before nobody contests our name. Who has a turn has a thread: turns do not pile up where attempts
-        hang, to be taken all at once when they no longer do.
+        Devices have theirs at the rate that all share, and not before nobody contests our name. Who has a turn has a
+        place: where attempts hang, turns do not pile up, to be taken all at once when they no longer do.
         """
-        if who.user_id:
-            await self._unchallenged.wait()
-        async with self._connecting:
-            if who.user_id:
+        if not who.user_id:
+            yield self._threads
+            return
+        await self._unchallenged.wait()
+        async with self._places:
+            async with self._next:  # one at a time, so that turns which a busy loop is late for do not bunch up either
                 await asyncio.sleep(self._rate.wait_s(self._loop.time()))
-            return await self._loop.run_in_executor(self._threads, attempt)
+            yield self._threads
 
-    def pause_s(self, failures: int) -> float:
-        """How long to wait after so many failed attempts in a row."""
-        return self._backoff.pause_s(failures)
+    def pause_s(self, who: Identity, failures: int) -> float:
+        """How long this one waits after so many failed attempts in a row."""
+        if not who.user_id:
+            return self._backoff.pause_s(failures)
+        return self._comeback.pause_s(failures, self._loop.time())
 
     def came_up(self, who: Identity) -> None:
         """A connection stands."""
@@ -173,6 +183,8 @@ class MqttLink:
         """A message arrived."""
         if topic == self._name.topic:
             self._heard(payload)
+        elif topic == topics.PACE:
+            self._paced(payload)
         elif payload:  # an empty retained message only forgets the one before
             self._arrived(Arrival(SHARED.get(topic) or topic.rpartition("/")[2], who.user_id, payload))
 
@@ -188,6 +200,11 @@ class MqttLink:
         except ConnectionFailed as error:
             self._failure = error
             self._came.set()
+
+    def _paced(self, pace: bytes) -> None:
+        outcome = self._comeback.hear(pace, self._loop.time())
+        metrics.device_outcomes.labels(outcome.what, outcome).inc()
+        log.info(f"the cloud says when to come back: {outcome}", pace=pace[:200].decode(errors="replace"))
 
     def _give_up(self, failure: Failure) -> None:
         host, port = self._address

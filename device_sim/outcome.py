@@ -62,3 +62,11 @@ class Devices(Outcome):
 
     RETIRED = "retired"  # to make room for others
     QUARANTINED = "quarantined"  # the code failed of what it holds
+
+
+class Paces(Outcome):
+    """The cloud's word when to come back."""
+
+    OBEYED = "obeyed"
+    MALFORMED = "malformed"  # the one before stands
+    TAKEN_BACK = "taken_back"

@@ -4,6 +4,7 @@ from wire.ids import from_topic_part, topic_part
 
 MODEL = "coda/models/current"  # retained
 TASK = "coda/tasks/current"  # retained
+PACE = "coda/pace/current"  # retained: when devices come back that lose their connection (`wire.pace`)
 
 
 def candidates(user_id: str) -> str:

@@ -37,6 +37,7 @@ VERBS = {
     "flow": ("streams.verbs.flow:command", "The cloud dataflow: events to pool to candidate batches."),
     "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),
     "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
+    "pace": ("streams.verbs.pace:command", "Tell devices when to come back, should they lose their connection."),
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
     "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),

@@ -18,9 +18,11 @@ from streams.kafka.topics import EVENTS
 from streams.mqtt.broker import Broker, Received
 from streams.tunnel.courier import WAIT_S, Courier
 from streams.tunnel.phase import Opening, Phase
+from streams.tunnel.storm import Storm
 from streams.tunnel.upload import Letter, Upload, read_upload
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
+from wire.pace import encode_pace
 from wire.telemetry import Receipt, encode_report
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class Uplink:
         self.phase = Phase.OPENING
         self._bus, self._broker, self._clock = bus, broker, clock
         self._client = broker.client(f"coda-tunnel-{name}-up", SHARED)
+        self._storm = Storm()
         self._batch: _Batch | None = None  # on its way into Kafka
         self._drained_by_ms = float("inf")
 
@@ -95,6 +98,7 @@ class Uplink:
         if self._batch is None and (messages := self._client.received(BATCH, WAIT_S)):
             self._batch = _Batch(messages, [read_upload(m.topic, m.payload) for m in messages])
             self._courier.take(self._batch.letters, self._batch.dead)
+            self._steer([upload.device for upload in self._batch.uploads if upload.came])
         busy = self._batch is not None
         if self._batch is not None and self._courier.arrived():
             self._count(self._batch.letters, self._batch.dead)
@@ -102,6 +106,14 @@ class Uplink:
             self._batch = None
         self._client.taken()
         return busy
+
+    def _steer(self, came: Sequence[str]) -> None:
+        """Tell devices to spread out the next time, if too many came at once."""
+        now_s = self._clock.steady_ms() / 1000
+        for device in came:
+            if (pace := self._storm.came(device, now_s)) is not None:
+                log.warning("many devices came back at once; they are told to spread out", spread_s=pace.spread_s)
+                self._client.publish(mqtt_topics.PACE, encode_pace(pace), retain=True, expiry_s=round(pace.lasts_s))
 
     def _end(self) -> None:
         if left := self._client.unconfirmed:

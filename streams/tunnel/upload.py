@@ -37,9 +37,13 @@ class Letter:
 
 @dataclass(slots=True)
 class Upload:
-    """What one message from a device becomes: letters for Kafka, dead ones, and then a receipt for these events."""
+    """What one message from a device becomes: letters for Kafka, dead ones, and then a receipt for these events.
+
+    `came`: with it the device said that it is online.
+    """
 
     device: str
+    came: bool = False
     letters: list[Letter] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
@@ -71,7 +75,9 @@ def read_upload(topic: str, payload: bytes) -> Upload:
         _read_events(upload, payload, origin)
         return upload
     try:
-        _check(_report(payload, leaf), device)
+        report = _report(payload, leaf)
+        _check(report, device)
+        upload.came = isinstance(report, Presence) and report.online
         upload.letters.append(Letter(REQUESTS if leaf == "requests" else TELEMETRY, device.encode(), payload))
     except Malformed as error:
         upload.dead.append(DeadLetter(leaf, error.reason, error.detail, payload, origin))

@@ -21,6 +21,7 @@ from streams.ports import free_ports
 from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
 from wire.claim import Claim
 from wire.errors import ConnectionFailed
+from wire.pace import Pace, encode_pace
 
 LIMIT_S = 20.0
 SUBACK = bytes([0x90, 6, 0, 1, 0, 1, 1, 1])
@@ -75,6 +76,16 @@ async def up(link: MqttLink, devices: int) -> None:
     while devices > 0:
         await link.wait(0.05)
         devices -= sum(arrival.kind == "up" for arrival in link.take())
+
+
+def publish(broker: EmbeddedMqtt, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    """Say something as the cloud would."""
+    cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    cloud.connect(broker.settings.host, broker.settings.port)
+    cloud.loop_start()
+    cloud.publish(topic, payload, 1, retain).wait_for_publish(5)
+    cloud.disconnect()
+    cloud.loop_stop()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +266,23 @@ async def test_two_fleets_that_cannot_hear_each_other_do_not_quarrel_for_ever(
     await old.close()
 
 
+@pytest.mark.parametrize("pace", [encode_pace(Pace(0, 3600, 60)), b"no pace", b""])
+async def test_devices_come_back_when_the_cloud_says_and_hear_of_it_once(broker: EmbeddedMqtt, pace: bytes) -> None:
+    link = a_link(broker.settings.host, broker.settings.port)
+    link.open("ann")
+    await up(link, 1)
+    with capture_logs() as logs:
+        await asyncio.to_thread(lambda: publish(broker, topics.PACE, pace, retain=True))
+        await said(link, logs, "the cloud says when to come back")
+    broker.kill()
+    broker.start()
+    back = asyncio.create_task(up(link, 1))
+    await asyncio.wait([back], timeout=4)
+    assert back.done() is (b"3600" not in pace)
+    back.cancel()
+    await link.close()
+
+
 @pytest.mark.parametrize(
     "claim", [b"", b"{", b"[1]", b'{"type":"claim","name":"x","boot":"b","started_ms":-1}', b"x" * 9999]
 )
@@ -262,12 +290,7 @@ async def test_nobody_ends_for_a_claim_that_is_none(broker: EmbeddedMqtt, claim:
     link = a_link(broker.settings.host, broker.settings.port)
     link.open("ann")
     await up(link, 1)
-    cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    cloud.connect(broker.settings.host, broker.settings.port)
-    cloud.loop_start()
-    await asyncio.to_thread(cloud.publish(topics.claims("fleet", "coda-fleet"), claim, 1).wait_for_publish, 5)
+    await asyncio.to_thread(publish, broker, topics.claims("fleet", "coda-fleet"), claim)
     await link.wait(0.3)
     assert not link.take()
-    cloud.disconnect()
-    cloud.loop_stop()
     await link.close()

@@ -17,6 +17,7 @@ from wire.event import Event, decode_event, encode_event
 from wire.identity import NO_MODEL, ModelId
 from wire.model import Manifest, ModelMessage, body_of, decode_model, encode_model, sealed
 from wire.outcome import Batches, Trainings
+from wire.pace import Pace, decode_pace, encode_pace
 from wire.push_headers import PushHeaders
 from wire.reason import Reason
 from wire.sample import SampleRecord, decode_record, encode_record
@@ -142,6 +143,7 @@ MESSAGES = [
     Message("request.json", MatchRequest("ann/ü", "connected", 1_800_000_000_000), encode_report, decode_report),
     Message("presence.json", Presence("ann/ü", False), encode_report, decode_report),
     Message("claim.json", Claim("fleet", "b-1", 1_800_000_000_000), encode_claim, decode_claim),
+    Message("pace.json", Pace(60.0, 120.5, 600.0), encode_pace, decode_pace),
     Message("receipt.json", Receipt(("e-1", "e-2")), encode_report, decode_receipt),
 ]
 
@@ -178,6 +180,9 @@ REFUSED = [
     ("signed model", encode_model(*_model()), Reason.MALFORMED),
     ("signed model", sign_model(encode_task(Task(task_version=4)), PRIVATE), Reason.UNKNOWN_FORMAT),
     ("task", sign_task(Task(task_version=4), STRANGER), Reason.UNSIGNED),
+    ("pace", encode_pace(Pace(1800.5, 1800, 60)), Reason.MALFORMED),
+    ("pace", encode_pace(Pace(0, -1, 60)), Reason.MALFORMED),
+    ("pace", encode_pace(Pace(0, 60, 60)).replace(b"pace/1", b"pace/2"), Reason.UNKNOWN_FORMAT),
     ("task", sign_model(encode_model(*_model()), PRIVATE), Reason.MALFORMED),
 ]
 READERS = {
@@ -186,6 +191,7 @@ READERS = {
     "model": decode_model,
     "signed model": _read_signed_model,
     "task": _open,
+    "pace": decode_pace,
 }
 
 
