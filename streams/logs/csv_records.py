@@ -163,7 +163,7 @@ def _split(texts: pl.Series, separator: str, width: int) -> pl.DataFrame:
     if len(separator) > 1:
         texts = texts.str.replace_all(_ONE_BYTE, " ", literal=True)
         texts, separator = texts.str.replace_all(separator, _ONE_BYTE, literal=True), _ONE_BYTE
-    raw = "\n".join(texts).encode()
+    raw = texts.str.join("\n")[0].encode()
     return pl.read_csv(
         io.BytesIO(raw),
         separator=separator,

@@ -54,7 +54,7 @@ class TimeRule:
             has_zone = isinstance(kind, pl.Datetime) and kind.time_zone is not None
             ms = column.dt.epoch("ms") if has_zone else _in_zone(column.cast(pl.Datetime("ms")), self.zone)
         elif self.unit:
-            ms = _scaled(column if kind.is_integer() else column.str.strip_chars(), self.unit, self.band)
+            return _scaled(column if kind.is_integer() else column.str.strip_chars(), self.unit, self.band)
         else:
             ms = pl.coalesce(_parsed(column.cast(pl.String), each, self.zone) for each in self.formats)
         return pl.when(ms.is_between(0, _LAST_MS)).then(ms)
@@ -146,7 +146,7 @@ def _in_zone(time: pl.Expr, zone: str) -> pl.Expr:
 
 
 def _scaled(column: pl.Expr, unit: str, band: tuple[float, float] | None) -> pl.Expr:
-    """Numbers, or text that holds them, as ms."""
-    number = column.cast(pl.Float64, strict=False)
-    known = number.is_finite() & (number.is_between(*band, closed="left") if band else pl.lit(value=True))
-    return pl.when(known).then((number / _PER_MS[unit]).round()).cast(pl.Int64, strict=False)
+    """Numbers, or text that holds them, as ms; null outside `band`, which no NaN is in."""
+    number, per_ms = column.cast(pl.Float64, strict=False), _PER_MS[unit]
+    known = number.is_between(*(band or (0, (_LAST_MS + 1) * per_ms)), closed="left")
+    return pl.when(known).then((number / per_ms).round()).cast(pl.Int64, strict=False)
