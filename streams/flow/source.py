@@ -16,11 +16,14 @@ from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.clock import Clock
 from wire.errors import InputError
 
-# When no part has anything: far below the 250 ms that pooling may take, and it ends with the first message.
-_IDLE_S = 0.005
+# Each pass through the dataflow costs the same few ms for one event as for twenty: so passes begin so far apart, unless
+# more is there than that; an event that comes alone waits for nothing. Far below the 250 ms that pooling may take.
+_PASS_MS = 20
+_MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
+# When no part has anything, until the first message; a dataflow of several processes hears of the others as late.
+_IDLE_S = 0.01
 # Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
 _NOW = datetime.fromtimestamp(0, UTC)
-_POLL_AGAIN_MS = 1  # parts take turns within one pass of the worker; one poll per pass serves them all
 _BATCH = 1000  # from here on bigger batches gain nothing (DESIGN.md: 0.78 M items/s)
 _BUFFERED_MOST = 20 * _BATCH  # messages held for parts that wait for their epoch
 _MIRROR_EVERY_MS = 200
@@ -43,8 +46,9 @@ class Reader:
         self._done: dict[Partition, int] = {}
         self._taken_ms: dict[Partition, int] = {}
         self._asked: set[Partition] = set()  # since the last round of all parts began
-        self._found = False  # whether any of them had messages
-        self._poll_at_ms = self._mirror_at_ms = 0
+        self._polled = 0  # messages of the last poll
+        self._through = False  # whether the dataflow had a pass for them
+        self._polled_ms = self._mirror_at_ms = 0
 
     def add(self, partition: Partition, offset: int | None) -> None:
         """Read `partition` too, from `offset` on, or from the beginning."""
@@ -58,22 +62,19 @@ class Reader:
 
     def take(self, partition: Partition) -> list[Message]:
         """The next messages of `partition`; empty when there are none yet."""
-        rest_s = self._rest_s(partition)
-        if not self._buffers[partition] and self._buffered < _BUFFERED_MOST:
-            self._poll(rest_s)
-        elif rest_s:
-            self._sleep(rest_s)
+        if self._begins_round(partition):
+            self._poll()
         taken = self._buffers[partition]
         self._buffers[partition] = []
         self._buffered -= len(taken)
         if taken:
-            self._found = True
             self._taken_ms[partition] = taken[-1].timestamp_ms
         return taken
 
     def rest(self, partition: Partition) -> None:
         """Instead of `take`, while nothing may be read."""
-        self._sleep(self._rest_s(partition))
+        if self._begins_round(partition):
+            self._sleep(_IDLE_S)
 
     def offset(self, partition: Partition) -> int | None:
         """The offset that comes next, once everything before was taken: markers of transactions are passed over."""
@@ -103,20 +104,26 @@ class Reader:
         if self._consumer is not None:
             self._consumer.close()
 
-    def _rest_s(self, partition: Partition) -> float:
-        """How long to rest now: once per round of all parts, after one in which none of them had anything."""
+    def _begins_round(self, partition: Partition) -> bool:
+        """Parts take turns within one pass of the worker: whether all had theirs since a round began."""
         if partition not in self._asked:
             self._asked.add(partition)
-            return 0.0
-        idle, self._found, self._asked = not self._found, False, {partition}
-        return _IDLE_S if idle else 0.0
+            return len(self._asked) == 1
+        self._asked = {partition}
+        return True
 
-    def _poll(self, rest_s: float) -> None:
-        if self._clock.steady_ms() < self._poll_at_ms and not rest_s:
+    def _poll(self) -> None:
+        """Once per pass, for all parts; rests first, but not before the dataflow is through with what it has."""
+        if self._buffered >= _BUFFERED_MOST:
+            self._sleep(_IDLE_S)
             return
-        messages = self._open().poll(_BATCH, rest_s)
-        if not messages:
-            self._poll_at_ms = self._clock.steady_ms() + _POLL_AGAIN_MS
+        if 0 < self._polled < _MANY:
+            if not self._through:
+                self._through = True
+                return
+            self._sleep(max(0, self._polled_ms + _PASS_MS - self._clock.steady_ms()) / 1000)
+        messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else _IDLE_S)
+        self._polled, self._through, self._polled_ms = len(messages), False, self._clock.steady_ms()
         for message in messages:
             self._buffers[message.topic, message.partition].append(message)
         self._buffered += len(messages)

@@ -24,7 +24,8 @@ class Parts:
     """The parts of `events` and `requests` as Bytewax would build and drive them."""
 
     def __init__(self, world: World, offsets: dict[str, int] | None = None) -> None:
-        self.reader = Reader(world.bus, Blame(), SystemClock(), time.sleep)
+        self.rests_s: list[float] = []
+        self.reader = Reader(world.bus, Blame(), SystemClock(), self._rest)
         self.ready = True
         self.stopping = False
         source = KafkaInput(
@@ -36,6 +37,10 @@ class Parts:
         self.parts: dict[str, KafkaPart] = {
             name: source.build_part("kafka", name, (offsets or {}).get(name)) for name in source.list_parts()
         }
+
+    def _rest(self, seconds: float) -> None:
+        self.rests_s.append(seconds)
+        time.sleep(seconds)
 
     def read(self) -> dict[str, list[bytes]]:
         return {name: [m.value for m in part.next_batch()] for name, part in self.parts.items()}
@@ -104,6 +109,20 @@ def test_rests_only_while_there_is_nothing_and_never_by_the_wall_clock(world: Wo
     assert 0.05 < time.monotonic() - began < 5
     # Bytewax waits for the time it is given by the wall clock, which may be set back at any moment.
     assert all(part.next_awake() == datetime.fromtimestamp(0, UTC) for part in parts.parts.values())
+    parts.reader.close()
+
+
+def test_rests_between_few_events_and_not_between_many(world: World) -> None:
+    world.send(stream(3000))
+    parts = Parts(world)
+    parts.read_until(3000)
+    assert sum(parts.rests_s) < 0.1, "there was more nearly always"
+    world.send(stream(1))
+    parts.read_until(1)
+    began, rested = time.monotonic(), len(parts.rests_s)
+    world.send(stream(1))
+    parts.read_until(1)
+    assert time.monotonic() - began > 0.01 and len(parts.rests_s) > rested, "it came soon after another"
     parts.reader.close()
 
 
