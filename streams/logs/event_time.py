@@ -148,5 +148,6 @@ def _in_zone(time: pl.Expr, zone: str) -> pl.Expr:
 def _scaled(column: pl.Expr, unit: str, band: tuple[float, float] | None) -> pl.Expr:
     """Numbers, or text that holds them, as ms; null outside `band`, which no NaN is in."""
     number, per_ms = column.cast(pl.Float64, strict=False), _PER_MS[unit]
-    known = number.is_between(*(band or (0, (_LAST_MS + 1) * per_ms)), closed="left")
+    first, end = band or (0.0, (_LAST_MS + 1) * per_ms)
+    known = number.is_between(first, end, closed="left")
     return pl.when(known).then((number / per_ms).round()).cast(pl.Int64, strict=False)
