@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -52,7 +51,8 @@ from device_sim.mqtt_failure import (
 from monitor import metrics
 from streams.mqtt.broker import WINDOW, Received
 from streams.mqtt.connection import MqttSettings, first_answer, probe
-from wire.errors import ConnectionFailed, DeliveryError, InputError
+from streams.mqtt.outgoing import Outgoing, Publish
+from wire.errors import ConnectionFailed, InputError
 from wire.ids import topic_part
 
 log = structlog.get_logger(__name__)
@@ -63,18 +63,7 @@ GOODBYE_S = 2.0  # how long a close may take
 _MISC_S = 0.5  # between looks at what nobody wakes us for: pings, and that nothing came
 _SETTLE_S = 0.001  # between looks at what is confirmed, when there is nothing else to do
 _TWICE = 2
-_HEADER_BYTES = 32  # of a PUBLISH packet beside topic and payload: 1 + 4 + 2 + 2 + properties
 _KEEPALIVE = 141  # paho's reason when pings are not answered
-
-
-@dataclass(frozen=True, slots=True)
-class _Publish:
-    topic: str
-    payload: bytes
-    retain: bool
-    expiry_s: int | None
-    token: Any
-    essential: bool
 
 
 class MqttClient:
@@ -101,18 +90,11 @@ class MqttClient:
         self._stood_s = float("-inf")
         self._ended: Failure | None = None  # why it ended, as far as we were told
         self._broke_off = 0  # how often in a row we were accepted and it ended in gibberish
-        self._failures, self._refusals = Failures(), Failures()
+        self._failures = Failures()
         self._ready = threading.Event()
-        self._window = WINDOW
-        self._waiting: deque[_Publish] = deque()
-        self._sent: dict[int, _Publish] = {}
-        self._taken: list[Any] = []
-        self._refused: list[Any] = []
-        self._passed_over: deque[_Publish] = deque()  # larger than the broker takes
-        self._pubacks: deque[tuple[int, ReasonCode]] = deque()
+        self._outgoing = Outgoing(self.client_id, settings.address)
         self._received: deque[Received] = deque()
         self._arrived = threading.Event()
-        self._largest = sys.maxsize  # bytes of a packet that the broker takes
         self._failure: Exception | None = None
         self._wakeful, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -134,7 +116,7 @@ class MqttClient:
     @property
     def unconfirmed(self) -> int:
         """How many publishes the broker has not confirmed."""
-        return len(self._waiting) + len(self._sent) + len(self._passed_over)
+        return len(self._outgoing)
 
     def publish(
         self,
@@ -151,7 +133,7 @@ class MqttClient:
         Without an `essential` one there is no use in going on: `taken` raises when the broker refuses it.
         What is larger than the broker says it takes is never sent, and counts as refused.
         """
-        self._waiting.append(_Publish(topic, payload, retain, expiry_s, token, essential))
+        self._outgoing.put(Publish(topic, payload, retain, expiry_s, token, essential))
         self._fill()
 
     def taken(self) -> list[Any]:
@@ -161,13 +143,11 @@ class MqttClient:
         `ConnectionFailed` when the broker will never have us as things are.
         """
         self._look()
-        tokens, self._taken = self._taken, []
-        return tokens
+        return self._outgoing.taken()
 
     def refused(self) -> list[Any]:
         """Tokens of the messages that the broker refused for good, as `taken` saw, since the last call."""
-        tokens, self._refused = self._refused, []
-        return tokens
+        return self._outgoing.refused()
 
     def settle(self, timeout_s: float) -> bool:
         """Wait up to `timeout_s` until the broker has confirmed everything; whether so. `taken` tells of what it has.
@@ -209,17 +189,16 @@ class MqttClient:
 
     def close(self) -> None:
         """End the connection; `GOODBYE_S` is all the time that it has to say so."""
-        self._waiting.clear()
+        self._outgoing.drop_waiting()
         self._end_thread()
         for end in (self._wakeful, self._waker):
             end.close()
 
     def start_over(self) -> None:
         """Forget everything that the broker has not confirmed and connect anew: a stale message must not follow."""
-        self._waiting.clear()
+        self._outgoing.drop_waiting()
         self._end_thread()
-        self._sent.clear()
-        self._pubacks.clear()
+        self._outgoing.drop_sent()
         self._closing = threading.Event()
         self._paho = self._make()
         self._thread = self._new_thread()
@@ -228,19 +207,8 @@ class MqttClient:
     def _look(self) -> None:
         """See what the broker said of publishes, and send more of them."""
         self.check()
-        while self._passed_over:
-            publish = self._passed_over.popleft()
-            self._refuse(publish, of_size(len(publish.payload), publish.topic, self._largest))
-        while self._pubacks:
-            mid, reason = self._pubacks.popleft()
-            publish = self._sent.pop(mid)
-            if reason.is_failure:
-                self._refuse(publish, of_code(reason.value))
-            else:
-                self._taken.append(publish.token)
+        self._outgoing.hear()
         self._fill()
-        if line := self._refusals.line(time.monotonic()):
-            log.warning(f"the MQTT broker refused messages: {line}", client=self.client_id)
 
     def _new_thread(self) -> threading.Thread:
         return threading.Thread(target=self._run, args=(self._closing, self._paho), name=self.client_id, daemon=True)
@@ -256,16 +224,6 @@ class MqttClient:
         with contextlib.suppress(OSError):  # full of such calls: it will wake; or closed
             self._waker.send(b"w")
 
-    def _refuse(self, publish: _Publish, failure: Failure) -> None:
-        metrics.mqtt_refused.labels("tunnel", failure.reason).inc()
-        if publish.essential:
-            raise DeliveryError(
-                f"the MQTT broker at {self.settings.address} refused {publish.topic} "
-                f"({len(publish.payload)} bytes): {failure.text}"
-            )
-        self._refusals.add(failure)
-        self._refused.append(publish.token)
-
     def _make(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=MQTTv5, manual_ack=True)
         client.max_inflight_messages_set(0)  # we keep the window ourselves: paho forgets it when it reconnects
@@ -279,20 +237,14 @@ class MqttClient:
         return client
 
     def _fill(self) -> None:
-        if not self._waiting:
-            return
-        while self._waiting and len(self._sent) < self._window and self.connected:
-            message = self._waiting.popleft()
-            size = len(message.payload) + len(message.topic) + _HEADER_BYTES
-            if size > self._largest:
-                self._passed_over.append(message)
-                continue
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if message.expiry_s is not None:
-                properties.MessageExpiryInterval = message.expiry_s
-            info = self._paho.publish(message.topic, message.payload, 1, message.retain, properties)
-            self._sent[info.mid] = message
-        self._wake()
+        if self.connected and self._outgoing.send(self._publish):
+            self._wake()
+
+    def _publish(self, message: Publish) -> int:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if message.expiry_s is not None:
+            properties.MessageExpiryInterval = message.expiry_s
+        return self._paho.publish(message.topic, message.payload, 1, message.retain, properties).mid
 
     # What follows runs in the client's own thread.
 
@@ -329,11 +281,10 @@ class MqttClient:
         finally:
             self._ready.clear()
             _let_go(paho)
-        self._broke_off = (
-            self._broke_off + 1 if self._accepted and failure.reason == GARBLED.reason and self._sent else 0
-        )
-        if self._broke_off >= _TWICE:  # mosquitto's answer to a message that is too large is none of MQTT 5's
-            largest = max(self._sent.values(), key=lambda publish: len(publish.payload))
+        largest = self._outgoing.largest_sent() if self._accepted and failure.reason == GARBLED.reason else None
+        self._broke_off = self._broke_off + 1 if largest is not None else 0
+        if largest is not None and self._broke_off >= _TWICE:
+            # mosquitto's answer to a message that is too large is none of MQTT 5's
             return of_size(len(largest.payload), largest.topic)
         return failure
 
@@ -383,8 +334,8 @@ class MqttClient:
         self.connections += 1
         if self.connections > 1:
             log.info("connected to the MQTT broker again", client=self.client_id)
-        self._window = min(WINDOW, getattr(granted, "ReceiveMaximum", WINDOW))
-        self._largest = getattr(granted, "MaximumPacketSize", sys.maxsize)
+        largest = getattr(granted, "MaximumPacketSize", sys.maxsize)
+        self._outgoing.allow(getattr(granted, "ReceiveMaximum", WINDOW), largest)
         if self._subscriptions:
             client.subscribe([(each, self._qos) for each in self._subscriptions])
         else:
@@ -408,7 +359,7 @@ class MqttClient:
             self._ended = self._ended or SILENT
 
     def _on_publish(self, _: Client, __: Any, mid: int, reason: ReasonCode, ____: Properties | None) -> None:
-        self._pubacks.append((mid, reason))
+        self._outgoing.answered(mid, reason)
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         self._received.append(
