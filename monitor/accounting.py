@@ -1,4 +1,5 @@
-"""Does everything add up? Every event ends in the pool or is rejected with a reason, every push has an outcome."""
+"""Does everything add up? Every event is pooled, waits for its item to be taken, or is rejected with a reason, every
+push has an outcome."""
 
 import msgspec
 
@@ -17,6 +18,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     malformed_rows: int = 0
     produced: int
     pooled: int
+    waiting: int = 0
     rejected: dict[str, int]
     pushes: int
     push_outcomes: dict[str, int]
@@ -28,10 +30,10 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
         []
         """
         found = []
-        if missing := self.produced - self.pooled - sum(self.rejected.values()):
+        if missing := self.produced - self.pooled - self.waiting - sum(self.rejected.values()):
             found.append(
-                f"events: {self.produced} produced, but {self.pooled} pooled + {_sum(self.rejected)} rejected"
-                f" ({_what(missing)})"
+                f"events: {self.produced} produced, but {self.pooled} pooled + {self.waiting} waiting + "
+                f"{_sum(self.rejected)} rejected ({_what(missing)})"
             )
         if missing := self.pushes - sum(self.push_outcomes.values()):
             found.append(f"pushes: {self.pushes} pushed, but outcomes {_sum(self.push_outcomes)} ({_what(missing)})")
@@ -43,6 +45,7 @@ def accounting(state: State) -> Accounting:
     return Accounting(
         produced=state.produced,
         pooled=state.pooled,
+        waiting=state.waiting,
         rejected={reason: count for reason, count in state.rejected.items() if reason != MALFORMED_ROW},
         malformed_rows=state.rejected.get(MALFORMED_ROW, 0),
         pushes=state.pushes,

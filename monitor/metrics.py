@@ -45,6 +45,9 @@ users = Gauge("coda_users", "users whose states the dataflow keeps")
 users_forgotten = Counter(
     "coda_users_forgotten", "users whose states were let go, by reason: idle, crowded", ["reason"]
 )
+items = Gauge("coda_items", "items whose takers the dataflow counts, or has counted")
+items_forgotten = Counter("coda_items_forgotten", "items whose takers are counted anew, by reason: crowded", ["reason"])
+samples_waiting = Gauge("coda_samples_waiting", "samples that wait until enough users took their item")
 requests_rejected = Counter("coda_requests_rejected", "device requests that could not be read")
 pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])
 model_version = Gauge("coda_model_version", "cloud model version in use")

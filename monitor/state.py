@@ -27,6 +27,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     phase: str = ""
     produced: int = 0
     pooled: int = 0
+    waiting: int = 0
     rejected: dict[str, int] = {}
     matches: dict[str, int] = {}
     pool_live: int = 0
@@ -54,6 +55,7 @@ def read_state(now: Snapshot, since: Snapshot, elapsed_s: float, phase: str) -> 
         phase=phase,
         produced=int(now.total("coda_events_produced_total")),
         pooled=int(now.total("coda_samples_pooled_total")),
+        waiting=int(now.total("coda_samples_waiting")),
         rejected=_counts(now, "coda_events_rejected_total", "reason"),
         matches=_counts(now, "coda_matches_total", "reason"),
         pool_live=int(now.total("coda_pool_live_samples")),

@@ -1,4 +1,4 @@
-"""Whose states a worker keeps: those of the users of the last so many days, at most so many, the newest.
+"""Whose states a worker keeps: those of the users of the last so many days, at most so many, the newest; items' alike.
 
 Bytewax keeps a key's state for ever unless its own logic lets go of it, and wakes logics by the wall clock, while users
 are idle in event time. So with what comes for others a user who has to go is sent `Leave`, through the dataflow like
@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from prometheus_client import Counter, Gauge
 
 from monitor import metrics
 from monitor.seldom import Seldom
@@ -34,6 +35,18 @@ class Stay(NamedTuple):
     idle_ms: int = 400 * DAY_MS
 
 
+class Meter(NamedTuple):
+    """Where a kind of residents is counted."""
+
+    kept: Gauge
+    forgotten: Counter
+    crowded: str
+
+
+USERS = Meter(metrics.users, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
+ITEMS = Meter(metrics.items, metrics.items_forgotten, "items: those seen longest ago are forgotten")
+
+
 class Residents:
     """The users of one worker, those who did something last coming last.
 
@@ -46,8 +59,8 @@ class Residents:
     (False, True)
     """
 
-    def __init__(self, stay: Stay) -> None:
-        self._stay = stay
+    def __init__(self, stay: Stay, meter: Meter = USERS) -> None:
+        self._stay, self._meter = stay, meter
         self._active_ms: OrderedDict[str, int] = OrderedDict()
         self._in_order = True
         self._say = Seldom()
@@ -82,10 +95,10 @@ class Residents:
                 break
             del self._active_ms[user_id]
             gone.append(user_id)
-            metrics.users_forgotten.labels("idle" if idle else "crowded").inc()
+            self._meter.forgotten.labels("idle" if idle else "crowded").inc()
         if crowded > 0:
-            self._say.warning(f"more than {self._stay.most} users: those idle longest are forgotten, see --users")
-        metrics.users.set(len(self._active_ms))
+            self._say.warning(f"more than {self._stay.most} {self._meter.crowded}")
+        self._meter.kept.set(len(self._active_ms))
         return gone
 
     def with_leaving(self, came: Iterable[tuple[str, T]], now_ms: int) -> list[tuple[str, T | Leave]]:

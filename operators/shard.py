@@ -81,8 +81,8 @@ def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int =
     """
     works = [Work(shard, [], []) for shard in range(shards)]
     for _, output in outputs:
-        if output.samples:
-            works[output.samples[0].user % shards].samples.extend(output.samples)
+        for sample in output.samples:
+            works[sample.user % shards].samples.append(sample)
         for work in works if output.queries else ():
             work.queries.extend(output.queries)
     return [(shard_key(w.shard, workers), w) for w in works if w.samples or w.queries]

@@ -16,4 +16,5 @@ class Reason(StrEnum):
     LATE = "late"  # further behind its user's events than lateness allows
     AHEAD = "ahead"  # of the time that others say it is, or of the wall clock
     WINDOW = "window"  # older than the pool's window
+    RARE = "rare"  # of an item that too few users took, and there was no room for it to wait
     DUPLICATE = "duplicate"  # an event that was seen before

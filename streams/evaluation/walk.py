@@ -35,6 +35,7 @@ from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress as TrainProgress
 from models.cloud_trainer import train_first
 from models.sample import block_of
+from operators.audience import Audience
 from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
@@ -65,8 +66,8 @@ Progress = Callable[[int, int], None]  # rows done, rows in all; the first train
 class Plan:
     """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
     a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how long what happens
-    takes to be learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room), and the
-    settings of matching and training.
+    takes to be learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room), how many
+    users take an item before its samples are pooled (`min_users`), and the settings of matching and training.
     """
 
     devices: int = 0
@@ -76,6 +77,7 @@ class Plan:
     delay_ms: int = 5_000
     seed: int = 0
     per_label: int = 800
+    min_users: int = 5
     rules: MatchRules = field(default_factory=MatchRules)
     task: Task = field(default_factory=lambda: Task(task_version=1))
 
@@ -140,6 +142,7 @@ class Walk:
         self.users = users
         self._fleet = Fleet(seed=plan.seed)
         self._states: dict[str, UserState] = {}
+        self._audiences: dict[int, Audience] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)
         matching = Matching(1, 1, plan.per_label, random=True, seed=plan.seed)
         self._shard = Shard(pool, 0, matching)
@@ -172,7 +175,7 @@ class Walk:
         self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)
         for at in range(0, len(records), _HEAD_ROWS):
-            self._work(Work(0, records[at : at + _HEAD_ROWS], []))
+            self._work(Work(0, self._admitted(records[at : at + _HEAD_ROWS]), []))
         self._match_and_train([], [])
 
     def step(self, events: list[Event]) -> None:
@@ -182,10 +185,11 @@ class Walk:
         self._own_events(events)
         out = self._to_users(events)
         self._predictions += self._fleet.take_predictions()
-        self._match_and_train(out.samples, out.queries)
+        admitted = self._admitted(out.samples)
+        self._match_and_train(admitted, out.queries)
         self._renew_task()
         if self._plan.refresh_ms:
-            self._refresh(out.samples)
+            self._refresh(out.samples, admitted)
 
     def _catch_up(self, events: list[Event]) -> None:
         """Give the devices of users that come back what they asked for while idle, the plan's delay ago at least."""
@@ -257,6 +261,17 @@ class Walk:
         total.samples.sort(key=lambda record: record.timestamp)
         return total
 
+    def _admitted(self, samples: list[SampleRecord]) -> list[SampleRecord]:
+        """What goes on to the pool now: those whose item enough users took, and those that waited for it."""
+        of_item: dict[int, list[SampleRecord]] = defaultdict(list)
+        for sample in samples:
+            of_item[sample.item].append(sample)
+        admitted: list[SampleRecord] = []
+        for item, came in of_item.items():
+            audience = self._audiences.setdefault(item, Audience(item))
+            admitted.extend(audience.admit(came, self._plan.min_users))
+        return sorted(admitted, key=lambda record: record.timestamp)
+
     def _requested(self) -> Iterator[Query]:
         """What devices ask for on their own; of their other reports, the sums are kept for the task."""
         for user_id, publish in self._fleet.take_outgoing():
@@ -289,13 +304,14 @@ class Walk:
                 self._bytes_down.append(len(raw))
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
 
-    def _refresh(self, records: list[SampleRecord]) -> None:
+    def _refresh(self, records: list[SampleRecord], admitted: list[SampleRecord]) -> None:
         """Let the newest cloud model predict what devices predicted; then let it learn, once its interval is over."""
         assert self._trainer is not None
         self._predict_refreshed([record for record in records if record.user in self._user_keys], self._trainer.model)
-        taken = np.arange(self._taken, self._taken + len(records))
-        self._taken += len(records)
-        self._trainer.take(block_of(records), np.zeros_like(taken), taken)
+        if admitted:
+            taken = np.arange(self._taken, self._taken + len(admitted))
+            self._taken += len(admitted)
+            self._trainer.take(block_of(admitted), np.zeros_like(taken), taken)
         if self._trainer.due(caught_up=True):
             trial = self._trainer.train()
             if trial and trial.passed and self._plan.refreshed:

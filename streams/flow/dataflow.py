@@ -1,7 +1,7 @@
 """The cloud dataflow, put together: Kafka in, decode, per user, per pool shard, gather, Kafka out.
 
-events, requests ─▶ decode ─▶ user (dedupe, features, due) ─▶ shard (encode, pool, search) ─▶ gather ─▶ candidates
-                      │            │                             └─▶ samples
+events, requests ─▶ decode ─▶ user (dedupe, features) ─▶ audience ─▶ shard (pool, search) ─▶ gather ─▶ candidates
+                      │            │                                     └─▶ samples
                       └────────────┴─▶ events.dlq
 """
 
@@ -17,6 +17,7 @@ from index.pool import Pool
 from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
+from operators.audience import audience_step
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
@@ -66,7 +67,7 @@ def build_flow(
     late = op.flat_map_batch("late", users, _late)
     shards = shard_step(
         "shard",
-        users,
+        audience_step("audience", users, settings.min_users),
         matching,
         open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
         model=model,

@@ -24,6 +24,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lateness_s: float = 3600
     window_days: float = 30
     window_count: int = 200_000
+    min_users: int = 1
     users: int = 1_000_000
     user_days: float = 400
     epoch_ms: int = 1000
@@ -38,6 +39,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
             "match_every": 1,
             "candidates": 2,
             "window_count": 1,
+            "min_users": 1,
             "users": 1,
             "epoch_ms": 10,
         }

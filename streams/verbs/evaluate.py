@@ -47,6 +47,7 @@ def command(
     retrain_every: int = 10,
     window: int = 1024,
     candidates: int = 1600,
+    min_users: int = 5,
     pool_hours: float = 720,
     negatives: int = 0,
     negatives_window: int = NEAREST,
@@ -75,6 +76,7 @@ def command(
         retrain_every: Own samples between two retrainings of a device; it is matched after twice as many.
         window: How many of its newest samples a device keeps.
         candidates: Matched samples in a batch, half of them of each label; the random arm gets as many.
+        min_users: A sample enters the pool once so many users took its item; 1 lets all in at once.
         pool_hours: How old, in event time, a sample of the pool may get.
         negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
         negatives_window: How many positives on either side of a positive its negatives are drawn from.
@@ -87,8 +89,8 @@ def command(
     refresh_ms, delay_ms = parse_duration_ms(refresh), parse_duration_ms(delay)
     bases = _bases(base, refresh_ms)
     sampling = Sampling(negatives, negatives_window, seed) if negatives else None
-    if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1:
-        raise InputError("--candidates must be at least 2, --retrain-every and --window 1, --devices 0")
+    if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1 or min_users < 1:
+        raise InputError("--candidates must be at least 2, --retrain-every, --window and --min-users 1, --devices 0")
     if not delay_ms:
         raise InputError("--delay is 0: nothing is learned in the moment it happens; the live system takes about 5s")
     spec = PoolSpec(window_age_ms=int(pool_hours * _MS_PER_H)).checked()
@@ -99,6 +101,7 @@ def command(
         delay_ms=delay_ms,
         seed=seed,
         per_label=candidates // 2,
+        min_users=min_users,
         rules=MatchRules(match_every=_MATCH_EVERY * retrain_every),
         task=Task(task_version=1, window_count=window, retrain_every=retrain_every),
     )
@@ -118,6 +121,7 @@ def command(
         "retrain_every": retrain_every,
         "window": window,
         "candidates": candidates,
+        "min_users": min_users,
         "pool_hours": pool_hours,
         "negatives": negatives,
         "negatives_window": negatives_window,

@@ -28,6 +28,7 @@ def command(
     lateness_s: float = 3600,
     window_days: float = 30,
     window_count: int = 200_000,
+    min_users: int = 5,
     users: int = 1_000_000,
     user_days: float = 400,
     epoch_ms: int = 1000,
@@ -57,6 +58,7 @@ def command(
         lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
         window_days: Samples older than this (event time, as far as several users say it has come) leave the pool.
         window_count: Samples that the pool holds at most, over all shards.
+        min_users: A sample enters the pool once so many users took its item; 1 lets all in at once.
         users: Users whose histories are kept at most, 3 kB and more each; of more, those idle longest begin anew.
         user_days: Who did nothing for so many days of event time begins anew as well.
         epoch_ms: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
@@ -77,6 +79,7 @@ def command(
         lateness_s=lateness_s,
         window_days=window_days,
         window_count=window_count,
+        min_users=min_users,
         users=users,
         user_days=user_days,
         epoch_ms=epoch_ms,

@@ -45,7 +45,7 @@ class System:
         self.log = write_log(folder / "log.csv", USERS, ROWS)
         at, through = ("--bootstrap", self.kafka.address), ("--mqtt", self.mqtt.address)
         trainer = ("--head-log", str(self.log), "--head-share", str(HEAD), "--keys", "keys")
-        flow = ("--pool", "pool", "--state", "flow", "--candidates", "40", "--match-every", "10")
+        flow = ("--pool", "pool", "--state", "flow", "--candidates", "40", "--match-every", "10", "--min-users", "1")
         fleet = ("--state", "fleet/state", "--out", "fleet", "--cloud-key", "keys/cloud.pub", "--own", own)
         self.trainer = Verb(folder, "train-cloud", "train-cloud", *at, *trainer)
         self.flow = Verb(folder, "flow", "flow", *at, *flow)

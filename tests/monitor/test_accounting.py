@@ -17,7 +17,7 @@ def test_accounts_that_add_up_have_nothing_to_say() -> None:
 
 def test_a_lost_event_is_named_with_what_is_known_of_the_others() -> None:
     (line,) = accounting(State(produced=5, pooled=3, rejected={"late": 1})).discrepancies()
-    assert line == "events: 5 produced, but 3 pooled + 1 (late 1) rejected (1 unaccounted for)"
+    assert line == "events: 5 produced, but 3 pooled + 0 waiting + 1 (late 1) rejected (1 unaccounted for)"
 
 
 def test_something_counted_twice_is_named_as_such() -> None:

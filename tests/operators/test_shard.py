@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,12 +14,13 @@ from operators.decode import Arrival
 from operators.encode import encode, query_keys
 from operators.gather import GatherState, Merge
 from operators.placement import shard_key
-from operators.shard import REANSWER_MS, Matching, Shard, ShardOutput, route
+from operators.shard import REANSWER_MS, Matching, Shard, ShardOutput, Work, route
 from operators.user import MatchRules, Query, UserOutput, UserState
-from wire.candidates import CandidateBatch
+from wire.candidates import CandidateBatch, encode_batch
 from wire.errors import VectorError
 from wire.ids import user_key
 from wire.moments import EventMs, SteadyMs, WallMs
+from wire.sample import SampleRecord
 
 RULES = MatchRules(match_every=5)
 NOW_MS, STEADY_MS = WallMs(1_000_000), SteadyMs(7)
@@ -191,3 +194,24 @@ def test_a_query_is_encoded_as_a_sample_with_its_history() -> None:
     assert 0 < same.sum() < len(same) and close.tolist() == same.tolist()
     assert query_keys([], model()).shape == (0, KEY_DIM)
     assert all(isinstance(q, Query) and q.user == user_key(q.user_id) for q in queries)
+
+
+def test_a_batch_is_the_same_bytes_whoever_its_candidates_were_of(tmp_path: Path) -> None:
+    """Nothing in it says whose they were, also not how many users they were of: everybody's keys are others."""
+    stream = outputs(120)
+    asking = stream[-1][1].samples[0].user
+
+    def renamed(record: SampleRecord, salt: int) -> SampleRecord:
+        return record if record.user == asking else msgspec.structs.replace(record, user=record.user ^ salt)
+
+    def batch(salt: int) -> bytes:
+        samples = [renamed(record, salt) for _, output in stream[:-1] for record in output.samples]
+        query = Query("ann", asking, 1, EventMs(10_000 * MINUTE_MS), NOW_MS, "request", b"", b"")
+        with Pool.open(tmp_path / str(salt), PoolSpec()) as pool:
+            shard = Shard(pool, 0, matching())
+            (reply,) = shard.handle([Work(0, samples, [query])], model(), STEADY_MS).replies
+        ((_, found),) = GatherState().handle([reply], Merge(1, 4), 0, steady_ms=0).batches
+        assert len(found.matched) and len(found.random)
+        return encode_batch(replace(found, matched_ms=0))
+
+    assert batch(0) == batch(0x5555) == batch(0x7777_0000)

@@ -42,6 +42,18 @@ def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path
     assert all(found[arm] > found["cloud"] + 0.04 for arm in ARMS[1:]), "personal taste is what devices are for"
 
 
+def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_none_of_others(tmp_path: Path) -> None:
+    log = taste_log(1500).with_columns(item_id=pl.Series([f"i{n * n % 1009 % 301}" for n in range(1500)]))
+    takers = log.filter(pl.col("label") == 1).group_by("item_id").agg(pl.col("user_id").n_unique())
+    common = {item_key(item) for item, users in takers.iter_rows() if users >= 3}
+    expected = sum(item_key(item) in common for item in log["item_id"])
+    assert 100 < expected < 1400
+    walk(log, tmp_path, min_users=3)
+    with Pool.open(tmp_path / "pool", read_only=True) as pool:
+        pooled = [int(item) for block in pool.store.read() for item in block.item]
+    assert set(pooled) == common and len(pooled) == expected
+
+
 def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
     """24,000 predicted events: the standard error of GAUC is .004."""
     log = taste_log(28_800, users=60, seed=1, labels="random")

@@ -225,3 +225,20 @@ def test_one_process_and_two_of_which_one_dies_give_the_same_pool_and_candidates
     together = answers(tmp_path / "two", 2, kill_one=True)
     assert alone[0] == together[0] == sorted(keys(stream(400)) | keys(last_moment([f"user-{n}" for n in range(12)])))
     assert alone[1] == together[1]
+
+
+def test_samples_of_items_that_few_took_wait_on_all_workers_and_over_a_crash(world: World, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    events = [event(n, f"user-{rng.randrange(6)}") for n in range(150)]  # three of each item
+    takers = {item: {e.user_id for e in events if e.item_id == item} for item in {e.item_id for e in events}}
+    enough = keys(e for e in events if len(takers[e.item_id]) >= 3)
+    assert 20 < len(enough) < 130
+    world.publish()
+    world.send(events[:75])
+    with Flow(world, tmp_path, "--min-users", "3", "--shards", "4", "--processes", "2") as flow:
+        world.drained()
+        os.kill(flow.children()[0], signal.SIGKILL)
+        world.send(events[75:])
+        world.drained()
+        assert flow.stop() == 130
+    assert set(flow.pooled()) == enough and set(world.samples().sample.tolist()) == enough

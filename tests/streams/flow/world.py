@@ -136,7 +136,8 @@ class Flow:
         folder.mkdir(exist_ok=True)
         self.folder, self.log = folder, folder / "log"
         pool, state = str(folder / "pool"), str(folder / "state")
-        self._flags = ["--bootstrap", world.settings.bootstrap, "--pool", pool, "--state", state, *flags]
+        everyone = () if "--min-users" in flags else ("--min-users", "1")
+        self._flags = [*everyone, "--bootstrap", world.settings.bootstrap, "--pool", pool, "--state", state, *flags]
         self.start()
 
     def start(self) -> None:

@@ -1,0 +1,140 @@
+"""The audience step: a sample goes on to the pool once enough users took its item.
+
+What one person alone takes could say who that person is. So the samples of an item wait until `min_users` of its users
+took it, and then all go on; who took what is forgotten with that. What waits in the end does not depend on the order in
+which partitions and workers were read, so that a run that was disturbed fills the pool as one that was not.
+
+Users are counted per item and not per shard, which sees a part of the users only; so the step has a state per item,
+on whichever worker it falls. A state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one
+flag. Of more than a million items those that came longest ago are let go; who comes again begins anew.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import bytewax.operators as op
+import msgspec
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from monitor import metrics
+from operators.residents import ITEMS, Leave, Residents, Stay
+from operators.user import UserOutput
+from wire.reason import Reason
+from wire.sample import SampleRecord
+
+MOST_WAITING = 64  # samples of one item, 20 kB: of more, the newest, as the pool would keep
+STAY = Stay(most=1_000_000, idle_ms=1 << 62)  # items of one worker; 1 kB each while their samples wait
+_FORGOTTEN = metrics.rejected.labels(Reason.RARE)
+
+
+class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    item: int
+    takers: list[int]
+    enough: bool
+    waiting: list[SampleRecord]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_AtRest)
+
+
+class Audience:
+    """One item's: who took it so far, until they are enough, and its samples that wait for that."""
+
+    __slots__ = ("_enough", "_takers", "item", "waiting")
+
+    def __init__(self, item: int) -> None:
+        self.item = item
+        self._takers: set[int] = set()
+        self._enough = False
+        self.waiting: list[SampleRecord] = []
+
+    def admit(self, samples: Sequence[SampleRecord], min_users: int) -> Sequence[SampleRecord]:
+        """Those of these samples, and of the waiting ones, that go on."""
+        if self._enough:
+            return samples
+        self._takers.update(sample.user for sample in samples if sample.label)
+        self.waiting.extend(samples)
+        if len(self._takers) < min_users:
+            self._forget()
+            return []
+        going, self.waiting = self.waiting, []
+        self._enough = True
+        self._takers.clear()
+        return going
+
+    def snapshot(self) -> bytes:
+        """The state, saved at once: Bytewax may pickle what it is given only after the next sample."""
+        return _encoder.encode(_AtRest(self.item, sorted(self._takers), self._enough, self.waiting))
+
+    @classmethod
+    def restore(cls, raw: bytes) -> "Audience":
+        """The state that `snapshot` gave."""
+        rest, audience = _decoder.decode(raw), cls.__new__(cls)
+        audience.item = rest.item
+        audience._takers, audience._enough, audience.waiting = set(rest.takers), rest.enough, rest.waiting
+        return audience
+
+    def _forget(self) -> None:
+        """Let the oldest go where too many wait."""
+        if (left := len(self.waiting) - MOST_WAITING) > 0:
+            self.waiting.sort(key=lambda sample: (sample.timestamp, sample.sample))
+            del self.waiting[:left]
+            _FORGOTTEN.inc(left)
+
+
+class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
+    """`Audience` in a dataflow; all items of a worker are its `residents`."""
+
+    def __init__(self, saved: bytes | None, min_users: int, residents: Residents) -> None:
+        self._audience = None if saved is None else Audience.restore(saved)
+        self._min_users, self._residents = min_users, residents
+        if self._audience is not None:
+            residents.restored(str(self._audience.item), 0)
+            metrics.samples_waiting.inc(len(self._audience.waiting))
+
+    def on_batch(self, values: list[SampleRecord | Leave]) -> tuple[list[UserOutput], bool]:
+        """Take samples of one item, or let go of one that has not come back."""
+        samples = [value for value in values if not isinstance(value, Leave)]
+        if not samples:
+            return [], self._leave()
+        if self._audience is None:
+            self._audience = Audience(samples[0].item)
+        before = len(self._audience.waiting)
+        going = self._audience.admit(samples, self._min_users)
+        self._residents.active(str(self._audience.item), 0)
+        metrics.samples_waiting.inc(len(self._audience.waiting) - before)
+        return [UserOutput(list(going), [], [], 0)] if going else [], self.RETAIN
+
+    def snapshot(self) -> bytes:
+        """The state, saved."""
+        assert self._audience is not None, "a key without a value has no state"
+        return self._audience.snapshot()
+
+    def _leave(self) -> bool:
+        """Let go of the item, unless it has come back meanwhile."""
+        if self._audience is not None and str(self._audience.item) in self._residents:
+            return self.RETAIN
+        left = len(self._audience.waiting) if self._audience is not None else 0
+        metrics.samples_waiting.dec(left)
+        _FORGOTTEN.inc(left)
+        return self.DISCARD
+
+
+def audience_step(step_id: str, up: KeyedStream[UserOutput], min_users: int) -> KeyedStream[UserOutput]:
+    """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
+    if min_users == 1:
+        return up
+    residents = Residents(STAY, ITEMS)
+
+    def of_items(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, SampleRecord | Leave]]:
+        samples = [(str(sample.item), sample) for _, output in outputs for sample in output.samples]
+        return residents.with_leaving(samples, 0)
+
+    items: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_items", up, of_items)
+    queries: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_queries", up, _queries)
+    admitted = op.stateful_batch(step_id, items, lambda saved: AudienceLogic(saved, min_users, residents))
+    return op.merge(f"{step_id}_merged", queries, admitted)
+
+
+def _queries(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput]]:
+    return [(user, UserOutput([], output.queries, [], 0)) for user, output in outputs if output.queries]

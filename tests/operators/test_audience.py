@@ -1,0 +1,88 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from operators.audience import MOST_WAITING, Audience, AudienceLogic
+from operators.residents import ITEMS, Leave, Residents, Stay
+from operators.user import UserOutput
+from wire.sample import SampleRecord
+
+ITEM = 7
+
+
+def sample(number: int, user: int, label: int = 1) -> SampleRecord:
+    return SampleRecord(number, user, ITEM, 1, label, 0, 1000 + number, 0, b"", b"")
+
+
+def admitted(samples: list[SampleRecord], min_users: int = 3) -> set[int]:
+    audience = Audience(ITEM)
+    return {each.sample for one in samples for each in audience.admit([one], min_users)}
+
+
+def test_samples_wait_until_enough_users_took_their_item_and_then_all_go_on() -> None:
+    audience = Audience(ITEM)
+    alone = [sample(1, 1), sample(2, 1), sample(3, 2), sample(4, 3, label=0)]
+    assert list(audience.admit(alone, 3)) == [], "two took it, however often; the third was only shown it"
+    assert [each.sample for each in audience.admit([sample(5, 4)], 3)] == [1, 2, 3, 4, 5]
+    assert [each.sample for each in audience.admit([sample(6, 9, label=0)], 3)] == [6], "from then on, everything"
+
+
+def test_what_is_admitted_in_the_end_does_not_depend_on_the_order() -> None:
+    samples = [sample(1, 1), sample(2, 2), sample(3, 3, label=0), sample(4, 3), sample(5, 3)]
+    assert {frozenset(admitted(list(order))) for order in permutations(samples)} == {frozenset({1, 2, 3, 4, 5})}
+
+
+def test_one_user_is_enough_where_that_is_asked() -> None:
+    assert admitted([sample(1, 1)], min_users=1) == {1}
+
+
+def test_of_many_that_wait_the_newest_stay_and_the_others_are_counted() -> None:
+    audience, before = Audience(ITEM), rejected()
+    audience.admit([sample(n, 1) for n in np.random.default_rng(0).permutation(200)], 2)
+    assert len(audience.waiting) == MOST_WAITING and rejected() == before + 200 - MOST_WAITING
+    assert {each.sample for each in audience.admit([sample(500, 2)], 2)} == {*range(200 - MOST_WAITING, 200), 500}
+
+
+def test_a_restart_forgets_nothing() -> None:
+    audience = Audience(ITEM)
+    audience.admit([sample(1, 1), sample(2, 2)], 3)
+    again = Audience.restore(audience.snapshot())
+    assert {each.sample for each in again.admit([sample(3, 3)], 3)} == {1, 2, 3}
+    assert {each.sample for each in Audience.restore(again.snapshot()).admit([sample(4, 1)], 3)} == {4}
+
+
+def rejected() -> float:
+    return REGISTRY.get_sample_value("coda_events_rejected_total", {"reason": "rare"}) or 0
+
+
+def waiting() -> float:
+    return REGISTRY.get_sample_value("coda_samples_waiting") or 0
+
+
+def test_in_a_dataflow_what_waits_is_shown_also_after_a_restart_and_items_are_let_go() -> None:
+    residents, before, refused = Residents(Stay(most=1, idle_ms=1 << 62), ITEMS), waiting(), rejected()
+    logic = AudienceLogic(None, 3, residents)
+    assert logic.on_batch([sample(1, 1), sample(2, 2)]) == ([], logic.RETAIN)
+    assert waiting() == before + 2
+    restored = AudienceLogic(logic.snapshot(), 3, residents)
+    assert waiting() == before + 4, "the process that ended showed its own two"
+    residents.active("8", 0)
+    leaving = [key for key, value in residents.with_leaving([], 0) if isinstance(value, Leave)]
+    assert leaving == [str(ITEM)]
+    assert restored.on_batch([Leave()]) == ([], restored.DISCARD)
+    assert (waiting(), rejected()) == (before + 2, refused + 2)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_an_item_that_came_back_meanwhile_stays(back: bool) -> None:
+    residents = Residents(Stay(most=1, idle_ms=1 << 62), ITEMS)
+    logic = AudienceLogic(None, 2, residents)
+    logic.on_batch([sample(1, 1)])
+    residents.active("8", 0)
+    residents.leaving(0)
+    came: list[SampleRecord | Leave] = [sample(2, 2), Leave()] if back else [Leave()]
+    given, stays = logic.on_batch(came)
+    assert stays == (logic.RETAIN if back else logic.DISCARD)
+    assert given == ([UserOutput([sample(1, 1), sample(2, 2)], [], [], 0)] if back else [])
