@@ -1,7 +1,6 @@
 """The replay: a log's events go to Kafka at their pace, each of them once in effect, and no row is lost silently."""
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ import msgspec
 
 from monitor import metrics
 from monitor.accounting import MALFORMED_ROW
-from streams.kafka.bounds import bounds, offsets_at, read_between
-from streams.kafka.connection import KafkaSettings, is_embedded
-from streams.kafka.producer import CheckedProducer
+from streams.bus import Producer
+from streams.kafka.bounds import offsets_at
+from streams.kafka.bus import KafkaBus
 from streams.kafka.topics import DEAD_LETTERS
 from streams.logs.event_log import Rejected
 from streams.replay.pacing import Pacer
@@ -22,11 +21,12 @@ from streams.replay.source import Batch, Source
 from streams.replay.state import Position, ReplayState, save_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import Standing, View
+from wire.clock import Clock
 from wire.dead_letter import DeadLetter, Origin
 from wire.errors import DeliveryError
 from wire.reason import Reason
 
-_CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle (ours)
+_CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle
 _CHECKPOINT_EVERY_S = 1.0
 _TICK_S = 0.01  # the finest step of pacing: below the freshness targets by far
 _STOP_FLUSH_S = 10
@@ -63,14 +63,14 @@ class Totals:
 class Replay:
     """One run of a replay: `source` to `topic`, from `start` on.
 
-    `clock` reads monotonic seconds, `wall_ms` Unix ms, `sleep` waits. With a `state_path`, what is done is saved
+    `sleep` waits by the same `clock`. With a `state_path`, what is done is saved
     every second and at the end, so that the next run goes on from there.
     """
 
     def __init__(
         self,
         source: Source,
-        producer: CheckedProducer,
+        producer: Producer,
         topic: str,
         *,
         pacer: Pacer,
@@ -80,9 +80,8 @@ class Replay:
         state_path: Path | None = None,
         start: ReplayState | None = None,
         already_there: frozenset[str] = frozenset(),
-        clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock,
+        sleep: Callable[[float], None],
     ):
         self._source, self._producer, self._topic = source, producer, topic
         self._pacer, self._throttle, self._view = pacer, throttle, view
@@ -90,9 +89,9 @@ class Replay:
         self._position: Position = start.position if start else {}
         self._done = self._position.get("events", 0)
         self._already_there = already_there
-        self._clock, self._wall_ms, self._sleep = clock, wall_ms, sleep
-        self._moment_ms = start.moment_ms if start else wall_ms()
-        self._saved_s = self._began_s = self._stalled_s = clock()
+        self._clock, self._sleep = clock, sleep
+        self._moment_ms = start.moment_ms if start else clock.wall_ms()
+        self._saved_s = self._began_s = self._stalled_s = self._now_s()
         self.totals = Totals()
 
     def run(self) -> Totals:
@@ -100,7 +99,7 @@ class Replay:
 
         Raises `DeliveryError` when Kafka does not take an event.
         """
-        self._began_s = self._clock()
+        self._began_s = self._now_s()
         self._save()  # a run that is killed before its first checkpoint has sent something, too
         try:
             for batch in self._source.batches(self._position):
@@ -112,9 +111,9 @@ class Replay:
                 self._checkpoint(_STOP_FLUSH_S)
             raise
         finally:
-            self.totals.seconds = self._clock() - self._began_s
+            self.totals.seconds = self._now_s() - self._began_s
         self._checkpoint(finished=True)
-        self.totals.seconds = self._clock() - self._began_s
+        self.totals.seconds = self._now_s() - self._began_s
         return self.totals
 
     def _send(self, batch: Batch) -> None:
@@ -123,7 +122,7 @@ class Replay:
         self._send_dead_letters(batch)
         at = 0
         while at < len(batch.values):
-            now_s = self._clock()
+            now_s = self._now_s()
             due = self._pacer.due(batch.timestamps, at, now_s)
             room = self._throttle.allowance(now_s, len(self._producer))
             end = min(due, at + _CHUNK, at + room)
@@ -135,7 +134,7 @@ class Replay:
             else:
                 self._wait(self._pacer.wait_s(int(batch.timestamps[at]), now_s))
             self._show(batch, at)
-            if self._clock() - self._saved_s >= _CHECKPOINT_EVERY_S:
+            if self._now_s() - self._saved_s >= _CHECKPOINT_EVERY_S:
                 self._checkpoint()
 
     def _send_events(self, batch: Batch, at: int, end: int) -> None:
@@ -171,16 +170,19 @@ class Replay:
         elif shown == _REASONS_SHOWN + 1:
             self._view.say(f"more malformed rows, all of them in {DEAD_LETTERS} with their line and reason")
 
+    def _now_s(self) -> float:
+        return self._clock.steady_ms() / 1000
+
     def _stand_at(self, position: Position) -> None:
         self._position = position
-        self._moment_ms = self._wall_ms()
+        self._moment_ms = self._clock.wall_ms()
 
     def _wait(self, seconds: float) -> None:
         self._producer.poll()
         self._sleep(max(min(seconds, _CHECKPOINT_EVERY_S), _TICK_S))
 
     def _show(self, batch: Batch, at: int) -> None:
-        now_s = self._clock()
+        now_s = self._now_s()
         rate = self.totals.sent / max(now_s - self._began_s, 1e-9)
         total = max(self._source.span.events, self._done)
         left = (total - self._done) / rate if rate else None
@@ -201,26 +203,26 @@ class Replay:
     def _save(self, *, finished: bool = False) -> None:
         if self._state_path is not None:
             save_state(self._state_path, ReplayState(self._identity, self._position, self._moment_ms, finished))
-        self._saved_s = self._clock()
+        self._saved_s = self._now_s()
 
 
-def find_already_there(settings: KafkaSettings, topic: str, state: ReplayState) -> frozenset[str]:
+def find_already_there(bus: KafkaBus, topic: str, state: ReplayState) -> frozenset[str]:
     """The event ids, and the keys of dead letters, that reached Kafka after the last checkpoint was saved.
 
     A replay that was killed has sent some events of which its state knows nothing. On a Kafka that can look up times
     they are found, so that they are not sent again; elsewhere they are sent twice, under the same id.
     """
-    if is_embedded(settings.bootstrap):
+    if bus.forgetful:
         return frozenset()
-    ids = {_event_id(value) for _, value in _since(settings, topic, state.moment_ms)}
-    return frozenset(ids | {key.decode(errors="replace") for key, _ in _since(settings, DEAD_LETTERS, state.moment_ms)})
+    ids = {_event_id(value) for _, value in _since(bus, topic, state.moment_ms)}
+    return frozenset(ids | {key.decode(errors="replace") for key, _ in _since(bus, DEAD_LETTERS, state.moment_ms)})
 
 
-def _since(settings: KafkaSettings, topic: str, moment_ms: int) -> list[tuple[bytes, bytes]]:
-    first = offsets_at(settings, topic, moment_ms)
-    ends = bounds(settings, topic)
+def _since(bus: KafkaBus, topic: str, moment_ms: int) -> list[tuple[bytes, bytes]]:
+    first = offsets_at(bus.settings, topic, moment_ms)
+    ends = bus.bounds(topic)
     between = {partition: (first[partition], end) for partition, (_, end) in ends.items()}
-    return [(message.key, message.value) for message in read_between(settings, "coda-replay", between)]
+    return [(message.key, message.value) for message in bus.read("coda-replay", between)]
 
 
 def _event_id(value: bytes) -> str:

@@ -1,6 +1,7 @@
 """`coda replay`: an event log, or a topic, into Kafka at its own pace."""
 
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,10 +11,8 @@ from cyclopts import Parameter
 from xxhash import xxh3_64_hexdigest
 
 from streams.kafka.admin import ensure_topics
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, is_embedded, probe
-from streams.kafka.home import home_of
-from streams.kafka.lag import GroupPositions
-from streams.kafka.producer import CheckedProducer
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import cache_folder, find_log
 from streams.logs.options import AS_FOUND, LogOptions
@@ -25,6 +24,7 @@ from streams.replay.state import load_state, read_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import View, duration, open_view
 from streams.times import parse_moment_ms
+from wire.clock import SystemClock
 from wire.errors import InputError
 
 _TOPIC_SCHEME = "kafka://"
@@ -102,9 +102,10 @@ def command(
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
     source = open_source(log, within, settings, topic, options=options, unsorted=unsorted)
     ensure_topics(settings)
-    home = home_of(settings, [topic])
+    bus = KafkaBus(settings)
+    home = bus.home([topic])
     identity = {**source.identity, "topic": topic, "Kafka": home.cluster, "topic's id": home.topics.get(topic, "")}
-    state_path = state or default_state(identity, bootstrap)
+    state_path = state or default_state(identity, bus)
     if state_path and fresh:
         read_state(state_path)  # so that nothing is written over what is no replay's
     start = load_state(state_path, identity) if state_path and not fresh else None
@@ -115,14 +116,14 @@ def command(
     with ExitStack() as stack:
         stack.enter_context(metrics_server(metrics_port))
         view = stack.enter_context(open_view())
-        throttle = _throttle(stack, settings, topic, throttle_groups, max_ahead)
+        throttle = _throttle(stack, bus, topic, throttle_groups, max_ahead)
         for line in source.notes:
             view.say(line)
         if start is not None:
             view.say(f"going on after {start.position.get('events', 0):,} events, as {state_path} says")
         run = Replay(
             source,
-            CheckedProducer(settings),
+            bus.producer(),
             topic,
             pacer=pacer,
             throttle=throttle,
@@ -130,7 +131,9 @@ def command(
             identity=identity,
             state_path=state_path,
             start=start,
-            already_there=find_already_there(settings, topic, start) if start else frozenset(),
+            already_there=find_already_there(bus, topic, start) if start else frozenset(),
+            clock=SystemClock(),
+            sleep=time.sleep,
         )
         totals = _run(run, view, state_path)
     _report(log, totals, topic, bootstrap, json=json)
@@ -161,22 +164,22 @@ def open_source(
     return TopicSource(origin, name, within)
 
 
-def default_state(identity: dict[str, str], bootstrap: str) -> Path | None:
+def default_state(identity: dict[str, str], bus: KafkaBus) -> Path | None:
     """A state file of this very replay's own; none on the embedded Kafka, which forgets with its process."""
-    if is_embedded(bootstrap):
+    if bus.forgetful:
         return None
     return cache_folder() / "replay" / f"{xxh3_64_hexdigest(repr(sorted(identity.items())).encode())}.json"
 
 
 def _throttle(
-    stack: ExitStack, settings: KafkaSettings, topic: str, groups: str | None, max_ahead: int | None
+    stack: ExitStack, bus: KafkaBus, topic: str, groups: str | None, max_ahead: int | None
 ) -> Throttle | NoThrottle:
     if groups is None:
-        groups = "" if not is_embedded(settings.bootstrap) else FLOW_GROUP if topic == EVENTS else FLEET_GROUP
+        groups = "" if not bus.forgetful else FLOW_GROUP if topic == EVENTS else FLEET_GROUP
     names = [name.strip() for name in groups.split(",") if name.strip()]
     if not names:
         return NoThrottle()
-    return Throttle([stack.enter_context(GroupPositions(settings, name)) for name in names], topic, max_ahead)
+    return Throttle([stack.enter_context(bus.group(name)) for name in names], topic, max_ahead)
 
 
 def _run(run: Replay, view: View, state_path: Path | None) -> Totals:

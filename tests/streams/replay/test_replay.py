@@ -30,10 +30,13 @@ from streams.replay.source import LogSource, Range
 from streams.replay.state import ReplayState, load_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import Standing
+from tests.clock import HandClock
 from tests.integration.stack import free_port, wait_until
 from tests.streams.logs.world import HEADER, make_log, write_csv
+from wire.clock import SystemClock
 from wire.errors import DeliveryError
 from wire.event import decode_event
+from wire.moments import WallMs
 
 LOG = make_log(2000)
 
@@ -52,17 +55,18 @@ class Silence:
         self.lines.append(line)
 
 
-class Clock:
-    """A clock that moves when somebody sleeps."""
+class Clock(HandClock):
+    """A steady clock that moves when somebody sleeps, and the machine's wall clock."""
 
-    def __init__(self) -> None:
-        self.now_s = 0.0
+    def wall_ms(self) -> WallMs:
+        return SystemClock().wall_ms()
 
-    def __call__(self) -> float:
-        return self.now_s
+    @property
+    def now_s(self) -> float:
+        return self.steady / 1000
 
     def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
+        self.steady += round(seconds * 1000)
 
 
 def messages_in(settings: KafkaSettings, topic: str) -> list[Message]:
@@ -161,7 +165,7 @@ def test_an_interrupted_replay_goes_on_where_it_stopped(kafka: KafkaSettings, lo
 
     def until(limit_s: float) -> Callable[[float], None]:
         def sleep(seconds: float) -> None:
-            clock.now_s += seconds
+            clock.sleep(seconds)
             if clock.now_s > limit_s:
                 raise KeyboardInterrupt
 
@@ -213,7 +217,7 @@ def test_a_broker_that_dies_is_an_error_and_the_state_stays_true(log: Path, tmp_
         replay = make_replay(settings, log, clock, speed=100, state=state)
 
         def sleep(seconds: float) -> None:
-            clock.now_s += seconds
+            clock.sleep(seconds)
             if clock.now_s > 5:
                 broker.close()
 

@@ -1,0 +1,114 @@
+"""Time, threads and clients come from outside: only the live shells listed here reach for them."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("wire", "models", "index", "operators", "monitor", "device_sim", "streams")
+
+# Live by nature: each stands on a server, a process or a terminal, and nothing of it runs in the simulator.
+LIVE = {
+    "device_sim/mqtt_*.py": "the link over real connections, in an asyncio loop",
+    "streams/child.py": "child processes",
+    "streams/demo/*.py": "a command's room: processes and a terminal",
+    "streams/faults/*.py": "a command's room: faults on real connections and processes",
+    "streams/flow/lag.py": "looks at lags beside Bytewax, in a thread",
+    "streams/flow/process.py": "one process of the live dataflow",
+    "streams/flow/supervisor.py": "child processes",
+    "streams/fleet/shell.py": "the live loop of a fleet",
+    "streams/kafka/*.py": "Kafka as the bus",
+    "streams/mqtt/*.py": "MQTT by paho",
+    "streams/tunnel/tunnel.py": "the live loops of a tunnel",
+    "streams/verbs/*.py": "the commands",
+}
+TIME = {
+    **LIVE,
+    "monitor/seldom.py": "paces log lines, which are no behaviour",
+    "streams/evaluation/walk.py": "charges devices for the processor time they took",
+    "streams/replay/view.py": "paces what a terminal shows",
+    "wire/clock.py": "the clock itself",
+}
+THREADS = {**LIVE, "wire/lookup.py": "a resolver that can't be interrupted"}
+CLIENTS = {**LIVE, "streams/replay/source.py": "a topic as a log, for a command"}
+
+CALLS = {
+    "time.time": TIME,
+    "time.time_ns": TIME,
+    "time.monotonic": TIME,
+    "time.monotonic_ns": TIME,
+    "time.perf_counter": TIME,
+    "time.process_time": TIME,
+    "time.thread_time": TIME,
+    "time.sleep": TIME,
+    "datetime.now": TIME,
+    "datetime.utcnow": TIME,
+    "date.today": TIME,
+    "asyncio.sleep": TIME,
+    "threading.Thread": THREADS,
+    "threading.Timer": THREADS,
+    "ThreadPoolExecutor": THREADS,
+    "asyncio.to_thread": THREADS,
+    "SystemClock": LIVE,
+    "KafkaBus": LIVE,
+    "PahoBroker": LIVE,
+    "BatchConsumer": CLIENTS,
+    "CheckedProducer": CLIENTS,
+    "GroupPositions": CLIENTS,
+    "MqttClient": CLIENTS,
+    "MqttLink": CLIENTS,
+    "is_embedded": {"streams/kafka/*.py": "how the bus knows what it can do"},
+}
+
+
+def names_in(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every dotted name that is read as a value or imported from a module, with its line; annotations are none."""
+    annotations = {id(part) for node in ast.walk(tree) for part in _annotations(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in annotations:
+            yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def _annotations(node: ast.AST) -> Iterator[ast.AST]:
+    said = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+    for annotation in said:
+        if annotation is not None:
+            yield from ast.walk(annotation)
+
+
+def breaches(source: str, path: str) -> list[str]:
+    return [
+        f"{path}:{line} uses {name}"
+        for name, line in names_in(ast.parse(source))
+        if name in CALLS and not any(fnmatch(path, shell) for shell in CALLS[name])
+    ]
+
+
+def test_no_module_below_the_commands_makes_time_threads_or_clients_of_its_own() -> None:
+    modules = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    found = [each for path in modules for each in breaches(path.read_text(), path.relative_to(ROOT).as_posix())]
+    assert found == [], "take a clock, a bus, a broker or hands from outside, or be a live shell listed in this test"
+
+
+def test_every_shell_that_is_listed_is_there() -> None:
+    listed = {pattern for shells in CALLS.values() for pattern in shells}
+    assert [pattern for pattern in listed if not list(ROOT.glob(pattern))] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "caught"),
+    [
+        ("import time\ntime.sleep(1)", True),
+        ("import time\ndef f(clock=time.monotonic): ...", True),
+        ("from threading import Thread", True),
+        ("def f(consumer: BatchConsumer) -> KafkaBus: ...", False),
+        ("clock.steady_ms()", False),
+    ],
+)
+def test_what_is_caught(source: str, *, caught: bool) -> None:
+    assert bool(breaches(source, "streams/new.py")) == caught
