@@ -307,7 +307,7 @@ class MqttClient:
                     if key.fileobj is self._wakeful:
                         self._wakeful.recv(4096)
                     elif read(paho) == MQTTErrorCode.MQTT_ERR_PROTOCOL:
-                        return GARBLED
+                        return self._ended or GARBLED  # paho says so of a refusal, too
                 if paho.want_write():
                     paho.loop_write()
                 paho.loop_misc()

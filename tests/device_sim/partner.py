@@ -85,3 +85,19 @@ def answers(*packets: bytes, last: bool = False) -> Behaviour:
             partner.over.wait()
 
     return behave
+
+
+def goodbye(reason: int) -> bytes:
+    """A DISCONNECT of MQTT 5."""
+    return bytes([0xE0, 2, reason, 0])
+
+
+def turns_into(first: Behaviour, later: Behaviour) -> Behaviour:
+    """Meets the first client in one way, and whoever comes later in another."""
+    met: list[socket.socket] = []
+
+    def behave(partner: Partner, client: socket.socket) -> None:
+        met.append(client)
+        (first if met[0] is client else later)(partner, client)
+
+    return behave

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import resource
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,14 +19,24 @@ from device_sim.mqtt_link import MqttLink
 from monitor import metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
-from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
+from tests.device_sim.partner import (
+    Behaviour,
+    Partner,
+    answers,
+    connack,
+    dribble,
+    goodbye,
+    half_shut,
+    shut,
+    silent,
+    turns_into,
+)
 from wire.claim import Claim
 from wire.errors import ConnectionFailed
 from wire.pace import Pace, encode_pace
 
 LIMIT_S = 20.0
 SUBACK = bytes([0x90, 6, 0, 1, 0, 1, 1, 1])
-GOODBYE = bytes([0xE0, 2, 0, 0])
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +125,47 @@ async def test_what_may_pass_is_said_counted_and_tried_again(behaviour: Behaviou
             await asyncio.sleep(0.05)
         await link.close()
     assert failures("fleet", reason) > before
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "text"),
+    [
+        (silent, "no_connack", "does not answer as an MQTT 5 broker"),
+        (answers(connack()), "no_suback", "does not answer subscriptions"),
+        (shut, "shut", "mosquitto: max_connections"),
+        (answers(connack(137)), "busy", "it is busy"),
+        (answers(connack(135)), "not_authorised", "not authorised"),
+        (answers(connack(), SUBACK, goodbye(142), last=True), "taken_over", "under the same name"),
+        (answers(connack(), SUBACK, last=True), "quick", "as soon as it was made"),
+    ],
+)
+async def test_every_attempt_of_a_device_ends_is_counted_and_made_again_and_all_are_one_line(
+    behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarrel, "WINDOW_S", 0.0)  # here nobody quarrels
+    before = failures("device", reason)
+    whole = answers(connack(), bytes([0x90, 7, 0, 1, 0, 1, 1, 1, 1]))
+    with Partner(turns_into(whole, behaviour)) as partner, capture_logs() as logs:
+        link = a_link(partner.host, partner.port)
+        for number in range(50):
+            link.open(f"u{number}")
+        assert " × " in await said(link, logs, text)
+        while failures("device", reason) < before + 60:  # more than one each
+            await link.wait(0.05)
+            link.take()
+        await link.close()
+    assert sum(text in line["event"] for line in logs) == 1
+
+
+async def test_a_network_that_swallows_what_is_sent_is_given_up_and_said() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as deaf,
+        socket.create_connection(deaf.getsockname()),  # all that it has room for
+        capture_logs() as logs,
+    ):
+        link = a_link(*deaf.getsockname())
+        await said(link, logs, "it does not answer")
+        await link.close()
 
 
 @pytest.mark.parametrize(

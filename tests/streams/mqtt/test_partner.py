@@ -1,6 +1,9 @@
 """What the client says when the other side is no broker, or one that does not let it work."""
 
+import resource
+import socket
 import time
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,8 +13,33 @@ from monitor import metrics
 from streams.mqtt import client as module
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
-from tests.device_sim.partner import Behaviour, Partner, answers, connack, dribble, half_shut, shut, silent
+from streams.mqtt.embedded import EmbeddedMqtt
+from tests.device_sim.partner import (
+    Behaviour,
+    Partner,
+    answers,
+    connack,
+    dribble,
+    goodbye,
+    half_shut,
+    shut,
+    silent,
+    turns_into,
+)
 from wire.errors import ConnectionFailed, DeliveryError
+
+SUBACK = bytes([0x90, 4, 0, 1, 0, 1])
+
+
+def failures(reason: str) -> float:
+    return float(metrics.mqtt_failures.labels("tunnel", reason)._value.get())
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +66,51 @@ def test_a_probe_ends_with_one_line_that_says_why(behaviour: Behaviour, text: st
         assert "\n" not in str(failure.value) and time.monotonic() < began_s + 3
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "text"),
+    [
+        (silent, "no_connack", "does not answer as an MQTT 5 broker"),
+        (answers(connack()), "no_suback", "does not answer subscriptions"),
+        (shut, "shut", "mosquitto: max_connections"),
+        (answers(connack(137)), "busy", "it is busy"),
+        (answers(connack(), SUBACK + goodbye(142)), "taken_over", "under the same name"),
+        (answers(connack(), SUBACK, last=True), "quick", "as soon as it was made"),
+        (answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "garbled", "no MQTT 5"),
+    ],
+)
+def test_every_attempt_ends_is_counted_said_once_and_made_again(
+    behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_S", 0.2)
+    before = failures(reason)
+    with Partner(turns_into(answers(connack()), behaviour)) as partner, capture_logs() as lines:
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client.open()
+        wait_until(lambda: failures(reason) >= before + 3)
+        client.close()
+    assert sum(text in line["event"] for line in lines) == 1
+
+
+def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = failures("files")
+    with EmbeddedMqtt() as broker, capture_logs() as lines:
+        client = MqttClient(broker.settings, "a", ["x"])
+        client.open()
+        wait_until(lambda: client.connected)
+        sock = client._paho.socket()
+        assert isinstance(sock, socket.socket)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno(), hard))
+            sock.shutdown(socket.SHUT_RDWR)
+            wait_until(lambda: failures("files") > before)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        wait_until(lambda: client.connected)
+        client.close()
+    assert any("no connection to the MQTT broker" in line["event"] for line in lines)
+
+
 def test_no_suback_is_one_line_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_S", 0.3)
     with Partner(answers(connack())) as partner, capture_logs() as lines:
@@ -59,7 +132,7 @@ def test_who_is_let_in_and_cut_at_once_waits_longer_each_time(monkeypatch: pytes
         return 0.0
 
     monkeypatch.setattr(Backoff, "pause_s", no_pause)
-    with Partner(answers(connack(), bytes([0x90, 4, 0, 1, 0, 1]), last=True)) as partner:
+    with Partner(answers(connack(), SUBACK, last=True)) as partner:
         client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
         client.open()
         end_s = time.monotonic() + 5
