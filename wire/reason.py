@@ -12,6 +12,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"  # not decodable, or a field of another type, range or length
     DAMAGED = "damaged"  # its bytes do not match their digest
     UNSIGNED = "unsigned"  # not signed with the cloud's key
+    RATE = "rate"  # more than one device may send up
     WRONG_DEVICE = "wrong_device"  # it speaks for another device than the one it came from
     LATE = "late"  # further behind its user's events than lateness allows
     AHEAD = "ahead"  # of the time that others say it is, or of the wall clock

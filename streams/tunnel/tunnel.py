@@ -10,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from streams.bus import Bus
 from streams.mqtt.broker import Broker
+from streams.tunnel.allowance import DEFAULT, Rate
 from streams.tunnel.downlink import Downlink
 from streams.tunnel.phase import Phase
 from streams.tunnel.uplink import Uplink
 from wire.claim import Claim
 from wire.clock import Clock
+from wire.reason import Reason
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +28,8 @@ class Tunnel:
     """Carries messages while the context is open; leaving it drains what is on its way.
 
     `name` tells this tunnel from others on the same brokers; they share the load. Models and tasks that
-    the key of `public` did not sign are not passed on (None: whoever signed them). Raises `ConnectionFailed`
-    when a broker cannot be reached at the start. Later outages are waited for.
+    the key of `public` did not sign are not passed on (None: whoever signed them), nor is what a device sends
+    beyond `rate`. Raises `ConnectionFailed` when a broker cannot be reached at the start. Later outages are waited for.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class Tunnel:
         expiry_ms: int = EXPIRY_MS,
         drain_s: float = DRAIN_S,
         public: Ed25519PublicKey | None = None,
+        rate: Rate = DEFAULT,
     ) -> None:
         claim = Claim(name, secrets.token_hex(4), clock.wall_ms())
         self._down = Downlink(bus, broker, clock, claim, expiry_ms=expiry_ms, public=public)
-        self._up = Uplink(bus, broker, clock, name)
+        self._up = Uplink(bus, broker, clock, name, rate)
         self._drain_s = drain_s
         self._down_ends, self._up_ends = threading.Event(), threading.Event()
         self._failed = threading.Event()
@@ -97,6 +100,7 @@ class Tunnel:
             "uploads": counts.get("events", 0),
             "requests": counts.get("requests", 0),
             "telemetry": counts.get("telemetry", 0),
+            "over_rate": counts.get(Reason.RATE, 0),
             "dead_letters": {k.removeprefix("dead: "): v for k, v in counts.items() if k.startswith("dead: ")},
         }
 

@@ -13,9 +13,11 @@ import structlog
 
 from device_sim import topics as mqtt_topics
 from monitor import metrics
+from monitor.seldom import Seldom
 from streams.bus import Bus
 from streams.kafka.topics import EVENTS
 from streams.mqtt.broker import Broker, Received
+from streams.tunnel.allowance import DEFAULT, Allowances, Rate
 from streams.tunnel.courier import WAIT_S, Courier
 from streams.tunnel.phase import Opening, Phase
 from streams.tunnel.storm import Storm
@@ -23,11 +25,13 @@ from streams.tunnel.upload import Letter, Upload, read_upload
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
 from wire.pace import encode_pace
+from wire.reason import Reason
 from wire.telemetry import Receipt, encode_report
 
 log = structlog.get_logger(__name__)
 
 BATCH = 2000  # two batches of 10 ms carry 200,000 messages/s, far beyond what the client can read
+_DEVICE_CHARS = 256  # of a name that is counted by; a longer one is refused (`streams.tunnel.upload`)
 _RECEIPT = 200  # events of one receipt: a device that sends thousands gets no message too large for the broker
 # All tunnels share these subscriptions, so each message goes to one of them. A group per kind of message, because
 # rumqttd keeps one position per group, whatever its topics. No lasting sessions: a broker would go on to queue a
@@ -53,12 +57,13 @@ class _Batch(NamedTuple):
 class Uplink:
     """Passes uploads on, a step at a time; all methods belong to one thread but `counts`."""
 
-    def __init__(self, bus: Bus, broker: Broker, clock: Clock, name: str) -> None:
+    def __init__(self, bus: Bus, broker: Broker, clock: Clock, name: str, rate: Rate = DEFAULT) -> None:
         self.counts: Counter[str] = Counter()  # letters per Kafka topic, dead letters by reason
         self.phase = Phase.OPENING
         self._bus, self._broker, self._clock = bus, broker, clock
         self._client = broker.client(f"coda-tunnel-{name}-up", SHARED)
         self._storm = Storm()
+        self._allowances, self._say = Allowances(rate), Seldom(lambda: clock.steady_ms() / 1000)
         self._batch: _Batch | None = None  # on its way into Kafka
         self._drained_by_ms = float("inf")
 
@@ -96,16 +101,27 @@ class Uplink:
     def _carry(self) -> bool:
         """Whether there was anything to do."""
         if self._batch is None and (messages := self._client.received(BATCH, WAIT_S)):
-            self._batch = _Batch(messages, [read_upload(m.topic, m.payload) for m in messages])
+            self._batch = _Batch(messages, [self._read(m) for m in messages])
             self._courier.take(self._batch.letters, self._batch.dead)
             self._steer([upload.device for upload in self._batch.uploads if upload.came])
         busy = self._batch is not None
         if self._batch is not None and self._courier.arrived():
-            self._count(self._batch.letters, self._batch.dead)
+            self._count(self._batch.letters, self._batch.dead, sum(u.over_rate for u in self._batch.uploads))
             self._answer(self._batch.messages, self._batch.uploads)
             self._batch = None
         self._client.taken()
         return busy
+
+    def _read(self, message: Received) -> Upload:
+        """What a message is, unless its device sends too much: then it is dropped, and the device keeps its events.
+
+        On the dead letters it would let a device fill Kafka with what it may not send.
+        """
+        device = mqtt_topics.device_of(message.topic)[0][:_DEVICE_CHARS]
+        if self._allowances.take(device, len(message.payload), self._clock.steady_ms()):
+            return read_upload(message.topic, message.payload)
+        self._say.warning(f"the device {device!r} sends more than --device-kib-per-s allows: dropped")
+        return Upload(device, over_rate=True)
 
     def _steer(self, came: Sequence[str]) -> None:
         """Tell devices to spread out the next time, if too many came at once."""
@@ -120,7 +136,10 @@ class Uplink:
             log.warning("receipts that the MQTT broker has not confirmed; devices send those events again", number=left)
         self.phase = Phase.ENDED
 
-    def _count(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
+    def _count(self, letters: Sequence[Letter], dead: Sequence[DeadLetter], over_rate: int) -> None:
+        if over_rate:
+            self.counts[Reason.RATE] += over_rate
+            metrics.tunnel_rejected.labels(Reason.RATE).inc(over_rate)
         self.counts.update(letter.topic for letter in letters)
         metrics.uploads.inc(sum(letter.topic == EVENTS for letter in letters))
         for refused in dead:

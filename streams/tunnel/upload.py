@@ -39,11 +39,12 @@ class Letter:
 class Upload:
     """What one message from a device becomes: letters for Kafka, dead ones, and then a receipt for these events.
 
-    `came`: with it the device said that it is online.
+    `came`: with it the device said that it is online. `over_rate`: it was more than the device may send.
     """
 
     device: str
     came: bool = False
+    over_rate: bool = False
     letters: list[Letter] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)

@@ -13,6 +13,7 @@ from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.paho_broker import PahoBroker
+from streams.tunnel.allowance import DEFAULT, Rate
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
 from wire.clock import SystemClock
 from wire.durable import make_folder, write_durably
@@ -29,6 +30,8 @@ def command(
     expiry_s: float = EXPIRY_MS / 1000,
     drain_s: float = DRAIN_S,
     cloud_key: Path | None = None,
+    device_kib_per_s: float = DEFAULT.kib_per_s,
+    device_burst_kib: float = DEFAULT.burst_kib,
     ledger_out: Path | None = None,
     metrics_port: int = 0,
     json: bool = False,
@@ -51,6 +54,9 @@ def command(
         drain_s: At the end, how long to wait for devices to answer the last pushes.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with another are
             not passed on. Without it devices, which refuse them, may be left with nothing retained that they can use.
+        device_kib_per_s: What one device may send up in the long run, a message counting 512 bytes more than it has.
+            What is beyond is dropped and counted; the device sends its events again later.
+        device_burst_kib: What it may send at once, as after a time without a link; an outbox that is full takes 3,500.
         ledger_out: A file for the final counts (JSON): what became of every push, what came up.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the final counts as JSON on standard output.
@@ -59,6 +65,7 @@ def command(
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
     kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials)
     public = load_public_key(cloud_key) if cloud_key else None
+    rate = Rate(device_kib_per_s, device_burst_kib).checked()
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
     with metrics_server(metrics_port):
@@ -72,6 +79,7 @@ def command(
             expiry_ms=int(expiry_s * 1000),
             drain_s=drain_s,
             public=public,
+            rate=rate,
         )
         started = False
         try:
@@ -94,6 +102,7 @@ def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> 
 def _line(summary: dict[str, Any]) -> str:
     line = (
         "pushes {pushes} = acknowledged {acknowledged} + superseded {superseded} + expired {expired}, "
-        "events up {uploads}, requests {requests}, telemetry {telemetry}, dead letters {dead}"
+        "events up {uploads}, requests {requests}, telemetry {telemetry}, over the rate {over_rate}, "
+        "dead letters {dead}"
     ).format(**summary, dead=sum(summary["dead_letters"].values()))
     return line + (f", without an answer yet {summary['outstanding']}" if summary["outstanding"] else "")

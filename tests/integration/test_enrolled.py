@@ -82,22 +82,32 @@ def heard(client: MqttClient) -> set[tuple[str, bytes]]:
 
 def test_a_device_writes_and_reads_its_own_topics_only(broker: Enrolled) -> None:
     ann, bob = device(USERS[0]), device(USERS[1])
-    stolen = broker.client(ann, "#", "coda/devices/+/candidates", topics.candidates(USERS[1]), topics.MODEL)
+    stolen = broker.client(
+        ann, "#", "coda/devices/+/candidates", topics.candidates(USERS[1]), topics.MODEL, topics.PACE
+    )
     tunnel = broker.client(TUNNEL, *topics.UP)
     for user in USERS:
         for up in (topics.events, topics.ack, topics.requests, topics.telemetry, topics.presence):
             stolen.publish(up(user), b"from ann")
         tunnel.publish(topics.candidates(user), b"batch", retain=True)
         tunnel.publish(topics.receipts(user), b"receipt")
-    for topic in (topics.MODEL, topics.TASK, topics.candidates(USERS[0]), topics.claims("tunnel", "tunnel")):
+    for topic in (
+        topics.MODEL,
+        topics.TASK,
+        topics.PACE,
+        topics.candidates(USERS[0]),
+        topics.claims("tunnel", "tunnel"),
+    ):
         stolen.publish(topic, b"forged", retain=True)
     tunnel.publish(topics.MODEL, b"model", retain=True)
+    tunnel.publish(topics.PACE, b"pace", retain=True)
     passed, down = heard(tunnel), heard(stolen)
     assert {topic for topic, _ in passed} == {f"coda/devices/{ann}/{leaf.rpartition('/')[2]}" for leaf in topics.UP}
     assert down == {
         (topics.candidates(USERS[0]), b"batch"),
         (topics.receipts(USERS[0]), b"receipt"),
         (topics.MODEL, b"model"),
+        (topics.PACE, b"pace"),
     }
     late = broker.client(bob, topics.candidates(USERS[1]), topics.MODEL)
     assert heard(late) == {(topics.candidates(USERS[1]), b"batch"), (topics.MODEL, b"model")}

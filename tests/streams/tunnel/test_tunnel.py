@@ -21,6 +21,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
 from streams.mqtt.connection import MqttSettings
 from streams.tunnel.accounting import account_for_pushes
+from streams.tunnel.allowance import Rate
 from streams.tunnel.tunnel import Tunnel
 from streams.verbs.tunnel import command
 from tests.integration.stack import Verb, free_port
@@ -405,3 +406,17 @@ def test_of_two_tunnels_of_one_name_the_later_one_ends() -> None:
             with pytest.raises(ConnectionFailed, match=r"another tunnel named tunnel .* another --name"):
                 live_tunnel(settings, mqtt.settings).__enter__()
             first.wait(0.5)
+
+
+def test_what_a_device_sends_beyond_its_rate_is_dropped_and_counted_and_others_are_served(world: World) -> None:
+    before = rejected("rate")
+    with world.tunnel(rate=Rate(kib_per_s=0.001, burst_kib=520), drain_s=1) as tunnel:
+        liar, bob = world.device("liar"), world.device("bob")
+        for _ in range(60):
+            liar.publish(topics.events("liar"), b"x" * 100_000)
+        bob.publish(topics.events("bob"), encode_event(Event("e1", "bob", "i", "c", "view", 1, 1)))
+        wait_for(lambda: bob.receipts() == {"e1"}, "a receipt for bob")
+        wait_for(lambda: liar.read() or rejected("rate") - before >= 50, "the liar's messages to be dropped")
+    assert tunnel.summary()["over_rate"] == rejected("rate") - before >= 50
+    assert sum(tunnel.summary()["dead_letters"].values()) <= 10, "what is dropped fills no topic"
+    assert len(world.read(EVENTS, 1)) == 1
