@@ -1,0 +1,43 @@
+"""A producer and a bus that do what a test says, for what stands on them alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+from wire.errors import DeliveryError
+
+
+class ScriptedProducer:
+    """Has everything once `takes`; fails for good once `fails`."""
+
+    def __init__(self) -> None:
+        self.takes, self.fails = True, False
+        self.sent: list[tuple[str, bytes]] = []
+
+    def send(self, topic: str, _key: Any, value: bytes, **_: Any) -> None:
+        self.sent.append((topic, value))
+
+    def settled(self, _timeout_s: float = 0.0) -> bool:
+        if self.fails:
+            raise DeliveryError("refused")
+        return self.takes
+
+    def flush(self, _timeout_s: float = float("inf")) -> None:
+        if not self.settled():
+            raise DeliveryError("in time")
+
+
+class ScriptedBus:
+    """Makes scripted producers; `ends` says where topics end, or raises."""
+
+    name = "Kafka at nowhere"
+
+    def __init__(self, ends: Callable[[], int] = lambda: 0) -> None:
+        self.producers: list[ScriptedProducer] = []
+        self._ends = ends
+
+    def producer(self, **_: Any) -> ScriptedProducer:
+        self.producers.append(ScriptedProducer())
+        return self.producers[-1]
+
+    def bounds(self, topic: str) -> dict[tuple[str, int], tuple[int, int]]:
+        return {(topic, 0): (0, self._ends())}
