@@ -69,6 +69,7 @@ class FleetService:
         self._state.note(self.fleet, begun.positions, self.board.flush())
         self._state.write()
         self._inbox = Inbox(self.fleet, settings.cloud_key)
+        self._subscribing: Future[tuple[Consumer, Group]] | None = None
         self._consumer: Consumer | None = None
         self._group: Group | None = None
         self._job: Future[list[Attempt]] | None = None
@@ -120,11 +121,10 @@ class FleetService:
         return not unfinished and self._ending.step()
 
     def close(self) -> None:
-        """Let the connections go; commits nothing."""
-        if self._consumer is not None:
-            self._consumer.close()
-        if self._group is not None:
-            self._group.close()
+        """Let the connections go, by `hands.polling`; commits nothing."""
+        if self._subscribing is not None and self._subscribing.exception() is None:
+            for connection in self._subscribing.result():
+                connection.close()
 
     def result(self) -> dict[str, Any]:
         """The result document; the records are one file after that."""
@@ -134,20 +134,24 @@ class FleetService:
 
     def _begin(self) -> None:
         """Read own events once there are a cloud model and a task."""
-        if self.fleet.model is not None and self.fleet.task is not None:
-            self._consumer, self._group = self._subscribed(), self._bus.group(FLEET_GROUP)
+        if self._subscribing is not None:
+            if self._subscribing.done():
+                self._consumer, self._group = self._subscribing.result()
+        elif self.fleet.model is not None and self.fleet.task is not None:
+            self._subscribing = self._hands.polling.submit(self._subscribed)
         elif (now_ms := self._clock.steady_ms()) >= self._say_at_ms:
             self._say_at_ms = now_ms + SAY_EVERY_MS
             log.info("waiting for the first cloud model and task: `coda train-cloud` and `coda tunnel` bring them")
 
-    def _subscribed(self) -> Consumer:
+    def _subscribed(self) -> tuple[Consumer, Group]:
         topic = self._settings.topic
         home = self._bus.home([topic])
         settle(self._settings.state, home, "give another --state and --out, or delete both, and devices start anew")
         if not (kept := self._bus.bounds(topic)):
             raise ConnectionFailed(f"{self._bus.name} has no topic {topic}: replay a log to it first")
         begin = dict.fromkeys(kept, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
-        return self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
+        consumer = self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
+        return consumer, self._bus.group(FLEET_GROUP)
 
     def _take_arrivals(self) -> None:
         for arrival in self._link.take():
