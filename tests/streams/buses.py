@@ -16,6 +16,10 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
+from streams.simulation.dice import Dice
+from streams.simulation.journal import Journal
+from streams.simulation.kafka import SimulatedBus, SimulatedKafka
+from streams.simulation.timeline import Timeline, VirtualClock
 
 
 class Stage(Protocol):
@@ -71,8 +75,36 @@ def _apache(request: pytest.FixtureRequest) -> Iterator[Stage]:
     yield KafkaStage(request.getfixturevalue("real_kafka"))
 
 
+class SimulatedStage:
+    """One by a virtual clock."""
+
+    def __init__(self) -> None:
+        self._timeline, journal = Timeline(), Journal()
+        self._kafka = SimulatedKafka(self._timeline, Dice(1, self._timeline, journal).die("kafka"), journal)
+        self.bus: Bus = SimulatedBus(self._kafka, VirtualClock(self._timeline))
+        self.topic = "contract"
+        self._kafka.create([self.topic])
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        for _ in range(1000):
+            if holds():
+                return
+            self._timeline.run(self._timeline.now_ms + 100)
+        raise AssertionError(f"never came: {what}")
+
+    def drop(self, partition: Partition) -> None:
+        log = self._kafka.topics[partition[0]][partition[1]]
+        log.drop(log.end)
+
+
+@contextmanager
+def _simulated(_request: pytest.FixtureRequest) -> Iterator[Stage]:
+    yield SimulatedStage()
+
+
 Kind = Callable[[pytest.FixtureRequest], AbstractContextManager[Stage]]
 KINDS = [
+    pytest.param(_simulated, id="simulated"),
     pytest.param(_embedded, id="embedded"),
     pytest.param(_apache, id="kafka", marks=pytest.mark.servers),
 ]

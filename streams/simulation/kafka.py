@@ -1,0 +1,394 @@
+"""A simulated Kafka: topics, offsets with gaps, groups that rebalance, producers whose messages are on their way."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from xxhash import xxh32_intdigest
+
+from streams.bus import Message, Partition, Positions, Start, never
+from streams.home import Home
+from streams.simulation.dice import Die
+from streams.simulation.engine import NotYet
+from streams.simulation.journal import Journal
+from streams.simulation.timeline import Timeline, VirtualClock
+from wire.errors import ConnectionFailed, DeliveryError
+
+SESSION_MS = 10_000  # a member of a group that does not poll for so long is put out of it
+RETRY_MS = 500
+AWAY = "the simulated Kafka is away"
+
+
+@dataclass
+class Weather:
+    """How Kafka is today: chances and mean delays, ms."""
+
+    delay_ms: float = 5
+    gap_share: float = 0.0  # offsets that a marker of a transaction takes
+
+
+@dataclass
+class _Log:
+    """One partition."""
+
+    messages: list[Message] = field(default_factory=list)
+    first: int = 0
+    end: int = 0
+
+    def after(self, offset: int) -> list[Message]:
+        """Messages from an offset on: looked for from the end, as readers are near it."""
+        first = len(self.messages)
+        while first and self.messages[first - 1].offset >= offset:
+            first -= 1
+        return self.messages[first:]
+
+    def drop(self, before: int) -> None:
+        """Retention: what is older than this offset is gone."""
+        self.messages, self.first = self.after(before), before
+
+
+@dataclass
+class _Group:
+    """Who reads together: each member's last poll, and which generation it has joined."""
+
+    committed: Positions = field(default_factory=dict)
+    members: dict["SimulatedConsumer", int] = field(default_factory=dict)
+    generation: int = 0
+
+
+class SimulatedKafka:
+    """One cluster, which is `up` or not; processes reach it by a `SimulatedBus` of their own."""
+
+    def __init__(
+        self, timeline: Timeline, die: Die, journal: Journal, *, partitions: int = 2, weather: Weather | None = None
+    ) -> None:
+        self.timeline, self.die, self.journal = timeline, die, journal
+        self.partitions, self.weather = partitions, weather or Weather()
+        self.up = True
+        self.topics: dict[str, list[_Log]] = {}
+        self.groups: dict[str, _Group] = {}
+
+    def create(self, topics: Iterable[str]) -> None:
+        """Make topics that are not there."""
+        for topic in topics:
+            self.topics.setdefault(topic, [_Log() for _ in range(self.partitions)])
+
+    def append(self, message: Message) -> None:
+        """A message is there for good, at the next offset."""
+        log = self.topics[message.topic][message.partition]
+        if self.die.chance(self.weather.gap_share):
+            log.end += 1
+        log.messages.append(message._replace(offset=log.end))
+        log.end += 1
+        self.journal.message(self.timeline.now_ms, "kafka", f"{message.topic}[{message.partition}]", message.value)
+
+    def all(self, topic: str) -> list[Message]:
+        """Every message of a topic, partition by partition."""
+        return [message for log in self.topics.get(topic, []) for message in log.messages]
+
+    def group(self, name: str) -> _Group:
+        """The group, made when it is asked for."""
+        return self.groups.setdefault(name, _Group())
+
+    def lag(self, group: str, topic: str) -> dict[int, int]:
+        """Messages that a group has not committed, per partition."""
+        committed = self.group(group).committed
+        return {n: len(log.after(committed.get((topic, n), 0))) for n, log in enumerate(self.topics.get(topic, []))}
+
+    def ask(self) -> None:
+        """Raise `ConnectionFailed` while nobody answers."""
+        if not self.up:
+            raise ConnectionFailed(AWAY)
+
+
+class SimulatedBus:
+    """A process's way to Kafka, by its own clock; when the process is killed, so is all that it made."""
+
+    name = "the simulated Kafka"
+    forgetful = False
+
+    def __init__(self, kafka: SimulatedKafka, clock: VirtualClock) -> None:
+        self.kafka, self.clock = kafka, clock
+        self.dead = False
+        self._consumers: list[SimulatedConsumer] = []
+
+    def kill(self) -> None:
+        """The process is gone: what it had sent may arrive or not, and its groups notice after a while."""
+        self.dead = True
+
+    def consumer(
+        self,
+        group: str,
+        topics: Sequence[str] = (),
+        start: Start = "committed",
+        *,
+        assign: Mapping[Partition, int | None] | None = None,
+        on_assign: Callable[[Positions], None] | None = None,
+        on_revoke: Callable[[list[Partition]], None] | None = None,
+    ) -> "SimulatedConsumer":
+        """A consumer as `streams.bus.Bus` says."""
+        self.kafka.ask()
+        if gone := [topic for topic in topics if topic not in self.kafka.topics]:
+            raise ConnectionFailed(f"{self.name} has no topic {gone[0]}")
+        return SimulatedConsumer(self, group, topics, start, assign, (on_assign, on_revoke))
+
+    def producer(
+        self, *, linger_ms: float = 5, give_up_s: float = 0, stopping: Callable[[], bool] = never
+    ) -> "SimulatedProducer":
+        """A producer as `streams.bus.Bus` says."""
+        del linger_ms, stopping  # nothing is lingered for, and nobody waits
+        return SimulatedProducer(self, round(give_up_s * 1000))
+
+    def group(self, name: str) -> "SimulatedGroup":
+        """The group's positions, from outside."""
+        return SimulatedGroup(self.kafka, name)
+
+    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
+        """Per partition the first offset that is kept and the end."""
+        self.kafka.ask()
+        return {(topic, n): (log.first, log.end) for n, log in enumerate(self.kafka.topics.get(topic, []))}
+
+    def read(self, group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
+        """The messages between these offsets."""
+        del group
+        self.kafka.ask()
+        for (topic, number), (first, end) in between.items():
+            yield from (m for m in self.kafka.topics[topic][number].after(first) if m.offset < end)
+
+    def home(self, topics: Sequence[str]) -> Home:
+        """Always the same cluster."""
+        return Home("simulated", {topic: topic for topic in topics})
+
+
+class SimulatedProducer:
+    """Messages arrive in order, one delay later each time; those that were under way when Kafka went away wait."""
+
+    def __init__(self, bus: SimulatedBus, give_up_ms: int) -> None:
+        self._bus, self._kafka, self._give_up_ms = bus, bus.kafka, give_up_ms
+        self._queue: deque[Message] = deque()
+        self._unsettled = 0
+        self._since_ms = 0  # when the oldest one that is not settled was sent
+        self._pumping = False
+
+    def __len__(self) -> int:
+        return self._unsettled
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | str | None,
+        value: bytes,
+        *,
+        timestamp_ms: int | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Queue one message."""
+        self._check()
+        name = key.encode() if isinstance(key, str) else key or b""
+        place = xxh32_intdigest(name) % self._kafka.partitions if partition is None else partition
+        made_ms = self._bus.clock.wall_ms() if timestamp_ms is None else timestamp_ms
+        if not self._unsettled:
+            self._since_ms = self._kafka.timeline.now_ms
+        self._queue.append(Message(topic, place, -1, name, value, made_ms, headers or {}))
+        self._unsettled += 1
+        if not self._pumping:
+            self._pump_later()
+
+    def send_many(self, topic: str, keys: Iterable[bytes | str], values: Iterable[bytes]) -> None:
+        """Queue many messages of one topic, in order."""
+        for key, value in zip(keys, values, strict=True):
+            self.send(topic, key, value)
+
+    def poll(self) -> None:
+        """Hear what became of messages."""
+        self._check()
+
+    def settled(self, timeout_s: float = 0.0) -> bool:
+        """Whether everything that was sent is there for good."""
+        del timeout_s
+        self._check()
+        return not self._unsettled
+
+    def flush(self, timeout_s: float = float("inf")) -> None:
+        """Raise `NotYet` where a live one would wait, `DeliveryError` where it would give up."""
+        if self.settled():
+            return
+        if timeout_s == float("inf"):
+            raise NotYet
+        raise DeliveryError(f"{AWAY}: it has not taken {self._unsettled} messages")
+
+    def _check(self) -> None:
+        waited_ms = self._kafka.timeline.now_ms - self._since_ms
+        if self._give_up_ms and self._unsettled and waited_ms > self._give_up_ms:
+            self._queue.clear()
+            raise DeliveryError(f"{AWAY}: it did not take {self._unsettled} messages")
+
+    def _pump_later(self) -> None:
+        self._pumping = True
+        self._kafka.timeline.after(self._kafka.die.about(self._kafka.weather.delay_ms), self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        if self._bus.dead and self._kafka.die.chance(0.5):
+            self._queue.clear()
+        if not self._kafka.up:
+            if self._queue and not self._bus.dead:
+                self._pumping = True
+                self._kafka.timeline.after(RETRY_MS, self._pump)
+            return
+        arrived = len(self._queue)
+        while self._queue:
+            self._kafka.append(self._queue.popleft())
+        self._kafka.timeline.after(self._kafka.die.about(self._kafka.weather.delay_ms), lambda: self._settle(arrived))
+
+    def _settle(self, number: int) -> None:
+        self._unsettled -= number
+        self._since_ms = self._kafka.timeline.now_ms
+
+
+class SimulatedConsumer:
+    """Reads what is there; never waits."""
+
+    def __init__(  # noqa: PLR0917 - made by a bus, in one place
+        self,
+        bus: SimulatedBus,
+        group: str,
+        topics: Sequence[str],
+        start: Start,
+        assign: Mapping[Partition, int | None] | None,
+        hooks: tuple[Callable[[Positions], None] | None, Callable[[list[Partition]], None] | None],
+    ) -> None:
+        self._bus, self._kafka, self._topics, self._start = bus, bus.kafka, topics, start
+        self._group, self._hooks = bus.kafka.group(group), hooks
+        self._subscribed = assign is None
+        self._generation, self._has_share = -1, False
+        self._positions: Positions = {}
+        self._paused: set[Partition] = set()
+        if assign is None:
+            self._group.members[self] = self._kafka.timeline.now_ms
+            self._group.generation += 1
+        else:
+            self._begin(assign)
+
+    def poll(self, max_messages: int = 1000, timeout_s: float = 0.1) -> list[Message]:
+        """Up to `max_messages` of what is there."""
+        del timeout_s
+        if not self._kafka.up:
+            return []
+        if self._subscribed:
+            self._join()
+        found: list[Message] = []
+        for partition, offset in self._positions.items():
+            topic, number = partition
+            log = self._kafka.topics[topic][number]
+            if partition in self._paused:
+                continue
+            if 0 <= offset < log.first:
+                raise DeliveryError(f"{topic}[{number}] no longer has offset {offset}")
+            some = log.after(max(offset, log.first))[: max_messages - len(found)]
+            found += some
+            caught_up = not some or some[-1] is log.messages[-1]
+            self._positions[partition] = log.end if caught_up else some[-1].offset + 1
+        return found
+
+    def positions(self) -> Positions:
+        """The offset that comes next, per partition."""
+        return dict(self._positions)
+
+    def position(self, partition: Partition) -> int:
+        """`positions` of one partition."""
+        return self._positions[partition]
+
+    def commit(self, positions: Positions | None = None) -> bool:
+        """Commit; False for one that the group has put out."""
+        if not self._kafka.up:
+            raise DeliveryError(AWAY)
+        if self._subscribed and (self not in self._group.members or self._generation != self._group.generation):
+            return False
+        wanted = self._positions if positions is None else positions
+        self._group.committed |= {partition: offset for partition, offset in wanted.items() if offset >= 0}
+        return True
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Get nothing from these."""
+        self._paused |= set(partitions)
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """Get messages from these again."""
+        self._paused -= set(partitions)
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self._group.members.pop(self, None) is not None:
+            self._group.generation += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _join(self) -> None:
+        """Take part in a rebalance: everybody lets go first, then each gets its share."""
+        group, now_ms = self._group, self._kafka.timeline.now_ms
+        for member in [m for m, seen_ms in group.members.items() if now_ms - seen_ms > SESSION_MS]:
+            del group.members[member]
+            group.generation += 1
+        if self not in group.members:
+            group.generation += 1
+        group.members[self] = now_ms
+        if self._generation != group.generation:
+            self._let_go()
+            self._generation = group.generation
+        if not self._has_share and all(m._generation == group.generation for m in group.members):
+            self._has_share = True
+            self._begin(dict.fromkeys(self._mine()))
+            if self._hooks[0] is not None:
+                self._hooks[0](self.positions())
+
+    def _let_go(self) -> None:
+        if self._positions and self._hooks[1] is not None:
+            if self._group.generation == self._generation + 1:
+                self._generation += 1  # its own rebalance: what is done may still be committed
+            self._hooks[1](list(self._positions))
+        self._positions, self._paused, self._has_share = {}, set(), False
+
+    def _mine(self) -> list[Partition]:
+        everything = [(topic, n) for topic in self._topics for n in range(len(self._kafka.topics[topic]))]
+        return everything[list(self._group.members).index(self) :: len(self._group.members)]
+
+    def _begin(self, assign: Mapping[Partition, int | None]) -> None:
+        for partition, offset in assign.items():
+            self._positions[partition] = self._first(partition) if offset is None else offset
+
+    def _first(self, partition: Partition) -> int:
+        if self._start == "committed":
+            return self._group.committed.get(partition, -2)
+        return -2 if self._start == "earliest" else self._kafka.topics[partition[0]][partition[1]].end
+
+
+class SimulatedGroup:
+    """A group's positions, from outside."""
+
+    def __init__(self, kafka: SimulatedKafka, name: str) -> None:
+        self._kafka, self._name = kafka, name
+
+    def lag(self, topic: str) -> dict[int, int]:
+        """Messages that the group has not committed."""
+        self._kafka.ask()
+        return self._kafka.lag(self._name, topic)
+
+    def begun(self, topic: str) -> bool:
+        """Whether it has ever committed in `topic`."""
+        self._kafka.ask()
+        return any(partition[0] == topic for partition in self._kafka.group(self._name).committed)
+
+    def mirror(self, positions: Mapping[Partition, int]) -> None:
+        """Commit positions; while Kafka is away they are lost, and the next ones are newer."""
+        if self._kafka.up:
+            self._kafka.group(self._name).committed |= positions
+
+    def close(self) -> None:
+        """Nothing is held."""
