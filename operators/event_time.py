@@ -75,10 +75,9 @@ class EventClock:
         self._soonest: float = math.inf  # none of them is earlier
         self._contradictions = 0  # events at the present time while others were held
 
-    @property
-    def holds(self) -> bool:
-        """Whether an event waits."""
-        return bool(self._held)
+    def __len__(self) -> int:
+        """How many events wait."""
+        return len(self._held)
 
     def take(self, decoded: Iterable[Decoded], now_ms: SteadyMs) -> Sorted:
         """Take what came next in the partition, in order; requests and what was refused pass."""
@@ -164,7 +163,7 @@ class EventClock:
 
 
 class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
-    """One partition in a dataflow: decoded, and events in time."""
+    """One partition in a dataflow: decoded, and events in time; `times` are to be read by others."""
 
     def __init__(
         self,
@@ -174,7 +173,7 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
         lead_ms: int,
         clock: Clock,
     ) -> None:
-        self._times = EventClock(lead_ms) if saved is None else EventClock.restore(saved, lead_ms, clock.steady_ms())
+        self.times = EventClock(lead_ms) if saved is None else EventClock.restore(saved, lead_ms, clock.steady_ms())
         self._requests = requests
         self._clock = clock
 
@@ -182,20 +181,20 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
         """Take the partition's next messages."""
         messages = [message for batch in values for message in batch]
         now_ms = self._clock.steady_ms()
-        out = self._times.take(decode(messages, self._requests, self._clock.wall_ms()), now_ms)
-        return [self._times.overdue(out, now_ms)], self.RETAIN
+        out = self.times.take(decode(messages, self._requests, self._clock.wall_ms()), now_ms)
+        return [self.times.overdue(out, now_ms)], self.RETAIN
 
     def on_notify(self) -> tuple[list[Sorted], bool]:
         """Nothing has come for a while."""
-        return [self._times.overdue(Sorted(), self._clock.steady_ms())], self.RETAIN
+        return [self.times.overdue(Sorted(), self._clock.steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """Soon, while an event waits."""
-        return after(self._clock, LOOK_AGAIN_MS) if self._times.holds else None
+        return after(self._clock, LOOK_AGAIN_MS) if len(self.times) else None
 
     def snapshot(self) -> bytes:
         """The partition's time, saved."""
-        return self._times.snapshot()
+        return self.times.snapshot()
 
 
 def event_time_step(

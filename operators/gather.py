@@ -153,21 +153,21 @@ def _best(parts: Sequence[Scored], per_label: int) -> Scored:
 
 
 class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
-    """`GatherState` in a dataflow."""
+    """`GatherState` in a dataflow; `state` is to be read by others."""
 
     def __init__(self, saved: bytes | None, merge: Merge, clock: Clock) -> None:
         now_ms = clock.steady_ms()
-        self._state = GatherState(now_ms) if saved is None else GatherState.restore(saved, now_ms)
+        self.state = GatherState(now_ms) if saved is None else GatherState.restore(saved, now_ms)
         self._merge = merge
         self._clock = clock
 
     def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
         """Take answers for one user, and give up what waited too long."""
         steady_ms = self._clock.steady_ms()
-        gathered = self._state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
+        gathered = self.state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
         for reason, queries in gathered.given_up.items():
             metrics.matches_given_up.labels(reason).inc(queries)
-        finished = self._state.finished(self._merge, steady_ms)
+        finished = self.state.finished(self._merge, steady_ms)
         return gathered.batches, self.DISCARD if finished else self.RETAIN
 
     def on_notify(self) -> tuple[list[tuple[str, CandidateBatch]], bool]:
@@ -176,11 +176,11 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
 
     def notify_at(self) -> datetime | None:
         """When to lose patience, or to forget the user."""
-        return after(self._clock, self._state.patience_ms(self._clock.steady_ms()))
+        return after(self._clock, self.state.patience_ms(self._clock.steady_ms()))
 
     def snapshot(self) -> bytes:
         """The state, pickled."""
-        return self._state.snapshot()
+        return self.state.snapshot()
 
 
 def gather_step(

@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from monitor import metrics
 from monitor.seldom import Seldom
+from wire.moments import NO_EVENT
 
 DAY_MS = 86_400_000
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Residents:
         self._stay, self._meter = stay, meter
         self._active_ms: OrderedDict[str, int] = OrderedDict()
         self._in_order = True
+        self._timeless: dict[str, None] = {}
         self._say = Seldom()
 
     def __contains__(self, user_id: str) -> bool:
@@ -75,6 +77,8 @@ class Residents:
         """The user did something when event time had come so far."""
         self._active_ms[user_id] = now_ms
         self._active_ms.move_to_end(user_id)
+        if now_ms == NO_EVENT:
+            self._timeless[user_id] = None
 
     def restored(self, user_id: str, active_ms: int) -> None:
         """The user was active then, before the dataflow began anew; they come in no order."""
@@ -83,6 +87,8 @@ class Residents:
 
     def leaving(self, now_ms: int) -> list[str]:
         """Who has to go by now; they are no residents any more."""
+        if now_ms != NO_EVENT and self._timeless:
+            self._date(now_ms)
         if not self._in_order:
             self._active_ms = OrderedDict(sorted(self._active_ms.items(), key=itemgetter(1)))
             self._in_order = True
@@ -100,6 +106,12 @@ class Residents:
             self._say.warning(f"more than {self._stay.most} {self._meter.crowded}")
         self._meter.kept.set(len(self._active_ms))
         return gone
+
+    def _date(self, now_ms: int) -> None:
+        """Who came before anybody had said what time it is, as after a restart, was active now, not in the year 0."""
+        for user_id in filter(self.__contains__, self._timeless):
+            self.active(user_id, now_ms)
+        self._timeless.clear()
 
     def with_leaving(self, came: Iterable[tuple[str, T]], now_ms: int) -> list[tuple[str, T | Leave]]:
         """What came, keyed by user, and then who has to leave."""

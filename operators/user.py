@@ -244,7 +244,8 @@ class UserState:
 class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
     """`UserState` in a dataflow; all users of a worker are its `residents` and say in `stream` how far event time is.
 
-    A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches.
+    A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches. `state` is
+    to be read by others, None before the user's first event.
     """
 
     def __init__(
@@ -256,36 +257,36 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         stream: Quorum,
         residents: Residents,
     ) -> None:
-        self._state = None if saved is None else UserState.restore(saved)
+        self.state = None if saved is None else UserState.restore(saved)
         self._rules = rules
         self._clock = clock
         self._stream, self._residents = stream, residents
         self._since_ms: SteadyMs | None = None  # when the first sample came that waits for a match
         self._look()
-        if self._state is not None:
-            residents.restored(self._state.user_id, self._state.watermark)
+        if self.state is not None:
+            residents.restored(self.state.user_id, self.state.watermark)
 
     def on_batch(self, values: list[Arrival | Asked | Leave]) -> tuple[list[UserOutput], bool]:
         """Take what came for one user, or let go of one who has not come back."""
         came = [value for value in values if not isinstance(value, Leave)]
         if not came:
-            stays = self._state is not None and self._state.user_id in self._residents
+            stays = self.state is not None and self.state.user_id in self._residents
             return [], self.RETAIN if stays else self.DISCARD
-        if self._state is None:
-            self._state = UserState(came[0].user_id)
-        out = self._state.handle(came, self._rules, self._clock.wall_ms(), self._stream.now)
+        if self.state is None:
+            self.state = UserState(came[0].user_id)
+        out = self.state.handle(came, self._rules, self._clock.wall_ms(), self._stream.now)
         if out.samples:
-            self._stream.claim(self._state.user, self._state.watermark)
-        self._residents.active(self._state.user_id, self._stream.now)
+            self._stream.claim(self.state.user, self.state.watermark)
+        self._residents.active(self.state.user_id, self._stream.now)
         self._look(anew=bool(out.queries))
         return [out], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
         """The freshness budget may have run out; a match may have come in between, or the wall clock gone ahead."""
-        assert self._state is not None, "only a user with events is notified"
+        assert self.state is not None, "only a user with events is notified"
         if self._left_ms() > 0:
             return [], self.RETAIN
-        queries = self._state.idle(self._clock.wall_ms(), self._stream.now)
+        queries = self.state.idle(self._clock.wall_ms(), self._stream.now)
         self._look()
         return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
 
@@ -298,12 +299,12 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
 
     def snapshot(self) -> bytes:
         """The state, saved."""
-        assert self._state is not None, "a key without a value has no state"
-        return self._state.snapshot()
+        assert self.state is not None, "a key without a value has no state"
+        return self.state.snapshot()
 
     def _look(self, *, anew: bool = False) -> None:
         """See whether samples wait for a match, and if so, since when."""
-        if self._state is None or not self._state.waits:
+        if self.state is None or not self.state.waits:
             self._since_ms = None
         elif self._since_ms is None or anew:
             self._since_ms = self._clock.steady_ms()

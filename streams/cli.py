@@ -42,6 +42,7 @@ VERBS = {
     "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
+    "simulate": ("streams.verbs.simulate:command", "The whole system by a virtual clock, with all that can go wrong."),
     "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
 }
 

@@ -8,7 +8,7 @@ the one before; and a state counts once its whole epoch is committed.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bytewax.dataflow import Dataflow
@@ -25,18 +25,25 @@ class NotYet(Exception):
 
 
 class Engine:
-    """One worker per dataflow, all of them alike, from `snapshots` on; `now` is the clock that wakes logics.
+    """One worker per dataflow, all of them alike, from `snapshots` on. Logics are woken by `now`, epochs end
+    by `steady_ms`.
 
     A worker does something only in `step`, so one that is not stepped is a process that is slow or stopped. Raises
     whatever a step raises; after that the engine is a process that died, and its snapshots are what is left.
     """
 
     def __init__(
-        self, flows: Sequence[Dataflow], snapshots: Snapshots, now: Callable[[], datetime], epoch: timedelta
+        self,
+        flows: Sequence[Dataflow],
+        snapshots: Snapshots,
+        epoch_ms: int,
+        *,
+        now: Callable[[], datetime],
+        steady_ms: Callable[[], int],
     ) -> None:
-        self._snapshots, self._now, self._epoch = snapshots, now, epoch
+        self._snapshots, self._epoch_ms, self._now, self._steady_ms = snapshots, epoch_ms, now, steady_ms
         self.workers = [_Worker(flow, number, self) for number, flow in enumerate(flows)]
-        self._closes, self._closing = now() + epoch, False
+        self._closes_ms, self._closing = steady_ms() + epoch_ms, False
         self.ended = False  # all inputs have, and the last epoch is committed
         for worker in self.workers:
             worker.begin(snapshots)
@@ -47,7 +54,7 @@ class Engine:
         if not self._closing:
             worker.read()
         worker.work()
-        self._closing |= self._now() >= self._closes or all(each.at_end for each in self.workers)
+        self._closing |= self._steady_ms() >= self._closes_ms or all(each.at_end for each in self.workers)
         if self._closing and not any(each.busy for each in self.workers):
             self._commit()
 
@@ -66,7 +73,7 @@ class Engine:
         self._snapshots.commit(changes)
         for worker in self.workers:
             worker.committed()
-        self._closes, self._closing = self._now() + self._epoch, False
+        self._closes_ms, self._closing = self._steady_ms() + self._epoch_ms, False
         self.ended = all(worker.at_end for worker in self.workers)
 
     def send(self, step: int, worker: int, items: Items) -> None:
@@ -95,6 +102,10 @@ class _Worker:
     @property
     def busy(self) -> bool:
         return any(step.inbox for step in self.steps)
+
+    def logics(self, step_id: str) -> list[Any]:
+        """The logics of one of its stateful steps."""
+        return [logic for step in self.steps if step.step_id == step_id for logic in step.logics.values()]
 
     def read(self) -> None:
         for step in self.steps:
@@ -158,6 +169,7 @@ class _Step:
         self.step_id: str = operator.step_id
         self.down: str = operator.down.stream_id if hasattr(operator, "down") else ""
         self.inbox: Items = []
+        self.logics: dict[str, Any] = {}  # of a stateful one, by key
         self.changed: dict[str, None] = {}  # keys that did something in this epoch
 
     @property
@@ -241,18 +253,17 @@ class _Stateful(_Step):
     def __init__(self, operator: Any) -> None:
         super().__init__(operator)
         self._builder = operator.builder
-        self._logics: dict[str, Any] = {}
         self._wakes: dict[str, datetime] = {}
 
     @property
     def due(self) -> list[str]:
-        now = self.place.now
-        return sorted(key for key, wakes in self._wakes.items() if wakes <= now)
+        now = self.place.now if self._wakes else None
+        return sorted(key for key, wakes in self._wakes.items() if wakes <= now) if now else []
 
     def begin(self, states: dict[str, Any]) -> None:
         for key, state in states.items():
             if worker_of(key, self.place.workers) == self.place.worker:
-                self._logics[key] = self._builder(state)
+                self.logics[key] = self._builder(state)
                 self._look(key)
 
     def routed(self, items: Items) -> dict[int, Items]:
@@ -268,30 +279,30 @@ class _Stateful(_Step):
         due = self.due
         out: Items = []
         for key in sorted(by_key):
-            if key not in self._logics:
-                self._logics[key] = self._builder(None)
-            out += self._did(key, *self._logics[key].on_batch(by_key[key]))
+            if key not in self.logics:
+                self.logics[key] = self._builder(None)
+            out += self._did(key, *self.logics[key].on_batch(by_key[key]))
         for key in due:
-            if key in self._logics:
-                out += self._did(key, *self._logics[key].on_notify())
+            if key in self.logics:
+                out += self._did(key, *self.logics[key].on_notify())
         for key in {**by_key, **dict.fromkeys(due)}:
             self._look(key)
         self.place.down(out)
 
     def snapshot(self, changes: dict[Place, Any]) -> None:
         for key in sorted(self.changed):
-            logic = self._logics.get(key)
+            logic = self.logics.get(key)
             changes[Place(self.step_id, key)] = GONE if logic is None else logic.snapshot()
 
     def _did(self, key: str, values: Iterable[Any], discard: bool) -> Items:
         self.changed[key] = None
         if discard:
-            del self._logics[key]
+            del self.logics[key]
         return [(key, value) for value in values]
 
     def _look(self, key: str) -> None:
         """When to wake it next."""
-        logic = self._logics.get(key)
+        logic = self.logics.get(key)
         at = logic.notify_at() if logic is not None else None
         if at is None:
             self._wakes.pop(key, None)

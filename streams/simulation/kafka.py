@@ -68,6 +68,7 @@ class SimulatedKafka:
         self.up = True
         self.topics: dict[str, list[_Log]] = {}
         self.groups: dict[str, _Group] = {}
+        self.taps: list[Callable[[Message], object]] = []  # are told of every message that is there
 
     def create(self, topics: Iterable[str]) -> None:
         """Make topics that are not there."""
@@ -79,9 +80,12 @@ class SimulatedKafka:
         log = self.topics[message.topic][message.partition]
         if self.die.chance(self.weather.gap_share):
             log.end += 1
-        log.messages.append(message._replace(offset=log.end))
+        message = message._replace(offset=log.end)
+        log.messages.append(message)
         log.end += 1
         self.journal.message(self.timeline.now_ms, "kafka", f"{message.topic}[{message.partition}]", message.value)
+        for tap in self.taps:
+            tap(message)
 
     def all(self, topic: str) -> list[Message]:
         """Every message of a topic, partition by partition."""

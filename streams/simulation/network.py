@@ -37,7 +37,10 @@ class Wire:
     def send(self, *, up: bool, arrive: Callable[[], None]) -> None:
         """Send one packet: `arrive` is called when it is there, if it ever is."""
         network = self._network
-        at_ms = max(self._free_ms[up], network.timeline.now_ms + network.delay_ms())
+        delay_ms = network.delay_ms()
+        if delay_ms >= SILENCE_MS:  # sent again and again in vain
+            self.fall_silent()
+        at_ms = max(self._free_ms[up], network.timeline.now_ms + delay_ms)
         self._free_ms[up] = at_ms
         network.timeline.after(at_ms - network.timeline.now_ms, lambda: self._arrive(arrive))
 

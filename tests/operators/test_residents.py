@@ -1,6 +1,7 @@
 from prometheus_client import REGISTRY
 
 from operators.residents import Residents, Stay
+from wire.moments import NO_EVENT
 
 
 def _forgotten(reason: str) -> float:
@@ -31,3 +32,13 @@ def test_after_a_restart_users_are_as_old_as_they_were() -> None:
         residents.restored(user_id, active_ms)
     residents.active("ann", 40)
     assert residents.leaving(40) == ["bob"] and residents.leaving(40) == []
+
+
+def test_who_comes_before_anybody_has_said_what_time_it_is_does_not_leave_for_it() -> None:
+    residents = Residents(Stay(most=100, idle_ms=1000))
+    residents.restored("ann", 1_700_000_000_000)
+    residents.active("ann", NO_EVENT)
+    residents.active("bob", NO_EVENT)
+    assert residents.leaving(NO_EVENT) == []
+    assert residents.leaving(1_700_000_000_000) == []
+    assert residents.leaving(1_700_000_001_000) == ["ann", "bob"]

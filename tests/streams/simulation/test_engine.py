@@ -128,7 +128,8 @@ def by_bytewax(made: Dataflow, state: Path) -> None:
 
 
 def by_engine(made: Callable[[], Dataflow], snapshots: Snapshots, workers: int = 1) -> None:
-    engine = Engine([made() for _ in range(workers)], snapshots, lambda: datetime.now(UTC), timedelta(0))
+    flows = [made() for _ in range(workers)]
+    engine = Engine(flows, snapshots, 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
     try:
         while not engine.ended:
             for number in range(workers):

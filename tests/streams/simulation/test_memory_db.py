@@ -1,23 +1,21 @@
 """A pool on the simulated disk is a pool; a power cut takes what was not synced, the newest first."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from index.store import Store
 from models.cloud_model import random_model
 from models.sample import SampleBlock
-from streams.simulation.memory_db import Batch, Disk
+from streams.simulation.flow import opened as store_on
+from streams.simulation.memory_db import Disk
 from tests.models.samples import tasteful_samples
 from wire.errors import PoolError
 from wire.ids import item_keys
 
 
 def opened(disk: Disk) -> Pool:
-    return Pool(Store.over(disk.open("shard"), Path("shard"), PoolSpec(window_count=30), batch=Batch))  # type: ignore[arg-type]
+    return Pool(store_on(disk, "shard", PoolSpec(window_count=30)))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,227 @@
+"""What goes wrong in a simulation, done to its world: each fault begins, and ends by itself or when all is healed."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from device_sim import topics
+from streams.kafka.topics import CANDIDATES, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
+from streams.simulation.plan import HOUR_MS, Fault, Kind
+from streams.simulation.trainer import STRANGER
+from wire.event import encode_event
+
+if TYPE_CHECKING:
+    from streams.simulation.world import World
+
+LOSS, LOSS_AGAIN = 0.2, 0.6
+JUMPS_MS = (-2 * HOUR_MS, -90_000, -3_000, 3_000, 90_000, 2 * HOUR_MS)
+
+
+class Faults:
+    """All faults of a plan, on its world's timeline."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._ends: list[Callable[[], object]] = []
+        for fault in world.plan.faults:
+            world.timeline.after(fault.at_ms, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
+
+    def heal(self) -> None:
+        """End all that has not ended, the last first."""
+        while self._ends:
+            self._ends.pop()()
+        for process in self._world.processes:
+            process.want()
+
+    def _begin(self, fault: Fault) -> None:
+        world = self._world
+        world.journal.note(world.timeline.now_ms, "fault", f"{fault.kind} {fault.for_ms} ms")
+        end = _BEGIN[fault.kind](world, fault)
+        if end is not None:
+            self._ends.append(end)
+            world.timeline.after(fault.for_ms, lambda: self._end(end))
+
+    def _end(self, end: Callable[[], object]) -> None:
+        if end in self._ends:
+            self._ends.remove(end)
+            end()
+
+
+End = Callable[[], object] | None
+
+
+def _client(world: "World", fault: Fault) -> str:
+    return f"fleet-{world.users.names[fault.number % len(world.users.names)]}"
+
+
+def _cut(world: "World", fault: Fault) -> End:
+    if (wire := world.network.wires.get(_client(world, fault))) is not None:
+        wire.cut()
+    return None
+
+
+def _silent(world: "World", fault: Fault) -> End:
+    if (wire := world.network.wires.get(_client(world, fault))) is not None:
+        wire.fall_silent()
+    return None
+
+
+def _hold(world: "World", fault: Fault) -> End:
+    name = _client(world, fault)
+    world.network.hold(name)
+    return lambda: world.network.release(name)
+
+
+def _burst(world: "World", _fault: Fault) -> End:
+    weather = world.network.weather
+    weather.loss, weather.loss_again = LOSS, LOSS_AGAIN
+
+    def end() -> None:
+        weather.loss = 0.0
+
+    return end
+
+
+def _broker(world: "World", _fault: Fault) -> End:
+    world.broker.stop()
+    return world.broker.start
+
+
+def _kafka(world: "World", _fault: Fault) -> End:
+    world.kafka.up = False
+
+    def end() -> None:
+        world.kafka.up = True
+
+    return end
+
+
+def _power(world: "World", fault: Fault) -> End:
+    world.flow.kill(fault.for_ms)
+    lost = world.disk.power_cut(fault.number % 5 / 5)
+    world.journal.note(world.timeline.now_ms, "disk", f"lost {lost} writes")
+    if lost:
+        world.sometimes.add("what was not synced was lost")
+    return None
+
+
+def _flow_pause(world: "World", fault: Fault) -> End:
+    number = fault.number % world.plan.processes
+    world.stopped_workers.add(number)
+    return lambda: world.stopped_workers.discard(number)
+
+
+def _killed(name: str) -> Callable[["World", Fault], End]:
+    def begin(world: "World", fault: Fault) -> End:
+        getattr(world, name).kill(fault.for_ms)
+        return None
+
+    return begin
+
+
+def _paused(name: str) -> Callable[["World", Fault], End]:
+    def begin(world: "World", _fault: Fault) -> End:
+        process = getattr(world, name)
+        process.paused = True
+
+        def end() -> None:
+            process.paused = False
+
+        return end
+
+    return begin
+
+
+def _disk_full(world: "World", _fault: Fault) -> End:
+    world.disk.full = True
+
+    def end() -> None:
+        world.disk.full = False
+
+    return end
+
+
+def _clock(world: "World", fault: Fault) -> End:
+    process = world.processes[fault.number % len(world.processes)]
+    by_ms = JUMPS_MS[fault.number // 8 % len(JUMPS_MS)]
+    process.jump(by_ms)
+    return lambda: process.jump(-by_ms)
+
+
+def _model(world: "World", _fault: Fault) -> End:
+    lineage, version = world.newest_model
+    world.publish(lineage, version + 1)
+    return None
+
+
+def _lineage(world: "World", fault: Fault) -> End:
+    lineage, _ = world.newest_model
+    if fault.number % 2:
+        world.publish(lineage + 1, 1)
+    else:
+        world.publish_stranger(STRANGER, 5)
+    return None
+
+
+def _old_model(world: "World", fault: Fault) -> End:
+    lineage, version = world.newest_model
+    if fault.number % 2 and version > 1:
+        world.publish_stranger(lineage, version - 1)
+    else:
+        world.publish_stranger(lineage, version, content=1)
+    return None
+
+
+def _hostile(world: "World", fault: Fault) -> End:
+    """Something that is no message, to one of the places where messages come in."""
+    user = world.users.names[fault.number % len(world.users.names)]
+    other = world.users.names[(fault.number + 1) % len(world.users.names)]
+    payloads = (
+        b"[" * 10_000,
+        b'{"format": "event/1", "event_id": "x", "timestamp": NaN}',
+        b'{"format": "event/9"}',
+        b"\xff\xfe" + bytes(range(256)),
+        b"",
+        b'{"a":' * 500 + b"1" + b"}" * 500,
+        b"[" + b",".join([b'{"event_id": "h"}'] * 20) + b"]",
+        json.dumps({"format": "ack/2", "user_id": user, "boot": -1}).encode(),
+        b"9" * 100_000,
+        encode_event(world.users.acts[0].event)[:-3],
+    )
+    payload = payloads[fault.number // 7 % len(payloads)]
+    up = [topic(user) for topic in (topics.events, topics.ack, topics.requests, topics.telemetry, topics.presence)]
+    match fault.number // 71 % 4:
+        case 0:
+            world.kafka_driver.send((EVENTS, REQUESTS, CANDIDATES, TELEMETRY)[fault.number // 5 % 4], user, payload)
+        case 1:
+            world.broker.publish(up[fault.number // 5 % len(up)], payload)
+        case 2:
+            world.kafka_driver.send((MODELS, TASKS)[fault.number // 5 % 2], "current", payload)
+        case 3:  # a batch that was made for somebody else
+            theirs = world.broker.retained.get(topics.candidates(other))
+            world.broker.publish(topics.candidates(user), theirs.payload if theirs else payload, retain=True)
+    return None
+
+
+_BEGIN: dict[Kind, Callable[["World", Fault], End]] = {
+    Kind.CUT: _cut,
+    Kind.SILENT: _silent,
+    Kind.HOLD: _hold,
+    Kind.BURST: _burst,
+    Kind.BROKER: _broker,
+    Kind.KAFKA: _kafka,
+    Kind.FLOW_KILL: _killed("flow"),
+    Kind.FLOW_POWER: _power,
+    Kind.FLOW_PAUSE: _flow_pause,
+    Kind.TUNNEL_KILL: _killed("tunnel"),
+    Kind.TUNNEL_PAUSE: _paused("tunnel"),
+    Kind.FLEET_KILL: _killed("fleet"),
+    Kind.FLEET_PAUSE: _paused("fleet"),
+    Kind.TRAINER_KILL: _killed("trainer"),
+    Kind.DISK_FULL: _disk_full,
+    Kind.CLOCK: _clock,
+    Kind.HOSTILE: _hostile,
+    Kind.MODEL: _model,
+    Kind.LINEAGE: _lineage,
+    Kind.OLD_MODEL: _old_model,
+}

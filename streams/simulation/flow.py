@@ -1,0 +1,107 @@
+"""The dataflow of a simulation: what `build_flow` builds, under our own scheduler, over pools on a simulated disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bytewax.dataflow import Dataflow
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from index.store import Store
+from models.cloud_model import CloudModel
+from streams.bus import never
+from streams.flow.blame import Blame
+from streams.flow.dataflow import build_flow
+from streams.flow.model_feed import ModelFeed
+from streams.flow.pool_shards import PoolShards
+from streams.flow.settings import FlowSettings
+from streams.flow.sink import KafkaOutput
+from streams.flow.source import KafkaInput, Reader
+from streams.kafka.topics import EVENTS, REQUESTS
+from streams.simulation.engine import Engine
+from streams.simulation.kafka import SimulatedBus
+from streams.simulation.memory_db import Batch, Disk
+from streams.simulation.snapshots import Snapshots
+from streams.simulation.timeline import VirtualClock
+from streams.simulation.trainer import PUBLIC
+from wire.errors import ConnectionFailed
+
+
+def opened(disk: Disk, name: str, spec: PoolSpec) -> Store:
+    """A pool's store on a simulated disk."""
+    database: Any = disk.open(name)
+    batch: Any = Batch
+    return Store.over(database, Path(name), spec, batch=batch)
+
+
+class SimulatedShards(PoolShards):
+    """Pools in the databases of a simulated disk."""
+
+    def __init__(self, disk: Disk, shards: int, spec: PoolSpec) -> None:
+        self._disk, self._shards, self._spec = disk, shards, spec
+        self._open: dict[int, Pool] = {}
+
+    def pool(self, shard: int) -> Pool:
+        """The pool of one shard."""
+        if shard not in self._open:
+            name = f"shard-{shard}-of-{self._shards}"
+            self._open[shard] = Pool(opened(self._disk, name, self._spec))
+        return self._open[shard]
+
+
+class Flow:
+    """One run of all of the dataflow's processes, which die together; `stopped` workers stand still."""
+
+    def __init__(
+        self,
+        bus: SimulatedBus,
+        clock: VirtualClock,
+        settings: FlowSettings,
+        *,
+        disk: Disk,
+        snapshots: Snapshots,
+        stopped: set[int],
+    ) -> None:
+        self._bus, self._clock = bus, clock
+        self._stopped = stopped
+        self.pools = [SimulatedShards(disk, settings.shards, settings.pool_spec) for _ in range(settings.processes)]
+        flows = [self._process(number, settings, pools) for number, pools in enumerate(self.pools)]
+        self.engine = Engine(flows, snapshots, settings.epoch_ms, now=clock.now, steady_ms=clock.steady_ms)
+
+    def step(self) -> None:
+        """Let every worker do what it has to do."""
+        for number in range(len(self.engine.workers)):
+            if number not in self._stopped:
+                self.engine.step(number)
+
+    def kill(self) -> None:
+        """All processes are gone."""
+        self._bus.kill()
+
+    def live(self) -> Sequence[Pool]:
+        """All pools that are open."""
+        return [pool for shards in self.pools for pool in shards._open.values()]
+
+    def _process(self, number: int, settings: FlowSettings, pools: SimulatedShards) -> Dataflow:
+        """As `streams.flow.process` puts it together."""
+        bus, blame = self._bus, Blame()
+        mine = range(number, settings.shards, settings.processes)
+        feed = ModelFeed(bus, self._clock, [pools.pool(shard).model for shard in mine], PUBLIC)
+        partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
+        source = KafkaInput(
+            Reader(bus, blame, self._clock, _rest), partitions, ready=lambda: feed.current() is not None, stopping=never
+        )
+        sink = KafkaOutput(bus, number, blame)
+        return build_flow(settings, source, sink, pools, clock=self._clock, model=lambda: _first(feed), blame=blame)
+
+
+def _rest(_seconds: float) -> None:
+    """Time passes between steps."""
+
+
+def _first(feed: ModelFeed) -> CloudModel:
+    model = feed.current()
+    if model is None:
+        raise ConnectionFailed("work came from another process, but no cloud model")
+    return model

@@ -1,0 +1,151 @@
+"""Invariants of sums and sizes: reports add up, accounts close, nothing grows beyond its bound, every wait ends."""
+
+from collections import Counter
+from typing import Any
+
+from operators.event_time import HELD_MOST
+from operators.gather import PATIENCE_MS
+from operators.user import MOST_SEEN
+from streams.kafka.topics import CANDIDATES, EVENTS, REQUESTS, TUNNEL_GROUP
+from streams.simulation.invariants import Invariant
+from streams.tunnel.ledger import Push, account
+from wire.malformed import Malformed
+from wire.telemetry import Standing, Training, decode_report
+
+FLOW_GROUP = "coda-flow"
+FLEET_GROUP = "coda-fleet"
+QUEUED = 10_000  # messages before one step: far beyond what a simulation sends
+
+
+class TelemetryAddsUp(Invariant):
+    """What the cloud has summed up is what devices say of their lives, each once, and no more than their users did."""
+
+    name = "telemetry-adds-up"
+
+    def watch(self) -> None:
+        """No device says that it predicted more than its user did."""
+        acts = Counter(event.user_id for _, event in self.world.users.acts)
+        work = self.world.devices
+        for user, device in (work.fleet.devices if work else {}).items():
+            self.hold(device.usage.events <= acts[user], f"{user} counts {device.usage.events} of {acts[user]} events")
+
+    def end(self) -> None:
+        """The trainer's sums, and those of the newest report of every life."""
+        newest: dict[tuple[str, int], Training] = {}
+        for report in self.world.seen.reports:
+            life = report.user_id, report.boot
+            if life not in newest or report.sequence > newest[life].sequence:
+                newest[life] = report
+        trainer = self.world.trainer.work
+        self.hold(trainer is not None, "there is no trainer")
+        assert trainer is not None, "it holds"
+        found, wanted = trainer.reports.events, sum(report.events for report in newest.values())
+        one_lineage = self.world.newest_model[0] == 1  # else a new trainer passes over what is of the one before
+        self.hold(not one_lineage or found == wanted, f"the cloud counts {found} events, devices {wanted}")
+
+
+class AccountsClose(Invariant):
+    """Pushes = acknowledged + superseded + expired + those that are open; in the end none is open."""
+
+    name = "accounts-close"
+
+    def watch(self) -> None:
+        """A tunnel's own ledger."""
+        carrier = self.world.carrier
+        self.hold(carrier is None or carrier.down.tally().balanced, "the tunnel's ledger does not balance")
+
+    def end(self) -> None:
+        """All tunnels together, by what Kafka has."""
+        pushes = [
+            Push(b.user_id, b.batch_seq, b.matched_ms + self.world.plan.expiry_ms) for b in self.world.seen.batches
+        ]
+        answers: set[tuple[str, int]] = set()
+        for message in self.world.kafka.all("telemetry"):
+            report = _report(message.value)
+            if isinstance(report, Standing):
+                answers |= {(report.user_id, seq) for seq in report.answers}
+        tally = account(pushes, answers, self.world.latest_ms)
+        self.hold(tally.balanced, f"{tally} does not balance")
+        late = self.world.plan.expiry_ms <= self.world.timeline.now_ms - self.world.plan.safety_ms
+        self.hold(not tally.outstanding or not late, f"{tally.outstanding} pushes are open")
+
+
+class BoundedMemory(Invariant):
+    """Every queue, table and state has a bound."""
+
+    name = "bounded-memory"
+
+    def watch(self) -> None:
+        """Each by its own."""
+        flow, carrier, work = self.world.dataflow, self.world.carrier, self.world.devices
+        users = self.world.plan.devices
+        if flow is not None:
+            for pool in flow.live():
+                self._most(f"pool {pool.store.path}", len(pool), self.world.plan.window_count)
+            self._watch_logics()
+        if carrier is not None:
+            self._most("open pushes", carrier.down.tally().outstanding, users)
+        for user, device in (work.fleet.devices if work else {}).items():
+            self._most(f"the outbox of {user}", device.outbox.nbytes, 1 << 20)
+            self._most(f"the window of {user}", len(device.window), device.window.count)
+        self._most("retained messages", len(self.world.broker.retained), 2 * users + 10)
+
+    def _watch_logics(self) -> None:
+        for clock in self.world.logics("decode"):
+            self._most("events held", len(clock.times), HELD_MOST)
+        for user in self.world.logics("user"):
+            self._most("event keys of a user", len(user.state.seen) if user.state else 0, MOST_SEEN)
+        for gather in self.world.logics("gather"):
+            self._most("queries that wait", len(gather.state.waiting), QUEUED)
+
+    def _most(self, what: str, found: int, bound: int) -> None:
+        self.hold(found <= bound, f"{what}: {found}, at most {bound}")
+
+
+class EveryWaitEnds(Invariant):
+    """Once everything is healed, whatever waits comes to its end."""
+
+    name = "every-wait-ends"
+
+    def waiting(self) -> list[str]:
+        """What still waits."""
+        world = self.world
+        down = [process.name for process in world.processes if process.work is None]
+        if down:
+            return [f"{name} is not there" for name in down]
+        trainer = world.trainer.work
+        assert world.devices and world.carrier and trainer, "all processes are there"
+        link, devices = world.devices.link, world.devices.fleet.devices.values()
+        known = {user.state.user_id for user in world.logics("user") if user.state and user.state.watermark >= 0}
+        found: dict[str, Any] = {
+            "the dataflow is behind in events": sum(world.kafka.lag(FLOW_GROUP, EVENTS).values()),
+            "the dataflow is behind in requests": sum(world.kafka.lag(FLOW_GROUP, REQUESTS).values()),
+            "the tunnel is behind": sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values()),
+            "the fleet is behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values()),
+            "the trainer is behind": trainer.behind,
+            "users wait for a match": sum(user.state.waits for user in world.logics("user") if user.state),
+            "events are held": sum(len(clock.times) for clock in world.logics("decode")),
+            "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
+            "devices are not connected": sum(not client.connected for client in link.clients.values()),
+            "publishes are not confirmed": sum(client.unconfirmed for client in link.clients.values()),
+            "outboxes hold events": sum(len(device.outbox) for device in devices),
+            "pushes are open": world.carrier.down.tally().outstanding,
+            "devices ask for a batch": sum(
+                bool(d.asking.reason and d.eligible and d.user_id in known) for d in devices
+            ),
+            "devices train": world.devices.busy,
+            "devices have an old model": sum(device.model != world.newest for device in devices),
+        }
+        return [f"{what} ({int(number)})" for what, number in found.items() if number]
+
+
+def patience_ms(freshness_ms: int, expiry_ms: int) -> int:
+    """How long all waits together may take: the longest of each kind, one after the other."""
+    return PATIENCE_MS + freshness_ms + min(expiry_ms, 60_000) + 120_000
+
+
+def _report(raw: bytes) -> object:
+    try:
+        return decode_report(raw)
+    except Malformed:
+        return None

@@ -1,0 +1,193 @@
+"""Invariants of candidate batches, models and trainings."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from device_sim.training import TrainingJob
+from models.sample import block_of
+from streams.simulation.invariants import Invariant
+from streams.simulation.timeline import START_MS
+from streams.simulation.trainer import made
+from wire.arrays import F32
+from wire.candidates import CandidateBatch
+from wire.identity import NO_MODEL, ModelId
+from wire.ids import user_key
+from wire.moments import SKEW_MS
+from wire.sample import SampleRecord
+
+if TYPE_CHECKING:
+    from streams.simulation.world import World
+
+NEAR = 0.002  # two float16 of numbers below 1 that were summed up in another order
+
+
+class NewestBatchWins(Invariant):
+    """A device never goes back to an older batch, never takes another's, and has the newest in the end."""
+
+    name = "newest-batch-wins"
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world)
+        self._newest: dict[str, int] = {}
+        self._run: object = None
+
+    def watch(self) -> None:
+        """Per life of the fleet: it begins again from its last snapshot."""
+        work = self.world.devices
+        if work is None:
+            return
+        if work is not self._run:
+            self._run, self._newest = work, {}
+        for user, device in work.fleet.devices.items():
+            self.hold(device.newest_seq >= self._newest.get(user, -1), f"{user} went back to {device.newest_seq}")
+            self._newest[user] = device.newest_seq
+            batch = device.batch
+            self.hold(batch is None or batch.user_id == user, f"{user} took a batch of {batch and batch.user_id}")
+
+    def end(self) -> None:
+        """The newest batch of each device got there, if it came in time and is of the device's model."""
+        work, now_ms = self.world.devices, START_MS + self.world.timeline.now_ms
+        newest = {batch.user_id: batch for batch in self.world.seen.batches}
+        for user, device in (work.fleet.devices if work else {}).items():
+            batch = newest.get(user)
+            if batch is None or batch.model != device.model or self.world.clocks_jumped:
+                continue
+            fresh = now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
+            here = device.newest_seq >= batch.batch_seq
+            self.hold(here or not fresh, f"{user} never got batch {batch.batch_seq}, and has {device.newest_seq}")
+
+
+class NoStaleTraining(Invariant):
+    """A device trains on the newest batch that it has, never on one that came after its time."""
+
+    name = "no-stale-training"
+
+    def job(self, job: TrainingJob) -> None:
+        """Each device of a training."""
+        work = self.world.devices
+        assert work is not None, "who trains is there"
+        for user, train in zip(job.users, job.trains, strict=True):
+            device = work.fleet.devices[user]
+            if train.batch is None:
+                continue
+            self.hold(train.batch is device.batch, f"{user} trains on a batch that is not its newest")
+            self.hold(train.batch.batch_seq >= device.trained_seq, f"{user} trains on a batch that it has passed")
+
+
+class VersionsNeverMix(Invariant):
+    """Everything that is used together is of one cloud model, by its whole identity."""
+
+    name = "versions-never-mix"
+
+    def watch(self) -> None:
+        """A device's batch is of its model, and pools hold one model."""
+        work = self.world.devices
+        for user, device in (work.fleet.devices if work else {}).items():
+            batch = device.batch
+            self.hold(batch is None or batch.model == device.model, f"{user} holds a batch of {batch and batch.model}")
+
+    def job(self, job: TrainingJob) -> None:
+        """A training is of one model."""
+        for user, train in zip(job.users, job.trains, strict=True):
+            right = train.model == job.model.id and (train.batch is None or train.batch.model == job.model.id)
+            self.hold(right, f"{user} trains with {train.model} on {train.batch and train.batch.model}")
+
+    def end(self) -> None:
+        """Every candidate says what the batch's model expects of a sample that there is."""
+        for batch, alike in self.world.candidates:
+            told = f"batch {batch.batch_seq} of {batch.user_id}"
+            self.hold(bool(alike), f"{told} holds what is no sample")
+            self.hold(any(one.by_model for one in alike), f"{told} holds a sample that {batch.model} did not encode")
+
+
+class NeverOlderThanDelay(Invariant):
+    """No candidate is from the future, none is the asker's own, none is newer than the query."""
+
+    name = "never-older-than-delay"
+
+    def end(self) -> None:
+        """Every candidate of every batch."""
+        latest_ms = self.world.latest_ms + SKEW_MS
+        for batch, alike in self.world.candidates:
+            told, own = f"batch {batch.batch_seq} of {batch.user_id}", user_key(batch.user_id)
+            self.hold(not alike or any(one.user != own for one in alike), f"{told} holds a sample of its own")
+            before_ms = min(batch.query_timestamp - 1, latest_ms)
+            self.hold(not alike or any(one.at_ms <= before_ms for one in alike), f"{told} holds a sample of the future")
+
+
+class MonotonicVersions(Invariant):
+    """Nobody goes back to an older cloud model, or to a lineage that was replaced; strangers' models are never used."""
+
+    name = "monotonic-versions"
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world)
+        self._known: dict[str, ModelId] = {}
+        self._runs: tuple[object, ...] = ()
+
+    def watch(self) -> None:
+        """Per life of a process: it begins again from what it saved."""
+        runs = self.world.devices, self.world.dataflow
+        if runs != self._runs:
+            self._runs, self._known = runs, {}
+        work, flow = self.world.devices, self.world.dataflow
+        for user, device in (work.fleet.devices if work else {}).items():
+            self._follow(user, device.model)
+        for pool in flow.live() if flow else []:
+            self._follow(str(pool.store.path), pool.model)
+
+    def _follow(self, who: str, model: ModelId) -> None:
+        before = self._known.setdefault(who, model)
+        if before in (model, NO_MODEL):
+            self._known[who] = model
+            return
+        ours = int(model.lineage or "0", 16) <= self.world.newest_model[0]
+        newer = (model.lineage, model.version) > (before.lineage, before.version)
+        self.hold(ours and newer, f"{who} went from {before} to {model}")
+        self._known[who] = model
+
+
+class Alike(NamedTuple):
+    """A sample that a candidate may be: whose, when, and whether the batch's model expects of it what is said."""
+
+    user: int
+    at_ms: int
+    by_model: bool
+
+
+class Candidates:
+    """All samples, found by how they look as candidates."""
+
+    def __init__(self, samples: Mapping[int, set[SampleRecord]]) -> None:
+        records = [next(iter(each)) for each in samples.values()]
+        self._block = block_of(records) if records else None
+        self._rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for row, record in enumerate(records):
+            self._rows[record.item, record.category, record.label, record.times].append(row)
+        self._logits: dict[ModelId, F32] = {}
+
+    def of(self, batch: CandidateBatch) -> Iterator[list[Alike]]:
+        """For each candidate of a batch the samples that it may be."""
+        for part in (batch.matched, batch.random):
+            columns = part.item, part.category, part.label, part.times, part.age_s, part.logit.astype(np.float32)
+            for *look, age_s, logit in zip(*(column.tolist() for column in columns), strict=True):
+                yield list(self._alike(batch, tuple(look), age_s, logit))
+
+    def _alike(self, batch: CandidateBatch, look: tuple[int, ...], age_s: int, logit: float) -> Iterator[Alike]:
+        for row in self._rows.get(look, []):
+            assert self._block is not None, "it has rows"
+            at_ms = int(self._block.timestamp[row])
+            if (batch.query_timestamp - at_ms) // 1000 == age_s:
+                near = abs(float(self._expected(batch.model)[row]) - logit) < NEAR
+                yield Alike(int(self._block.user[row]), at_ms, near)
+
+    def _expected(self, model: ModelId) -> F32:
+        if model not in self._logits:
+            assert self._block is not None, "it has rows"
+            logit = made(int(model.lineage, 16), model.version).encode_block(self._block).logit
+            assert logit is not None, "it is encoded"
+            self._logits[model] = logit
+        return self._logits[model]

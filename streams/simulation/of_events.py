@@ -1,0 +1,136 @@
+"""Invariants of events: none is lost, none counts twice, and the pool is the window of all that came."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from device_sim.device import Device
+from models.features import Known
+from models.sample import SampleBlock
+from streams.simulation.invariants import Invariant
+from wire.ids import item_key, sample_key, user_key
+from wire.moments import EventMs
+
+if TYPE_CHECKING:
+    from streams.simulation.world import World
+
+
+class NoEventLost(Invariant):
+    """An event is on its device until Kafka has it, and ends as a sample or as a dead letter; pools keep the newest."""
+
+    name = "no-event-lost"
+
+    def watch(self) -> None:
+        """What the fleet has handled is in an outbox or in Kafka."""
+        work = self.world.devices
+        if work is None or not self.world.plan.uploads:
+            return
+        there = self.world.seen
+        for event_id, user in work.handled.items():
+            device = work.fleet.devices.get(user)
+            if event_id in there.events or event_id in there.refused or device is None:
+                continue
+            self.hold(event_id in device.outbox.state(), f"{event_id} of {user} is not in its outbox, nor in Kafka")
+
+    def end(self) -> None:
+        """All that users did came to an end, and the pools hold what they should."""
+        seen = self.world.seen
+        for _, event in self.world.users.acts:
+            ended = sample_key(event.event_id) in seen.samples or event.event_id in seen.refused
+            self.hold(ended, f"{event.event_id} of {event.user_id} became no sample and no dead letter")
+        self._check_pools()
+
+    def _check_pools(self) -> None:
+        shards, window = self.world.plan.shards, self.world.plan.window_count
+        users = {user_key(name): name for name in self.world.users.names}
+        for shard in range(shards):
+            records = [next(iter(each)) for each in self.world.seen.samples.values()]
+            mine = sorted((r.timestamp, r.sample) for r in records if r.user % shards == shard and r.user in users)
+            wanted = [sample for _, sample in mine[-window:]]
+            found = self.world.pooled(shard)
+            missing = [self.world.seen.ids.get(s, str(s)) for s in wanted if s not in found]
+            self.hold(not missing, f"pool {shard} of {len(found)} samples lacks {', '.join(missing[:3])}")
+            extra = [self.world.seen.ids.get(s, str(s)) for s in found if s not in wanted]
+            self.hold(
+                not extra, f"pool {shard} holds {len(found)}, {', '.join(extra[:3])} among them beyond its window"
+            )
+
+
+class NoDuplicateEffect(Invariant):
+    """However often an event comes, it is one sample, made of what its user had done before, once."""
+
+    name = "no-duplicate-effect"
+
+    def end(self) -> None:
+        """Every sample says what a device alone would say."""
+        for key, records in self.world.seen.samples.items():
+            name = self.world.seen.ids.get(key, str(key))
+            kinds = {(r.times, r.history_item, r.history_category, r.timestamp) for r in records}
+            self.hold(len(kinds) == 1, f"{name} became {len(kinds)} samples that differ")
+        for key, wanted in self._expected().items():
+            for record in self.world.seen.samples.get(key, ()):
+                found = record.times, record.history_item, record.history_category
+                name = self.world.seen.ids.get(key, str(key))
+                self.hold(found == wanted, f"{name} was made of {_told(found)}, and not of {_told(wanted)}")
+
+    def _expected(self) -> dict[int, tuple[int, bytes, bytes]]:
+        """Features by sample, in the order in which events came; what was refused was never known, but for late ones.
+
+        A device that sends again what was lost on the way may send it after what came later.
+        """
+        known: defaultdict[str, Known] = defaultdict(Known)
+        expected: dict[int, tuple[int, bytes, bytes]] = {}
+        for event in self.world.seen.events.values():
+            reason, sample = self.world.seen.refused.get(event.event_id), sample_key(event.event_id)
+            key = item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
+            if sample in self.world.seen.samples or reason == "window":
+                features = known[event.user_id].take(*key)
+                expected[sample] = features.times, features.history_item, features.history_category
+            elif reason == "late" and event.label:
+                known[event.user_id].add(key[0], key[1], key[3])
+        return expected
+
+
+class Convergence(Invariant):
+    """Once healed, everything is as if nothing had gone wrong: pools, histories, and what devices learn from."""
+
+    name = "convergence"
+
+    def end(self) -> None:
+        """Compare with the run in which nothing failed, if what was refused is the same."""
+        other = self.world.undisturbed
+        if other is None or other.seen.refused != self.world.seen.refused:
+            return
+        for shard in range(self.world.plan.shards):
+            mine, theirs = self.world.rows(shard), other.rows(shard)
+            self.hold(mine == theirs, f"pool {shard} differs in {len(mine ^ theirs)} rows")
+        self._compare_devices(other)
+
+    def _compare_devices(self, other: "World") -> None:
+        mine, theirs = self.world.devices, other.devices
+        if mine is None or theirs is None:
+            return
+        for user, device in theirs.fleet.devices.items():
+            here = mine.fleet.devices.get(user)
+            self.hold(here is not None, f"{user} has no device")
+            assert here is not None, "it holds"
+            same = _window(here) == _window(device)
+            self.hold(same, f"the window of {user} holds other samples")
+            known = here.known.history.state(), here.known.newest
+            self.hold(known == (device.known.history.state(), device.known.newest), f"the history of {user} differs")
+            self.hold(here.model == device.model, f"{user} has {here.model}, and not {device.model}")
+
+
+def _window(device: Device) -> list[tuple[int, ...]]:
+    rows = device.window.rows()
+    return list(zip(rows.item.tolist(), rows.label.tolist(), rows.timestamp.tolist(), rows.times.tolist(), strict=True))
+
+
+def _told(features: tuple[int, bytes, bytes]) -> str:
+    return f"{features[0]} times and {len(features[1]) // 4} positives"
+
+
+def rows_of(blocks: Iterable[SampleBlock]) -> set[tuple[int, ...]]:
+    """What a pool holds: samples, whose, of which item, with which label, and when."""
+    columns = ("sample", "user", "item", "label", "timestamp")
+    return {row for block in blocks for row in zip(*(getattr(block, name).tolist() for name in columns), strict=True)}

@@ -1,0 +1,61 @@
+"""What an observer outside sees of a simulation: everything that is on Kafka, told apart as it arrives."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from streams.bus import Message
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
+from wire.candidates import CandidateBatch, decode_batch
+from wire.event import Event, decode_event
+from wire.ids import sample_key
+from wire.malformed import Malformed
+from wire.sample import SampleRecord, decode_record
+from wire.telemetry import Training, decode_report
+
+
+@dataclass
+class Seen:
+    """`events` by id; `refused` event ids with the reason; `samples` by key, each distinct one once."""
+
+    events: dict[str, Event] = field(default_factory=dict)  # in the order in which they came first
+    refused: dict[str, str] = field(default_factory=dict)
+    samples: dict[int, set[SampleRecord]] = field(default_factory=dict)
+    batches: list[CandidateBatch] = field(default_factory=list)
+    reports: list[Training] = field(default_factory=list)
+    messages: Counter[str] = field(default_factory=Counter)
+    ids: dict[int, str] = field(default_factory=dict)  # event ids by sample key
+
+    def take(self, message: Message) -> None:
+        """One more message is there."""
+        self.messages[message.topic] += 1
+        try:
+            self._take(message)
+        except Malformed:
+            self.messages[f"{message.topic} malformed"] += 1
+
+    def _take(self, message: Message) -> None:
+        match message.topic:
+            case topic if topic == EVENTS:
+                event = decode_event(message.value)
+                self.events.setdefault(event.event_id, event)
+                self.ids[sample_key(event.event_id)] = event.event_id
+            case topic if topic == DEAD_LETTERS:
+                self._take_refused(message)
+            case topic if topic == SAMPLES:
+                record = decode_record(message.value)
+                self.samples.setdefault(record.sample, set()).add(record)
+            case topic if topic == CANDIDATES:
+                self.batches.append(decode_batch(message.value))
+            case topic if topic == TELEMETRY:
+                report = decode_report(message.value)
+                if isinstance(report, Training):
+                    self.reports.append(report)
+
+    def _take_refused(self, message: Message) -> None:
+        reason = message.headers["reason"].decode()
+        try:
+            event_id = decode_event(message.value).event_id
+        except Malformed:
+            # out of the pool's window: the sample, not the event
+            event_id = self.ids.get(decode_record(message.value).sample, "")
+        self.refused[event_id] = reason

@@ -1,0 +1,58 @@
+"""What a campaign of simulations must have hit at least once: else it tests less than it seems to."""
+
+from collections.abc import Callable
+
+from streams.simulation.plan import Kind
+from streams.simulation.world import World
+from wire.outcome import Batches, Trainings
+
+
+def _counted(what: str, outcome: str) -> Callable[[World], bool]:
+    return lambda world: bool(world.devices and world.devices.fleet.counts[what, outcome])
+
+
+def _refused(reason: str) -> Callable[[World], bool]:
+    return lambda world: reason in world.seen.refused.values()
+
+
+def _failed(kind: Kind) -> Callable[[World], bool]:
+    return lambda world: any(fault.kind is kind for fault in world.plan.faults)
+
+
+# name: whether a world that has ended hit it; worlds add other names themselves, as they happen
+SOMETIMES: dict[str, Callable[[World], bool]] = {
+    "a push was superseded before the device answered": lambda w: bool(w.carrier and w.carrier.down.tally().superseded),
+    "a push expired": lambda w: bool(w.carrier and w.carrier.down.tally().expired),
+    "a model arrived in the middle of a training": _counted("trainings", Trainings.OUTDATED),
+    "a batch of another model was refused": _counted("batches", Batches.WRONG_MODEL),
+    "a batch came twice": _counted("batches", Batches.REPEATED),
+    "an older batch came after a newer one": _counted("batches", Batches.STALE),
+    "a batch that is none, or another's, was refused": _counted("batches", Batches.MALFORMED),
+    "another lineage took over": lambda w: w.newest_model[0] > 1,
+    "a stranger's model was offered": _failed(Kind.LINEAGE),
+    "an event was too far ahead": _refused("ahead"),
+    "an event came after its window": _refused("window"),
+    "an event was malformed": _refused("malformed"),
+    "an event came twice": lambda w: w.seen.messages["events"] > len(w.seen.events),
+    "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
+}
+NOTED = (
+    "a device came back with an expired batch",
+    "a shard answered after the gather gave up",
+    "a snapshot was restored with a pool that is ahead of it",
+    "the dataflow went on from a snapshot",
+    "a full disk healed",
+    "what was not synced was lost",
+    "a fleet went on from a snapshot",
+    "a half-open connection was found out",
+    "a partition was released before anybody noticed",
+    "a broker forgot what it retained",
+    "the tunnel died with pushes on the wire",
+    "Kafka came back",
+)
+NAMES = sorted((*SOMETIMES, *NOTED))
+
+
+def look(world: World) -> None:
+    """Add what the world has hit."""
+    world.sometimes |= {name for name, hit in SOMETIMES.items() if hit(world)}

@@ -1,0 +1,55 @@
+"""What the users of a simulation do, drawn from its seed before it begins: the same with faults and without."""
+
+import random
+from typing import Literal, NamedTuple
+
+from models.features import Features, Known
+from streams.simulation.plan import Plan
+from streams.simulation.timeline import START_MS
+from wire.event import Event
+from wire.ids import item_key
+from wire.moments import SKEW_MS, EventMs
+
+ITEMS, CATEGORIES = [f"item-{n}" for n in range(30)], [f"kind-{n}" for n in range(4)]
+
+
+class Act(NamedTuple):
+    """A user does something at `at_ms` of the simulation; the event says when by the clock of the user's device."""
+
+    at_ms: int
+    event: Event
+
+
+class Users:
+    """All that they do, in order; `honest` are those whose device's clock is not ahead of what is allowed."""
+
+    def __init__(self, plan: Plan) -> None:
+        dice = random.Random(f"{plan.seed}/users")
+        self.names = [f"user-{n}" for n in range(plan.devices)]
+        self.skews_ms = dict(zip(self.names, plan.skews_ms, strict=True))
+        moments = sorted(dice.randint(1_000, plan.safety_ms) for _ in range(plan.events))
+        self.acts: list[Act] = []
+        newest = dict.fromkeys(self.names, 0)
+        for number, at_ms in enumerate(moments):
+            user = dice.choice(self.names)
+            timestamp = max(START_MS + at_ms + self.skews_ms[user], newest[user] + 1)  # no two of one user at once
+            newest[user] = timestamp
+            item = dice.randrange(len(ITEMS))
+            label: Literal[0, 1] = 1 if dice.random() < plan.positives else 0
+            names = f"event-{number}", user, ITEMS[item], CATEGORIES[item % len(CATEGORIES)]
+            self.acts.append(Act(at_ms, Event(*names, "click", label, timestamp)))
+
+    @property
+    def honest(self) -> set[str]:
+        """Users whose events nobody takes for those of a clock that is ahead."""
+        return {user for user, skew_ms in self.skews_ms.items() if skew_ms <= SKEW_MS}
+
+    def features(self) -> dict[str, Features]:
+        """What is known before each event, by its id: what every sample of it must say."""
+        known = {user: Known() for user in self.names}
+        return {
+            event.event_id: known[event.user_id].take(
+                item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
+            )
+            for _, event in self.acts
+        }

@@ -1,0 +1,43 @@
+"""Seeds that always run, seeds that nobody ran before, and that a seed is one history."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from streams.simulation.campaign import command, twice
+from streams.simulation.plan import Limits, draw
+from streams.simulation.run import simulate
+
+FIXED = range(1, 6)
+FRESH = 8
+
+
+@pytest.mark.parametrize("seed", FIXED)
+def test_a_seed_holds_and_is_one_history(seed: int) -> None:
+    assert twice(draw(seed)) == ""
+    outcome = simulate(draw(seed))
+    assert outcome.violation is None, f"{outcome.violation}; again: {command(seed)}"
+
+
+def test_seeds_that_nobody_ran_before_hold() -> None:
+    first = time.time_ns() // 1_000_000_000
+    failed = [outcome for n in range(FRESH) if (outcome := simulate(draw(first + n))).violation is not None]
+    assert not failed, "; ".join(f"{each.violation}; again: {command(each.plan.seed)}" for each in failed)
+
+
+def test_a_plan_can_be_cut_down() -> None:
+    plan = draw(3, Limits(devices=2, events=10, faults=(1,)))
+    assert (plan.devices, plan.events, plan.faults) == (2, 10, (draw(3).faults[1],))
+    assert simulate(plan, converge=False).violation is None
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """What a run logs is for somebody who watches one."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(wrapper_class=before)
