@@ -34,8 +34,9 @@ from models.cloud_trainer import train_first
 from monitor.scrape import Snapshot, scrape, together
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.embedded import EmbeddedKafka, is_embedded
+from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
@@ -78,12 +79,13 @@ def publish(settings: KafkaSettings, model: CloudModel) -> None:
 def feed(settings: KafkaSettings, load: Load, group: str, pace_per_s: float | None = None) -> None:
     """Produce all events: as fast as the reader lets, or at a pace."""
     producer = CheckedProducer(settings, linger_ms=0 if pace_per_s else 5)
+    forgetful = KafkaBus(settings).forgetful
     began, sent, step = time.monotonic(), 0, 10 if pace_per_s else FEED
     with GroupPositions(settings, group) as positions:
         throttle = Throttle([positions], EVENTS, None)
         throttle.seen(load.largest)
         while sent < len(load):
-            while is_embedded(settings.bootstrap) and throttle.allowance(time.monotonic(), len(producer)) < step:
+            while forgetful and throttle.allowance(time.monotonic(), len(producer)) < step:
                 producer.poll()
                 time.sleep(0.002)
             producer.send_many(EVENTS, load.keys[sent : sent + step], load.values[sent : sent + step])

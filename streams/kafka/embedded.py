@@ -10,10 +10,8 @@ from typing import Self
 
 from confluent_kafka import KafkaException, Producer
 
-from streams.kafka.connection import is_embedded, reason
+from streams.kafka.connection import reason
 from wire.errors import ConnectionFailed
-
-__all__ = ["KEPT_BYTES", "EmbeddedKafka", "is_embedded"]
 
 KEPT_BYTES = 5 << 20  # per partition: the broker's built-in limit (librdkafka, rdkafka_mock.c)
 
@@ -21,6 +19,7 @@ KEPT_BYTES = 5 << 20  # per partition: the broker's built-in limit (librdkafka, 
 class EmbeddedKafka:
     """The broker, alive for as long as this context is open.
 
+    >>> from streams.kafka.connection import is_embedded
     >>> with EmbeddedKafka() as kafka:
     ...     is_embedded(kafka.bootstrap)
     True
