@@ -22,6 +22,13 @@ class Failure(NamedTuple):
     text: str
     final: bool = False
 
+    def ends(self, *, let_in: bool) -> bool:
+        """Whether a client gives up for it: not if the broker has `let_in` this client before, and may so again.
+
+        But what waits to be sent and is too large would break the next connection off, too.
+        """
+        return self.final and (not let_in or self.reason == "too_large")
+
 
 NO_CONNACK = Failure("no_connack", "something listens there but does not answer as an MQTT 5 broker")
 NO_SUBACK = Failure("no_suback", "the broker accepts the connection but does not answer subscriptions")

@@ -58,6 +58,7 @@ class MqttLink:
         self._arrivals: list[Arrival] = []
         self._came = asyncio.Event()
         self._unchallenged = asyncio.Event()
+        self._let_in = False  # the fleet's own connection stood once
         self._failure: ConnectionFailed | None = None
         self._failures, self._refusals = Failures(), Failures()
         self._quarrel = Quarrel(self._loop.time())
@@ -152,6 +153,7 @@ class MqttLink:
             metrics.devices_connected.inc()
             self._arrived(Arrival("up", who.user_id))
         else:
+            self._let_in = True
             self._loop.call_later(HEARD_S, self._unchallenged.set)
 
     def went_down(self, who: Identity) -> None:
@@ -166,7 +168,7 @@ class MqttLink:
         """An attempt or a connection ended: counted, and said soon; what can't pass for the fleet itself ends it."""
         metrics.mqtt_failures.labels(_client(who), failure.reason).inc()
         self._failures.add(failure)
-        if failure.final and (not who.user_id or failure.reason == "too_large"):
+        if failure.ends(let_in=bool(who.user_id) or self._let_in):
             self._give_up(failure)
         taken = who.user_id and self._shared.up and failure in {TAKEN_OVER, QUICK}
         if taken and self._quarrel.lost(who.user_id, self._loop.time(), len(self._devices)):

@@ -257,7 +257,7 @@ class MqttClient:
                 return
             metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
             self._failures.add(failure)
-            if failure.final:
+            if failure.ends(let_in=self.connections > 0):
                 self._fail(f"the MQTT broker at {self.settings.address}: {failure.text}")
                 return
             if line := self._failures.line(time.monotonic()):

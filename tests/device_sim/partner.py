@@ -34,6 +34,10 @@ class Partner:
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
+    def behave(self, behaviour: Behaviour) -> None:
+        """From now on to whoever comes."""
+        self._behaviour = behaviour
+
     def _serve(self) -> None:
         while not self.over.is_set():
             try:

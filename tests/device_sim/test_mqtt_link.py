@@ -157,6 +157,18 @@ async def test_every_attempt_of_a_device_ends_is_counted_and_made_again_and_all_
     assert sum(text in line["event"] for line in logs) == 1
 
 
+async def test_who_was_let_in_once_waits_to_be_let_in_again() -> None:
+    before = failures("fleet", "not_authorised")
+    first = answers(connack(), bytes([0x90, 7, 0, 1, 0, 1, 1, 1, 1]), last=True)
+    with Partner(turns_into(first, answers(connack(135)))) as partner, capture_logs() as logs:
+        link = a_link(partner.host, partner.port)
+        while failures("fleet", "not_authorised") < before + 3:
+            await link.wait(0.05)
+            link.take()
+        await link.close()
+    assert any("failed, trying again" in line["event"] for line in logs)
+
+
 async def test_a_network_that_swallows_what_is_sent_is_given_up_and_said() -> None:
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as deaf,

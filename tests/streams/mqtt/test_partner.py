@@ -91,6 +91,19 @@ def test_every_attempt_ends_is_counted_said_once_and_made_again(
     assert sum(text in line["event"] for line in lines) == 1
 
 
+def test_who_was_let_in_once_waits_to_be_let_in_again() -> None:
+    before = failures("not_authorised")
+    first = turns_into(answers(connack()), answers(connack(), SUBACK, last=True))  # the probe, and then the client
+    with Partner(first) as partner, capture_logs():
+        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client.open()
+        wait_until(lambda: client.connections > 0)
+        partner.behave(answers(connack(135)))
+        wait_until(lambda: failures("not_authorised") >= before + 2)
+        client.check()  # it goes on
+        client.close()
+
+
 def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = failures("files")
