@@ -1,10 +1,18 @@
 """When a tunnel tells devices to spread out."""
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
+from device_sim import topics
+from streams.mqtt.client import MqttClient
 from streams.tunnel import storm as module
 from streams.tunnel.storm import AGAIN_S, CALM_PER_S, MOST_SEEN, STORM, Storm
-from wire.pace import MOST_S, Pace
+from tests.streams.mqtt.brokers import Embedded
+from tests.streams.tunnel.world import World, wait_for
+from wire.pace import MOST_S, Pace, decode_pace
+from wire.telemetry import Presence, encode_report
 
 
 def paces(storm: Storm, devices: int, over_s: float, began_s: float = 0.0) -> list[Pace]:
@@ -35,3 +43,18 @@ def test_no_more_devices_are_remembered_than_an_hour_has_room_for(monkeypatch: p
     paces(storm, 3000, over_s=1.0)
     assert len(storm._seen) == 1000
     assert MOST_SEEN / CALM_PER_S <= MOST_S  # what it says can be read
+
+
+def test_a_tunnel_that_sees_a_storm_leaves_a_pace_for_every_device(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        world = World(stack, stack.enter_context(Embedded(tmp_path)))
+        crowd, late = world.device("crowd"), MqttClient(world.broker.settings, "late", [topics.PACE])
+        stack.callback(late.close)
+        with world.tunnel(drain_s=1.0) as tunnel:
+            for n in range(STORM):
+                crowd.publish(topics.presence(f"u{n}"), encode_report(Presence(f"u{n}", online=True)))
+            wait_for(lambda: crowd.read() or not crowd.client.unconfirmed, "all presences", 30)
+            late.open()
+            (said,) = late.received(10, timeout_s=20.0)
+            assert tunnel.summary()["dead_letters"] == {}
+        assert decode_pace(said.payload).spread_s == STORM / CALM_PER_S
