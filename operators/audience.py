@@ -5,11 +5,13 @@ took it, and then all go on; who took what is forgotten with that. What waits in
 which partitions and workers were read, so that a run that was disturbed fills the pool as one that was not.
 
 Users are counted per item and not per shard, which sees a part of the users only; so the step has a state per item,
-on whichever worker it falls. A state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one
-flag. Of more than a million items those that came longest ago are let go; who comes again begins anew.
+on whichever worker it falls. A worker knows which of its items are through, and their samples pass the states by. A
+state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one flag. Of more than a million
+items those that came longest ago are let go; who comes again begins anew.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import bytewax.operators as op
 import msgspec
@@ -40,17 +42,17 @@ _decoder = msgspec.msgpack.Decoder(_AtRest)
 class Audience:
     """One item's: who took it so far, until they are enough, and its samples that wait for that."""
 
-    __slots__ = ("_enough", "_takers", "item", "waiting")
+    __slots__ = ("_takers", "enough", "item", "waiting")
 
     def __init__(self, item: int) -> None:
         self.item = item
         self._takers: set[int] = set()
-        self._enough = False
+        self.enough = False
         self.waiting: list[SampleRecord] = []
 
     def admit(self, samples: Sequence[SampleRecord], min_users: int) -> Sequence[SampleRecord]:
         """Those of these samples, and of the waiting ones, that go on."""
-        if self._enough:
+        if self.enough:
             return samples
         self._takers.update(sample.user for sample in samples if sample.label)
         self.waiting.extend(samples)
@@ -58,20 +60,20 @@ class Audience:
             self._forget()
             return []
         going, self.waiting = self.waiting, []
-        self._enough = True
+        self.enough = True
         self._takers.clear()
         return going
 
     def snapshot(self) -> bytes:
         """The state, saved at once: Bytewax may pickle what it is given only after the next sample."""
-        return _encoder.encode(_AtRest(self.item, sorted(self._takers), self._enough, self.waiting))
+        return _encoder.encode(_AtRest(self.item, sorted(self._takers), self.enough, self.waiting))
 
     @classmethod
     def restore(cls, raw: bytes) -> "Audience":
         """The state that `snapshot` gave."""
         rest, audience = _decoder.decode(raw), cls.__new__(cls)
         audience.item = rest.item
-        audience._takers, audience._enough, audience.waiting = set(rest.takers), rest.enough, rest.waiting
+        audience._takers, audience.enough, audience.waiting = set(rest.takers), rest.enough, rest.waiting
         return audience
 
     def _forget(self) -> None:
@@ -83,14 +85,15 @@ class Audience:
 
 
 class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
-    """`Audience` in a dataflow; all items of a worker are its `residents`."""
+    """`Audience` in a dataflow; all items of a worker are its `residents`, and some of them are `through`."""
 
-    def __init__(self, saved: bytes | None, min_users: int, residents: Residents) -> None:
+    def __init__(self, saved: bytes | None, min_users: int, residents: Residents, through: set[int]) -> None:
         self._audience = None if saved is None else Audience.restore(saved)
-        self._min_users, self._residents = min_users, residents
+        self._min_users, self._residents, self._through = min_users, residents, through
         if self._audience is not None:
             residents.restored(str(self._audience.item), 0)
             metrics.samples_waiting.inc(len(self._audience.waiting))
+            self._look(self._audience)
 
     def on_batch(self, values: list[SampleRecord | Leave]) -> tuple[list[UserOutput], bool]:
         """Take samples of one item, or let go of one that has not come back."""
@@ -102,19 +105,28 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
         before = len(self._audience.waiting)
         going = self._audience.admit(samples, self._min_users)
         self._residents.active(str(self._audience.item), 0)
+        self._look(self._audience)
         metrics.samples_waiting.inc(len(self._audience.waiting) - before)
-        return [UserOutput(list(going), [], [], 0)] if going else [], self.RETAIN
+        return [UserOutput([], [], [], 0, list(going))] if going else [], self.RETAIN
 
     def snapshot(self) -> bytes:
         """The state, saved."""
         assert self._audience is not None, "a key without a value has no state"
         return self._audience.snapshot()
 
+    def _look(self, audience: Audience) -> None:
+        """From now on the item's samples need not come here, once enough users took it."""
+        if audience.enough:
+            self._through.add(audience.item)
+
     def _leave(self) -> bool:
         """Let go of the item, unless it has come back meanwhile."""
         if self._audience is not None and str(self._audience.item) in self._residents:
             return self.RETAIN
-        left = len(self._audience.waiting) if self._audience is not None else 0
+        left = 0
+        if self._audience is not None:
+            left = len(self._audience.waiting)
+            self._through.discard(self._audience.item)
         metrics.samples_waiting.dec(left)
         _FORGOTTEN.inc(left)
         return self.DISCARD
@@ -124,17 +136,31 @@ def audience_step(step_id: str, up: KeyedStream[UserOutput], min_users: int) -> 
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
     if min_users == 1:
         return up
-    residents = Residents(STAY, ITEMS)
+    residents, through = Residents(STAY, ITEMS), set[int]()
 
-    def of_items(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, SampleRecord | Leave]]:
-        samples = [(str(sample.item), sample) for _, output in outputs for sample in output.samples]
-        return residents.with_leaving(samples, 0)
+    def split(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput | SampleRecord | Leave]]:
+        """What passes by, keyed by user as it came, and what has to ask, keyed by item: decided here alone."""
+        passing, asking = [], []
+        for user, output in outputs:
+            known = [sample for sample in output.samples if sample.item in through]
+            for sample in known:
+                residents.active(str(sample.item), 0)
+            if known or output.queries:
+                passing.append((user, UserOutput(known, output.queries, [], 0)))
+            if len(known) < len(output.samples):
+                asking += [(str(sample.item), sample) for sample in output.samples if sample.item not in through]
+        return [*passing, *residents.with_leaving(asking, 0)]
 
-    items: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_items", up, of_items)
-    queries: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_queries", up, _queries)
-    admitted = op.stateful_batch(step_id, items, lambda saved: AudienceLogic(saved, min_users, residents))
-    return op.merge(f"{step_id}_merged", queries, admitted)
+    parted: Any = op.flat_map_batch(f"{step_id}_split", up, split)
+    passing: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_passing", parted, _passing)
+    asking: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", parted, _asking)
+    admitted = op.stateful_batch(step_id, asking, lambda saved: AudienceLogic(saved, min_users, residents, through))
+    return op.merge(f"{step_id}_merged", passing, admitted)
 
 
-def _queries(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput]]:
-    return [(user, UserOutput([], output.queries, [], 0)) for user, output in outputs if output.queries]
+def _passing(parted: Iterable[tuple[str, Any]]) -> list[tuple[str, UserOutput]]:
+    return [(key, value) for key, value in parted if isinstance(value, UserOutput)]
+
+
+def _asking(parted: Iterable[tuple[str, Any]]) -> list[tuple[str, SampleRecord | Leave]]:
+    return [(key, value) for key, value in parted if not isinstance(value, UserOutput)]

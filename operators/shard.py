@@ -39,11 +39,12 @@ LOOK_AGAIN_MS = 1000
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one batch of users has for one shard."""
+    """What one batch of users has for one shard; `waited` are samples that were held back."""
 
     shard: int
     samples: list[SampleRecord]
     queries: list[Query]
+    waited: list[SampleRecord] = []
 
 
 class Matching(NamedTuple):
@@ -63,14 +64,15 @@ class Matching(NamedTuple):
 class ShardOutput:
     """What came of one batch of work.
 
-    `samples` (user key, message) are for the topic `samples`; `produced_ms` (n,) of the newly pooled ones;
-    `refused` were out of the pool's window; `duplicates` were pooled before.
+    `samples` (user key, message) are for the topic `samples`; `pooled` are new, `produced_ms` (n,) says when those were
+    produced that did not wait; `refused` were out of the pool's window; `duplicates` were pooled before.
     """
 
     replies: list[Reply] = field(default_factory=list)
     samples: list[tuple[int, bytes]] = field(default_factory=list)
     refused: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
+    pooled: int = 0
     produced_ms: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -79,13 +81,15 @@ def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int =
 
     Samples go to the shard `user % shards`, queries to all.
     """
-    works = [Work(shard, [], []) for shard in range(shards)]
+    works = [Work(shard, [], [], []) for shard in range(shards)]
     for _, output in outputs:
         for sample in output.samples:
             works[sample.user % shards].samples.append(sample)
+        for sample in output.waited:
+            works[sample.user % shards].waited.append(sample)
         for work in works if output.queries else ():
             work.queries.extend(output.queries)
-    return [(shard_key(w.shard, workers), w) for w in works if w.samples or w.queries]
+    return [(shard_key(w.shard, workers), w) for w in works if w.samples or w.queries or w.waited]
 
 
 class Shard:
@@ -107,8 +111,10 @@ class Shard:
         """Pool the samples, then answer the queries; raises `VectorError` when the model gives bad vectors."""
         again = self._switch(model, now_ms)
         samples = [record for work in works for record in work.samples]
+        prompt = len(samples)
+        samples += [record for work in works for record in work.waited]
         queries = [*again, *(query for work in works for query in work.queries)]
-        output = self._upsert(samples, model) if samples else ShardOutput()
+        output = self._upsert(samples, prompt, model) if samples else ShardOutput()
         output.replies.extend(self._answer(queries, model))
         if self._matching.shards > 1:
             self._answered.extend((now_ms, query) for query in queries)
@@ -134,7 +140,7 @@ class Shard:
         self._answered.clear()
         return again
 
-    def _upsert(self, records: list[SampleRecord], model: CloudModel) -> ShardOutput:
+    def _upsert(self, records: list[SampleRecord], prompt: int, model: CloudModel) -> ShardOutput:
         block = encode(records, model)
         result = self._pool.upsert(block)
         # Also what the pool had: after a crash it may have been pooled without having been sent.
@@ -145,7 +151,8 @@ class Shard:
             samples=[(record.user, encode_record(record)) for record in kept],
             refused=[_too_old(records[row]) for row in np.flatnonzero(result.late)],
             duplicates=int(result.duplicate.sum()),
-            produced_ms=block.produced_ms[result.inserted],
+            pooled=int(result.inserted.sum()),
+            produced_ms=block.produced_ms[:prompt][result.inserted[:prompt]],
         )
 
     def _answer(self, queries: Sequence[Query], model: CloudModel) -> Iterable[Reply]:

@@ -72,12 +72,13 @@ class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one batch of one user."""
+    """What came of one batch of one user; those that `waited` are of any users (`operators.audience`)."""
 
     samples: list[SampleRecord]
     queries: list[Query]
     late: list[DeadLetter]
     duplicates: int
+    waited: list[SampleRecord] = []
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):

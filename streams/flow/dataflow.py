@@ -158,7 +158,7 @@ def _refused(keyed: Iterable[tuple[str, ShardOutput]], clock: Clock) -> list[Dea
     for _, output in keyed:
         refused.extend(output.refused)
         _count_duplicates(output.duplicates)
-        metrics.pooled.inc(len(output.produced_ms))
+        metrics.pooled.inc(output.pooled)
         observe_freshness("pooled", output.produced_ms, clock.wall_ms())
     return refused
 

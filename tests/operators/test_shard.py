@@ -97,8 +97,8 @@ def test_samples_are_pooled_once_and_always_told(tmp_path: Path) -> None:
     stream = outputs(60)
     _, given = run(tmp_path, stream)
     _, again = run(tmp_path, stream)  # as after a crash
-    assert sum(len(output.produced_ms) for output in given) == 60
-    assert sum(len(output.produced_ms) for output in again) == 0 and sum(o.duplicates for o in again) == 60
+    assert sum(output.pooled for output in given) == 60
+    assert sum(output.pooled for output in again) == 0 and sum(o.duplicates for o in again) == 60
     for once in (given, again):
         block = decode_samples([message for output in once for _, message in output.samples])
         assert block.sample.tolist() == list(range(1, 61))
