@@ -74,6 +74,7 @@ class Fleet:
         self.trainings: list[TrainingRecord] = []
         self.due = Due()
         self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
+        self._heard_ms = 0  # the latest time since the last tick
         self._changed: dict[str, None] = {}
         self._outgoing: list[tuple[str, Publish]] = []
         self.quarantine = Quarantine()
@@ -191,6 +192,9 @@ class Fleet:
 
     def tick(self, now_ms: int) -> None:
         """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
+        if now_ms < self._heard_ms:  # the clock was set back: devices go on where they were, and say anew when they wake
+            self._wakes = dict.fromkeys(self._wakes, 0)
+        self._heard_ms = now_ms
         awake = [user_id for user_id, wakes_ms in self._wakes.items() if wakes_ms <= now_ms]
         for user_id in sorted(awake, key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
@@ -301,6 +305,7 @@ class Fleet:
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         if user_id in self.quarantine:
             return []
+        self._heard_ms = max(self._heard_ms, now_ms)
         device = self.device(user_id)
         self._changed[user_id] = None
         try:

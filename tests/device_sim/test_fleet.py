@@ -313,3 +313,13 @@ def test_a_training_that_fails_costs_its_own_device_its_batch_and_nothing_else(m
     made.deliver_batch("u1", raw_batch("u1", 9), 0)
     monkeypatch.undo()
     assert made.train_due(0, cpu_s) == 1 and made.device("u1").trained_seq == 9
+
+
+def test_devices_wake_though_the_clock_went_ahead_and_was_set_back() -> None:
+    made, hours = fleet(1), 7_200_000
+    made.handle_events(own("u0", 0, 10), 0)
+    made.tick(hours)
+    assert [publish.leaf for _, publish in made.take_outgoing()][-1] == "requests"
+    for now_ms in range(10_000, 200_000, 1_000):
+        made.tick(now_ms)
+    assert [publish.leaf for _, publish in made.take_outgoing()].count("requests") >= 2
