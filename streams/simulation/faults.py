@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streams.simulation.world import World
 
 LOSS, LOSS_AGAIN = 0.2, 0.6
+LONG_PAUSE_MS = 70_000  # longer than the gather waits for a shard
 JUMPS_MS = (-2 * HOUR_MS, -90_000, -3_000, 3_000, 90_000, 2 * HOUR_MS)
 
 
@@ -92,6 +93,7 @@ def _kafka(world: "World", _fault: Fault) -> End:
 
     def end() -> None:
         world.kafka.up = True
+        world.sometimes.add("Kafka came back")
 
     return end
 
@@ -108,7 +110,10 @@ def _power(world: "World", fault: Fault) -> End:
 def _flow_pause(world: "World", fault: Fault) -> End:
     number = fault.number % world.plan.processes
     world.stopped_workers.add(number)
-    return lambda: world.stopped_workers.discard(number)
+    if fault.number // 4 % 4:
+        return lambda: world.stopped_workers.discard(number)
+    world.timeline.after(LONG_PAUSE_MS, lambda: world.stopped_workers.discard(number))
+    return None
 
 
 def _killed(name: str) -> Callable[["World", Fault], End]:

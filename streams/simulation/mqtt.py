@@ -21,6 +21,10 @@ class _Retained:
     until_ms: int | None
 
 
+def _forget(_: str) -> None:
+    """Nobody wants to know."""
+
+
 class Will(NamedTuple):
     """What the broker publishes for a client that is gone without a word; retained."""
 
@@ -38,6 +42,7 @@ class SimulatedBroker:
     ) -> None:
         self.timeline, self.network, self.die, self.journal = timeline, network, die, journal
         self.persistent, self.up = persistent, True
+        self.note: Callable[[str], object] = _forget  # is told of what is rare
         self.retained: dict[str, _Retained] = {}
         self.sessions: dict[str, Session] = {}
 
@@ -52,8 +57,9 @@ class SimulatedBroker:
         for session in list(self.sessions.values()):
             session.wire.cut()
         self.sessions.clear()
-        if not self.persistent:
+        if not self.persistent and self.retained:
             self.retained.clear()
+            self.note("a broker forgot what it retained")
 
     def start(self) -> None:
         """The broker is back."""
@@ -65,8 +71,12 @@ class SimulatedBroker:
             self.sessions[session.client_id].wire.cut()
         self.sessions[session.client_id] = session
         for topic, kept in list(self.retained.items()):
-            if self._alive(topic, kept) and session.wants(topic):
+            if not session.wants(topic):
+                continue
+            if self._alive(topic, kept):
                 session.deliver(topic, kept.payload, retained=True)
+            else:
+                self.note("a device came back with an expired batch")
 
     def gone(self, session: "Session", *, said: bool = False) -> None:
         """A connection ended; unless the client `said` so, its will is published."""

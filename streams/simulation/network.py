@@ -56,11 +56,18 @@ class Wire:
         """Half open: each end finds out when it has heard nothing for too long."""
         if self.open and not self.silent:
             self.silent = True
-            self._network.timeline.after(SILENCE_MS, self.cut)
+            self._network.timeline.after(SILENCE_MS, self._found_out)
+
+    def _found_out(self) -> None:
+        if self.open:
+            self._network.note("a half-open connection was found out")
+        self.cut()
 
     def release(self) -> None:
         """What was held up arrives now, in order."""
         held, self._held = self._held, []
+        if held and self.open:
+            self._network.note("a partition was released before anybody noticed")
         for arrive in held:
             self._arrive(arrive)
 
@@ -80,6 +87,7 @@ class Network:
         self.timeline, self.die, self.weather = timeline, die, weather
         self.held: set[str] = set()
         self.wires: dict[str, Wire] = {}  # the newest of each client
+        self.note: Callable[[str], object] = lambda _: None  # is told of what is rare
         self._losing = False
 
     def connect(self, name: str, client_lost: Callable[[], None], broker_lost: Callable[[], None]) -> Wire:

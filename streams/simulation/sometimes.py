@@ -34,20 +34,20 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "an event came after its window": _refused("window"),
     "an event was malformed": _refused("malformed"),
     "an event came twice": lambda w: w.seen.messages["events"] > len(w.seen.events),
+    "a query was given up because a shard did not answer": lambda w: w.given_up > 0,
+    "a full disk healed": lambda w: any("No space left" in e.what for e in w.journal.entries) and bool(w.dataflow),
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }
 NOTED = (
     "a device came back with an expired batch",
-    "a shard answered after the gather gave up",
     "a snapshot was restored with a pool that is ahead of it",
     "the dataflow went on from a snapshot",
-    "a full disk healed",
     "what was not synced was lost",
     "a fleet went on from a snapshot",
     "a half-open connection was found out",
     "a partition was released before anybody noticed",
     "a broker forgot what it retained",
-    "the tunnel died with pushes on the wire",
+    "the tunnel died with messages on the wire",
     "Kafka came back",
 )
 NAMES = sorted((*SOMETIMES, *NOTED))

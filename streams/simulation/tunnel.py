@@ -13,7 +13,7 @@ class _Clients:
     """The broker as one process sees it: when it dies, its clients are gone."""
 
     def __init__(self, broker: SimulatedBroker) -> None:
-        self._broker, self.address = broker, broker.address
+        self._broker, self.address, self.note = broker, broker.address, broker.note
         self.made: list[SimulatedClient] = []
 
     def client(self, client_id: str, subscriptions: object = (), *, qos: int = 1) -> SimulatedClient:
@@ -42,6 +42,8 @@ class TunnelWork:
 
     def kill(self) -> None:
         """The process is gone."""
+        if any(client.unconfirmed for client in self._clients.made):
+            self._clients.note("the tunnel died with messages on the wire")
         self._bus.kill()
         for client in self._clients.made:
             client.kill()

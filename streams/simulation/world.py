@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from device_sim.training import TrainingJob
+from monitor import metrics
 from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
 from streams.kafka.topics import BEHAVIOUR, EVENTS, MODELS, TOPICS
@@ -68,11 +69,13 @@ class World:
         self.trainer: Process[Trainer] = self._process("trainer", self._begin_trainer)
         self.kafka_driver = SimulatedBus(self.kafka, VirtualClock(self.timeline)).producer()
         self.sometimes: set[str] = set()  # what this run has hit
+        self.network.note = self.broker.note = self.sometimes.add
         self.seen = Seen()
         self.kafka.taps.append(self.seen.take)
         self.jobs: list[Callable[[TrainingJob], object]] = []  # are told of trainings
         self.latest_ms = START_MS  # of all wall clocks so far
         self.undisturbed: World | None = None
+        self._given_up = _given_up()
         self.newest_model = (1, 1)  # lineage and version
         self.publish(1, 1)
         self.faults = Faults(self)
@@ -108,6 +111,11 @@ class World:
     def newest(self) -> ModelId:
         """The cloud model that everybody should have in the end."""
         return identity(*self.newest_model)
+
+    @property
+    def given_up(self) -> int:
+        """Queries that the gather gave up because a shard did not answer, since this world began."""
+        return _given_up() - self._given_up
 
     @property
     def clocks_jumped(self) -> bool:
@@ -202,7 +210,7 @@ class World:
         return SimulatedBus(self.kafka, clock)
 
     def _begin_flow(self, clock: VirtualClock) -> Flow:
-        return Flow(
+        flow = Flow(
             self._bus(clock),
             clock,
             self.settings,
@@ -210,14 +218,27 @@ class World:
             snapshots=self.snapshots,
             stopped=self.stopped_workers,
         )
+        if len(self.snapshots):
+            self.sometimes.add("the dataflow went on from a snapshot")
+        synced = sum(writes for _, writes in self.snapshots.of(f"{FLOW_ID}.shard"))
+        if synced < sum(pool.store.writes for pool in flow.live()):
+            self.sometimes.add("a snapshot was restored with a pool that is ahead of it")
+        return flow
 
     def _begin_tunnel(self, clock: VirtualClock) -> TunnelWork:
         return TunnelWork(self._bus(clock), self.broker, clock, "tunnel", self.plan.expiry_ms)
 
+    def _taken_up(self, devices: Devices) -> Devices:
+        if devices.fleet.devices:
+            self.sometimes.add("a fleet went on from a snapshot")
+        return devices
+
     def _begin_fleet(self, clock: VirtualClock) -> Devices:
         link, die = SimulatedLink(self.broker, "fleet"), self.dice.die("training")
         bus = self._bus(clock)
-        return Devices(bus, link, clock, self.folder, die, own=self.own, uploads=self.plan.uploads, begun=self._told)
+        return self._taken_up(
+            Devices(bus, link, clock, self.folder, die, own=self.own, uploads=self.plan.uploads, begun=self._told)
+        )
 
     def _told(self, job: TrainingJob) -> None:
         for told in self.jobs:
@@ -225,6 +246,10 @@ class World:
 
     def _begin_trainer(self, clock: VirtualClock) -> Trainer:
         return Trainer(self._bus(clock), self.task, clock, lambda: self.newest_model[0])
+
+
+def _given_up() -> int:
+    return int(metrics.matches_given_up.labels("shards")._value.get())
 
 
 def _memory() -> str | None:

@@ -84,11 +84,124 @@ def another_devices_batch() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def eviction_off_by_one() -> Iterator[None]:
+    """A pool lets one sample too many go."""
+    from index import window
+
+    real = window.nth_oldest
+    with patch("index.pool.nth_oldest", lambda at, sample, n: real(at, sample, min(n + 1, len(at)))):
+        yield
+
+
+@contextmanager
+def last_batch_lost_at_reconnect() -> Iterator[None]:
+    """The tunnel does not let the broker retain batches, so that who comes back gets none."""
+    from streams.tunnel.downlink import Downlink
+
+    def send(self: Downlink) -> None:
+        client, self._client = self._client, _Forgetful(self._client)
+        real(self)
+        self._client = client
+
+    real = Downlink._send
+    with patch.object(Downlink, "_send", send):
+        yield
+
+
+class _Forgetful:
+    """A client that retains nothing."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def publish(self, topic: str, payload: bytes, **how: Any) -> None:
+        self._client.publish(topic, payload, **{**how, "retain": False})
+
+
+@contextmanager
+def watermark_stuck_when_idle() -> Iterator[None]:
+    """Events that are held for being ahead are forgotten when nothing comes behind them."""
+    from operators.event_time import PartitionLogic
+
+    with patch.object(PartitionLogic, "notify_at", lambda _: None):
+        yield
+
+
+@contextmanager
+def late_shard_answers_dropped() -> Iterator[None]:
+    """What a shard answers after another one has is passed over."""
+    from operators.gather import GatherState
+
+    def handle(self: GatherState, replies: Any, *args: Any) -> Any:
+        return real(self, [reply for reply in replies if reply.seq not in self.waiting], *args)
+
+    real = GatherState.handle
+    with patch.object(GatherState, "handle", handle):
+        yield
+
+
+@contextmanager
+def telemetry_counted_twice() -> Iterator[None]:
+    """Every report adds to the sums, and takes no older one's place."""
+    from streams.training.newest import Newest
+
+    def put(self: Newest, device: str, boot: int, sequence: int, sums: Any) -> bool:
+        self.total += sums
+        return True
+
+    with patch.object(Newest, "put", put):
+        yield
+
+
+@contextmanager
+def offset_before_sync() -> Iterator[None]:
+    """Positions are committed before what they cover is on disk."""
+    from operators.shard import Shard
+
+    with patch.object(Shard, "sync", lambda _: 0):
+        yield
+
+
+@contextmanager
+def outbox_forgets_before_the_receipt() -> Iterator[None]:
+    """A device forgets an event once it has sent it."""
+    from device_sim.outbox import Outbox
+
+    with patch.object(Outbox, "sent", lambda self, event_id, _: self.confirm([event_id])):
+        yield
+
+
+@contextmanager
+def every_clock_is_believed() -> Iterator[None]:
+    """The dataflow takes events of a device whose clock is a day ahead."""
+    import operators.decode
+    from operators.event_time import EventClock
+
+    def begin(self: EventClock, lead_ms: int) -> None:
+        real(self, 1000 * lead_ms + 10**12)
+
+    real = EventClock.__init__
+    with patch.object(operators.decode, "SKEW_MS", 10**12), patch.object(EventClock, "__init__", begin):
+        yield
+
+
 PLANTED: dict[str, Plant] = {
     "no dedupe": no_dedupe,
     "ack before write": ack_before_write,
     "retained batch of another device": another_devices_batch,
     "version check off": version_check_off,
+    "eviction off by one": eviction_off_by_one,
+    "last batch lost at reconnect": last_batch_lost_at_reconnect,
+    "watermark stuck when idle": watermark_stuck_when_idle,
+    "late shard answers dropped": late_shard_answers_dropped,
+    "telemetry counted twice": telemetry_counted_twice,
+    "offset committed before the write is synced": offset_before_sync,
+    "outbox forgets before the receipt": outbox_forgets_before_the_receipt,
+    "clock of one device a day ahead": every_clock_is_believed,
 }
 
 
