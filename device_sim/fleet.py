@@ -192,7 +192,7 @@ class Fleet:
 
     def tick(self, now_ms: int) -> None:
         """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
-        if now_ms < self._heard_ms:  # the clock was set back: devices go on where they were, and say anew when they wake
+        if now_ms < self._heard_ms:  # the clock was set back: devices say anew when they wake
             self._wakes = dict.fromkeys(self._wakes, 0)
         self._heard_ms = now_ms
         awake = [user_id for user_id, wakes_ms in self._wakes.items() if wakes_ms <= now_ms]
