@@ -29,6 +29,7 @@ TIME = {
     **LIVE,
     "monitor/seldom.py": "paces log lines, which are no behaviour",
     "streams/evaluation/walk.py": "charges devices for the processor time they took",
+    "streams/simulation/campaign.py": "says how many seeds a minute it does",
     "streams/replay/view.py": "paces what a terminal shows",
     "wire/clock.py": "the clock itself",
 }

@@ -97,7 +97,7 @@ class Broker(Protocol):
 
     @property
     def address(self) -> str:
-        """Where it is, as `host:port`."""
+        """Where it is, as messages to the user call it."""
 
     def client(self, client_id: str, subscriptions: Sequence[str] = (), *, qos: int = 1) -> Client:
         """A client, not open yet. A second one with this id takes the connection away from the first.

@@ -4,10 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from streams.simulation.timeline import Timeline, VirtualClock
 from tests.clock import HandClock
 from wire.clock import Clock, SystemClock, after
 
-CLOCKS = [pytest.param(SystemClock(), id="system"), pytest.param(HandClock(1_700_000_000_000), id="by hand")]
+CLOCKS = [
+    pytest.param(SystemClock(), id="system"),
+    pytest.param(HandClock(1_700_000_000_000), id="by hand"),
+    pytest.param(VirtualClock(Timeline()), id="simulated"),
+]
 
 
 @pytest.mark.parametrize("clock", CLOCKS)

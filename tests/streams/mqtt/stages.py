@@ -11,6 +11,11 @@ import pytest
 
 from streams.mqtt.broker import Broker
 from streams.mqtt.paho_broker import PahoBroker
+from streams.simulation.dice import Dice
+from streams.simulation.journal import Journal
+from streams.simulation.mqtt import SimulatedBroker
+from streams.simulation.network import Network, Weather
+from streams.simulation.timeline import Timeline
 from tests.streams.mqtt.brokers import KINDS
 from tests.streams.mqtt.brokers import Broker as Running
 
@@ -53,4 +58,32 @@ def _live(kind: Any, folder: Path) -> Iterator[Stage]:
         yield LiveStage(running)
 
 
-STAGES = [pytest.param(partial(_live, each.values[0]), id=each.id, marks=each.marks) for each in KINDS]
+class SimulatedStage:
+    """One by a virtual clock."""
+
+    def __init__(self) -> None:
+        self._timeline, journal = Timeline(), Journal()
+        dice = Dice(1, self._timeline, journal)
+        network = Network(self._timeline, dice.die("network"), Weather())
+        broker = SimulatedBroker(self._timeline, network, dice.die("mqtt"), journal, persistent=False)
+        self.broker: Broker = broker
+        self.crash, self.restart = broker.stop, broker.start
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        for _ in range(1000):
+            if holds():
+                return
+            self.passes(0.1)
+        raise AssertionError(f"never came: {what}")
+
+    def passes(self, seconds: float) -> None:
+        self._timeline.run(self._timeline.now_ms + round(seconds * 1000))
+
+
+@contextmanager
+def _simulated(_folder: Path) -> Iterator[Stage]:
+    yield SimulatedStage()
+
+
+STAGES = [pytest.param(_simulated, id="simulated")]
+STAGES += [pytest.param(partial(_live, each.values[0]), id=each.id, marks=each.marks) for each in KINDS]

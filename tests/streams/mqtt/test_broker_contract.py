@@ -237,4 +237,4 @@ def test_without_a_broker_opening_says_so_at_once(stage: Stage) -> None:
     with pytest.raises(ConnectionFailed):
         client.open()
     client.close()
-    assert ":" in stage.broker.address
+    assert stage.broker.address
