@@ -59,9 +59,9 @@ def arms_plot(arms: ArmsOverTime) -> str:
             _arm_lines(axis, arms.predicted, gains)
             axis.set_title(f"{name} − the cloud arm's")
             axis.set_xlabel("events predicted")
-        _legend(axes[0])
+        legend(axes[0])
 
-    return _svg(draw, panels=4, height=4.6)
+    return svg(draw, panels=4, height=4.6)
 
 
 def gains_plot(samples: Sequence[int], gains: Sequence[float]) -> str:
@@ -77,9 +77,9 @@ def gains_plot(samples: Sequence[int], gains: Sequence[float]) -> str:
         axes[1].set_xlabel("AUC, coda − cloud")
         for line in (axes[0].axhline, axes[1].axvline):
             line(0, color="#9aa0aa", lw=1)
-        _legend(axes[0])
+        legend(axes[0])
 
-    return _svg(draw, panels=2, height=3.2)
+    return svg(draw, panels=2, height=3.2)
 
 
 def _course(samples: Sequence[int], gains: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -105,10 +105,10 @@ def rate_plot(states: Sequence[State]) -> str:
             axis.plot(seconds, values, color=colour, lw=1.4)
             axis.set_title(title)
             axis.set_ylim(bottom=0)
-            _time_axis(axis, states)
-        _wide_axis(axes[0], linear_up_to=100)
+            time_axis(axis, states)
+        wide_axis(axes[0], linear_up_to=100)
 
-    return _svg(draw, panels=2)
+    return svg(draw, panels=2)
 
 
 def freshness_plot(states: Sequence[State]) -> str:
@@ -127,10 +127,10 @@ def freshness_plot(states: Sequence[State]) -> str:
             axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.yaxis.set_minor_formatter(NullFormatter())
             axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} s" if y >= 1 else f"{y * 1000:g} ms"))
-            _time_axis(axis, states)
-        _legend(axes[0])
+            time_axis(axis, states)
+        legend(axes[0])
 
-    return _svg(draw, panels=2)
+    return svg(draw, panels=2)
 
 
 def lag_plot(states: Sequence[State]) -> str:
@@ -148,11 +148,11 @@ def lag_plot(states: Sequence[State]) -> str:
             (axes[1], "lag in seconds (oldest event waiting)", 1),
         ):
             axis.set_title(title)
-            _wide_axis(axis, linear_up_to)
-            _time_axis(axis, states)
-        _legend(axes[0])
+            wide_axis(axis, linear_up_to)
+            time_axis(axis, states)
+        legend(axes[0])
 
-    return _svg(draw, panels=2)
+    return svg(draw, panels=2)
 
 
 def device_plot(states: Sequence[State]) -> str:
@@ -169,12 +169,12 @@ def device_plot(states: Sequence[State]) -> str:
                 seconds, [s.push_outcomes.get(outcome, 0) for s in states], color=colour, label=outcome, lw=1.4
             )
         axes[1].set_title("pushes and their outcomes")
-        _legend(axes[1])
+        legend(axes[1])
         for axis in axes:
             axis.set_ylim(bottom=0)
-            _time_axis(axis, states)
+            time_axis(axis, states)
 
-    return _svg(draw, panels=2)
+    return svg(draw, panels=2)
 
 
 def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
@@ -183,7 +183,7 @@ def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequen
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
-def _legend(axis: Axes) -> None:
+def legend(axis: Axes) -> None:
     """One legend for the whole figure, above it, where no line can hide it."""
     handles, labels = axis.get_legend_handles_labels()
     figure = axis.get_figure()
@@ -209,7 +209,7 @@ def _growth(states: Sequence[State], count: Callable[[State], int]) -> list[floa
     return values
 
 
-def _time_axis(axis: Axes, states: Sequence[State]) -> None:
+def time_axis(axis: Axes, states: Sequence[State]) -> None:
     """Seconds since the start, every other phase shaded and all of them named."""
     axis.set_xlabel("seconds since the start")
     axis.set_xlim(0, max(states[-1].elapsed_s, 1))
@@ -222,7 +222,7 @@ def _time_axis(axis: Axes, states: Sequence[State]) -> None:
                           xytext=(2, -2), textcoords="offset points", va="top")  # fmt: skip
 
 
-def _wide_axis(axis: Axes, linear_up_to: float) -> None:
+def wide_axis(axis: Axes, linear_up_to: float) -> None:
     """From 0, linear up to a point and logarithmic beyond: history goes in a hundred times as fast as the live part."""
     axis.set_yscale("symlog", linthresh=linear_up_to)
     axis.set_ylim(bottom=0)
@@ -235,15 +235,16 @@ def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
     return {phase: (start, end) for (phase, start), end in zip(starts, ends, strict=True)}
 
 
-def _svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6) -> str:
+def svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6) -> str:
+    """The figure that `draw` makes of so many panels, two in a row: an element as wide as its page lets it."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw([figure.add_subplot(-(-panels // 2), 2, i + 1) for i in range(panels)])
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
+    drawn = text.getvalue()
     # Only the element itself goes into the page, and as wide as the page lets it.
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", svg[svg.index("<svg") :], count=1).replace(
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", drawn[drawn.index("<svg") :], count=1).replace(
         "<svg ", '<svg role="img" ', 1
     )

@@ -43,17 +43,19 @@ def report(
     arms: Mapping[str, ArmResult],
     arms_over_time: ArmsOverTime | None,
     configuration: Mapping[str, Any],
+    sections: Sequence[str] = (),
 ) -> str:
     """The page.
 
     `states` is the whole run, at least one; `freshness` is of its live part; `problems` are what did not add up
-    or go well; `arms_over_time` is None when nothing was predicted.
+    or go well; `arms_over_time` is None when nothing was predicted; `sections` (HTML) come first.
     """
     last = states[-1]
     body = [
         f"<h1>{escape(title)}</h1>",
         _verdict(problems),
         _cards(last, arms),
+        *sections,
         section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
         section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
         section(

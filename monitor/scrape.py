@@ -87,6 +87,10 @@ class Snapshot:
                 sums[key] = sums.get(key, 0.0) + value
         return sums
 
+    def counts(self) -> "Snapshot":
+        """What only grows: counters and histograms, without what is so now."""
+        return Snapshot({key: v for key, v in self.values.items() if key[0].endswith("_total")}, self.histograms)
+
     def histogram(self, name: str, **labels: str) -> Histogram:
         """The histogram of `name` with these labels; empty when there is none."""
         return self.histograms.get((name, frozenset(labels.items())), NO_HISTOGRAM)

@@ -51,7 +51,7 @@ class Child:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         environment |= {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
         environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-        with self.out.open("ab") as out, self.log.open("ab") as log:
+        with self.out.open("wb") as out, self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -99,6 +99,24 @@ class Child:
             return msgspec.json.decode(self.out.read_bytes(), type=kind)
         except (OSError, msgspec.DecodeError) as error:
             raise ChildFailed(f"{self.name} left no result in {self.out} ({error})", self.tail()) from error
+
+    def kill(self, grace_s: float = 0.0) -> None:
+        """`kill -9` with all that it started, at once or when it has not ended in order within `grace_s`.
+
+        It counts as never started until it is started again.
+        """
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        if grace_s:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdin:
+            process.stdin.close()
 
     def stop(self, timeout_s: float) -> int | None:
         """Tell it to end and return its exit code, None if never started; after `timeout_s` it is killed (-9)."""

@@ -32,6 +32,7 @@ CONFIG_FILE = "coda.toml"
 # name: (where it lives, what it does)
 VERBS = {
     "demo": ("streams.verbs.demo:command", "Everything on this machine, on a real log, with a live view and a report."),
+    "chaos": ("streams.verbs.chaos:command", "Break the real system on purpose, as a scenario says, with a verdict."),
     "data": ("streams.verbs.data:app", "Event logs: list and get real ones by name, check and convert your own."),
     "replay": ("streams.verbs.replay:command", "Replay an event log into Kafka."),
     "flow": ("streams.verbs.flow:command", "The cloud dataflow: events to pool to candidate batches."),

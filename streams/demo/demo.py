@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
+import polars as pl
 
 from monitor.accounting import MALFORMED_ROW, Accounting, accounting
 from monitor.arms import ArmResult
@@ -20,11 +21,14 @@ from monitor.report import report
 from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.child import CLEAN_CODES, Child
-from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log
+from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
+from streams.faults.ordeal import Ordeal
+from streams.faults.page import outage_section
+from streams.faults.verdict import Verdict
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAINER_GROUP, TUNNEL_GROUP
+from streams.kafka.topics import BEHAVIOUR, CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAINER_GROUP, TUNNEL_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
@@ -32,8 +36,6 @@ from wire.durable import write_durably
 from wire.errors import CodaError
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
-# What each group reads; the flow shows its lag itself.
-GROUPS = {TUNNEL_GROUP: CANDIDATES, FLEET_GROUP: EVENTS, TRAINER_GROUP: SAMPLES}
 # Ours: several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
 MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0, 30.0
 CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained
@@ -51,35 +53,46 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     arms: dict[str, ArmResult]
     exit_codes: dict[str, int | None]
     last_state: State
+    verdict: Verdict | None = None
 
 
-def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult:
-    """Run it all, leave everything in `folder`, and return what came of it.
+def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: Path | None = None) -> DemoResult:
+    """Run it all, leave everything in `folder`, and return what came of it; compare it with the run in `undisturbed`.
 
     Raises `CodaError` when a child dies or something never comes; all children are stopped then, too.
     """
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
     log = open_log(settings.log, view.say, settings.options)
+    if settings.scenario is not None:
+        log = paced(log, settings.scenario.events, settings.seconds, folder)
     with ExitStack() as opened:
-        brokers = Brokers(opened.enter_context(EmbeddedKafka()).bootstrap, opened.enter_context(EmbeddedMqtt()).address)
+        kafka, mqtt = opened.enter_context(EmbeddedKafka()), opened.enter_context(EmbeddedMqtt())
+        brokers, ordeal = Brokers(kafka.bootstrap, mqtt.address), None
+        if settings.scenario is not None:
+            ordeal = opened.enter_context(Ordeal(settings.scenario, kafka.bootstrap, mqtt))
+            brokers = Brokers(kafka.bootstrap, ordeal.tunnel, ordeal.devices)
         names = (*SERVICES, "history", "live")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         lines = commands(settings, log, brokers, folder, ports)
         write_json(
             folder / "config.json",
-            {"settings": asdict(settings), "log": {**asdict(log), "path": str(log.path)}, "brokers": asdict(brokers)}
+            {
+                "settings": {**asdict(settings), "scenario": settings.scenario and settings.scenario.name},
+                "log": {**asdict(log), "path": str(log.path)},
+                "brokers": asdict(brokers),
+            }
             | {"commands": {name: shlex.join(("coda", *line)) for name, line in lines.items()}, **environment()},
         )
         children = {name: Child(name, line, folder) for name, line in lines.items()}
         watcher = Watcher(
             urls={name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()},
-            groups=GROUPS,
+            groups=groups(settings),
             bootstrap=brokers.kafka,
             timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
             view=view,
         )
         opened.callback(watcher.close)
-        run = DemoRun(settings, log, children, watcher)
+        run = DemoRun(settings, log, children, watcher, ordeal)
         try:
             run.start_services()
             run.replay_history()
@@ -89,7 +102,13 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView) -> DemoResult
             run.stop()
         finally:
             codes = stop_all(children)
-        return finish(run, folder, live_since, codes)
+        return finish(run, folder, live_since, codes, undisturbed)
+
+
+def groups(settings: DemoSettings) -> dict[str, str]:
+    """What each group reads; the flow shows its lag itself."""
+    own = BEHAVIOUR if settings.through_devices else EVENTS
+    return {TUNNEL_GROUP: CANDIDATES, FLEET_GROUP: own, TRAINER_GROUP: SAMPLES}
 
 
 class ReplayTotals(msgspec.Struct):
@@ -111,8 +130,15 @@ class TunnelTotals(msgspec.Struct):
 class DemoRun:
     """The phases of one run, each of which returns when it is over."""
 
-    def __init__(self, settings: DemoSettings, log: Log, children: Mapping[str, Child], watcher: Watcher) -> None:
-        self.settings, self.log, self.watcher = settings, log, watcher
+    def __init__(
+        self,
+        settings: DemoSettings,
+        log: Log,
+        children: Mapping[str, Child],
+        watcher: Watcher,
+        ordeal: Ordeal | None = None,
+    ) -> None:
+        self.settings, self.log, self.watcher, self.ordeal = settings, log, watcher, ordeal
         self.problems: list[str] = []
         self._children = children
 
@@ -141,12 +167,15 @@ class DemoRun:
         )
 
     def replay_live(self) -> None:
-        """The live part at its pace."""
+        """The live part at its pace, and what breaks in it."""
+        if self.ordeal is not None:
+            self.ordeal.begin(self._children, self.watcher)
         self._replay("live", PHASES[3], self.log.events - self.log.history, self.settings.seconds + REPLAY_LIMIT_S)
 
     def drain(self) -> None:
         """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""
         calm: list[State] = []
+        devices = self._devices_before()
 
         def drained(state: State) -> bool:
             if calm and _without_time(state) != _without_time(calm[0]):
@@ -154,12 +183,21 @@ class DemoRun:
             calm.append(state)
             # A push to a user without a device is never answered: the tunnel lets it expire when it ends.
             enough = UNANSWERED_LOOKS if state.pushes_outstanding else CALM_LOOKS
-            return len(calm) > enough and not any(state.lag_events.values())
+            back = state.devices_connected >= devices and (self.ordeal is None or self.ordeal.over)
+            return len(calm) > enough and back and not any(state.lag_events.values())
 
         try:
-            self._wait(PHASES[4], drained, _waiting_for, DRAIN_LIMIT_S, "the system to drain")
+            self._wait(PHASES[4], drained, _waiting_for, self._drain_limit_s(), "the system to drain")
         except DemoFailed as error:
             self.problems.append(f"{error}: {_waiting_for(self.watcher.states[-1])}")
+
+    def _devices_before(self) -> int:
+        """How many were connected when the live part began; without faults nobody waits for them."""
+        live = [s for s in self.watcher.states if s.phase == PHASES[3]]
+        return live[0].devices_connected if self.ordeal is not None and live else 0
+
+    def _drain_limit_s(self) -> float:
+        return DRAIN_LIMIT_S + (self.ordeal.scenario.healed_within_s if self.ordeal is not None else 0.0)
 
     def stop(self) -> None:
         """End the devices and the tunnel, which knows for certain only then what became of every push."""
@@ -202,6 +240,8 @@ class DemoRun:
             state = self.watcher.look(phase, note(self.watcher.states[-1]) if self.watcher.states else "")
             for child in self._children.values():
                 child.check()
+            if self.ordeal is not None and phase != PHASES[2]:
+                self.ordeal.check()
             if over(state):
                 return
             time.sleep(max(0.0, next_s - time.monotonic()))
@@ -225,22 +265,34 @@ def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
     return {name: children[name].stop(STOP_LIMIT_S) for name in order}
 
 
-def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, int | None]) -> DemoResult:
+def finish(
+    run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, int | None], undisturbed: Path | None
+) -> DemoResult:
     """Everything after the last process ended: accounts, arms, result and report."""
     last = run.watcher.look(PHASES[5], "comparing arms")
     accounts = accounting(last)
     unclean = [f"{name} ended with exit code {code}" for name, code in codes.items() if code not in CLEAN_CODES]
-    problems = [*run.problems, *unclean, *accounts.discrepancies()]
+    problems = [*run.problems, *unclean]
     predictions = read_predictions(folder / "fleet" / "predictions.parquet")
+    verdict = None
+    if run.ordeal is None:
+        problems += accounts.discrepancies()
+    elif run.ordeal.over:  # counters of processes that were killed do not add up: its history does
+        verdict = run.ordeal.verdict(run.watcher.states, predictions, problems)
+        accounts = run.ordeal.accounts()
+        problems = verdict.broken()
+        run.ordeal.write(folder / "history.jsonl")
+    arms = compare_arms(predictions, run.settings.seed)
     result = DemoResult(
         ok=not problems,
         problems=problems,
         elapsed_s=last.elapsed_s,
         accounting=accounts,
         freshness=read_state(run.watcher.snapshot, live_since, 0, "").freshness,
-        arms=compare_arms(predictions, run.settings.seed),
+        arms=arms,
         exit_codes=codes,
         last_state=last,
+        verdict=verdict,
     )
     page = report(
         title=f"CoDA streaming: demo on {run.settings.log}",
@@ -251,10 +303,33 @@ def finish(run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, in
         arms=result.arms,
         arms_over_time=arms_over_time(predictions),
         configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
+        sections=_outage(run, verdict, predictions, arms, undisturbed),
     )
     write_durably(folder / "report.html", page.encode())
     write_json(folder / "result.json", result)
     return result
+
+
+def _outage(
+    run: DemoRun,
+    verdict: Verdict | None,
+    predictions: pl.DataFrame,
+    arms: Mapping[str, ArmResult],
+    undisturbed: Path | None,
+) -> list[str]:
+    """The report's section on what was broken: beside the undisturbed run, or else beside devices that were spared."""
+    if run.ordeal is None or verdict is None or not verdict.faults:
+        return []
+    if undisturbed is not None:
+        states = [
+            msgspec.json.decode(line, type=State) for line in (undisturbed / "timeline.jsonl").read_bytes().splitlines()
+        ]
+        beside = msgspec.json.decode((undisturbed / "result.json").read_bytes(), type=DemoResult).arms
+        return [outage_section(verdict, run.watcher.states, {"disturbed": arms, "undisturbed": beside}, states)]
+    hit = pl.col("user_id").is_in(run.ordeal.hit(predictions["user_id"].unique()) if len(predictions) else [])
+    groups = {"devices hit": hit, "the others": ~hit}
+    compared = {name: compare_arms(predictions.filter(who), run.settings.seed) for name, who in groups.items()}
+    return [outage_section(verdict, run.watcher.states, {name: a for name, a in compared.items() if a})]
 
 
 def percent_in(words: str) -> str:

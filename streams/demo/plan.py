@@ -4,6 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+
+from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import SOURCES, find_log, get_log, uniform_log
 from streams.logs.event_log import load_log
@@ -20,13 +24,23 @@ SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What a user can ask of the demo; `devices` None is one for every user of the log, `seconds` is the live part."""
+    """What a user can ask of the demo; `devices` None is one for every user of the log, `seconds` is the live part.
+
+    With a `scenario` things are broken on purpose, and devices are the origin of their events: only so can an event
+    be late, or lost, because its device is away.
+    """
 
     log: str = "ml-100k"
     devices: int | None = None
     seconds: int = 110
     seed: int = 0
     options: LogOptions = AS_FOUND
+    scenario: Scenario | None = None
+
+    @property
+    def through_devices(self) -> bool:
+        """Whether devices upload the events themselves."""
+        return self.scenario is not None
 
     def checked(self) -> "DemoSettings":
         """The settings themselves; raises `InputError` when one makes no sense."""
@@ -58,6 +72,20 @@ class Log:
         return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (REFRESHES + 0.5), 1e-3)
 
 
+def paced(log: Log, events: int | None, seconds: int, folder: Path) -> Log:
+    """The first `events` of a log with time so short that its live part takes `seconds`; a log of its own in `folder`.
+
+    For what goes through devices: in a replay at thousands of times event time a device that is away for a second
+    would be hours late, as nobody is, and those that are not would seem to be ahead of all others.
+    """
+    frame = load_log(log.path).head(events or log.events)
+    times = frame["timestamp"].to_numpy()
+    live_ms = max(int(times[-1] - times[int(HEAD_SHARE * len(times))]), 1)
+    short = times[0] + ((times - times[0]) * (seconds * 1000 / live_ms)).astype(np.int64)
+    frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
+    return open_log(str(path), lambda _line: None)
+
+
 def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUND) -> Log:
     """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
     path = get_log(SOURCES[log], say) if log in SOURCES else uniform_log(find_log(log).resolve(), options, say)
@@ -77,10 +105,11 @@ def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUN
 
 @dataclass(frozen=True)
 class Brokers:
-    """Where the brokers are, as host:port."""
+    """Where the brokers are, as host:port; `devices` is the MQTT broker as devices see it, "" for as all see it."""
 
     kafka: str
     mqtt: str
+    devices: str = ""
 
 
 def commands(
@@ -88,11 +117,14 @@ def commands(
 ) -> dict[str, Sequence[str]]:
     """The command line of every process by name: the four services, then the two replays."""
     kafka = ("--bootstrap", brokers.kafka)
-    mqtt = ("--mqtt", brokers.mqtt)
+    mqtt, link = ("--mqtt", brokers.mqtt), ("--mqtt", brokers.devices or brokers.mqtt)
     seed = ("--seed", str(settings.seed))
     devices = "all" if settings.devices is None else str(settings.devices)
-    replay = ("replay", str(log.path), *kafka, "--json")
-    throttle = ("--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}")
+    own, via, groups = ("events", "kafka", f"{FLOW_GROUP},{FLEET_GROUP}")
+    if settings.through_devices:
+        own, via, groups = ("behaviour", "devices", FLEET_GROUP)
+    replay = ("replay", str(log.path), *kafka, "--json", "--via", via)
+    throttle = ("--throttle-groups", groups)
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
@@ -104,7 +136,7 @@ def commands(
         ),
         "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
         "fleet": (
-            *("fleet", "--own", "events", "--devices", devices, *kafka, *mqtt, *seed),
+            *("fleet", "--own", own, "--devices", devices, *kafka, *link, *seed),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
         ),

@@ -16,6 +16,7 @@ from streams.kafka.lag import GroupPositions
 EVERY_S = 1.0
 FRESHNESS_WINDOW = 5  # looks back that a shown freshness covers; at one a second, five seconds
 _LOOK_TIMEOUT_S = 2.0
+_BORN = "process_start_time_seconds"
 
 
 class Watcher:
@@ -40,6 +41,8 @@ class Watcher:
         self._urls, self._view, self._timeline, self._clock = dict(urls), view, timeline, clock
         self._started_s = clock()
         self._seen: dict[str, Snapshot] = {}
+        self._raw: dict[str, Snapshot] = {}
+        self._lived: dict[str, Snapshot] = {}
         self._recent: deque[Snapshot] = deque([Snapshot()], maxlen=FRESHNESS_WINDOW + 1)
         self._positions = {GroupPositions(KafkaSettings(bootstrap), group): topic for group, topic in groups.items()}
 
@@ -52,16 +55,29 @@ class Watcher:
         """Read everything once, show it, keep it."""
         for name, url in list(self._urls.items()):
             try:
-                self._seen[name] = scrape(url, _LOOK_TIMEOUT_S)
+                self._see(name, scrape(url, _LOOK_TIMEOUT_S))
             except OSError:
                 continue  # not up yet, or done: what it showed last still counts
         self._recent.append(together(self._seen.values()))
-        state = read_state(self._recent[-1], self._recent[0], self._clock() - self._started_s, phase)
+        state = read_state(self._recent[-1], self._recent[0], self.elapsed_s, phase)
         state = msgspec.structs.replace(state, lag_events={**self._lag(), **state.lag_events})
         self.states.append(state)
         self._timeline.write(msgspec.json.encode(state) + b"\n")
         self._view.update(state, note)
         return state
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the run has been going."""
+        return self._clock() - self._started_s
+
+    def _see(self, name: str, now: Snapshot) -> None:
+        """Take in what a process shows; one that was started anew counts from zero, and we go on from where it was."""
+        before = self._raw.get(name)
+        if before is not None and before.total(_BORN) != now.total(_BORN):
+            self._lived[name] = together([self._lived.get(name, Snapshot()), before.counts()])
+        self._raw[name] = now
+        self._seen[name] = together([self._lived[name], now]) if name in self._lived else now
 
     def ended(self, name: str, values: Mapping[Series, float]) -> None:
         """The process `name` is over, and these were its last values: it ended between two looks."""

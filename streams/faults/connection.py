@@ -1,6 +1,7 @@
 """One connection through the fault proxy: two lanes of bytes, each read, delayed as its faults say, and written."""
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -203,6 +204,6 @@ async def _sleep_until(due_s: float) -> None:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock = writer.get_extra_info("socket")
-    if sock is not None:
+    with contextlib.suppress(OSError):  # closed already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

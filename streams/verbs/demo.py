@@ -3,16 +3,22 @@
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 from rich.console import Console
 
 from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
+from streams.faults.page import verdict_lines
+from streams.faults.scenario import Scenario, dropping, find_scenario, length_s
+from streams.faults.units import Duration, Share
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import new_run_folder
+from wire.errors import InputError
 
 
 def command(
@@ -22,6 +28,9 @@ def command(
     seconds: int = 110,
     seed: int = 0,
     options: LogOptions = AS_FOUND,
+    drop: str | None = None,
+    for_: Annotated[str, Parameter(name="--for")] = "60s",
+    chaos: str | None = None,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -32,6 +41,7 @@ def command(
 
     ```
     coda demo --log ml-100k --seconds 110
+    coda demo --drop 30% --for 60s
     ```
 
     Args:
@@ -39,10 +49,13 @@ def command(
         devices: How many devices to simulate; by default one per user of the log.
         seconds: How long the live part takes.
         seed: Of everything that is drawn at random.
+        drop: Cut this share of all devices off, such as 30%, in the middle of the live part; see docs/scenarios.md.
+        for_: How long they are away.
+        chaos: Break what this scenario says, on this log: a shipped one by its name, or a TOML file.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    settings = DemoSettings(log, devices, seconds, seed, options).checked()
+    settings = DemoSettings(log, devices, seconds, seed, options, _scenario(drop, for_, chaos, seconds, seed)).checked()
     folder = new_run_folder(out, datetime.now())
     console = Console(stderr=True)
     try:
@@ -61,6 +74,18 @@ def command(
     return 0 if result.ok else 1
 
 
+def _scenario(drop: str | None, for_: str, chaos: str | None, seconds: int, seed: int) -> Scenario | None:
+    """What to break, if anything; raises `InputError`."""
+    if drop is not None and chaos is not None:
+        raise InputError("--drop and --chaos are two ways to say what breaks: give one of them")
+    if drop is not None:
+        return dropping(Share.parse(drop), Duration.parse(for_), seconds, seed)
+    scenario = find_scenario(chaos) if chaos is not None else None
+    if scenario is not None and (lasts_s := length_s(scenario)) > seconds:
+        raise InputError(f"the faults of {chaos} last until {lasts_s:g} s: give at least --seconds {lasts_s:.0f}")
+    return scenario
+
+
 def closing_lines(result: DemoResult, folder: Path) -> list[str]:
     """What a person should know when it is over."""
     accounts = result.accounting
@@ -70,6 +95,8 @@ def closing_lines(result: DemoResult, folder: Path) -> list[str]:
     ]
     if result.arms:
         lines.append("GAUC " + ", ".join(f"{name} {arm.gauc:.4f}" for name, arm in result.arms.items()))
+    if result.verdict is not None:
+        lines += verdict_lines(result.verdict)
     lines += [f"[red]{problem}[/]" for problem in result.problems]
     verdict = "[green]everything adds up" if result.ok else "[red]this run is not in order"
     return [*lines, f"{verdict}[/] after {result.elapsed_s:.0f} s; the report: {folder / 'report.html'}"]

@@ -1,0 +1,201 @@
+"""Carries out a timetable of faults while a system runs, and asks after each what it did."""
+
+import contextlib
+import heapq
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from streams.child import Child
+from streams.faults.effect import Effect
+from streams.faults.poison import poison
+from streams.faults.process_faults import Kill, Pause, Poison, Restart
+from streams.faults.proxy import FaultProxy, Injection
+from streams.faults.timetable import Order
+from streams.faults.toxics import Toxic
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import EVENTS
+from wire.errors import CodaError
+
+_STOPPED_WITHIN_S = 2.0
+_STOP_LIMIT_S = 30.0
+
+
+class Victim(Protocol):
+    """A process that can be killed and started again."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+
+    def start(self) -> None:
+        """Start it, also once more."""
+
+    def kill(self) -> None:
+        """`kill -9`; from then on nobody misses it until it is started."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault as it was: seconds since the run began, and what was seen of it."""
+
+    name: str
+    began_s: float
+    ended_s: float
+    stops: bool
+    effect: Effect
+
+    @property
+    def acted(self) -> bool:
+        """Whether it took effect."""
+        return self.effect.acted(self.stops)
+
+
+class Conductor:
+    """Runs `orders`, whose times count from `start`, in a thread; `elapsed_s` says how long the run has been going."""
+
+    def __init__(
+        self,
+        orders: Sequence[Order],
+        *,
+        proxies: Mapping[str, FaultProxy],
+        victims: Mapping[str, Victim],
+        kafka: KafkaSettings,
+        elapsed_s: Callable[[], float],
+    ) -> None:
+        self.done: list[Done] = []
+        self._orders, self._proxies, self._victims, self._kafka = orders, proxies, victims, kafka
+        self._elapsed_s = elapsed_s
+        self._over = threading.Event()
+        self._in_force: dict[int, tuple[float, Effect, Callable[[], None]]] = {}
+        self._failed: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
+
+    def start(self) -> None:
+        """The live stream begins now."""
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all faults are over."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raise what went wrong with a fault."""
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+
+    def close(self) -> None:
+        """Lift what is still in force, now."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        began_s = time.monotonic()
+        # Of what is due at the same time, lifting comes first.
+        heap = [(order.at_s, 1, number) for number, order in enumerate(self._orders)]
+        heapq.heapify(heap)
+        try:
+            while heap:
+                at_s, begins, number = heapq.heappop(heap)
+                self._over.wait(max(0.0, began_s + at_s - time.monotonic()))
+                if not begins:
+                    self._lift(number)
+                elif not self._over.is_set():
+                    self._begin(number)
+                    heapq.heappush(heap, (max(self._orders[number].until_s, time.monotonic() - began_s), 0, number))
+        except Exception as error:
+            self._failed = error
+
+    def _begin(self, number: int) -> None:
+        at_s = round(self._elapsed_s(), 3)
+        self._in_force[number] = (at_s, *self._inject(self._orders[number]))
+
+    def _lift(self, number: int) -> None:
+        order, (began_s, effect, lift) = self._orders[number], self._in_force.pop(number)
+        lift()
+        self.done.append(
+            Done(
+                name=order.name,
+                began_s=began_s,
+                ended_s=round(self._elapsed_s(), 3),
+                stops=getattr(order.fault, "stops", False),
+                effect=effect,
+            )
+        )
+
+    def _inject(self, order: Order) -> tuple[Effect, Callable[[], None]]:
+        fault = order.fault
+        if isinstance(fault, Toxic):
+            injection, proxy = Injection(fault, order.devices), self._proxies[order.link]
+            proxy.inject(injection)
+            return injection.effect, lambda: proxy.lift(injection)
+        if isinstance(fault, Poison):
+            return self._poison(fault), lambda: None
+        victim = self._victims[fault.process]
+        if isinstance(fault, Pause):
+            return pause(victim, fault.process)
+        return end(victim, fault)
+
+    def _poison(self, fault: Poison) -> Effect:
+        producer = CheckedProducer(self._kafka)
+        for i, value in enumerate(poison(fault.messages)):
+            producer.send(EVENTS, f"poison-{i % 7}", value)
+        producer.flush()
+        return Effect(seen=f"{fault.messages} messages in {EVENTS}")
+
+
+def pause(victim: Victim, name: str) -> tuple[Effect, Callable[[], None]]:
+    """SIGSTOP, seen in the process's state; returns what ends it."""
+    pid = _running(victim, name)
+    send = os.killpg if os.getpgid(pid) == pid else os.kill  # the broker shares the group of whoever started it
+    send(pid, signal.SIGSTOP)
+    stopped = _becomes(pid, "T")
+    effect = Effect(seen=f"{name} ({pid}) stopped" if stopped else "")
+
+    def resume() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            send(pid, signal.SIGCONT)
+
+    return effect, resume
+
+
+def end(victim: Victim, fault: Kill | Restart) -> tuple[Effect, Callable[[], None]]:
+    """Kill it, or tell it to end; returns what starts it again."""
+    pid, effect = _running(victim, fault.process), Effect()
+    if isinstance(fault, Restart) and isinstance(victim, Child):
+        victim.kill(grace_s=_STOP_LIMIT_S)
+    else:
+        victim.kill()
+    if _becomes(pid, ""):
+        effect.seen = f"{fault.process} ({pid}) ended"
+    return effect, victim.start
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for a process's state (R, S, T, Z, …); nothing when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _becomes(pid: int, state: str) -> bool:
+    end_s = time.monotonic() + _STOPPED_WITHIN_S
+    while (found := state_of(pid)) != state and found and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return found == state
+
+
+def _running(victim: Victim, name: str) -> int:
+    if (pid := victim.pid) is None or not state_of(pid):
+        raise CodaError(f"{name} does not run, so it cannot be broken: leave a longer time between its faults")
+    return pid

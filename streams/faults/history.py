@@ -1,0 +1,152 @@
+"""What went through Kafka in a run, noted while it runs: the embedded broker forgets, and a verdict needs all of it."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from streams.bus import Message
+from streams.kafka.admin import ensure_topics
+from streams.kafka.bounds import bounds
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.consumer import BatchConsumer
+from streams.kafka.topics import BEHAVIOUR, CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
+from wire.event import decode_event
+from wire.ids import sample_key
+from wire.malformed import Malformed
+from wire.outcome import Batches
+from wire.push_headers import PushHeaders, addressee
+from wire.reason import Reason
+from wire.sample import decode_record
+from wire.telemetry import Ack, Training, decode_report
+
+TOPICS = (BEHAVIOUR, EVENTS, DEAD_LETTERS, SAMPLES, CANDIDATES, TELEMETRY)
+Batch = tuple[str, int]  # device and number
+
+
+@dataclass
+class History:
+    """Events by key, batches by device and number; times are wall clock in ms, the first one of each."""
+
+    attempted: dict[int, int] = field(default_factory=dict)
+    acknowledged: dict[int, int] = field(default_factory=dict)
+    delivered: Counter[int] = field(default_factory=Counter)  # how often each event is in Kafka
+    pooled: Counter[int] = field(default_factory=Counter)
+    refused: set[int] = field(default_factory=set)
+    unreadable: int = 0  # dead letters that are no events
+    batches: dict[Batch, int] = field(default_factory=dict)  # when matched
+    answers: dict[Batch, int] = field(default_factory=dict)  # when received
+    accepted: dict[Batch, set[int]] = field(default_factory=dict)  # when; an answer may come twice, with one time
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reports: dict[str, Training] = field(default_factory=dict)  # each device's newest
+
+    def note(self, message: Message) -> None:
+        """Take in one message of one of `TOPICS`."""
+        try:
+            self._TAKERS[message.topic](self, message)
+        except Malformed:
+            self.unreadable += message.topic == DEAD_LETTERS
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """One row for each event and each batch: what `history.jsonl` holds; keys as text, for readers of JSON."""
+        for key in self.attempted.keys() | self.acknowledged.keys():
+            yield {
+                "event": f"{key:016x}",
+                "attempted_ms": self.attempted.get(key),
+                "acknowledged_ms": self.acknowledged.get(key),
+                "delivered": self.delivered[key],
+                "pooled": self.pooled[key],
+                "refused": key in self.refused,
+            }
+        for (device, seq), at_ms in self.batches.items():
+            yield {
+                "device": device,
+                "batch": seq,
+                "matched_ms": at_ms,
+                "answered_ms": self.answers.get((device, seq)),
+                "accepted_ms": sorted(self.accepted.get((device, seq), ())),
+            }
+
+    def _attempt(self, message: Message) -> None:
+        self.attempted.setdefault(sample_key(decode_event(message.value).event_id), message.timestamp_ms)
+
+    def _acknowledge(self, message: Message) -> None:
+        key = sample_key(decode_event(message.value).event_id)
+        self.acknowledged.setdefault(key, message.timestamp_ms)
+        self.delivered[key] += 1
+
+    def _refuse(self, message: Message) -> None:
+        if message.headers.get("reason") == Reason.DUPLICATE.encode():
+            return  # of an event that counts already
+        self.refused.add(sample_key(decode_event(message.value).event_id))
+
+    def _pool(self, message: Message) -> None:
+        self.pooled[decode_record(message.value).sample] += 1
+
+    def _match(self, message: Message) -> None:
+        headers = PushHeaders.decode(message.headers)
+        self.batches.setdefault((addressee(message.key), headers.seq), headers.matched_ms)
+
+    def _report(self, message: Message) -> None:
+        report = decode_report(message.value)
+        if isinstance(report, Ack):
+            self._answer(report)
+        elif isinstance(report, Training):
+            newest = self.reports.get(report.user_id)
+            if newest is None or (newest.boot, newest.sequence) < (report.boot, report.sequence):
+                self.reports[report.user_id] = report
+
+    def _answer(self, ack: Ack) -> None:
+        batch = (ack.user_id, ack.batch_seq)
+        self.answers.setdefault(batch, ack.received_ms)
+        self.outcomes[ack.outcome] += 1
+        if ack.outcome == Batches.ACCEPTED:
+            self.accepted.setdefault(batch, set()).add(ack.received_ms)
+
+    _TAKERS = {  # noqa: RUF012
+        BEHAVIOUR: _attempt,
+        EVENTS: _acknowledge,
+        DEAD_LETTERS: _refuse,
+        SAMPLES: _pool,
+        CANDIDATES: _match,
+        TELEMETRY: _report,
+    }
+
+
+class Historian:
+    """Reads along in a thread of its own while the context is open; `history` is what there was so far."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.history = History()
+        self._kafka, self._over = kafka, threading.Event()
+        self._failed: Exception | None = None
+        self._thread = threading.Thread(target=self._read, name="historian", daemon=True)
+
+    def __enter__(self) -> "Historian":
+        ensure_topics(self._kafka)
+        self._partitions = {partition: 0 for topic in TOPICS for partition in bounds(self._kafka, topic)}
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop once all that is there has been read; raises what went wrong."""
+        self._over.set()
+        self._thread.join()
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+
+    def _read(self) -> None:
+        try:
+            with BatchConsumer(self._kafka, "coda-historian", [], assign=self._partitions) as consumer:
+                quiet = 0
+                while not self._over.is_set() or quiet < 3:
+                    messages = consumer.poll(1000, 0.2)
+                    quiet = 0 if messages else quiet + 1
+                    for message in messages:
+                        self.history.note(message)
+        except Exception as error:
+            self._failed = error

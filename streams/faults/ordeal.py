@@ -1,0 +1,141 @@
+"""What a demo with faults has that one without has not: proxies before the MQTT broker, a historian, a conductor."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import polars as pl
+
+from monitor.accounting import Accounting
+from monitor.state import State
+from streams.child import Child
+from streams.demo.watcher import Watcher
+from streams.faults.conductor import Conductor, Done, Victim
+from streams.faults.history import Historian
+from streams.faults.proxy import FaultProxy
+from streams.faults.scenario import Scenario
+from streams.faults.timetable import timetable
+from streams.faults.verdict import Verdict, judge
+from streams.kafka.connection import KafkaSettings
+from streams.mqtt.embedded import EmbeddedMqtt
+from streams.tunnel.ledger import Push, account
+from streams.tunnel.tunnel import EXPIRY_MS
+from wire.durable import write_durably
+
+
+class Ordeal:
+    """A scenario on its way; `devices` and `tunnel` are where these two find the MQTT broker, as host:port."""
+
+    def __init__(self, scenario: Scenario, bootstrap: str, mqtt: EmbeddedMqtt) -> None:
+        self.scenario = scenario
+        upstream = (mqtt.settings.host, mqtt.settings.port)
+        self._proxies = {link: FaultProxy(upstream, scenario.seed) for link in ("devices", "tunnel")}
+        self._kafka, self._mqtt = KafkaSettings(bootstrap), mqtt
+        self.historian = Historian(self._kafka)
+        self._conductor: Conductor | None = None
+        self._opened = ExitStack()
+        self._live_s = self._live_wall_ms = 0.0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            for proxy in self._proxies.values():
+                opening.enter_context(proxy)
+            opening.enter_context(self.historian)
+            self._opened = opening.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._conductor is not None:
+            self._conductor.close()
+        self._opened.close()
+
+    @property
+    def devices(self) -> str:
+        """The broker, as devices see it."""
+        return self._proxies["devices"].address
+
+    @property
+    def tunnel(self) -> str:
+        """The broker, as the tunnel sees it."""
+        return self._proxies["tunnel"].address
+
+    def begin(self, children: Mapping[str, Child], watcher: Watcher) -> None:
+        """The live stream begins: so do the faults."""
+        victims: dict[str, Victim] = {**children, "mqtt": self._mqtt}
+        self._live_s, self._live_wall_ms = watcher.elapsed_s, time.time() * 1000
+        self._conductor = Conductor(
+            timetable(self.scenario),
+            proxies=self._proxies,
+            victims=victims,
+            kafka=self._kafka,
+            elapsed_s=lambda: watcher.elapsed_s,
+        )
+        self._conductor.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether all faults are; raises what went wrong with them."""
+        return self._conductor is not None and self._conductor.finished
+
+    @property
+    def conductor(self) -> Conductor:
+        """Who knows what was done."""
+        assert self._conductor is not None, "it has begun"
+        return self._conductor
+
+    def wall_ms(self, elapsed_s: float) -> int:
+        """The wall clock when the run had been going so long."""
+        return round(self._live_wall_ms + (elapsed_s - self._live_s) * 1000)
+
+    def check(self) -> None:
+        """Raise what went wrong with the faults."""
+        if self._conductor is not None:
+            self._conductor.check()
+
+    def verdict(self, states: Sequence[State], predictions: pl.DataFrame, problems: Sequence[str]) -> Verdict:
+        """What came of it, once everything has ended."""
+        self.historian.close()
+        done = self.conductor.done
+        return judge(
+            history=self.historian.history,
+            states=states,
+            faults=done,
+            predictions=predictions,
+            window_ms=self._window_ms(done),
+            healed_within_s=self.scenario.healed_within_s,
+            problems=problems,
+        )
+
+    def write(self, path: Path) -> None:
+        """Each fault, event and batch as one JSON line."""
+        rows = [*map(msgspec.to_builtins, self.conductor.done), *self.historian.history.rows()]
+        write_durably(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+    def _window_ms(self, done: Sequence[Done]) -> tuple[int, int]:
+        """When the first fault began and the last one ended."""
+        ends = [self.wall_ms(f.ended_s) for f in done]
+        return min([self.wall_ms(f.began_s) for f in done], default=0), max(ends, default=0)
+
+    def hit(self, users: Iterable[str]) -> list[str]:
+        """Those of them whose devices some fault was about, as one of a share or group."""
+        groups = [order.devices for order in timetable(self.scenario) if order.devices is not None]
+        return [user for user in users if any(user in group for group in groups)]
+
+    def accounts(self) -> Accounting:
+        """Events and pushes as the history has them."""
+        history = self.historian.history
+        now_ms = time.time_ns() // 1_000_000
+        pushes = [Push(device, seq, at_ms + EXPIRY_MS) for (device, seq), at_ms in history.batches.items()]
+        standing = [(device, report.answered_seq) for device, report in history.reports.items()]
+        tally = account(pushes, [*history.answers, *standing], now_ms)
+        outcomes = tally.as_dict()
+        return Accounting(
+            produced=len(history.attempted),
+            pooled=len(history.pooled),
+            rejected={"refused": len(history.refused)} if history.refused else {},
+            pushes=outcomes.pop("pushes"),
+            push_outcomes=outcomes,
+        )

@@ -1,0 +1,43 @@
+"""The words for what happens to processes, and to what they are fed."""
+
+from typing import Literal
+
+import msgspec
+
+from streams.faults.units import Duration
+
+Process = Literal["flow", "tunnel", "fleet", "train-cloud", "mqtt"]
+
+
+class ProcessFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
+    """One fault of one `process`; `mqtt` is the broker."""
+
+    process: Process
+
+
+class Kill(ProcessFault, frozen=True, tag="kill"):
+    """`kill -9`, so many `times`, `every` so often; it is started again when the fault is over."""
+
+    times: int = 1
+    every: Duration = Duration(5)
+
+    def __post_init__(self) -> None:
+        if self.times < 1:
+            raise ValueError("times is less than 1: leave it out for once")
+
+
+class Restart(ProcessFault, frozen=True, tag="restart"):
+    """Told to end in good order (SIGTERM), and started again when the fault is over; the broker is just cut off."""
+
+
+class Pause(ProcessFault, frozen=True, tag="pause"):
+    """SIGSTOP: it holds its connections and does nothing, until SIGCONT when the fault is over."""
+
+
+class Poison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="poison", kw_only=True):
+    """So many messages that are no events, of every kind we know, into the topic `events`."""
+
+    messages: int = 100
+
+
+AnyProcessFault = Kill | Restart | Pause | Poison

@@ -1,0 +1,206 @@
+"""A scenario: what breaks, when and for whom, read from a TOML file. Mistakes in it are one line that says where."""
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from streams.faults.process_faults import AnyProcessFault
+from streams.faults.toxics import AnyToxic, Toxic
+from streams.faults.units import Duration, Share, read_unit
+from wire.errors import InputError
+
+SHIPPED = Path(__file__).parent / "scenarios"
+Fault = AnyToxic | AnyProcessFault
+Spread = Literal["burst", "linear", "exponential"]
+
+
+class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When and for whom a fault is: `at` counts from the begin of its stage.
+
+    `share` or `group` say whose connections; without either it is about all, the fleet's own included. `link` is
+    which side of the MQTT broker. The devices fall out all at once (`burst`), or one after the other `over` some time:
+    evenly (`linear`), or twice as many each time (`exponential`).
+    """
+
+    at: Duration = Duration(0)
+    lasts: Duration = msgspec.field(name="for", default=Duration(0))
+    share: Share | None = None
+    group: str | None = None
+    link: Literal["devices", "tunnel"] = "devices"
+    spread: Spread = "burst"
+    over: Duration = Duration(0)
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """One fault of a stage, and where it is placed."""
+
+    fault: Fault
+    placed: Placed
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """What happens at the same time; the next stage begins when it is over."""
+
+    faults: tuple[Planned, ...]
+    lasts_s: float
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall."""
+
+    name: str
+    teaches: str = ""
+    log: str = "ml-100k"
+    events: int | None = None
+    devices: int | None = None
+    seconds: int = 60
+    seed: int = 0
+    begins_s: float = 5.0
+    healed_within_s: float = 60.0
+    groups: Mapping[str, Share] = {}
+    stages: tuple[Stage, ...] = ()
+
+
+class _StageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    fault: list[dict[str, Any]]
+    lasts: Duration | None = msgspec.field(name="for", default=None)
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    stage: list[_StageTable]
+    teaches: str = ""
+    log: str = "ml-100k"
+    events: int | None = None
+    devices: int | None = None
+    seconds: Duration = Duration(60)
+    seed: int = 0
+    begins: Duration = Duration(5)
+    healed_within: Duration = Duration(60)
+    group: dict[str, Share] = {}
+
+
+def find_scenario(name: str) -> Scenario:
+    """A shipped scenario by its name, or one by its path; raises `InputError`."""
+    path = SHIPPED / f"{name}.toml" if name in shipped() else Path(name)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        near = get_close_matches(name, shipped(), n=1)
+        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(shipped())}"
+        raise InputError(f"{name} is neither a shipped scenario nor a file{hint}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no TOML: it is not written in UTF-8") from error
+    return read_scenario(text, str(path))
+
+
+def shipped() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def read_scenario(text: str, where: str) -> Scenario:
+    """The scenario in `text`; raises `InputError` with `where` it was found."""
+    try:
+        table = _convert(tomllib.loads(text), _Table)
+        stages = tuple(_stage(stage, table.group) for stage in table.stage)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{where} is no TOML: {error}") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    scenario = Scenario(
+        name=table.name,
+        teaches=" ".join(table.teaches.split()),
+        log=table.log,
+        events=table.events,
+        devices=table.devices,
+        seconds=round(table.seconds),
+        seed=table.seed,
+        begins_s=table.begins,
+        healed_within_s=table.healed_within,
+        groups=table.group,
+        stages=stages,
+    )
+    if (lasts_s := length_s(scenario)) > scenario.seconds:
+        raise InputError(
+            f'{where}: its faults last until {lasts_s:g} s, its stream {scenario.seconds} s: give it more "seconds"'
+        )
+    return scenario
+
+
+def length_s(scenario: Scenario) -> float:
+    """When the last stage is over, from the begin of the live stream."""
+    return scenario.begins_s + sum(stage.lasts_s for stage in scenario.stages)
+
+
+def dropping(share: Share, lasts: Duration, seconds: int, seed: int = 0) -> Scenario:
+    """The shortest one: a share of all devices without a link for some time, in the middle of `seconds`."""
+    if not share or not lasts:
+        raise InputError("--drop and --for have to be more than nothing, as in --drop 30% --for 60s")
+    if lasts > 0.8 * seconds:
+        raise InputError(
+            f"--for {lasts:g}s leaves too little of --seconds {seconds}: give --seconds {round(lasts / 0.5)}"
+        )
+    placed = Placed(lasts=lasts, share=share)
+    stage = Stage((Planned(find_fault({"kind": "down"}), placed),), lasts)
+    return Scenario(
+        name=f"{share:.0%} of devices dropped for {lasts:g} s",
+        seconds=seconds,
+        seed=seed,
+        begins_s=(seconds - lasts) / 3,
+        stages=(stage,),
+    )
+
+
+def find_fault(table: Mapping[str, Any]) -> Fault:
+    """The fault that a table describes; raises `InputError`."""
+    kinds = [kind.__struct_config__.tag for kind in _kinds()]
+    kind = table.get("kind")
+    if kind not in kinds:
+        raise InputError(f"there is no fault of kind {kind!r}: write one of {', '.join(map(str, kinds))}")
+    fault: Fault = _convert(table, Fault)
+    return fault
+
+
+def _kinds() -> tuple[Any, ...]:
+    return Fault.__args__
+
+
+def _stage(table: _StageTable, groups: Mapping[str, Share]) -> Stage:
+    faults = tuple(_planned(fault, groups) for fault in table.fault)
+    if not faults:
+        raise InputError("a stage without faults: give it [[stage.fault]]")
+    ends = [f.placed.at + f.placed.lasts + f.placed.over for f in faults]
+    return Stage(faults, max([*ends, table.lasts or 0.0]))
+
+
+def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:
+    names = {field.encode_name for field in msgspec.structs.fields(Placed)}
+    placed = _convert({k: v for k, v in table.items() if k in names}, Placed)
+    fault = find_fault({k: v for k, v in table.items() if k not in names})
+    if placed.group is not None and placed.group not in groups:
+        raise InputError(f'there is no group {placed.group!r}: name it in [group], as {placed.group} = "30%"')
+    if placed.group is not None and placed.share is not None:
+        raise InputError("a fault is of a share or of a group, not both")
+    if not isinstance(fault, Toxic) and (placed.group or placed.share is not None):
+        raise InputError(
+            f"{fault.__struct_config__.tag} is about a process, not about devices: leave out share or group"
+        )
+    if isinstance(fault, Toxic) and not placed.lasts:
+        raise InputError(f'{fault.__struct_config__.tag} has no end: say how long it lasts, as for = "10s"')
+    return Planned(fault, placed)
+
+
+def _convert(document: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(document, kind, dec_hook=read_unit)
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        words = str(error).replace("Object contains unknown field", "there is no setting").replace("`", "'")
+        path = words.rpartition(" - at ")[2] if " - at " in words else ""
+        said = f"{cause} - at {path}" if isinstance(cause, InputError) and str(cause) not in words else words
+        raise InputError(said.replace("$.", "").replace(" - at ", ", at ").removesuffix(", at ")) from error

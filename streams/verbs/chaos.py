@@ -1,0 +1,87 @@
+"""`coda chaos`: break the real system on purpose, and judge what came of it."""
+
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from monitor.live import LiveView
+from streams.child import ChildFailed
+from streams.demo.demo import PHASES, DemoResult, run_demo
+from streams.demo.plan import DemoSettings
+from streams.faults.page import verdict_lines
+from streams.faults.scenario import find_scenario, shipped
+from streams.run_folder import new_run_folder
+from wire.durable import make_folder
+
+
+def command(
+    scenario: str | None = None,
+    /,
+    *,
+    log: str | None = None,
+    devices: int | None = None,
+    seed: int | None = None,
+    undisturbed: bool = True,
+    out: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Break the whole system on this machine as a scenario says, heal it, and judge what came of it.
+
+    Brokers are embedded, devices upload their events themselves, through a proxy that breaks their connections. First
+    the same is run without faults, to compare with. Exits 0 only when every invariant held and every fault was seen to
+    act. Without a scenario the shipped ones are listed; docs/scenarios.md says what each teaches.
+
+    ```
+    coda chaos flaky-commute
+    coda chaos mine.toml --out runs/mine
+    ```
+
+    Args:
+        scenario: A shipped scenario by its name, or a TOML file.
+        log: Another log than the scenario's, by name or by path.
+        devices: Another number of devices: those of the log's first users.
+        seed: Another seed: other devices fall out.
+        undisturbed: Run it without faults first.
+        out: The run folder; by default `runs/<timestamp>`. The undisturbed run is in its folder `undisturbed`.
+        json: Print the result as JSON on standard output.
+    """
+    if scenario is None:
+        for name in shipped():
+            print(f"{name}: {find_scenario(name).teaches}")  # noqa: T201
+        return 0
+    wanted = find_scenario(scenario)
+    wanted = msgspec.structs.replace(wanted, seed=wanted.seed if seed is None else seed)
+    folder = new_run_folder(out, datetime.now())
+    console = Console(stderr=True)
+    console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
+    path = log or wanted.log
+    disturbed = DemoSettings(path, devices or wanted.devices, wanted.seconds, wanted.seed, scenario=wanted).checked()
+    beside = None
+    if undisturbed:
+        make_folder(beside := folder / "undisturbed")
+        calm = msgspec.structs.replace(wanted, stages=())
+        _run("undisturbed", replace(disturbed, scenario=calm), beside, console, None)
+    result = _run(wanted.name, disturbed, folder, console, beside)
+    if json:
+        print(msgspec.json.encode(result).decode())  # noqa: T201
+    for line in verdict_lines(result.verdict) if result.verdict else result.problems:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    verdict = "[green]it held" if result.ok else "[red]it broke"
+    console.print(f"{verdict}[/]; the report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    return 0 if result.ok else 1
+
+
+def _run(title: str, settings: DemoSettings, folder: Path, console: Console, undisturbed: Path | None) -> DemoResult:
+    try:
+        with LiveView(f"CoDA streaming · {title} · seed {settings.seed}", PHASES, console) as view:
+            return run_demo(settings, folder, view, undisturbed)
+    except ChildFailed as failure:
+        print(failure.tail, file=sys.stderr)  # noqa: T201
+        raise
+    except BaseException:
+        console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
+        raise

@@ -1,0 +1,100 @@
+"""Faults of processes, on real ones that do nothing."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from streams.faults.conductor import Conductor, state_of
+from streams.faults.process_faults import Kill, Pause
+from streams.faults.proxy import FaultProxy
+from streams.faults.timetable import Order
+from streams.faults.toxics import Down
+from streams.kafka.connection import KafkaSettings
+from wire.errors import CodaError
+
+
+class Sleeper:
+    """A process that sleeps."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Sleeper]:
+    made = Sleeper()
+    made.start()
+    yield made
+    made.kill()
+
+
+def conduct(orders: list[Order], sleeper: Sleeper, proxies: dict[str, FaultProxy] | None = None) -> Conductor:
+    made = Conductor(
+        orders,
+        proxies=proxies or {},
+        victims={"flow": sleeper},
+        kafka=KafkaSettings("127.0.0.1:1"),
+        elapsed_s=time.monotonic,
+    )
+    made.start()
+    return made
+
+
+def wait(conductor: Conductor) -> None:
+    end_s = time.monotonic() + 20
+    while not conductor.finished and time.monotonic() < end_s:
+        conductor.check()
+        time.sleep(0.01)
+    conductor.check()
+
+
+def test_a_killed_process_is_gone_and_another_one_comes(sleeper: Sleeper) -> None:
+    before = sleeper.pid
+    conductor = conduct([Order(Kill(process="flow"), 0.0, 0.2)], sleeper)
+    wait(conductor)
+    (done,) = conductor.done
+    assert done.acted and done.effect.seen == f"flow ({before}) ended"
+    assert done.ended_s - done.began_s >= 0.15
+    assert sleeper.pid not in (None, before)
+
+
+def test_a_paused_process_is_stopped_and_goes_on(sleeper: Sleeper) -> None:
+    assert sleeper.pid is not None
+    conductor = conduct([Order(Pause(process="flow"), 0.0, 0.5)], sleeper)
+    time.sleep(0.25)
+    assert state_of(sleeper.pid) == "T"
+    wait(conductor)
+    assert conductor.done[0].acted
+    assert state_of(sleeper.pid) in ("S", "R")
+
+
+def test_what_does_not_run_cannot_be_broken(sleeper: Sleeper) -> None:
+    sleeper.kill()
+    conductor = conduct([Order(Kill(process="flow"), 0.0, 0.1)], sleeper)
+    with pytest.raises(CodaError, match="flow does not run"):
+        wait(conductor)
+
+
+def test_closing_lifts_what_is_in_force_and_begins_nothing_more(sleeper: Sleeper) -> None:
+    with FaultProxy(("127.0.0.1", 1)) as proxy:
+        orders = [Order(Down(), 0.0, 60.0), Order(Down(), 30.0, 60.0)]
+        conductor = conduct(orders, sleeper, {"devices": proxy})
+        time.sleep(0.2)
+        conductor.close()
+    assert [done.acted for done in conductor.done] == [False], "nobody was there"

@@ -1,0 +1,49 @@
+from streams.bus import Message
+from streams.faults.history import Historian, History
+from streams.faults.poison import poison
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.producer import CheckedProducer
+from streams.kafka.topics import BEHAVIOUR, DEAD_LETTERS, EVENTS
+from wire.event import Event, encode_event
+
+
+def event(name: str) -> bytes:
+    return encode_event(Event(name, "ann", "i", "c", "click", 1, 1))
+
+
+def message(topic: str, value: bytes, **headers: bytes) -> Message:
+    return Message(topic, 0, 0, b"ann", value, 5, headers)
+
+
+def test_what_came_up_twice_is_one_event_delivered_twice() -> None:
+    history = History()
+    for value in (event("a"), event("a"), event("b"), b"poison"):
+        history.note(message(EVENTS, value))
+    assert (len(history.acknowledged), history.delivered.total()) == (2, 3)
+
+
+def test_dead_letters_of_events_are_refused_and_of_duplicates_count_nothing() -> None:
+    history = History()
+    history.note(message(DEAD_LETTERS, event("a"), reason=b"late"))
+    history.note(message(DEAD_LETTERS, event("b"), reason=b"duplicate"))
+    history.note(message(DEAD_LETTERS, b"[[[", reason=b"malformed"))
+    assert (len(history.refused), history.unreadable) == (1, 1)
+
+
+def test_the_historian_reads_all_that_there_is_before_it_stops() -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        with Historian(settings) as historian:
+            producer = CheckedProducer(settings)
+            for i in range(500):
+                producer.send(BEHAVIOUR, f"u{i % 7}", event(f"e{i}"))
+            producer.flush()
+    assert len(historian.history.attempted) == 500
+
+
+def test_poison_is_of_every_kind_and_none_of_it_an_event() -> None:
+    history = History()
+    for value in poison(50):
+        history.note(message(EVENTS, value))
+    assert not history.acknowledged
