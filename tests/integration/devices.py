@@ -1,12 +1,15 @@
 """Devices that publish numbered messages over a fleet's link until told to stop: `python -m tests.integration.devices`.
 
-Runs in another process than its test, whose network may be another one, too. Each change of how many are connected is
-a line of JSON; the last line says how many messages each device published.
+Runs in another process than its test, whose network may be another one, too. Whenever something came there is a line of
+JSON: how many devices are connected, and the oldest of their newest batches, which are numbers here. The last line says
+how many messages each device published.
 """
 
 import asyncio
 import json
 import sys
+
+import structlog
 
 from device_sim import mqtt_connection
 from device_sim.mqtt_link import MqttLink
@@ -29,6 +32,7 @@ async def publish_until_told(host: str, port: int, users: list[str]) -> None:
     for user_id in users:
         link.open(user_id)
     connected: set[str] = set()
+    newest = dict.fromkeys(users, 0)
     published = 0
     while not told.done():
         for user_id in users:
@@ -36,14 +40,17 @@ async def publish_until_told(host: str, port: int, users: list[str]) -> None:
         published += 1
         await link.wait(EVERY_S)
         for arrival in link.take():
-            if arrival.kind in {"up", "down"}:
+            if arrival.kind == "candidates":
+                newest[arrival.user_id] = int(arrival.payload)
+            elif arrival.kind in {"up", "down"}:
                 (connected.add if arrival.kind == "up" else connected.discard)(arrival.user_id)
-                say(connected=len(connected))
+            say(connected=len(connected), newest=min(newest.values()))
         await asyncio.sleep(EVERY_S)
     await link.close()
     say(published=published)
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     mqtt_connection.KEEPALIVE_S = KEEPALIVE_S
     asyncio.run(publish_until_told(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ class Cloud:
     def listen(self) -> None:
         messages = self.client.received(10_000, timeout_s=0.05)
         self.client.acknowledge(messages)
+        self.client.taken()
         for message in messages:
             user_id, leaf = topics.device_of(message.topic)
             if leaf == "events":
@@ -85,17 +87,23 @@ def test_devices_whose_network_vanishes_notice_come_back_and_lose_nothing(tmp_pa
         command = [sys.executable, "-m", "tests.integration.devices", broker.host, str(broker.port), *USERS]
         with space.start(command, stdin=subprocess.PIPE, stdout=out) as devices:
 
-            def connected() -> int:
+            def says(figures: dict[str, int]) -> bool:
                 lines = said.read_text().splitlines()
-                return int(json.loads(lines[-1]).get("connected", -1)) if lines else 0
+                return bool(lines) and json.loads(lines[-1]) == figures
 
-            cloud.until(lambda: connected() == len(USERS), "connections", 30)
-            for _ in range(2):
+            cloud.until(partial(says, {"connected": len(USERS), "newest": 0}), "connections", 30)
+            for outage in (1, 2):
                 space.pull()
-                cloud.until(lambda: connected() == 0, "devices that notice", 4 * KEEPALIVE_S)
+                cloud.until(
+                    partial(says, {"connected": 0, "newest": outage - 1}), "devices that notice", 4 * KEEPALIVE_S
+                )
                 cloud.until(lambda: not cloud.online, "last wills", 4 * KEEPALIVE_S)
+                for user_id in USERS:  # which nobody is there to take
+                    cloud.client.publish(topics.candidates(user_id), str(outage).encode(), retain=True)
                 space.plug()
-                cloud.until(lambda: connected() == len(cloud.online) == len(USERS), "devices that come back", 30)
+                everybody = {"connected": len(USERS), "newest": outage}
+                cloud.until(partial(says, everybody), "devices that come back with what was published", 30)
+                cloud.until(lambda: len(cloud.online) == len(USERS), "devices that are online", 30)
             assert devices.stdin is not None
             devices.stdin.close()
             devices.wait(30)
