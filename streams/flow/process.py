@@ -35,7 +35,6 @@ from streams.flow.supervisor import AGAIN, NO_RESTART
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import KafkaSettings
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.log import set_up_logging
@@ -59,7 +58,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
     Raises `CodaError` when it fails for a reason that the world is to blame for.
     """
     torch.set_num_threads(1)  # one thread per process: encoding is small batches
-    kafka, clock = KafkaSettings(settings.bootstrap), SystemClock()
+    kafka, clock = settings.kafka, SystemClock()
     bus = KafkaBus(kafka)
     port = settings.metrics_port + process if settings.metrics_port else 0
     with ExitStack() as opened:
@@ -85,7 +84,7 @@ def _run_once(
     settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop, *, pools: PoolShards, feed: ModelFeed
 ) -> bool:
     """From the last snapshot on until `stop`, or until Bytewax has to begin anew: then True."""
-    kafka, clock, blame = KafkaSettings(settings.bootstrap), SystemClock(), Blame()
+    kafka, clock, blame = settings.kafka, SystemClock(), Blame()
     bus = KafkaBus(kafka)
     partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
     restart = Restart(TopicWatch(kafka, partitions), clock)

@@ -1,10 +1,14 @@
 """What the dataflow can be told; light to import, for those that only start it."""
 
+from pathlib import Path
+
 import msgspec
 
 from index.spec import DAY_MS, PoolSpec
 from operators.residents import Stay
 from operators.user import MatchRules
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.properties import read_properties
 from wire.errors import InputError
 
 
@@ -15,6 +19,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     pool: str
     state: str
     cloud_key: str = ""
+    kafka_config: str = ""
     shards: int = 1
     processes: int = 1
     match_every: int = 20
@@ -55,6 +60,12 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"give --shards {self.processes} or more"
             )
         return self
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """Where Kafka is; raises `InputError`."""
+        config = Path(self.kafka_config) if self.kafka_config else None
+        return KafkaSettings(self.bootstrap, properties=read_properties(config))
 
     @property
     def rules(self) -> MatchRules:

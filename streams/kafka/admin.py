@@ -24,7 +24,7 @@ def ensure_topics(settings: KafkaSettings, topics: Iterable[str] = TOPICS) -> li
     Returns when every one of them can be used. On the embedded broker nothing can be configured: a topic is created
     there by being asked for. Raises `ConnectionFailed`.
     """
-    embedded = is_embedded(settings.bootstrap)
+    embedded = is_embedded(settings.bootstrap, settings.properties)
     admin = AdminClient(settings.client("admin"))  # keep the reference: its futures die with it
     if embedded:
         for topic in topics:
@@ -54,7 +54,7 @@ def largest_model(settings: KafkaSettings) -> int:
 
     Raises `ConnectionFailed`. The embedded broker loses both of two messages that do not fit its partition together.
     """
-    if is_embedded(settings.bootstrap):
+    if is_embedded(settings.bootstrap, settings.properties):
         return min(settings.model_bytes, KEPT_BYTES // 2 - _ENVELOPE_BYTES)
     admin = AdminClient(settings.client("admin"))
     ((_, asked),) = admin.describe_configs(

@@ -63,7 +63,7 @@ def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Part
 
     Raises `ConnectionFailed`, also on the embedded broker, which cannot tell.
     """
-    if is_embedded(settings.bootstrap):
+    if is_embedded(settings.bootstrap, settings.properties):
         raise ConnectionFailed(f"the embedded Kafka cannot look up times in {topic}: leave out --from and --until")
     consumer = Consumer({**settings.client("bounds"), "group.id": "coda-bounds"})
     try:

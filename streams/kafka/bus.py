@@ -35,7 +35,7 @@ class KafkaBus:
     @cached_property
     def forgetful(self) -> bool:
         """Whether it is the embedded broker; raises `ConnectionFailed` when nobody answers."""
-        return is_embedded(self.settings.bootstrap)
+        return is_embedded(self.settings.bootstrap, self.settings.properties)
 
     def consumer(
         self,

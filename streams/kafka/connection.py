@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from models.vocabulary import MODEL_BYTES
+from streams.kafka.properties import Properties
 from wire.errors import ConnectionFailed, InputError
 from wire.lookup import look_up, unanswered
 
@@ -60,10 +61,12 @@ class KafkaSettings:
     sample_retention_ms: int = 7 * _DAY_MS  # at least the pool's window in wall-clock time, or it can't be rebuilt
     model_bytes: int = MODEL_BYTES  # Kafka's own limit of 1 MB leaves room for 14,000 items only
     delivery_timeout_s: float = 0  # then a producer gives up on a message; 0: never, a broker comes back
+    properties: Properties = ()  # of librdkafka: TLS and SASL (`streams.kafka.properties`)
 
     def client(self, role: str) -> dict[str, Any]:
         """What every librdkafka client of ours is configured with; `role` names it in the broker's log."""
         return {
+            **dict(self.properties),
             "bootstrap.servers": self.bootstrap,
             "client.id": f"coda-{role}",
             "log_level": 2,  # outages are told once, by `_Outages`, and not once per connection attempt
@@ -92,7 +95,7 @@ class _Outages:
             _log.error("Kafka at %s: %s", self._bootstrap, error.str())
 
 
-def probe(bootstrap: str, timeout_s: float = 5) -> str:
+def probe(bootstrap: str, timeout_s: float = 5, properties: Properties = ()) -> str:
     """The cluster's id; raises `ConnectionFailed` when no Kafka that can be used is at `bootstrap`, after `timeout_s`.
 
     Clients go on with the addresses that brokers advertise, so that these must answer, too.
@@ -102,9 +105,10 @@ def probe(bootstrap: str, timeout_s: float = 5) -> str:
         raise InputError("--bootstrap is empty: give Kafka's address as HOST:PORT")
     deadline_s = time.monotonic() + timeout_s
     try:
-        cluster, advertised = _ask(bootstrap, timeout_s * _FIRST_SHARE)
+        cluster, advertised = _ask(KafkaSettings(bootstrap, properties=properties), timeout_s * _FIRST_SHARE)
         if advertised != bootstrap:
-            _ask(advertised, deadline_s - time.monotonic(), advertised=True)
+            there = KafkaSettings(advertised, properties=properties)
+            _ask(there, deadline_s - time.monotonic(), advertised=True)
     except _Silence as silence:
         if silence.advertised:
             raise ConnectionFailed(
@@ -126,14 +130,15 @@ class _Silence(Exception):
         self.address, self.why, self.advertised = address, why, advertised
 
 
-def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple[str, str]:
-    """The id of the cluster at `addresses` and the addresses it advertises; raises `_Silence`."""
+def _ask(settings: KafkaSettings, timeout_s: float, *, advertised: bool = False) -> tuple[str, str]:
+    """The id of the cluster there and the addresses it advertises; raises `_Silence`."""
+    addresses = settings.bootstrap
     hosts = [_host(address) for address in addresses.split(",")]
     if not wait(map(look_up, hosts), timeout_s, FIRST_COMPLETED).done:  # librdkafka would wait for the resolver
         raise _Silence(addresses, unanswered(hosts[0], timeout_s), advertised=advertised)
     heard: list[KafkaError] = []
     # Heard and not logged: what the probe raises says it all, and it does not go on trying.
-    client = Consumer({**KafkaSettings(addresses).client("probe"), "error_cb": heard.append, "group.id": "coda-probe"})
+    client = Consumer({**settings.client("probe"), "error_cb": heard.append, "group.id": "coda-probe"})
     try:
         found = client.list_topics(timeout=max(timeout_s, 0.5))
         return str(found.cluster_id), ",".join(f"{b.host}:{b.port}" for b in found.brokers.values())
@@ -142,9 +147,9 @@ def _ask(addresses: str, timeout_s: float, *, advertised: bool = False) -> tuple
         told = next((each for each in heard if each.code() != KafkaError._ALL_BROKERS_DOWN), None)
         address, _, why = told.str().partition(": ") if told else ("", "", reason(error))
         if told and told.code() == KafkaError._BAD_MSG:
-            why = "what answers there speaks another protocol, HTTP or TLS perhaps"
+            why = "what answers there speaks another protocol, HTTP or TLS perhaps: TLS is a matter of --kafka-config"
         elif heard and (told is None or told.str().partition(" (after")[0].endswith(_HUNG_UP)):
-            why = "what answers there hangs up on us, a listener for SASL perhaps: PLAINTEXT is what we speak"
+            why = "what answers there hangs up on us, a listener for TLS or SASL perhaps: say so in --kafka-config"
         advertised = advertised or (bool(address) and not address.endswith("/bootstrap"))
         raise _Silence(
             address.rpartition("/")[0] or addresses, why.partition(" (after")[0], advertised=advertised
@@ -164,16 +169,16 @@ def _host(address: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def is_embedded(bootstrap: str) -> bool:
+def is_embedded(bootstrap: str, properties: Properties = ()) -> bool:
     """Whether the broker at `bootstrap` is librdkafka's in-memory one; raises `ConnectionFailed` as `probe` does."""
-    return probe(bootstrap).startswith(_EMBEDDED_CLUSTER)
+    return probe(bootstrap, properties=properties).startswith(_EMBEDDED_CLUSTER)
 
 
-def fetch_settings(bootstrap: str) -> dict[str, Any]:
+def fetch_settings(kafka: KafkaSettings) -> dict[str, Any]:
     """The consumer settings that keep latency low on this kind of broker."""
     # When a partition's queue is full, librdkafka looks again only after this time; its default of 1 s is felt.
     settings: dict[str, Any] = {"fetch.queue.backoff.ms": 50}
-    if is_embedded(bootstrap):
+    if is_embedded(kafka.bootstrap, kafka.properties):
         settings["fetch.wait.max.ms"] = _EMBEDDED_FETCH_WAIT_MS
     return settings
 

@@ -70,6 +70,7 @@ class BatchConsumer:
         on_revoke: Callable[[list[Partition]], None] | None = None,
     ):
         self._bootstrap = settings.bootstrap
+        self._embedded = is_embedded(settings.bootstrap, settings.properties)
         self._group = group
         self._start = start
         self._hooks = (on_assign, on_revoke)
@@ -80,7 +81,7 @@ class BatchConsumer:
         self._consumer = Consumer(
             {
                 **settings.client("consumer"),
-                **fetch_settings(settings.bootstrap),
+                **fetch_settings(settings),
                 "group.id": group,
                 # The default would jump over data that is gone, without a word.
                 "auto.offset.reset": "error",
@@ -200,7 +201,7 @@ class BatchConsumer:
             ) from error
         # The embedded broker drops the oldest soon: a group that wants everything must hear of it. Elsewhere what is
         # older than the retention is gone because somebody wanted it gone.
-        beginning = 0 if is_embedded(self._bootstrap) else OFFSET_BEGINNING
+        beginning = 0 if self._embedded else OFFSET_BEGINNING
         return [(p, p.offset if p.offset >= 0 else beginning) for p in committed]
 
     def _checked(self, raw: RawMessage) -> Message | None:

@@ -14,8 +14,8 @@ _TIMEOUT_S = 10
 
 def home_of(settings: KafkaSettings, topics: Sequence[str]) -> Home:
     """Where `topics` live; raises `ConnectionFailed`."""
-    cluster = probe(settings.bootstrap)
-    if is_embedded(settings.bootstrap):
+    cluster = probe(settings.bootstrap, properties=settings.properties)
+    if is_embedded(settings.bootstrap, settings.properties):
         return Home(f"{cluster} at {settings.bootstrap}", {})  # its id alone, an address in memory, may come again
     return Home(cluster, topic_ids(settings, topics))
 

@@ -36,7 +36,9 @@ class TopicWatch:
     ) -> None:
         self._settings = settings
         self._known = set(known)
-        self._topics = [] if is_embedded(settings.bootstrap) else sorted({topic for topic, _ in self._known})
+        self._topics = (
+            [] if is_embedded(settings.bootstrap, settings.properties) else sorted({topic for topic, _ in self._known})
+        )
         self._ids: dict[str, str] = {}
         self._every_s, self._clock = every_s, clock
         self._asked_s = clock() - every_s

@@ -20,6 +20,7 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
 from streams.kafka.connection import probe as probe_kafka
+from streams.kafka.properties import read_properties
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
@@ -38,6 +39,7 @@ def command(
     own: Literal["events", "behaviour"] = "events",
     devices: str = "all",
     bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
     mqtt: str = MqttSettings().address,
     mqtt_credentials: Path | None = None,
     state: Path = Path("runs/fleet/state"),
@@ -61,6 +63,7 @@ def command(
             `behaviour` (the device is its origin and uploads it through the tunnel).
         devices: How many users have a device, those that do something first, or `all`.
         bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
         mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, a device's own for each.
         state: Folder for snapshots, made if need be.
@@ -72,9 +75,12 @@ def command(
         json: Print the result as JSON on standard output.
     """
     settings = FleetSettings(own, _count(devices), state, out, cloud_key, seed)
-    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt, FLEET, mqtt_credentials)
+    kafka, broker = (
+        KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
+        MqttSettings.parse(mqtt, FLEET, mqtt_credentials),
+    )
     with ExitStack() as held, metrics_server(metrics_port):
-        probe_kafka(bootstrap)
+        probe_kafka(bootstrap, properties=kafka.properties)
         probe_mqtt(broker)
         for folder in {state.resolve(), out.resolve()}:
             make_folder(folder)

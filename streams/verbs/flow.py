@@ -16,6 +16,7 @@ from wire.durable import hold, make_folder
 def command(
     *,
     bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
     pool: Path = Path("runs/pool"),
     state: Path = Path("runs/flow-state"),
     cloud_key: Path | None = None,
@@ -45,6 +46,7 @@ def command(
 
     Args:
         bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         pool: The pool's folder, made when it is new.
         state: The folder for positions and user states, made when it is new; it belongs to this Kafka.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models signed with another are refused.
@@ -67,6 +69,7 @@ def command(
     """
     settings = FlowSettings(
         bootstrap=bootstrap,
+        kafka_config=str(kafka_config.absolute()) if kafka_config else "",
         pool=str(pool.absolute()),  # the processes of a cluster run in another folder
         state=str(state.absolute()),
         cloud_key=str(cloud_key.absolute()) if cloud_key else "",
@@ -86,7 +89,7 @@ def command(
         metrics_port=metrics_port,
         seed=seed,
     ).checked()
-    probe(bootstrap)  # before anything is made on disk
+    probe(bootstrap, properties=settings.kafka.properties)  # before anything is made on disk
     make_folder(state)
     with hold(state):
         prepare_state(state)

@@ -13,6 +13,7 @@ from xxhash import xxh3_64_hexdigest
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.kafka.properties import read_properties
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import cache_folder, find_log
 from streams.logs.options import AS_FOUND, LogOptions
@@ -44,6 +45,7 @@ def command(
     throttle_groups: str | None = None,
     max_ahead: int | None = None,
     bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
     partitions: int = KafkaSettings.partitions,
     replication: int = KafkaSettings.replication,
     metrics_port: int = 0,
@@ -83,6 +85,8 @@ def command(
         How many events of one partition to be ahead of those groups at most; by default what the embedded Kafka keeps.
     bootstrap
         Kafka's address.
+    kafka_config
+        A file of librdkafka properties, one name=value on each line: TLS and SASL.
     partitions
         Partitions of topics that do not exist yet.
     replication
@@ -96,7 +100,9 @@ def command(
         if value is not None and value < 1:
             raise InputError(f"--{flag} is {value}: give at least 1")
     pacer = Pacer(parse_speed(speed))
-    settings = KafkaSettings(bootstrap, partitions=partitions, replication=replication)
+    settings = KafkaSettings(
+        bootstrap, partitions=partitions, replication=replication, properties=read_properties(kafka_config)
+    )
     topic = EVENTS if via == "kafka" else BEHAVIOUR
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
@@ -154,10 +160,10 @@ def open_source(
     if not log.startswith(_TOPIC_SCHEME):
         return LogSource(find_log(log), within, options=options, unsorted=unsorted)
     address, _, name = log.removeprefix(_TOPIC_SCHEME).rpartition("/")
-    origin = KafkaSettings(address or settings.bootstrap)
+    origin = KafkaSettings(address or settings.bootstrap, properties=settings.properties)
     if not name:
         raise InputError(f"{log} names no topic: write kafka://TOPIC or kafka://HOST:PORT/TOPIC")
-    if name == topic and probe(origin.bootstrap) == probe(settings.bootstrap):
+    if name == topic and _cluster(origin) == _cluster(settings):
         raise InputError(
             f"{log} would be appended to itself: replay it to another Kafka (--bootstrap), or --via devices"
         )
@@ -191,6 +197,10 @@ def _run(run: Replay, view: View, state_path: Path | None) -> Totals:
         again = f"run the same command again to go on (state: {state_path})" if state_path else "nothing to go on from"
         view.say(f"stopped after {run.totals.sent:,} events; {again}")
         raise
+
+
+def _cluster(kafka: KafkaSettings) -> str:
+    return probe(kafka.bootstrap, properties=kafka.properties)
 
 
 def _report(log: str, totals: Totals, topic: str, bootstrap: str, *, json: bool) -> None:

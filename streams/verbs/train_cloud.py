@@ -10,6 +10,7 @@ import torch
 from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.kafka.properties import read_properties
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
 from streams.logs.options import AS_FOUND, LogOptions
@@ -40,6 +41,7 @@ def command(
     replace: str = "",
     back_to: int = 0,
     bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
     metrics_port: int = 0,
     seed: int = 0,
     json: bool = False,
@@ -65,6 +67,7 @@ def command(
         back_to: Publish this version again, as the newest, and end. A trainer that runs has to be stopped before.
         publish_only: Publish the first version, or the newest again, and the task, and end.
         bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         seed: Of everything that is drawn; the same seed and samples give the same versions.
         json: Print what was published as JSON on standard output, at the end.
@@ -72,13 +75,13 @@ def command(
     if refresh_h <= 0:
         raise InputError(f"--refresh-h is {refresh_h:g}: it must be more than 0")
     torch.set_num_threads(1)
-    wanted, settings = read_task(task), KafkaSettings(bootstrap)
+    wanted, settings = read_task(task), KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     bus = KafkaBus(settings)
     stop = (
         Stop()
     )  # asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it
     with stop.listening(), suppress(Stopped), metrics_server(metrics_port):
-        probe(bootstrap)
+        probe(bootstrap, properties=settings.properties)
         ensure_topics(settings)
         private, public = keys_in(keys)
         refresh_ms = int(refresh_h * _MS_PER_H)

@@ -10,6 +10,7 @@ from device_sim.mqtt_credentials import TUNNEL
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.kafka.properties import read_properties
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.paho_broker import PahoBroker
@@ -24,6 +25,7 @@ from wire.signing import load_public_key
 def command(
     *,
     bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
     mqtt: str = MqttSettings().address,
     mqtt_credentials: Path | None = None,
     name: str = "tunnel",
@@ -47,6 +49,7 @@ def command(
 
     Args:
         bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
         mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, of which this one is `tunnel`.
         name: Tells this tunnel from others on the same brokers; keep it over restarts.
@@ -63,13 +66,16 @@ def command(
     """
     if expiry_s <= 0 or drain_s < 0:
         raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
-    kafka, broker = KafkaSettings(bootstrap), MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials)
+    kafka, broker = (
+        KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
+        MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials),
+    )
     public = load_public_key(cloud_key) if cloud_key else None
     rate = Rate(device_kib_per_s, device_burst_kib).checked()
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
     with metrics_server(metrics_port):
-        probe(bootstrap)
+        probe(bootstrap, properties=kafka.properties)
         ensure_topics(kafka)
         tunnel = Tunnel(
             KafkaBus(kafka),
