@@ -103,14 +103,15 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/operations.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/operations.md", "docs/security.md"])
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_every_test_that_the_list_of_faults_names_is_there() -> None:
-    for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", OPERATIONS.read_text()):
+def test_every_test_that_faults_and_security_name_is_there() -> None:
+    told = OPERATIONS.read_text() + (ROOT / "docs" / "security.md").read_text()
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", told):
         assert f"def {name}" in (ROOT / file).read_text(), f"{file}::{name}"
 
 

@@ -118,6 +118,7 @@ def probe(bootstrap: str, timeout_s: float = 5, properties: Properties = ()) -> 
         raise ConnectionFailed(
             f"no Kafka answers at {bootstrap} within {timeout_s:g} s ({silence.why}): "
             "start it (scripts/kafka up, or docker compose up kafka) or give --bootstrap HOST:PORT"
+            + (", and a --kafka-config that fits" if properties else "")
         ) from silence
     return cluster
 

@@ -44,6 +44,6 @@ def test_no_file_is_one_line(tmp_path: Path) -> None:
 def test_tls_at_a_plain_listener_is_said(tmp_path: Path) -> None:
     file = tmp_path / "kafka.properties"
     file.write_text("security.protocol=SSL\n")
-    with EmbeddedKafka() as kafka, pytest.raises(ConnectionFailed, match=r"(?i)ssl|tls|hangs up") as refused:
+    with EmbeddedKafka() as kafka, pytest.raises(ConnectionFailed, match="--kafka-config that fits") as refused:
         probe(kafka.bootstrap, 3, read_properties(file))
     assert "\n" not in str(refused.value)
