@@ -1,4 +1,4 @@
-"""The product's whole dataflow gives the same messages under Bytewax and under our own scheduler, after a crash, too."""
+"""The whole dataflow gives the same messages under Bytewax and under our own scheduler, after a crash, too."""
 
 import random
 from datetime import timedelta
