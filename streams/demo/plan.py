@@ -133,6 +133,7 @@ def commands(
         "flow": (
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),
             *("--window-days", str(WINDOW_DAYS), "--candidates", str(CANDIDATES), *kafka, *seed),
+            *(("--min-users", "1") if settings.through_devices else ()),  # what waits would look as if it were lost
         ),
         "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
         "fleet": (
