@@ -41,8 +41,8 @@ def command(
     """
     raw = b"" if take_back else _checked(Pace(wait_s, spread_s, lasts_s))
     client = MqttClient(MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials), "coda-pace")
-    client.open()
     try:
+        client.open()
         client.publish(topics.PACE, raw, retain=True, expiry_s=max(1, round(lasts_s)), essential=True)
         if not client.settle(_LIMIT_S):
             raise DeliveryError(f"the MQTT broker at {mqtt} has not confirmed the pace; try again")
