@@ -127,6 +127,7 @@ class EveryWaitEnds(Invariant):
             "events are held": sum(len(clock.times) for clock in world.logics("decode")),
             "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
             "devices are not connected": sum(not client.connected for client in link.clients.values()),
+            "connections are half open": sum(w.open and w.silent for w in world.network.wires.values()),
             "publishes are not confirmed": sum(client.unconfirmed for client in link.clients.values()),
             "outboxes hold events": sum(len(device.outbox) for device in devices),
             "pushes are open": world.carrier.down.tally().outstanding,
