@@ -159,7 +159,11 @@ def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
 
 def _accounts(accounts: Accounting, last: State) -> str:
     tables = (
-        ("events", accounts.produced, {"pooled": accounts.pooled, **_named("rejected", accounts.rejected)}),
+        (
+            "events",
+            accounts.produced,
+            {"pooled": accounts.pooled, "waiting": accounts.waiting, **_named("rejected", accounts.rejected)},
+        ),
         ("pushes", accounts.pushes, accounts.push_outcomes),
         # Outdated batches are among the accepted ones: a new model version has made them so.
         ("batches at devices", sum(last.batches.values()) - last.batches.get("outdated", 0), last.batches),

@@ -25,7 +25,6 @@ from wire.sample import SampleRecord
 
 MOST_WAITING = 64  # samples of one item, 20 kB: of more, the newest, as the pool would keep
 STAY = Stay(most=1_000_000, idle_ms=1 << 62)  # items of one worker; 1 kB each while their samples wait
-_FORGOTTEN = metrics.rejected.labels(Reason.RARE)
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -81,7 +80,7 @@ class Audience:
         if (left := len(self.waiting) - MOST_WAITING) > 0:
             self.waiting.sort(key=lambda sample: (sample.timestamp, sample.sample))
             del self.waiting[:left]
-            _FORGOTTEN.inc(left)
+            metrics.rejected.labels(Reason.RARE).inc(left)
 
 
 class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
@@ -127,8 +126,9 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
         if self._audience is not None:
             left = len(self._audience.waiting)
             self._through.discard(self._audience.item)
-        metrics.samples_waiting.dec(left)
-        _FORGOTTEN.inc(left)
+        if left:
+            metrics.samples_waiting.dec(left)
+            metrics.rejected.labels(Reason.RARE).inc(left)
         return self.DISCARD
 
 

@@ -218,7 +218,7 @@ def test_a_trainer_passes_over_a_damaged_model(kafka: KafkaSettings, capfd: pyte
 
 
 def test_errors_of_the_system_that_name_no_path_are_our_own(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
-    def fail(_bootstrap: str) -> str:
+    def fail(_bootstrap: str, **_: object) -> str:
         raise OSError(9, os.strerror(9))
 
     monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
@@ -227,7 +227,7 @@ def test_errors_of_the_system_that_name_no_path_are_our_own(monkeypatch: pytest.
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
-    def fail(_bootstrap: str) -> str:
+    def fail(_bootstrap: str, **_: object) -> str:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
