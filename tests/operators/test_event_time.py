@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from operators import event_time
 from operators.decode import Arrival, Asked
-from operators.event_time import CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
+from operators.event_time import ALONE_MS, CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
 from tests.clock import HandClock
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, encode_event
@@ -162,10 +162,10 @@ def test_every_event_has_one_end_and_a_restart_in_the_middle_changes_none(told: 
     assert run(told, cut) == (accepted, refused)
 
 
-@given(st.integers(3, 20), st.randoms(use_true_random=False), st.integers(2, 10**6))
+@given(st.integers(3, 20), st.integers(0, 2**32), st.integers(2, 10**6))
 @settings(max_examples=40)
-def test_one_liar_among_many_loses_its_own_events_and_costs_no_others(n: int, rng: random.Random, hours: int) -> None:
-    told: list[Told] = []
+def test_one_liar_among_many_loses_its_own_events_and_costs_no_others(n: int, seed: int, hours: int) -> None:
+    told, rng = list[Told](), random.Random(seed)  # drawn by Hypothesis itself, all might be of one user
     for step in range(60 * n):
         user = rng.randrange(n)
         lies = user == 0 and step > 3 * n and rng.random() < 0.7
@@ -177,8 +177,8 @@ def test_one_liar_among_many_loses_its_own_events_and_costs_no_others(n: int, rn
     assert [k for k in accepted if k not in lied] == [k for k in range(len(told)) if k not in lied]
 
 
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 10**10)), min_size=1, max_size=20), st.integers(1, 9))
-def test_a_sorted_log_with_gaps_of_any_length_loses_nothing(bursts: list[tuple[int, int]], users: int) -> None:
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, ALONE_MS)), min_size=1, max_size=20), st.integers(1, 9))
+def test_a_sorted_log_with_gaps_that_one_user_may_leap_loses_nothing(bursts: list[tuple[int, int]], users: int) -> None:
     told, moment = list[Told](), START
     for length, gap in bursts:
         moment += gap
