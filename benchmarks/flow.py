@@ -51,6 +51,11 @@ FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
+ENDS = (
+    "coda_samples_pooled_total",
+    "coda_samples_waiting",
+    "coda_events_rejected_total",
+)  # of an event
 
 
 class Load:
@@ -116,13 +121,13 @@ class Run:
         return together(found)
 
     def wait(self, events: int) -> None:
-        """Until so many events are pooled or rejected."""
+        """Until so many events are pooled, wait for others, or are rejected."""
         deadline, done = time.monotonic() + PATIENCE_S, 0.0
         while done < events:
             if self._child.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"the dataflow ended or stalled at {done:,.0f} of {events:,} events")
             snapshot = self.snapshot()
-            done = snapshot.total("coda_samples_pooled_total") + snapshot.total("coda_events_rejected_total")
+            done = sum(map(snapshot.total, ENDS))
             self.seen.append((time.monotonic(), snapshot.total("process_cpu_seconds_total"), done))
             time.sleep(LOOK_S)
 

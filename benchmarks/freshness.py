@@ -168,12 +168,12 @@ def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: 
     stack.wait("the first cloud model", lambda now: now.total("coda_cloud_versions_total") > 0)
     say("history")
     stack.start("history")
-    stack.wait("the history", lambda now: stack.ended("history") and now.total("coda_samples_pooled_total") >= head)
+    stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= head)
     stack.wait("all devices", lambda now: now.total("coda_devices_connected") >= options.devices)
     stack.wait("everyone's first trainings", _Calm("coda_trainings_total"))
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
-    stack.wait("the live part", lambda now: now.total("coda_samples_pooled_total") > head)
+    stack.wait("the live part", lambda now: taken_in(now) > head)
     time.sleep(options.warm_up)
     before, cpu_before, busy_before, began = stack.look(), stack.cpu_s(brokers), machine_busy_s(), time.monotonic()
     while not stack.ended("live"):
@@ -186,6 +186,11 @@ def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: 
         "machine_busy": (busy_after - busy_before) / took_s,
         "load": os.getloadavg()[0],
     }
+
+
+def taken_in(now: Snapshot) -> float:
+    """Samples that are pooled, or wait for others to take their item."""
+    return now.total("coda_samples_pooled_total") + now.total("coda_samples_waiting")
 
 
 def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
