@@ -5,7 +5,7 @@ class ConnectRate:
     """At most `per_s` turns a second, and `burst` at once after a pause.
 
     >>> rate = ConnectRate(per_s=10.0, burst=2)
-    >>> [rate.wait_s(now_s=100.0) for _ in range(4)]
+    >>> [round(rate.wait_s(now_s=100.0), 3) for _ in range(4)]
     [0.0, 0.0, 0.1, 0.2]
     """
 

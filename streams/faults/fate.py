@@ -29,6 +29,7 @@ class Fate:
 class Lane:
     """One direction of one connection, and what it remembers from chunk to chunk.
 
+    >>> from streams.faults.units import Size
     >>> lane = Lane(random.Random(0))
     >>> lane.send(1000, [Bandwidth(rate=Size(500))], now_s=1.0).slices
     (Slice(nbytes=1000, due_s=3.0),)

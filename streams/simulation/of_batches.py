@@ -19,8 +19,11 @@ from wire.moments import SKEW_MS
 from wire.sample import SampleRecord
 
 if TYPE_CHECKING:
+    from streams.simulation.devices import Devices
     from streams.simulation.world import World
 
+# From Kafka to a device that is connected, if perhaps by a connection whose death is still to be noticed.
+SOON_MS = 60_000
 NEAR = 0.002  # two float16 of numbers below 1 that were summed up in another order
 
 
@@ -33,6 +36,7 @@ class NewestBatchWins(Invariant):
         super().__init__(world)
         self._newest: dict[str, int] = {}
         self._run: object = None
+        self._without: dict[str, tuple[int, int]] = {}  # by user: which batch it lacks, and since when
 
     def watch(self) -> None:
         """Per life of the fleet: it begins again from its last snapshot."""
@@ -46,18 +50,27 @@ class NewestBatchWins(Invariant):
             self._newest[user] = device.newest_seq
             batch = device.batch
             self.hold(batch is None or batch.user_id == user, f"{user} took a batch of {batch and batch.user_id}")
+        if self.world.timeline.now_ms > self.world.plan.safety_ms:
+            self._watch_arrivals(work)
 
-    def end(self) -> None:
-        """The newest batch of each device got there, if it came in time and is of the device's model."""
-        work, now_ms = self.world.devices, START_MS + self.world.timeline.now_ms
+    def _watch_arrivals(self, work: "Devices") -> None:
+        """Once all is healed, the newest batch of each device gets there soon, if it is of the device's model."""
+        now_ms = self.world.timeline.now_ms
         newest = {batch.user_id: batch for batch in self.world.seen.batches}
-        for user, device in (work.fleet.devices if work else {}).items():
+        for user, device in work.fleet.devices.items():
             batch = newest.get(user)
-            if batch is None or batch.model != device.model or self.world.clocks_jumped:
+            if batch is None or batch.model != device.model or not device.connected or self.world.clocks_jumped:
+                self._without.pop(user, None)
                 continue
-            fresh = now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
-            here = device.newest_seq >= batch.batch_seq
-            self.hold(here or not fresh, f"{user} never got batch {batch.batch_seq}, and has {device.newest_seq}")
+            fresh = START_MS + now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
+            if device.newest_seq >= batch.batch_seq or not fresh:
+                self._without.pop(user, None)
+                continue
+            which, since_ms = self._without.get(user, (-1, now_ms))
+            since_ms = since_ms if which == batch.batch_seq else now_ms
+            self._without[user] = batch.batch_seq, since_ms
+            soon = now_ms - since_ms < SOON_MS
+            self.hold(soon, f"{user} did not get batch {batch.batch_seq}, and has {device.newest_seq}")
 
 
 class NoStaleTraining(Invariant):
