@@ -36,7 +36,9 @@ class History:
     unreadable: int = 0  # dead letters that are no events
     batches: dict[Batch, int] = field(default_factory=dict)  # when matched
     answers: dict[Batch, int] = field(default_factory=dict)  # when received
-    accepted: dict[Batch, set[int]] = field(default_factory=dict)  # when; an answer may come twice, with one time
+    # The answers `accepted` by how many batches the device had taken by then: a batch that comes again is answered
+    # again, and only if that number has grown was it taken again.
+    accepted: dict[Batch, set[int]] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
     reports: dict[str, Training] = field(default_factory=dict)  # each device's newest
 
@@ -64,7 +66,7 @@ class History:
                 "batch": seq,
                 "matched_ms": at_ms,
                 "answered_ms": self.answers.get((device, seq)),
-                "accepted_ms": sorted(self.accepted.get((device, seq), ())),
+                "accepted": len(self.accepted.get((device, seq), ())),
             }
 
     def _attempt(self, message: Message) -> None:
@@ -101,7 +103,7 @@ class History:
         self.answers.setdefault(batch, ack.received_ms)
         self.outcomes[ack.outcome] += 1
         if ack.outcome == Batches.ACCEPTED:
-            self.accepted.setdefault(batch, set()).add(ack.received_ms)
+            self.accepted.setdefault(batch, set()).add(ack.batches.get(Batches.ACCEPTED, 0))
 
     _TAKERS = {  # noqa: RUF012
         BEHAVIOUR: _attempt,

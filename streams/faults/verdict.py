@@ -96,7 +96,7 @@ def fates_of_batches(history: History, window_ms: tuple[int, int]) -> Fates:
         acknowledged=len(told),
         lost=len(set(newest.items()) - told.keys() - standing),
         unexpected=len(told.keys() - history.batches.keys()),
-        duplicated=sum(len(times) > 1 for times in history.accepted.values()),
+        duplicated=sum(len(counts) > 1 for counts in history.accepted.values()),
         recovered=sum(
             window_ms[0] <= at_ms < window_ms[1] <= told.get(batch, 0) for batch, at_ms in history.batches.items()
         ),
