@@ -84,9 +84,9 @@ class Audience:
 
 
 class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
-    """`Audience` in a dataflow; all items of a worker are its `residents`, and some of them are `through`."""
+    """`Audience` in a dataflow; all items of a worker are its `residents`, and by item the keys of those `through`."""
 
-    def __init__(self, saved: bytes | None, min_users: int, residents: Residents, through: set[int]) -> None:
+    def __init__(self, saved: bytes | None, min_users: int, residents: Residents, through: dict[int, str]) -> None:
         self._audience = None if saved is None else Audience.restore(saved)
         self._min_users, self._residents, self._through = min_users, residents, through
         if self._audience is not None:
@@ -116,17 +116,16 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
     def _look(self, audience: Audience) -> None:
         """From now on the item's samples need not come here, once enough users took it."""
         if audience.enough:
-            self._through.add(audience.item)
+            self._through[audience.item] = str(audience.item)
 
     def _leave(self) -> bool:
         """Let go of the item, unless it has come back meanwhile."""
-        if self._audience is not None and str(self._audience.item) in self._residents:
+        if self._audience is None:
+            return self.DISCARD
+        if str(self._audience.item) in self._residents:
             return self.RETAIN
-        left = 0
-        if self._audience is not None:
-            left = len(self._audience.waiting)
-            self._through.discard(self._audience.item)
-        if left:
+        self._through.pop(self._audience.item, None)
+        if left := len(self._audience.waiting):
             metrics.samples_waiting.dec(left)
             metrics.rejected.labels(Reason.RARE).inc(left)
         return self.DISCARD
@@ -136,19 +135,22 @@ def audience_step(step_id: str, up: KeyedStream[UserOutput], min_users: int) -> 
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
     if min_users == 1:
         return up
-    residents, through = Residents(STAY, ITEMS), set[int]()
+    residents, through = Residents(STAY, ITEMS), dict[int, str]()
 
     def split(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput | SampleRecord | Leave]]:
         """What passes by, keyed by user as it came, and what has to ask, keyed by item: decided here alone."""
-        passing, asking = [], []
+        passing: list[tuple[str, UserOutput]] = []
+        asking: list[tuple[str, SampleRecord]] = []
         for user, output in outputs:
-            known = [sample for sample in output.samples if sample.item in through]
-            for sample in known:
-                residents.active(str(sample.item), 0)
+            known = []
+            for sample in output.samples:
+                if (item := through.get(sample.item)) is None:
+                    asking.append((str(sample.item), sample))
+                else:
+                    residents.active(item, 0)
+                    known.append(sample)
             if known or output.queries:
                 passing.append((user, UserOutput(known, output.queries, [], 0)))
-            if len(known) < len(output.samples):
-                asking += [(str(sample.item), sample) for sample in output.samples if sample.item not in through]
         return [*passing, *residents.with_leaving(asking, 0)]
 
     parted: Any = op.flat_map_batch(f"{step_id}_split", up, split)
