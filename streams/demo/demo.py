@@ -64,7 +64,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
     log = open_log(settings.log, view.say, settings.options)
     if settings.scenario is not None:
-        log = paced(log, settings.scenario.events, settings.seconds, folder)
+        log = paced(log, settings, settings.scenario, folder)
     with ExitStack() as opened:
         kafka, mqtt = opened.enter_context(EmbeddedKafka()), opened.enter_context(EmbeddedMqtt())
         brokers, ordeal = Brokers(kafka.bootstrap, mqtt.address), None

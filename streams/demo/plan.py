@@ -72,16 +72,20 @@ class Log:
         return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (REFRESHES + 0.5), 1e-3)
 
 
-def paced(log: Log, events: int | None, seconds: int, folder: Path) -> Log:
-    """The first `events` of a log with time so short that its live part takes `seconds`; a log of its own in `folder`.
+def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) -> Log:
+    """The part of a log that a scenario plays, as a log of its own in `folder`, its live part as long as the run.
 
-    For what goes through devices: in a replay at thousands of times event time a device that is away for a second
-    would be hours late, as nobody is, and those that are not would seem to be ahead of all others.
+    For what goes through devices: only users with a device do anything, so the log is theirs alone. And in a replay at
+    thousands of times event time a device that is away for a second would be hours late, as nobody is, and those that
+    are not would seem to be ahead of all others.
     """
-    frame = load_log(log.path).head(events or log.events)
+    frame = load_log(log.path).head(scenario.events or log.events)
+    if settings.devices is not None:
+        users = frame["user_id"].unique(maintain_order=True).head(settings.devices)
+        frame = frame.filter(pl.col("user_id").is_in(users.implode()))
     times = frame["timestamp"].to_numpy()
     live_ms = max(int(times[-1] - times[int(HEAD_SHARE * len(times))]), 1)
-    short = times[0] + ((times - times[0]) * (seconds * 1000 / live_ms)).astype(np.int64)
+    short = times[0] + ((times - times[0]) * (settings.seconds * 1000 / live_ms)).astype(np.int64)
     frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
     return open_log(str(path), lambda _line: None)
 

@@ -199,9 +199,11 @@ def _about_the_run(
 ) -> list[Invariant]:
     acted, idle = sum(f.acted for f in faults), idle_faults(faults)
     said = f"injected {len(faults)}, took effect {acted}: {idle[0]} did nothing" if idle else ""
-    healed = "" if recovered_s is not None and recovered_s <= healed_within_s else (
-        f"not within {healed_within_s:g} s" if recovered_s is None else f"only after {recovered_s:g} s"
-    )  # fmt: skip
+    healed = ""
+    if recovered_s is None:
+        healed = f"not within {healed_within_s:g} s"
+    elif recovered_s > healed_within_s:
+        healed = f"only after {recovered_s:g} s"
     return [
         Invariant("every-fault-acted", "what was broken was seen to be broken", said),
         Invariant("healed-in-time", f"all as before within {healed_within_s:g} s of the last fault", healed),

@@ -55,8 +55,6 @@ def command(
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    if devices is not None and (drop is not None or chaos is not None):
-        raise InputError("with faults all events come from devices, and every user needs one: leave out --devices")
     settings = DemoSettings(log, devices, seconds, seed, options, _scenario(drop, for_, chaos, seconds, seed)).checked()
     folder = new_run_folder(out, datetime.now())
     console = Console(stderr=True)

@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from streams.cli import make_app
-from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log
+from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced
+from streams.faults.scenario import Scenario
+from streams.logs.event_log import load_log
 from wire.errors import InputError
 
 DAY_MS = 86_400_000
@@ -42,6 +44,14 @@ def test_history_is_the_head_of_the_log_by_time(tmp_path: Path) -> None:
 def test_events_of_the_moment_where_the_live_part_begins_all_belong_to_it(tmp_path: Path) -> None:
     log = open_log(written(tmp_path, [1000, 2000, 2000, 2000, 3000]), quiet)
     assert (log.history, log.live_from_ms) == (1, 2000)
+
+
+def test_a_scenario_plays_the_part_of_its_users_in_the_time_of_the_run(tmp_path: Path) -> None:
+    log = open_log(written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)]), quiet)
+    part = paced(log, DemoSettings(devices=2, seconds=30), Scenario(name="mine", events=30), tmp_path)
+    assert (part.events, part.users) == (20, 2), "of the first 30 events those of two users of three"
+    assert part.last_ms - part.live_from_ms == pytest.approx(30_000, abs=2)
+    assert set(load_log(part.path)["user_id"]) == {"u0", "u1"}
 
 
 def test_a_log_that_cannot_be_split_or_found_is_told(tmp_path: Path) -> None:
