@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from streams.bus import Message
@@ -33,7 +34,6 @@ class History:
     delivered: Counter[int] = field(default_factory=Counter)  # how often each event is in Kafka
     pooled: Counter[int] = field(default_factory=Counter)
     refused: set[int] = field(default_factory=set)
-    unreadable: int = 0  # dead letters that are no events
     batches: dict[Batch, int] = field(default_factory=dict)  # when matched
     answers: dict[Batch, int] = field(default_factory=dict)  # when received
     # The answers `accepted` by how many batches the device had taken by then: a batch that comes again is answered
@@ -44,10 +44,8 @@ class History:
 
     def note(self, message: Message) -> None:
         """Take in one message of one of `TOPICS`."""
-        try:
+        with suppress(Malformed):  # what somebody sent that is no event: nobody's loss
             self._TAKERS[message.topic](self, message)
-        except Malformed:
-            self.unreadable += message.topic == DEAD_LETTERS
 
     def rows(self) -> Iterator[dict[str, object]]:
         """One row for each event and each batch: what `history.jsonl` holds; keys as text, for readers of JSON."""

@@ -115,7 +115,6 @@ class SimulatedBus:
     def __init__(self, kafka: SimulatedKafka, clock: VirtualClock) -> None:
         self.kafka, self.clock = kafka, clock
         self.dead = False
-        self._consumers: list[SimulatedConsumer] = []
 
     def kill(self) -> None:
         """The process is gone: what it had sent may arrive or not, and its groups notice after a while."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from device_sim.device import Device
 from device_sim.training import TrainingJob
 from models.sample import block_of
 from streams.simulation.invariants import Invariant
@@ -56,21 +57,21 @@ class NewestBatchWins(Invariant):
     def _watch_arrivals(self, work: "Devices") -> None:
         """Once all is healed, the newest batch of each device gets there soon, if it is of the device's model."""
         now_ms = self.world.timeline.now_ms
-        newest = {batch.user_id: batch for batch in self.world.seen.batches}
         for user, device in work.fleet.devices.items():
-            batch = newest.get(user)
-            if batch is None or batch.model != device.model or not device.connected or self.world.clocks_jumped:
+            batch = self.world.seen.newest.get(user)
+            if batch is None or not self._should_have(device, batch, now_ms) or device.newest_seq >= batch.batch_seq:
                 self._without.pop(user, None)
                 continue
-            fresh = START_MS + now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
-            if device.newest_seq >= batch.batch_seq or not fresh:
-                self._without.pop(user, None)
-                continue
-            which, since_ms = self._without.get(user, (-1, now_ms))
-            since_ms = since_ms if which == batch.batch_seq else now_ms
+            which, since_ms = self._without.get(user, (batch.batch_seq, now_ms))
+            if which != batch.batch_seq:
+                since_ms = now_ms
             self._without[user] = batch.batch_seq, since_ms
             soon = now_ms - since_ms < SOON_MS
             self.hold(soon, f"{user} did not get batch {batch.batch_seq}, and has {device.newest_seq}")
+
+    def _should_have(self, device: Device, batch: CandidateBatch, now_ms: int) -> bool:
+        fresh = START_MS + now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
+        return fresh and batch.model == device.model and device.connected and not self.world.clocks_jumped
 
 
 class NoStaleTraining(Invariant):

@@ -40,7 +40,7 @@ class Process(Generic[W]):
         *,
         pace_ms: int,
     ) -> None:
-        self.name, self.deaths = name, 0
+        self.name = name
         self.work: W | None = None
         self.paused = False
         self.pace_ms = pace_ms
@@ -70,7 +70,6 @@ class Process(Generic[W]):
         if self.work is not None:
             self.work.kill()
             self.work = None
-            self.deaths += 1
 
     def _turn(self) -> None:
         pause_ms = self._die.between(self.pace_ms // 2, self.pace_ms * 3 // 2)

@@ -21,6 +21,7 @@ class Seen:
     refused: dict[str, str] = field(default_factory=dict)
     samples: dict[int, set[SampleRecord]] = field(default_factory=dict)
     batches: list[CandidateBatch] = field(default_factory=list)
+    newest: dict[str, CandidateBatch] = field(default_factory=dict)  # of those, by user the last to come
     reports: list[Training] = field(default_factory=list)
     messages: Counter[str] = field(default_factory=Counter)
     ids: dict[int, str] = field(default_factory=dict)  # event ids by sample key
@@ -45,7 +46,9 @@ class Seen:
                 record = decode_record(message.value)
                 self.samples.setdefault(record.sample, set()).add(record)
             case topic if topic == CANDIDATES:
-                self.batches.append(decode_batch(message.value))
+                batch = decode_batch(message.value)
+                self.batches.append(batch)
+                self.newest[batch.user_id] = batch
             case topic if topic == TELEMETRY:
                 report = decode_report(message.value)
                 if isinstance(report, Training):

@@ -8,7 +8,7 @@ from streams.simulation.plan import Plan
 from streams.simulation.timeline import START_MS
 from wire.event import Event
 from wire.ids import item_key
-from wire.moments import SKEW_MS, EventMs
+from wire.moments import EventMs
 
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(30)], [f"kind-{n}" for n in range(4)]
 
@@ -21,7 +21,7 @@ class Act(NamedTuple):
 
 
 class Users:
-    """All that they do, in order; `honest` are those whose device's clock is not ahead of what is allowed."""
+    """All that they do, in order."""
 
     def __init__(self, plan: Plan) -> None:
         dice = random.Random(f"{plan.seed}/users")
@@ -38,11 +38,6 @@ class Users:
             label: Literal[0, 1] = 1 if dice.random() < plan.positives else 0
             names = f"event-{number}", user, ITEMS[item], CATEGORIES[item % len(CATEGORIES)]
             self.acts.append(Act(at_ms, Event(*names, "click", label, timestamp)))
-
-    @property
-    def honest(self) -> set[str]:
-        """Users whose events nobody takes for those of a clock that is ahead."""
-        return {user for user, skew_ms in self.skews_ms.items() if skew_ms <= SKEW_MS}
 
     def features(self) -> dict[str, Features]:
         """What is known before each event, by its id: what every sample of it must say."""

@@ -1,13 +1,16 @@
 """A fleet stepped by hand: no thread, no loop, and time that passes when the test says so."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from device_sim import topics
 from models.artefact import model_to_bytes
-from streams.fleet.hands import AtOnce, Hands
+from streams.fleet.hands import Hands
 from streams.fleet.service import SNAPSHOT_MS, TICK_MS, FleetService
 from streams.fleet.settings import FleetSettings
 from streams.kafka.bus import KafkaBus
@@ -21,6 +24,18 @@ from wire.event import encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
 
 NOW_MS = 1_700_000_000_000
+
+
+class AtOnce(Executor):
+    """Hands that do what they are given while they are given it."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class World:
