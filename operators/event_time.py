@@ -10,6 +10,10 @@ be ahead of others then, but not of the wall clock it came with: `operators.deco
 
 All of this follows from the partition's messages in their order, but for that patience; what is held is saved with the
 rest, because the partition's offset has moved past it. A partition of one or two users has nobody else to ask.
+
+A log of users who come one after the other has hours in which only one of them speaks. So where nothing contradicts
+`UNCONTRADICTED` events that are ahead by less than a day, they are believed, too, though all may be of one user: else
+whoever replays such a log would wait for two more users at each of its gaps.
 """
 
 import math
@@ -24,7 +28,7 @@ import msgspec
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from models.quorum import Quorum, QuorumState
+from models.quorum import FAR_MS, Quorum, QuorumState
 from operators.decode import Arrival, Asked, Decoded, Raw, decode
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter
@@ -32,6 +36,7 @@ from wire.moments import NO_EVENT, SteadyMs
 from wire.reason import Reason
 
 CONTRADICTED = 32  # events at the time that was: enough to know that it goes on
+UNCONTRADICTED = 8  # events in a row that are ahead: of three users one has so many in a row once in 3^8 = 6,561 events
 HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
 PATIENCE_MS = 5_000  # at the end of a stream; longer would hold up the first events of a morning by as much
 ALONE_MS = 30 * 86_400_000  # the pool's window by default: who leaps further takes everything out of it
@@ -124,10 +129,20 @@ class EventClock:
         elif arrival.timestamp >= self._quorum.now - self._lead_ms:  # an older one says nothing of the present
             self._contradictions += 1
         self._release(out)
+        if len(self._held) >= UNCONTRADICTED:
+            self._believe_uncontradicted(out)
         while self._held and self._contradictions - self._held[0].before >= CONTRADICTED:
             self._refuse(out)
         if len(self._held) > HELD_MOST:
             self._settle(out)
+
+    def _believe_uncontradicted(self, out: Sorted) -> None:
+        """Time has come to the first event that is held, if nothing came since that says otherwise."""
+        first = self._held[0]
+        near = first.arrival.timestamp <= self._quorum.now + FAR_MS
+        if near and self._contradictions == first.before:
+            self._quorum.begin_again(first.arrival.user_id, first.arrival.timestamp)
+            self._release(out)
 
     def _release(self, out: Sorted) -> None:
         """Let go of the events that time has reached, in order."""

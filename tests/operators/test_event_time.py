@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from operators import event_time
 from operators.decode import Arrival, Asked
-from operators.event_time import ALONE_MS, CONTRADICTED, PATIENCE_MS, EventClock, PartitionLogic, Sorted
+from operators.event_time import ALONE_MS, CONTRADICTED, PATIENCE_MS, UNCONTRADICTED, EventClock, PartitionLogic, Sorted
 from tests.clock import HandClock
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, encode_event
@@ -83,6 +83,26 @@ def test_a_clock_that_is_23_hours_ahead_is_refused_for_as_long_as_it_is_and_move
 def test_after_a_gap_everything_goes_on_in_order(users: int, gap: int) -> None:
     told = [*busy(users, 60), *busy(users, 60, START + gap)]
     assert run(told) == (list(range(120)), [])
+
+
+def session(n: int, begin: int, user: str = "u3") -> list[Told]:
+    return [(user, begin + 1000 * k) for k in range(n)]
+
+
+def test_one_user_after_a_quiet_night_waits_for_nobody_if_nothing_contradicts_it() -> None:
+    told = [*busy(20, 100), *session(UNCONTRADICTED, START + 9 * HOUR)]
+    clock = EventClock(HOUR)
+    events = stream(told)
+    assert numbers(clock.take(events[:-1], T0)) == (list(range(100)), [])
+    assert numbers(clock.take(events[-1:], T0)) == ([*range(100, len(told))], [])
+
+
+@pytest.mark.parametrize(("begin", "between"), [(START + 9 * HOUR, ("u5", START + 200_000)), (START + 2 * DAY, None)])
+def test_it_waits_where_something_does_and_after_more_than_a_day(begin: int, between: Told | None) -> None:
+    told = [*busy(20, 100), *session(4, begin), *([between] if between else []), *session(12, begin + 4000)]
+    clock = EventClock(HOUR)
+    accepted, _ = numbers(clock.take(stream(told), T0))
+    assert accepted == [*range(100), *([104] if between else [])]
 
 
 @pytest.mark.parametrize("users", [1, 2, 7])
