@@ -72,7 +72,7 @@ def plain_line(recent: Sequence[State], note: str) -> str:
     if s.produced:
         parts += [
             f"{rate(recent):,.0f} events/s",
-            f"{s.produced:,} produced {s.pooled:,} pooled {_sum(s.rejected):,} rejected",
+            f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {_sum(s.rejected):,} rejected",
         ]
     if any(s.lag_events.values()):
         parts.append("lag " + " ".join(f"{_group(g)} {n:,}" for g, n in s.lag_events.items() if n))
@@ -129,6 +129,7 @@ def _stream(recent: Sequence[State]) -> Table:
             "events/s": f"{_spark(recent)} [bold]{rate(recent):,.0f}",
             "produced": f"{s.produced:,}",
             "pooled": f"{s.pooled:,}",
+            "waiting for more users": f"{s.waiting:,}",
             "rejected": f"{_sum(s.rejected):,}",
             "live in pool": f"{s.pool_live:,}",
             "most behind": f"{_group(furthest)} {behind:,}" if behind else "none",

@@ -90,7 +90,8 @@ def closing_lines(result: DemoResult, folder: Path) -> list[str]:
     """What a person should know when it is over."""
     accounts = result.accounting
     lines = [
-        f"{accounts.produced:,} events = {accounts.pooled:,} pooled + {sum(accounts.rejected.values()):,} rejected",
+        f"{accounts.produced:,} events = {accounts.pooled:,} pooled + {accounts.waiting:,} waiting for more users of "
+        f"their item + {sum(accounts.rejected.values()):,} rejected",
         f"{accounts.pushes:,} pushes = " + " + ".join(f"{n:,} {name}" for name, n in accounts.push_outcomes.items()),
     ]
     if result.arms:
