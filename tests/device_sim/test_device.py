@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -11,94 +10,28 @@ import pytest
 from device_sim.asking import FIRST_WAIT_MS
 from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
-from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
-from device_sim.outbox import RETRY_MS
+from device_sim.instruction import Count, Forget, Freshness, Predict, Train, WantTraining
 from device_sim.outcome import Events, Models, Tasks, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
-    LinkLost,
     ModelArrived,
     OwnEvent,
-    Predicted,
-    ReceiptArrived,
-    Stimulus,
     TaskArrived,
     Tick,
     Trained,
     TrainingSlot,
 )
-from models.blend import HEADS
 from models.cloud_model import DIM
-from models.repeats import EVIDENCE, unpack, within
+from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
 from tests.device_sim.world import TASK, batch, event, raw_batch
 from tests.wire.reports import ack
 from wire.arrays import F16
 from wire.candidates import CandidateBatch, encode_batch
-from wire.event import decode_event
 from wire.identity import ModelId
 from wire.ids import item_key
-from wire.moments import WallMs
 from wire.outcome import Batches
-from wire.task import Task
-from wire.telemetry import Ack, MatchRequest, Training, Upward, decode_report
-
-T = TypeVar("T", bound=Instruction)
-NO_ROWS: dict[str, Any] = {"seqs": np.zeros(0, np.int64), "interest": np.zeros((0, DIM), np.float16)}
-
-
-class Phone:
-    """A device, and a short way to talk to it."""
-
-    def __init__(self, *, uploads: bool = False, task: Task | None = TASK, version: int = 1) -> None:
-        self.device = Device("ann", DIM, uploads=uploads)
-        self.now_ms = 100_000
-        self.asked = 0
-        if version:
-            self.tell(ModelArrived(ModelId("", version), 0, 1000))
-        if task is not None:
-            self.tell(TaskArrived(task, 100))
-
-    def tell(self, stimulus: Stimulus) -> list[Instruction]:
-        return self.device.handle(stimulus, WallMs(self.now_ms))
-
-    def live(self, count: int) -> list[Instruction]:
-        """The user does something `count` times, and each is predicted."""
-        out: list[Instruction] = []
-        for n in range(self.asked, self.asked + count):
-            out += self.tell(OwnEvent(event("ann", n), self.now_ms))
-            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25)
-            out += self.tell(Predicted(n, self.device.model, np.zeros(DIM, np.float32), *says))
-        self.asked += count
-        return out
-
-    def train(self, accepted: dict[str, bool] | None = None) -> list[Instruction]:
-        """Give it a slot and pretend to train."""
-        (train,) = only(Train, self.tell(TrainingSlot()))
-        heads = accepted or {"local": True}
-        return self.tell(Trained(train.model, heads, compute_ms=1.5, heads_bytes=9000, **NO_ROWS))
-
-
-def trained_phone() -> Phone:
-    """A connected one that has trained on a batch."""
-    phone = Phone()
-    phone.tell(Connected())
-    phone.live(10)
-    phone.tell(BatchArrived(raw_batch("ann", 0)))
-    phone.train()
-    return phone
-
-
-def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
-    return [i for i in instructions if isinstance(i, kind)]
-
-
-def counted(instructions: list[Instruction]) -> list[tuple[str, str]]:
-    return [(c.outcome.what, c.outcome) for c in only(Count, instructions)]
-
-
-def reports(instructions: list[Instruction]) -> list[Upward]:
-    return [decode_report(p.payload) for p in only(Publish, instructions) if p.leaf != "events"]
+from wire.telemetry import Ack, MatchRequest
 
 
 def test_an_event_is_to_be_predicted_from_what_came_strictly_before() -> None:
@@ -407,73 +340,6 @@ def test_who_is_not_in_the_roll_out_keeps_the_old_task_until_the_share_grows() -
     assert phone.device.task == TASK
     everyone = msgspec.structs.replace(staged, rollout_percent=100)
     assert counted(phone.tell(TaskArrived(everyone, 1))) == [("tasks", "adopted")]
-
-
-def test_events_go_up_until_the_receipt_comes() -> None:
-    phone = Phone(uploads=True)
-    assert not only(Publish, phone.live(2))  # offline
-    sent = [p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]
-    assert [decode_event(p.payload).event_id for p in sent] == ["ann-0", "ann-1"]
-    assert [p.leaf for p in only(Publish, phone.live(1))] == ["events"]
-    phone.tell(ReceiptArrived(("ann-0", "ann-2"), 10))
-    assert not only(Publish, phone.tell(Tick()))
-    phone.now_ms += RETRY_MS
-    (again,) = [p for p in only(Publish, phone.tell(Tick())) if p.leaf == "events"]
-    assert decode_event(again.payload).event_id == "ann-1"
-    phone.tell(LinkLost())
-    assert len([p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]) == 1
-
-
-def test_a_training_report_sums_up_all_of_a_life() -> None:
-    phone = Phone()
-    phone.live(10)
-    assert reports(phone.train()) == []  # offline: nobody to tell
-    phone.tell(Connected())
-    phone.live(PATIENCE * TASK.retrain_every)
-    (report,) = reports(phone.train({"local": True, "coda": False}))
-    assert isinstance(report, Training)
-    assert report.events == 10 + PATIENCE * TASK.retrain_every
-    assert report.head_log_loss == dict.fromkeys(HEADS, report.events / 2)
-    assert (report.trainings, report.passed, report.compute_ms) == ({"accepted": 2}, {"local": 2, "coda": 0}, 3.0)
-    assert report.bytes_down == 1100
-    assert report.bytes_stored > 1000 + 9000
-    phone.live(PATIENCE * TASK.retrain_every)
-    (again,) = reports(phone.train({"local": False}))
-    assert isinstance(again, Training)
-    assert (again.events, again.bytes_down) == (10 + 2 * PATIENCE * TASK.retrain_every, 1100)
-    assert again.trainings == {"accepted": 2, "rolled_back": 1}
-    assert again.bytes_up > report.bytes_up and again.sequence > report.sequence
-
-
-def test_what_repeats_teach_is_compared_within_an_interval() -> None:
-    phone = Phone()
-    phone.tell(Connected())
-    for _ in range(2):
-        phone.live(30)
-        (report,) = reports(phone.train())
-    assert isinstance(report, Training)
-    one = within(np.full(EVIDENCE, 30 * 0.25))
-    np.testing.assert_array_equal(unpack(report.evidence), one + one)
-
-
-def test_when_the_link_is_back_the_device_says_once_what_may_be_lost() -> None:
-    phone = Phone()
-    assert reports(phone.tell(Connected())) == []  # nothing happened so far
-    phone.live(10)
-    phone.tell(BatchArrived(raw_batch("ann", 3)))
-    phone.train()
-    phone.tell(LinkLost())
-    (report,) = reports(phone.tell(Connected()))
-    assert isinstance(report, Training)
-    assert (report.answered_seq, report.trained_seq, report.batches) == (3, 3, {"accepted": 1})
-    assert report.events == 10 and report.trainings == {"accepted": 1}
-
-
-def test_heads_that_failed_the_test_are_counted() -> None:
-    phone = Phone()
-    phone.live(10)
-    out = phone.train({"local": False, "coda": False})
-    assert counted(out) == [("trainings", "rolled_back"), ("heads", "rolled_back"), ("heads", "rolled_back")]
 
 
 def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:

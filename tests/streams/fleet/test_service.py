@@ -18,7 +18,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS, FLEET_GROUP
 from tests.clock import HandClock
 from tests.device_sim.memory_link import MemoryBroker, MemoryLink
-from tests.streams.fleet.test_shell import TASK, cloud_model, history_of
+from tests.streams.fleet.world import TASK, cloud_model, history_of
 from wire.errors import ConnectionFailed
 from wire.event import encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task

@@ -1,17 +1,13 @@
 """The fleet on real protocols: Kafka and MQTT embedded, everything else as in production."""
 
-import asyncio
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
 from device_sim.device import Device
@@ -20,105 +16,22 @@ from device_sim.mqtt_link import MqttLink
 from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
-from models.artefact import model_to_bytes, sealed
+from models.artefact import model_to_bytes
 from models.blend import PERSONAL
-from models.cloud_model import CloudModel, random_model
-from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell
-from streams.kafka.admin import ensure_topics
-from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
-from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.verbs import fleet as verb
 from tests.disks import fill_up, small_disk
-from wire.candidates import CandidateBatch, Candidates, encode_batch
+from tests.streams.fleet.world import LIMIT_S, TASK, Cloud, cloud_model, history_of, predicted, run_until, settings_for
 from wire.claim import Claim
-from wire.clock import SystemClock
 from wire.errors import ConnectionFailed, InputError, StorageError
-from wire.event import Event, encode_event
-from wire.ids import item_keys
-from wire.signing import PUBLIC, keys_in, new_keys, sign_model, sign_task
-from wire.task import ARMS, Task
-from wire.telemetry import Ack, Presence, Receipt, Training, Upward, decode_report, encode_report
-
-ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
-TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)
-LIMIT_S = 30.0
-
-
-def cloud_model(version: int) -> CloudModel:
-    """As whoever receives it knows it."""
-    return sealed(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=version, version=version))
-
-
-class Cloud:
-    """The other side of both brokers."""
-
-    def __init__(self, kafka: str, mqtt: EmbeddedMqtt, keys: Path) -> None:
-        self.kafka = KafkaSettings(kafka)
-        self.producer = CheckedProducer(self.kafka)
-        self.private, _ = keys_in(keys)
-        self.heard: list[tuple[str, str, bytes]] = []
-        self.mqtt = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        self.mqtt.on_message = lambda _c, _u, m: self.heard.append((*topics.device_of(m.topic), bytes(m.payload)))
-        self.mqtt.connect(mqtt.settings.host, mqtt.settings.port)
-        self.mqtt.loop_start()
-        self.mqtt.subscribe([(topic, 1) for topic in topics.UP])
-
-    def push(self, topic: str, payload: bytes) -> None:
-        self.mqtt.publish(topic, payload, 1, True).wait_for_publish(LIMIT_S)
-
-    def model(self, version: int) -> None:
-        self.push(topics.MODEL, sign_model(model_to_bytes(cloud_model(version)), self.private))
-
-    def task(self, task: Task = TASK) -> None:
-        self.push(topics.TASK, sign_task(task, self.private))
-
-    def behave(self, topic: str, events: list[Event]) -> None:
-        users = [event.user_id for event in events]
-        self.producer.send_many(topic, users, [encode_event(event) for event in events])
-        self.producer.flush()
-
-    def batch(self, user_id: str, seq: int, version: int = 1) -> None:
-        self.push(topics.candidates(user_id), encode_batch(batch_for(user_id, seq, version)))
-
-    def reports(self, kind: type) -> list[Upward]:
-        decoded = [decode_report(raw) for _, leaf, raw in list(self.heard) if leaf != "events"]
-        return [report for report in decoded if isinstance(report, kind)]
-
-    def close(self) -> None:
-        self.mqtt.disconnect()
-        self.mqtt.loop_stop()
-
-
-def batch_for(user_id: str, seq: int, version: int) -> CandidateBatch:
-    rng = np.random.default_rng(seq)
-
-    def candidates() -> Candidates:
-        return Candidates(
-            rng.normal(-1, 0.5, 20).astype(np.float16),
-            item_keys([ITEMS[n] for n in rng.integers(0, 40, 20)]),
-            item_keys([CATEGORIES[n] for n in rng.integers(0, 4, 20)]),
-            np.arange(20, dtype=np.uint8) % 2,
-            np.zeros(20, np.uint8),
-            np.zeros(20, np.uint32),
-        )
-
-    now_ms = time.time_ns() // 1_000_000
-    similarity = np.linspace(0.9, 0.6, 20).astype(np.float16)
-    model = cloud_model(version).id
-    return CandidateBatch(user_id, seq, model, 10**9, now_ms, now_ms, candidates(), similarity, candidates())
-
-
-def history_of(user_id: str, first: int, count: int) -> list[Event]:
-    return [
-        Event(f"{user_id}-{n}", user_id, ITEMS[n % 40], CATEGORIES[n % 4], "view", 0 if n % 3 else 1, 10**9 + 1000 * n)
-        for n in range(first, first + count)
-    ]
+from wire.event import encode_event
+from wire.signing import new_keys, sign_model, sign_task
+from wire.task import ARMS
+from wire.telemetry import Ack, Presence, Receipt, Training, encode_report
 
 
 @pytest.fixture
@@ -128,53 +41,6 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         cloud.address = mqtt.settings  # type: ignore[attr-defined]
         yield cloud
         cloud.close()
-
-
-def settings_for(cloud: Cloud, tmp_path: Path, **changes: Any) -> FleetSettings:
-    for name in ("state", "out"):
-        (tmp_path / name).mkdir(exist_ok=True)
-    plain: dict[str, Any] = {
-        "own": "events",
-        "devices": None,
-        "state": tmp_path / "state",
-        "out": tmp_path / "out",
-        "cloud_key": tmp_path / "keys" / PUBLIC,
-        "seed": 1,
-    }
-    return FleetSettings(**{**plain, **changes})
-
-
-async def run_until(
-    cloud: Cloud,
-    settings: FleetSettings,
-    done: Callable[[FleetShell], bool],
-    *,
-    act: Callable[[FleetShell], None] | None = None,
-) -> dict[str, Any]:
-    """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens beside it."""
-    ensure_topics(cloud.kafka, [settings.topic])
-    address = cloud.address  # type: ignore[attr-defined]
-    shell = FleetShell(
-        settings,
-        KafkaBus(cloud.kafka),
-        MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1)),
-        SystemClock(),
-    )
-    running = asyncio.create_task(shell.run())
-    if act is not None:
-        await asyncio.to_thread(act, shell)
-    end = time.monotonic() + LIMIT_S
-    while not done(shell):
-        assert time.monotonic() < end, f"never done: {shell.service.fleet.counts}"
-        await asyncio.wait([running], timeout=0.02)
-        if running.done():
-            running.result()
-    shell.stop()
-    return await running
-
-
-def predicted(shell: FleetShell) -> int:
-    return len(shell.service.board.scores())
 
 
 async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud: Cloud, tmp_path: Path) -> None:

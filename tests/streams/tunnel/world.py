@@ -39,6 +39,8 @@ PATIENCE_S = 60
 MODEL = ModelId("", 1)
 PRIVATE, PUBLIC = new_keys()
 
+REAL = "apache-kafka"  # what `world` is asked for by, where it has to be Apache Kafka and mosquitto
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
