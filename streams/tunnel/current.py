@@ -32,32 +32,33 @@ class Current:
 
     def take(self, message: Message) -> str | None:
         """The MQTT topic that has something new now; None for what is passed over, with a line and counted."""
-        if not self._checks_out(message) or not self._follows(message):
+        document = self._opened(message)
+        if document is None or not self._follows(message, document):
             return None
         topic = CURRENT[message.topic]
         self.retained[topic] = message.value
         self.versions[message.topic] += 1
         return topic
 
-    def _checks_out(self, message: Message) -> bool:
-        """Whether it may take the place of what is retained: devices that come later get nothing else."""
+    def _opened(self, message: Message) -> bytes | None:
+        """What was signed, if it may take the place of what is retained: devices that come later get nothing else."""
         try:
             if message.topic == MODELS:
-                decode_model(open_model(message.value, self._public))
-            else:
-                open_task(message.value, self._public)
+                decode_model(document := open_model(message.value, self._public))
+                return document
+            open_task(message.value, self._public)
+            return message.value
         except Malformed as error:
             refused = error.reason if error.reason == Reason.UNSIGNED else "malformed"
             metrics.tunnel_rejected.labels(f"{refused}_{error.kind}").inc()
             log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {error}")
-            return False
-        return True
+            return None
 
-    def _follows(self, message: Message) -> bool:
+    def _follows(self, message: Message, document: bytes) -> bool:
         """Whether a model may take the place of the one before it on the topic; the tunnel knows no other."""
         if message.topic != MODELS:
             return True
-        offer = self._succession.offer(*identify_model(open_model(message.value, self._public)))
+        offer = self._succession.offer(*identify_model(document))
         if offer.verdict.refused:
             metrics.models_refused.labels(offer.verdict).inc()
             log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {offer.why}")

@@ -40,18 +40,17 @@ SHARED = tuple(f"$share/coda-tunnel-{each.rpartition('/')[2]}/{each}" for each i
 
 
 class _Batch(NamedTuple):
-    """What came in at once."""
+    """What came in at once, and what goes to Kafka of it."""
 
     messages: Sequence[Received]
     uploads: Sequence[Upload]
+    letters: Sequence[Letter]
+    dead: Sequence[DeadLetter]
 
-    @property
-    def letters(self) -> list[Letter]:
-        return [letter for upload in self.uploads for letter in upload.letters]
-
-    @property
-    def dead(self) -> list[DeadLetter]:
-        return [letter for upload in self.uploads for letter in upload.dead]
+    @classmethod
+    def of(cls, messages: Sequence[Received], uploads: Sequence[Upload]) -> "_Batch":
+        letters = [letter for upload in uploads for letter in upload.letters]
+        return cls(messages, uploads, letters, [letter for upload in uploads for letter in upload.dead])
 
 
 class Uplink:
@@ -101,7 +100,7 @@ class Uplink:
     def _carry(self) -> bool:
         """Whether there was anything to do."""
         if self._batch is None and (messages := self._client.received(BATCH, WAIT_S)):
-            self._batch = _Batch(messages, [self._read(m) for m in messages])
+            self._batch = _Batch.of(messages, [self._read(m) for m in messages])
             self._courier.take(self._batch.letters, self._batch.dead)
             self._steer([upload.device for upload in self._batch.uploads if upload.came])
         busy = self._batch is not None
