@@ -344,17 +344,18 @@ def _sent(settings: KafkaSettings, before: dict[tuple[str, int], int]) -> int:
 @pytest.mark.servers
 def test_from_on_a_topic_is_the_time_of_producing(real_kafka: KafkaSettings, log: Path, tmp_path: Path) -> None:
     topic = f"times-{time.time_ns()}"
+    produced_ms = time.time_ns() // 1_000_000 - 3_600_000  # not older than Kafka keeps messages
     ensure_topics(real_kafka, [topic])
     producer = CheckedProducer(real_kafka)
     (batch,) = LogSource(log, Range()).batches({})
     for at in range(0, 2000, 500):
         for key, value in zip(batch.keys[at : at + 500], batch.values[at : at + 500], strict=True):
-            producer.send(topic, key, value, timestamp_ms=1_700_000_000_000 + at)
+            producer.send(topic, key, value, timestamp_ms=produced_ms + at)
     producer.flush()
     with EmbeddedKafka() as other:
         to = KafkaSettings(other.bootstrap)
         arguments = ["--bootstrap", to.bootstrap, "--throttle-groups", "", "--state", str(tmp_path / "s")]
         source = f"kafka://{real_kafka.bootstrap}/{topic}"
-        window = ["--from", "1700000000500", "--until", "1700000001500"]
+        window = ["--from", f"{produced_ms + 500}", "--until", f"{produced_ms + 1500}"]
         assert run(["replay", source, *window, *arguments]) == 0
         assert set(event_ids(to, "events")) == set(batch.ids[500:1500])
