@@ -4,7 +4,11 @@ Every process serves these at 127.0.0.1:<metrics port>/metrics; the live view, t
 Prometheus read them there. Counters end in `_total`, units come last.
 """
 
+import math
+from typing import cast
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 # From 1 ms to 60 s, denser where the targets lie (250 ms, 500 ms, 2 s).
 FRESHNESS_BUCKETS_S = (
@@ -56,6 +60,14 @@ freshness_s = Histogram(
 )
 lag_events = Gauge("coda_lag_events", "events produced but not yet processed", ["group", "topic", "partition"])
 lag_seconds = Gauge("coda_lag_seconds", "age of the oldest event not yet processed", ["group", "topic", "partition"])
+frontier_s = Gauge(
+    "coda_frontier_timestamp_seconds",
+    "wall clock: what was there at this moment is done, per stage; age = time() - this",
+    ["stage", "partition"],
+)
+event_frontier_s = Gauge(
+    "coda_event_frontier_timestamp_seconds", "newest event time that a stage is through with", ["stage"]
+)
 pushes = Counter("coda_pushes", "candidate batches pushed to devices")
 push_outcomes = Counter("coda_push_outcomes", "what became of pushes: acknowledged, superseded, expired", ["outcome"])
 payloads_forgotten = Counter(
@@ -85,6 +97,8 @@ cloud_trials = Counter(
 reports_passed_over = Counter(
     "coda_reports_passed_over", "training reports that teach the fleet nothing, by reason", ["reason"]
 )
+samples_read = Counter("coda_samples_read", "samples that the cloud trainer took in")
+samples_unlearned = Gauge("coda_samples_unlearned", "samples that the next cloud model version will learn from")
 samples_passed_over = Counter(
     "coda_samples_passed_over", "samples that no cloud model learned because too many waited for a better one"
 )
@@ -99,3 +113,47 @@ device_outcomes = Counter(
     "what became of events, batches, models, tasks, paces and trainings on devices",
     ["what", "outcome"],
 )
+
+
+def defined() -> dict[str, MetricWrapperBase]:
+    """Every metric of ours, by the name it has in Prometheus.
+
+    >>> [name for name in defined() if "waiting" in name]
+    ['coda_samples_waiting']
+    """
+    found = [each for each in globals().values() if isinstance(each, MetricWrapperBase)]
+    return {name_of(each): each for each in found}
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    """Its name in Prometheus.
+
+    >>> name_of(pooled)
+    'coda_samples_pooled_total'
+    """
+    return f"{metric._name}_total" if metric._type == "counter" else f"{metric._name}"
+
+
+def values() -> dict[str, dict[str, float]]:
+    """What this process counted, by Prometheus name and then by labels, as `reason=late`; without zeros.
+
+    >>> rejected.labels("late").inc(2)
+    >>> values()["coda_events_rejected_total"]["reason=late"] >= 2
+    True
+    """
+    shown: dict[str, dict[str, float]] = {}
+    for name, metric in defined().items():
+        for family in metric.collect():
+            for sample in family.samples:
+                if sample.name == name and sample.value and math.isfinite(sample.value):
+                    labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
+                    shown.setdefault(name, {})[labels] = sample.value
+    return shown
+
+
+def ages() -> dict[str, tuple[int, ...]]:
+    """By stage, how many things passed at an age within each of `FRESHNESS_BUCKETS_S`, and beyond."""
+    children = cast(dict[tuple[str, ...], Histogram], dict(freshness_s._metrics))
+    return {
+        labels[0]: tuple(int(bucket.get()) for bucket in histogram._buckets) for labels, histogram in children.items()
+    }

@@ -12,7 +12,15 @@ Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
 
 # Gauges of one and the same thing, seen from several processes: the largest speaks for all.
-LARGEST_WINS = frozenset({"coda_model_version", "coda_devices_connected"})
+LARGEST_WINS = frozenset(
+    {
+        "coda_model_version",
+        "coda_devices_connected",
+        "coda_lag_events",
+        "coda_lag_seconds",
+        "coda_frontier_timestamp_seconds",
+    }
+)
 
 
 def series(name: str, **labels: str) -> Series:

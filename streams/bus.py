@@ -34,6 +34,18 @@ class Message(NamedTuple):
     headers: Mapping[str, bytes]
 
 
+class Span(NamedTuple):
+    """Where somebody stands in a partition, as the offset that comes next, and where it ended when asked after that."""
+
+    position: int
+    end: int
+
+    @property
+    def left(self) -> int:
+        """Messages that lie between."""
+        return max(0, self.end - self.position)
+
+
 class Consumer(Protocol):
     """Reads its partitions in batches; belongs to one thread. Nothing is committed on its own."""
 
@@ -106,6 +118,9 @@ class Group(Protocol):
 
     def lag(self, topic: str) -> dict[int, int]:
         """Messages of `topic` that the group has not committed, per partition; all that is kept if it never has."""
+
+    def spans(self, topic: str) -> dict[int, Span]:
+        """What of `topic` the group has not committed, per partition: from the first that is kept if it never has."""
 
     def begun(self, topic: str) -> bool:
         """Whether the group has ever committed a position in `topic`."""

@@ -41,6 +41,7 @@ VERBS = {
     "pace": ("streams.verbs.pace:command", "Tell devices when to come back, should they lose their connection."),
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
     "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
+    "watch": ("streams.verbs.watch:command", "How fresh everything is, what is stuck, and whose fault that is."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
     "simulate": ("streams.verbs.simulate:command", "The whole system by a virtual clock, with all that can go wrong."),

@@ -9,6 +9,8 @@ import sys
 
 import structlog
 
+from streams.process.recent import remember
+
 _OURS = ("coda", "device_sim", "index", "models", "monitor", "operators", "streams", "__main__")
 
 
@@ -17,6 +19,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        remember,
     ]
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback

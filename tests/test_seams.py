@@ -16,12 +16,12 @@ LIVE = {
     "streams/child.py": "child processes",
     "streams/demo/*.py": "a command's room: processes and a terminal",
     "streams/faults/*.py": "a command's room: faults on real connections and processes",
-    "streams/flow/lag.py": "looks at lags beside Bytewax, in a thread",
     "streams/flow/process.py": "one process of the live dataflow",
     "streams/flow/supervisor.py": "child processes",
     "streams/fleet/shell.py": "the live loop of a fleet",
     "streams/kafka/*.py": "Kafka as the bus",
     "streams/mqtt/*.py": "MQTT by paho",
+    "streams/process/pulse.py": "says each second how a process is, in a thread",
     "streams/tunnel/tunnel.py": "the live loops of a tunnel",
     "streams/verbs/*.py": "the commands",
 }

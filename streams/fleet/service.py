@@ -7,6 +7,7 @@ predictions never wait for trainings, and chores (scores, snapshots, lags).
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -20,7 +21,7 @@ from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
 from monitor import metrics
-from streams.bus import Bus, Consumer, Group, Message, Partition
+from streams.bus import Bus, Consumer, Message, Partition
 from streams.fleet.errand import Chore, Errand, Work
 from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
@@ -40,7 +41,7 @@ POLL_MESSAGES = 1000  # of a round: at 44 µs each they hold up MQTT for 44 ms
 TRAIN_EVERY_MS = 250
 TICK_MS = 1_000
 REPORT_MS = 2_000  # between live scores
-LAG_MS = 1_000  # between looks at the lag. On a forgetful bus a replay waits for the positions told then
+POSITIONS_MS = 1_000  # between positions told on a forgetful bus
 SNAPSHOT_MS = 2_000
 SAY_EVERY_MS = 10_000
 MOST_DEVICES = 10_000  # of one process, 7 GB; whose user comes back gets a new one
@@ -69,17 +70,15 @@ class FleetService:
         self._state.note(self.fleet, begun.positions, self.board.flush())
         self._state.write()
         self._inbox = Inbox(self.fleet, settings.cloud_key)
-        self._subscribing: Future[tuple[Consumer, Group]] | None = None
+        self._subscribing: Future[Consumer] | None = None
         self._consumer: Consumer | None = None
-        self._group: Group | None = None
         self._job: Future[list[Attempt]] | None = None
         self._train_at_ms = self._say_at_ms = 0
-        self._taken_ms: dict[Partition, int] = {}
         self._chores = [
             Chore(clock, TICK_MS, self._tick),
             Chore(clock, REPORT_MS, self._report),
             Chore(clock, SNAPSHOT_MS, self._snapshot),
-            Chore(clock, LAG_MS, self._show_lag, sparing=False),  # a look waits for the broker and costs nothing
+            Chore(clock, POSITIONS_MS, self._tell_positions, sparing=False),  # waits for the broker and costs nothing
         ]
         self._ending: Errand | None = None
         for user_id in self.fleet.devices:
@@ -103,8 +102,6 @@ class FleetService:
         if events := self._decoded(messages):
             self.fleet.handle_events(events, self._clock.wall_ms())
         self.positions = self._consumer.positions()  # no message more than those of this round; markers passed over
-        for message in messages:
-            self._taken_ms[message.topic, message.partition] = message.timestamp_ms
         self._train()
         self._publish()
         self._retire()
@@ -123,8 +120,7 @@ class FleetService:
     def close(self) -> None:
         """Let the connections go, by `hands.polling`; commits nothing."""
         if self._subscribing is not None and self._subscribing.exception() is None:
-            for connection in self._subscribing.result():
-                connection.close()
+            self._subscribing.result().close()
 
     def result(self) -> dict[str, Any]:
         """The result document; the records are one file after that."""
@@ -136,22 +132,21 @@ class FleetService:
         """Read own events once there are a cloud model and a task."""
         if self._subscribing is not None:
             if self._subscribing.done():
-                self._consumer, self._group = self._subscribing.result()
+                self._consumer = self._subscribing.result()
         elif self.fleet.model is not None and self.fleet.task is not None:
             self._subscribing = self._hands.polling.submit(self._subscribed)
         elif (now_ms := self._clock.steady_ms()) >= self._say_at_ms:
             self._say_at_ms = now_ms + SAY_EVERY_MS
             log.info("waiting for the first cloud model and task: `coda train-cloud` and `coda tunnel` bring them")
 
-    def _subscribed(self) -> tuple[Consumer, Group]:
+    def _subscribed(self) -> Consumer:
         topic = self._settings.topic
         home = self._bus.home([topic])
         settle(self._settings.state, home, "give another --state and --out, or delete both, and devices start anew")
         if not (kept := self._bus.bounds(topic)):
             raise ConnectionFailed(f"{self._bus.name} has no topic {topic}: replay a log to it first")
         begin = dict.fromkeys(kept, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
-        consumer = self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
-        return consumer, self._bus.group(FLEET_GROUP)
+        return self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
 
     def _take_arrivals(self) -> None:
         for arrival in self._link.take():
@@ -234,25 +229,11 @@ class FleetService:
         assert self._consumer is not None, "who has no consumer has no chores"
         return self._hands.polling.submit(self._consumer.commit, positions)
 
-    def _show_lag(self) -> Work:
-        """Show the lag by committed positions; a forgetful bus hears of positions between snapshots, too.
-
-        Nothing of it outlives a crash, so no position there has to wait for its snapshot, and the replay waits for it.
-        """
-        assert self._group is not None, "who has no consumer has no chores"
-        topic = self._settings.topic
-        try:
-            if self._bus.forgetful:
+    def _tell_positions(self) -> Work:
+        """Commit between snapshots, too, on a forgetful bus: nothing of it outlives a crash, and the replay waits."""
+        if self._bus.forgetful:
+            with suppress(DeliveryError):  # Kafka is away: the consumer says so, and it comes back
                 yield self._commit(dict(self.positions))
-            behind = yield self._hands.aside.submit(self._group.lag, topic)
-        except (ConnectionFailed, DeliveryError):
-            return  # Kafka is away: the consumer says so, and it comes back
-        for partition, events in behind.items():
-            labels = (FLEET_GROUP, topic, str(partition))
-            metrics.lag_events.labels(*labels).set(events)
-            now_ms = self._clock.wall_ms()
-            age_s = (now_ms - self._taken_ms.get((topic, partition), now_ms)) / 1000
-            metrics.lag_seconds.labels(*labels).set(age_s if events else 0)
 
     def _end(self) -> Work:
         if self._job is not None:

@@ -22,7 +22,6 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 from models.cloud_model import CloudModel
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
-from streams.flow.lag import LagWatch
 from streams.flow.model_feed import ModelFeed
 from streams.flow.panics import Panics
 from streams.flow.pool_shards import PoolShards
@@ -36,17 +35,21 @@ from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.topic_watch import TopicWatch
-from streams.kafka.topics import EVENTS, REQUESTS
+from streams.kafka.topics import EVENTS, FLOW_GROUP, REQUESTS
 from streams.log import set_up_logging
 from streams.metrics_server import PortTaken, metrics_server
+from streams.process.lookout import Lookout
+from streams.process.pulse import Pulse
 from streams.stop import Stop
 from streams.tunnel.room import TunnelRoom
 from wire.clock import SystemClock
 from wire.errors import CodaError, ConnectionFailed, InputError, PoolError, StorageError
 from wire.signing import load_public_key
+from wire.status import Role
 
 # Another process may have seen the first model a moment earlier than this one.
 _MODEL_WAIT_S = 60
+READS = {"pooled": EVENTS, "matched": REQUESTS}  # by stage, what has to come through the dataflow
 
 _log = structlog.get_logger()
 
@@ -65,6 +68,8 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         opened.enter_context(stop.listening())
         opened.enter_context(metrics_server(port))
         ensure_topics(kafka)
+        lookouts = [Lookout(bus, clock, stage, FLOW_GROUP, topic) for stage, topic in READS.items()]
+        opened.enter_context(Pulse(Role.FLOW, str(process), bus, clock, lookouts))
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
         home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
@@ -99,7 +104,6 @@ def _run_once(
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: bool(stop.signal) or restart.due(),
         )
-        opened.enter_context(LagWatch(bus, reader, clock))
         sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal))
         flow = build_flow(settings, source, sink, pools, clock=clock, model=lambda: _first(feed, blame), blame=blame)
         _log.info(

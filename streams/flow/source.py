@@ -44,7 +44,6 @@ class Reader:
         self._consumer: Consumer | None = None
         self._group: Group | None = None
         self._done: dict[Partition, int] = {}
-        self._taken_ms: dict[Partition, int] = {}
         self._asked: set[Partition] = set()  # since the last round of all parts began
         self._polled = 0  # messages of the last poll
         self._through = False  # whether the dataflow had a pass for them
@@ -57,7 +56,6 @@ class Reader:
         elif self._bus.forgetful:
             offset = 0  # it drops what is old: say so, rather than begin after it
         self._begin[partition] = offset
-        self._taken_ms[partition] = 0
         self._buffers[partition] = []
 
     def take(self, partition: Partition) -> list[Message]:
@@ -67,8 +65,6 @@ class Reader:
         taken = self._buffers[partition]
         self._buffers[partition] = []
         self._buffered -= len(taken)
-        if taken:
-            self._taken_ms[partition] = taken[-1].timestamp_ms
         return taken
 
     def rest(self, partition: Partition) -> None:
@@ -82,10 +78,6 @@ class Reader:
             return None
         offset = self._consumer.position(partition)
         return offset if offset >= 0 else None
-
-    def taken_ms(self) -> dict[Partition, int]:
-        """When the newest message that was taken was produced (wall clock), per partition; 0 before the first."""
-        return dict(self._taken_ms)
 
     def done(self, partition: Partition, offset: int) -> None:
         """Everything before `offset` went through the whole dataflow: lag tools may know."""

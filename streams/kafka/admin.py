@@ -11,10 +11,19 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.kafka.connection import KafkaSettings, is_embedded, partitions_of, reason
 from streams.kafka.embedded import KEPT_BYTES
-from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TOPICS
+from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, STATUS, TOPICS
 from wire.errors import ConnectionFailed
 
 _TIMEOUT_S = 30
+# The newest of each process, for a day; of the rest a few minutes, so that who begins to watch soon has read it all.
+# One clock stamps them all, so that it can be told who is silent.
+_STATUS_CONFIG = {
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str(24 * 3600 * 1000),
+    "segment.ms": "60000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "message.timestamp.type": "LogAppendTime",
+}
 _ENVELOPE_BYTES = 64 << 10  # of a record batch beside the message, with room
 
 
@@ -42,6 +51,8 @@ def topic_config(settings: KafkaSettings, topic: str) -> dict[str, str]:
     >>> topic_config(KafkaSettings(), "models")["cleanup.policy"]
     'compact'
     """
+    if topic == STATUS:
+        return _STATUS_CONFIG
     if topic in COMPACTED:
         config = {"cleanup.policy": "compact"}
         return {**config, "max.message.bytes": str(settings.model_bytes)} if topic == MODELS else config

@@ -8,6 +8,7 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.bus import Span
 from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings, leave, partitions_of, patiently, reason
 from wire.errors import ConnectionFailed
 
@@ -42,8 +43,15 @@ class GroupPositions:
 
         Raises `ConnectionFailed`, after 15 s at most for what Kafka does not answer.
         """
+        return {partition: span.left for partition, span in self.spans(topic).items()}
+
+    def spans(self, topic: str) -> dict[int, Span]:
+        """What of `topic` the group has not committed, per partition: from the first that is kept if it never has.
+
+        Raises `ConnectionFailed`, after 15 s at most for what Kafka does not answer.
+        """
         try:
-            return {position.partition: self._behind(position) for position in self._committed_in(topic)}
+            return {position.partition: self._span(position) for position in self._committed_in(topic)}
         except KafkaException as error:
             raise self._unsaid(error) from error
 
@@ -84,9 +92,9 @@ class GroupPositions:
             self._partitions[topic] = time.monotonic(), found
         return found
 
-    def _behind(self, committed: TopicPartition) -> int:
+    def _span(self, committed: TopicPartition) -> Span:
         low, high = patiently(partial(self._consumer.get_watermark_offsets, committed, timeout=_TIMEOUT_S))
-        return max(0, high - max(committed.offset, low))
+        return Span(max(committed.offset, low), high)
 
     def _committed(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
         if error is None or error.code() == KafkaError._NO_OFFSET:

@@ -9,9 +9,10 @@ CANDIDATES = "candidates"
 MODELS = "models"
 TASKS = "tasks"
 TELEMETRY = "telemetry"
+STATUS = "status"
 
-TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY)
-COMPACTED = (MODELS, TASKS)  # Kafka keeps only the newest of each key here, so offsets have gaps
+TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY, STATUS)
+COMPACTED = (MODELS, TASKS, STATUS)  # Kafka keeps only the newest of each key here, so offsets have gaps
 
 # Groups under which positions are kept, or mirrored where the reader keeps its own (the flow).
 FLOW_GROUP = "coda-flow"
@@ -19,4 +20,4 @@ TUNNEL_GROUP = "coda-tunnel"
 FLEET_GROUP = "coda-fleet"
 TRAINER_GROUP = "coda-train-cloud"
 # Nothing is kept by positions in these: one that is deleted and made anew is read from its beginning.
-CONTROL = frozenset({REQUESTS, TELEMETRY, MODELS, TASKS})
+CONTROL = frozenset({REQUESTS, TELEMETRY, MODELS, TASKS, STATUS})

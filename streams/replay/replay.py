@@ -25,6 +25,7 @@ from wire.clock import Clock
 from wire.dead_letter import DeadLetter, Origin
 from wire.errors import DeliveryError
 from wire.reason import Reason
+from wire.status import Frontier
 
 _CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle
 _CHECKPOINT_EVERY_S = 1.0
@@ -92,7 +93,13 @@ class Replay:
         self._clock, self._sleep = clock, sleep
         self._moment_ms = start.moment_ms if start else clock.wall_ms()
         self._saved_s = self._began_s = self._stalled_s = self._now_s()
+        self._sent_ms, self._event_ms = 0, -1
         self.totals = Totals()
+
+    @property
+    def frontier(self) -> Frontier:
+        """Up to which moment this is in Kafka, and up to which event time."""
+        return Frontier("produced", -1, self._done, self._done, self._sent_ms, self._event_ms)
 
     def run(self) -> Totals:
         """Send everything; whatever ends it early, the state says where the next run has to go on.
@@ -148,6 +155,7 @@ class Replay:
         metrics.produced.inc(len(values))
         self.totals.sent += len(values)
         self._done += end - at
+        self._sent_ms, self._event_ms = self._clock.wall_ms(), int(batch.timestamps[end - 1])
         self._stand_at(batch.positions[end])
 
     def _send_dead_letters(self, batch: Batch) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-_LINE_EVERY_S = 5
+_LINE_EVERY_S = 10
 
 
 @dataclass(frozen=True)

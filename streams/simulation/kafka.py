@@ -7,7 +7,7 @@ from typing import Self
 
 from xxhash import xxh32_intdigest
 
-from streams.bus import Message, Partition, Positions, Start, never
+from streams.bus import Message, Partition, Positions, Span, Start, never
 from streams.home import Home
 from streams.simulation.dice import Die
 from streams.simulation.engine import NotYet
@@ -382,6 +382,13 @@ class SimulatedGroup:
         """Messages that the group has not committed."""
         self._kafka.ask()
         return self._kafka.lag(self._name, topic)
+
+    def spans(self, topic: str) -> dict[int, Span]:
+        """Where it stands, and where partitions end."""
+        self._kafka.ask()
+        committed = self._kafka.group(self._name).committed
+        logs = enumerate(self._kafka.topics.get(topic, []))
+        return {n: Span(max(committed.get((topic, n), 0), log.first), log.end) for n, log in logs}
 
     def begun(self, topic: str) -> bool:
         """Whether it has ever committed in `topic`."""

@@ -120,11 +120,13 @@ class TrainingService:
                 items=len(model.item_keys),
                 categories=len(model.category_keys),
             )
-        _log.info("published the cloud model", version=model.version, **model.metrics)
+        loss, samples = model.metrics.get("train_log_loss"), model.metrics.get("samples")
+        _log.info("published the cloud model", version=model.version, log_loss=loss, samples=samples)
 
     def _refresh(self) -> None:
         waiting = self.trainer.waiting
         trial = self.trainer.train(lambda _done, _total: self._stop.check())
+        metrics.samples_unlearned.set(self.trainer.waiting)
         if trial is not None:
             metrics.cloud_trials.labels("published" if trial.passed else "held_back").inc()
             if trial.passed:
@@ -147,6 +149,8 @@ class TrainingService:
         if good:
             partition = np.array([m.partition for m in good], np.int64)
             self.trainer.take(block, partition, np.array([m.offset for m in good], np.int64))
+            metrics.samples_read.inc(len(good))
+            metrics.samples_unlearned.set(self.trainer.waiting)
 
     def _hear(self, message: Message) -> None:
         try:
@@ -161,7 +165,7 @@ class TrainingService:
 
 
 def _task_arrived(task: Task) -> None:
-    _log.info("published the task", version=task.task_version, prior=task.head_prior, repeats=task.repeats)
+    _log.info("published the task", version=task.task_version)
 
 
 def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBlock]:

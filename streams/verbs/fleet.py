@@ -21,14 +21,18 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
 from streams.kafka.connection import probe as probe_kafka
 from streams.kafka.properties import read_properties
+from streams.kafka.topics import FLEET_GROUP, STATUS
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from streams.process.lookout import Lookout
+from streams.process.pulse import Pulse
 from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.durable import hold, make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import PUBLIC
+from wire.status import Role
 
 RESULT = "result.json"
 NAME = "coda-fleet"  # client ids begin with it
@@ -85,9 +89,12 @@ def command(
         for folder in {state.resolve(), out.resolve()}:
             make_folder(folder)
             held.enter_context(hold(folder))
-        ensure_topics(kafka, [settings.topic])
+        ensure_topics(kafka, [settings.topic, STATUS])
         print(f"fleet: own events from {settings.topic} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
-        result, stopped_by = asyncio.run(_run(settings, KafkaBus(kafka), broker))
+        bus, clock = KafkaBus(kafka), SystemClock()
+        lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
+        with Pulse(Role.FLEET, NAME, bus, clock, [lookout]):
+            result, stopped_by = asyncio.run(_run(settings, bus, broker))
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     write_durably(out / RESULT, document.encode() + b"\n")
     print(document if json else _line(result), file=sys.stdout if json else sys.stderr)
@@ -141,7 +148,9 @@ def _count(devices: str) -> int | None:
 
 def _line(result: dict[str, Any]) -> str:
     arms = ", ".join(f"{arm} {_figure(row['gauc'])}" for arm, row in result["arms"].items())
-    return f"{result['devices']} devices, {result['events']} events predicted by every arm; GAUC: {arms}"
+    if not result["events"]:
+        return "fleet: no event was predicted: the cloud model had learned from all that came, or none came"
+    return f"fleet: {result['devices']} devices, {result['events']} events predicted by every arm; GAUC: {arms}"
 
 
 def _figure(value: float | None) -> str:

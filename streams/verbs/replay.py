@@ -18,6 +18,7 @@ from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import cache_folder, find_log
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
+from streams.process.pulse import Pulse
 from streams.replay.pacing import Pacer, parse_speed
 from streams.replay.replay import Replay, Totals, find_already_there
 from streams.replay.source import LogSource, Range, Source, TopicSource
@@ -27,6 +28,7 @@ from streams.replay.view import View, duration, open_view
 from streams.times import parse_moment_ms
 from wire.clock import SystemClock
 from wire.errors import InputError
+from wire.status import Role
 
 _TOPIC_SCHEME = "kafka://"
 
@@ -140,6 +142,9 @@ def command(
             already_there=find_already_there(bus, topic, start) if start else frozenset(),
             clock=SystemClock(),
             sleep=time.sleep,
+        )
+        stack.enter_context(
+            Pulse(Role.REPLAY, Path(log).name, bus, SystemClock(), frontiers=lambda: [run.frontier], shows=False)
         )
         totals = _run(run, view, state_path)
     _report(log, totals, topic, bootstrap, json=json)

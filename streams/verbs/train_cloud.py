@@ -11,10 +11,13 @@ from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.properties import read_properties
+from streams.kafka.topics import SAMPLES, TRAINER_GROUP
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
+from streams.process.lookout import Lookout
+from streams.process.pulse import Pulse
 from streams.stop import Stop, Stopped
 from streams.training.beginning import Beginning, Begun
 from streams.training.cloud_trainer import CloudTrainer
@@ -24,6 +27,7 @@ from streams.training.task_desk import TaskDesk, read_task
 from wire.clock import SystemClock
 from wire.errors import InputError
 from wire.signing import keys_in
+from wire.status import Role
 
 _MS_PER_H = 3_600_000
 _log = structlog.get_logger()
@@ -80,9 +84,11 @@ def command(
     stop = (
         Stop()
     )  # asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it
-    with stop.listening(), suppress(Stopped), metrics_server(metrics_port):
-        probe(bootstrap, properties=settings.properties)
-        ensure_topics(settings)
+    probe(bootstrap, properties=settings.properties)
+    ensure_topics(settings)
+    clock = SystemClock()
+    pulse = Pulse(Role.TRAINER, "cloud", bus, clock, [Lookout(bus, clock, "learned", TRAINER_GROUP, SAMPLES)])
+    with stop.listening(), suppress(Stopped), metrics_server(metrics_port), pulse:
         private, public = keys_in(keys)
         refresh_ms = int(refresh_h * _MS_PER_H)
         limit_bytes = largest_model(settings)
@@ -90,13 +96,14 @@ def command(
         if back_to:
             begun = Begun(*version_again(bus, back_to, public), is_new=True)
         else:
-            begun = Beginning(head, replace, seed).model(published_model(bus, public), limit_bytes, stop)
+            with pulse.hushed():  # a training of the first model shows itself
+                begun = Beginning(head, replace, seed).model(published_model(bus, public), limit_bytes, stop)
         trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
         if head is not None:
             trainer.remember(head)
         _log.info("beginning with the cloud model", model=str(begun.model.id))
         desk = TaskDesk(wanted, private, published_task(bus, public))
-        service = TrainingService(bus, SystemClock(), trainer, desk, stop)
+        service = TrainingService(bus, clock, trainer, desk, stop)
         try:
             if begun.is_new or publish_only:
                 service.offer_model()

@@ -11,15 +11,19 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.properties import read_properties
+from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.paho_broker import PahoBroker
+from streams.process.lookout import Lookout
+from streams.process.pulse import Pulse
 from streams.tunnel.allowance import DEFAULT, Rate
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
 from wire.clock import SystemClock
 from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 from wire.signing import load_public_key
+from wire.status import Role
 
 
 def command(
@@ -77,10 +81,11 @@ def command(
     with metrics_server(metrics_port):
         probe(bootstrap, properties=kafka.properties)
         ensure_topics(kafka)
+        bus, clock = KafkaBus(kafka), SystemClock()
         tunnel = Tunnel(
-            KafkaBus(kafka),
+            bus,
             PahoBroker(broker),
-            SystemClock(),
+            clock,
             name=name,
             expiry_ms=int(expiry_s * 1000),
             drain_s=drain_s,
@@ -89,7 +94,8 @@ def command(
         )
         started = False
         try:
-            with tunnel:
+            lookout = Lookout(bus, clock, "tunnelled", TUNNEL_GROUP, CANDIDATES)
+            with Pulse(Role.TUNNEL, name, bus, clock, [lookout]), tunnel:
                 started = True
                 print(f"tunnel {name}: Kafka {bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
                 tunnel.wait()
@@ -102,13 +108,5 @@ def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> 
     document = msgspec.json.encode(summary).decode()
     if ledger_out is not None:
         write_durably(ledger_out, document.encode() + b"\n")
-    print(document if as_json else _line(summary), file=sys.stdout if as_json else sys.stderr)
-
-
-def _line(summary: dict[str, Any]) -> str:
-    line = (
-        "pushes {pushes} = acknowledged {acknowledged} + superseded {superseded} + expired {expired}, "
-        "events up {uploads}, requests {requests}, telemetry {telemetry}, over the rate {over_rate}, "
-        "dead letters {dead}"
-    ).format(**summary, dead=sum(summary["dead_letters"].values()))
-    return line + (f", without an answer yet {summary['outstanding']}" if summary["outstanding"] else "")
+    if as_json:
+        print(document)  # noqa: T201

@@ -146,6 +146,7 @@ def test_a_group_is_seen_from_outside(stage: Stage) -> None:
             drain(stage, consumer, 3)
             consumer.commit({(stage.topic, 0): 1})
         assert group.begun(stage.topic) and group.lag(stage.topic)[0] == 2
+        assert group.spans(stage.topic)[0] == (1, 3) and group.spans(stage.topic)[1] == (0, 0)
         group.mirror({(stage.topic, 0): 3})
         stage.until(lambda: group.lag(stage.topic)[0] == 0, "the mirrored position")
     finally:

@@ -22,6 +22,7 @@ from wire.push_headers import PushHeaders
 from wire.reason import Reason
 from wire.sample import SampleRecord, decode_record, encode_record
 from wire.signing import open_model, open_task, sign_model, sign_task
+from wire.status import Frontier, Role, Status, decode_status, encode_status
 from wire.task import Task, decode_task, encode_task
 from wire.telemetry import (
     Ack,
@@ -101,6 +102,18 @@ _TRAINING = Training(
     evidence=np.arange(14, dtype="<f8").tobytes(),
 )
 
+_STATUS = Status(
+    role=Role.FLOW,
+    name="0",
+    boot=1_800_000_000_000,
+    sequence=12,
+    said_ms=1_800_000_012_000,
+    values={"coda_samples_pooled_total": {"": 40}, "coda_events_rejected_total": {"reason=late": 2}},
+    age_bounds_s=(0.1, 1),
+    ages={"pooled": (30, 9, 1)},
+    frontiers=(Frontier("pooled", 3, 42, 45, 1_800_000_011_000, 1_700_000_000_000),),
+    warnings=("waiting for the first cloud model",),
+)
 _SAMPLE = SampleRecord(11, 12, 13, 14, 1, 2, 1_700_000_000_000, 1_800_000_000_000, _HISTORY, _HISTORY)
 _EMPTY = CandidateBatch("ann", 0, NO_MODEL, 0, 0, 0, no_candidates(), np.zeros(0, np.float16), no_candidates())
 
@@ -144,6 +157,7 @@ MESSAGES = [
     Message("presence.json", Presence("ann/ü", False), encode_report, decode_report),
     Message("claim.json", Claim("fleet", "b-1", 1_800_000_000_000), encode_claim, decode_claim),
     Message("pace.json", Pace(60.0, 120.5, 600.0), encode_pace, decode_pace),
+    Message("status.json", _STATUS, encode_status, decode_status),
     Message("receipt.json", Receipt(("e-1", "e-2")), encode_report, decode_receipt),
 ]
 
@@ -184,6 +198,9 @@ REFUSED = [
     ("pace", encode_pace(Pace(0, -1, 60)), Reason.MALFORMED),
     ("pace", encode_pace(Pace(0, 60, 60)).replace(b"pace/1", b"pace/2"), Reason.UNKNOWN_FORMAT),
     ("task", sign_model(encode_model(*_model()), PRIVATE), Reason.MALFORMED),
+    ("status", encode_status(_STATUS).replace(b"status/1", b"status/2"), Reason.UNKNOWN_FORMAT),
+    ("status", encode_status(_STATUS).replace(b"[30,9,1]", b"[30,9]"), Reason.MALFORMED),
+    ("status", encode_status(_STATUS).replace(b"[0.1,1]", b"[1,0.1]"), Reason.MALFORMED),
 ]
 READERS = {
     "event": decode_event,
@@ -192,6 +209,7 @@ READERS = {
     "signed model": _read_signed_model,
     "task": _open,
     "pace": decode_pace,
+    "status": decode_status,
 }
 
 

@@ -142,13 +142,3 @@ def test_events_that_the_embedded_broker_dropped_before_the_start_are_told(world
     parts = Parts(world)
     with pytest.raises(InputError, match=r"offset 0 of events\["):
         parts.read()
-
-
-def test_says_how_old_what_it_took_is(world: World) -> None:
-    world.send(stream(100))
-    parts = Parts(world)
-    assert set(parts.reader.taken_ms().values()) == {0}
-    parts.read_until(100)
-    taken = {topic: ms for (topic, _), ms in parts.reader.taken_ms().items() if ms}
-    assert set(taken) == {EVENTS}
-    parts.reader.close()

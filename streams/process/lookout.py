@@ -1,0 +1,38 @@
+"""How far a stage of this process is, from what its group committed and where its topic ends."""
+
+from monitor import metrics
+from monitor.reached import Reached
+from streams.bus import Bus
+from wire.clock import Clock
+from wire.status import Frontier
+
+
+class Lookout:
+    """Looks at one group's positions in one topic. A look waits for Kafka to answer: keep it out of a worker's way."""
+
+    def __init__(self, bus: Bus, clock: Clock, stage: str, group: str, topic: str) -> None:
+        self._clock, self._stage, self._name, self._topic = clock, stage, group, topic
+        self._group = bus.group(group)
+        self._reached: dict[int, Reached] = {}
+
+    def look(self) -> list[Frontier]:
+        """The frontier in each partition, also as metrics; raises `ConnectionFailed`."""
+        asked_ms = self._clock.wall_ms()
+        found = []
+        for partition, span in self._group.spans(self._topic).items():
+            until_ms = self._reached.setdefault(partition, Reached()).look(asked_ms, span.position, span.end)
+            found.append(Frontier(self._stage, partition, span.position, span.end, until_ms))
+            self._show(found[-1])
+        return found
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._group.close()
+
+    def _show(self, frontier: Frontier) -> None:
+        labels = (self._name, self._topic, str(frontier.partition))
+        metrics.lag_events.labels(*labels).set(frontier.behind)
+        if frontier.until_ms:
+            age_s = max(0, self._clock.wall_ms() - frontier.until_ms) / 1000 if frontier.behind else 0
+            metrics.lag_seconds.labels(*labels).set(age_s)
+            metrics.frontier_s.labels(self._stage, str(frontier.partition)).set(frontier.until_ms / 1000)

@@ -1,0 +1,48 @@
+"""This process's own status, from what it measured."""
+
+from dataclasses import dataclass
+
+from monitor import metrics
+from streams.watch.heard import CPU
+from wire.status import Frontier, Role, Status
+
+# Frontiers say these, typed.
+_SAID_ELSEWHERE = {
+    metrics.name_of(each)
+    for each in (metrics.lag_events, metrics.lag_seconds, metrics.frontier_s, metrics.event_frontier_s)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a process is: the same after a restart, but for `boot`, the wall clock at its start."""
+
+    role: Role
+    name: str
+    boot: int
+
+    def status(
+        self,
+        sequence: int,
+        said_ms: int,
+        frontiers: tuple[Frontier, ...] = (),
+        *,
+        cpu_s: float = 0.0,
+        ended: bool = False,
+        warnings: tuple[str, ...] = (),
+    ) -> Status:
+        """What it says for the `sequence`th time, having computed for `cpu_s`."""
+        values = {name: values for name, values in metrics.values().items() if name not in _SAID_ELSEWHERE}
+        return Status(
+            role=self.role,
+            name=self.name,
+            boot=self.boot,
+            sequence=sequence,
+            said_ms=said_ms,
+            ended=ended,
+            values={**values, CPU: {"": round(cpu_s, 3)}},
+            age_bounds_s=metrics.FRESHNESS_BUCKETS_S,
+            ages=metrics.ages(),
+            frontiers=frontiers,
+            warnings=warnings,
+        )

@@ -1,0 +1,143 @@
+"""The pulse of a process: each second its status to Kafka, and its state to whoever sits before it (live).
+
+On a terminal the state is one line that is written anew each second, elsewhere a line every ten seconds; at the end,
+however it ends, one says what was done. A Kafka that is away, or refuses, costs the status alone.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self, TextIO
+
+from monitor.seldom import Seldom
+from streams.bus import Bus, Producer
+from streams.kafka.topics import STATUS
+from streams.process.lookout import Lookout
+from streams.process.own_status import Identity
+from streams.process.recent import recent_warnings
+from streams.process.state_line import state_line, summary_line
+from streams.watch.fold import Fold
+from wire.clock import Clock
+from wire.errors import ConnectionFailed, DeliveryError
+from wire.status import Frontier, Role, Status, encode_status
+
+EVERY_S = 1.0
+LINE_EVERY_S = 10.0
+CLEAR_LINE = "\r\x1b[2K"
+_GIVE_UP_S = 5.0  # then a newer status is worth more
+_JOIN_S = 3.0  # a look at a Kafka that is away takes up to 15 s
+
+
+class Pulse:
+    """Beats while the context is open; `looks` says how far the process is, asked from a thread of its own.
+
+    `shows` is False where the command has a view of its own. `name` tells processes of one role apart, and is the same
+    after a restart.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        name: str,
+        bus: Bus,
+        clock: Clock,
+        lookouts: Sequence[Lookout] = (),
+        *,
+        frontiers: Callable[[], Sequence[Frontier]] = tuple,
+        shows: bool = True,
+        out: TextIO | None = None,
+    ) -> None:
+        self._me = Identity(role, name, clock.wall_ms())
+        self._bus, self._clock, self._lookouts, self._frontiers = bus, clock, lookouts, frontiers
+        self._shows, self._out = shows, out or sys.stderr
+        self._producer: Producer | None = None
+        self._known: dict[Lookout, list[Frontier]] = {}
+        self._fold, self._sequence = Fold(), 0
+        self._line_at_ms = clock.steady_ms() + LINE_EVERY_S * 1000
+        self._seldom = Seldom()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def beat(self, *, ended: bool = False) -> Status:
+        """Look, and say what there is to say."""
+        for lookout in self._lookouts:
+            try:
+                self._known[lookout] = lookout.look()
+            except ConnectionFailed as error:
+                self._seldom.warning(f"how far we are can't be told: {error}")
+        frontiers = [*(each for known in self._known.values() for each in known), *self._frontiers()]
+        self._sequence += 1
+        status = self._me.status(
+            self._sequence,
+            self._clock.wall_ms(),
+            tuple(frontiers),
+            cpu_s=time.process_time(),
+            ended=ended,
+            warnings=recent_warnings(),
+        )
+        self._fold.take(status, status.said_ms)
+        self._publish(status)
+        return status
+
+    @contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Leave the terminal to somebody else while the block runs."""
+        shows, self._shows = self._shows, False
+        try:
+            yield
+        finally:
+            self._shows = shows
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(_JOIN_S)
+        if self._thread.is_alive():  # Kafka is away: what waits for its answer goes with the process
+            return
+        status = self.beat(ended=True)
+        if self._producer is not None:
+            self._producer.settled(_JOIN_S)
+        for lookout in self._lookouts:
+            lookout.close()
+        if self._shows:
+            self._say(summary_line(self._me.role, self._fold.picture(status.said_ms)))
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self._show(self.beat())
+            except Exception as error:  # a status that is missing is no reason to stop, nor to be silent
+                self._seldom.warning(f"the status can't be told: {type(error).__name__}: {error}")
+
+    def _publish(self, status: Status) -> None:
+        try:
+            if self._producer is None:
+                self._producer = self._bus.producer(give_up_s=_GIVE_UP_S, stopping=self._stop.is_set)
+            self._producer.send(STATUS, status.key, encode_status(status))
+        except (ConnectionFailed, DeliveryError) as error:
+            self._producer = None
+            self._seldom.warning(f"the status does not reach Kafka: {error}")
+
+    def _show(self, status: Status) -> None:
+        if not self._shows:
+            return
+        line = state_line(self._me.role, self._fold.picture(status.said_ms))
+        now_ms = self._clock.steady_ms()
+        if self._out.isatty():
+            self._out.write(f"{CLEAR_LINE}{self._me.role}: {line}")
+            self._out.flush()
+        elif now_ms >= self._line_at_ms:
+            self._line_at_ms = now_ms + LINE_EVERY_S * 1000
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._out.write(f"{CLEAR_LINE if self._out.isatty() else ''}{self._me.role}: {line}\n")
+        self._out.flush()

@@ -1,0 +1,104 @@
+"""The state of one process in one line, and what it did in another one at its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from monitor import metrics
+from streams.watch.picture import Picture
+from streams.watch.seconds import ago
+from wire.status import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric in words, with how it splits up by `label`; only series that are labelled as `only` says."""
+
+    metric: MetricWrapperBase
+    words: str
+    label: str = ""
+    only: str = ""
+
+    def said(self, picture: Picture, *, rate: bool) -> str:
+        """Its words with what it grows by per second; "" while it is zero."""
+        name = metrics.name_of(self.metric)
+        series = {labels: n for labels, n in picture.totals.get(name, {}).items() if self.only in labels}
+        total = sum(series.values())
+        if not total:
+            return ""
+        per_s = 0.0 if self.only else picture.per_s.get(name, 0.0)
+        fast = f" ({per_s:,.0f}/s)" if rate and per_s >= 1 else f" ({per_s:.1f}/s)" if rate and per_s else ""
+        return f"{total:,.0f} {self.words}{fast}{self._parts(series)}"
+
+    def _parts(self, by_labels: dict[str, float]) -> str:
+        if not self.label:
+            return ""
+        parts: dict[str, float] = {}
+        for labels, value in by_labels.items():
+            part = dict(pair.split("=", 1) for pair in labels.split(",") if "=" in pair).get(self.label, "")
+            parts[part] = parts.get(part, 0) + value
+        listed = sorted(parts.items(), key=lambda part: -part[1])
+        return f" ({', '.join(f'{name} {value:,.0f}' for name, value in listed)})"
+
+
+SHOWN: dict[Role, Sequence[Figure]] = {
+    Role.REPLAY: (
+        Figure(metrics.produced, "produced"),
+        Figure(metrics.rejected, "malformed"),
+    ),
+    Role.FLOW: (
+        Figure(metrics.pooled, "pooled"),
+        Figure(metrics.samples_waiting, "waiting for more users of their item"),
+        Figure(metrics.rejected, "rejected", "reason"),
+        Figure(metrics.matches, "matched"),
+        Figure(metrics.pool_live, "in the pool"),
+    ),
+    Role.TUNNEL: (
+        Figure(metrics.pushes, "pushed"),
+        Figure(metrics.push_outcomes, "answered for", "outcome"),
+        Figure(metrics.uploads, "events up"),
+        Figure(metrics.devices_connected, "devices connected"),
+    ),
+    Role.FLEET: (
+        Figure(metrics.devices_connected, "devices connected"),
+        Figure(metrics.predictions, "events predicted"),
+        Figure(metrics.device_outcomes, "events learned from alone", "outcome", "what=unpredicted"),
+        Figure(metrics.batches, "batches", "outcome"),
+        Figure(metrics.trainings, "trainings", "outcome"),
+    ),
+    Role.TRAINER: (
+        Figure(metrics.samples_read, "samples read"),
+        Figure(metrics.samples_unlearned, "not learned from yet"),
+        Figure(metrics.cloud_trials, "tried models", "outcome"),
+        Figure(metrics.cloud_versions, "versions published"),
+    ),
+}
+_NEED_A_MODEL = frozenset({Role.FLOW, Role.FLEET})
+
+
+def state_line(role: Role, picture: Picture) -> str:
+    """What it has done and how far it is, with the word for each of its stages."""
+    parts = [_model(role, picture), *_figures(role, picture, rate=True)]
+    for stage in picture.stages:
+        left = f", {stage.behind:,} behind" if stage.behind else ""
+        parts.append(f"{stage.stage} {stage.word}{left}, as of {ago(stage.age_s)}")
+    return " · ".join(filter(None, parts))
+
+
+def summary_line(role: Role, picture: Picture) -> str:
+    """What it did while it lived."""
+    did = ", ".join(_figures(role, picture, rate=False)) or "nothing came"
+    left = sum(stage.behind for stage in picture.stages)
+    return f"ended: {did}{f'; {left:,} left to do' if left else ''}"
+
+
+def _figures(role: Role, picture: Picture, *, rate: bool) -> list[str]:
+    return [said for figure in SHOWN[role] if (said := figure.said(picture, rate=rate))]
+
+
+def _model(role: Role, picture: Picture) -> str:
+    version = picture.total(metrics.name_of(metrics.model_version))
+    if version:
+        return f"cloud model v{version:.0f}"
+    return "waiting for the first cloud model" if role in _NEED_A_MODEL else ""

@@ -1,0 +1,65 @@
+"""`coda watch`: how everything is, from what each process says of itself."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
+from streams.kafka.properties import read_properties
+from streams.watch.reader import StatusReader
+from streams.watch.text import as_text
+from wire.clock import SystemClock
+from wire.errors import ConnectionFailed
+
+_EVERY_S = 1.0
+_READ_S = 30.0  # a day of statuses is read within seconds
+
+
+def command(
+    *,
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
+    once: bool = False,
+    json: bool = False,
+) -> None:
+    """Show how fresh everything is, what is stuck, and whose fault that is, until interrupted.
+
+    It finds all processes by itself: each tells Kafka once a second how it is.
+
+    ```
+    coda watch --bootstrap 127.0.0.1:9092
+    coda watch --once --json
+    ```
+
+    Args:
+        bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
+        once: Show it once and end.
+        json: Print JSON on standard output, a line each second, or with --once one line.
+    """
+    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
+    probe(bootstrap, properties=settings.properties)
+    with StatusReader(KafkaBus(settings)) as reader:
+        _read_what_is_there(reader)
+        while True:
+            picture = reader.fold.picture(SystemClock().wall_ms())
+            print(msgspec.json.encode(picture).decode() if json else as_text(picture), flush=True)  # noqa: T201
+            if once:
+                return
+            _read_for(reader, _EVERY_S)
+
+
+def _read_what_is_there(reader: StatusReader) -> None:
+    end_s = time.monotonic() + _READ_S
+    while not reader.caught_up:
+        reader.poll()
+        if time.monotonic() > end_s:
+            raise ConnectionFailed(f"Kafka did not give all of the topic status within {_READ_S:.0f} s: try again")
+
+
+def _read_for(reader: StatusReader, seconds: float) -> None:
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        reader.poll(left_s)

@@ -1,0 +1,179 @@
+"""All statuses, folded into one picture (sans-I/O): processes of one role add up, and the silent are called silent."""
+
+import math
+from collections.abc import Iterable
+from itertools import accumulate
+
+from monitor.scrape import LARGEST_WINS, Histogram
+from monitor.stages import BEFORE, path_to
+from monitor.state import Freshness
+from monitor.words import Judgement, Look, Word, judge
+from streams.watch.heard import CPU, Heard, Values, added
+from streams.watch.picture import PartitionView, Picture, ProcessView, StageView
+from wire.status import Frontier, Role, Status
+
+_WORST = list(Word)
+
+
+class Fold:
+    """Takes statuses as they come, and shows what they amount to at a moment."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, Heard] = {}
+
+    def take(self, status: Status, heard_ms: int) -> None:
+        """A status, as heard at `heard_ms` by a clock that is one for all processes: Kafka's."""
+        self._heard.setdefault(status.key, Heard()).take(status, heard_ms)
+
+    def picture(self, now_ms: int) -> Picture:
+        """Everything, at `now_ms` by the same clock."""
+        up = [heard for heard in self._heard.values() if heard.up(now_ms)]
+        return Picture(
+            at_ms=now_ms,
+            processes=tuple(_process(heard, now_ms) for _, heard in sorted(self._heard.items())),
+            stages=_Stages(self._heard.values(), now_ms).views(),
+            totals=_totals(self._heard.values(), up),
+            per_s=_per_s(up),
+        )
+
+
+def _process(heard: Heard, now_ms: int) -> ProcessView:
+    said = heard.newest
+    return ProcessView(
+        key=said.key,
+        role=said.role,
+        name=said.name,
+        since_ms=said.boot,
+        silent_s=heard.silent_ms(now_ms) / 1000,
+        ended=said.ended,
+        cores=heard.per_s().get(CPU) if heard.up(now_ms) else None,
+        warnings=said.warnings,
+    )
+
+
+def _totals(everybody: Iterable[Heard], up: Iterable[Heard]) -> Values:
+    """What was ever counted, and what is so now with those that are there."""
+    totals: Values = {}
+    for heard in everybody:
+        totals = added(totals, heard.totals())
+    for heard in up:
+        gauges = heard.gauges()
+        totals = added(totals, {name: values for name, values in gauges.items() if name not in LARGEST_WINS})
+        for name in LARGEST_WINS & gauges.keys():
+            for label, value in gauges[name].items():
+                by_label = totals.setdefault(name, {})
+                by_label[label] = max(by_label.get(label, value), value)
+    return totals
+
+
+def _per_s(up: Iterable[Heard]) -> dict[str, float]:
+    rates: dict[str, float] = {}
+    for heard in up:
+        for name, rate in heard.per_s().items():
+            rates[name] = rates.get(name, 0.0) + rate
+    return rates
+
+
+class _Stages:
+    """The stages at one moment, from whoever knows most of each of their partitions."""
+
+    def __init__(self, everybody: Iterable[Heard], now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._known: dict[str, dict[int, tuple[Heard, Frontier]]] = {}
+        self._everybody = list(everybody)
+        for heard in self._everybody:
+            for frontier in heard.frontiers():
+                self._offer(heard, frontier)
+
+    def _offer(self, heard: Heard, frontier: Frontier) -> None:
+        """Of several processes that tell of one partition, who is there counts, then who is further."""
+        known = self._known.setdefault(frontier.stage, {})
+        rival = known.get(frontier.partition)
+        if rival is None or self._rank(heard, frontier) > self._rank(*rival):
+            known[frontier.partition] = heard, frontier
+
+    def _rank(self, heard: Heard, frontier: Frontier) -> tuple[bool, int]:
+        return heard.up(self._now_ms), frontier.until_ms
+
+    def views(self) -> tuple[StageView, ...]:
+        """All stages that somebody tells of, in their order."""
+        order = [*BEFORE, *sorted(self._known.keys() - BEFORE.keys())]
+        return tuple(self._view(stage) for stage in order if stage in self._known)
+
+    def _view(self, stage: str) -> StageView:
+        partitions = [self._partition(*known) for _, known in sorted(self._known[stage].items())]
+        worst = max(partitions, key=lambda p: (_WORST.index(p.word), p.behind))
+        until_ms = self._until_ms(stage)
+        before = self._passed_on_ms(BEFORE.get(stage))
+        begun = [at for at in map(self._until_ms, path_to(stage)) if at is not None]
+        produced_ms = self._until_ms("produced")
+        return StageView(
+            stage=stage,
+            word=worst.word,
+            rule=worst.rule if len(partitions) == 1 else f"partition {worst.partition}: {worst.rule}",
+            behind=sum(p.behind for p in partitions),
+            per_s=sum(p.per_s for p in partitions),
+            age_s=_s(self._now_ms, until_ms),
+            local_s=_s(before, until_ms),
+            global_s=_s(self._now_ms if produced_ms is None else produced_ms, min(begun, default=None)),
+            event_s=_s(self._event_ms("produced"), self._event_ms(stage)),
+            left_s=worst.left_s,
+            ages=self._ages(stage),
+            partitions=tuple(partitions),
+        )
+
+    def _partition(self, heard: Heard, frontier: Frontier) -> PartitionView:
+        looks = heard.looks(frontier.stage, frontier.partition)
+        judged = self._judge(heard, looks)
+        elapsed_s = (looks[-1].at_ms - looks[0].at_ms) / 1000
+        per_s = (looks[-1].position - looks[0].position) / elapsed_s if elapsed_s > 0 and heard.up(self._now_ms) else 0
+        return PartitionView(
+            partition=frontier.partition,
+            word=judged.word,
+            rule=judged.rule,
+            position=frontier.position,
+            behind=frontier.behind,
+            age_s=_s(self._now_ms, frontier.until_ms or None),
+            per_s=max(0.0, per_s),
+            left_s=judged.left_s,
+        )
+
+    def _judge(self, heard: Heard, looks: list[Look]) -> Judgement:
+        silent_ms = heard.silent_ms(self._now_ms)
+        if heard.newest.ended and heard.newest.role is Role.REPLAY:
+            return Judgement(Word.IDLE, "the replay is through")
+        return judge(looks, silent_ms, ended=heard.newest.ended)
+
+    def _until_ms(self, stage: str) -> int | None:
+        """The moment up to which all its partitions are done; None where one of them never was."""
+        known = self._known.get(stage)
+        return (min(frontier.until_ms for _, frontier in known.values()) or None) if known else None
+
+    def _passed_on_ms(self, stage: str | None) -> int | None:
+        """Up to which moment a stage gets what the nearest stage before it that is known has done."""
+        while stage is not None and self._until_ms(stage) is None:
+            stage = BEFORE.get(stage)
+        return self._until_ms(stage) if stage is not None else self._now_ms
+
+    def _event_ms(self, stage: str) -> int | None:
+        known = self._known.get(stage, {}).values()
+        return max((frontier.event_ms for _, frontier in known if frontier.event_ms >= 0), default=None)
+
+    def _ages(self, stage: str) -> Freshness | None:
+        """How old things were that passed it just now."""
+        up = [heard for heard in self._everybody if heard.up(self._now_ms)]
+        found = [(heard.newest.age_bounds_s, ages[stage]) for heard in up if stage in (ages := heard.aged())]
+        bounds = {bounds for bounds, _ in found}
+        if len(bounds) != 1:
+            return None
+        summed = [sum(column) for column in zip(*(ages for _, ages in found), strict=True)]
+        passed = Histogram((*bounds.pop(), math.inf), tuple(accumulate(summed)))
+        if not passed.count:
+            return None
+        return Freshness(int(passed.count), passed.quantile(0.5), passed.quantile(0.95), passed.quantile(0.99))
+
+
+def _s(later_ms: int | None, earlier_ms: int | None) -> float | None:
+    if later_ms is None or earlier_ms is None:
+        return None
+    return max(0, later_ms - earlier_ms) / 1000

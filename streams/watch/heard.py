@@ -1,0 +1,103 @@
+"""What one process has said: its newest statuses, and what its former lives counted."""
+
+from collections import deque
+
+from monitor.words import SILENT_MS, WINDOW, Look
+from wire.status import Frontier, Status
+
+CPU = "process_cpu_seconds_total"  # by the name that Prometheus' own client gives it
+Values = dict[str, dict[str, float]]
+
+
+class Heard:
+    """One process under one key, over its restarts; `heard_ms` is wall clock of one machine for all processes."""
+
+    def __init__(self) -> None:
+        self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
+        self._lived: Values = {}
+
+    def take(self, status: Status, heard_ms: int) -> bool:
+        """Take in what it says; False for what came late or twice, or of a life that is over."""
+        if self._window:
+            newest = self.newest
+            if (status.boot, status.sequence) <= (newest.boot, newest.sequence):
+                return False
+            if status.boot > newest.boot:
+                self._lived = added(self._lived, counts(newest.values))
+                self._window.clear()
+        self._window.append((heard_ms, status))
+        return True
+
+    @property
+    def newest(self) -> Status:
+        """What it said last."""
+        return self._window[-1][1]
+
+    def silent_ms(self, now_ms: int) -> int:
+        """How long it has said nothing; 0 while its next word is only just due."""
+        silent_ms = now_ms - self._window[-1][0]
+        return silent_ms if silent_ms >= SILENT_MS else 0
+
+    def up(self, now_ms: int) -> bool:
+        """Whether it is there."""
+        return not self.newest.ended and not self.silent_ms(now_ms)
+
+    def totals(self) -> Values:
+        """What it counted in all its lives."""
+        return added(self._lived, counts(self.newest.values))
+
+    def gauges(self) -> Values:
+        """What is so now."""
+        return {name: values for name, values in self.newest.values.items() if not name.endswith("_total")}
+
+    def per_s(self) -> dict[str, float]:
+        """Growth of each count per second within the window: of one life, so never negative."""
+        (_, first), (_, last) = self._window[0], self._window[-1]
+        elapsed_s = (last.said_ms - first.said_ms) / 1000
+        if elapsed_s <= 0:
+            return {}
+        before, now = counts(first.values), counts(last.values)
+        sums = {name: sum(values.values()) - sum(before.get(name, {}).values()) for name, values in now.items()}
+        return {name: max(0.0, grown / elapsed_s) for name, grown in sums.items()}
+
+    def aged(self) -> dict[str, tuple[int, ...]]:
+        """By stage, how many things passed at which age within the window."""
+        first, last = self._window[0][1].ages, self.newest.ages
+        nothing = (0,) * (len(self.newest.age_bounds_s) + 1)
+        return {
+            stage: tuple(max(0, now - then) for now, then in zip(ages, first.get(stage, nothing), strict=True))
+            for stage, ages in last.items()
+            if len(first.get(stage, nothing)) == len(ages)
+        }
+
+    def frontiers(self) -> tuple[Frontier, ...]:
+        """How far its stages are, as it said last."""
+        return self.newest.frontiers
+
+    def looks(self, stage: str, partition: int) -> list[Look]:
+        """How far one stage was in one partition, over the window."""
+        return [
+            Look(status.said_ms, f.position, f.end, f.until_ms)
+            for _, status in self._window
+            for f in status.frontiers
+            if (f.stage, f.partition) == (stage, partition)
+        ]
+
+
+def counts(values: Values) -> Values:
+    """What only grows."""
+    return {name: by_label for name, by_label in values.items() if name.endswith("_total")}
+
+
+def added(one: Values, other: Values) -> Values:
+    """Both together, series by series.
+
+    >>> added({"a": {"x": 1}}, {"a": {"x": 2, "y": 3}})
+    {'a': {'x': 3, 'y': 3}}
+    """
+    together = {name: dict(values) for name, values in one.items()}
+    for name, values in other.items():
+        into = together.setdefault(name, {})
+        for label, value in values.items():
+            into[label] = into.get(label, 0) + value
+    return together

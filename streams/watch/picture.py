@@ -1,0 +1,79 @@
+"""What all processes together look like at one moment: the one thing that every view shows."""
+
+import msgspec
+
+from monitor.state import Freshness
+from monitor.words import Word
+from wire.status import Role
+
+
+class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
+    """One process; `silent_s` is how long it has said nothing, `cores` how much it computes."""
+
+    key: str
+    role: Role
+    name: str
+    since_ms: int
+    silent_s: float
+    ended: bool
+    cores: float | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def up(self) -> bool:
+        """Whether it is there, as far as can be told."""
+        return not self.ended and self.silent_s == 0
+
+
+class PartitionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition of what a stage reads; `age_s` is how old the moment is up to which it is done."""
+
+    partition: int
+    word: Word
+    rule: str
+    position: int
+    behind: int
+    age_s: float | None
+    per_s: float
+    left_s: float | None = None
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage over all its partitions and processes.
+
+    `local_s` is how far it lies behind the stage before, so its own fault; `global_s` how far what it has lies behind
+    what was produced; `age_s` how old the moment is up to which it is done; `event_s` its lag in event time. None
+    where that is not known.
+    """
+
+    stage: str
+    word: Word
+    rule: str
+    behind: int
+    per_s: float
+    age_s: float | None
+    local_s: float | None
+    global_s: float | None
+    event_s: float | None
+    left_s: float | None = None
+    ages: Freshness | None = None
+    partitions: tuple[PartitionView, ...] = ()
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess."""
+
+    at_ms: int
+    processes: tuple[ProcessView, ...]
+    stages: tuple[StageView, ...]
+    totals: dict[str, dict[str, float]]
+    per_s: dict[str, float]
+    cause: str = ""
+
+    def stage(self, name: str) -> StageView | None:
+        """The stage of this name, if anybody has said something of it."""
+        return next((stage for stage in self.stages if stage.stage == name), None)
+
+    def total(self, name: str) -> float:
+        """A metric summed over its labels."""
+        return sum(self.totals.get(name, {}).values())

@@ -1,0 +1,105 @@
+"""A process says each second how it is, to Kafka and to a person, and at its end what it did."""
+
+import io
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from monitor import metrics
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import EVENTS, FLOW_GROUP, STATUS
+from streams.process.lookout import Lookout
+from streams.process.pulse import Pulse
+from streams.watch.reader import StatusReader
+from tests.clock import HandClock
+from tests.streams.scripted import ScriptedBus
+from wire.clock import SystemClock
+from wire.errors import ConnectionFailed
+from wire.status import Role, decode_status
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def bus() -> Iterator[KafkaBus]:
+    with EmbeddedKafka() as kafka:
+        yield KafkaBus(KafkaSettings(kafka.bootstrap))
+
+
+def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
+    out, clock = io.StringIO(), SystemClock()
+    producer = bus.producer()
+    producer.send_many(EVENTS, [b"ann"] * 5, [b"{}"] * 5)
+    producer.flush(10)
+    with Pulse(Role.FLOW, "0", bus, clock, [Lookout(bus, clock, "pooled", FLOW_GROUP, EVENTS)], out=out):
+        metrics.pooled.inc(5)
+        time.sleep(1.5)
+    with StatusReader(bus) as reader:
+        while not reader.caught_up:
+            reader.poll()
+        picture = reader.fold.picture(clock.wall_ms())
+    (process,) = picture.processes
+    stage = picture.stage("pooled")
+    assert (process.key, process.ended) == ("flow/0", True)
+    assert picture.total("coda_samples_pooled_total") >= 5
+    assert stage is not None and stage.behind == 5
+    assert out.getvalue().startswith("flow: ended: ") and "pooled" in out.getvalue()
+    assert "5 left to do" in out.getvalue()
+
+
+def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -> None:
+    producer = bus.producer()
+    producer.send(STATUS, "x", b"hello")
+    producer.flush(10)
+    with StatusReader(bus) as reader:
+        while not reader.caught_up:
+            reader.poll()
+        assert reader.refused == 1
+
+
+def test_elsewhere_than_on_a_terminal_a_line_comes_every_ten_seconds() -> None:
+    out, clock = io.StringIO(), HandClock(1_000_000)
+    pulse = Pulse(Role.FLEET, "f", ScriptedBus(), clock, out=out)  # type: ignore[arg-type]
+    for _ in range(25):
+        clock.passes(1000)
+        pulse._show(pulse.beat())
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_on_a_terminal_one_line_is_written_anew() -> None:
+    out, clock = Terminal(), HandClock(1_000_000)
+    pulse = Pulse(Role.FLEET, "f", ScriptedBus(), clock, out=out)  # type: ignore[arg-type]
+    for _ in range(3):
+        pulse._show(pulse.beat())
+    assert out.getvalue().count("\r\x1b[2K") == 3 and "\n" not in out.getvalue()
+    with pulse.hushed():
+        pulse._show(pulse.beat())
+    assert out.getvalue().count("\r\x1b[2K") == 3
+
+
+def test_a_kafka_that_is_away_costs_the_status_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionFailed("Kafka is away")
+
+    bus, out = ScriptedBus(), io.StringIO()
+    monkeypatch.setattr(bus, "producer", away)
+    monkeypatch.setattr("streams.process.pulse.EVERY_S", 0.01)
+    with Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
+        time.sleep(0.1)
+    assert "flow: ended:" in out.getvalue()
+
+
+def test_statuses_are_numbered_and_small() -> None:
+    bus = ScriptedBus()
+    pulse = Pulse(Role.FLOW, "0", bus, HandClock(5), out=io.StringIO())  # type: ignore[arg-type]
+    for _ in range(3):
+        pulse.beat()
+    said = [decode_status(raw) for topic, raw in bus.producers[0].sent if topic == STATUS]
+    assert [(status.boot, status.sequence) for status in said] == [(5, 1), (5, 2), (5, 3)]
+    assert max(len(raw) for _, raw in bus.producers[0].sent) < 5000

@@ -1,0 +1,155 @@
+"""Many processes, one picture: they add up, nobody is frozen, and a restart takes nothing back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.words import Word
+from streams.watch.fold import Fold
+from tests.streams.watch.statuses import frontier, pooled, status
+from wire.status import Role, Status
+
+POOLED = "coda_samples_pooled_total"
+
+
+def told(*statuses: Status) -> Fold:
+    fold = Fold()
+    for each in statuses:
+        fold.take(each, each.said_ms)
+    return fold
+
+
+def test_several_processes_of_one_role_add_up() -> None:
+    fold = told(*(status(name=str(n), at_s=s, values=pooled(10 * s * (n + 1))) for s in range(1, 11) for n in range(3)))
+    picture = fold.picture(10_000)
+    assert picture.total(POOLED) == 600 and picture.per_s[POOLED] == 60
+    assert [process.key for process in picture.processes] == ["flow/0", "flow/1", "flow/2"]
+
+
+def test_a_gauge_of_one_thing_that_two_processes_see_counts_once() -> None:
+    seen = {"coda_devices_connected": {"": 7}, "coda_pool_live_samples": {"shard=0": 5}}
+    picture = told(status(name="0", at_s=1, values=seen), status(name="1", at_s=1, values=seen)).picture(1000)
+    assert picture.total("coda_devices_connected") == 7 and picture.total("coda_pool_live_samples") == 10
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
+def test_a_restart_is_no_negative_rate_and_takes_nothing_back(steps: list[tuple[int, bool]]) -> None:
+    fold, counted, boot, done = Fold(), 0, 1, 0
+    for second, (grows, restarts) in enumerate(steps, 1):
+        if restarts:
+            boot, counted = boot + 1, 0
+        counted, done = counted + grows, done + grows
+        fold.take(status(at_s=second, boot=boot, values=pooled(counted)), second * 1000)
+        picture = fold.picture(second * 1000)
+        assert picture.total(POOLED) == done
+        assert picture.per_s.get(POOLED, 0) >= 0
+
+
+@given(st.permutations(range(1, 9)), st.lists(st.integers(1, 8), max_size=8))
+def test_what_comes_late_or_twice_changes_nothing(order: list[int], again: list[int]) -> None:
+    fold = Fold()
+    for second in [*order, *again]:
+        fold.take(status(at_s=second, values=pooled(second)), second * 1000)
+    assert fold.picture(9000).total(POOLED) == 8
+
+
+def test_a_process_that_stops_is_silent_and_its_rates_and_gauges_are_nobodys() -> None:
+    values = {**pooled(5), "coda_devices_connected": {"": 9}}
+    fold = told(*(status(at_s=s, values=values | pooled(s)) for s in range(1, 11)))
+    assert fold.picture(12_000).processes[0].silent_s == 0
+    picture = fold.picture(22_000)
+    assert picture.processes[0].silent_s == 12 and not picture.processes[0].up
+    assert picture.total(POOLED) == 10, "what was done stays done"
+    assert POOLED not in picture.per_s and picture.total("coda_devices_connected") == 0
+
+
+def test_ages_grow_when_a_process_dies_and_the_word_is_down_within_five_seconds() -> None:
+    fold = told(*(status(at_s=s, frontiers=(frontier("pooled", s, s, s),)) for s in range(1, 11)))
+    alive, dead = fold.picture(10_500).stage("pooled"), fold.picture(15_000).stage("pooled")
+    assert alive is not None and dead is not None
+    assert (alive.word, alive.age_s) == (Word.FRESH, 0.5)
+    assert (dead.word, dead.age_s, dead.rule) == (Word.DOWN, 5.0, "its process is silent since 5 s")
+    later = fold.picture(60_000).stage("pooled")
+    assert later is not None and later.age_s == 50 and later.partitions[0].age_s == 50
+
+
+def behind(*, pooled_until_s: float, tunnelled_until_s: float, now_s: int = 100) -> Fold:
+    replay = status(Role.REPLAY, "log", at_s=now_s, frontiers=(frontier("produced", 9, 9, now_s, partition=-1),))
+    flow = status(at_s=now_s, frontiers=(frontier("pooled", 5, 9, pooled_until_s),))
+    tunnel = status(Role.TUNNEL, "t", at_s=now_s, frontiers=(frontier("tunnelled", 5, 9, tunnelled_until_s),))
+    return told(replay, flow, tunnel)
+
+
+@pytest.mark.parametrize(
+    ("pooled_until_s", "tunnelled_until_s", "own", "against_produced"),
+    [
+        (100, 100, (0, 0), (0, 0)),
+        (40, 100, (60, 0), (60, 60)),
+        (100, 40, (0, 60), (0, 60)),
+        (70, 40, (30, 30), (30, 60)),
+    ],
+)
+def test_a_lag_is_the_fault_of_the_stage_where_it_begins(
+    pooled_until_s: float, tunnelled_until_s: float, own: tuple[float, float], against_produced: tuple[float, float]
+) -> None:
+    picture = behind(pooled_until_s=pooled_until_s, tunnelled_until_s=tunnelled_until_s).picture(100_000)
+    stages = [picture.stage(name) for name in ("pooled", "tunnelled")]
+    assert tuple(stage.local_s for stage in stages if stage) == own
+    assert tuple(stage.global_s for stage in stages if stage) == against_produced
+
+
+def test_once_nothing_more_is_produced_a_lag_stays_and_an_age_goes_on() -> None:
+    fold = behind(pooled_until_s=40, tunnelled_until_s=100)
+    stage = fold.picture(160_000).stage("pooled")
+    assert stage is not None and (stage.global_s, stage.age_s) == (60, 120)
+
+
+def test_event_time_and_wall_clock_are_two_ages() -> None:
+    """A replay at 100 times the log's pace."""
+    replay = status(
+        Role.REPLAY, "log", at_s=100, frontiers=(frontier("produced", 9, 9, 100, partition=-1, event_ms=900_000),)
+    )
+    flow = status(at_s=100, frontiers=(frontier("pooled", 9, 9, 97, event_ms=600_000),))
+    stage = told(replay, flow).picture(100_000).stage("pooled")
+    assert stage is not None and (stage.age_s, stage.event_s) == (3, 300)
+
+
+def test_a_stage_is_as_well_as_its_worst_partition() -> None:
+    fold = told(
+        *(
+            status(at_s=s, frontiers=(frontier("pooled", s, s, s), frontier("pooled", 4, 8, 1, partition=1)))
+            for s in range(1, 11)
+        )
+    )
+    stage = fold.picture(10_000).stage("pooled")
+    assert stage is not None and stage.word is Word.STALLED and stage.rule.startswith("partition 1: 4 to do")
+    assert [p.word for p in stage.partitions] == [Word.FRESH, Word.STALLED] and stage.behind == 4
+
+
+def test_of_two_processes_with_one_partition_the_one_that_is_there_counts() -> None:
+    dead = [status(name="a", at_s=s, frontiers=(frontier("tunnelled", 50, 50, 5),)) for s in range(1, 5)]
+    alive = [status(name="b", at_s=s, frontiers=(frontier("tunnelled", s, 100, 4),)) for s in range(5, 15)]
+    stage = told(*dead, *alive).picture(14_000).stage("tunnelled")
+    assert stage is not None and stage.word is Word.BEHIND and stage.partitions[0].position == 14
+
+
+def test_a_replay_that_is_through_is_no_failure() -> None:
+    last = status(Role.REPLAY, "log", at_s=9, ended=True, frontiers=(frontier("produced", 9, 9, 8, partition=-1),))
+    stage = told(last).picture(60_000).stage("produced")
+    assert stage is not None and stage.word is Word.IDLE
+
+
+def test_ages_of_what_passed_are_of_the_window_and_of_all_processes() -> None:
+    def said(name: str, second: int, count: int) -> Status:
+        return status(
+            name=name,
+            at_s=second,
+            age_bounds_s=(0.1, 1.0),
+            ages={"pooled": (count, 0, 0)},
+            frontiers=(frontier("pooled", 1, 1, second),),
+        )
+
+    fold = told(*(said(name, second, 1000 + 10 * second) for second in range(1, 11) for name in "ab"))
+    stage = fold.picture(10_000).stage("pooled")
+    assert stage is not None and stage.ages is not None
+    assert stage.ages.count == 180 and 0 < stage.ages.p99_s <= 0.1
