@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
-import polars as pl
 
 from monitor.accounting import MALFORMED_ROW, Accounting, accounting
 from monitor.arms import ArmResult
@@ -175,7 +174,6 @@ class DemoRun:
     def drain(self) -> None:
         """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""
         calm: list[State] = []
-        devices = self._devices_before()
 
         def drained(state: State) -> bool:
             if calm and _without_time(state) != _without_time(calm[0]):
@@ -183,18 +181,13 @@ class DemoRun:
             calm.append(state)
             # A push to a user without a device is never answered: the tunnel lets it expire when it ends.
             enough = UNANSWERED_LOOKS if state.pushes_outstanding else CALM_LOOKS
-            back = state.devices_connected >= devices and (self.ordeal is None or self.ordeal.over)
-            return len(calm) > enough and back and not any(state.lag_events.values())
+            healed = self.ordeal is None or (self.ordeal.over and not self.ordeal.missing)
+            return len(calm) > enough and healed and not any(state.lag_events.values())
 
         try:
             self._wait(PHASES[4], drained, _waiting_for, self._drain_limit_s(), "the system to drain")
         except DemoFailed as error:
             self.problems.append(f"{error}: {_waiting_for(self.watcher.states[-1])}")
-
-    def _devices_before(self) -> int:
-        """How many were connected when the live part began; without faults nobody waits for them."""
-        live = [s for s in self.watcher.states if s.phase == PHASES[3]]
-        return live[0].devices_connected if self.ordeal is not None and live else 0
 
     def _drain_limit_s(self) -> float:
         return DRAIN_LIMIT_S + (self.ordeal.scenario.healed_within_s if self.ordeal is not None else 0.0)
@@ -240,7 +233,8 @@ class DemoRun:
             state = self.watcher.look(phase, note(self.watcher.states[-1]) if self.watcher.states else "")
             for child in self._children.values():
                 child.check()
-            if self.ordeal is not None and phase != PHASES[2]:
+            if self.ordeal is not None:
+                self.ordeal.look(state.elapsed_s)
                 self.ordeal.check()
             if over(state):
                 return
@@ -278,7 +272,7 @@ def finish(
     if run.ordeal is None:
         problems += accounts.discrepancies()
     elif run.ordeal.over:  # counters of processes that were killed do not add up: its history does
-        verdict = run.ordeal.verdict(run.watcher.states, predictions, problems)
+        verdict = run.ordeal.verdict(folder, run.watcher.states, predictions, problems, undisturbed)
         accounts = run.ordeal.accounts()
         problems = verdict.broken()
         run.ordeal.write(folder / "history.jsonl")
@@ -303,33 +297,20 @@ def finish(
         arms=result.arms,
         arms_over_time=arms_over_time(predictions),
         configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
-        sections=_outage(run, verdict, predictions, arms, undisturbed),
+        sections=_outage(run, verdict, undisturbed),
     )
     write_durably(folder / "report.html", page.encode())
     write_json(folder / "result.json", result)
     return result
 
 
-def _outage(
-    run: DemoRun,
-    verdict: Verdict | None,
-    predictions: pl.DataFrame,
-    arms: Mapping[str, ArmResult],
-    undisturbed: Path | None,
-) -> list[str]:
-    """The report's section on what was broken: beside the undisturbed run, or else beside devices that were spared."""
-    if run.ordeal is None or verdict is None or not verdict.faults:
+def _outage(run: DemoRun, verdict: Verdict | None, undisturbed: Path | None) -> list[str]:
+    """The report's section on what was broken, before the run in `undisturbed`."""
+    if verdict is None or not verdict.faults:
         return []
-    if undisturbed is not None:
-        states = [
-            msgspec.json.decode(line, type=State) for line in (undisturbed / "timeline.jsonl").read_bytes().splitlines()
-        ]
-        beside = msgspec.json.decode((undisturbed / "result.json").read_bytes(), type=DemoResult).arms
-        return [outage_section(verdict, run.watcher.states, {"disturbed": arms, "undisturbed": beside}, states)]
-    hit = pl.col("user_id").is_in(run.ordeal.hit(predictions["user_id"].unique()) if len(predictions) else [])
-    groups = {"devices hit": hit, "the others": ~hit}
-    compared = {name: compare_arms(predictions.filter(who), run.settings.seed) for name, who in groups.items()}
-    return [outage_section(verdict, run.watcher.states, {name: a for name, a in compared.items() if a})]
+    lines = (undisturbed / "timeline.jsonl").read_bytes().splitlines() if undisturbed is not None else []
+    beside = [msgspec.json.decode(line, type=State) for line in lines]
+    return [outage_section(verdict, run.watcher.states, beside)]
 
 
 def percent_in(words: str) -> str:

@@ -44,6 +44,11 @@ class Connection:
         self._timers: list[asyncio.TimerHandle] = []
         self._pumps: list[asyncio.Task[None]] = []
 
+    @property
+    def passes(self) -> bool:
+        """Whether bytes can get through, be it slowly."""
+        return not self._gone and not any(isinstance(fault.toxic, Hold | Unplug) for fault in self.faults)
+
     def connected(self, broker: Stream) -> None:
         """The broker's side stands, too."""
         self._broker = broker

@@ -13,7 +13,8 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.topics import BEHAVIOUR, CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
 from wire.event import decode_event
-from wire.ids import sample_key
+from wire.identity import ModelId
+from wire.ids import sample_key, user_key
 from wire.malformed import Malformed
 from wire.outcome import Batches
 from wire.push_headers import PushHeaders, addressee
@@ -32,14 +33,17 @@ class History:
     attempted: dict[int, int] = field(default_factory=dict)
     acknowledged: dict[int, int] = field(default_factory=dict)
     delivered: Counter[int] = field(default_factory=Counter)  # how often each event is in Kafka
-    pooled: Counter[int] = field(default_factory=Counter)
+    pooled: dict[int, int] = field(default_factory=dict)  # when the sample came out
     refused: set[int] = field(default_factory=set)
+    refused_of: set[int] = field(default_factory=set)  # the users of what was refused
     batches: dict[Batch, int] = field(default_factory=dict)  # when matched
     answers: dict[Batch, int] = field(default_factory=dict)  # when received
     # The answers `accepted` by how many batches the device had taken by then: a batch that comes again is answered
     # again, and only if that number has grown was it taken again.
     accepted: dict[Batch, set[int]] = field(default_factory=dict)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    made_by: dict[Batch, ModelId] = field(default_factory=dict)  # the cloud model of each batch
+    answered_as: dict[Batch, ModelId] = field(default_factory=dict)  # the same, as its device says
+    used: dict[tuple[str, int, int], ModelId] = field(default_factory=dict)  # by device, boot and number of the report
     reports: dict[str, Training] = field(default_factory=dict)  # each device's newest
 
     def note(self, message: Message) -> None:
@@ -55,7 +59,7 @@ class History:
                 "attempted_ms": self.attempted.get(key),
                 "acknowledged_ms": self.acknowledged.get(key),
                 "delivered": self.delivered[key],
-                "pooled": self.pooled[key],
+                "pooled_ms": self.pooled.get(key),
                 "refused": key in self.refused,
             }
         for (device, seq), at_ms in self.batches.items():
@@ -78,20 +82,25 @@ class History:
     def _refuse(self, message: Message) -> None:
         if message.headers.get("reason") == Reason.DUPLICATE.encode():
             return  # of an event that counts already
-        self.refused.add(sample_key(decode_event(message.value).event_id))
+        event = decode_event(message.value)
+        self.refused.add(sample_key(event.event_id))
+        self.refused_of.add(user_key(event.user_id))
 
     def _pool(self, message: Message) -> None:
-        self.pooled[decode_record(message.value).sample] += 1
+        self.pooled.setdefault(decode_record(message.value).sample, message.timestamp_ms)
 
     def _match(self, message: Message) -> None:
         headers = PushHeaders.decode(message.headers)
-        self.batches.setdefault((addressee(message.key), headers.seq), headers.matched_ms)
+        batch = addressee(message.key), headers.seq
+        self.batches.setdefault(batch, headers.matched_ms)
+        self.made_by.setdefault(batch, headers.model)
 
     def _report(self, message: Message) -> None:
         report = decode_report(message.value)
         if isinstance(report, Ack):
             self._answer(report)
         elif isinstance(report, Training):
+            self.used[report.user_id, report.boot, report.sequence] = report.model
             newest = self.reports.get(report.user_id)
             if newest is None or (newest.boot, newest.sequence) < (report.boot, report.sequence):
                 self.reports[report.user_id] = report
@@ -99,7 +108,7 @@ class History:
     def _answer(self, ack: Ack) -> None:
         batch = (ack.user_id, ack.batch_seq)
         self.answers.setdefault(batch, ack.received_ms)
-        self.outcomes[ack.outcome] += 1
+        self.answered_as.setdefault(batch, ack.model)
         if ack.outcome == Batches.ACCEPTED:
             self.accepted.setdefault(batch, set()).add(ack.batches.get(Batches.ACCEPTED, 0))
 

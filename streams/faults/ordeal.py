@@ -13,17 +13,24 @@ from monitor.accounting import Accounting
 from monitor.state import State
 from streams.child import Child
 from streams.demo.watcher import Watcher
+from streams.evaluation.arms import read_predictions
 from streams.faults.conductor import Conductor, Done, Victim
+from streams.faults.convergence import read_pooled
 from streams.faults.history import Historian
+from streams.faults.personalisation import beside_the_others, beside_undisturbed
 from streams.faults.proxy import FaultProxy
+from streams.faults.recovery import Look, there_before
 from streams.faults.scenario import Scenario
 from streams.faults.timetable import timetable
-from streams.faults.verdict import Verdict, judge
+from streams.faults.verdict import Evidence, Verdict, judge
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.mqtt.embedded import EmbeddedMqtt
+from streams.training.published import published_versions
 from streams.tunnel.ledger import Push, account
 from streams.tunnel.tunnel import EXPIRY_MS
 from wire.durable import write_durably
+from wire.signing import load_public_key
 
 
 class Ordeal:
@@ -38,6 +45,7 @@ class Ordeal:
         self._conductor: Conductor | None = None
         self._opened = ExitStack()
         self._live_s = self._live_wall_ms = 0.0
+        self.looks: list[Look] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -95,19 +103,48 @@ class Ordeal:
         if self._conductor is not None:
             self._conductor.check()
 
-    def verdict(self, states: Sequence[State], predictions: pl.DataFrame, problems: Sequence[str]) -> Verdict:
-        """What came of it, once everything has ended."""
+    def look(self, elapsed_s: float) -> None:
+        """See which devices the broker can reach."""
+        self.looks.append(Look(elapsed_s, self._proxies["devices"].devices()))
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Devices that were there when the live stream began, and are not now."""
+        return there_before(self.looks, self._live_s) - self.looks[-1].devices if self.looks else frozenset()
+
+    def verdict(
+        self,
+        folder: Path,
+        states: Sequence[State],
+        predictions: pl.DataFrame,
+        problems: Sequence[str],
+        undisturbed: Path | None = None,
+    ) -> Verdict:
+        """What came of the run in `folder`, beside the one in `undisturbed`, once everything has ended."""
         self.historian.close()
-        done = self.conductor.done
-        return judge(
-            history=self.historian.history,
+        history, done, seed = self.historian.history, self.conductor.done, self.scenario.seed
+        window_ms = self._window_ms(done)
+        if undisturbed is None:
+            arms = beside_the_others(predictions, self._hit, seed)
+        else:
+            arms = beside_undisturbed(
+                predictions, read_predictions(undisturbed / "fleet" / "predictions.parquet"), history, window_ms, seed
+            )
+        versions = published_versions(KafkaBus(self._kafka), load_public_key(folder / "keys" / "cloud.pub"))
+        evidence = Evidence(
+            history=history,
+            looks=self.looks,
             states=states,
             faults=done,
             predictions=predictions,
-            window_ms=self._window_ms(done),
+            pooled=read_pooled(folder),
+            published={version.id for version in versions},
+            window_ms=window_ms,
             healed_within_s=self.scenario.healed_within_s,
             problems=problems,
+            undisturbed=None if undisturbed is None else read_pooled(undisturbed),
         )
+        return judge(evidence, arms)
 
     def write(self, path: Path) -> None:
         """Each fault, event and batch as one JSON line."""
@@ -119,7 +156,7 @@ class Ordeal:
         ends = [self.wall_ms(f.ended_s) for f in done]
         return min([self.wall_ms(f.began_s) for f in done], default=0), max(ends, default=0)
 
-    def hit(self, users: Iterable[str]) -> list[str]:
+    def _hit(self, users: Iterable[str]) -> list[str]:
         """Those of them whose devices some fault was about, as one of a share or group."""
         groups = [order.devices for order in timetable(self.scenario) if order.devices is not None]
         return [user for user in users if any(user in group for group in groups)]

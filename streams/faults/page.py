@@ -1,16 +1,18 @@
 """The section of a report on what was broken on purpose, and what came of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import msgspec
 
-from monitor.arms import ArmResult
 from monitor.report import section, table
 from monitor.state import State
 from streams.faults.conductor import Done
+from streams.faults.fates import Fates
+from streams.faults.personalisation import Arms
+from streams.faults.stability import Stability
 from streams.faults.timeline import timeline_plot
-from streams.faults.verdict import Fates, Verdict
+from streams.faults.verdict import Verdict
 
 _WORDS = (
     "Faults are shaded. Grey, where there is one, is the same run without faults. Lost would be: a user did it, and it "
@@ -18,18 +20,14 @@ _WORDS = (
 )
 
 
-def outage_section(
-    verdict: Verdict,
-    states: Sequence[State],
-    arms: Mapping[str, Mapping[str, ArmResult]],
-    undisturbed: Sequence[State] = (),
-) -> str:
-    """HTML. `arms` are the arms' results by whose they are, such as `disturbed` and `undisturbed`."""
+def outage_section(verdict: Verdict, states: Sequence[State], undisturbed: Sequence[State] = ()) -> str:
+    """HTML; `states` are those of the run, and of the same run without faults."""
     parts = [
         timeline_plot(states, verdict.faults, undisturbed),
         f"<p>{escape(closing_words(verdict))}</p>",
         '<div class="columns">' + _faults(verdict.faults) + _fates(verdict) + "</div>",
-        _arms(arms),
+        _stability(verdict.stability),
+        _arms(verdict.arms),
         _invariants(verdict),
     ]
     return section("Dropped devices and other faults", _WORDS, *parts)
@@ -38,12 +36,12 @@ def outage_section(
 def closing_words(verdict: Verdict) -> str:
     """What to know in a sentence or two."""
     healed = "never all as before" if verdict.recovered_s is None else f"all as before {verdict.recovered_s:g} s later"
-    up, down = verdict.to_cloud, verdict.to_device
+    up, down, stale = verdict.stability.uploaded, verdict.stability.answered, verdict.stability.stale_reads
     return (
-        f"{verdict.fewest_devices:,} of {verdict.most_devices:,} devices at the worst moment, {healed}. "
+        f"{verdict.devices_left:,} of {verdict.devices_before:,} devices at the worst moment, {healed}. "
         f"A user's event reached the cloud after {up.p50_s:.2f} s (p50) and {up.p99_s:.1f} s (p99), "
         f"a batch its device after {down.p50_s:.2f} s and {down.p99_s:.1f} s; "
-        f"{verdict.stale_reads:,} batches were taken though a newer one was there; "
+        f"{stale.count:,} batches were taken though a newer one was there; "
         f"{verdict.redelivered:,} events came to Kafka twice and counted once."
     )
 
@@ -57,6 +55,10 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     for what, fates in (("events", verdict.events), ("batches", verdict.batches)):
         lines.append(f"{what}: " + ", ".join(f"{n:,} {name}" for name, n in msgspec.structs.asdict(fates).items()))
     lines += [closing_words(verdict)]
+    lines += [
+        f"GAUC {whose}: " + ", ".join(f"{name} {arm.gauc:.4f}" for name, arm in arms.items())
+        for whose, arms in verdict.arms.items()
+    ]
     lines += [f"{'✘' if i.problem else '✔'} {i.name}: {i.problem or i.promise}" for i in verdict.invariants]
     return lines
 
@@ -86,8 +88,22 @@ def _fates(verdict: Verdict) -> str:
     return table(("", "events", "batches"), rows)
 
 
-def _arms(arms: Mapping[str, Mapping[str, ArmResult]]) -> str:
-    if not all(arms.values()) or not arms:
+def _stability(found: Stability) -> str:
+    words = {
+        "uploaded": "an event is in Kafka",
+        "pooled": "an event is in the pool",
+        "answered": "a batch is answered by its device",
+        "stale_reads": "batches taken too late: a newer one was there for",
+    }
+    rows = [
+        (said, f"{spread.count:,}", f"{spread.p50_s:.2f} s", f"{spread.p99_s:.2f} s")
+        for said, spread in ((words[name], getattr(found, name)) for name in found.__struct_fields__)
+    ]
+    return table(("time until stable", "n", "p50", "p99"), rows)
+
+
+def _arms(arms: Arms) -> str:
+    if not arms:
         return ""
     names = list(next(iter(arms.values())))
     rows = [(arm, *(f"{of[arm].gauc:.4f} ({of[arm].gauc_gain:+.4f})" for of in arms.values())) for arm in names]

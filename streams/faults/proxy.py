@@ -63,8 +63,8 @@ class FaultProxy:
         self._call(lambda: self._lift(injection))
 
     def devices(self) -> frozenset[str]:
-        """Those that have a connection now."""
-        return self._call(lambda: frozenset(c.device for c in self._connections if c.device))
+        """Those that have a connection now over which something can pass."""
+        return self._call(lambda: frozenset(c.device for c in self._connections if c.device and c.passes))
 
     def __enter__(self) -> Self:
         self._thread.start()

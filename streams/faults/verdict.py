@@ -1,32 +1,21 @@
 """The verdict on a run with faults: what became of each event and batch, how soon all was well, what was broken."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from monitor.state import State
 from streams.faults.conductor import Done
+from streams.faults.convergence import Pooled
+from streams.faults.fates import Fates, fates_of_batches, fates_of_events
 from streams.faults.history import History
-
-CALM_LOOKS = 3  # so many looks in a row as before the faults: recovered
-FEW_EVENTS = 50  # of lag are as good as none: what comes within a look
-
-
-class Fates(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of what was attempted, in Jepsen's words.
-
-    `lost`: acknowledged (or, with a device to answer for it, attempted) and gone. `unexpected`: there though nobody
-    attempted it. `duplicated`: there more than once, with effect. `recovered`: begun while faults were on, done after.
-    """
-
-    attempted: int
-    acknowledged: int
-    lost: int
-    unexpected: int
-    duplicated: int
-    recovered: int
+from streams.faults.personalisation import Arms
+from streams.faults.recovery import Look, recovered_after_s, there_before
+from streams.faults.stability import Stability, stability
+from streams.faults.versions import mixed, went_back
+from wire.identity import ModelId
 
 
 class Invariant(msgspec.Struct, frozen=True):
@@ -37,16 +26,12 @@ class Invariant(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """p50 and p99 of something in seconds, and of how many."""
-
-    count: int
-    p50_s: float
-    p99_s: float
-
-
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All that can be said; `ok` when no invariant was broken."""
+    """All that can be said; `ok` when no invariant was broken.
+
+    `devices_before` were there when the first fault began, of which `devices_left` at the worst moment. `arms` are the
+    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories.
+    """
 
     ok: bool
     invariants: list[Invariant]
@@ -54,114 +39,86 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     events: Fates
     batches: Fates
     redelivered: int
-    stale_reads: int
-    to_device: Spread
-    to_cloud: Spread
+    stability: Stability
     recovered_s: float | None
-    fewest_devices: int
-    most_devices: int
+    devices_before: int
+    devices_left: int
+    pool_digest: str
+    arms: Arms = {}
 
     def broken(self) -> list[str]:
         """One line for each invariant that did not hold."""
         return [f"{i.name}: {i.problem}" for i in self.invariants if i.problem]
 
 
-def fates_of_events(history: History, window_ms: tuple[int, int]) -> Fates:
-    """Of every event that a user did: it has to be in Kafka and then in the pool, or refused by name."""
-    done = history.pooled.keys() | history.refused
-    return Fates(
-        attempted=len(history.attempted),
-        acknowledged=len(history.acknowledged),
-        lost=len((history.attempted.keys() | history.acknowledged.keys()) - done),
-        unexpected=len(done - history.attempted.keys() - history.acknowledged.keys()) + len(
-            history.acknowledged.keys() - history.attempted.keys()
-        ),
-        duplicated=len(history.pooled.keys() & history.refused),
-        recovered=sum(
-            window_ms[0] <= at_ms < window_ms[1] <= history.acknowledged.get(key, 0)
-            for key, at_ms in history.attempted.items()
-        ),
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What there is to judge by; `window_ms` is when the first fault began and the last one ended, wall clock.
 
-
-def fates_of_batches(history: History, window_ms: tuple[int, int]) -> Fates:
-    """Of every batch: its device answered for it, or for a newer one; the newest of each device has to be answered."""
-    newest: dict[str, int] = {}
-    for device, seq in history.batches:
-        newest[device] = max(seq, newest.get(device, seq))
-    told = {batch: at_ms for batch, at_ms in history.answers.items() if batch[1] >= 0}
-    standing = {(device, report.answered_seq) for device, report in history.reports.items()}
-    return Fates(
-        attempted=len(history.batches),
-        acknowledged=len(told),
-        lost=len(set(newest.items()) - told.keys() - standing),
-        unexpected=len(told.keys() - history.batches.keys()),
-        duplicated=sum(len(counts) > 1 for counts in history.accepted.values()),
-        recovered=sum(
-            window_ms[0] <= at_ms < window_ms[1] <= told.get(batch, 0) for batch, at_ms in history.batches.items()
-        ),
-    )
-
-
-def recovered_after_s(states: Sequence[State], began_s: float, ended_s: float) -> float | None:
-    """How long after the last fault all was as before the first: devices there, nobody behind; None when never."""
-    before = [s for s in states if s.elapsed_s < began_s] or list(states[:1])
-    devices = before[-1].devices_connected
-    behind = max([FEW_EVENTS, *(sum(s.lag_events.values()) for s in before[-10:])])
-    calm: list[State] = []
-    for state in states:
-        if state.elapsed_s < ended_s:
-            continue
-        well = state.devices_connected >= devices and sum(state.lag_events.values()) <= behind
-        calm = [*calm, state] if well else []
-        if len(calm) >= CALM_LOOKS:
-            return round(calm[0].elapsed_s - ended_s, 1)
-    return None
-
-
-def judge(
-    *,
-    history: History,
-    states: Sequence[State],
-    faults: Sequence[Done],
-    predictions: pl.DataFrame,
-    window_ms: tuple[int, int],
-    healed_within_s: float,
-    problems: Sequence[str],
-) -> Verdict:
-    """The verdict; `window_ms` is when the first fault began and the last one ended, wall clock.
-
-    `problems` are those of the run itself: processes that ended badly, a system that did not come to rest.
+    `pooled` is what the pool holds in the end, `undisturbed` what the run without faults left there, if there was one.
+    `published` are all cloud models. `problems` are those of the run itself: processes that ended badly, a system that
+    did not come to rest.
     """
-    events, batches = fates_of_events(history, window_ms), fates_of_batches(history, window_ms)
-    began_s, ended_s = min((f.began_s for f in faults), default=0.0), max((f.ended_s for f in faults), default=0.0)
-    recovered_s = recovered_after_s(states, began_s, ended_s)
+
+    history: History
+    looks: Sequence[Look]
+    states: Sequence[State]
+    faults: Sequence[Done]
+    predictions: pl.DataFrame
+    pooled: Pooled
+    published: Set[ModelId]
+    window_ms: tuple[int, int]
+    healed_within_s: float
+    problems: Sequence[str] = ()
+    undisturbed: Pooled | None = None
+
+    @property
+    def began_s(self) -> float:
+        """When the first fault did, of the run."""
+        return min((fault.began_s for fault in self.faults), default=0.0)
+
+    @property
+    def ended_s(self) -> float:
+        """When the last fault did."""
+        return max((fault.ended_s for fault in self.faults), default=0.0)
+
+
+def judge(evidence: Evidence, arms: Arms) -> Verdict:
+    """The verdict; `arms` are only passed on."""
+    history, began_s, ended_s = evidence.history, evidence.began_s, evidence.ended_s
+    events = fates_of_events(history, evidence.pooled.samples, evidence.window_ms)
+    batches = fates_of_batches(history, evidence.window_ms)
+    recovered_s = recovered_after_s(evidence.looks, evidence.states, began_s, ended_s)
     invariants = [
-        *_about_events(events, history, predictions, states[-1].produced),
+        *_about_events(events, evidence),
         *_about_batches(batches),
-        *_about_reports(history, predictions),
-        *_about_the_run(faults, recovered_s, healed_within_s, problems),
+        *_about_models(evidence),
+        *_about_reports(evidence),
+        *_about_the_run(evidence, recovered_s),
     ]
-    during = [s.devices_connected for s in states if began_s <= s.elapsed_s <= ended_s + 1]
+    before = there_before(evidence.looks, began_s)
+    left = [len(before & look.devices) for look in evidence.looks if began_s <= look.at_s <= ended_s + 1]
     return Verdict(
         ok=not any(invariant.problem for invariant in invariants),
         invariants=invariants,
-        faults=list(faults),
+        faults=list(evidence.faults),
         events=events,
         batches=batches,
         redelivered=history.delivered.total() - len(history.delivered),
-        stale_reads=_stale_reads(history),
-        to_device=_spread([t - history.batches[b] for b, t in history.answers.items() if b in history.batches]),
-        to_cloud=_spread([t - history.attempted[k] for k, t in history.acknowledged.items() if k in history.attempted]),
+        stability=stability(history),
         recovered_s=recovered_s,
-        fewest_devices=min(during, default=0),
-        most_devices=max((s.devices_connected for s in states), default=0),
+        devices_before=len(before),
+        devices_left=min(left, default=len(before)),
+        pool_digest=evidence.pooled.digest,
+        arms=arms,
     )
 
 
-def _about_events(events: Fates, history: History, predictions: pl.DataFrame, produced: int) -> list[Invariant]:
+def _about_events(events: Fates, evidence: Evidence) -> list[Invariant]:
+    history, predictions = evidence.history, evidence.predictions
     repeated = len(predictions) - predictions["event_id"].n_unique() if len(predictions) else 0
-    return [
+    one_sided = history.attempted.keys() ^ history.acknowledged.keys()
+    found = [
         _holds("no-event-lost", "every event that a user did is in the pool, or refused by name", events.lost, "lost"),
         _holds("no-event-invented", "nothing is pooled that no user did", events.unexpected, "from nowhere"),
         _holds(
@@ -173,10 +130,15 @@ def _about_events(events: Fates, history: History, predictions: pl.DataFrame, pr
         _holds(
             "accounts-close",
             "what users did, what came up and what was replayed are the same events",
-            len(history.attempted.keys() ^ history.acknowledged.keys()) + abs(produced - events.attempted),
+            len(one_sided) + abs(evidence.states[-1].produced - events.attempted),
             "on one side only",
         ),
     ]
+    if evidence.undisturbed is not None:
+        promise = "the pool and each sample's history are those of the undisturbed run"
+        unlike = evidence.pooled.unlike(evidence.undisturbed, history.refused_of)
+        found.append(_holds("convergence", promise, unlike, "samples differ"))
+    return found
 
 
 def _about_batches(batches: Fates) -> list[Invariant]:
@@ -187,27 +149,39 @@ def _about_batches(batches: Fates) -> list[Invariant]:
     ]
 
 
-def _about_reports(history: History, predictions: pl.DataFrame) -> list[Invariant]:
+def _about_models(evidence: Evidence) -> list[Invariant]:
+    promise = "batches and devices are of cloud models that were published, an answer of its batch's"
+    back = "no device goes back, or is sent back, to an older cloud model"
+    return [
+        _holds("versions-never-mix", promise, mixed(evidence.history, evidence.published), "of another model"),
+        _holds("monotonic-versions", back, went_back(evidence.history), "went back"),
+    ]
+
+
+def _about_reports(evidence: Evidence) -> list[Invariant]:
     """What devices say they predicted is what was predicted, unless they had no time to say it."""
+    predictions = evidence.predictions
     counted = dict(predictions.group_by("user_id").len().iter_rows()) if len(predictions) else {}
-    more = [user for user, report in history.reports.items() if report.events > counted.get(user, 0)]
+    more = [user for user, report in evidence.history.reports.items() if report.events > counted.get(user, 0)]
     return [_holds("telemetry-adds-up", "no device reports more than it did", len(more), "devices that do")]
 
 
-def _about_the_run(
-    faults: Sequence[Done], recovered_s: float | None, healed_within_s: float, problems: Sequence[str]
-) -> list[Invariant]:
+def _about_the_run(evidence: Evidence, recovered_s: float | None) -> list[Invariant]:
+    faults, limit_s = evidence.faults, evidence.healed_within_s
     acted, idle = sum(f.acted for f in faults), idle_faults(faults)
     said = f"injected {len(faults)}, took effect {acted}: {idle[0]} did nothing" if idle else ""
     healed = ""
     if recovered_s is None:
-        healed = f"not within {healed_within_s:g} s"
-    elif recovered_s > healed_within_s:
+        healed = f"not within {limit_s:g} s"
+    elif recovered_s > limit_s:
         healed = f"only after {recovered_s:g} s"
+    promise = f"all devices that were there are back, and nobody is behind, within {limit_s:g} s of the last fault"
     return [
         Invariant("every-fault-acted", "what was broken was seen to be broken", said),
-        Invariant("healed-in-time", f"all as before within {healed_within_s:g} s of the last fault", healed),
-        Invariant("every-wait-ends", "the system comes to rest, and its processes end in order", "; ".join(problems)),
+        Invariant("healed-in-time", promise, healed),
+        Invariant(
+            "every-wait-ends", "the system comes to rest, and its processes end in order", "; ".join(evidence.problems)
+        ),
     ]
 
 
@@ -221,21 +195,3 @@ def idle_faults(faults: Sequence[Done]) -> list[str]:
 
 def _holds(name: str, promise: str, broken: int, what: str) -> Invariant:
     return Invariant(name, promise, f"{broken:,} {what}" if broken else "")
-
-
-def _stale_reads(history: History) -> int:
-    """Batches that a device accepted when a newer one had been there for two seconds."""
-    latest: dict[str, list[tuple[int, int]]] = {}
-    for (device, seq), at_ms in history.batches.items():
-        latest.setdefault(device, []).append((seq, at_ms))
-    return sum(
-        any(other > seq and at_ms + 2000 < history.answers[device, seq] for other, at_ms in latest.get(device, []))
-        for device, seq in history.accepted.keys() & history.answers.keys()
-    )
-
-
-def _spread(ages_ms: Sequence[int]) -> Spread:
-    if not ages_ms:
-        return Spread(0, 0.0, 0.0)
-    p50, p99 = np.quantile(np.array(ages_ms) / 1000, (0.5, 0.99))
-    return Spread(len(ages_ms), round(float(p50), 3), round(float(p99), 3))

@@ -1,54 +1,74 @@
 """The verdict on histories made up for it: what is wrong is named."""
 
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
 import polars as pl
 
 from monitor.state import State
 from streams.faults.conductor import Done
+from streams.faults.convergence import Pooled
 from streams.faults.effect import Effect
 from streams.faults.history import History
-from streams.faults.verdict import Verdict, judge
+from streams.faults.recovery import Look
+from streams.faults.verdict import Evidence, Verdict, judge
+from wire.identity import ModelId
 
 DROP = Done(name="down", began_s=10, ended_s=20, stops=True, effect=Effect(there=3, cut=3))
-STATES = [
-    State(elapsed_s=float(i), phase="live stream", produced=3, devices_connected=2 if 10 <= i < 25 else 5)
-    for i in range(40)
-]
+STATES = [State(elapsed_s=float(i), phase="live stream", produced=3) for i in range(40)]
+ALL, FEW = frozenset({"ann", "bob", "cy"}), frozenset({"ann"})
+LOOKS = [Look(float(i), FEW if 10 <= i < 25 else ALL) for i in range(40)]
+FIRST, SECOND = ModelId("a" * 16, 1, "1" * 16), ModelId("a" * 16, 2, "2" * 16)
+
+
+def pool(*keys: int, digest: int = 7) -> Pooled:
+    """A pool of these samples, all of user 5."""
+    samples = np.array(keys, np.uint64)
+    return Pooled(samples, np.full_like(samples, 5), np.full_like(samples, digest))
 
 
 def good() -> History:
     history = History(attempted={1: 100, 2: 12_000, 3: 100}, acknowledged={1: 200, 2: 21_000, 3: 200})
     history.delivered.update([1, 2, 2, 3])
-    history.pooled.update([1, 2])
+    history.pooled = {1: 300, 2: 21_100}
     history.refused.add(3)
     history.batches = {("ann", 1): 100, ("ann", 2): 12_000}
+    history.made_by = {("ann", 1): FIRST, ("ann", 2): SECOND}
     history.answers = {("ann", 2): 22_000}
+    history.answered_as = {("ann", 2): SECOND}
     history.accepted = {("ann", 2): {22_000}}
     return history
 
 
-def verdict(history: History, faults: list[Done] | None = None, states: list[State] | None = None) -> Verdict:
-    return judge(
+def evidence(history: History) -> Evidence:
+    return Evidence(
         history=history,
-        states=states or STATES,
-        faults=faults or [DROP],
+        looks=LOOKS,
+        states=STATES,
+        faults=[DROP],
         predictions=pl.DataFrame({"event_id": ["a", "b"], "user_id": ["ann", "ann"]}),
+        pooled=pool(1, 2),
+        published={FIRST, SECOND},
         window_ms=(10_000, 20_000),
         healed_within_s=10,
-        problems=[],
     )
+
+
+def verdict(history: History, **changed: Any) -> Verdict:
+    return judge(replace(evidence(history), **changed), {})
 
 
 def test_a_run_in_which_all_held() -> None:
     result = verdict(good())
     assert result.ok, result.broken()
     assert result.events.recovered == result.batches.recovered == 1
-    assert (result.recovered_s, result.fewest_devices, result.most_devices, result.redelivered) == (5, 2, 5, 1)
+    assert (result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (5, 1, 3, 1)
 
 
 def test_a_lost_event_is_named() -> None:
-    history = good()
-    del history.pooled[2]
-    assert verdict(history).broken() == ["no-event-lost: 1 lost"]
+    assert verdict(good(), pooled=pool(1)).broken() == ["no-event-lost: 1 lost"]
 
 
 def test_an_event_that_counts_twice_is_named() -> None:
@@ -69,12 +89,14 @@ def test_a_device_without_its_newest_batch_is_named() -> None:
 
 def test_a_fault_that_did_nothing_fails_the_run() -> None:
     idle = Done(name="hold", began_s=10, ended_s=20, stops=True, effect=Effect())
-    assert verdict(good(), [DROP, idle]).broken() == ["every-fault-acted: injected 2, took effect 1: hold did nothing"]
+    assert verdict(good(), faults=[DROP, idle]).broken() == [
+        "every-fault-acted: injected 2, took effect 1: hold did nothing"
+    ]
 
 
 def test_a_part_of_a_fault_that_found_nobody_is_no_failure() -> None:
     nobody = Done(name="down", began_s=12, ended_s=20, stops=True, effect=Effect())
-    assert verdict(good(), [DROP, nobody]).ok
+    assert verdict(good(), faults=[DROP, nobody]).ok
 
 
 def test_a_batch_that_was_taken_twice_is_named_and_an_answer_that_came_twice_is_not() -> None:
@@ -86,4 +108,55 @@ def test_a_batch_that_was_taken_twice_is_named_and_an_answer_that_came_twice_is_
 
 
 def test_a_system_that_never_heals_is_named() -> None:
-    assert verdict(good(), states=STATES[:22]).broken() == ["healed-in-time: not within 10 s"]
+    assert verdict(good(), looks=LOOKS[:22]).broken() == ["healed-in-time: not within 10 s"]
+
+
+def test_users_who_come_for_the_first_time_do_not_stand_in_for_those_that_are_away() -> None:
+    newcomers = [Look(look.at_s, FEW | {"dan", "eve", "flo"}) if look.at_s >= 10 else look for look in LOOKS]
+    assert verdict(good(), looks=newcomers).broken() == ["healed-in-time: not within 10 s"]
+
+
+def test_a_group_that_stays_behind_is_not_healed() -> None:
+    slow = [behind_by(state, 900 if state.elapsed_s >= 12 else 0) for state in STATES]
+    assert verdict(good(), states=slow).broken() == ["healed-in-time: not within 10 s"]
+
+
+def behind_by(state: State, events: int) -> State:
+    return msgspec.structs.replace(state, lag_events={"coda-flow": events})
+
+
+def test_an_answer_that_names_another_model_than_its_batch_is_a_mix() -> None:
+    history = good()
+    history.answered_as["ann", 2] = FIRST
+    assert verdict(history).broken() == ["versions-never-mix: 1 of another model"]
+
+
+def test_a_model_of_the_same_number_that_nobody_published_is_a_mix() -> None:
+    history = good()
+    history.used["ann", 0, 1] = ModelId(SECOND.lineage, 2, "3" * 16)
+    assert verdict(history).broken() == ["versions-never-mix: 1 of another model"]
+
+
+def test_a_device_that_goes_back_to_an_older_model_is_named() -> None:
+    history = good()
+    history.used = {("ann", 0, 1): SECOND, ("ann", 0, 2): FIRST}
+    assert verdict(history).broken() == ["monotonic-versions: 1 went back"]
+
+
+def test_a_pool_with_other_histories_than_undisturbed_has_not_converged() -> None:
+    assert verdict(good(), undisturbed=pool(1, 2)).ok
+    assert verdict(good(), undisturbed=pool(1, 2, digest=8)).broken() == ["convergence: 2 samples differ"]
+
+
+def test_what_a_refused_event_changes_for_its_user_is_no_divergence() -> None:
+    history = good()
+    history.refused_of.add(5)
+    assert verdict(history, undisturbed=pool(1, 2, 3)).ok
+
+
+def test_a_batch_that_is_taken_long_after_a_newer_one_was_there_is_a_stale_read() -> None:
+    history = good()
+    history.answers["ann", 1], history.answered_as["ann", 1] = 20_000, FIRST
+    history.accepted["ann", 1] = {20_000}
+    stale = verdict(history).stability.stale_reads
+    assert (stale.count, stale.p50_s) == (1, 8.0)
