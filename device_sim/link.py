@@ -31,7 +31,10 @@ class Link(Protocol):
     """
 
     def open(self, user_id: str) -> None:
-        """Connect this device, now and whenever its connection is lost."""
+        """Connect this device, now and whenever its connection is lost; also one that is unplugged."""
+
+    def unplug(self, user_id: str) -> None:
+        """Cut this device off, as if it were switched off: its last will is out, and it tries nothing until `open`."""
 
     def leave(self, user_id: str) -> None:
         """The device is gone for good: say so, and connect it no more. What was on its way to it may still arrive."""

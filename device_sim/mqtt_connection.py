@@ -97,6 +97,8 @@ class Connection:
         self._address, self._who, self._owner = address, who, owner
         self._loop = asyncio.get_running_loop()
         self._answered, self._lost = asyncio.Event(), asyncio.Event()
+        self._plugged_in = asyncio.Event()
+        self._plugged_in.set()
         self._accepted = self._up = self._closing = self._equipped = False
         self._ended: Failure | None = None  # why the connection ended, as far as we were told
         self._up_s = math.inf  # since when it stands, or stood
@@ -134,6 +136,16 @@ class Connection:
         if self._up:
             self._client.loop_misc()
 
+    def unplug(self) -> None:
+        """Break off, and try nothing until it is plugged in again: not a failure, and nobody hears of it as one."""
+        if self._plugged_in.is_set():
+            self._plugged_in.clear()
+            self._end(None)
+
+    def plug_in(self) -> None:
+        """Connect again, if it is unplugged."""
+        self._plugged_in.set()
+
     def say_goodbye(self) -> None:
         """Announce that we leave; no reconnecting from now on."""
         self._closing = True
@@ -166,15 +178,21 @@ class Connection:
 
     async def _stay_connected(self) -> None:
         while not self._closing:
+            await self._plugged_in.wait()
             self._answered.clear()
             self._lost.clear()
             self._accepted, self._ended, self._up_s = False, None, math.inf
             async with self._owner.turn(self._who) as threads:
+                if self._lost.is_set():  # unplugged while it waited
+                    continue
                 failure = await self._loop.run_in_executor(threads, self._attempt) or await self._until_answered()
             failure = failure or await self._until_lost()
             self._drop()
             if self._closing:
                 return
+            if not self._plugged_in.is_set():
+                self._failures = 0
+                continue
             self._owner.failed(self._who, failure)
             if self._up_s + QUICK_S <= self._loop.time():  # one that is cut at once every time is no good connection
                 self._failures = 0

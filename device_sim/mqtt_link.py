@@ -71,8 +71,9 @@ class MqttLink:
         self._housekeeping = self._loop.create_task(self._keep_house())
 
     def open(self, user_id: str) -> None:
-        """Connect this device, now and whenever its connection is lost."""
+        """Connect this device, now and whenever its connection is lost; also one that is unplugged."""
         if user_id in self._devices:
+            self._devices[user_id].plug_in()
             return
         who = Identity(
             user_id,
@@ -83,6 +84,10 @@ class MqttLink:
             goodbye=encode_report(Presence(user_id, online=False)),
         )
         self._devices[user_id] = Connection(self._address, who, self)
+
+    def unplug(self, user_id: str) -> None:
+        """Cut this device off until `open`; the device must have been opened."""
+        self._devices[user_id].unplug()
 
     def leave(self, user_id: str) -> None:
         """Disconnect this device for good, once what it published is confirmed or `GOODBYE_S` passed."""

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.faults.process_faults import AnyProcessFault
 from streams.faults.toxics import AnyToxic, Toxic
-from streams.faults.units import Duration, Share, read_unit
+from streams.faults.units import Duration, Share, convert
 from wire.errors import InputError
 
 SHIPPED = Path(__file__).parent / "scenarios"
@@ -106,7 +106,7 @@ def shipped() -> list[str]:
 def read_scenario(text: str, where: str) -> Scenario:
     """The scenario in `text`; raises `InputError` with `where` it was found."""
     try:
-        table = _convert(tomllib.loads(text), _Table)
+        table = convert(tomllib.loads(text), _Table)
         stages = tuple(_stage(stage, table.group) for stage in table.stage)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{where} is no TOML: {error}") from error
@@ -162,7 +162,7 @@ def find_fault(table: Mapping[str, Any]) -> Fault:
     kind = table.get("kind")
     if kind not in kinds:
         raise InputError(f"there is no fault of kind {kind!r}: write one of {', '.join(map(str, kinds))}")
-    fault: Fault = _convert(table, Fault)
+    fault: Fault = convert(table, Fault)
     return fault
 
 
@@ -180,7 +180,7 @@ def _stage(table: _StageTable, groups: Mapping[str, Share]) -> Stage:
 
 def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:
     names = {field.encode_name for field in msgspec.structs.fields(Placed)}
-    placed = _convert({k: v for k, v in table.items() if k in names}, Placed)
+    placed = convert({k: v for k, v in table.items() if k in names}, Placed)
     fault = find_fault({k: v for k, v in table.items() if k not in names})
     if placed.group is not None and placed.group not in groups:
         raise InputError(f'there is no group {placed.group!r}: name it in [group], as {placed.group} = "30%"')
@@ -193,14 +193,3 @@ def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:
     if isinstance(fault, Toxic) and not placed.lasts:
         raise InputError(f'{fault.__struct_config__.tag} has no end: say how long it lasts, as for = "10s"')
     return Planned(fault, placed)
-
-
-def _convert(document: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(document, kind, dec_hook=read_unit)
-    except msgspec.ValidationError as error:
-        cause = error.__cause__
-        words = str(error).replace("Object contains unknown field", "there is no setting").replace("`", "'")
-        path = words.rpartition(" - at ")[2] if " - at " in words else ""
-        said = f"{cause} - at {path}" if isinstance(cause, InputError) and str(cause) not in words else words
-        raise InputError(said.replace("$.", "").replace(" - at ", ", at ").removesuffix(", at ")) from error

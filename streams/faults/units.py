@@ -3,6 +3,8 @@
 import re
 from typing import Any, Self
 
+import msgspec
+
 from wire.errors import InputError
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -64,6 +66,18 @@ def read_unit(kind: type, value: Any) -> Any:
 
 
 _EXAMPLE: dict[type, str] = {Duration: "60s", Share: "30%", Size: "20kB"}
+
+
+def convert(document: Any, kind: Any) -> Any:
+    """A TOML document, or a part of it, as `kind`; raises `InputError` that says where in it."""
+    try:
+        return msgspec.convert(document, kind, dec_hook=read_unit)
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        words = str(error).replace("Object contains unknown field", "there is no setting").replace("`", "'")
+        path = words.rpartition(" - at ")[2] if " - at " in words else ""
+        said = f"{cause} - at {path}" if isinstance(cause, InputError) and str(cause) not in words else words
+        raise InputError(said.replace("$.", "").replace(" - at ", ", at ").removesuffix(", at ")) from error
 
 
 def _scaled(text: str, units: dict[str, Any], what: str, form: str) -> float:

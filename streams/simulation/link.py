@@ -18,8 +18,9 @@ class SimulatedLink:
         self._shared.begin()
 
     def open(self, user_id: str) -> None:
-        """Connect this device."""
+        """Connect this device, also one that is unplugged."""
         if user_id in self.clients:
+            self.clients[user_id].plug_in()
             return
         goodbye = Will(topics.presence(user_id), encode_report(Presence(user_id, online=False)))
         leaves = {topic(user_id): kind for kind, topic in LEAVES.items()}
@@ -33,6 +34,10 @@ class SimulatedLink:
             on_message=lambda topic, payload: self._arrivals.append(Arrival(leaves[topic], user_id, payload)),
         )
         self.clients[user_id].begin()
+
+    def unplug(self, user_id: str) -> None:
+        """Cut this device off until it is opened again."""
+        self.clients[user_id].unplug()
 
     def leave(self, user_id: str) -> None:
         """The device is gone for good."""

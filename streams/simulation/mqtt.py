@@ -179,7 +179,7 @@ class SimulatedClient:
         self._taken: list[Any] = []
         self._received: deque[Received] = deque()
         self._attempts = 0
-        self._closed = False
+        self._closed = self._unplugged = False
         self._session: Session | None = None
 
     @property
@@ -247,6 +247,20 @@ class SimulatedClient:
         self._sent.clear()
         self._end(said=True)
         self._later()
+
+    def unplug(self) -> None:
+        """Break off, and connect no more until it is plugged in again."""
+        if not self._unplugged:
+            self._unplugged, was = True, self.connected
+            self._end(said=False)
+            if was:
+                self._on_down()
+
+    def plug_in(self) -> None:
+        """Connect again, if it is unplugged."""
+        if self._unplugged:
+            self._unplugged, self._attempts = False, 0
+            self._again()
 
     def close(self) -> None:
         """End the connection in order."""
@@ -323,7 +337,7 @@ class SimulatedClient:
         self._broker.timeline.after(pause_ms, self._again)
 
     def _again(self) -> None:
-        if self._session is None and not self._closed:
+        if self._session is None and not self._closed and not self._unplugged:
             self._dial()
 
     def _fill(self) -> None:

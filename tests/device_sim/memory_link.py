@@ -34,6 +34,7 @@ class MemoryLink:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self._opened: dict[str, bool] = {}  # user id: whether its connection is up
+        self._unplugged: set[str] = set()
         self._arrivals: list[Arrival] = []
         self._unsent: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
         broker.attach(self)
@@ -42,9 +43,16 @@ class MemoryLink:
                 self._arrivals.append(Arrival(kind, payload=broker.retained[topic]))
 
     def open(self, user_id: str) -> None:
-        """Connect this device."""
-        if user_id not in self._opened:
+        """Connect this device, also one that is unplugged."""
+        if user_id not in self._opened or user_id in self._unplugged:
+            self._unplugged.discard(user_id)
             self.mend(user_id)
+
+    def unplug(self, user_id: str) -> None:
+        """Cut this device off until it is opened again."""
+        if user_id not in self._unplugged:
+            self._unplugged.add(user_id)
+            self.cut(user_id)
 
     def leave(self, user_id: str) -> None:
         """Connect this device no more."""

@@ -193,6 +193,34 @@ async def test_a_lost_device_comes_back_and_sends_what_it_could_not(world: World
     await world.until(lambda: (topics.events("ann"), b"written in the dark") in world.upward())
 
 
+async def test_an_unplugged_device_is_gone_until_it_is_opened_again(world: World) -> None:
+    for user_id in ("ann", "bob"):
+        world.link.open(user_id)
+    await world.arrivals(lambda seen: kinds(seen).count("up") == 2)
+    world.link.unplug("ann")
+    world.link.unplug("ann")
+    assert await world.arrivals(bool) == [Arrival("down", "ann")]
+    await world.until(lambda: world.online("ann") is False)
+    world.link.publish("ann", "events", b"written in the dark")
+    world.push(topics.receipts("ann"), b"nobody hears it")
+    world.push(topics.receipts("bob"), b"for bob")
+    assert await world.arrivals(bool) == [Arrival("receipts", "bob", b"for bob")]
+    world.link.open("ann")
+    assert await world.arrivals(bool) == [Arrival("up", "ann")]
+    await world.until(lambda: (topics.events("ann"), b"written in the dark") in world.upward())
+    assert world.online("ann") is True
+
+
+async def test_a_device_that_is_unplugged_at_once_never_connects(world: World) -> None:
+    world.link.open("ann")
+    world.link.unplug("ann")
+    world.link.open("bob")
+    await world.arrivals(lambda seen: Arrival("up", "bob") in seen)
+    assert world.online("ann") is not True
+    world.link.open("ann")
+    await world.arrivals(lambda seen: Arrival("up", "ann") in seen)
+
+
 async def test_closing_says_goodbye(world: World) -> None:
     world.link.open("ann")
     await world.arrivals(lambda seen: "up" in kinds(seen))
