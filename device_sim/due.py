@@ -31,9 +31,15 @@ class Due:
         self._users.pop(user_id, None)
 
     def take(
-        self, devices: Mapping[str, Device], give_slot: Callable[[str], list[Instruction]], limit: int
+        self,
+        devices: Mapping[str, Device],
+        give_slot: Callable[[str], list[Instruction]],
+        limit: int,
+        may: Callable[[str], bool],
     ) -> list[tuple[str, Train]]:
         """Up to `limit` of them that are of one cloud model and one task, with what `give_slot` made each ask for.
+
+        Who may not train now keeps its place.
 
         Devices whose user did something since their last training come first, then those that asked first: a new
         cloud model makes every device due, and who is using it should not wait for who is not.
@@ -42,6 +48,8 @@ class Due:
         for user_id in sorted(self._users, key=lambda user_id: devices[user_id].new_samples == 0):
             device = devices[user_id]
             if group and (device.model, device.task) != (group[0][1].model, group[0][1].task):
+                continue
+            if not may(user_id):
                 continue
             del self._users[user_id]
             for instruction in give_slot(user_id):

@@ -18,7 +18,7 @@ from device_sim.bank import Bank, Rows
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
-from device_sim.outcome import Devices, Models, Receipts
+from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.quarantine import Quarantine
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import (
@@ -73,6 +73,7 @@ class Fleet:
         self.predictions: list[Predictions] = []
         self.trainings: list[TrainingRecord] = []
         self.due = Due()
+        self.clocks_off_ms: dict[str, int] = {}  # of devices whose clocks are wrong
         self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
         self._heard_ms = 0  # the latest time since the last tick
         self._changed: dict[str, None] = {}
@@ -190,6 +191,13 @@ class Fleet:
             if device.connected or device.task is None:
                 self._catch_up(user_id, now_ms)
 
+    def set_clock(self, user_id: str, off_ms: int) -> None:
+        """The device's clock is so far ahead of the one that this fleet is told (behind: less than 0)."""
+        if off_ms != self.clocks_off_ms.get(user_id, 0):
+            self.clocks_off_ms[user_id] = off_ms
+            self._wakes[user_id] = 0
+            self.count(Attendances.CLOCK_SET)
+
     def tick(self, now_ms: int) -> None:
         """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
         if now_ms < self._heard_ms:  # the clock was set back: devices say anew when they wake
@@ -206,9 +214,11 @@ class Fleet:
         """The key of the newest model; 0 before the first."""
         return self.model.id.key if self.model is not None else 0
 
-    def begin_training(self, now_ms: int, limit: int = GROUP) -> TrainingJob | None:
-        """Up to `limit` of the due devices as one job; None when nobody is due."""
-        group = self.due.take(self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), limit)
+    def begin_training(
+        self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
+    ) -> TrainingJob | None:
+        """Up to `limit` of the due devices that `may` train now, as one job; None when there are none."""
+        group = self.due.take(self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), limit, may)
         if not group:
             return None
         users, trains = zip(*group, strict=True)
@@ -309,11 +319,12 @@ class Fleet:
         device = self.device(user_id)
         self._changed[user_id] = None
         try:
-            instructions = device.handle(stimulus, WallMs(now_ms))
+            off_ms = self.clocks_off_ms.get(user_id, 0)
+            instructions = device.handle(stimulus, WallMs(now_ms + off_ms))
         except Exception as error:
             self._fail(user_id, type(stimulus).__name__, error)
             return []
-        wakes_ms = device.wakes_ms
+        wakes_ms = device.wakes_ms - off_ms
         if wakes_ms < math.inf:
             self._wakes[user_id] = wakes_ms
         else:
@@ -347,6 +358,7 @@ class Fleet:
         self.bank.release(self.slots.pop(user_id))
         del self.devices[user_id]
         self._wakes.pop(user_id, None)
+        self.clocks_off_ms.pop(user_id, None)
         self.due.discard(user_id)
         self._changed[user_id] = None
         self._gone.append(user_id)

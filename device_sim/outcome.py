@@ -70,3 +70,14 @@ class Paces(Outcome):
     OBEYED = "obeyed"
     MALFORMED = "malformed"  # the one before stands
     TAKEN_BACK = "taken_back"
+
+
+class Attendances(Outcome):
+    """What devices do that are not always there, or not as fast as they are here."""
+
+    LEFT = "left"
+    CAME = "came"
+    PUT_OFF = "put_off"  # a training, until the device is available
+    DELAYED = "delayed"  # a training, as the device is slow
+    UNFINISHED = "unfinished"  # a training, to be begun anew
+    CLOCK_SET = "clock_set"

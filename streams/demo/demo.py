@@ -68,7 +68,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         kafka, mqtt = opened.enter_context(EmbeddedKafka()), opened.enter_context(EmbeddedMqtt())
         brokers, ordeal = Brokers(kafka.bootstrap, mqtt.address), None
         if settings.scenario is not None:
-            ordeal = opened.enter_context(Ordeal(settings.scenario, kafka.bootstrap, mqtt))
+            ordeal = opened.enter_context(Ordeal(settings.scenario, kafka.bootstrap, mqtt, folder))
             brokers = Brokers(kafka.bootstrap, ordeal.tunnel, ordeal.devices)
         names = (*SERVICES, "history", "live")
         ports = dict(zip(names, free_ports(len(names)), strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from streams.faults.crowd import ORDERS
 from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import SOURCES, find_log, get_log, uniform_log
@@ -125,8 +126,13 @@ def commands(
     seed = ("--seed", str(settings.seed))
     devices = "all" if settings.devices is None else str(settings.devices)
     own, via, groups = ("events", "kafka", f"{FLOW_GROUP},{FLEET_GROUP}")
-    if settings.through_devices:
+    expiry: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
+    if settings.scenario is not None:
         own, via, groups = ("behaviour", "devices", FLEET_GROUP)
+        orders = ("--orders", str(folder / ORDERS))
+        if settings.scenario.expiry_s is not None:
+            expiry = ("--expiry-s", f"{settings.scenario.expiry_s:g}")
     replay = ("replay", str(log.path), *kafka, "--json", "--via", via)
     throttle = ("--throttle-groups", groups)
     lines: dict[str, Sequence[str]] = {
@@ -139,11 +145,11 @@ def commands(
             *("--window-days", str(WINDOW_DAYS), "--candidates", str(CANDIDATES), *kafka, *seed),
             *(("--min-users", "1") if settings.through_devices else ()),  # what waits would look as if it were lost
         ),
-        "tunnel": ("tunnel", *kafka, *mqtt, "--drain-s", "1", "--json"),  # it has drained by then
+        "tunnel": ("tunnel", *kafka, *mqtt, *expiry, "--drain-s", "1", "--json"),  # it has drained by then
         "fleet": (
             *("fleet", "--own", own, "--devices", devices, *kafka, *link, *seed),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
-            *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
+            *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet"), *orders),
         ),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),
         "live": (*replay, *throttle, "--speed", f"{log.speed(settings.seconds):.3f}", "--from", str(log.live_from_ms)),

@@ -13,7 +13,9 @@ from typing import Protocol
 import msgspec
 
 from streams.child import Child
+from streams.faults.crowd import Crowd
 from streams.faults.effect import Effect
+from streams.faults.people import People
 from streams.faults.poison import poison
 from streams.faults.process_faults import Kill, Pause, Poison, Restart
 from streams.faults.proxy import FaultProxy, Injection
@@ -68,10 +70,12 @@ class Conductor:
         victims: Mapping[str, Victim],
         kafka: KafkaSettings,
         elapsed_s: Callable[[], float],
+        crowd: Crowd | None = None,
+        seed: int = 0,
     ) -> None:
         self.done: list[Done] = []
         self._orders, self._proxies, self._victims, self._kafka = orders, proxies, victims, kafka
-        self._elapsed_s = elapsed_s
+        self._elapsed_s, self._crowd, self._seed = elapsed_s, crowd, seed
         self._over = threading.Event()
         self._in_force: dict[int, tuple[float, Effect, Callable[[], None]]] = {}
         self._failed: Exception | None = None
@@ -138,6 +142,9 @@ class Conductor:
             injection, proxy = Injection(fault, order.devices), self._proxies[order.link]
             proxy.inject(injection)
             return injection.effect, lambda: proxy.lift(injection)
+        if isinstance(fault, People):
+            assert self._crowd is not None, "there is a fleet to tell"
+            return self._crowd.begin(fault, order, self._seed, time.time_ns() // 1_000_000)
         if isinstance(fault, Poison):
             return self._poison(fault), lambda: None
         victim = self._victims[fault.process]

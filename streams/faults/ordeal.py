@@ -16,6 +16,7 @@ from streams.demo.watcher import Watcher
 from streams.evaluation.arms import read_predictions
 from streams.faults.conductor import Conductor, Done, Victim
 from streams.faults.convergence import read_pooled
+from streams.faults.crowd import ORDERS, Crowd
 from streams.faults.history import Historian
 from streams.faults.personalisation import beside_the_others, beside_undisturbed
 from streams.faults.proxy import FaultProxy
@@ -36,8 +37,8 @@ from wire.signing import load_public_key
 class Ordeal:
     """A scenario on its way; `devices` and `tunnel` are where these two find the MQTT broker, as host:port."""
 
-    def __init__(self, scenario: Scenario, bootstrap: str, mqtt: EmbeddedMqtt) -> None:
-        self.scenario = scenario
+    def __init__(self, scenario: Scenario, bootstrap: str, mqtt: EmbeddedMqtt, folder: Path) -> None:
+        self.scenario, self._orders = scenario, folder / ORDERS
         upstream = (mqtt.settings.host, mqtt.settings.port)
         self._proxies = {link: FaultProxy(upstream, scenario.seed) for link in ("devices", "tunnel")}
         self._kafka, self._mqtt = KafkaSettings(bootstrap), mqtt
@@ -80,6 +81,8 @@ class Ordeal:
             victims=victims,
             kafka=self._kafka,
             elapsed_s=lambda: watcher.elapsed_s,
+            crowd=Crowd(self._orders, lambda: watcher.snapshot.by("coda_device_outcomes_total", "outcome")),
+            seed=self.scenario.seed,
         )
         self._conductor.start()
 
@@ -165,7 +168,8 @@ class Ordeal:
         """Events and pushes as the history has them."""
         history = self.historian.history
         now_ms = time.time_ns() // 1_000_000
-        pushes = [Push(device, seq, at_ms + EXPIRY_MS) for (device, seq), at_ms in history.batches.items()]
+        expiry_ms = EXPIRY_MS if self.scenario.expiry_s is None else round(1000 * self.scenario.expiry_s)
+        pushes = [Push(device, seq, at_ms + expiry_ms) for (device, seq), at_ms in history.batches.items()]
         standing = [(device, report.answered_seq) for device, report in history.reports.items()]
         tally = account(pushes, [*history.answers, *standing], now_ms)
         outcomes = tally.as_dict()

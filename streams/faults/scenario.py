@@ -8,13 +8,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from streams.faults.people import People
 from streams.faults.process_faults import AnyProcessFault
 from streams.faults.toxics import AnyToxic, Toxic
 from streams.faults.units import Duration, Share, convert
+from streams.population.table import population
 from wire.errors import InputError
 
 SHIPPED = Path(__file__).parent / "scenarios"
-Fault = AnyToxic | AnyProcessFault
+Fault = AnyToxic | AnyProcessFault | People
 Spread = Literal["burst", "linear", "exponential"]
 
 
@@ -50,7 +52,10 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall."""
+    """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall.
+
+    `expiry_s` is how long a batch is worth delivering, None for as long as the tunnel thinks by itself.
+    """
 
     name: str
     teaches: str = ""
@@ -61,6 +66,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     begins_s: float = 5.0
     healed_within_s: float = 60.0
+    expiry_s: float | None = None
     groups: Mapping[str, Share] = {}
     stages: tuple[Stage, ...] = ()
 
@@ -81,6 +87,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     begins: Duration = Duration(5)
     healed_within: Duration = Duration(60)
+    expiry: Duration | None = None
     group: dict[str, Share] = {}
 
 
@@ -122,6 +129,7 @@ def read_scenario(text: str, where: str) -> Scenario:
         seed=table.seed,
         begins_s=table.begins,
         healed_within_s=table.healed_within,
+        expiry_s=table.expiry,
         groups=table.group,
         stages=stages,
     )
@@ -186,10 +194,12 @@ def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:
         raise InputError(f'there is no group {placed.group!r}: name it in [group], as {placed.group} = "30%"')
     if placed.group is not None and placed.share is not None:
         raise InputError("a fault is of a share or of a group, not both")
-    if not isinstance(fault, Toxic) and (placed.group or placed.share is not None):
+    if not isinstance(fault, Toxic | People) and (placed.group or placed.share is not None):
         raise InputError(
             f"{fault.__struct_config__.tag} is about a process, not about devices: leave out share or group"
         )
-    if isinstance(fault, Toxic) and not placed.lasts:
+    if isinstance(fault, People):
+        population(fault.table, "its population", 0)
+    if isinstance(fault, Toxic | People) and not placed.lasts:
         raise InputError(f'{fault.__struct_config__.tag} has no end: say how long it lasts, as for = "10s"')
     return Planned(fault, placed)

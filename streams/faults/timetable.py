@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streams.faults.people import People
 from streams.faults.process_faults import Kill
 from streams.faults.scenario import Fault, Placed, Planned, Scenario
 from streams.faults.toxics import Toxic
@@ -24,8 +25,8 @@ class Order:
     @property
     def name(self) -> str:
         """What it is, in a word or two."""
-        process = getattr(self.fault, "process", "")
-        return f"{self.fault.__struct_config__.tag} {process}".strip()
+        which = getattr(self.fault, "process", "") or getattr(self.fault, "like", "")
+        return f"{self.fault.__struct_config__.tag} {which}".strip()
 
 
 def timetable(scenario: Scenario) -> list[Order]:
@@ -44,9 +45,9 @@ def _orders(planned: Planned, scenario: Scenario, at_s: float) -> Iterator[Order
     if isinstance(fault, Kill):
         for i in range(fault.times):
             yield Order(fault, at_s + i * fault.every, at_s + i * fault.every + placed.lasts)
-    elif isinstance(fault, Toxic) and placed.share is None and placed.group is None:
+    elif isinstance(fault, Toxic | People) and placed.share is None and placed.group is None:
         yield Order(fault, at_s, at_s + placed.lasts, None, placed.link)
-    elif isinstance(fault, Toxic):
+    elif isinstance(fault, Toxic | People):
         share = scenario.groups[placed.group] if placed.group else placed.share or 0.0
         begin = _beginning(scenario, placed)
         for low, high, wait_s in waves(placed):

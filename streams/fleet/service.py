@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import structlog
 
 from device_sim.due import GROUP
@@ -22,6 +23,7 @@ from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
 from monitor import metrics
 from streams.bus import Bus, Consumer, Message, Partition
+from streams.fleet.attendance import Attendance
 from streams.fleet.errand import Chore, Errand, Work
 from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
@@ -31,7 +33,7 @@ from streams.home import settle
 from streams.kafka.topics import FLEET_GROUP
 from wire.clock import Clock
 from wire.errors import ConnectionFailed, DeliveryError
-from wire.event import decode_event
+from wire.event import Event, decode_event
 from wire.malformed import Malformed
 
 POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long
@@ -81,8 +83,9 @@ class FleetService:
             Chore(clock, POSITIONS_MS, self._tell_positions, sparing=False),  # waits for the broker and costs nothing
         ]
         self._ending: Errand | None = None
+        self._attendance = Attendance(self.fleet, link, clock, settings.orders)
         for user_id in self.fleet.devices:
-            link.open(user_id)
+            self._attendance.welcome(user_id)
 
     @property
     def reads(self) -> bool:
@@ -99,6 +102,7 @@ class FleetService:
         if self._consumer is None:
             self._begin()
             return
+        self._attendance.look()
         if events := self._decoded(messages):
             self.fleet.handle_events(events, self._clock.wall_ms())
         self.positions = self._consumer.positions()  # no message more than those of this round; markers passed over
@@ -162,8 +166,13 @@ class FleetService:
                 self.fleet.count(Events.MALFORMED)
                 continue
             if self._ours(event.user_id):
-                events.append(OwnEvent(event, message.timestamp_ms))
+                events.append(OwnEvent(self._stamped(event), message.timestamp_ms))
         return events
+
+    def _stamped(self, event: Event) -> Event:
+        """The event as the device that is its origin stamps it, by its own clock."""
+        off_ms = self.fleet.clocks_off_ms.get(event.user_id, 0) if self._settings.uploads else 0
+        return msgspec.structs.replace(event, timestamp=max(0, event.timestamp + off_ms)) if off_ms else event
 
     def _ours(self, user_id: str) -> bool:
         if user_id in self.fleet.devices:
@@ -174,7 +183,7 @@ class FleetService:
         if self._settings.devices is not None and len(self.fleet.devices) >= self._settings.devices:
             return False
         self.fleet.device(user_id)
-        self._link.open(user_id)
+        self._attendance.welcome(user_id)
         return True
 
     def _publish(self) -> None:
@@ -186,6 +195,7 @@ class FleetService:
         if self._settings.devices is None and (retired := self.fleet.retire(MOST_DEVICES)):
             log.warning(f"more than {MOST_DEVICES} devices: those idle longest retired", devices=retired)
         for user_id in self.fleet.take_gone():
+            self._attendance.forget(user_id)
             self._link.leave(user_id)
 
     def _train(self) -> None:
@@ -193,10 +203,11 @@ class FleetService:
         if self._job is not None and self._job.done():
             self._finish_training(self._job)
         now_ms, waiting = self._clock.steady_ms(), len(self.fleet.due)
-        if self._job is not None or not waiting or (waiting < GROUP and now_ms < self._train_at_ms):
+        patient = waiting < GROUP or self._attendance.rules  # of those who wait perhaps nobody may
+        if self._job is not None or not waiting or (patient and now_ms < self._train_at_ms):
             return
-        if (job := self.fleet.begin_training(self._clock.wall_ms())) is not None:
-            self._train_at_ms = now_ms + TRAIN_EVERY_MS
+        self._train_at_ms = now_ms + TRAIN_EVERY_MS
+        if (job := self.fleet.begin_training(self._clock.wall_ms(), may=self._attendance.may_train)) is not None:
             self._job = self._hands.training.submit(job.attempt, self._hands.cpu_s)
 
     def _finish_training(self, job: Future[list[Attempt]]) -> None:

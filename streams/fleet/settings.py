@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from streams.fleet.attendance import EVERYONE, Orders
 from streams.kafka.topics import BEHAVIOUR, EVENTS
 
 Own = Literal["events", "behaviour"]
@@ -13,7 +14,7 @@ TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
 @dataclass(frozen=True)
 class FleetSettings:
     """Where own events come from, who has a device (None: everyone; else the first so many users that do something),
-    the folders of state and records, and the public key of models and tasks."""
+    the folders of state and records, and the public key of models and tasks. `orders` say who of them is there."""
 
     own: Own
     devices: int | None
@@ -21,6 +22,7 @@ class FleetSettings:
     out: Path
     cloud_key: Path
     seed: int
+    orders: Orders = EVERYONE
 
     @property
     def topic(self) -> str:

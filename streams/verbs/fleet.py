@@ -8,12 +8,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+import polars as pl
+from cyclopts import Parameter
 
 from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
+from streams.evaluation.arms import compare_arms, read_predictions
+from streams.faults.units import Duration, Share
+from streams.fleet.attendance import EVERYONE, OrderFile, Orders, Standing, begun
+from streams.fleet.drop import Drop
 from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell, one_thread
 from streams.kafka.admin import ensure_topics
@@ -25,6 +31,7 @@ from streams.kafka.topics import FLEET_GROUP, STATUS
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from streams.population.table import find_table
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from wire.claim import Claim
@@ -50,6 +57,10 @@ def command(
     out: Path = Path("runs/fleet"),
     cloud_key: Path = Path("runs/keys") / PUBLIC,
     seed: int = 0,
+    population: str | None = None,
+    drop: str | None = None,
+    for_: Annotated[str, Parameter(name="--for")] = "60s",
+    orders: Path | None = None,
     metrics_port: int = 0,
     json: bool = False,
 ) -> int:
@@ -60,6 +71,7 @@ def command(
 
     ```
     coda fleet --devices 500 --state runs/mine/fleet --out runs/mine
+    coda fleet --own behaviour --drop 30% --for 60s
     ```
 
     Args:
@@ -74,11 +86,18 @@ def command(
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with
             another are refused.
-        seed: Fixes training and the jitter of reconnects.
+        seed: Fixes training, the jitter of reconnects, and who is away.
+        population: Devices are there, have a link, and train when these people would: a known one by its name, or a
+            TOML file; see docs/scenarios.md.
+        drop: Cut this share of the devices off once, such as 30%, 20 s after the first events; the account is told at
+            the end.
+        for_: How long they are away.
+        orders: A file from which a running `coda chaos` says who is there.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the result as JSON on standard output.
     """
-    settings = FleetSettings(own, _count(devices), state, out, cloud_key, seed)
+    told = _orders(population, drop, for_, orders, seed)
+    settings = FleetSettings(own, _count(devices), state, out, cloud_key, seed, told)
     kafka, broker = (
         KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
         MqttSettings.parse(mqtt, FLEET, mqtt_credentials),
@@ -95,10 +114,37 @@ def command(
         lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
         with Pulse(Role.FLEET, NAME, bus, clock, [lookout]):
             result, stopped_by = asyncio.run(_run(settings, bus, broker))
+    if isinstance(told, Drop):
+        result |= {"drop": _account(told, out, seed)}
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     write_durably(out / RESULT, document.encode() + b"\n")
-    print(document if json else _line(result), file=sys.stdout if json else sys.stderr)
+    lines = [_line(result), *([told.account.line()] if isinstance(told, Drop) else [])]
+    print(document if json else "\n".join(lines), file=sys.stdout if json else sys.stderr)
     return 128 + stopped_by
+
+
+def _orders(population: str | None, drop: str | None, for_: str, orders: Path | None, seed: int) -> Orders:
+    """Who of the devices is there; raises `InputError`."""
+    if sum(each is not None for each in (population, drop, orders)) > 1:
+        raise InputError("--population, --drop and --orders each say which devices are there: give one of them")
+    if drop is not None:
+        share, lasts = Share.parse(drop), Duration.parse(for_)
+        if not share or not lasts:
+            raise InputError("--drop and --for have to be more than nothing, as in --drop 30% --for 60s")
+        return Drop(share, lasts, seed)
+    if population is not None:
+        return Standing([begun(find_table(population), population, seed, SystemClock().wall_ms())])
+    return OrderFile(orders) if orders is not None else EVERYONE
+
+
+def _account(drop: Drop, out: Path, seed: int) -> dict[str, Any]:
+    """What came of it, and what each arm predicted for those that were cut off, and for the others."""
+    predictions = read_predictions(out / "predictions.parquet")
+    users = predictions["user_id"].unique() if len(predictions) else []
+    dropped = pl.col("user_id").is_in([user for user in users if user in drop.members])
+    groups = {"dropped": dropped, "others": ~dropped}
+    arms = {name: compare_arms(predictions.filter(who), seed) for name, who in groups.items() if len(predictions)}
+    return {**msgspec.to_builtins(drop.account), "arms": msgspec.to_builtins(arms)}
 
 
 async def _run(settings: FleetSettings, bus: KafkaBus, broker: MqttSettings) -> tuple[dict[str, Any], int]:
