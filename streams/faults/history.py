@@ -37,7 +37,7 @@ class History:
     refused: set[int] = field(default_factory=set)
     refused_of: set[int] = field(default_factory=set)  # the users of what was refused
     batches: dict[Batch, int] = field(default_factory=dict)  # when matched
-    answers: dict[Batch, int] = field(default_factory=dict)  # when received
+    answers: dict[Batch, int] = field(default_factory=dict)  # when the cloud heard of it
     # The answers `accepted` by how many batches the device had taken by then: a batch that comes again is answered
     # again, and only if that number has grown was it taken again.
     accepted: dict[Batch, set[int]] = field(default_factory=dict)
@@ -98,16 +98,16 @@ class History:
     def _report(self, message: Message) -> None:
         report = decode_report(message.value)
         if isinstance(report, Ack):
-            self._answer(report)
+            self._answer(report, message.timestamp_ms)  # a device's own clock may be hours off
         elif isinstance(report, Training):
             self.used[report.user_id, report.boot, report.sequence] = report.model
             newest = self.reports.get(report.user_id)
             if newest is None or (newest.boot, newest.sequence) < (report.boot, report.sequence):
                 self.reports[report.user_id] = report
 
-    def _answer(self, ack: Ack) -> None:
+    def _answer(self, ack: Ack, at_ms: int) -> None:
         batch = (ack.user_id, ack.batch_seq)
-        self.answers.setdefault(batch, ack.received_ms)
+        self.answers.setdefault(batch, at_ms)
         self.answered_as.setdefault(batch, ack.model)
         if ack.outcome == Batches.ACCEPTED:
             self.accepted.setdefault(batch, set()).add(ack.batches.get(Batches.ACCEPTED, 0))

@@ -12,7 +12,7 @@ from streams.faults.people import People
 from streams.faults.process_faults import AnyProcessFault
 from streams.faults.toxics import AnyToxic, Toxic
 from streams.faults.units import Duration, Share, convert
-from streams.population.table import population
+from streams.population.table import find_table, population
 from wire.errors import InputError
 
 SHIPPED = Path(__file__).parent / "scenarios"
@@ -162,6 +162,19 @@ def dropping(share: Share, lasts: Duration, seconds: int, seed: int = 0) -> Scen
         begins_s=(seconds - lasts) / 3,
         stages=(stage,),
     )
+
+
+def peopled(like: str, seconds: int, seed: int = 0) -> Scenario:
+    """Devices are people of `like` for most of `seconds`: two days of theirs, unless they say how long one is.
+
+    Raises `InputError`.
+    """
+    lasts_s = round(0.8 * seconds, 1)
+    day = None if "day" in find_table(like) else f"{lasts_s / 2:g}s"
+    people = People(like=like, day=day)
+    population(people.table, like, seed)
+    stage = Stage((Planned(people, Placed(lasts=Duration(lasts_s))),), lasts_s)
+    return Scenario(name=f"devices of {like}", seconds=seconds, seed=seed, begins_s=0.1 * seconds, stages=(stage,))
 
 
 def find_fault(table: Mapping[str, Any]) -> Fault:

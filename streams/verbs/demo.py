@@ -14,7 +14,7 @@ from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
 from streams.faults.page import verdict_lines
-from streams.faults.scenario import Scenario, dropping, find_scenario, length_s
+from streams.faults.scenario import Scenario, dropping, find_scenario, length_s, peopled
 from streams.faults.units import Duration, Share
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import new_run_folder
@@ -31,6 +31,7 @@ def command(
     drop: str | None = None,
     for_: Annotated[str, Parameter(name="--for")] = "60s",
     chaos: str | None = None,
+    population: str | None = None,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -52,10 +53,13 @@ def command(
         drop: Cut this share of all devices off, such as 30%, in the middle of the live part; see docs/scenarios.md.
         for_: How long they are away.
         chaos: Break what this scenario says, on this log: a shipped one by its name, or a TOML file.
+        population: Devices are there, have a link, and train when these people would, two of whose days pass in the
+            live part: a known population by its name, or a TOML file.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    settings = DemoSettings(log, devices, seconds, seed, options, _scenario(drop, for_, chaos, seconds, seed)).checked()
+    scenario = _scenario(drop, for_, chaos, population, seconds=seconds, seed=seed)
+    settings = DemoSettings(log, devices, seconds, seed, options, scenario).checked()
     folder = new_run_folder(out, datetime.now())
     console = Console(stderr=True)
     try:
@@ -74,10 +78,14 @@ def command(
     return 0 if result.ok else 1
 
 
-def _scenario(drop: str | None, for_: str, chaos: str | None, seconds: int, seed: int) -> Scenario | None:
+def _scenario(
+    drop: str | None, for_: str, chaos: str | None, population: str | None, *, seconds: int, seed: int
+) -> Scenario | None:
     """What to break, if anything; raises `InputError`."""
-    if drop is not None and chaos is not None:
-        raise InputError("--drop and --chaos are two ways to say what breaks: give one of them")
+    if sum(each is not None for each in (drop, chaos, population)) > 1:
+        raise InputError("--drop, --chaos and --population each say what becomes of devices: give one of them")
+    if population is not None:
+        return peopled(population, seconds, seed)
     if drop is not None:
         return dropping(Share.parse(drop), Duration.parse(for_), seconds, seed)
     scenario = find_scenario(chaos) if chaos is not None else None

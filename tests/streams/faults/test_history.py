@@ -4,8 +4,11 @@ from streams.faults.poison import poison
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
-from streams.kafka.topics import BEHAVIOUR, DEAD_LETTERS, EVENTS
+from streams.kafka.topics import BEHAVIOUR, DEAD_LETTERS, EVENTS, TELEMETRY
 from wire.event import Event, encode_event
+from wire.identity import NO_MODEL
+from wire.outcome import Batches
+from wire.telemetry import Ack, encode_report
 
 
 def event(name: str) -> bytes:
@@ -29,6 +32,13 @@ def test_dead_letters_of_events_are_refused_and_of_duplicates_count_nothing() ->
     history.note(message(DEAD_LETTERS, event("b"), reason=b"duplicate"))
     history.note(message(DEAD_LETTERS, b"[[[", reason=b"malformed"))
     assert len(history.refused) == 1
+
+
+def test_when_a_device_answered_is_when_the_cloud_heard_of_it_as_its_clock_may_be_hours_off() -> None:
+    history = History()
+    ack = Ack("ann", 1, 1, 7, {}, batch_seq=7, model=NO_MODEL, outcome=Batches.STALE, received_ms=10_800_000)
+    history.note(message(TELEMETRY, encode_report(ack)))
+    assert history.answers == {("ann", 7): 5}
 
 
 def test_the_historian_reads_all_that_there_is_before_it_stops() -> None:

@@ -2,11 +2,13 @@ from itertools import pairwise
 
 import pytest
 
+from streams.faults.people import People
 from streams.faults.process_faults import Kill
-from streams.faults.scenario import dropping, find_scenario, length_s, read_scenario, shipped
+from streams.faults.scenario import dropping, find_scenario, length_s, peopled, read_scenario, shipped
 from streams.faults.timetable import timetable
 from streams.faults.toxics import Down, Latency
 from streams.faults.units import Duration, Share
+from streams.population.table import find_table
 from wire.errors import InputError
 
 GOOD = """
@@ -72,6 +74,10 @@ def test_spread_faults_reach_all_their_devices_once(spread: str) -> None:
         ("times = 2", "times = 0", "times is less than 1"),
         ("times = 2", 'share = "10%"', "about a process, not about devices"),
         ("[[stage]]", "[[stage", "is no TOML"),
+        ('kind = "down"', 'kind = "population"\navailability = "120%"', "its population: '120%' is no share"),
+        ('kind = "down"', 'kind = "population"\nlike = "overnite"', "did you mean overnight"),
+        ('kind = "down"', 'kind = "population"\nmoon = "full"', "there is no setting 'moon'"),
+        ('kind = "down"\ngroup = "others"\nat = "1s"\nfor = "3s"', 'kind = "population"', "population has no end"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_where(old: str, new: str, says: str) -> None:
@@ -102,3 +108,20 @@ def test_dropping_is_in_the_middle() -> None:
         dropping(Share(0.3), Duration(60), 60)
     with pytest.raises(InputError, match="more than nothing"):
         dropping(Share(0), Duration(60), 110)
+
+
+def test_a_population_is_of_a_group_and_keeps_what_it_does_not_say_from_the_one_it_is_like() -> None:
+    text = GOOD.replace('kind = "down"', 'kind = "population"\nlike = "overnight"\nday = "9s"')
+    (order,) = [o for o in timetable(read_scenario(text, "x")) if isinstance(o.fault, People)]
+    assert order.name == "population overnight" and order.devices is not None
+    assert (order.devices.low, order.devices.high) == (0.2, 0.5)
+    assert isinstance(order.fault, People)
+    assert order.fault.table["day"] == "9s"
+    assert order.fault.table["availability"] == find_table("overnight")["availability"]
+
+
+def test_people_of_a_population_live_two_days_in_most_of_a_demo() -> None:
+    (order,) = timetable(peopled("falaki", 100))
+    assert isinstance(order.fault, People) and order.devices is None
+    assert order.at_s == 10 and order.until_s == 90
+    assert order.fault.table["day"] == "40s"

@@ -1,8 +1,16 @@
-"""How `coda fleet` is told to end."""
+"""How `coda fleet` is told to end, and who of its devices is there."""
 
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from streams.fleet.drop import Drop
+from streams.verbs.fleet import _account, _orders
+from wire.errors import InputError
 
 WAITS = """
 import asyncio, signal
@@ -27,3 +35,38 @@ def test_a_second_ctrl_c_ends_a_fleet_whose_end_takes_long() -> None:
             fleet.send_signal(signal.SIGINT)
         assert fleet.wait(20) == 128 + signal.SIGINT
         assert "it goes on from its last snapshot" in fleet.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("population", "drop", "lasts", "says"),
+    [
+        (None, "130%", "60s", "'130%' is no share"),
+        (None, "30%", "60", "'60' is no duration"),
+        (None, "0%", "60s", "more than nothing"),
+        ("overnigt", None, "60s", "did you mean overnight"),
+        ("overnight", "30%", "60s", "give one of them"),
+    ],
+)
+def test_what_is_no_way_to_be_away_gets_one_line(
+    population: str | None, drop: str | None, lasts: str, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        _orders(population, drop, lasts, None, 1)
+
+
+def test_the_account_of_a_drop_has_what_each_arm_predicted_for_those_that_were_away_and_the_others(
+    tmp_path: Path,
+) -> None:
+    drop = Drop(0.5, 10.0, 1)
+    users = [f"user-{n % 20}" for n in range(400)]
+    labels = [n // 20 % 2 for n in range(400)]
+    coda = [0.9 if label and user in drop.members else 0.1 for user, label in zip(users, labels, strict=True)]
+    frame = {"user_id": users, "label": labels, "timestamp": range(400), "cloud": [0.5] * 400, "coda": coda}
+    pl.DataFrame(frame).write_parquet(tmp_path / "predictions.parquet")
+    arms = _account(drop, tmp_path, 1)["arms"]
+    assert {who: arms[who]["coda"]["gauc"] for who in arms} == {"dropped": 1.0, "others": 0.5}
+
+
+def test_without_predictions_the_account_of_a_drop_has_no_arms(tmp_path: Path) -> None:
+    account = _account(Drop(0.5, 10.0, 1), tmp_path, 1)
+    assert account["arms"] == {} and not account["began"]
