@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes
 from models.blend import PERSONAL
+from streams.fleet.drop import Drop
 from streams.fleet.shell import FleetShell
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
@@ -327,3 +328,41 @@ async def test_of_too_many_devices_those_idle_longest_retire_and_may_come_back(
     )
     assert result["devices"] == 3 and result["outcomes"]["devices"]["retired"] == 4
     assert result["events"] == 35, "what happens after is predicted all the same"
+
+
+async def test_what_users_do_while_their_devices_are_dropped_comes_up_when_these_are_back(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fleet.drop.AFTER_S", 1.5)
+    cloud.model(1)
+    cloud.task()
+    users, drop = [f"user-{n}" for n in range(8)], Drop(0.5, 1.5, seed=1)
+    dropped = {user for user in users if user in drop.members}
+    settings = settings_for(cloud, tmp_path, own="behaviour", orders=drop)
+    cloud.behave("behaviour", [event for user in users for event in history_of(user, 0, 2)])
+    up_early: set[str] = set()
+
+    def came_up() -> set[str]:
+        return {raw.decode() for _, leaf, raw in list(cloud.heard) if leaf == "events"}
+
+    def act(shell: FleetShell) -> None:
+        wait_until(lambda: len(shell.service.fleet.devices) == 8 and drop.account.began)
+        wait_until(lambda: {u for u, d in shell.service.fleet.devices.items() if not d.connected} == dropped)
+        cloud.behave("behaviour", [event for user in users for event in history_of(user, 2, 1)])
+        wait_until(lambda: predicted(shell) == 24)
+        up_early.update(user for user in users if any(f'"{user}-2"' in raw for raw in came_up()))
+
+    def all_came(_shell: FleetShell) -> bool:
+        return drop.account.connected_s is not None and all(any(f'"{u}-2"' in raw for raw in came_up()) for u in users)
+
+    await run_until(cloud, settings, all_came, act=act)
+    assert not up_early & dropped
+    assert drop.account.cut == len(dropped) == drop.account.devices
+    assert f"{len(dropped)} of {len(dropped)} cut, all back" in drop.account.line()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
