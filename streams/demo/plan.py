@@ -19,6 +19,7 @@ HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from
 REFRESHES = 3  # cloud model versions published over the live part; ours
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
+LEAST_EACH = 20  # events of each device that a scenario asks for: 12 of them history, so that it has heads
 _HOUR_MS = 3_600_000
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 
@@ -80,15 +81,37 @@ def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) ->
     thousands of times event time a device that is away for a second would be hours late, as nobody is, and those that
     are not would seem to be ahead of all others.
     """
-    frame = load_log(log.path).head(scenario.events or log.events)
-    if settings.devices is not None:
+    frame = load_log(log.path)
+    if settings.devices is None:
+        frame = frame.head(scenario.events or log.events)
+    else:
         users = frame["user_id"].unique(maintain_order=True).head(settings.devices)
+        if len(users) < settings.devices:
+            raise InputError(
+                f"{settings.log} has {len(users):,} users: give --devices at most {len(users)}, or another --log"
+            )
         frame = frame.filter(pl.col("user_id").is_in(users.implode()))
+        if scenario.events is not None:
+            frame = side_by_side(frame, max(LEAST_EACH, scenario.events // settings.devices))
     times = frame["timestamp"].to_numpy()
     live_ms = max(int(times[-1] - times[int(HEAD_SHARE * len(times))]), 1)
     short = times[0] + ((times - times[0]) * (settings.seconds * 1000 / live_ms)).astype(np.int64)
     frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
     return open_log(str(path), lambda _line: None)
+
+
+def side_by_side(frame: pl.DataFrame, each: int) -> pl.DataFrame:
+    """The first so many events of each user, spread over the log's time: all users are there from the beginning on.
+
+    Users of many logs come one after the other, and of a thousand devices only a few would be there at once.
+    """
+    number = pl.int_range(pl.len()).over("user_id")
+    frame = frame.filter(number < each)
+    turn = pl.col("user_id").rank("dense") / pl.col("user_id").n_unique()
+    share = (number + turn) / (pl.len().over("user_id") + 1)
+    first, last = pl.col("timestamp").min(), pl.col("timestamp").max()
+    spread = frame.with_columns(timestamp=(first + share * (last - first)).cast(pl.Int64))
+    return spread.sort("timestamp", maintain_order=True)
 
 
 def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUND) -> Log:

@@ -36,6 +36,8 @@ class History:
     pooled: dict[int, int] = field(default_factory=dict)  # when the sample came out
     refused: set[int] = field(default_factory=set)
     refused_of: set[int] = field(default_factory=set)  # the users of what was refused
+    stamped: dict[int, int] = field(default_factory=dict)  # when each event was, by the first that said so
+    restamped_of: set[int] = field(default_factory=set)  # the users of those that came up with another time
     batches: dict[Batch, int] = field(default_factory=dict)  # when matched
     answers: dict[Batch, int] = field(default_factory=dict)  # when the cloud heard of it
     # The answers `accepted` by how many batches the device had taken by then: a batch that comes again is answered
@@ -72,12 +74,20 @@ class History:
             }
 
     def _attempt(self, message: Message) -> None:
-        self.attempted.setdefault(sample_key(decode_event(message.value).event_id), message.timestamp_ms)
+        self.attempted.setdefault(self._key(message), message.timestamp_ms)
 
     def _acknowledge(self, message: Message) -> None:
-        key = sample_key(decode_event(message.value).event_id)
+        key = self._key(message)
         self.acknowledged.setdefault(key, message.timestamp_ms)
         self.delivered[key] += 1
+
+    def _key(self, message: Message) -> int:
+        """Of the event; a device whose clock is wrong stamps it anew."""
+        event = decode_event(message.value)
+        key = sample_key(event.event_id)
+        if self.stamped.setdefault(key, event.timestamp) != event.timestamp:
+            self.restamped_of.add(user_key(event.user_id))
+        return key
 
     def _refuse(self, message: Message) -> None:
         if message.headers.get("reason") == Reason.DUPLICATE.encode():

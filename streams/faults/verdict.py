@@ -136,7 +136,7 @@ def _about_events(events: Fates, evidence: Evidence) -> list[Invariant]:
     ]
     if evidence.undisturbed is not None:
         promise = "the pool and each sample's history are those of the undisturbed run"
-        unlike = evidence.pooled.unlike(evidence.undisturbed, history.refused_of)
+        unlike = evidence.pooled.unlike(evidence.undisturbed, history.refused_of | history.restamped_of)
         found.append(_holds("convergence", promise, unlike, "samples differ"))
     return found
 

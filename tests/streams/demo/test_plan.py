@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from streams.cli import make_app
-from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced
+from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced, side_by_side
 from streams.faults.scenario import Scenario
 from streams.logs.event_log import load_log
 from wire.errors import InputError
@@ -49,9 +49,25 @@ def test_events_of_the_moment_where_the_live_part_begins_all_belong_to_it(tmp_pa
 def test_a_scenario_plays_the_part_of_its_users_in_the_time_of_the_run(tmp_path: Path) -> None:
     log = open_log(written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)]), quiet)
     part = paced(log, DemoSettings(devices=2, seconds=30), Scenario(name="mine", events=30), tmp_path)
-    assert (part.events, part.users) == (20, 2), "of the first 30 events those of two users of three"
+    assert (part.events, part.users) == (40, 2), "twenty events of each of two users of three"
     assert part.last_ms - part.live_from_ms == pytest.approx(30_000, abs=2)
     assert set(load_log(part.path)["user_id"]) == {"u0", "u1"}
+    with pytest.raises(InputError, match="has 3 users: give --devices at most 3"):
+        paced(log, DemoSettings(devices=4, seconds=30), Scenario(name="mine", events=30), tmp_path)
+
+
+def test_as_many_devices_as_were_asked_for_are_there_side_by_side_in_a_log_of_users_one_after_the_other() -> None:
+    rows = {
+        "user_id": [f"u{n // 30}" for n in range(600)],
+        "event_id": range(600),
+        "timestamp": range(0, 600_000, 1000),
+    }
+    frame = side_by_side(pl.DataFrame(rows), 20)
+    assert len(frame) == 400 and frame["timestamp"].is_sorted()
+    assert frame["user_id"].head(20).n_unique() == frame["user_id"].tail(20).n_unique() == 20
+    for (user,), events in frame.group_by("user_id"):
+        first = 30 * int(str(user)[1:])
+        assert events["event_id"].to_list() == list(range(first, first + 20))
 
 
 def test_a_log_that_cannot_be_split_or_found_is_told(tmp_path: Path) -> None:

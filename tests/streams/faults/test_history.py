@@ -7,6 +7,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import BEHAVIOUR, DEAD_LETTERS, EVENTS, TELEMETRY
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL
+from wire.ids import user_key
 from wire.outcome import Batches
 from wire.telemetry import Ack, encode_report
 
@@ -39,6 +40,16 @@ def test_when_a_device_answered_is_when_the_cloud_heard_of_it_as_its_clock_may_b
     ack = Ack("ann", 1, 1, 7, {}, batch_seq=7, model=NO_MODEL, outcome=Batches.STALE, received_ms=10_800_000)
     history.note(message(TELEMETRY, encode_report(ack)))
     assert history.answers == {("ann", 7): 5}
+
+
+def test_users_whose_devices_stamp_their_events_anew_are_known() -> None:
+    history = History()
+    later = encode_event(Event("b", "bob", "i", "c", "click", 1, 7))
+    for topic, value in ((BEHAVIOUR, event("a")), (EVENTS, event("a")), (EVENTS, later)):
+        history.note(message(topic, value))
+    assert not history.restamped_of
+    history.note(message(BEHAVIOUR, encode_event(Event("b", "bob", "i", "c", "click", 1, 8))))
+    assert history.restamped_of == {user_key("bob")}
 
 
 def test_the_historian_reads_all_that_there_is_before_it_stops() -> None:
