@@ -110,7 +110,7 @@ push_acks = Counter(
 tunnel_rejected = Counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
 device_outcomes = Counter(
     "coda_device_outcomes",
-    "what became of events, batches, models, tasks, paces and trainings on devices",
+    "what became of events, batches, models, tasks, paces, trainings and attendances on devices",
     ["what", "outcome"],
 )
 
