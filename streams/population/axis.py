@@ -54,7 +54,7 @@ class Constant:
 
     def on(self, device: str, t_s: float) -> bool:
         """One of the share."""
-        return _drawn(self, device, t_s, DAY_S / _HOURLY)
+        return self.share == 1 or _drawn(self, device, t_s, DAY_S / _HOURLY)
 
 
 @dataclass(frozen=True, slots=True)
