@@ -16,7 +16,7 @@ from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
-REFRESHES = 3  # cloud model versions published over the live part; ours
+REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
 LEAST_EACH = 20  # events of each device that a scenario asks for: 12 of them history, so that it has heads
@@ -68,10 +68,9 @@ class Log:
         """Event time per wall-clock time that fits the live part into `seconds`."""
         return max((self.last_ms - self.live_from_ms) / 1000 / seconds, 1e-3)
 
-    @property
-    def refresh_h(self) -> float:
-        """Event time between cloud model versions, in hours, for `REFRESHES` of them."""
-        return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (REFRESHES + 0.5), 1e-3)
+    def refresh_h(self, refreshes: int) -> float:
+        """Event time between tries to make a better cloud model, in hours, for so many of them."""
+        return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (refreshes + 0.5), 1e-3)
 
 
 def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) -> Log:
@@ -150,10 +149,11 @@ def commands(
     devices = "all" if settings.devices is None else str(settings.devices)
     own, via, groups = ("events", "kafka", f"{FLOW_GROUP},{FLEET_GROUP}")
     expiry: tuple[str, ...] = ()
+    refreshes = REFRESHES
     orders: tuple[str, ...] = ()
     if settings.scenario is not None:
         own, via, groups = ("behaviour", "devices", FLEET_GROUP)
-        orders = ("--orders", str(folder / ORDERS))
+        orders, refreshes = ("--orders", str(folder / ORDERS)), settings.scenario.refreshes
         if settings.scenario.expiry_s is not None:
             expiry = ("--expiry-s", f"{settings.scenario.expiry_s:g}")
     replay = ("replay", str(log.path), *kafka, "--json", "--via", via)
@@ -161,7 +161,7 @@ def commands(
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
-            *("--refresh-h", f"{log.refresh_h:.3f}", "--keys", str(folder / "keys"), *kafka, *seed),
+            *("--refresh-h", f"{log.refresh_h(refreshes):.4f}", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
         "flow": (
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -54,7 +54,8 @@ class Stage(msgspec.Struct, frozen=True):
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall.
 
-    `expiry_s` is how long a batch is worth delivering, None for as long as the tunnel thinks by itself.
+    `expiry_s` is how long a batch is worth delivering, None for as long as the tunnel thinks by itself; `refreshes` is
+    how often over the live stream a new cloud model is tried.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     begins_s: float = 5.0
     healed_within_s: float = 60.0
     expiry_s: float | None = None
+    refreshes: int = 3
     groups: Mapping[str, Share] = {}
     stages: tuple[Stage, ...] = ()
 
@@ -88,6 +90,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     begins: Duration = Duration(5)
     healed_within: Duration = Duration(60)
     expiry: Duration | None = None
+    refreshes: Annotated[int, msgspec.Meta(ge=1)] = 3
     group: dict[str, Share] = {}
 
 
@@ -130,6 +133,7 @@ def read_scenario(text: str, where: str) -> Scenario:
         begins_s=table.begins,
         healed_within_s=table.healed_within,
         expiry_s=table.expiry,
+        refreshes=table.refreshes,
         groups=table.group,
         stages=stages,
     )
