@@ -125,9 +125,9 @@ class Attendance:
 
     def look(self) -> None:
         """See who left and who came; nothing, if the last look was just now."""
-        if (now_ms := self._clock.steady_ms()) < self._look_at_ms:
+        if (steady_ms := self._clock.steady_ms()) < self._look_at_ms:
             return
-        self._look_at_ms = now_ms + LOOK_MS
+        self._look_at_ms = steady_ms + LOOK_MS
         now_ms, before = self._clock.wall_ms(), self._in_force
         self._in_force = self._orders.look(self._fleet, now_ms)
         if self._in_force or before:

@@ -4,13 +4,13 @@ The same seed makes the same people; nothing is remembered, so any moment may be
 the population began: `day_s` of them are one of its days.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass
 
 from streams.faults.whose import Devices
 from streams.population.axis import DAY_S, Axis, Constant
 from streams.population.draws import uniform
 
+EVERYONE = Devices()
 _ALWAYS = Constant("always", 0, 1.0)
 
 
@@ -30,7 +30,7 @@ class Population:
     clock_s: float = 0.0
     day_s: float = DAY_S
     starts_s: float = 0.0
-    members: Container[str] = Devices()
+    members: Devices = EVERYONE
 
     def available(self, device: str, at_s: float) -> bool:
         """Whether the device may work: its app runs, and it is allowed to train."""

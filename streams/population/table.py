@@ -13,7 +13,7 @@ from streams.faults.whose import Devices
 from streams.population.axis import DAY_S, Axis, Constant, Law, LogNormal, Recorded
 from streams.population.fedscale import read_fedscale
 from streams.population.flash import read_flash
-from streams.population.population import Population
+from streams.population.population import EVERYONE, Population
 from streams.population.trace import Trace, Traces
 from streams.population.transitions import read_transitions
 from wire.errors import InputError
@@ -91,7 +91,7 @@ def find_table(name: str) -> dict[str, Any]:
     return table
 
 
-def population(table: Mapping[str, Any], where: str, seed: int, members: Devices | None = None) -> Population:
+def population(table: Mapping[str, Any], where: str, seed: int, members: Devices = EVERYONE) -> Population:
     """The people that `table` describes, their recordings read; raises `InputError` that begins with `where`."""
     spelt = dict(table)
     for name in AXES:
@@ -110,7 +110,7 @@ def population(table: Mapping[str, Any], where: str, seed: int, members: Devices
         clock_s=read.clock,
         day_s=read.day,
         starts_s=read.starts or 0.0,
-        members=members or Devices(),
+        members=members,
     )
 
 

@@ -140,7 +140,7 @@ def _orders(population: str | None, drop: str | None, for_: str, orders: Path | 
 def _account(drop: Drop, out: Path, seed: int) -> dict[str, Any]:
     """What came of it, and what each arm predicted for those that were cut off, and for the others."""
     predictions = read_predictions(out / "predictions.parquet")
-    users = predictions["user_id"].unique() if len(predictions) else []
+    users: list[str] = predictions["user_id"].unique().to_list() if len(predictions) else []
     dropped = pl.col("user_id").is_in([user for user in users if user in drop.members])
     groups = {"dropped": dropped, "others": ~dropped}
     arms = {name: compare_arms(predictions.filter(who), seed) for name, who in groups.items() if len(predictions)}

@@ -19,7 +19,7 @@ def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1) -> Devic
     return made
 
 
-def trainings(*devices: Device, limit: int = 32, unwilling: str = "") -> list[str]:
+def trainings(*devices: Device, limit: int = 32, unwilling: str = "", away: str = "") -> list[str]:
     """Who makes up the first group of those that asked in this order."""
     by_user = {d.user_id: d for d in devices}
     rows = Window(DIM, 1, 1).rows()
@@ -27,7 +27,15 @@ def trainings(*devices: Device, limit: int = 32, unwilling: str = "") -> list[st
     def slot(user_id: str) -> list[Instruction]:
         return [] if user_id == unwilling else [Train(rows, None, TASK, by_user[user_id].model, EventMs(0))]
 
-    return [user_id for user_id, _ in Due(by_user).take(by_user, slot, limit)]
+    return [user_id for user_id, _ in Due(by_user).take(by_user, slot, limit, away.__ne__)]
+
+
+def test_who_may_not_train_now_keeps_its_place() -> None:
+    assert trainings(device("a"), device("b"), device("c"), away="b") == ["a", "c"]
+    due = Due(["a", "b"])
+    by_user = {user: device(user) for user in ("a", "b")}
+    due.take(by_user, lambda _: [], 32, "b".__ne__)
+    assert list(due) == ["b"]
 
 
 def test_who_was_used_goes_first_then_who_asked_first() -> None:
