@@ -7,10 +7,11 @@ its first message does and is repeated for ever; times of day are kept, midnight
 
 from collections.abc import Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from streams.population.json_text import json_object, line_of
-from streams.population.trace import Trace, ascending
+from streams.population.trace import Trace
 from wire.errors import InputError
 
 _MEANS = {
@@ -38,12 +39,13 @@ def read_flash(raw: bytes, where: str) -> dict[str, Trace]:
 
 
 def _trace(record: dict[str, Any]) -> Trace:
-    said = list(_messages(record["messages"]))
+    said = sorted(_messages(record["messages"]), key=itemgetter(0))  # some phones wrote them down late
     if not said:
         raise ValueError("it has no messages")
     midnight = said[0][0].replace(hour=0, minute=0, second=0)
-    phone, switches, was = {"locked": False, "charging": False, "wifi": False}, [], False
-    times_s = ascending((at - midnight).total_seconds() for at, _ in said)
+    phone, was = {"locked": False, "charging": False, "wifi": False}, False
+    switches: list[float] = []
+    times_s = [(at - midnight).total_seconds() for at, _ in said]
     for time_s, (_, state) in zip(times_s, said, strict=True):
         if state in _MEANS:
             what, holds = _MEANS[state]
