@@ -1,16 +1,30 @@
-"""The stages that an event passes, in order: whose input is whose output."""
+"""The stages that an event passes, in order: whose input is whose output, and which processes do them."""
 
-# stage: the stage before it. The tree begins with what is produced; on each branch, a lag is passed on.
-BEFORE = {
-    "produced": None,
-    "pooled": "produced",
-    "matched": "pooled",
-    "tunnelled": "matched",
-    "pushed": "tunnelled",
-    "predicted": "produced",
-    "trained": "predicted",
-    "learned": "pooled",
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """The stage before (None: there is none), the role of the processes that do it, and what it means."""
+
+    before: str | None
+    role: str
+    means: str
+
+
+STAGES = {
+    "produced": Stage(None, "replay", "events are in Kafka"),
+    "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected"),
+    "matched": Stage("pooled", "flow", "requests of devices are through the dataflow"),
+    "tunnelled": Stage("matched", "tunnel", "candidate batches are at the MQTT broker"),
+    "predicted": Stage("produced", "fleet", "devices have what their users did"),
+    "learned": Stage("pooled", "trainer", "the cloud trainer has the samples"),
 }
+
+
+def before(stage: str | None) -> str | None:
+    """The stage before, if there is one."""
+    known = STAGES.get(stage) if stage else None
+    return known.before if known else None
 
 
 def path_to(stage: str) -> list[str]:
@@ -19,5 +33,5 @@ def path_to(stage: str) -> list[str]:
     >>> path_to("tunnelled")
     ['produced', 'pooled', 'matched', 'tunnelled']
     """
-    before = BEFORE.get(stage)
-    return [*(path_to(before) if before else []), stage]
+    earlier = before(stage)
+    return [*(path_to(earlier) if earlier else []), stage]

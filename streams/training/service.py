@@ -120,8 +120,8 @@ class TrainingService:
                 items=len(model.item_keys),
                 categories=len(model.category_keys),
             )
-        loss, samples = model.metrics.get("train_log_loss"), model.metrics.get("samples")
-        _log.info("published the cloud model", version=model.version, log_loss=loss, samples=samples)
+        loss, samples = model.metrics.get("train_log_loss"), int(model.metrics.get("samples", 0))
+        _log.info("published the cloud model", version=model.version, samples=samples, log_loss=loss)
 
     def _refresh(self) -> None:
         waiting = self.trainer.waiting

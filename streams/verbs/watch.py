@@ -1,5 +1,6 @@
 """`coda watch`: how everything is, from what each process says of itself."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import msgspec
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.properties import read_properties
+from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
 from streams.watch.text import as_text
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 
 _EVERY_S = 1.0
+_TEXT_EVERY_S = 10.0
 _READ_S = 30.0  # a day of statuses is read within seconds
 
 
@@ -37,18 +40,38 @@ def command(
         bootstrap: Kafka, as host:port.
         kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         once: Show it once and end.
-        json: Print JSON on standard output, a line each second, or with --once one line.
+        json: Print the picture as JSON on standard output: a line each second, or with --once one line.
     """
     settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     probe(bootstrap, properties=settings.properties)
     with StatusReader(KafkaBus(settings)) as reader:
         _read_what_is_there(reader)
-        while True:
-            picture = reader.fold.picture(SystemClock().wall_ms())
-            print(msgspec.json.encode(picture).decode() if json else as_text(picture), flush=True)  # noqa: T201
-            if once:
-                return
-            _read_for(reader, _EVERY_S)
+        if sys.stdout.isatty() and not (once or json):
+            _on_terminal(reader)
+        else:
+            _in_lines(reader, once=once, as_json=json)
+
+
+def _on_terminal(reader: StatusReader) -> None:
+    from streams.watch.app import WatchApp  # noqa: PLC0415 - a third of a second that --once saves
+
+    clock = SystemClock()
+
+    def newest() -> Picture:
+        while reader.poll(0):
+            pass
+        return reader.fold.picture(clock.wall_ms())
+
+    WatchApp(newest, clock.wall_ms).run()
+
+
+def _in_lines(reader: StatusReader, *, once: bool, as_json: bool) -> None:
+    while True:
+        picture = reader.fold.picture(SystemClock().wall_ms())
+        print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)  # noqa: T201
+        if once:
+            return
+        _read_for(reader, _EVERY_S if as_json else _TEXT_EVERY_S)
 
 
 def _read_what_is_there(reader: StatusReader) -> None:

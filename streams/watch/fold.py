@@ -4,15 +4,18 @@ import math
 from collections.abc import Iterable
 from itertools import accumulate
 
+from msgspec.structs import replace
+
 from monitor.scrape import LARGEST_WINS, Histogram
-from monitor.stages import BEFORE, path_to
+from monitor.stages import STAGES, before, path_to
 from monitor.state import Freshness
 from monitor.words import Judgement, Look, Word, judge
+from streams.watch.cause import likely_cause
 from streams.watch.heard import CPU, Heard, Values, added
 from streams.watch.picture import PartitionView, Picture, ProcessView, StageView
 from wire.status import Frontier, Role, Status
 
-_WORST = list(Word)
+_WORST = [Word.IDLE, Word.FRESH, Word.BEHIND, Word.STALLED, Word.DOWN]  # of a stage's partitions, the last speaks
 
 
 class Fold:
@@ -28,13 +31,14 @@ class Fold:
     def picture(self, now_ms: int) -> Picture:
         """Everything, at `now_ms` by the same clock."""
         up = [heard for heard in self._heard.values() if heard.up(now_ms)]
-        return Picture(
+        picture = Picture(
             at_ms=now_ms,
             processes=tuple(_process(heard, now_ms) for _, heard in sorted(self._heard.items())),
             stages=_Stages(self._heard.values(), now_ms).views(),
             totals=_totals(self._heard.values(), up),
             per_s=_per_s(up),
         )
+        return replace(picture, cause=likely_cause(picture))
 
 
 def _process(heard: Heard, now_ms: int) -> ProcessView:
@@ -97,14 +101,14 @@ class _Stages:
 
     def views(self) -> tuple[StageView, ...]:
         """All stages that somebody tells of, in their order."""
-        order = [*BEFORE, *sorted(self._known.keys() - BEFORE.keys())]
+        order = [*STAGES, *sorted(self._known.keys() - STAGES.keys())]
         return tuple(self._view(stage) for stage in order if stage in self._known)
 
     def _view(self, stage: str) -> StageView:
         partitions = [self._partition(*known) for _, known in sorted(self._known[stage].items())]
         worst = max(partitions, key=lambda p: (_WORST.index(p.word), p.behind))
         until_ms = self._until_ms(stage)
-        before = self._passed_on_ms(BEFORE.get(stage))
+        given_ms = self._passed_on_ms(before(stage)) if before(stage) else None
         begun = [at for at in map(self._until_ms, path_to(stage)) if at is not None]
         produced_ms = self._until_ms("produced")
         return StageView(
@@ -114,7 +118,7 @@ class _Stages:
             behind=sum(p.behind for p in partitions),
             per_s=sum(p.per_s for p in partitions),
             age_s=_s(self._now_ms, until_ms),
-            local_s=_s(before, until_ms),
+            local_s=_s(given_ms, until_ms),
             global_s=_s(self._now_ms if produced_ms is None else produced_ms, min(begun, default=None)),
             event_s=_s(self._event_ms("produced"), self._event_ms(stage)),
             left_s=worst.left_s,
@@ -152,7 +156,7 @@ class _Stages:
     def _passed_on_ms(self, stage: str | None) -> int | None:
         """Up to which moment a stage gets what the nearest stage before it that is known has done."""
         while stage is not None and self._until_ms(stage) is None:
-            stage = BEFORE.get(stage)
+            stage = before(stage)
         return self._until_ms(stage) if stage is not None else self._now_ms
 
     def _event_ms(self, stage: str) -> int | None:

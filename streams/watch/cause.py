@@ -1,0 +1,136 @@
+"""What is most likely wrong, from a table of symptoms: the first that fits speaks."""
+
+from collections.abc import Callable, Sequence
+
+from monitor import metrics
+from monitor.stages import STAGES
+from monitor.words import Word
+from streams.watch.picture import Picture, ProcessView, StageView
+from streams.watch.seconds import span
+from wire.status import Role
+
+_BUSY_CORES = 0.9  # of the one core that a process computes on
+_IDLE_CORES = 0.3
+_CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larger
+_ILL = frozenset({Word.BEHIND, Word.STALLED})
+_COMMANDS = {Role.FLOW: "flow", Role.TUNNEL: "tunnel", Role.FLEET: "fleet", Role.TRAINER: "train-cloud"}
+
+
+def likely_cause(picture: Picture) -> str:
+    """One sentence; "" where nothing seems wrong."""
+    return next((said for symptom in SYMPTOMS if (said := symptom(picture))), "")
+
+
+def _nobody(picture: Picture) -> str:
+    return "" if picture.processes else "no process of ours has said anything to this Kafka within a day: start one"
+
+
+def _all_silent(picture: Picture) -> str:
+    silent = [process for process in picture.processes if process.silent_s and not process.ended]
+    if len(silent) < 2 or any(process.up for process in picture.processes):
+        return ""
+    return f"all {len(silent)} processes are silent since {_since(silent)}: Kafka, the machine, or all were killed"
+
+
+def _silent(picture: Picture) -> str:
+    silent = [p for p in picture.processes if p.silent_s and not p.ended and not _replaced(p, picture)]
+    if not silent:
+        return ""
+    names = " and ".join(process.key for process in silent)
+    return f"{names}: silent since {_since(silent)}, so killed, frozen, or cut off from Kafka"
+
+
+def _ended(picture: Picture) -> str:
+    for process in picture.processes:
+        left = sum(stage.behind for stage in picture.stages if _does(process, stage))
+        if process.ended and process.role is not Role.REPLAY and left and not _replaced(process, picture):
+            return (
+                f"{process.key} ended in order with {left:,} left to do: start `coda {_COMMANDS[process.role]}` again"
+            )
+    return ""
+
+
+def _no_model(picture: Picture) -> str:
+    waits = any(process.up and process.role in {Role.FLOW, Role.FLEET} for process in picture.processes)
+    if not waits or picture.total(metrics.name_of(metrics.model_version)):
+        return ""
+    return "there is no cloud model yet: `coda train-cloud --head-log LOG` makes the first"
+
+
+def _alike(picture: Picture) -> str:
+    ill = [stage for stage in picture.stages if stage.word in _ILL and stage.global_s]
+    if len(ill) < 2:
+        return ""
+    lags = [stage.global_s or 0.0 for stage in ill]
+    if min(lags) < _CLOSE * max(lags):
+        return ""
+    said = " and ".join(f"{stage.stage} ({span(stage.global_s)})" for stage in ill)
+    return f"{said} lag alike: the fault lies where it begins, at {ill[0].stage}{_whose(ill[0], picture)}"
+
+
+def _one(picture: Picture) -> str:
+    ill = [stage for stage in picture.stages if stage.word in _ILL]
+    if not ill:
+        return ""
+    worst = max(ill, key=lambda stage: (stage.word is Word.STALLED, stage.local_s or 0.0))
+    return f"{worst.stage} is {worst.word}, {span(worst.local_s)} behind what it is given{_whose(worst, picture)}"
+
+
+def _unanswered(picture: Picture) -> str:
+    pushed = picture.per_s.get(metrics.name_of(metrics.pushes), 0.0)
+    answered = picture.per_s.get(metrics.name_of(metrics.push_outcomes), 0.0)
+    open_ = picture.total(metrics.name_of(metrics.pushes_outstanding))
+    if not pushed or answered or not open_:
+        return ""
+    devices = picture.total(metrics.name_of(metrics.devices_connected))
+    return f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices"
+
+
+def _missing(picture: Picture) -> str:
+    up = {process.role for process in picture.processes if process.up}
+    for role, feeds in ((Role.FLOW, Role.REPLAY), (Role.TUNNEL, Role.FLOW), (Role.FLEET, Role.TUNNEL)):
+        if feeds in up and role not in up:
+            return f"no {role} is there to go on with what the {feeds} does: start `coda {_COMMANDS[role]}`"
+    return ""
+
+
+SYMPTOMS: Sequence[Callable[[Picture], str]] = (
+    _nobody,
+    _all_silent,
+    _silent,
+    _ended,
+    _no_model,
+    _alike,
+    _one,
+    _unanswered,
+    _missing,
+)
+
+
+def _whose(stage: StageView, picture: Picture) -> str:
+    """What its process is doing meanwhile."""
+    busiest = max(
+        (p for p in picture.processes if p.up and _does(p, stage)), key=lambda p: p.cores or 0.0, default=None
+    )
+    if busiest is None or busiest.cores is None:
+        return ""
+    if busiest.cores >= _BUSY_CORES:
+        return f"; {busiest.key} fills its core ({busiest.cores:.2f}): more processes, or less for each"
+    if busiest.cores <= _IDLE_CORES:
+        return (
+            f"; {busiest.key} has work and hardly computes ({busiest.cores:.2f} cores): it waits for what comes after"
+        )
+    return f"; {busiest.key} computes with {busiest.cores:.2f} cores"
+
+
+def _does(process: ProcessView, stage: StageView) -> bool:
+    return stage.stage in STAGES and STAGES[stage.stage].role == process.role
+
+
+def _replaced(process: ProcessView, picture: Picture) -> bool:
+    """Whether another one of its role is there, begun since or beside it."""
+    return any(other.up and other.role is process.role for other in picture.processes)
+
+
+def _since(silent: Sequence[ProcessView]) -> str:
+    return span(max(process.silent_s for process in silent))

@@ -1,0 +1,188 @@
+"""What there is to see: each view is a table made of the picture, with a word for each row that has one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from monitor import metrics
+from monitor.words import Word
+from streams.watch.picture import Picture, StageView
+from streams.watch.seconds import span
+from streams.watch.text import state_of
+
+WELL = frozenset({None, Word.FRESH, Word.IDLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells as text, and how what it is about is."""
+
+    cells: tuple[str, ...]
+    word: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One table: its name is what is typed to go there."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Callable[[Picture], list[Row]]
+
+
+def _stages(picture: Picture) -> list[Row]:
+    return [Row((stage.stage, stage.word, *_figures(stage), _rule(stage)), stage.word) for stage in picture.stages]
+
+
+def _figures(stage: StageView) -> tuple[str, ...]:
+    p99 = span(stage.ages.p99_s) if stage.ages else "–"
+    return f"{stage.per_s:,.1f}", f"{stage.behind:,}", span(stage.local_s), span(stage.global_s), p99
+
+
+def _rule(stage: StageView) -> str:
+    return stage.rule + (f"; all done in {span(stage.left_s)}" if stage.left_s is not None else "")
+
+
+def _partitions(picture: Picture) -> list[Row]:
+    return [
+        Row(
+            (
+                stage.stage,
+                "all" if p.partition < 0 else str(p.partition),
+                p.word,
+                f"{p.per_s:,.1f}",
+                f"{p.behind:,}",
+                span(p.age_s),
+                span(p.left_s),
+                p.rule,
+            ),
+            p.word,
+        )
+        for stage in picture.stages
+        for p in stage.partitions
+    ]
+
+
+def _processes(picture: Picture) -> list[Row]:
+    return [
+        Row(
+            (
+                process.key,
+                state_of(process),
+                span((picture.at_ms - process.since_ms) / 1000),
+                "–" if process.cores is None else f"{process.cores:.2f}",
+                process.warnings[-1] if process.warnings else "",
+            ),
+            Word.FRESH if process.up else Word.DOWN,
+        )
+        for process in picture.processes
+    ]
+
+
+def _of(*shown: MetricWrapperBase) -> Callable[[Picture], list[Row]]:
+    """Rows of these metrics: each series that is not zero, with what a metric is in its own words."""
+
+    def rows(picture: Picture) -> list[Row]:
+        return [row for metric in shown for row in _series(picture, metric)]
+
+    return rows
+
+
+def _series(picture: Picture, metric: MetricWrapperBase) -> list[Row]:
+    name = metrics.name_of(metric)
+    series = sorted(picture.totals.get(name, {}).items(), key=lambda each: -each[1])
+    words = metric._documentation
+    return [Row((_labels(labels) or "all", f"{value:,.0f}", words, name)) for labels, value in series]
+
+
+def _labels(labels: str) -> str:
+    return " ".join(pair.split("=", 1)[-1] for pair in labels.split(","))
+
+
+def _arms(picture: Picture) -> list[Row]:
+    aucs, gaucs = (_by_arm(picture, metric) for metric in (metrics.arm_auc, metrics.arm_gauc))
+    cloud = gaucs.get("cloud")
+    return [
+        Row((arm, f"{gauc:.4f}", "" if cloud is None else f"{gauc - cloud:+.4f}", f"{aucs.get(arm, 0):.4f}"))
+        for arm, gauc in sorted(gaucs.items(), key=lambda each: -each[1])
+    ]
+
+
+def _by_arm(picture: Picture, metric: MetricWrapperBase) -> Mapping[str, float]:
+    return {_labels(arm): value for arm, value in picture.totals.get(metrics.name_of(metric), {}).items()}
+
+
+def _faults(picture: Picture) -> list[Row]:
+    said = [
+        Row((process.key, warning, "a warning", ""), Word.STALLED)
+        for process in picture.processes
+        for warning in process.warnings
+    ]
+    counted = _of(
+        metrics.rejected,
+        metrics.requests_rejected,
+        metrics.tunnel_rejected,
+        metrics.mqtt_failures,
+        metrics.mqtt_refused,
+        metrics.models_refused,
+        metrics.matches_given_up,
+        metrics.reports_passed_over,
+    )
+    return said + counted(picture)
+
+
+_COUNTED = ("what", "how many", "which are", "metric")
+VIEWS: Sequence[View] = (
+    View("overview", ("stage", "word", "per s", "behind", "own lag", "lag", "p99", "rule"), _stages),
+    View("partitions", ("stage", "partition", "word", "per s", "behind", "age", "done in", "rule"), _partitions),
+    View("processes", ("process", "is", "up for", "cores", "newest warning"), _processes),
+    View(
+        "pool",
+        _COUNTED,
+        _of(
+            metrics.pool_live,
+            metrics.pooled,
+            metrics.samples_waiting,
+            metrics.matches,
+            metrics.matches_given_up,
+            metrics.users,
+            metrics.items,
+        ),
+    ),
+    View(
+        "devices",
+        _COUNTED,
+        _of(
+            metrics.devices_connected,
+            metrics.pushes,
+            metrics.push_outcomes,
+            metrics.pushes_outstanding,
+            metrics.batches,
+            metrics.trainings,
+            metrics.device_outcomes,
+            metrics.mqtt_failures,
+        ),
+    ),
+    View("arms", ("arm", "GAUC", "− cloud", "AUC"), _arms),
+    View("faults", _COUNTED, _faults),
+)
+
+
+def shown(
+    view: View, picture: Picture, *, holding: str = "", ill_only: bool = False, by: int | None = None
+) -> list[Row]:
+    """The rows of a view that hold these characters, perhaps only what is not well, sorted by a column."""
+    rows = [row for row in view.rows(picture) if holding.lower() in " ".join(row.cells).lower()]
+    rows = [row for row in rows if not ill_only or row.word not in WELL]
+    return rows if by is None else sorted(rows, key=lambda row: _order(row.cells[by]), reverse=True)
+
+
+def _order(cell: str) -> tuple[float, str]:
+    """Numbers by size, spans of time by length, then words."""
+    number, _, unit = cell.replace(",", "").partition(" ")
+    scale = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}.get(unit.partition(" ")[0], 1.0)
+    try:
+        return float(number) * scale, ""
+    except ValueError:
+        return float("-inf"), cell

@@ -1,0 +1,146 @@
+"""`coda watch` as a person uses it, by Textual's pilot on a terminal of 80×24."""
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Static
+
+from streams.watch.app import WatchApp
+from streams.watch.fold import Fold
+from tests.streams.watch.statuses import frontier, pooled, status
+from wire.status import Role
+
+
+class Stage:
+    """A system in which the tunnel hangs, and whose time a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.fold, self.now_ms = Fold(), 0
+        for second in range(1, 11):
+            self.says(second)
+        self.now_ms = 10_000
+
+    def says(self, second: int) -> None:
+        flow = status(
+            at_s=second,
+            values=pooled(second * 50)
+            | {"coda_arm_gauc": {"arm=cloud": 0.7, "arm=coda": 0.71}, "coda_model_version": {"": 1}},
+            frontiers=(frontier("pooled", second, second, second), frontier("pooled", 7, 7, second, partition=1)),
+            warnings=("12:00:00 waiting for Kafka",),
+        )
+        tunnel = status(Role.TUNNEL, "t", at_s=second, frontiers=(frontier("tunnelled", 4, 9, 1),))
+        for each in (flow, tunnel):
+            self.fold.take(each, each.said_ms)
+
+    def app(self) -> WatchApp:
+        return WatchApp(lambda: self.fold.picture(self.now_ms), lambda: self.now_ms)
+
+
+def text(app: WatchApp, name: str) -> str:
+    return str(app.query_one(f"#{name}", Static).visual)
+
+
+def first_column(app: WatchApp) -> list[str]:
+    table = app.query_one(DataTable)
+    return [str(table.get_row_at(n)[0]) for n in range(table.row_count)]
+
+
+async def test_the_overview_shows_the_graph_the_words_and_the_likely_cause() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)):
+        assert "overview · 2 of 2 processes up" in text(app, "head")
+        assert first_column(app) == ["pooled", "tunnelled"]
+        assert str(app.query_one(DataTable).get_row_at(1)[1]) == "STALLED"
+        assert "tunnelled is STALLED" in text(app, "cause")
+        assert "tunnelled STALLED" in text(app, "graph") and "1/s lag" in text(app, "graph")
+
+
+async def go(pilot: Pilot[None], name: str) -> None:
+    await pilot.press("colon", *name, "enter")
+    await pilot.pause()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("partitions", ["pooled", "pooled", "tunnelled"]),
+        ("proc", ["flow/0", "tunnel/t"]),
+        ("pool", ["all"]),
+        ("arms", ["coda", "cloud"]),
+        ("faults", ["flow/0"]),
+        ("devices", []),
+    ],
+)
+async def test_a_view_is_gone_to_by_its_name_and_left_by_escape(name: str, rows: list[str]) -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await go(pilot, name)
+        assert first_column(app) == rows
+        await pilot.press("escape")
+        assert first_column(app) == ["pooled", "tunnelled"]
+
+
+async def test_a_view_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await go(pilot, "nonsense")
+        assert "no view 'nonsense'; there are overview, partitions" in text(app, "foot")
+
+
+async def test_a_filter_works_while_it_is_typed_and_escape_takes_it_back() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash", *"tunn")
+        await pilot.pause()
+        assert first_column(app) == ["tunnelled"]
+        await pilot.press("enter")
+        assert first_column(app) == ["tunnelled"] and "'tunn'" in text(app, "foot")
+        await pilot.press("escape")
+        assert first_column(app) == ["pooled", "tunnelled"]
+
+
+async def test_only_what_is_not_well_and_sorted() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        assert first_column(app) == ["tunnelled"]
+        await pilot.press("u", "s")
+        assert first_column(app) == ["tunnelled", "pooled"] and "sorted by stage" in text(app, "foot")
+        await pilot.press("question_mark")
+        assert app.query_one("#help").has_class("open")
+        await pilot.press("escape")
+        assert not app.query_one("#help").has_class("open")
+
+
+async def test_each_second_it_is_shown_anew_and_a_process_that_died_is_down() -> None:
+    stage = Stage()
+    app = stage.app()
+    async with app.run_test(size=(80, 24)):
+        stage.now_ms = 22_000
+        app.look()
+        assert "0 of 2 processes up" in text(app, "head")
+        assert str(app.query_one(DataTable).get_row_at(0)[1]) == "DOWN"
+        assert "silent since 12 s" in text(app, "cause")
+
+
+async def test_a_picture_that_does_not_come_any_more_is_told_to_be_old() -> None:
+    stage = Stage()
+    picture = stage.fold.picture(10_000)
+    app = WatchApp(lambda: picture, lambda: stage.now_ms)
+    async with app.run_test(size=(80, 24)):
+        stage.now_ms = 22_000
+        app.look()
+        assert "no data for 12 s" in text(app, "head")
+
+
+async def test_a_terminal_that_is_too_small_is_told_what_to_do() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(60, 20)):
+        assert text(app, "foot") == "this terminal has 60×20: make it 80×24, or use --once"
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
+async def test_without_colours_every_word_still_stands_there(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, {"NO_COLOR": "1", "TERM": "xterm"}[variable])
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)):
+        assert "STALLED" in app.export_screenshot(simplify=True)

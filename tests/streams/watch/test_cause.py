@@ -1,0 +1,95 @@
+"""The table of symptoms: each has its sentence, and a system that is well has none."""
+
+from typing import Any
+
+import pytest
+
+from streams.watch.fold import Fold
+from tests.streams.watch.statuses import frontier, status
+from wire.status import Frontier, Role
+
+MODEL = {"coda_model_version": {"": 1}}
+WELL = {Role.REPLAY: "produced", Role.FLOW: "pooled", Role.TUNNEL: "tunnelled", Role.FLEET: "predicted"}
+NOW_S = 60
+
+
+def said_of(
+    left: dict[Role, float] = {},  # noqa: B006 - never changed
+    *,
+    without: frozenset[Role] = frozenset(),
+    until: dict[Role, int] = {},  # noqa: B006
+    ended: frozenset[Role] = frozenset(),
+    **extra: Any,
+) -> str:
+    """What is said when these roles lag by so many seconds, of which some fell silent or ended at a second."""
+    fold = Fold()
+    for second in range(40, NOW_S + 1):
+        for role, stage in WELL.items():
+            last = until.get(role, NOW_S)
+            if role in without or second > last:
+                continue
+            values = MODEL | {"process_cpu_seconds_total": {"": second * extra.get("cores", 0.5)}}
+            said = status(
+                role,
+                "x",
+                at_s=second,
+                values=values if extra.get("model", True) else {},
+                frontiers=(_frontier(stage, second, left.get(role, 0)),),
+                ended=role in ended and second == last,
+            )
+            fold.take(said, said.said_ms)
+    return fold.picture(NOW_S * 1000).cause
+
+
+def _frontier(stage: str, second: int, lag_s: float) -> Frontier:
+    return frontier(stage, int(second * 10 - 10 * lag_s), second * 10, second - lag_s)
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    assert said_of() == ""
+
+
+@pytest.mark.parametrize(
+    ("system", "sentence"),
+    [
+        ({"without": frozenset(WELL)}, "no process of ours has said anything"),
+        ({"until": dict.fromkeys(WELL, 48)}, "all 4 processes are silent since 12 s"),
+        ({"until": {Role.FLOW: 48}}, "flow/x: silent since 12 s, so killed"),
+        (
+            {"until": {Role.FLOW: 48}, "ended": {Role.FLOW}, "left": {Role.FLOW: 30}},
+            "300 left to do: start `coda flow`",
+        ),
+        ({"model": False}, "`coda train-cloud --head-log LOG` makes the first"),
+        ({"left": {Role.TUNNEL: 20}}, "tunnelled is BEHIND, 20 s behind what it is given"),
+        ({"left": {Role.TUNNEL: 20}, "cores": 0.97}, "tunnel/x fills its core (0.97)"),
+        ({"left": {Role.FLOW: 20}, "cores": 0.05}, "flow/x has work and hardly computes (0.05 cores)"),
+        (
+            {"left": {Role.FLOW: 30, Role.FLEET: 31}},
+            "pooled (30 s) and predicted (31 s) lag alike: the fault lies where it begins, at pooled",
+        ),
+        ({"without": frozenset({Role.TUNNEL, Role.FLEET})}, "no tunnel is there to go on with what the flow does"),
+        ({"without": frozenset({Role.FLOW, Role.TUNNEL, Role.FLEET})}, "no flow is there"),
+    ],
+)
+def test_each_symptom_has_its_sentence(system: dict[str, Any], sentence: str) -> None:
+    assert sentence in said_of(**system)
+
+
+def test_batches_that_nobody_answers_point_to_the_broker_or_the_devices() -> None:
+    fold = Fold()
+    for second in range(50, 61):
+        values = MODEL | {"coda_pushes_total": {"": second}, "coda_pushes_outstanding": {"": second}}
+        said = status(Role.TUNNEL, "x", at_s=second, values=values)
+        fold.take(said, said.said_ms)
+    assert (
+        fold.picture(60_000).cause
+        == "batches go out and no device answers, 60 are open: the MQTT broker or the 0 devices"
+    )
+
+
+def test_a_process_that_was_started_anew_under_another_name_is_not_mourned() -> None:
+    fold = Fold()
+    for second in range(40, 61):
+        said = status(Role.TRAINER, "old" if second < 48 else "new", at_s=second, values=MODEL)
+        fold.take(said, said.said_ms)
+    assert fold.picture(60_000).cause == ""
