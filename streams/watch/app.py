@@ -63,7 +63,7 @@ class WatchApp(App[None]):
         self._take, self._now_ms = take, now_ms
         self._view: View = VIEWS[0]
         self._holding, self._ill_only, self._by = "", False, -1
-        self._asked = ""
+        self._asked = self._said = ""
         self._picture: Picture | None = None
         self._rates: dict[str, deque[float]] = {}
 
@@ -112,6 +112,8 @@ class WatchApp(App[None]):
     def _foot(self) -> str:
         if self.size.width < _LEAST[0] or self.size.height < _LEAST[1]:
             return f"this terminal has {self.size.width}×{self.size.height}: make it 80×24, or use --once"
+        if self._said:
+            return self._said
         column = f" · sorted by {self._view.columns[self._by]}" if self._by >= 0 else ""
         only = f" · only what holds {self._holding!r}" if self._holding else ""
         ill = " · only what is not well" if self._ill_only else ""
@@ -148,12 +150,12 @@ class WatchApp(App[None]):
     def action_go(self, name: str) -> None:
         """Another view, from its beginning."""
         self._view = next(view for view in VIEWS if view.name == name)
-        self._holding, self._by = "", -1
+        self._holding, self._by, self._said = "", -1, ""
         self.show()
 
     def action_ask(self, what: str) -> None:
         """Open the line at the bottom: for a view's name, or for characters to look for."""
-        self._asked = what
+        self._asked, self._said = what, ""
         asking = self.query_one("#ask", Input)
         asking.placeholder = "a view: " + " ".join(view.name for view in VIEWS) if what == ":" else "rows that hold …"
         asking.value = ""
@@ -177,7 +179,8 @@ class WatchApp(App[None]):
         elif found := next((view for view in VIEWS if view.name.startswith(word)), None):
             self.action_go(found.name)
         else:
-            self.query_one("#foot", Static).update(f"no view {word!r}; there are {', '.join(v.name for v in VIEWS)}")
+            self._said = f"no view {word!r}; there are {', '.join(view.name for view in VIEWS)}"
+            self.show()
 
     def action_back(self) -> None:
         """Close what is open; then all rows; then the overview."""
