@@ -31,6 +31,8 @@ from benchmarks.pool import load_samples
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
+from monitor import metrics
+from monitor.metrics import name_of
 from monitor.scrape import Snapshot, scrape, together
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
@@ -52,9 +54,9 @@ LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
 ENDS = (
-    "coda_samples_pooled_total",
-    "coda_samples_waiting",
-    "coda_events_rejected_total",
+    name_of(metrics.pooled),
+    name_of(metrics.samples_waiting),
+    name_of(metrics.rejected),
 )  # of an event
 
 
@@ -171,8 +173,8 @@ def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, f
         run.stop()
         return {
             **run.rates(len(load)),
-            "matches": found.total("coda_matches_total"),
-            "pool_live": found.total("coda_pool_live_samples"),
+            "matches": found.total(name_of(metrics.matches)),
+            "pool_live": found.total(name_of(metrics.pool_live)),
         }
 
 
@@ -183,7 +185,7 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str,
         publish(settings, load.model)
         run = Run(_flow_command(settings, folder, 1), 1)
         run.wait(before)
-        while run.snapshot().total("coda_model_version") == 0:
+        while run.snapshot().total(name_of(metrics.model_version)) == 0:
             time.sleep(LOOK_S)
         start = run.snapshot()
         feed(settings, load, FLOW_GROUP, pace_per_s)
@@ -192,7 +194,7 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str,
         run.stop()
     figures: dict[str, float] = {}
     for stage in ("pooled", "matched"):
-        name = "coda_freshness_seconds"
+        name = name_of(metrics.freshness_s)
         ages = end.histogram(name, stage=stage).combine(start.histogram(name, stage=stage), -1)
         figures |= {f"{stage}_p{round(100 * q)}_ms": 1000 * ages.quantile(q) for q in (0.5, 0.99)}
     return figures

@@ -30,6 +30,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
+from monitor import metrics
+from monitor.metrics import name_of
 from monitor.scrape import Snapshot, scrape, together
 from monitor.state import STAGES
 from streams.child import Child, ChildFailed
@@ -165,12 +167,12 @@ def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: 
     """Bring everything up, and measure from the end of the warm-up to the end of the log."""
     stack.start(*SERVICES)
     say("first cloud model")
-    stack.wait("the first cloud model", lambda now: now.total("coda_cloud_versions_total") > 0)
+    stack.wait("the first cloud model", lambda now: now.total(name_of(metrics.cloud_versions)) > 0)
     say("history")
     stack.start("history")
     stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= head)
-    stack.wait("all devices", lambda now: now.total("coda_devices_connected") >= options.devices)
-    stack.wait("everyone's first trainings", _Calm("coda_trainings_total"))
+    stack.wait("all devices", lambda now: now.total(name_of(metrics.devices_connected)) >= options.devices)
+    stack.wait("everyone's first trainings", _Calm(name_of(metrics.trainings)))
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
     stack.wait("the live part", lambda now: taken_in(now) > head)
@@ -190,12 +192,12 @@ def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: 
 
 def taken_in(now: Snapshot) -> float:
     """Samples that are pooled, or wait for others to take their item."""
-    return now.total("coda_samples_pooled_total") + now.total("coda_samples_waiting")
+    return now.total(name_of(metrics.pooled)) + now.total(name_of(metrics.samples_waiting))
 
 
 def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
     """Ages in ms per stage and rates per second between two looks."""
-    name, stages = "coda_freshness_seconds", {}
+    name, stages = name_of(metrics.freshness_s), {}
     for stage in STAGES:
         ages = after.histogram(name, stage=stage).combine(before.histogram(name, stage=stage), -1)
         stages[stage] = {f"p{round(100 * q)}_ms": 1000 * ages.quantile(q) for q in QUANTILES} | {"count": ages.count}
@@ -203,14 +205,14 @@ def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
             target_ms = 1000 * TARGETS_S[stage]
             stages[stage] |= {"target_ms": target_ms, "reached": stages[stage]["p99_ms"] <= target_ms}
     counters = {
-        "events": "coda_samples_pooled_total",
-        "matches": "coda_matches_total",
-        "pushes": "coda_pushes_total",
-        "predictions": "coda_predictions_total",
-        "trainings": "coda_trainings_total",
+        "events": name_of(metrics.pooled),
+        "matches": name_of(metrics.matches),
+        "pushes": name_of(metrics.pushes),
+        "predictions": name_of(metrics.predictions),
+        "trainings": name_of(metrics.trainings),
     }
     rates = {each: (after.total(series) - before.total(series)) / took_s for each, series in counters.items()}
-    return {"stages": stages, "per_s": rates, "versions": after.total("coda_cloud_versions_total")}
+    return {"stages": stages, "per_s": rates, "versions": after.total(name_of(metrics.cloud_versions))}
 
 
 def table(result: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from wire.arrays import F32, F64, I64, U64, Bool
 from wire.candidates import Candidates
 from wire.errors import PoolError
 from wire.identity import ModelId
+from wire.moments import EventMs
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
 CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding); ours
@@ -103,6 +104,11 @@ class Pool:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def now(self) -> EventMs:
+        """How far event time has come, by the users whose samples came here."""
+        return self._time.now
 
     def __len__(self) -> int:
         return self.memory.live

@@ -5,10 +5,25 @@ Prometheus read them there. Counters end in `_total`, units come last.
 """
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
+
+# How many values a label takes at most: Prometheus holds a series for each.
+VALUES = {
+    "arm": "8",
+    "client": "2",
+    "group": "4",
+    "outcome": "30",
+    "partition": "one per partition",
+    "reason": "30",
+    "shard": "one per shard",
+    "stage": "8",
+    "topic": "one per topic",
+    "what": "10",
+}
 
 # From 1 ms to 60 s, denser where the targets lie (250 ms, 500 ms, 2 s).
 FRESHNESS_BUCKETS_S = (
@@ -125,6 +140,30 @@ def defined() -> dict[str, MetricWrapperBase]:
     return {name_of(each): each for each in found}
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric for people: `labels` with how many values each takes at most."""
+
+    name: str
+    kind: str
+    labels: dict[str, str]
+    means: str
+
+
+def described() -> list[Described]:
+    """Every metric of ours, in words.
+
+    >>> next(each for each in described() if each.name == "coda_arm_auc").labels
+    {'arm': '8'}
+    """
+    return [
+        Described(
+            name, f"{metric._type}", {label: VALUES[label] for label in metric._labelnames}, metric._documentation
+        )
+        for name, metric in defined().items()
+    ]
+
+
 def name_of(metric: MetricWrapperBase) -> str:
     """Its name in Prometheus.
 
@@ -149,6 +188,16 @@ def values() -> dict[str, dict[str, float]]:
                     labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
                     shown.setdefault(name, {})[labels] = sample.value
     return shown
+
+
+def event_frontier_ms(stage: str) -> int:
+    """The newest event time that a stage of this process is through with; -1 before there is any.
+
+    >>> event_frontier_ms("nothing")
+    -1
+    """
+    child = cast(dict[tuple[str, ...], Gauge], event_frontier_s._metrics).get((stage,))
+    return round(child._value.get() * 1000) if child is not None else -1
 
 
 def ages() -> dict[str, tuple[int, ...]]:

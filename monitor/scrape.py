@@ -8,18 +8,24 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor import metrics
+
 Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
 
 # Gauges of one and the same thing, seen from several processes: the largest speaks for all.
 LARGEST_WINS = frozenset(
-    {
-        "coda_model_version",
-        "coda_devices_connected",
-        "coda_lag_events",
-        "coda_lag_seconds",
-        "coda_frontier_timestamp_seconds",
-    }
+    map(
+        metrics.name_of,
+        (
+            metrics.model_version,
+            metrics.devices_connected,
+            metrics.lag_events,
+            metrics.lag_seconds,
+            metrics.frontier_s,
+            metrics.event_frontier_s,
+        ),
+    )
 )
 
 

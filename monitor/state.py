@@ -2,6 +2,8 @@
 
 import msgspec
 
+from monitor import metrics
+from monitor.metrics import name_of
 from monitor.scrape import Snapshot
 
 # In the order in which an event passes them; other stages follow by name.
@@ -53,27 +55,27 @@ def read_state(now: Snapshot, since: Snapshot, elapsed_s: float, phase: str) -> 
     return State(
         elapsed_s=round(elapsed_s, 3),
         phase=phase,
-        produced=int(now.total("coda_events_produced_total")),
-        pooled=int(now.total("coda_samples_pooled_total")),
-        waiting=int(now.total("coda_samples_waiting")),
-        rejected=_counts(now, "coda_events_rejected_total", "reason"),
-        matches=_counts(now, "coda_matches_total", "reason"),
-        pool_live=int(now.total("coda_pool_live_samples")),
-        model_version=int(now.total("coda_model_version")),
-        cloud_versions=int(now.total("coda_cloud_versions_total")),
+        produced=int(now.total(name_of(metrics.produced))),
+        pooled=int(now.total(name_of(metrics.pooled))),
+        waiting=int(now.total(name_of(metrics.samples_waiting))),
+        rejected=_counts(now, name_of(metrics.rejected), "reason"),
+        matches=_counts(now, name_of(metrics.matches), "reason"),
+        pool_live=int(now.total(name_of(metrics.pool_live))),
+        model_version=int(now.total(name_of(metrics.model_version))),
+        cloud_versions=int(now.total(name_of(metrics.cloud_versions))),
         freshness=_freshness(now, since),
-        lag_events=_counts(now, "coda_lag_events", "group"),
+        lag_events=_counts(now, name_of(metrics.lag_events), "group"),
         lag_seconds=_oldest(now),
-        pushes=int(now.total("coda_pushes_total")),
-        push_outcomes=_counts(now, "coda_push_outcomes_total", "outcome"),
-        pushes_outstanding=int(now.total("coda_pushes_outstanding")),
-        uploads=int(now.total("coda_uploads_total")),
-        devices_connected=int(now.total("coda_devices_connected")),
-        predictions=int(now.total("coda_predictions_total")),
-        trainings=_counts(now, "coda_trainings_total", "outcome"),
-        batches=_counts(now, "coda_batches_total", "outcome"),
-        arm_auc=now.by("coda_arm_auc", "arm"),
-        arm_gauc=now.by("coda_arm_gauc", "arm"),
+        pushes=int(now.total(name_of(metrics.pushes))),
+        push_outcomes=_counts(now, name_of(metrics.push_outcomes), "outcome"),
+        pushes_outstanding=int(now.total(name_of(metrics.pushes_outstanding))),
+        uploads=int(now.total(name_of(metrics.uploads))),
+        devices_connected=int(now.total(name_of(metrics.devices_connected))),
+        predictions=int(now.total(name_of(metrics.predictions))),
+        trainings=_counts(now, name_of(metrics.trainings), "outcome"),
+        batches=_counts(now, name_of(metrics.batches), "outcome"),
+        arm_auc=now.by(name_of(metrics.arm_auc), "arm"),
+        arm_gauc=now.by(name_of(metrics.arm_gauc), "arm"),
     )
 
 
@@ -91,14 +93,14 @@ def _oldest(snapshot: Snapshot) -> dict[str, float]:
     """Seconds of lag per group: its worst partition, since a sum of ages means nothing."""
     oldest: dict[str, float] = {}
     for (name, labels), value in snapshot.values.items():
-        if name == "coda_lag_seconds":
+        if name == name_of(metrics.lag_seconds):
             group = dict(labels)["group"]
             oldest[group] = max(oldest.get(group, 0.0), value)
     return oldest
 
 
 def _freshness(now: Snapshot, since: Snapshot) -> dict[str, Freshness]:
-    name = "coda_freshness_seconds"
+    name = name_of(metrics.freshness_s)
     found: dict[str, Freshness] = {}
     for stage in sorted(now.label_values(name, "stage"), key=_place):
         passed = now.histogram(name, stage=stage).combine(since.histogram(name, stage=stage), -1)

@@ -29,7 +29,7 @@ from wire.arrays import I64
 from wire.candidates import no_candidates
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter, Origin
-from wire.moments import SteadyMs
+from wire.moments import NO_EVENT, EventMs, SteadyMs
 from wire.reason import Reason
 from wire.sample import SampleRecord, encode_record
 
@@ -65,7 +65,8 @@ class ShardOutput:
     """What came of one batch of work.
 
     `samples` (user key, message) are for the topic `samples`; `pooled` are new, `produced_ms` (n,) says when those were
-    produced that did not wait; `refused` were out of the pool's window; `duplicates` were pooled before.
+    produced that did not wait; `event_ms` is how far event time has come; `refused` were out of the pool's window;
+    `duplicates` were pooled before.
     """
 
     replies: list[Reply] = field(default_factory=list)
@@ -74,6 +75,7 @@ class ShardOutput:
     duplicates: int = 0
     pooled: int = 0
     produced_ms: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    event_ms: EventMs = NO_EVENT
 
 
 def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int = 1) -> list[tuple[str, Work]]:
@@ -153,6 +155,7 @@ class Shard:
             duplicates=int(result.duplicate.sum()),
             pooled=int(result.inserted.sum()),
             produced_ms=block.produced_ms[:prompt][result.inserted[:prompt]],
+            event_ms=self._pool.now,
         )
 
     def _answer(self, queries: Sequence[Query], model: CloudModel) -> Iterable[Reply]:

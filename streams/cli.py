@@ -42,6 +42,7 @@ VERBS = {
     "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
     "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
     "watch": ("streams.verbs.watch:command", "How fresh everything is, what is stuck, and whose fault that is."),
+    "metrics": ("streams.verbs.metrics:command", "What is measured, and what it means."),
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
     "simulate": ("streams.verbs.simulate:command", "The whole system by a virtual clock, with all that can go wrong."),

@@ -6,12 +6,22 @@ Python's own `logging` comes out in the same form.
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
+from streams.process.live_line import clear_line
 from streams.process.recent import remember
 
 _OURS = ("coda", "device_sim", "index", "models", "monitor", "operators", "streams", "__main__")
+
+
+class _AboveLiveLine(logging.StreamHandler[TextIO]):
+    """On a terminal whose last line is written anew again and again (`streams.process.live_line`)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        clear_line(self.stream)
+        super().emit(record)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
@@ -24,7 +34,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _AboveLiveLine(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter()],

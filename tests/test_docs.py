@@ -16,7 +16,6 @@ import pytest
 from cyclopts import App
 from docstring_parser import parse
 from msgspec import Struct
-from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
 from streams.cli import VERBS, make_app
@@ -53,12 +52,8 @@ def settings_table(words: list[str]) -> str:
 
 def metrics_table() -> str:
     """Every metric that a process may serve."""
-    found = [each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)]
     lines = ["| metric | kind | labels | |", "|---|---|---|---|"]
-    for each in found:
-        name = each._name + ("_total" if each._type == "counter" else "")
-        labels = ", ".join(each._labelnames)
-        lines.append(f"| `{name}` | {each._type} | {labels} | {each._documentation} |")
+    lines += [f"| `{m.name}` | {m.kind} | {', '.join(m.labels)} | {m.means} |" for m in metrics.described()]
     return "\n".join(lines)
 
 
@@ -103,7 +98,9 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/operations.md", "docs/security.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/operations.md", "docs/security.md", "docs/monitoring.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target

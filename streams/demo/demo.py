@@ -13,9 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from monitor import metrics
 from monitor.accounting import MALFORMED_ROW, Accounting, accounting
 from monitor.arms import ArmResult
 from monitor.live import LiveView
+from monitor.metrics import name_of
 from monitor.report import report
 from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
@@ -26,11 +28,24 @@ from streams.evaluation.arms import arms_over_time, compare_arms, read_predictio
 from streams.faults.ordeal import Ordeal
 from streams.faults.page import outage_section
 from streams.faults.verdict import Verdict
+from streams.kafka.admin import ensure_topics
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.topics import BEHAVIOUR, CANDIDATES, EVENTS, FLEET_GROUP, SAMPLES, TRAINER_GROUP, TUNNEL_GROUP
+from streams.kafka.topics import (
+    BEHAVIOUR,
+    CANDIDATES,
+    EVENTS,
+    FLEET_GROUP,
+    SAMPLES,
+    STATUS,
+    TRAINER_GROUP,
+    TUNNEL_GROUP,
+)
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
+from streams.watch.recording import Recorder
 from wire.durable import write_durably
 from wire.errors import CodaError
 
@@ -89,6 +104,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
             bootstrap=brokers.kafka,
             timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
             view=view,
+            statuses=opened.enter_context(_recorder(KafkaSettings(brokers.kafka), folder)),
         )
         opened.callback(watcher.close)
         run = DemoRun(settings, log, children, watcher, ordeal)
@@ -102,6 +118,11 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         finally:
             codes = stop_all(children)
         return finish(run, folder, live_since, codes, undisturbed)
+
+
+def _recorder(kafka: KafkaSettings, folder: Path) -> Recorder:
+    ensure_topics(kafka, [STATUS])
+    return Recorder(KafkaBus(kafka), folder)
 
 
 def groups(settings: DemoSettings) -> dict[str, str]:
@@ -199,8 +220,8 @@ class DemoRun:
             self.watcher.look(PHASES[4], f"{name} ended")
         totals = self._children["tunnel"].document(TunnelTotals)
         outcomes = {name: getattr(totals, name) for name in ("acknowledged", "superseded", "expired")}
-        counted = {series("coda_push_outcomes_total", outcome=name): count for name, count in outcomes.items()}
-        self.watcher.ended("tunnel", {series("coda_pushes_total"): totals.pushes, **counted})
+        counted = {series(name_of(metrics.push_outcomes), outcome=name): count for name, count in outcomes.items()}
+        self.watcher.ended("tunnel", {series(name_of(metrics.pushes)): totals.pushes, **counted})
 
     def _replay(self, name: str, phase: str, events: int, limit_s: float) -> None:
         replay, before = self._children[name], self.watcher.states[-1].produced
@@ -213,9 +234,9 @@ class DemoRun:
             f"the {name} to be replayed",
         )
         totals = replay.document(ReplayTotals)
-        counted = {series("coda_events_produced_total"): totals.sent}
+        counted = {series(name_of(metrics.produced)): totals.sent}
         if totals.rejected:
-            counted[series("coda_events_rejected_total", reason=MALFORMED_ROW)] = totals.rejected
+            counted[series(name_of(metrics.rejected), reason=MALFORMED_ROW)] = totals.rejected
         self.watcher.ended(name, counted)
 
     def _wait(

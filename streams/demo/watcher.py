@@ -12,6 +12,7 @@ from monitor.scrape import Series, Snapshot, scrape, together
 from monitor.state import State, read_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
+from streams.watch.recording import Recorder
 
 EVERY_S = 1.0
 FRESHNESS_WINDOW = 5  # looks back that a shown freshness covers; at one a second, five seconds
@@ -24,7 +25,7 @@ class Watcher:
 
     `urls` are the metrics of each process by name. `groups` says which topic each group reads, for those that do not
     show their lag themselves: it is measured from committed offsets. Every state goes to `timeline`, one JSON line
-    each, and to `view`.
+    each, and to `view`; `statuses` records what the processes say of themselves.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class Watcher:
         bootstrap: str,
         timeline: IO[bytes],
         view: LiveView,
+        statuses: Recorder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.states: list[State] = []
+        self._statuses = statuses
         self._urls, self._view, self._timeline, self._clock = dict(urls), view, timeline, clock
         self._started_s = clock()
         self._seen: dict[str, Snapshot] = {}
@@ -63,6 +66,8 @@ class Watcher:
         state = msgspec.structs.replace(state, lag_events={**self._lag(), **state.lag_events})
         self.states.append(state)
         self._timeline.write(msgspec.json.encode(state) + b"\n")
+        if self._statuses is not None:
+            self._statuses.step()
         self._view.update(state, note)
         return state
 

@@ -160,6 +160,8 @@ def _refused(keyed: Iterable[tuple[str, ShardOutput]], clock: Clock) -> list[Dea
         _count_duplicates(output.duplicates)
         metrics.pooled.inc(output.pooled)
         observe_freshness("pooled", output.produced_ms, clock.wall_ms())
+        if output.event_ms >= 0:
+            metrics.event_frontier_s.labels("pooled").set(output.event_ms / 1000)
     return refused
 
 

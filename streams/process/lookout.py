@@ -18,10 +18,10 @@ class Lookout:
     def look(self) -> list[Frontier]:
         """The frontier in each partition, also as metrics; raises `ConnectionFailed`."""
         asked_ms = self._clock.wall_ms()
-        found = []
+        found, event_ms = [], metrics.event_frontier_ms(self._stage)
         for partition, span in self._group.spans(self._topic).items():
             until_ms = self._reached.setdefault(partition, Reached()).look(asked_ms, span.position, span.end)
-            found.append(Frontier(self._stage, partition, span.position, span.end, until_ms))
+            found.append(Frontier(self._stage, partition, span.position, span.end, until_ms, event_ms))
             self._show(found[-1])
         return found
 

@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TextIO
 
+import structlog
+
 from monitor.seldom import Seldom
 from streams.bus import Bus, Producer
 from streams.kafka.topics import STATUS
+from streams.process.changes import Changes
+from streams.process.live_line import LiveLine
 from streams.process.lookout import Lookout
 from streams.process.own_status import Identity
 from streams.process.recent import recent_warnings
@@ -25,10 +29,10 @@ from wire.errors import ConnectionFailed, DeliveryError
 from wire.status import Frontier, Role, Status, encode_status
 
 EVERY_S = 1.0
-LINE_EVERY_S = 10.0
-CLEAR_LINE = "\r\x1b[2K"
 _GIVE_UP_S = 5.0  # then a newer status is worth more
 _JOIN_S = 3.0  # a look at a Kafka that is away takes up to 15 s
+
+_log = structlog.get_logger()
 
 
 class Pulse:
@@ -52,11 +56,11 @@ class Pulse:
     ) -> None:
         self._me = Identity(role, name, clock.wall_ms())
         self._bus, self._clock, self._lookouts, self._frontiers = bus, clock, lookouts, frontiers
-        self._shows, self._out = shows, out or sys.stderr
+        self._shows, self._line = shows, LiveLine(out or sys.stderr, clock.steady_ms())
+        self._changes = Changes()
         self._producer: Producer | None = None
         self._known: dict[Lookout, list[Frontier]] = {}
         self._fold, self._sequence = Fold(), 0
-        self._line_at_ms = clock.steady_ms() + LINE_EVERY_S * 1000
         self._seldom = Seldom()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -108,12 +112,12 @@ class Pulse:
         for lookout in self._lookouts:
             lookout.close()
         if self._shows:
-            self._say(summary_line(self._me.role, self._fold.picture(status.said_ms)))
+            self._line.say(f"{self._me.role}: {summary_line(self._me.role, self._fold.picture(status.said_ms))}")
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):
             try:
-                self._show(self.beat())
+                self.show(self.beat())
             except Exception as error:  # a status that is missing is no reason to stop, nor to be silent
                 self._seldom.warning(f"the status can't be told: {type(error).__name__}: {error}")
 
@@ -126,18 +130,10 @@ class Pulse:
             self._producer = None
             self._seldom.warning(f"the status does not reach Kafka: {error}")
 
-    def _show(self, status: Status) -> None:
-        if not self._shows:
-            return
-        line = state_line(self._me.role, self._fold.picture(status.said_ms))
-        now_ms = self._clock.steady_ms()
-        if self._out.isatty():
-            self._out.write(f"{CLEAR_LINE}{self._me.role}: {line}")
-            self._out.flush()
-        elif now_ms >= self._line_at_ms:
-            self._line_at_ms = now_ms + LINE_EVERY_S * 1000
-            self._say(line)
-
-    def _say(self, line: str) -> None:
-        self._out.write(f"{CLEAR_LINE if self._out.isatty() else ''}{self._me.role}: {line}\n")
-        self._out.flush()
+    def show(self, status: Status) -> None:
+        """Show how we are, and say it for good when a stage falls ill or is well again."""
+        picture = self._fold.picture(status.said_ms)
+        for change in self._changes.of(picture):
+            _log.info(change)
+        if self._shows:
+            self._line.show(f"{self._me.role}: {state_line(self._me.role, picture)}", self._clock.steady_ms())

@@ -11,6 +11,7 @@ from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.properties import read_properties
 from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
+from streams.watch.recording import Playback, recorded
 from streams.watch.text import as_text
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
@@ -21,6 +22,7 @@ _READ_S = 30.0  # a day of statuses is read within seconds
 
 
 def command(
+    run: Path | None = None,
     *,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     kafka_config: Path | None = None,
@@ -34,22 +36,31 @@ def command(
     ```
     coda watch --bootstrap 127.0.0.1:9092
     coda watch --once --json
+    coda watch runs/20261128-101500
     ```
 
     Args:
+        run: The folder of a run of `coda demo`, to play it back; with --once as it was at its end.
         bootstrap: Kafka, as host:port.
         kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         once: Show it once and end.
         json: Print the picture as JSON on standard output: a line each second, or with --once one line.
     """
+    if run is not None:
+        _play(Playback(recorded(run)), once=once, as_json=json)
+        return
     settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     probe(bootstrap, properties=settings.properties)
     with StatusReader(KafkaBus(settings)) as reader:
         _read_what_is_there(reader)
         if sys.stdout.isatty() and not (once or json):
             _on_terminal(reader)
-        else:
-            _in_lines(reader, once=once, as_json=json)
+            return
+        while True:
+            _print(reader.fold.picture(SystemClock().wall_ms()), as_json=json)
+            if once:
+                return
+            _read_for(reader, _EVERY_S if json else _TEXT_EVERY_S)
 
 
 def _on_terminal(reader: StatusReader) -> None:
@@ -65,13 +76,18 @@ def _on_terminal(reader: StatusReader) -> None:
     WatchApp(newest, clock.wall_ms).run()
 
 
-def _in_lines(reader: StatusReader, *, once: bool, as_json: bool) -> None:
-    while True:
-        picture = reader.fold.picture(SystemClock().wall_ms())
-        print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)  # noqa: T201
-        if once:
-            return
-        _read_for(reader, _EVERY_S if as_json else _TEXT_EVERY_S)
+def _play(playback: Playback, *, once: bool, as_json: bool) -> None:
+    if sys.stdout.isatty() and not (once or as_json):
+        from streams.watch.app import WatchApp  # noqa: PLC0415 - as above
+
+        WatchApp(playback.take, lambda: playback.now_ms, playback).run()
+        return
+    for picture in [playback.last()] if once else playback.pictures():
+        _print(picture, as_json=as_json)
+
+
+def _print(picture: Picture, *, as_json: bool) -> None:
+    print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)  # noqa: T201
 
 
 def _read_what_is_there(reader: StatusReader) -> None:

@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Input, Static
 
 from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
+from streams.watch.recording import STEP_MS, Playback
 from streams.watch.seconds import span
 from streams.watch.spark import spark
 from streams.watch.views import VIEWS, Row, View, shown
@@ -25,6 +26,7 @@ _HELP = """\
 /      show only rows that hold these characters     esc  back: all rows, then the overview
 u      show only what is not well                    s    sort by the next column
 ?      this help                                     q    end
+space  stop a run that is played back, and ← → step through it
 
 A stage's word: FRESH, IDLE (nothing comes), BEHIND, STALLED (nothing is done), DOWN (its process is silent); the rule
 that gave it stands beside it. own lag: behind the stage before, so its own fault. lag: behind what was produced.
@@ -32,7 +34,7 @@ that gave it stands beside it. own lag: behind the stage before, so its own faul
 
 
 class WatchApp(App[None]):
-    """Shows a new picture each second; `take` gives the newest."""
+    """Shows a new picture each second; `take` gives the newest. Of a `playback` time is stopped and stepped."""
 
     CSS = """
     Screen { background: ansi_default; }
@@ -55,12 +57,17 @@ class WatchApp(App[None]):
         Binding("u", "unhealthy", "only what is not well"),
         Binding("s", "sort", "sort"),
         Binding("q", "quit", "end"),
+        Binding("space", "pause", "pause", show=False),
+        Binding("left", "step(-1)", "back", show=False, priority=True),
+        Binding("right", "step(1)", "on", show=False, priority=True),
         *(Binding(str(n), f"go('{view.name}')", view.name, show=False) for n, view in enumerate(VIEWS, 1)),
     ]
 
-    def __init__(self, take: Callable[[], Picture], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, take: Callable[[], Picture], now_ms: Callable[[], int], playback: Playback | None = None
+    ) -> None:
         super().__init__(ansi_color=True)
-        self._take, self._now_ms = take, now_ms
+        self._take, self._now_ms, self._playback = take, now_ms, playback
         self._view: View = VIEWS[0]
         self._holding, self._ill_only, self._by = "", False, -1
         self._asked = self._said = ""
@@ -107,7 +114,8 @@ class WatchApp(App[None]):
         age_s = (self._now_ms() - picture.at_ms) / 1000
         up = sum(process.up for process in picture.processes)
         old = f", no data for {span(age_s)}" if age_s >= STALE_S else ""
-        return f"coda watch · {self._view.name} · {up} of {len(picture.processes)} processes up{old}"
+        played = f" · {self._playback.place}: space, ←, →" if self._playback else ""
+        return f"coda watch · {self._view.name} · {up} of {len(picture.processes)} processes up{old}{played}"
 
     def _foot(self) -> str:
         if self.size.width < _LEAST[0] or self.size.height < _LEAST[1]:
@@ -182,7 +190,7 @@ class WatchApp(App[None]):
             self._said = f"no view {word!r}; there are {', '.join(view.name for view in VIEWS)}"
             self.show()
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Close what is open; then all rows; then the overview."""
         helping = self.query_one("#help", Static)
         if self.query_one("#ask", Input).has_class("open"):
@@ -210,6 +218,23 @@ class WatchApp(App[None]):
         """By the next column, and after the last as it comes."""
         self._by = self._by + 1 if self._by + 1 < len(self._view.columns) else -1
         self.show()
+
+    def action_pause(self) -> None:
+        """Stop a playback, or go on."""
+        if self._playback:
+            self._playback.paused = not self._playback.paused
+            self.show()
+
+    def action_step(self, seconds: int) -> None:
+        """Go a second back or on in a playback, which stops."""
+        if self._playback:
+            self._playback.paused = True
+            self._playback.step(seconds * STEP_MS)
+            self.look()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """The arrow keys are a playback's, and nobody's while a line is typed."""
+        return action != "step" or (self._playback is not None and not self._asked)
 
     def on_resize(self, _resized: Resize) -> None:
         """Say when it is too small."""

@@ -68,7 +68,7 @@ def test_elsewhere_than_on_a_terminal_a_line_comes_every_ten_seconds() -> None:
     pulse = Pulse(Role.FLEET, "f", ScriptedBus(), clock, out=out)  # type: ignore[arg-type]
     for _ in range(25):
         clock.passes(1000)
-        pulse._show(pulse.beat())
+        pulse.show(pulse.beat())
     assert len(out.getvalue().splitlines()) == 2
 
 
@@ -76,10 +76,10 @@ def test_on_a_terminal_one_line_is_written_anew() -> None:
     out, clock = Terminal(), HandClock(1_000_000)
     pulse = Pulse(Role.FLEET, "f", ScriptedBus(), clock, out=out)  # type: ignore[arg-type]
     for _ in range(3):
-        pulse._show(pulse.beat())
+        pulse.show(pulse.beat())
     assert out.getvalue().count("\r\x1b[2K") == 3 and "\n" not in out.getvalue()
     with pulse.hushed():
-        pulse._show(pulse.beat())
+        pulse.show(pulse.beat())
     assert out.getvalue().count("\r\x1b[2K") == 3
 
 
