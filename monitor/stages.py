@@ -16,7 +16,9 @@ STAGES = {
     "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected"),
     "matched": Stage("pooled", "flow", "requests of devices are through the dataflow"),
     "tunnelled": Stage("matched", "tunnel", "candidate batches are at the MQTT broker"),
+    "pushed": Stage("tunnelled", "tunnel", "devices that are there have answered for their batches"),
     "predicted": Stage("produced", "fleet", "devices have what their users did"),
+    "trained": Stage("predicted", "fleet", "devices that were due have trained"),
     "learned": Stage("pooled", "trainer", "the cloud trainer has the samples"),
 }
 

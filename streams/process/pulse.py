@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class Pulse:
-    """Beats while the context is open; `looks` says how far the process is, asked from a thread of its own.
+    """Beats while the context is open, in a thread of its own, which asks `lookouts` and `frontiers` how far we are.
 
     `shows` is False where the command has a view of its own. `name` tells processes of one role apart, and is the same
     after a restart.

@@ -29,6 +29,7 @@ from wire.claim import Claim
 from wire.clock import Clock
 from wire.errors import DeliveryError
 from wire.malformed import Malformed
+from wire.status import Frontier
 from wire.telemetry import Ack, Presence, Standing, decode_report
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
 
 
 class Downlink:
-    """Pushes batches, models and tasks down, a step at a time; all methods belong to one thread but `tally`, `acks`.
+    """Pushes batches, models and tasks down, a step at a time. All belongs to one thread but `tally`, `acks`, `pushed`.
 
     Models and tasks that the key of `public` did not sign are not passed on (None: whoever signed them).
     """
@@ -57,6 +58,7 @@ class Downlink:
         public: Ed25519PublicKey | None = None,
     ) -> None:
         self.acks: Counter[str] = Counter()  # acknowledged pushes by the device's answer
+        self.pushed: Frontier | None = None  # how far devices have answered
         self.phase = Phase.OPENING
         self._bus, self._broker, self._clock, self._expiry_ms = bus, broker, clock, expiry_ms
         # QoS 0: rumqttd hands at most 100 retained messages to a QoS 1 wildcard, and this only feeds a gauge.
@@ -275,6 +277,7 @@ class Downlink:
 
     def _commit(self) -> None:
         self._commit_at_ms = self._clock.steady_ms() + COMMIT_EVERY_MS
+        self.pushed = self._answered()
         self._uncommitted |= self._progress.positions()
         try:
             if self._uncommitted:
@@ -282,6 +285,17 @@ class Downlink:
             self._uncommitted = {}
         except DeliveryError as error:
             log.warning("positions not committed, trying again", reason=str(error))
+
+    def _answered(self) -> Frontier:
+        """Up to which moment every push is answered for whose device is there."""
+        expiries = [
+            expires_ms
+            for device, expires_ms in self._ledger.open().items()
+            if mqtt_topics.presence(device) in self._online
+        ]
+        pushes = self._ledger.pushes
+        until_ms = min(expiries) - self._expiry_ms if expiries else self._clock.wall_ms()
+        return Frontier("pushed", -1, pushes - len(expiries), pushes, until_ms)
 
     def _assigned(self, begin: Positions) -> None:
         """Commit where we begin, so that everybody sees from now on how far behind we are (`streams.tunnel.room`)."""

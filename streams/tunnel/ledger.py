@@ -14,7 +14,7 @@ from what Kafka has.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 _FEW = 1000  # expiries: it is not worth while to look which of so few are of open pushes
@@ -57,6 +57,7 @@ class Ledger:
     pushes: int = 0
     _ended: dict[str, int] = field(default_factory=lambda: dict.fromkeys((ACKNOWLEDGED, SUPERSEDED, EXPIRED), 0))
     _open: dict[str, tuple[int, int]] = field(default_factory=dict)  # device: (seq, push number)
+    _expires_ms: dict[str, int] = field(default_factory=dict)  # of the open ones, by device
     _expiries: list[tuple[int, int, str]] = field(default_factory=list)  # heap of (expires_ms, push number, device)
 
     def pushed(self, device: str, seq: int, expires_ms: int) -> None:
@@ -65,6 +66,7 @@ class Ledger:
             self._end(device, SUPERSEDED)
         self.pushes += 1
         self._open[device] = (seq, self.pushes)
+        self._expires_ms[device] = expires_ms
         heapq.heappush(self._expiries, (expires_ms, self.pushes, device))
         if len(self._expiries) > max(_FEW, 2 * len(self._open)):
             self._expiries = [each for each in self._expiries if self._open.get(each[2], (0, 0))[1] == each[1]]
@@ -101,6 +103,10 @@ class Ledger:
         """The batch whose outcome for this device is open, if there is one."""
         return self._open.get(device, (None, 0))[0]
 
+    def open(self) -> Mapping[str, int]:
+        """By device, when the push expires that it has not answered."""
+        return self._expires_ms
+
     def close(self) -> None:
         """Stop waiting: what is outstanding counts as expired."""
         for device in list(self._open):
@@ -111,7 +117,7 @@ class Ledger:
         return Tally(self.pushes, **self._ended, outstanding=len(self._open))
 
     def _end(self, device: str, outcome: str) -> None:
-        del self._open[device]
+        del self._open[device], self._expires_ms[device]
         self._ended[outcome] += 1
 
 

@@ -17,6 +17,7 @@ from streams.tunnel.uplink import Uplink
 from wire.claim import Claim
 from wire.clock import Clock
 from wire.reason import Reason
+from wire.status import Frontier
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,11 @@ class Tunnel:
         self._failed.wait(timeout_s)
         if self._failures:
             raise self._failures[0]
+
+    @property
+    def frontiers(self) -> list[Frontier]:
+        """How far devices have answered, as of the last half second."""
+        return [self._down.pushed] if self._down.pushed is not None else []
 
     def summary(self) -> dict[str, Any]:
         """What has been carried so far: the ledger and the counts by kind."""

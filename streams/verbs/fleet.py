@@ -110,10 +110,7 @@ def command(
             held.enter_context(hold(folder))
         ensure_topics(kafka, [settings.topic, STATUS])
         print(f"fleet: own events from {settings.topic} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
-        bus, clock = KafkaBus(kafka), SystemClock()
-        lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
-        with Pulse(Role.FLEET, NAME, bus, clock, [lookout]):
-            result, stopped_by = asyncio.run(_run(settings, bus, broker))
+        result, stopped_by = asyncio.run(_run(settings, KafkaBus(kafka), broker))
     if isinstance(told, Drop):
         result |= {"drop": _account(told, out, seed)}
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
@@ -154,7 +151,9 @@ async def _run(settings: FleetSettings, bus: KafkaBus, broker: MqttSettings) -> 
     claim = Claim(NAME, secrets.token_hex(4), clock.wall_ms())
     link = MqttLink(broker.host, broker.port, settings.seed, claim, broker.keyring)
     fleet = FleetShell(settings, bus, link, clock)
-    with _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
+    lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
+    pulse = Pulse(Role.FLEET, NAME, bus, clock, [lookout], frontiers=lambda: [fleet.service.trained])
+    with pulse, _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()
     return result, caught[0]
 

@@ -95,7 +95,7 @@ def command(
         started = False
         try:
             lookout = Lookout(bus, clock, "tunnelled", TUNNEL_GROUP, CANDIDATES)
-            with Pulse(Role.TUNNEL, name, bus, clock, [lookout]), tunnel:
+            with Pulse(Role.TUNNEL, name, bus, clock, [lookout], frontiers=lambda: tunnel.frontiers), tunnel:
                 started = True
                 print(f"tunnel {name}: Kafka {bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
                 tunnel.wait()

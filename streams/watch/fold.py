@@ -83,18 +83,22 @@ class _Stages:
 
     def __init__(self, everybody: Iterable[Heard], now_ms: int) -> None:
         self._now_ms = now_ms
-        self._known: dict[str, dict[int, tuple[Heard, Frontier]]] = {}
+        self._known: dict[str, dict[tuple[int, str], tuple[Heard, Frontier]]] = {}
         self._everybody = list(everybody)
         for heard in self._everybody:
             for frontier in heard.frontiers():
                 self._offer(heard, frontier)
 
     def _offer(self, heard: Heard, frontier: Frontier) -> None:
-        """Of several processes that tell of one partition, who is there counts, then who is further."""
+        """Of several processes that tell of one partition, who is there counts, then who is further.
+
+        What has no partitions is each process's own, and who is gone for good is not waited for.
+        """
         known = self._known.setdefault(frontier.stage, {})
-        rival = known.get(frontier.partition)
+        whose = frontier.partition, heard.newest.key if frontier.partition < 0 else ""
+        rival = known.get(whose)
         if rival is None or self._rank(heard, frontier) > self._rank(*rival):
-            known[frontier.partition] = heard, frontier
+            known[whose] = heard, frontier
 
     def _rank(self, heard: Heard, frontier: Frontier) -> tuple[bool, int]:
         return heard.up(self._now_ms), frontier.until_ms

@@ -23,8 +23,8 @@ def graph(picture: Picture) -> Text:
     trunk = ("produced", "pooled", "matched", "tunnelled")
     lines = [Text(" ─▶ ").join(_cell(_name(picture, name)) for name in trunk)]
     lines.append(Text("    ").join(_cell(_figures(picture, name)) for name in trunk))
-    lines.append(_branch("└▶ predicted", picture.stage("predicted"), _devices(picture), indent=2))
     lines.append(_branch("└▶ learned", picture.stage("learned"), _model(picture), indent=_WIDTH + 4))
+    lines.append(_devices(picture))
     return Text("\n").join(lines)
 
 
@@ -54,10 +54,15 @@ def _branch(name: str, stage: StageView | None, more: str, *, indent: int) -> Te
     return line + Text(stage.word, style=COLOURS[stage.word]) + Text(f" {_short(stage)}{more}")
 
 
-def _devices(picture: Picture) -> str:
+def _devices(picture: Picture) -> Text:
+    """What the devices do with what their users did and with what the tunnel brings."""
     connected = picture.total(metrics.name_of(metrics.devices_connected))
-    trained = picture.per_s.get(metrics.name_of(metrics.trainings), 0.0)
-    return f" · {connected:,.0f} devices, {trained:,.1f} trainings/s"
+    line = Text(f"  └▶ {connected:,.0f} devices:")
+    for name in ("pushed", "predicted", "trained"):
+        line = line + Text(" ") + _name(picture, name)
+        if (stage := picture.stage(name)) is not None:
+            line = line + Text(f" {stage.per_s:,.0f}/s")
+    return line
 
 
 def _model(picture: Picture) -> str:

@@ -96,6 +96,19 @@ def test_it_predicts_trains_and_ends_in_steps_and_goes_on_from_its_snapshot(worl
         assert again.fleet.counts["events", "duplicate"] == 10
 
 
+def test_how_far_trainings_are_stands_still_while_somebody_waits(world: World) -> None:
+    world.behave(0, 30)
+    seen = []
+    with closing(world.fleet()) as fleet:
+        for _ in range(60):
+            fleet.step(fleet.poll())
+            world.clock.passes(100)
+            seen.append((fleet.trained.behind, world.clock.wall_ms() - fleet.trained.until_ms))
+    assert {age_ms for left, age_ms in seen if not left} == {0}
+    assert all(age_ms > 0 for left, age_ms in seen if left) and any(left for left, _ in seen)
+    assert seen[-1] == (0, 0)
+
+
 def test_what_was_done_is_told_after_it_is_in_a_snapshot(world: World) -> None:
     world.behave(0, 10)
     with closing(world.fleet()) as fleet, closing(world.bus.group(FLEET_GROUP)) as group:

@@ -49,6 +49,22 @@ def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World)
     assert account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms()).acknowledged == 1
 
 
+def test_how_far_devices_have_answered_counts_those_that_are_there(world: World) -> None:
+    def left() -> list[int]:
+        return [frontier.behind for frontier in tunnel.frontiers]
+
+    ann = world.device("ann")
+    with world.tunnel(drain_s=0) as tunnel:
+        world.send(CANDIDATES, "gone", batch("gone", 1))
+        world.send(CANDIDATES, "ann", batch("ann", 1))
+        wait_for(lambda: tunnel.summary()["pushes"] == 2 and left() == [0], "two pushes to nobody")
+        ann.publish(topics.presence("ann"), encode_report(Presence("ann", True)))
+        wait_for(lambda: left() == [1], "the push to a device that is there")
+        (stuck,) = tunnel.frontiers
+        wait_for(lambda: ann.answer() or left() == [0], "its answer")
+        assert tunnel.frontiers[0].until_ms > stuck.until_ms
+
+
 def test_a_push_whose_answer_was_lost_is_closed_by_the_next_report_of_its_device(world: World) -> None:
     before = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms()).acknowledged
     eve = world.device("eve")

@@ -153,3 +153,10 @@ def test_ages_of_what_passed_are_of_the_window_and_of_all_processes() -> None:
     stage = fold.picture(10_000).stage("pooled")
     assert stage is not None and stage.ages is not None
     assert stage.ages.count == 180 and 0 < stage.ages.p99_s <= 0.1
+
+
+def test_what_has_no_partitions_is_as_far_as_the_process_that_is_least_far() -> None:
+    one = status(Role.TUNNEL, "a", at_s=9, frontiers=(frontier("pushed", 9, 9, 9, partition=-1),))
+    other = status(Role.TUNNEL, "b", at_s=9, frontiers=(frontier("pushed", 4, 9, 2, partition=-1),))
+    stage = told(one, other).picture(9000).stage("pushed")
+    assert stage is not None and (stage.age_s, stage.behind, stage.word) == (7, 5, Word.BEHIND)
