@@ -57,6 +57,7 @@ class WatchApp(App[None]):
         Binding("u", "unhealthy", "only what is not well"),
         Binding("s", "sort", "sort"),
         Binding("q", "quit", "end"),
+        Binding("ctrl+c", "quit", "end", show=False, priority=True),
         Binding("space", "pause", "pause", show=False),
         Binding("left", "step(-1)", "back", show=False, priority=True),
         Binding("right", "step(1)", "on", show=False, priority=True),

@@ -47,7 +47,7 @@ def _process(heard: Heard, now_ms: int) -> ProcessView:
         key=said.key,
         role=said.role,
         name=said.name,
-        since_ms=said.boot,
+        since_ms=heard.since_ms,
         silent_s=heard.silent_ms(now_ms) / 1000,
         ended=said.ended,
         cores=heard.per_s().get(CPU) if heard.up(now_ms) else None,

@@ -39,7 +39,7 @@ def _figures(picture: Picture, name: str) -> Text:
 
 
 def _short(stage: StageView) -> str:
-    return f"{stage.per_s:,.0f}/s lag {span(stage.local_s)}"
+    return f"{stage.per_s:,.0f}/s" + (f" lag {span(stage.local_s)}" if stage.local_s is not None else "")
 
 
 def _cell(text: Text) -> Text:

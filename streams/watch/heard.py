@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from msgspec.structs import replace
+
 from monitor.words import SILENT_MS, WINDOW, Look
 from wire.status import Frontier, Status
 
@@ -71,8 +73,22 @@ class Heard:
         }
 
     def frontiers(self) -> tuple[Frontier, ...]:
-        """How far its stages are, as it said last."""
-        return self.newest.frontiers
+        """How far its stages are, as it said last; moments by the clock of whoever heard it."""
+        return tuple(
+            replace(frontier, until_ms=max(1, frontier.until_ms + self._ahead_ms)) if frontier.until_ms else frontier
+            for frontier in self.newest.frontiers
+        )
+
+    @property
+    def since_ms(self) -> int:
+        """When it began, by the clock of whoever heard it."""
+        return self.newest.boot + self._ahead_ms
+
+    @property
+    def _ahead_ms(self) -> int:
+        """How far the clock of whoever heard it is ahead of its own, which may be set wrong."""
+        heard_ms, status = self._window[-1]
+        return heard_ms - status.said_ms
 
     def looks(self, stage: str, partition: int) -> list[Look]:
         """How far one stage was in one partition, over the window."""

@@ -132,6 +132,15 @@ async def test_a_picture_that_does_not_come_any_more_is_told_to_be_old() -> None
         assert "no data for 12 s" in text(app, "head")
 
 
+@pytest.mark.parametrize("keys", [["q"], ["ctrl+c"], ["colon", "q", "enter"], ["slash", "x", "ctrl+c"]])
+async def test_it_ends(keys: list[str]) -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert not app.is_running or app._exit
+
+
 async def test_a_terminal_that_is_too_small_is_told_what_to_do() -> None:
     app = Stage().app()
     async with app.run_test(size=(60, 20)):

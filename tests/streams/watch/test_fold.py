@@ -114,6 +114,19 @@ def test_event_time_and_wall_clock_are_two_ages() -> None:
     assert stage is not None and (stage.age_s, stage.event_s) == (3, 300)
 
 
+@pytest.mark.parametrize("wrong_s", [-3600, -1, 1, 3600])
+def test_a_process_whose_clock_is_wrong_has_right_ages_all_the_same(wrong_s: int) -> None:
+    fold = Fold()
+    for second in range(10_000, 10_011):
+        at_s = second + wrong_s
+        said = status(at_s=at_s, boot=(10_000 + wrong_s) * 1000, frontiers=(frontier("pooled", 1, 2, at_s - 5),))
+        fold.take(said, second * 1000)
+    picture = fold.picture(10_011_000)
+    stage = picture.stage("pooled")
+    assert stage is not None and (stage.age_s, stage.word) == (6, Word.STALLED)
+    assert picture.processes[0].since_ms == 10_000_000
+
+
 def test_a_stage_is_as_well_as_its_worst_partition() -> None:
     fold = told(
         *(
