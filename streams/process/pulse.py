@@ -111,8 +111,9 @@ class Pulse:
             self._producer.settled(_JOIN_S)
         for lookout in self._lookouts:
             lookout.close()
-        if self._shows:
-            self._line.say(f"{self._me.role}: {summary_line(self._me.role, self._fold.picture(status.said_ms))}")
+        did = summary_line(self._me.role, self._fold.picture(status.said_ms))
+        if self._shows and (did or error is None):  # who fails before it did anything has one thing to say
+            self._line.say(f"{self._me.role}: {did or 'ended: nothing came'}")
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -36,10 +36,14 @@ class Figure:
             return ""
         parts: dict[str, float] = {}
         for labels, value in by_labels.items():
-            part = dict(pair.split("=", 1) for pair in labels.split(",") if "=" in pair).get(self.label, "")
+            part = (
+                dict(pair.split("=", 1) for pair in labels.split(",") if "=" in pair)
+                .get(self.label, "")
+                .replace("_", " ")
+            )
             parts[part] = parts.get(part, 0) + value
         listed = sorted(parts.items(), key=lambda part: -part[1])
-        return f" ({', '.join(f'{name} {value:,.0f}' for name, value in listed)})"
+        return f" ({', '.join(f'{value:,.0f} {name}' for name, value in listed)})"
 
 
 SHOWN: dict[Role, Sequence[Figure]] = {
@@ -78,17 +82,20 @@ _NEED_A_MODEL = frozenset({Role.FLOW, Role.FLEET})
 
 
 def state_line(role: Role, picture: Picture) -> str:
-    """What it has done and how far it is, with the word for each of its stages."""
-    parts = [_model(role, picture), *_figures(role, picture, rate=True)]
+    """How far it is, with the word for each of its stages, and what it has done: a narrow terminal cuts the end off."""
+    parts = []
     for stage in picture.stages:
         left = f", {stage.behind:,} behind" if stage.behind else ""
         parts.append(f"{stage.stage} {stage.word}{left}, as of {ago(stage.age_s)}")
+    parts += [_model(role, picture), *_figures(role, picture, rate=True)]
     return " · ".join(filter(None, parts))
 
 
 def summary_line(role: Role, picture: Picture) -> str:
-    """What it did while it lived."""
-    did = ", ".join(_figures(role, picture, rate=False)) or "nothing came"
+    """What it did while it lived; "" for nothing."""
+    did = ", ".join(_figures(role, picture, rate=False))
+    if not did:
+        return ""
     left = sum(stage.behind for stage in picture.stages)
     return f"ended: {did}{f'; {left:,} left to do' if left else ''}"
 
