@@ -112,7 +112,7 @@ class Pulse:
         for lookout in self._lookouts:
             lookout.close()
         did = summary_line(self._me.role, self._fold.picture(status.said_ms))
-        if self._shows and (did or error is None):  # who fails before it did anything has one thing to say
+        if self._shows and (error is None or self._sequence > 1):  # who fails at once has one thing to say
             self._line.say(f"{self._me.role}: {did or 'ended: nothing came'}")
 
     def _run(self) -> None:

@@ -103,3 +103,11 @@ def test_statuses_are_numbered_and_small() -> None:
     said = [decode_status(raw) for topic, raw in bus.producers[0].sent if topic == STATUS]
     assert [(status.boot, status.sequence) for status in said] == [(5, 1), (5, 2), (5, 3)]
     assert max(len(raw) for _, raw in bus.producers[0].sent) < 5000
+
+
+def test_who_fails_at_once_says_only_why() -> None:
+    out = io.StringIO()
+    bus = ScriptedBus()
+    with pytest.raises(ConnectionFailed), Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
+        raise ConnectionFailed("no broker")
+    assert out.getvalue() == ""
