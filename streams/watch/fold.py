@@ -15,6 +15,7 @@ from streams.watch.heard import CPU, Heard, Values, added
 from streams.watch.picture import PartitionView, Picture, ProcessView, StageView
 from wire.status import Frontier, Role, Status
 
+MOST_PROCESSES = 1000  # whoever may write to the topic could name more; the longest silent are let go
 _WORST = [Word.IDLE, Word.FRESH, Word.BEHIND, Word.STALLED, Word.DOWN]  # of a stage's partitions, the last speaks
 
 
@@ -26,7 +27,11 @@ class Fold:
 
     def take(self, status: Status, heard_ms: int) -> None:
         """A status, as heard at `heard_ms` by a clock that is one for all processes: Kafka's."""
-        self._heard.setdefault(status.key, Heard()).take(status, heard_ms)
+        heard = self._heard.setdefault(status.key, Heard())
+        if heard.take(status, heard_ms):
+            self._heard[status.key] = self._heard.pop(status.key)  # the longest silent come first
+        while len(self._heard) > MOST_PROCESSES:
+            del self._heard[next(iter(self._heard))]
 
     def picture(self, now_ms: int) -> Picture:
         """Everything, at `now_ms` by the same clock."""

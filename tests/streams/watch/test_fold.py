@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.words import Word
-from streams.watch.fold import Fold
+from streams.watch.fold import MOST_PROCESSES, Fold
 from tests.streams.watch.statuses import frontier, pooled, status
 from wire.status import Role, Status
 
@@ -144,6 +144,15 @@ def test_of_two_processes_with_one_partition_the_one_that_is_there_counts() -> N
     alive = [status(name="b", at_s=s, frontiers=(frontier("tunnelled", s, 100, 4),)) for s in range(5, 15)]
     stage = told(*dead, *alive).picture(14_000).stage("tunnelled")
     assert stage is not None and stage.word is Word.BEHIND and stage.partitions[0].position == 14
+
+
+def test_of_too_many_processes_the_longest_silent_are_let_go() -> None:
+    fold = told(status(name="ours", at_s=1), *(status(name=f"x{n}", at_s=2) for n in range(MOST_PROCESSES - 1)))
+    for second in range(3, 8):
+        fold.take(status(name="ours", at_s=second), second * 1000)
+        fold.take(status(name=f"y{second}", at_s=second), second * 1000)
+    keys = [process.key for process in fold.picture(8000).processes]
+    assert len(keys) == MOST_PROCESSES and "flow/ours" in keys and "flow/x0" not in keys and "flow/y7" in keys
 
 
 def test_a_replay_that_is_through_is_no_failure() -> None:
