@@ -4,22 +4,26 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """The stage before (None: there is none), the role of the processes that do it, and what it means."""
+    """The stage before (None: there is none), the role of the processes that do it, what it means.
+
+    `reads` is the topic whose positions it tells, "" where it tells none or not of one alone.
+    """
 
     before: str | None
     role: str
     means: str
+    reads: str = ""
 
 
 STAGES = {
     "produced": Stage(None, "replay", "events are in Kafka"),
-    "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected"),
-    "matched": Stage("pooled", "flow", "requests of devices are through the dataflow"),
-    "tunnelled": Stage("matched", "tunnel", "candidate batches are at the MQTT broker"),
+    "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected", "events"),
+    "matched": Stage("pooled", "flow", "requests of devices are through the dataflow", "requests"),
+    "tunnelled": Stage("matched", "tunnel", "candidate batches are at the MQTT broker", "candidates"),
     "pushed": Stage("tunnelled", "tunnel", "devices that are there have answered for their batches"),
     "predicted": Stage("produced", "fleet", "devices have what their users did"),
     "trained": Stage("predicted", "fleet", "devices that were due have trained"),
-    "learned": Stage("pooled", "trainer", "the cloud trainer has the samples"),
+    "learned": Stage("pooled", "trainer", "the cloud trainer has the samples", "samples"),
 }
 
 

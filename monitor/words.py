@@ -73,7 +73,7 @@ def _living(looks: Sequence[Look]) -> Judgement:
     if not looks:
         return Judgement(Word.IDLE, "nothing to do was ever seen")
     over = f"over {(looks[-1].at_ms - looks[0].at_ms) / 1000:.0f} s"
-    moved, came = looks[-1].position - looks[0].position, looks[-1].end - looks[0].end
+    moved, came = looks[-1].position - looks[0].position, max(0, looks[-1].end - looks[0].end)
     if any(look.caught_up for look in looks[-STEADY:]):
         if came or moved:
             return Judgement(Word.FRESH, f"{moved:,} done and {came:,} came {over}, and nothing old is left")

@@ -57,7 +57,7 @@ def command(
             _on_terminal(reader)
             return
         while True:
-            _print(reader.fold.picture(SystemClock().wall_ms()), as_json=json)
+            _print(reader.picture(SystemClock().wall_ms()), as_json=json)
             if once:
                 return
             _read_for(reader, _EVERY_S if json else _TEXT_EVERY_S)
@@ -71,7 +71,7 @@ def _on_terminal(reader: StatusReader) -> None:
     def newest() -> Picture:
         while reader.poll(0):
             pass
-        return reader.fold.picture(clock.wall_ms())
+        return reader.picture(clock.wall_ms())
 
     WatchApp(newest, clock.wall_ms).run()
 

@@ -1,7 +1,7 @@
 """All statuses, folded into one picture (sans-I/O): processes of one role add up, and the silent are called silent."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from msgspec.structs import replace
@@ -24,6 +24,11 @@ class Fold:
 
     def __init__(self) -> None:
         self._heard: dict[str, Heard] = {}
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def ends(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Where the partitions of a topic end now: what a process that is gone has not done grows meanwhile."""
+        self._ends |= {(topic, partition): end for partition, end in ends.items()}
 
     def take(self, status: Status, heard_ms: int) -> None:
         """A status, as heard at `heard_ms` by a clock that is one for all processes: Kafka's."""
@@ -39,7 +44,7 @@ class Fold:
         picture = Picture(
             at_ms=now_ms,
             processes=tuple(_process(heard, now_ms) for _, heard in sorted(self._heard.items())),
-            stages=_Stages(self._heard.values(), now_ms).views(),
+            stages=_Stages(self._heard.values(), now_ms, self._ends).views(),
             totals=_totals(self._heard.values(), up),
             per_s=_per_s(up),
         )
@@ -86,8 +91,8 @@ def _per_s(up: Iterable[Heard]) -> dict[str, float]:
 class _Stages:
     """The stages at one moment, from whoever knows most of each of their partitions."""
 
-    def __init__(self, everybody: Iterable[Heard], now_ms: int) -> None:
-        self._now_ms = now_ms
+    def __init__(self, everybody: Iterable[Heard], now_ms: int, ends: Mapping[tuple[str, int], int]) -> None:
+        self._now_ms, self._ends = now_ms, ends
         self._known: dict[str, dict[tuple[int, str], tuple[Heard, Frontier]]] = {}
         self._everybody = list(everybody)
         for heard in self._everybody:
@@ -118,7 +123,7 @@ class _Stages:
         worst = max(partitions, key=lambda p: (_WORST.index(p.word), p.behind))
         until_ms = self._until_ms(stage)
         given_ms = self._passed_on_ms(before(stage)) if before(stage) else None
-        begun = [at for at in map(self._until_ms, path_to(stage)) if at is not None]
+        on_the_way = [self._until_ms(each) for each in path_to(stage) if each in self._known]
         produced_ms = self._until_ms("produced")
         return StageView(
             stage=stage,
@@ -128,7 +133,7 @@ class _Stages:
             per_s=sum(p.per_s for p in partitions),
             age_s=_s(self._now_ms, until_ms),
             local_s=_s(given_ms, until_ms),
-            global_s=_s(self._now_ms if produced_ms is None else produced_ms, min(begun, default=None)),
+            global_s=_s(self._now_ms if produced_ms is None else produced_ms, _least(on_the_way)),
             event_s=_s(self._event_ms("produced"), self._event_ms(stage)),
             left_s=worst.left_s,
             ages=self._ages(stage),
@@ -145,11 +150,16 @@ class _Stages:
             word=judged.word,
             rule=judged.rule,
             position=frontier.position,
-            behind=frontier.behind,
+            behind=replace(frontier, end=max(frontier.end, self._end(frontier))).behind,
             age_s=_s(self._now_ms, frontier.until_ms or None),
             per_s=max(0.0, per_s),
             left_s=judged.left_s,
         )
+
+    def _end(self, frontier: Frontier) -> int:
+        """Where its partition ends, as somebody else has seen."""
+        reads = STAGES[frontier.stage].reads if frontier.stage in STAGES else ""
+        return self._ends.get((reads, frontier.partition), 0)
 
     def _judge(self, heard: Heard, looks: list[Look]) -> Judgement:
         silent_ms = heard.silent_ms(self._now_ms)
@@ -184,6 +194,12 @@ class _Stages:
         if not passed.count:
             return None
         return Freshness(int(passed.count), passed.quantile(0.5), passed.quantile(0.95), passed.quantile(0.99))
+
+
+def _least(moments: list[int | None]) -> int | None:
+    """The earliest; None if one is not known."""
+    known = [moment for moment in moments if moment is not None]
+    return min(known, default=None) if len(known) == len(moments) else None
 
 
 def _s(later_ms: int | None, earlier_ms: int | None) -> float | None:

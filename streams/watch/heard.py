@@ -17,6 +17,7 @@ class Heard:
     def __init__(self) -> None:
         self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
         self._lived: Values = {}
+        self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
 
     def take(self, status: Status, heard_ms: int) -> bool:
         """Take in what it says; False for what came late or twice, or of a life that is over."""
@@ -26,6 +27,7 @@ class Heard:
                 return False
             if status.boot > newest.boot:
                 self._lived = added(self._lived, counts(newest.values))
+                self._reached = {(f.stage, f.partition): f for f in self.frontiers()}
                 self._window.clear()
         self._window.append((heard_ms, status))
         return True
@@ -74,10 +76,13 @@ class Heard:
 
     def frontiers(self) -> tuple[Frontier, ...]:
         """How far its stages are, as it said last; moments by the clock of whoever heard it."""
-        return tuple(
-            replace(frontier, until_ms=max(1, frontier.until_ms + self._ahead_ms)) if frontier.until_ms else frontier
-            for frontier in self.newest.frontiers
-        )
+        return tuple(replace(frontier, until_ms=self._until_ms(frontier)) for frontier in self.newest.frontiers)
+
+    def _until_ms(self, frontier: Frontier) -> int:
+        """What it says, and what it said before it was started anew, if it goes on from there."""
+        own_ms = max(1, frontier.until_ms + self._ahead_ms) if frontier.until_ms else 0
+        before = self._reached.get((frontier.stage, frontier.partition))
+        return max(own_ms, before.until_ms) if before and frontier.position >= before.position else own_ms
 
     @property
     def since_ms(self) -> int:

@@ -1,11 +1,15 @@
 """Statuses from Kafka, as they come: whoever watches needs Kafka's address and nothing else."""
 
+from contextlib import suppress
 from typing import Self
 
+from monitor.stages import STAGES
+from monitor.words import Word
 from streams.bus import Bus
 from streams.kafka.topics import STATUS
 from streams.watch.fold import Fold
-from wire.errors import InputError
+from streams.watch.picture import Picture
+from wire.errors import ConnectionFailed, InputError
 from wire.malformed import Malformed
 from wire.status import decode_status
 
@@ -24,6 +28,7 @@ class StatusReader:
             raise InputError(f"{bus.name} has no topic {STATUS}: no process of ours has ever run there")
         self.fold, self.refused = Fold(), 0
         self._ends = {partition: end for partition, (_, end) in bus.bounds(STATUS).items()}
+        self._group = bus.group(_GROUP)
         self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=begin)
 
     def poll(self, timeout_s: float = 0.1) -> int:
@@ -36,6 +41,18 @@ class StatusReader:
                 self.refused += 1
         return len(messages)
 
+    def picture(self, now_ms: int) -> Picture:
+        """How everything is at `now_ms`; what waits for a process that is gone is asked of Kafka."""
+        picture = self.fold.picture(now_ms)
+        down = [stage.stage for stage in picture.stages if stage.word is Word.DOWN and stage.stage in STAGES]
+        topics = {STAGES[stage].reads for stage in down} - {""}
+        if not topics or not any(process.up for process in picture.processes):  # Kafka itself may be away
+            return picture
+        with suppress(ConnectionFailed):
+            for topic in topics:
+                self.fold.ends(topic, {partition: span.end for partition, span in self._group.spans(topic).items()})
+        return self.fold.picture(now_ms)
+
     @property
     def caught_up(self) -> bool:
         """Whether everything was read that was there at the start."""
@@ -45,6 +62,7 @@ class StatusReader:
     def close(self) -> None:
         """Let the connection go."""
         self._consumer.close()
+        self._group.close()
 
     def __enter__(self) -> Self:
         return self

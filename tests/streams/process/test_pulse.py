@@ -44,8 +44,16 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
         while not reader.caught_up:
             reader.poll()
         picture = reader.fold.picture(clock.wall_ms())
+        producer.send_many(EVENTS, [b"bob"] * 3, [b"{}"] * 3)
+        producer.flush(10)
+        with Pulse(Role.TUNNEL, "t", bus, clock, shows=False) as other:  # somebody is there, so Kafka is
+            other.beat()
+            while len((later := reader.picture(clock.wall_ms())).processes) < 2:
+                reader.poll()
     (process,) = picture.processes
     stage = picture.stage("pooled")
+    pooled = later.stage("pooled")
+    assert pooled is not None and pooled.behind == 8, "what waits for a process that is gone grows"
     assert (process.key, process.ended) == ("flow/0", True)
     assert picture.total("coda_samples_pooled_total") >= 5
     assert stage is not None and stage.behind == 5

@@ -139,6 +139,24 @@ def test_a_stage_is_as_well_as_its_worst_partition() -> None:
     assert [p.word for p in stage.partitions] == [Word.FRESH, Word.STALLED] and stage.behind == 4
 
 
+def test_who_starts_anew_goes_on_from_the_moment_that_it_had_reached() -> None:
+    before = status(at_s=10, boot=1, frontiers=(frontier("pooled", 5, 5, 10),))
+    replay = status(Role.REPLAY, "log", at_s=30, frontiers=(frontier("produced", 9, 9, 30, partition=-1),))
+    fold = told(before, status(at_s=30, boot=20, frontiers=(frontier("pooled", 5, 900, 0),)), replay)
+    stage = fold.picture(30_000).stage("pooled")
+    assert stage is not None and (stage.age_s, stage.local_s, stage.global_s) == (20, 20, 20)
+    fold.take(status(at_s=31, boot=21, frontiers=(frontier("pooled", 0, 900, 0),)), 31_000)
+    anew = fold.picture(31_000).stage("pooled")
+    assert anew is not None and (anew.age_s, anew.local_s, anew.global_s) == (None, None, None), "it lost its place"
+
+
+def test_what_comes_after_a_stage_of_which_nothing_is_known_has_no_lag_either() -> None:
+    flow = status(at_s=9, frontiers=(frontier("pooled", 0, 7, 0),))
+    tunnel = status(Role.TUNNEL, "t", at_s=9, frontiers=(frontier("tunnelled", 4, 4, 9),))
+    stage = told(flow, tunnel).picture(9000).stage("tunnelled")
+    assert stage is not None and stage.global_s is None and stage.local_s == 0
+
+
 def test_of_two_processes_with_one_partition_the_one_that_is_there_counts() -> None:
     dead = [status(name="a", at_s=s, frontiers=(frontier("tunnelled", 50, 50, 5),)) for s in range(1, 5)]
     alive = [status(name="b", at_s=s, frontiers=(frontier("tunnelled", s, 100, 4),)) for s in range(5, 15)]
