@@ -12,7 +12,7 @@ STANDING = Standing(done=5000, total=20_000, rate=1234.5, left_s=75)
 def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     now_s = [0.0]
     lines = Lines(clock=lambda: now_s[0])
-    for step in range(12):
+    for step in range(22):
         now_s[0] = float(step)
         lines.show(STANDING)
     told = capsys.readouterr()
