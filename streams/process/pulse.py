@@ -60,29 +60,16 @@ class Pulse:
         self._changes = Changes()
         self._producer: Producer | None = None
         self._known: dict[Lookout, list[Frontier]] = {}
+        self._hears = True  # whether Kafka answered when it was asked last
         self._fold, self._sequence = Fold(), 0
         self._seldom = Seldom()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
-    def beat(self, *, ended: bool = False) -> Status:
+    def beat(self) -> Status:
         """Look, and say what there is to say."""
-        for lookout in self._lookouts:
-            try:
-                self._known[lookout] = lookout.look()
-            except ConnectionFailed as error:
-                self._seldom.warning(f"how far we are can't be told: {error}")
-        frontiers = [*(each for known in self._known.values() for each in known), *self._frontiers()]
-        self._sequence += 1
-        status = self._me.status(
-            self._sequence,
-            self._clock.wall_ms(),
-            tuple(frontiers),
-            cpu_s=time.process_time(),
-            ended=ended,
-            warnings=recent_warnings(),
-        )
-        self._fold.take(status, status.said_ms)
+        self._look()
+        status = self._status()
         self._publish(status)
         return status
 
@@ -104,16 +91,44 @@ class Pulse:
     ) -> None:
         self._stop.set()
         self._thread.join(_JOIN_S)
-        if self._thread.is_alive():  # Kafka is away: what waits for its answer goes with the process
-            return
-        status = self.beat(ended=True)
-        if self._producer is not None:
+        if not self._thread.is_alive() and self._hears:  # else Kafka is away, and whoever asks it waits
+            self._look()
+        status = self._status(ended=True)
+        self._publish(status)
+        if self._producer is not None and self._hears:
             self._producer.settled(_JOIN_S)
-        for lookout in self._lookouts:
-            lookout.close()
+        if not self._thread.is_alive():
+            for lookout in self._lookouts:
+                lookout.close()
         did = summary_line(self._me.role, self._fold.picture(status.said_ms))
         if self._shows and (error is None or self._sequence > 1):  # who fails at once has one thing to say
             self._line.say(f"{self._me.role}: {did or 'ended: nothing came'}")
+
+    def _look(self) -> None:
+        """Ask Kafka how far we are."""
+        for lookout in self._lookouts:
+            try:
+                self._hears = False  # until it has answered
+                self._known[lookout] = lookout.look()
+                self._hears = True
+            except ConnectionFailed as error:
+                self._seldom.warning(f"how far we are can't be told: {error}")
+                return
+
+    def _status(self, *, ended: bool = False) -> Status:
+        """What there is to say."""
+        frontiers = [*(each for known in self._known.values() for each in known), *self._frontiers()]
+        self._sequence += 1
+        status = self._me.status(
+            self._sequence,
+            self._clock.wall_ms(),
+            tuple(frontiers),
+            cpu_s=time.process_time(),
+            ended=ended,
+            warnings=recent_warnings(),
+        )
+        self._fold.take(status, status.said_ms)
+        return status
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -18,7 +18,7 @@ from tests.clock import HandClock
 from tests.streams.scripted import ScriptedBus
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
-from wire.status import Role, decode_status
+from wire.status import Frontier, Role, decode_status
 
 
 class Terminal(io.StringIO):
@@ -119,3 +119,23 @@ def test_who_fails_at_once_says_only_why() -> None:
     with pytest.raises(ConnectionFailed), Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
         raise ConnectionFailed("no broker")
     assert out.getvalue() == ""
+
+
+def test_a_kafka_that_never_answers_holds_up_no_end_and_takes_no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Lookout):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def look(self) -> list[Frontier]:
+            self.asked += 1
+            time.sleep(8)
+            return []
+
+    lookout, out = Hanging(), io.StringIO()
+    monkeypatch.setattr("streams.process.pulse.EVERY_S", 0.01)
+    monkeypatch.setattr("streams.process.pulse._JOIN_S", 0.2)
+    began_s = time.monotonic()
+    with Pulse(Role.FLOW, "0", ScriptedBus(), SystemClock(), [lookout], out=out):  # type: ignore[arg-type]
+        time.sleep(0.2)
+    assert time.monotonic() - began_s < 5 and lookout.asked == 1
+    assert out.getvalue().startswith("flow: ended:")
