@@ -3,8 +3,12 @@
 import shutil
 from typing import TextIO
 
+import structlog
+
 EVERY_MS = 10_000
 _CLEAR = "\r\x1b[2K"
+
+_log = structlog.get_logger()
 
 
 def clear_line(out: TextIO) -> None:
@@ -20,17 +24,11 @@ class LiveLine:
         self._out, self._due_ms = out, now_ms + EVERY_MS
 
     def show(self, line: str, now_ms: int) -> None:
-        """The newest state: cut to the terminal's width, or printed if the last one is ten seconds old."""
+        """The newest state: cut to the terminal's width, or a log line if the last one is ten seconds old."""
         if self._out.isatty():
             width = shutil.get_terminal_size().columns - 1
             self._out.write(_CLEAR + (line if len(line) <= width else f"{line[: width - 1]}…"))
             self._out.flush()
         elif now_ms >= self._due_ms:
             self._due_ms = now_ms + EVERY_MS
-            self.say(line)
-
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        clear_line(self._out)
-        self._out.write(f"{line}\n")
-        self._out.flush()
+            _log.info(line)

@@ -3,8 +3,10 @@
 import io
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor import metrics
 from streams.kafka.bus import KafkaBus
@@ -33,11 +35,12 @@ def bus() -> Iterator[KafkaBus]:
 
 
 def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
-    out, clock = io.StringIO(), SystemClock()
+    clock = SystemClock()
     producer = bus.producer()
     producer.send_many(EVENTS, [b"ann"] * 5, [b"{}"] * 5)
     producer.flush(10)
-    with Pulse(Role.FLOW, "0", bus, clock, [Lookout(bus, clock, "pooled", FLOW_GROUP, EVENTS)], out=out):
+    lookout = Lookout(bus, clock, "pooled", FLOW_GROUP, EVENTS)
+    with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, clock, [lookout], out=io.StringIO()):
         metrics.pooled.inc(5)
         time.sleep(1.5)
     with StatusReader(bus) as reader:
@@ -57,8 +60,8 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
     assert (process.key, process.ended) == ("flow/0", True)
     assert picture.total("coda_samples_pooled_total") >= 5
     assert stage is not None and stage.behind == 5
-    assert out.getvalue().startswith("flow: ended: ") and "pooled" in out.getvalue()
-    assert "5 left to do" in out.getvalue()
+    last = lines[-1]["event"]
+    assert last.startswith("flow ended: ") and "pooled" in last and last.endswith("5 left to do")
 
 
 def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -> None:
@@ -74,10 +77,11 @@ def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -
 def test_elsewhere_than_on_a_terminal_a_line_comes_every_ten_seconds() -> None:
     out, clock = io.StringIO(), HandClock(1_000_000)
     pulse = Pulse(Role.FLEET, "f", ScriptedBus(), clock, out=out)  # type: ignore[arg-type]
-    for _ in range(25):
-        clock.passes(1000)
-        pulse.show(pulse.beat())
-    assert len(out.getvalue().splitlines()) == 2
+    with capture_logs() as lines:
+        for _ in range(25):
+            clock.passes(1000)
+            pulse.show(pulse.beat())
+    assert len(lines) == 2 and out.getvalue() == ""
 
 
 def test_on_a_terminal_one_line_is_written_anew() -> None:
@@ -98,9 +102,9 @@ def test_a_kafka_that_is_away_costs_the_status_alone(monkeypatch: pytest.MonkeyP
     bus, out = ScriptedBus(), io.StringIO()
     monkeypatch.setattr(bus, "producer", away)
     monkeypatch.setattr("streams.process.pulse.EVERY_S", 0.01)
-    with Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
+    with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
         time.sleep(0.1)
-    assert "flow: ended:" in out.getvalue()
+    assert lines[-1]["event"].startswith("flow ended:")
 
 
 def test_statuses_are_numbered_and_small() -> None:
@@ -114,11 +118,10 @@ def test_statuses_are_numbered_and_small() -> None:
 
 
 def test_who_fails_at_once_says_only_why() -> None:
-    out = io.StringIO()
-    bus = ScriptedBus()
-    with pytest.raises(ConnectionFailed), Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
+    bus: Any = ScriptedBus()
+    with capture_logs() as lines, pytest.raises(ConnectionFailed), Pulse(Role.FLOW, "0", bus, SystemClock()):
         raise ConnectionFailed("no broker")
-    assert out.getvalue() == ""
+    assert lines == []
 
 
 def test_a_kafka_that_never_answers_holds_up_no_end_and_takes_no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,11 +134,12 @@ def test_a_kafka_that_never_answers_holds_up_no_end_and_takes_no_summary(monkeyp
             time.sleep(8)
             return []
 
-    lookout, out = Hanging(), io.StringIO()
+    lookout = Hanging()
     monkeypatch.setattr("streams.process.pulse.EVERY_S", 0.01)
     monkeypatch.setattr("streams.process.pulse._JOIN_S", 0.2)
     began_s = time.monotonic()
-    with Pulse(Role.FLOW, "0", ScriptedBus(), SystemClock(), [lookout], out=out):  # type: ignore[arg-type]
+    bus: Any = ScriptedBus()
+    with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, SystemClock(), [lookout]):
         time.sleep(0.2)
     assert time.monotonic() - began_s < 5 and lookout.asked == 1
-    assert out.getvalue().startswith("flow: ended:")
+    assert lines[-1]["event"].startswith("flow ended:")
