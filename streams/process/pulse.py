@@ -102,7 +102,7 @@ class Pulse:
                 lookout.close()
         did = summary_line(self._me.role, self._fold.picture(status.said_ms))
         if self._shows and (error is None or self._sequence > 1):  # who fails at once has one thing to say
-            _log.info(f"{self._me.role} {did or 'ended: nothing came'}")
+            _log.info(f"{status.key} {did or 'ended: nothing came'}")
 
     def _look(self) -> None:
         """Ask Kafka how far we are."""
@@ -152,4 +152,4 @@ class Pulse:
         for change in self._changes.of(picture):
             _log.info(change)
         if self._shows:
-            self._line.show(f"{self._me.role} {state_line(self._me.role, picture)}", self._clock.steady_ms())
+            self._line.show(f"{status.key} {state_line(self._me.role, picture)}", self._clock.steady_ms())

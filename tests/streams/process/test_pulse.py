@@ -61,7 +61,7 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
     assert picture.total("coda_samples_pooled_total") >= 5
     assert stage is not None and stage.behind == 5
     last = lines[-1]["event"]
-    assert last.startswith("flow ended: ") and "pooled" in last and last.endswith("5 left to do")
+    assert last.startswith("flow/0 ended: ") and "pooled" in last and last.endswith("5 left to do")
 
 
 def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -> None:
@@ -104,7 +104,7 @@ def test_a_kafka_that_is_away_costs_the_status_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("streams.process.pulse.EVERY_S", 0.01)
     with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, SystemClock(), out=out):  # type: ignore[arg-type]
         time.sleep(0.1)
-    assert lines[-1]["event"].startswith("flow ended:")
+    assert lines[-1]["event"].startswith("flow/0 ended:")
 
 
 def test_statuses_are_numbered_and_small() -> None:
@@ -142,4 +142,4 @@ def test_a_kafka_that_never_answers_holds_up_no_end_and_takes_no_summary(monkeyp
     with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, SystemClock(), [lookout]):
         time.sleep(0.2)
     assert time.monotonic() - began_s < 5 and lookout.asked == 1
-    assert lines[-1]["event"].startswith("flow ended:")
+    assert lines[-1]["event"].startswith("flow/0 ended:")
