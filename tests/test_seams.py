@@ -22,6 +22,7 @@ LIVE = {
     "streams/kafka/*.py": "Kafka as the bus",
     "streams/mqtt/*.py": "MQTT by paho",
     "streams/process/pulse.py": "says each second how a process is, in a thread",
+    "streams/tunnel/room.py": "looks for room beside Bytewax, in a thread",
     "streams/tunnel/tunnel.py": "the live loops of a tunnel",
     "streams/verbs/*.py": "the commands",
 }

@@ -96,8 +96,7 @@ def _run_once(
     with ExitStack() as opened:
         reader = Reader(bus, blame, clock, time.sleep)
         opened.callback(reader.close)
-        room = TunnelRoom(bus, clock)
-        opened.callback(room.close)
+        room = opened.enter_context(TunnelRoom(bus, clock))
         source = KafkaInput(
             reader,
             partitions,

@@ -4,50 +4,68 @@ A dataflow at full speed makes batches faster than the tunnel can carry them off
 the tunnel has read it is lost. So the dataflow takes no events while the tunnel is behind. A real Kafka keeps them.
 """
 
+import threading
+from typing import Self
+
 from monitor.waiting import Waiting
-from streams.bus import Bus, Group
+from streams.bus import Bus
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from wire.clock import Clock
 from wire.errors import ConnectionFailed
 
 # 5 MB hold about 100 batches of 51 kB. What the dataflow has taken already may still make 60 or so.
 MOST_BEHIND = 15
-_LOOK_EVERY_MS = 100  # a look costs about 5 ms
+_EVERY_S = 0.1
+_JOIN_S = 3.0  # a look at a Kafka that is away takes up to 15 s
 
 
 class TunnelRoom:
     """Says whether the tunnel has room; always, where no tunnel has ever begun or the bus forgets nothing.
 
-    For a tunnel that is gone it waits without end: what it has not read would be lost. Every 30 s that is said.
+    A thread looks while the context is open: Kafka's answers take longer than a pass of the dataflow. For a tunnel that
+    is gone it waits without end: what it has not read would be lost. Every 30 s that is said.
     """
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._group = bus.group(TUNNEL_GROUP) if bus.forgetful else None
-        self._clock = clock
-        self._room = True
+        self._there = True
         self._waiting = Waiting(clock.steady_ms)
-        self._look_at_ms = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="room", daemon=True)
 
     def __call__(self) -> bool:
-        """Whether the dataflow may take more events; at most `_LOOK_EVERY_MS` old."""
-        if self._group is not None and self._clock.steady_ms() >= self._look_at_ms:
-            self._look(self._group)
-            self._look_at_ms = self._clock.steady_ms() + _LOOK_EVERY_MS
-        return self._room
+        """Whether the dataflow may take more events, as of the last look."""
+        return self._there
 
-    def close(self) -> None:
-        """Let the connection go."""
-        if self._group is not None:
-            self._group.close()
-
-    def _look(self, group: Group) -> None:
+    def look(self) -> None:
+        """See how far the tunnel is; what was so a moment ago is as good a guess as any while Kafka does not say."""
+        if self._group is None:
+            return
         try:
-            behind = max(group.lag(CANDIDATES).values(), default=0) if group.begun(CANDIDATES) else 0
+            behind = max(self._group.lag(CANDIDATES).values(), default=0) if self._group.begun(CANDIDATES) else 0
         except ConnectionFailed as error:
             self._waiting.go_on(str(error))
-            return  # what was so a moment ago is as good a guess as any
-        self._room = behind <= MOST_BEHIND
-        if self._room:
+            return
+        self._there = behind <= MOST_BEHIND
+        if self._there:
             self._waiting.over()
         else:
             self._waiting.go_on(f"the tunnel, which is {behind} batches behind: is `coda tunnel` running?")
+
+    def __enter__(self) -> Self:
+        self.look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join(_JOIN_S)
+        if self._group is not None and not self._thread.is_alive():  # else what waits goes with the process
+            self._group.close()
+
+    def _run(self) -> None:
+        while self._group is not None and not self._stop.wait(_EVERY_S):
+            try:
+                self.look()
+            except Exception as error:  # without a word the dataflow would wait, or run over, for ever
+                self._waiting.go_on(f"the tunnel's position: {type(error).__name__}: {error}")

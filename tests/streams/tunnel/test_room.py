@@ -13,22 +13,26 @@ from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.tunnel.room import MOST_BEHIND, TunnelRoom
+from tests.streams.flow.world import wait_until
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaSettings, TunnelRoom]]:
-    monkeypatch.setattr("streams.tunnel.room._LOOK_EVERY_MS", 0)
+def room() -> Iterator[tuple[KafkaSettings, TunnelRoom]]:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         producer = CheckedProducer(settings)
         for _ in range(MOST_BEHIND + 1):
             producer.send(CANDIDATES, b"u", b"batch", partition=0)
         producer.flush(10)
-        found = TunnelRoom(KafkaBus(settings), SystemClock())
-        yield settings, found
-        found.close()
+        with TunnelRoom(KafkaBus(settings), SystemClock()) as found:
+            yield settings, found
+
+
+def seen(room: TunnelRoom) -> bool:
+    room.look()
+    return room()
 
 
 def commit(settings: KafkaSettings, offset: int) -> None:
@@ -37,7 +41,7 @@ def commit(settings: KafkaSettings, offset: int) -> None:
 
 
 def test_where_no_tunnel_ever_was_nothing_waits_for_it(room: tuple[KafkaSettings, TunnelRoom]) -> None:
-    assert room[1]()
+    assert seen(room[1])
 
 
 def test_a_tunnel_that_is_gone_and_a_kafka_that_is_away_are_waited_for_and_said(
@@ -50,15 +54,20 @@ def test_a_tunnel_that_is_gone_and_a_kafka_that_is_away_are_waited_for_and_said(
         raise ConnectionFailed("Kafka is away")
 
     with capture_logs() as lines:
-        assert not room[1]()
+        assert not seen(room[1])
         monkeypatch.setattr(GroupPositions, "begun", away)
-        assert not room[1]()
+        assert not seen(room[1])
     assert [line["event"] for line in lines if "is `coda tunnel` running?" in line["event"]]
     assert [line["event"] for line in lines if "Kafka is away" in line["event"]]
 
 
 def test_a_tunnel_that_is_behind_is_waited_for_until_it_has_caught_up(room: tuple[KafkaSettings, TunnelRoom]) -> None:
     commit(room[0], 0)
-    assert not room[1]()
+    assert not seen(room[1])
     commit(room[0], 1)
-    assert room[1]()
+    assert seen(room[1])
+
+
+def test_what_holds_the_dataflow_up_is_seen_without_asking(room: tuple[KafkaSettings, TunnelRoom]) -> None:
+    commit(room[0], 0)
+    wait_until(lambda: not room[1](), "a look")
