@@ -238,7 +238,11 @@ class Pool:
         self.store.write(stay, state)
         self.memory.append(stay)
         self._bury(state)
-        self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
+        excess = self.memory.ring - self.spec.ring_rows
+        if not self.spec.never_linked:
+            self.memory.index(min(excess, CATCH_UP * len(fresh)))
+        elif excess >= self.spec.ring_rows:  # the rows of a segment are sorted anew when more come
+            self.memory.index(excess)
 
     def _after(self, fresh: SampleBlock | None) -> State:
         """The state once `fresh` has come: age and then count raise the floor."""
