@@ -235,12 +235,12 @@ def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
     return {phase: (start, end) for (phase, start), end in zip(starts, ends, strict=True)}
 
 
-def svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6) -> str:
-    """The figure that `draw` makes of so many panels, two in a row: an element as wide as its page lets it."""
+def svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6, columns: int = 2) -> str:
+    """The figure that `draw` makes of so many panels, `columns` in a row: an element as wide as its page lets it."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, height), layout="constrained")
+        figure = Figure(figsize=(5.5 * columns, height), layout="constrained")
         FigureCanvasSVG(figure)
-        draw([figure.add_subplot(-(-panels // 2), 2, i + 1) for i in range(panels)])
+        draw([figure.add_subplot(-(-panels // columns), columns, i + 1) for i in range(panels)])
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     drawn = text.getvalue()

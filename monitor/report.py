@@ -28,7 +28,11 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: right; color: var(--soft); font-weight: 500; font-size: 13px; }
 td { text-align: right; } th:first-child, td:first-child { text-align: left; }
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); } tr:last-child td { border-bottom: 0; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 24px; align-items: start; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 24px;
+  align-items: start; }
+.figures { grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); }
+.wide { overflow-x: auto; margin-top: 18px; } .columns > * { min-width: 0; margin-top: 0; }
+.words th:nth-child(2), .words td:nth-child(2) { text-align: left; } .bad td { font-weight: 600; }
 pre { margin: 0; overflow-x: auto; font-size: 13px; }
 """
 

@@ -23,15 +23,17 @@ from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced
+from streams.demo.stack import open_stack
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
 from streams.faults.ordeal import Ordeal
 from streams.faults.page import outage_section
+from streams.faults.small_disk import small_disk
+from streams.faults.timeline import Course
 from streams.faults.verdict import Verdict
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import (
     BEHAVIOUR,
     CANDIDATES,
@@ -42,7 +44,6 @@ from streams.kafka.topics import (
     TRAINER_GROUP,
     TUNNEL_GROUP,
 )
-from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
 from streams.watch.recording import Recorder
@@ -52,6 +53,7 @@ from wire.errors import CodaError
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
 # Ours: several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
 MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0, 30.0
+POOL_DISK_BYTES = 64 << 20  # several times what a short run's pool needs
 CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained
 UNANSWERED_LOOKS = 15  # the same while pushes are unanswered: several times what an answer takes on a busy machine
 
@@ -80,11 +82,13 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
     if settings.scenario is not None:
         log = paced(log, settings, settings.scenario, folder)
     with ExitStack() as opened:
-        kafka, mqtt = opened.enter_context(EmbeddedKafka()), opened.enter_context(EmbeddedMqtt())
-        brokers, ordeal = Brokers(kafka.bootstrap, mqtt.address), None
+        stack = opened.enter_context(open_stack(settings.stack, folder, settings.kafka_nodes))
+        brokers, ordeal = Brokers(stack.kafka.bootstrap, stack.mqtt.address), None
         if settings.scenario is not None:
-            ordeal = opened.enter_context(Ordeal(settings.scenario, kafka.bootstrap, mqtt, folder))
-            brokers = Brokers(kafka.bootstrap, ordeal.tunnel, ordeal.devices)
+            if settings.scenario.fills_a_disk:
+                opened.enter_context(small_disk(folder / "pool", POOL_DISK_BYTES))
+            ordeal = opened.enter_context(Ordeal(settings.scenario, stack, folder))
+            brokers = ordeal.brokers
         names = (*SERVICES, "history", "live")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         lines = commands(settings, log, brokers, folder, ports)
@@ -101,10 +105,10 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         watcher = Watcher(
             urls={name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()},
             groups=groups(settings),
-            bootstrap=brokers.kafka,
+            bootstrap=stack.kafka.bootstrap,
             timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
             view=view,
-            statuses=opened.enter_context(_recorder(KafkaSettings(brokers.kafka), folder)),
+            statuses=opened.enter_context(_recorder(stack.kafka, folder)),
         )
         opened.callback(watcher.close)
         run = DemoRun(settings, log, children, watcher, ordeal)
@@ -252,8 +256,9 @@ class DemoRun:
         while time.monotonic() < end_s:
             next_s = time.monotonic() + EVERY_S
             state = self.watcher.look(phase, note(self.watcher.states[-1]) if self.watcher.states else "")
-            for child in self._children.values():
-                child.check()
+            for name, child in self._children.items():
+                if self.ordeal is None or not self.ordeal.may_end(name):
+                    child.check()
             if self.ordeal is not None:
                 self.ordeal.look(state.elapsed_s)
                 self.ordeal.check()
@@ -309,8 +314,9 @@ def finish(
         last_state=last,
         verdict=verdict,
     )
+    scenario = run.settings.scenario
     page = report(
-        title=f"CoDA streaming: demo on {run.settings.log}",
+        title=f"CoDA streaming: {scenario.name if scenario is not None else 'demo'} on {run.settings.log}",
         states=run.watcher.states,
         accounts=accounts,
         problems=problems,
@@ -329,9 +335,16 @@ def _outage(run: DemoRun, verdict: Verdict | None, undisturbed: Path | None) -> 
     """The report's section on what was broken, before the run in `undisturbed`."""
     if verdict is None or not verdict.faults:
         return []
-    lines = (undisturbed / "timeline.jsonl").read_bytes().splitlines() if undisturbed is not None else []
-    beside = [msgspec.json.decode(line, type=State) for line in lines]
-    return [outage_section(verdict, run.watcher.states, beside)]
+    mine = Course(run.watcher.states, verdict.ages)
+    return [outage_section(verdict, mine, None if undisturbed is None else _course(undisturbed))]
+
+
+def _course(folder: Path) -> Course:
+    """That of an earlier run."""
+    lines = (folder / "timeline.jsonl").read_bytes().splitlines()
+    result = msgspec.json.decode((folder / "result.json").read_bytes(), type=DemoResult)
+    ages = result.verdict.ages if result.verdict is not None else []
+    return Course([msgspec.json.decode(line, type=State) for line in lines], ages)
 
 
 def percent_in(words: str) -> str:

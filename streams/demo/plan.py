@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from streams.demo.stack import StackName
 from streams.faults.crowd import ORDERS
 from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
@@ -38,11 +39,17 @@ class DemoSettings:
     seed: int = 0
     options: LogOptions = AS_FOUND
     scenario: Scenario | None = None
+    stack: StackName = "embedded"
 
     @property
     def through_devices(self) -> bool:
         """Whether devices upload the events themselves."""
         return self.scenario is not None
+
+    @property
+    def kafka_nodes(self) -> int:
+        """How many nodes of Kafka there are to be: as many as the scenario names."""
+        return max(1, self.scenario.kafka_nodes if self.scenario is not None else 1)
 
     def checked(self) -> "DemoSettings":
         """The settings themselves; raises `InputError` when one makes no sense."""
@@ -50,6 +57,8 @@ class DemoSettings:
             raise InputError(f"--devices is {self.devices}: give it at least 1, or leave it out for all users")
         if self.seconds < 1:
             raise InputError(f"--seconds is {self.seconds}: give it at least 1")
+        if self.stack == "embedded" and self.scenario is not None and self.scenario.breaks_kafka:
+            raise InputError(f"{self.scenario.name} breaks Kafka, which is embedded here: give --stack servers")
         return self
 
 

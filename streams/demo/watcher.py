@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO
 
 import msgspec
@@ -13,6 +14,7 @@ from monitor.state import State, read_state
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
 from streams.watch.recording import Recorder
+from wire.errors import ConnectionFailed
 
 EVERY_S = 1.0
 FRESHNESS_WINDOW = 5  # looks back that a shown freshness covers; at one a second, five seconds
@@ -47,6 +49,7 @@ class Watcher:
         self._raw: dict[str, Snapshot] = {}
         self._lived: dict[str, Snapshot] = {}
         self._recent: deque[Snapshot] = deque([Snapshot()], maxlen=FRESHNESS_WINDOW + 1)
+        self._behind: dict[str, int] = {}
         self._positions = {GroupPositions(KafkaSettings(bootstrap), group): topic for group, topic in groups.items()}
 
     @property
@@ -100,4 +103,7 @@ class Watcher:
             positions.close()
 
     def _lag(self) -> dict[str, int]:
-        return {positions.group: sum(positions.lag(topic).values()) for positions, topic in self._positions.items()}
+        for positions, topic in self._positions.items():
+            with suppress(ConnectionFailed):  # Kafka is away: what it said last still counts
+                self._behind[positions.group] = sum(positions.lag(topic).values())
+        return dict(self._behind)

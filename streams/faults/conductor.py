@@ -12,13 +12,13 @@ from typing import Protocol
 
 import msgspec
 
-from streams.child import Child
 from streams.faults.crowd import Crowd
 from streams.faults.effect import Effect
 from streams.faults.people import People
 from streams.faults.poison import poison
-from streams.faults.process_faults import Kill, Pause, Poison, Restart
+from streams.faults.process_faults import DiskFull, Kill, Pause, Poison, Restart
 from streams.faults.proxy import FaultProxy, Injection
+from streams.faults.small_disk import fill_up, free_bytes
 from streams.faults.timetable import Order
 from streams.faults.toxics import Toxic
 from streams.kafka.connection import KafkaSettings
@@ -28,6 +28,7 @@ from wire.errors import CodaError
 
 _STOPPED_WITHIN_S = 2.0
 _STOP_LIMIT_S = 30.0
+_GIVES_UP_WITHIN_S = 15.0  # with a full disk: an epoch, and what ends in order
 
 
 class Victim(Protocol):
@@ -40,8 +41,8 @@ class Victim(Protocol):
     def start(self) -> None:
         """Start it, also once more."""
 
-    def kill(self) -> None:
-        """`kill -9`; from then on nobody misses it until it is started."""
+    def kill(self, grace_s: float = 0.0) -> None:
+        """`kill -9`, at once or when it has not ended in order within `grace_s`; not missed until it is started."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,8 @@ class Conductor:
         self,
         orders: Sequence[Order],
         *,
-        proxies: Mapping[str, FaultProxy],
+        proxies: Mapping[str, Sequence[FaultProxy]],
+        pool: Path | None = None,
         victims: Mapping[str, Victim],
         kafka: KafkaSettings,
         elapsed_s: Callable[[], float],
@@ -75,7 +77,8 @@ class Conductor:
     ) -> None:
         self.done: list[Done] = []
         self._orders, self._proxies, self._victims, self._kafka = orders, proxies, victims, kafka
-        self._elapsed_s, self._crowd, self._seed = elapsed_s, crowd, seed
+        self._elapsed_s, self._crowd, self._seed, self._pool = elapsed_s, crowd, seed, pool
+        self.may_end: set[str] = set()  # processes that something in force may end
         self._over = threading.Event()
         self._in_force: dict[int, tuple[float, Effect, Callable[[], None]]] = {}
         self._failed: Exception | None = None
@@ -139,18 +142,52 @@ class Conductor:
     def _inject(self, order: Order) -> tuple[Effect, Callable[[], None]]:
         fault = order.fault
         if isinstance(fault, Toxic):
-            injection, proxy = Injection(fault, order.devices), self._proxies[order.link]
-            proxy.inject(injection)
-            return injection.effect, lambda: proxy.lift(injection)
+            return self._break(fault, order)
         if isinstance(fault, People):
             assert self._crowd is not None, "there is a fleet to tell"
             return self._crowd.begin(fault, order, self._seed, time.time_ns() // 1_000_000)
         if isinstance(fault, Poison):
             return self._poison(fault), lambda: None
+        if isinstance(fault, DiskFull):
+            return self._fill()
         victim = self._victims[fault.process]
         if isinstance(fault, Pause):
             return pause(victim, fault.process)
         return end(victim, fault)
+
+    def _break(self, toxic: Toxic, order: Order) -> tuple[Effect, Callable[[], None]]:
+        """Each of the link's proxies; what they did is summed up when it is over."""
+        effect = Effect()
+        injections = [(proxy, Injection(toxic, order.devices)) for proxy in self._proxies[order.link]]
+        for proxy, injection in injections:
+            proxy.inject(injection)
+
+        def lift() -> None:
+            for proxy, injection in injections:
+                proxy.lift(injection)
+                effect.add(injection.effect)
+
+        return effect, lift
+
+    def _fill(self) -> tuple[Effect, Callable[[], None]]:
+        """Fill up the pool's disk. It stays full until the flow has given up, so that it does not end just after."""
+        assert self._pool is not None, "a scenario that fills it has one"
+        flow, disk = self._victims["flow"], self._pool
+        pid = _running(flow, "flow")
+        self.may_end.add("flow")
+        filled = fill_up(disk)
+        effect = Effect(seen=f"{free_bytes(disk)} bytes free" if free_bytes(disk) == 0 else "")
+
+        def make_room() -> None:
+            ended = _becomes(pid, "Z", _GIVES_UP_WITHIN_S) or not state_of(pid)
+            filled.unlink()
+            if ended:
+                effect.seen += f", flow ({pid}) ended"
+                flow.kill()
+                flow.start()
+            self.may_end.remove("flow")
+
+        return effect, make_room
 
     def _poison(self, fault: Poison) -> Effect:
         producer = CheckedProducer(self._kafka)
@@ -178,10 +215,7 @@ def pause(victim: Victim, name: str) -> tuple[Effect, Callable[[], None]]:
 def end(victim: Victim, fault: Kill | Restart) -> tuple[Effect, Callable[[], None]]:
     """Kill it, or tell it to end; returns what starts it again."""
     pid, effect = _running(victim, fault.process), Effect()
-    if isinstance(fault, Restart) and isinstance(victim, Child):
-        victim.kill(grace_s=_STOP_LIMIT_S)
-    else:
-        victim.kill()
+    victim.kill(_STOP_LIMIT_S if isinstance(fault, Restart) else 0.0)
     if _becomes(pid, ""):
         effect.seen = f"{fault.process} ({pid}) ended"
     return effect, victim.start
@@ -195,8 +229,8 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def _becomes(pid: int, state: str) -> bool:
-    end_s = time.monotonic() + _STOPPED_WITHIN_S
+def _becomes(pid: int, state: str, within_s: float = _STOPPED_WITHIN_S) -> bool:
+    end_s = time.monotonic() + within_s
     while (found := state_of(pid)) != state and found and time.monotonic() < end_s:
         time.sleep(0.01)
     return found == state

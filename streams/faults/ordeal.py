@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,8 @@ import polars as pl
 from monitor.accounting import Accounting
 from monitor.state import State
 from streams.child import Child
+from streams.demo.plan import Brokers
+from streams.demo.stack import Stack
 from streams.demo.watcher import Watcher
 from streams.evaluation.arms import read_predictions
 from streams.faults.conductor import Conductor, Done, Victim
@@ -25,8 +28,6 @@ from streams.faults.scenario import Scenario
 from streams.faults.timetable import timetable
 from streams.faults.verdict import Evidence, Verdict, judge
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import KafkaSettings
-from streams.mqtt.embedded import EmbeddedMqtt
 from streams.training.published import published_versions
 from streams.tunnel.ledger import Push, account
 from streams.tunnel.tunnel import EXPIRY_MS
@@ -35,13 +36,19 @@ from wire.signing import load_public_key
 
 
 class Ordeal:
-    """A scenario on its way; `devices` and `tunnel` are where these two find the MQTT broker, as host:port."""
+    """A scenario on its way, on a `stack`; its `brokers` are as our processes find them.
 
-    def __init__(self, scenario: Scenario, bootstrap: str, mqtt: EmbeddedMqtt, folder: Path) -> None:
-        self.scenario, self._orders = scenario, folder / ORDERS
-        upstream = (mqtt.settings.host, mqtt.settings.port)
-        self._proxies = {link: FaultProxy(upstream, scenario.seed) for link in ("devices", "tunnel")}
-        self._kafka, self._mqtt = KafkaSettings(bootstrap), mqtt
+    The run is in `folder`, and with a disk to be filled its pool is on one of its own there.
+    """
+
+    def __init__(self, scenario: Scenario, stack: Stack, folder: Path) -> None:
+        self.scenario, self._folder = scenario, folder
+        broker = (stack.mqtt.host, stack.mqtt.port)
+        self._proxies = {link: [FaultProxy(broker, scenario.seed)] for link in ("devices", "tunnel")}
+        self._proxies["kafka"] = [
+            FaultProxy(("127.0.0.1", listener), scenario.seed, port) for listener, port in stack.proxied
+        ]
+        self._kafka, self._stack = stack.kafka, stack
         self.historian = Historian(self._kafka)
         self._conductor: Conductor | None = None
         self._opened = ExitStack()
@@ -50,7 +57,7 @@ class Ordeal:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            for proxy in self._proxies.values():
+            for proxy in chain.from_iterable(self._proxies.values()):
                 opening.enter_context(proxy)
             opening.enter_context(self.historian)
             self._opened = opening.pop_all()
@@ -62,18 +69,15 @@ class Ordeal:
         self._opened.close()
 
     @property
-    def devices(self) -> str:
-        """The broker, as devices see it."""
-        return self._proxies["devices"].address
-
-    @property
-    def tunnel(self) -> str:
-        """The broker, as the tunnel sees it."""
-        return self._proxies["tunnel"].address
+    def brokers(self) -> Brokers:
+        """Through the proxies."""
+        (devices,), (tunnel,), kafka = (self._proxies[link] for link in ("devices", "tunnel", "kafka"))
+        through = ",".join(proxy.address for proxy in kafka)
+        return Brokers(through or self._kafka.bootstrap, tunnel.address, devices.address)
 
     def begin(self, children: Mapping[str, Child], watcher: Watcher) -> None:
         """The live stream begins: so do the faults."""
-        victims: dict[str, Victim] = {**children, "mqtt": self._mqtt}
+        victims: dict[str, Victim] = {**children, **self._stack.victims}
         self._live_s, self._live_wall_ms = watcher.elapsed_s, time.time() * 1000
         self._conductor = Conductor(
             timetable(self.scenario),
@@ -81,8 +85,9 @@ class Ordeal:
             victims=victims,
             kafka=self._kafka,
             elapsed_s=lambda: watcher.elapsed_s,
-            crowd=Crowd(self._orders, lambda: watcher.snapshot.by("coda_device_outcomes_total", "outcome")),
+            crowd=Crowd(self._folder / ORDERS, lambda: watcher.snapshot.by("coda_device_outcomes_total", "outcome")),
             seed=self.scenario.seed,
+            pool=self._folder / "pool",
         )
         self._conductor.start()
 
@@ -101,6 +106,10 @@ class Ordeal:
         """The wall clock when the run had been going so long."""
         return round(self._live_wall_ms + (elapsed_s - self._live_s) * 1000)
 
+    def may_end(self, name: str) -> bool:
+        """Whether something in force may end the process of that name."""
+        return self._conductor is not None and name in self._conductor.may_end
+
     def check(self) -> None:
         """Raise what went wrong with the faults."""
         if self._conductor is not None:
@@ -108,7 +117,7 @@ class Ordeal:
 
     def look(self, elapsed_s: float) -> None:
         """See which devices the broker can reach."""
-        self.looks.append(Look(elapsed_s, self._proxies["devices"].devices()))
+        self.looks.append(Look(elapsed_s, self._proxies["devices"][0].devices()))
 
     @property
     def missing(self) -> frozenset[str]:
@@ -142,6 +151,7 @@ class Ordeal:
             predictions=predictions,
             pooled=read_pooled(folder),
             published={version.id for version in versions},
+            live_ms=round(self._live_wall_ms),
             window_ms=window_ms,
             healed_within_s=self.scenario.healed_within_s,
             problems=problems,

@@ -6,12 +6,11 @@ from html import escape
 import msgspec
 
 from monitor.report import section, table
-from monitor.state import State
 from streams.faults.conductor import Done
 from streams.faults.fates import Fates
 from streams.faults.personalisation import Arms
 from streams.faults.stability import Stability
-from streams.faults.timeline import timeline_plot
+from streams.faults.timeline import Course, timeline_plots
 from streams.faults.verdict import Verdict
 
 _WORDS = (
@@ -20,12 +19,12 @@ _WORDS = (
 )
 
 
-def outage_section(verdict: Verdict, states: Sequence[State], undisturbed: Sequence[State] = ()) -> str:
-    """HTML; `states` are those of the run, and of the same run without faults."""
+def outage_section(verdict: Verdict, run: Course, undisturbed: Course | None = None) -> str:
+    """HTML; `undisturbed` is the same run without faults, if there was one."""
     parts = [
-        timeline_plot(states, verdict.faults, undisturbed),
+        _side_by_side(*timeline_plots(run, verdict.faults, undisturbed), kind="figures"),
         f"<p>{escape(closing_words(verdict))}</p>",
-        '<div class="columns">' + _faults(verdict.faults) + _fates(verdict) + "</div>",
+        _side_by_side(_faults(verdict.faults), _fates(verdict)),
         _stability(verdict.stability),
         _arms(verdict.arms),
         _invariants(verdict),
@@ -77,15 +76,24 @@ def summed(faults: Sequence[Done]) -> dict[str, tuple[int, int, str]]:
     return sums
 
 
+def _side_by_side(*parts: str, kind: str = "") -> str:
+    return f'<div class="columns {kind}">' + "".join(parts) + "</div>"
+
+
+def _wide(part: str, kind: str = "") -> str:
+    """Scrolls by itself where the page is narrower than it."""
+    return f'<div class="wide {kind}">{part}</div>'
+
+
 def _faults(faults: Sequence[Done]) -> str:
     rows = [(name, str(n), str(acted), words) for name, (n, acted, words) in summed(faults).items()]
-    return table(("fault", "injected", "took effect", "seen"), rows)
+    return _wide(table(("fault", "injected", "took effect", "seen"), rows))
 
 
 def _fates(verdict: Verdict) -> str:
     names = Fates.__struct_fields__
     rows = [(name, f"{getattr(verdict.events, name):,}", f"{getattr(verdict.batches, name):,}") for name in names]
-    return table(("", "events", "batches"), rows)
+    return _wide(table(("", "events", "batches"), rows))
 
 
 def _stability(found: Stability) -> str:
@@ -99,7 +107,7 @@ def _stability(found: Stability) -> str:
         (said, f"{spread.count:,}", f"{spread.p50_s:.2f} s", f"{spread.p99_s:.2f} s")
         for said, spread in ((words[name], getattr(found, name)) for name in found.__struct_fields__)
     ]
-    return table(("time until stable", "n", "p50", "p99"), rows)
+    return _wide(table(("time until stable", "n", "p50", "p99"), rows))
 
 
 def _arms(arms: Arms) -> str:
@@ -107,9 +115,13 @@ def _arms(arms: Arms) -> str:
         return ""
     names = list(next(iter(arms.values())))
     rows = [(arm, *(f"{of[arm].gauc:.4f} ({of[arm].gauc_gain:+.4f})" for of in arms.values())) for arm in names]
-    return table(("GAUC (minus cloud)", *arms), rows)
+    return _wide(table(("GAUC (minus cloud)", *arms), rows))
 
 
 def _invariants(verdict: Verdict) -> str:
-    rows = [(i.name, i.promise, i.problem or "holds") for i in verdict.invariants]
-    return table(("invariant", "", "verdict"), rows)
+    """Those that were broken first, in a table of their own."""
+    header = ("invariant", "", "verdict")
+    broken = [(i.name, i.promise, i.problem) for i in verdict.invariants if i.problem]
+    kept = [(i.name, i.promise, "holds") for i in verdict.invariants if not i.problem]
+    parts = [(broken, "words bad"), (kept, "words")]
+    return "".join(_wide(table(header, rows), kind) for rows, kind in parts if rows)

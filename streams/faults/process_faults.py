@@ -6,11 +6,11 @@ import msgspec
 
 from streams.faults.units import Duration
 
-Process = Literal["flow", "tunnel", "fleet", "train-cloud", "mqtt"]
+Process = Literal["flow", "tunnel", "fleet", "train-cloud", "mqtt", "kafka-1", "kafka-2", "kafka-3"]
 
 
 class ProcessFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
-    """One fault of one `process`; `mqtt` is the broker."""
+    """One fault of one `process`; `mqtt` is the broker, `kafka-1` to `kafka-3` the nodes of Apache Kafka."""
 
     process: Process
 
@@ -27,7 +27,7 @@ class Kill(ProcessFault, frozen=True, tag="kill"):
 
 
 class Restart(ProcessFault, frozen=True, tag="restart"):
-    """Told to end in good order (SIGTERM), and started again when the fault is over; the broker is just cut off."""
+    """Told to end in good order (SIGTERM), and started again when over; the embedded broker is just cut off."""
 
 
 class Pause(ProcessFault, frozen=True, tag="pause"):
@@ -40,4 +40,8 @@ class Poison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     messages: int = 100
 
 
-AnyProcessFault = Kill | Restart | Pause | Poison
+class DiskFull(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="disk_full"):
+    """The flow's pool is on a small disk, and that is full: the flow ends, and is started again once there is room."""
+
+
+AnyProcessFault = Kill | Restart | Pause | Poison | DiskFull

@@ -1,15 +1,16 @@
 """A scenario: what breaks, when and for whom, read from a TOML file. Mistakes in it are one line that says where."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from streams.faults.people import People
-from streams.faults.process_faults import AnyProcessFault
+from streams.faults.process_faults import AnyProcessFault, DiskFull
 from streams.faults.toxics import AnyToxic, Toxic
 from streams.faults.units import Duration, Share, convert
 from streams.population.table import find_table, population
@@ -24,15 +25,15 @@ class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """When and for whom a fault is: `at` counts from the begin of its stage.
 
     `share` or `group` say whose connections; without either it is about all, the fleet's own included. `link` is
-    which side of the MQTT broker. The devices fall out all at once (`burst`), or one after the other `over` some time:
-    evenly (`linear`), or twice as many each time (`exponential`).
+    which side of the MQTT broker, or what all our processes have to Kafka. The devices fall out all at once (`burst`),
+    or one after the other `over` some time: evenly (`linear`), or twice as many each time (`exponential`).
     """
 
     at: Duration = Duration(0)
     lasts: Duration = msgspec.field(name="for", default=Duration(0))
     share: Share | None = None
     group: str | None = None
-    link: Literal["devices", "tunnel"] = "devices"
+    link: Literal["devices", "tunnel", "kafka"] = "devices"
     spread: Spread = "burst"
     over: Duration = Duration(0)
 
@@ -71,6 +72,25 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     refreshes: int = 3
     groups: Mapping[str, Share] = {}
     stages: tuple[Stage, ...] = ()
+
+    @property
+    def kafka_nodes(self) -> int:
+        """The highest number of a node of Kafka that it names, 0 without any."""
+        names = [getattr(planned.fault, "process", "") for planned in self._planned()]
+        return max((int(name[-1]) for name in names if name.startswith("kafka-")), default=0)
+
+    @property
+    def breaks_kafka(self) -> bool:
+        """Whether it is about Kafka's processes or connections."""
+        return self.kafka_nodes > 0 or any(planned.placed.link == "kafka" for planned in self._planned())
+
+    @property
+    def fills_a_disk(self) -> bool:
+        """Whether it fills up the disk of the pool."""
+        return any(isinstance(planned.fault, DiskFull) for planned in self._planned())
+
+    def _planned(self) -> Iterator[Planned]:
+        return chain.from_iterable(stage.faults for stage in self.stages)
 
 
 class _StageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,6 +231,8 @@ def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:
         raise InputError(f'there is no group {placed.group!r}: name it in [group], as {placed.group} = "30%"')
     if placed.group is not None and placed.share is not None:
         raise InputError("a fault is of a share or of a group, not both")
+    if placed.link == "kafka" and (placed.group or placed.share is not None):
+        raise InputError("a share or group is of devices, and none of them is connected to Kafka: leave it out")
     if not isinstance(fault, Toxic | People) and (placed.group or placed.share is not None):
         raise InputError(
             f"{fault.__struct_config__.tag} is about a process, not about devices: leave out share or group"

@@ -32,6 +32,26 @@ class Stability(msgspec.Struct, frozen=True, kw_only=True):
     stale_reads: Spread
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """The p99 of age when pooled, of what was pooled within the second before `at_s` of live stream."""
+
+    at_s: float
+    p99_s: float
+
+
+def ages_over_time(history: History, live_ms: int) -> list[Moment]:
+    """How old events of the live stream, which began at `live_ms`, were when their samples came out, second by second.
+
+    Counted from when the user did it: what waited on a device that was away is old.
+    """
+    seconds: dict[int, list[int]] = {}
+    for key, done_ms in history.pooled.items():
+        begun_ms = history.attempted.get(key, 0)
+        if begun_ms >= live_ms:
+            seconds.setdefault((done_ms - live_ms) // 1000, []).append(done_ms - begun_ms)
+    return [Moment(second + 1.0, _spread(ages).p99_s) for second, ages in sorted(seconds.items())]
+
+
 def stability(history: History) -> Stability:
     """Of everything that became stable; what never did is lost, and the verdict's fates have it."""
     return Stability(

@@ -1,47 +1,68 @@
 """Faults against what they do: devices connected, lag and freshness over time, the undisturbed run behind in grey."""
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.axes import Axes
 
 from monitor.plots import COLOURS, svg
 from monitor.state import State
 from streams.faults.conductor import Done
+from streams.faults.stability import Moment
 
 _GREY, _FAULT = "#b6bcc6", "#fecaca"
 _LIVE = ("live stream", "drain")
-_FRESH = "pooled"
 
 
-def timeline_plot(states: Sequence[State], faults: Sequence[Done], undisturbed: Sequence[State] = ()) -> str:
-    """Three panels over the live part, seconds since it began."""
-    figures: tuple[tuple[str, Callable[[State], float]], ...] = (
-        ("devices connected", lambda s: s.devices_connected),
-        ("events not yet processed", lambda s: sum(s.lag_events.values())),
-        ("p99 of age when pooled, s", _age_s),
-        ("retrainings so far", lambda s: sum(s.trainings.values())),
-    )
+@dataclass(frozen=True)
+class Course:
+    """How a run went: its states, and how old events were when they were pooled."""
 
-    def draw(axes: Sequence[Axes]) -> None:
-        began_s = _live(states)[0].elapsed_s
-        for axis, colour, (title, value) in zip(axes, COLOURS, figures, strict=False):
-            for fault in faults:
-                wide_s = max(fault.ended_s - fault.began_s, 0.3)
-                axis.axvspan(fault.began_s - began_s, fault.began_s - began_s + wide_s, color=_FAULT, alpha=0.4, lw=0)
-            for run, ink in ((undisturbed, _GREY), (states, colour)):
-                live = _live(run)
-                axis.plot([s.elapsed_s - live[0].elapsed_s for s in live], [value(s) for s in live], color=ink, lw=1.5)
-            axis.set_title(title)
-            axis.set_ylim(bottom=0)
-            axis.set_xlabel("seconds of live stream")
+    states: Sequence[State]
+    ages: Sequence[Moment]
 
-    return svg(draw, panels=4, height=4.6)
+    @property
+    def live(self) -> list[State]:
+        """The states since the live stream began."""
+        return [state for state in self.states if state.phase in _LIVE] or list(self.states[-1:])
+
+    def over_time(self, value: Callable[[State], float]) -> tuple[list[float], list[float]]:
+        """Seconds of live stream, and a figure of each state."""
+        return [state.elapsed_s - self.live[0].elapsed_s for state in self.live], [value(s) for s in self.live]
 
 
-def _live(states: Sequence[State]) -> list[State]:
-    return [s for s in states if s.phase in _LIVE] or list(states[-1:])
+Line = tuple[Sequence[float], Sequence[float]]
+PANELS: tuple[tuple[str, Callable[[Course], Line]], ...] = (
+    ("devices connected", lambda run: run.over_time(lambda s: s.devices_connected)),
+    ("events not yet processed", lambda run: run.over_time(lambda s: sum(s.lag_events.values()))),
+    (
+        "p99 of age when pooled, since the user did it, s",
+        lambda run: ([age.at_s for age in run.ages], [age.p99_s for age in run.ages]),
+    ),
+    ("retrainings so far", lambda run: run.over_time(lambda s: sum(s.trainings.values()))),
+)
 
 
-def _age_s(state: State) -> float:
-    return state.freshness[_FRESH].p99_s if _FRESH in state.freshness else math.nan
+def timeline_plots(run: Course, faults: Sequence[Done], undisturbed: Course | None = None) -> list[str]:
+    """One figure per panel over the live part, seconds since it began; faults are shaded."""
+    began_s = run.live[0].elapsed_s
+    shades = [(f.began_s - began_s, max(f.ended_s, f.began_s + 0.3) - began_s) for f in faults]
+
+    def draw(title: str, lines: Sequence[tuple[Line, str]], axes: Sequence[Axes]) -> None:
+        axis = axes[0]
+        for low, high in shades:
+            axis.axvspan(low, high, color=_FAULT, alpha=0.4, lw=0)
+        for line, ink in lines:
+            axis.plot(*line, color=ink, lw=1.5)
+        axis.set_title(title)
+        axis.set_ylim(bottom=0)
+        axis.set_xlim(left=0)
+        axis.set_xlabel("seconds of live stream")
+
+    figures = []
+    for colour, (title, line) in zip(COLOURS, PANELS, strict=False):
+        lines = [(line(undisturbed), _GREY)] if undisturbed is not None else []
+        lines.append((line(run), colour))
+        figures.append(svg(partial(draw, title, lines), panels=1, columns=1))
+    return figures

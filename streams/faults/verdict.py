@@ -13,7 +13,7 @@ from streams.faults.fates import Fates, fates_of_batches, fates_of_events
 from streams.faults.history import History
 from streams.faults.personalisation import Arms
 from streams.faults.recovery import Look, recovered_after_s, there_before
-from streams.faults.stability import Stability, stability
+from streams.faults.stability import Moment, Stability, ages_over_time, stability
 from streams.faults.versions import mixed, went_back
 from wire.identity import ModelId
 
@@ -30,7 +30,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All that can be said; `ok` when no invariant was broken.
 
     `devices_before` were there when the first fault began, of which `devices_left` at the worst moment. `arms` are the
-    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories.
+    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories, `ages`
+    how old events were when they got there.
     """
 
     ok: bool
@@ -44,6 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     devices_before: int
     devices_left: int
     pool_digest: str
+    ages: list[Moment]
     arms: Arms = {}
 
     def broken(self) -> list[str]:
@@ -53,7 +55,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What there is to judge by; `window_ms` is when the first fault began and the last one ended, wall clock.
+    """What there is to judge by; the live stream began at `live_ms`, the first fault at the one of
+    `window_ms`, and the last one ended at the other, wall clock.
 
     `pooled` is what the pool holds in the end, `undisturbed` what the run without faults left there, if there was one.
     `published` are all cloud models. `problems` are those of the run itself: processes that ended badly, a system that
@@ -67,6 +70,7 @@ class Evidence:
     predictions: pl.DataFrame
     pooled: Pooled
     published: Set[ModelId]
+    live_ms: int
     window_ms: tuple[int, int]
     healed_within_s: float
     problems: Sequence[str] = ()
@@ -110,6 +114,7 @@ def judge(evidence: Evidence, arms: Arms) -> Verdict:
         devices_before=len(before),
         devices_left=min(left, default=len(before)),
         pool_digest=evidence.pooled.digest,
+        ages=ages_over_time(history, evidence.live_ms),
         arms=arms,
     )
 

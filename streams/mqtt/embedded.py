@@ -104,7 +104,7 @@ class EmbeddedMqtt:
                 raise ConnectionFailed(f"the embedded MQTT broker did not start on {self.address}; try another port")
             time.sleep(0.02)
 
-    def kill(self) -> None:
+    def kill(self, _grace_s: float = 0.0) -> None:
         """End the broker at once, as a crash would; clients are cut off and retained messages are gone."""
         if self._process is None:
             return

@@ -12,6 +12,7 @@ from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
+from streams.demo.stack import StackName
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import find_scenario, shipped
 from streams.run_folder import new_run_folder
@@ -25,13 +26,14 @@ def command(
     log: str | None = None,
     devices: int | None = None,
     seed: int | None = None,
+    stack: StackName = "embedded",
     undisturbed: bool = True,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
     """Break the whole system on this machine as a scenario says, heal it, and judge what came of it.
 
-    Brokers are embedded, devices upload their events themselves, through a proxy that breaks their connections. First
+    Devices upload their events themselves, through a proxy that breaks their connections. First
     the same is run without faults, to compare with. Exits 0 only when every invariant held and every fault was seen to
     act. Without a scenario the shipped ones are listed; docs/scenarios.md says what each teaches.
 
@@ -45,6 +47,7 @@ def command(
         log: Another log than the scenario's, by name or by path.
         devices: Another number of devices: those of the log's first users.
         seed: Another seed: other devices fall out.
+        stack: `embedded` brokers, or `servers`: Apache Kafka and mosquitto, started for this run.
         undisturbed: Run it without faults first.
         out: The run folder; by default `runs/<timestamp>`. The undisturbed run is in its folder `undisturbed`.
         json: Print the result as JSON on standard output.
@@ -59,7 +62,8 @@ def command(
     console = Console(stderr=True)
     console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
     path = log or wanted.log
-    disturbed = DemoSettings(path, devices or wanted.devices, wanted.seconds, wanted.seed, scenario=wanted).checked()
+    disturbed = DemoSettings(path, devices or wanted.devices, wanted.seconds, wanted.seed, scenario=wanted, stack=stack)
+    disturbed = disturbed.checked()
     beside = None
     if undisturbed:
         make_folder(beside := folder / "undisturbed")

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 
+from streams import servers
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -38,38 +40,11 @@ def wait_for_nothing(missing: Callable[[], str], timeout_s: float, every_s: floa
         time.sleep(every_s)
 
 
-class Server:
-    """Kafka or mosquitto, by its script in `scripts/`, with its data in a folder of its own."""
+class Server(servers.Server):
+    """Kafka or mosquitto, with its data in a folder of its own."""
 
     def __init__(self, name: str, folder: Path, *options: str) -> None:
-        self.name, self.folder, self.port = name, folder / name, free_port()
-        self._options = options
-
-    @property
-    def address(self) -> str:
-        """Where clients find it."""
-        return f"127.0.0.1:{self.port}"
-
-    def up(self) -> None:
-        """Start it, or go on with the data that is there."""
-        self._script("up", "--port", str(self.port), *self._options)
-
-    def down(self) -> None:
-        """Stop it in good order."""
-        self._script("down")
-
-    def kill(self) -> None:
-        """`kill -9`."""
-        pids = [int(path.read_text()) for path in self.folder.glob("**/pid")]
-        assert pids, f"{self.name} has no pid in {self.folder}"
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not _answers(self.port), f"{self.name} to be gone", 30, 0.05)
-
-    def _script(self, *arguments: str) -> None:
-        command = [str(REPOSITORY / "scripts" / self.name), *arguments, "--folder", str(self.folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
+        super().__init__(name, folder / name, free_port(), *options)
 
 
 class Verb:

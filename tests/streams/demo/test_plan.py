@@ -7,7 +7,7 @@ import pytest
 
 from streams.cli import make_app
 from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced, side_by_side
-from streams.faults.scenario import Scenario
+from streams.faults.scenario import Scenario, find_scenario
 from streams.logs.event_log import load_log
 from wire.errors import InputError
 
@@ -107,3 +107,11 @@ def test_history_and_live_part_share_no_event_and_leave_none_out(tmp_path: Path)
     until = lines["history"][lines["history"].index("--until") + 1]
     since = lines["live"][lines["live"].index("--from") + 1]
     assert until == since == str(log.live_from_ms)
+
+
+def test_a_scenario_that_breaks_kafka_is_refused_before_anything_starts_on_an_embedded_one() -> None:
+    for name in ("kafka-rolling", "kafka-unreachable"):
+        scenario = find_scenario(name)
+        assert DemoSettings(scenario=scenario, stack="servers").checked().kafka_nodes in (1, 3)
+        with pytest.raises(InputError, match=f"{name} breaks Kafka, which is embedded here: give --stack servers"):
+            DemoSettings(scenario=scenario).checked()

@@ -1,18 +1,25 @@
 """Faults of processes, on real ones that do nothing."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from streams.faults.conductor import Conductor, state_of
-from streams.faults.process_faults import Kill, Pause
+from streams.faults.process_faults import DiskFull, Kill, Pause
 from streams.faults.proxy import FaultProxy
+from streams.faults.small_disk import free_bytes
 from streams.faults.timetable import Order
 from streams.faults.toxics import Down
 from streams.kafka.connection import KafkaSettings
+from tests.disks import small_disk
 from wire.errors import CodaError
 
 
@@ -29,7 +36,7 @@ class Sleeper:
     def start(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
-    def kill(self) -> None:
+    def kill(self, _grace_s: float = 0.0) -> None:
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -44,16 +51,29 @@ def sleeper() -> Iterator[Sleeper]:
     made.kill()
 
 
-def conduct(orders: list[Order], sleeper: Sleeper, proxies: dict[str, FaultProxy] | None = None) -> Conductor:
+def conduct(
+    orders: list[Order],
+    sleeper: Sleeper,
+    proxies: dict[str, list[FaultProxy]] | None = None,
+    pool: Path | None = None,
+) -> Conductor:
     made = Conductor(
         orders,
         proxies=proxies or {},
         victims={"flow": sleeper},
         kafka=KafkaSettings("127.0.0.1:1"),
         elapsed_s=time.monotonic,
+        pool=pool,
     )
     made.start()
     return made
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end_s, "it never came"
+        time.sleep(0.01)
 
 
 def wait(conductor: Conductor) -> None:
@@ -84,6 +104,33 @@ def test_a_paused_process_is_stopped_and_goes_on(sleeper: Sleeper) -> None:
     assert state_of(sleeper.pid) in ("S", "R")
 
 
+def test_a_full_disk_is_full_until_the_flow_has_ended_and_then_the_flow_is_started_again(
+    sleeper: Sleeper, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "pool", 1 << 20) as disk:
+        conductor = conduct([Order(DiskFull(), 0.0, 0.2)], sleeper, pool=disk)
+        wait_for(lambda: free_bytes(disk) == 0)
+        assert "flow" in conductor.may_end and sleeper.pid is not None
+        before = sleeper.pid
+        os.kill(before, signal.SIGTERM)
+        wait(conductor)
+        assert free_bytes(disk) > 0 and sleeper.pid not in (None, before)
+    assert conductor.done[0].effect.seen == f"0 bytes free, flow ({before}) ended" and not conductor.may_end
+
+
+def test_a_fault_of_kafka_acts_at_each_nodes_proxy_and_is_counted_once(sleeper: Sleeper) -> None:
+    with FaultProxy(("127.0.0.1", 1)) as first, FaultProxy(("127.0.0.1", 1)) as second:
+        conductor = conduct([Order(Down(), 0.0, 0.6, link="kafka")], sleeper, {"kafka": [first, second]})
+        time.sleep(0.2)
+        for proxy in (first, second):
+            with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+                client.sendall(b"\x00\x00\x00\x10")
+                with suppress(ConnectionError):
+                    client.recv(1)
+        wait(conductor)
+    assert conductor.done[0].effect.refused == 2
+
+
 def test_what_does_not_run_cannot_be_broken(sleeper: Sleeper) -> None:
     sleeper.kill()
     conductor = conduct([Order(Kill(process="flow"), 0.0, 0.1)], sleeper)
@@ -94,7 +141,7 @@ def test_what_does_not_run_cannot_be_broken(sleeper: Sleeper) -> None:
 def test_closing_lifts_what_is_in_force_and_begins_nothing_more(sleeper: Sleeper) -> None:
     with FaultProxy(("127.0.0.1", 1)) as proxy:
         orders = [Order(Down(), 0.0, 60.0), Order(Down(), 30.0, 60.0)]
-        conductor = conduct(orders, sleeper, {"devices": proxy})
+        conductor = conduct(orders, sleeper, {"devices": [proxy]})
         time.sleep(0.2)
         conductor.close()
     assert [done.acted for done in conductor.done] == [False], "nobody was there"

@@ -13,6 +13,7 @@ from streams.faults.convergence import Pooled
 from streams.faults.effect import Effect
 from streams.faults.history import History
 from streams.faults.recovery import Look
+from streams.faults.stability import Moment
 from streams.faults.verdict import Evidence, Verdict, judge
 from wire.identity import ModelId
 
@@ -51,6 +52,7 @@ def evidence(history: History) -> Evidence:
         predictions=pl.DataFrame({"event_id": ["a", "b"], "user_id": ["ann", "ann"]}),
         pooled=pool(1, 2),
         published={FIRST, SECOND},
+        live_ms=11_000,
         window_ms=(10_000, 20_000),
         healed_within_s=10,
     )
@@ -63,6 +65,7 @@ def verdict(history: History, **changed: Any) -> Verdict:
 def test_a_run_in_which_all_held() -> None:
     result = verdict(good())
     assert result.ok, result.broken()
+    assert result.ages == [Moment(11.0, 9.1)], "done at 12 s, pooled at 21.1 s"
     assert result.events.recovered == result.batches.recovered == 1
     assert (result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (5, 1, 3, 1)
 
