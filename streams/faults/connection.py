@@ -49,6 +49,11 @@ class Connection:
         """Whether bytes can get through, be it slowly."""
         return not self._gone and not any(isinstance(fault.toxic, Hold | Unplug) for fault in self.faults)
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the client has gone, and left nothing to read."""
+        return self._client[0].at_eof()
+
     def connected(self, broker: Stream) -> None:
         """The broker's side stands, too."""
         self._broker = broker
@@ -72,12 +77,6 @@ class Connection:
             _reset(writer)
         for pump in self._pumps:
             pump.cancel()
-
-    async def ignore(self) -> None:
-        """Read and say nothing until the client gives up."""
-        while await self._client[0].read(CHUNK_BYTES):
-            pass
-        _reset(self._client[1])
 
     async def answer(self, packet: bytes) -> None:
         """Say this and close."""

@@ -32,6 +32,7 @@ class Injection:
     devices: Devices | None = None
     effect: Effect = field(default_factory=Effect)
     applied_s: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def concerns(self, connection: Connection) -> bool:
         """Whether it is about this connection."""
@@ -114,6 +115,7 @@ class FaultProxy:
 
     def _lift(self, injection: Injection) -> None:
         self._injections.remove(injection)
+        injection.over.set()
         for connection in list(self._connections):
             if injection in connection.faults:
                 connection.faults.remove(injection)
@@ -133,13 +135,16 @@ class FaultProxy:
             self._connections.discard(connection)
 
     async def _pass_on(self, connection: Connection, hello: bytes) -> None:
-        mine = [injection for injection in self._injections if injection.concerns(connection)]
-        for injection in mine:
-            if isinstance(injection.toxic, Down | Refuse | Unplug):
-                injection.effect.there += 1
+        while injection := self._in_the_way(connection):
+            injection.effect.there += 1
+            if not isinstance(injection.toxic, Unplug):
                 injection.effect.refused += 1
                 await _turn_away(connection, injection.toxic)
                 return
+            injection.effect.blocked_bytes += len(hello)
+            await injection.over.wait()  # TCP asks again until somebody hears it
+            if connection.given_up:
+                raise EOFError
         upstream = await asyncio.open_connection(*self._upstream)
         connection.connected(upstream)
         self._connections.add(connection)
@@ -148,6 +153,11 @@ class FaultProxy:
                 injection.effect.there += 1
                 self._begin(injection, connection)
         await connection.run(hello)
+
+    def _in_the_way(self, connection: Connection) -> Injection | None:
+        """What keeps a new connection from being made, if anything does."""
+        concerning = (injection for injection in self._injections if injection.concerns(connection))
+        return next((one for one in concerning if isinstance(one.toxic, Down | Refuse | Unplug)), None)
 
     def _call(self, function: Callable[[], T]) -> T:
         async def on_loop() -> T:
@@ -170,10 +180,8 @@ async def _hello(reader: asyncio.StreamReader) -> bytes:
     return raw
 
 
-async def _turn_away(connection: Connection, toxic: Down | Refuse | Unplug) -> None:
-    if isinstance(toxic, Unplug):
-        await connection.ignore()
-    elif isinstance(toxic, Refuse):
+async def _turn_away(connection: Connection, toxic: Toxic) -> None:
+    if isinstance(toxic, Refuse):
         await connection.answer(bytes([0x20, 3, 0, toxic.code, 0]))
     else:
         connection.reset()

@@ -113,7 +113,7 @@ class Hold(Toxic, frozen=True, tag="hold"):
 
 
 class Unplug(Toxic, frozen=True, tag="unplug"):
-    """As a pulled cable: bytes wait, new connections come to nothing, and no end of a connection is seen."""
+    """As a pulled cable: bytes and new connections wait, and no end of a connection is seen."""
 
     stops = True
 
