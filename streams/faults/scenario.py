@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from streams.faults.people import People
-from streams.faults.process_faults import AnyProcessFault, DiskFull
+from streams.faults.process_faults import AnyProcessFault, DiskFull, Kill
 from streams.faults.toxics import AnyToxic, Toxic
 from streams.faults.units import Duration, Share, convert
 from streams.population.table import find_table, population
@@ -219,8 +219,13 @@ def _stage(table: _StageTable, groups: Mapping[str, Share]) -> Stage:
     faults = tuple(_planned(fault, groups) for fault in table.fault)
     if not faults:
         raise InputError("a stage without faults: give it [[stage.fault]]")
-    ends = [f.placed.at + f.placed.lasts + f.placed.over for f in faults]
+    ends = [f.placed.at + f.placed.lasts + f.placed.over + _repeated_s(f.fault) for f in faults]
     return Stage(faults, max([*ends, table.lasts or 0.0]))
+
+
+def _repeated_s(fault: Fault) -> float:
+    """From the first time to the last one."""
+    return (fault.times - 1) * fault.every if isinstance(fault, Kill) else 0.0
 
 
 def _planned(table: dict[str, Any], groups: Mapping[str, Share]) -> Planned:

@@ -72,6 +72,8 @@ def test_spread_faults_reach_all_their_devices_once(spread: str) -> None:
         ('process = "flow"', 'process = "flaw"', "Invalid enum value 'flaw'"),
         ('seconds = "40s"', 'seconds = "5s"', 'give it more "seconds"'),
         ("times = 2", "times = 0", "times is less than 1"),
+        ("times = 2", "times = 20", 'give it more "seconds"'),
+        ('share = "50%"', 'link = "kafka"\nshare = "50%"', "none of them is connected to Kafka"),
         ("times = 2", 'share = "10%"', "about a process, not about devices"),
         ("[[stage]]", "[[stage", "is no TOML"),
         ('kind = "down"', 'kind = "population"\navailability = "120%"', "its population: '120%' is no share"),
