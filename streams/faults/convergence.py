@@ -1,12 +1,14 @@
 """Whether a run ended where the undisturbed one did: the same samples in the pool, each with the same history."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from index.pool import Pool
+from models.sample import SampleBlock
+from streams.logs.head import head_samples
 from wire.arrays import U64
 
 # All of a sample but when it was produced and what cloud models made of it: two runs never agree on these.
@@ -39,15 +41,24 @@ class Pooled:
 
 def read_pooled(folder: Path) -> Pooled:
     """What the pool in a run folder holds, its shards together; raises `PoolError`."""
-    samples, users, digests = [], [], []
+    blocks: list[SampleBlock] = []
     for shard in sorted((folder / "pool").glob("shard-*")):
         with Pool.open(shard, read_only=True) as pool:
-            for block in pool.store.read():
-                rows = np.hstack([_bytes_of(getattr(block, name)) for name in _COLUMNS])
-                samples.append(block.sample)
-                users.append(block.user)
-                digests.append(np.array([xxh3_64_intdigest(row.tobytes()) for row in rows], np.uint64))
-    return Pooled(*(np.concatenate([*columns, np.empty(0, np.uint64)]) for columns in (samples, users, digests)))
+            blocks += pool.store.read()
+    return pooled_of(blocks)
+
+
+def read_logged(log: Path) -> Pooled:
+    """What a pool has to hold once all events of a log came, those of each user in order; raises `InputError`."""
+    return pooled_of([head_samples(log, 1.0)])
+
+
+def pooled_of(blocks: Sequence[SampleBlock]) -> Pooled:
+    """The samples of some blocks."""
+    rows = [np.hstack([_bytes_of(getattr(block, name)) for name in _COLUMNS]) for block in blocks]
+    digests = [np.array([xxh3_64_intdigest(row.tobytes()) for row in some], np.uint64) for some in rows]
+    columns = [block.sample for block in blocks], [block.user for block in blocks], digests
+    return Pooled(*(np.concatenate([*column, np.empty(0, np.uint64)]) for column in columns))
 
 
 def _bytes_of(column: np.ndarray) -> np.ndarray:

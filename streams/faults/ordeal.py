@@ -18,7 +18,7 @@ from streams.demo.stack import Stack
 from streams.demo.watcher import Watcher
 from streams.evaluation.arms import read_predictions
 from streams.faults.conductor import Conductor, Done, Victim
-from streams.faults.convergence import read_pooled
+from streams.faults.convergence import read_logged, read_pooled
 from streams.faults.crowd import ORDERS, Crowd
 from streams.faults.history import Historian
 from streams.faults.personalisation import beside_the_others, beside_undisturbed
@@ -150,6 +150,7 @@ class Ordeal:
             faults=done,
             predictions=predictions,
             pooled=read_pooled(folder),
+            logged=read_logged(folder / "log.parquet"),
             published={version.id for version in versions},
             live_ms=round(self._live_wall_ms),
             window_ms=window_ms,

@@ -55,12 +55,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What there is to judge by; the live stream began at `live_ms`, the first fault at the one of
-    `window_ms`, and the last one ended at the other, wall clock.
+    """What there is to judge by; the live stream began at `live_ms`, the first fault at the one of `window_ms`, and the
+    last one ended at the other, wall clock.
 
-    `pooled` is what the pool holds in the end, `undisturbed` what the run without faults left there, if there was one.
-    `published` are all cloud models. `problems` are those of the run itself: processes that ended badly, a system that
-    did not come to rest.
+    `pooled` is what the pool holds in the end, `logged` what it has to hold by the log alone, `undisturbed` what the
+    run without faults left there, if there was one. `published` are all cloud models. `problems` are those of the run
+    itself: processes that ended badly, a system that did not come to rest.
     """
 
     history: History
@@ -69,6 +69,7 @@ class Evidence:
     faults: Sequence[Done]
     predictions: pl.DataFrame
     pooled: Pooled
+    logged: Pooled
     published: Set[ModelId]
     live_ms: int
     window_ms: tuple[int, int]
@@ -139,11 +140,15 @@ def _about_events(events: Fates, evidence: Evidence) -> list[Invariant]:
             "on one side only",
         ),
     ]
-    if evidence.undisturbed is not None:
-        promise = "the pool and each sample's history are those of the undisturbed run"
-        unlike = evidence.pooled.unlike(evidence.undisturbed, history.refused_of | history.restamped_of)
-        found.append(_holds("convergence", promise, unlike, "samples differ"))
-    return found
+    others = {"the log alone makes": evidence.logged, "the undisturbed run left": evidence.undisturbed}
+    unlike = {
+        whose: evidence.pooled.unlike(other, history.refused_of | history.restamped_of)
+        for whose, other in others.items()
+        if other is not None
+    }
+    promise = "the pool holds the samples, each with its history, that " + " and ".join(unlike)
+    differ = [f"{n:,} samples are not those that {whose}" for whose, n in unlike.items() if n]
+    return [*found, Invariant("convergence", promise, "; ".join(differ))]
 
 
 def _about_batches(batches: Fates) -> list[Invariant]:

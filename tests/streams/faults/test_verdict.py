@@ -51,6 +51,7 @@ def evidence(history: History) -> Evidence:
         faults=[DROP],
         predictions=pl.DataFrame({"event_id": ["a", "b"], "user_id": ["ann", "ann"]}),
         pooled=pool(1, 2),
+        logged=pool(1, 2),
         published={FIRST, SECOND},
         live_ms=11_000,
         window_ms=(10_000, 20_000),
@@ -71,7 +72,10 @@ def test_a_run_in_which_all_held() -> None:
 
 
 def test_a_lost_event_is_named() -> None:
-    assert verdict(good(), pooled=pool(1)).broken() == ["no-event-lost: 1 lost"]
+    assert verdict(good(), pooled=pool(1)).broken() == [
+        "no-event-lost: 1 lost",
+        "convergence: 1 samples are not those that the log alone makes",
+    ]
 
 
 def test_an_event_that_counts_twice_is_named() -> None:
@@ -148,7 +152,8 @@ def test_a_device_that_goes_back_to_an_older_model_is_named() -> None:
 
 def test_a_pool_with_other_histories_than_undisturbed_has_not_converged() -> None:
     assert verdict(good(), undisturbed=pool(1, 2)).ok
-    assert verdict(good(), undisturbed=pool(1, 2, digest=8)).broken() == ["convergence: 2 samples differ"]
+    broken = verdict(good(), undisturbed=pool(1, 2, digest=8)).broken()
+    assert broken == ["convergence: 2 samples are not those that the undisturbed run left"]
 
 
 def test_what_a_refused_event_changes_for_its_user_is_no_divergence() -> None:
