@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from streams.faults.conductor import Victim
+from streams.faults.servers import Server
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
-from streams.servers import Server
 
 StackName = Literal["embedded", "servers"]
 _HEAP = "384m"  # of a node: three fit a machine on which all of our processes run, too

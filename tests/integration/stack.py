@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 
-from streams import servers
+from streams.faults import servers
 
 REPOSITORY = Path(__file__).parents[2]
 

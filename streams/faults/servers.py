@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wire.errors import ConnectionFailed
 
-_SCRIPTS = Path(__file__).parents[1] / "scripts"
+_SCRIPTS = Path(__file__).parents[2] / "scripts"
 _SCRIPT_LIMIT_S = 240.0  # three nodes of Kafka on a busy machine take a minute
 _GONE_WITHIN_S = 10.0
 
