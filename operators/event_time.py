@@ -9,7 +9,10 @@ does a leap of more than `ALONE_MS` that fewer than the greater half of the user
 be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
 
 All of this follows from the partition's messages in their order, but for that patience; what is held is saved with the
-rest, because the partition's offset has moved past it. A partition of one or two users has nobody else to ask.
+rest, because the partition's offset has moved past it. So that patience decides the same after a restart, too, a
+snapshot says first which events have waited long enough, and only then something becomes of them, before anything else
+does: what was believed once is not refused when the dataflow goes on from there. A partition of one or two users has
+nobody else to ask.
 
 A log of users who come one after the other has hours in which only one of them speaks. So where nothing contradicts
 `UNCONTRADICTED` events that are ahead by less than a day, they are believed, too, though all may be of one user: else
@@ -41,15 +44,21 @@ HELD_MOST = 10_000  # of a partition: 5 MB, which are saved with every epoch
 PATIENCE_MS = 5_000  # at the end of a stream; longer would hold up the first events of a morning by as much
 ALONE_MS = 30 * 86_400_000  # the pool's window by default: who leaps further takes everything out of it
 SLACK_MS = 60_000  # that a partition's time may lag: little beside the lead
-LOOK_AGAIN_MS = 1000  # and not the whole patience: Bytewax wakes by the wall clock, which may step back
+# And not the whole patience: Bytewax wakes by the wall clock, which may step back; nor at once: a snapshot is to be on
+# disk before what it decides is done.
+LOOK_AGAIN_MS = 1000
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):
-    """An event that is ahead, how many events that contradict others were there before it, and since when it waits."""
+    """An event that is ahead, how many events that contradict others were there before it, and since when it waits.
+
+    `overdue` says that it waited long enough when the last snapshot was taken; who waits longest comes first.
+    """
 
     arrival: Arrival
     before: int
     since_ms: SteadyMs
+    overdue: bool = False
 
 
 @dataclass(slots=True)
@@ -85,8 +94,13 @@ class EventClock:
         return len(self._held)
 
     def take(self, decoded: Iterable[Decoded], now_ms: SteadyMs) -> Sorted:
-        """Take what came next in the partition, in order; requests and what was refused pass."""
+        """Decide about what is overdue, and take what came next in the partition, in order.
+
+        Requests and what was refused pass.
+        """
         out = Sorted()
+        while self._held and self._held[0].overdue:
+            self._settle(out)
         accepted, claim, lead_ms = out.accepted, self._quorum.claim, self._lead_ms
         for one in decoded:
             if isinstance(one, Arrival):
@@ -101,14 +115,10 @@ class EventClock:
                 out.rejected.append(one)
         return out
 
-    def overdue(self, out: Sorted, now_ms: SteadyMs) -> Sorted:
-        """`out`, and what becomes of events that have waited long enough, as nothing came that decides."""
-        while self._held and now_ms - self._held[0].since_ms >= PATIENCE_MS:
-            self._settle(out)
-        return out
-
-    def snapshot(self) -> bytes:
-        """The clock at rest, with what it holds."""
+    def snapshot(self, now_ms: SteadyMs) -> bytes:
+        """The clock at rest, with what it holds; what has waited long enough by now is overdue from here on."""
+        for held in self._held:
+            held.overdue |= now_ms - held.since_ms >= PATIENCE_MS
         return _encoder.encode(_AtRest(self._quorum.state(), self._contradictions, list(self._held)))
 
     @classmethod
@@ -117,7 +127,7 @@ class EventClock:
         rest = _decoder.decode(raw)
         clock = cls(lead_ms)
         clock._quorum, clock._contradictions = Quorum.restore(rest.quorum, SLACK_MS), rest.contradictions
-        clock._held.extend(Held(held.arrival, held.before, now_ms) for held in rest.held)
+        clock._held.extend(Held(held.arrival, held.before, now_ms, held.overdue) for held in rest.held)
         clock._soonest = NO_EVENT
         return clock
 
@@ -195,13 +205,12 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
     def on_batch(self, values: list[list[Raw]]) -> tuple[list[Sorted], bool]:
         """Take the partition's next messages."""
         messages = [message for batch in values for message in batch]
-        now_ms = self._clock.steady_ms()
-        out = self.times.take(decode(messages, self._requests, self._clock.wall_ms()), now_ms)
-        return [self.times.overdue(out, now_ms)], self.RETAIN
+        decoded = decode(messages, self._requests, self._clock.wall_ms())
+        return [self.times.take(decoded, self._clock.steady_ms())], self.RETAIN
 
     def on_notify(self) -> tuple[list[Sorted], bool]:
         """Nothing has come for a while."""
-        return [self.times.overdue(Sorted(), self._clock.steady_ms())], self.RETAIN
+        return [self.times.take([], self._clock.steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """Soon, while an event waits."""
@@ -209,7 +218,7 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
 
     def snapshot(self) -> bytes:
         """The partition's time, saved."""
-        return self.times.snapshot()
+        return self.times.snapshot(self._clock.steady_ms())
 
 
 def event_time_step(

@@ -2,13 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from streams.simulation.journal import first_difference
-from streams.simulation.plan import Limits, Plan, draw
+from streams.simulation.plan import EVERYTHING, Limits, Plan, draw
 from streams.simulation.run import Outcome, simulate
 from streams.simulation.sometimes import NAMES
+
+COMPLETE = 200  # seeds, of which the rarest of the sometimes is hit by several
 
 
 @dataclass
@@ -37,6 +41,11 @@ class Campaign:
         """What no seed hit."""
         return [name for name in NAMES if not self.hits[name]]
 
+    @property
+    def failed(self) -> bool:
+        """Whether an invariant did not hold, or so many seeds should have hit what none did."""
+        return bool(self.failures or (self.never and self.seeds >= COMPLETE))
+
     def lines(self) -> list[str]:
         """The summary, and the table of what was hit."""
         pace = 60 * self.seeds / max(self.seconds, 1e-9)
@@ -45,7 +54,14 @@ class Campaign:
             f"time in {self.seconds:,.0f} s, {pace:,.0f} seeds a minute"
         )
         table = [f"{self.hits[name]:>7,}  {self.first.get(name, '-'):>7}  {name}" for name in NAMES]
-        return [title, "", f"{'hits':>7}  {'first':>7}  sometimes", *table]
+        return [title, "", f"{'hits':>7}  {'first':>7}  sometimes", *table, *self._missed()]
+
+    def _missed(self) -> list[str]:
+        if not self.never:
+            return []
+        if self.seeds >= COMPLETE:
+            return ["", f"FAILED to hit, which {COMPLETE} seeds should: {'; '.join(self.never)}"]
+        return ["", f"not hit: {len(self.never)}, which is no failure with fewer than {COMPLETE} seeds"]
 
 
 def campaign(seeds: Iterable[int], told: Callable[[Campaign, Outcome], None] = lambda _c, _o: None) -> Campaign:
@@ -64,43 +80,68 @@ def twice(plan: Plan) -> str:
     return first_difference(simulate(plan, converge=False).journal, simulate(plan, converge=False).journal)
 
 
-def shrink(seed: int, told: Callable[[Limits], None] = lambda _: None) -> Limits:
-    """The smallest limits found under which the seed still fails in the same way."""
-    whole, limits = draw(seed), Limits()
-    first = simulate(whole).violation
+def shrink(seed: int, limits: Limits = EVERYTHING, told: Callable[[Limits], None] = lambda _: None) -> Limits:
+    """What is left of `limits` when all is taken out without which the seed still fails in the same way."""
+    plan, first = draw(seed), simulate(draw(seed, limits)).violation
     assert first is not None, "it fails"
-    limits = Limits(whole.devices, whole.events, tuple(range(len(whole.faults))))
-    smaller = True
-    while smaller:
-        smaller = False
-        for smaller_limits in _smaller(limits):
-            violation = simulate(draw(seed, smaller_limits)).violation
-            if violation is not None and violation.name == first.name:
-                limits, smaller = smaller_limits, True
-                told(limits)
-                break
+
+    def fails(limits: Limits, part: str, smaller: Any) -> bool:
+        limits = replace(limits, **{part: smaller})
+        violation = simulate(draw(seed, limits)).violation
+        if violation is None or violation.name != first.name:
+            return False
+        told(limits)
+        return True
+
+    whole = Limits(tuple(range(plan.devices)), plan.events, tuple(range(len(plan.faults))))
+    limits, before = limits.within(whole), None
+    while limits != before:
+        before = limits
+        for part, fewer in (("faults", _fewest), ("devices", _fewest), ("events", _least)):
+            least: dict[str, Any] = {part: fewer(getattr(limits, part), partial(fails, limits, part))}
+            limits = replace(limits, **least)
     return limits
 
 
-def _smaller(limits: Limits) -> Iterator[Limits]:
-    """Halves first, then one by one."""
-    faults, devices, events = limits.faults or (), limits.devices or 2, limits.events or 1
-    size = len(faults)
+def _fewest(numbers: tuple[int, ...], fails: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """Take out halves first, then less and less, and in the end one by one.
+
+    >>> _fewest(tuple(range(20)), lambda some: {3, 17} <= set(some))
+    (3, 17)
+    """
+    size = len(numbers)
     while size:
-        for at in range(0, len(faults), size):
-            yield Limits(devices, events, faults[:at] + faults[at + size :])
+        at = 0
+        while at < len(numbers):
+            fewer = numbers[:at] + numbers[at + size :]
+            if fails(fewer):
+                numbers = fewer
+            else:
+                at += size
         size //= 2
-    for fewer in {events // 2, events - 1, events - 5} - {0}:
-        if 0 < fewer < events:
-            yield Limits(devices, fewer, faults)
-    if devices > 2:
-        yield Limits(devices - 1, events, faults)
+    return numbers
 
 
-def command(seed: int, limits: Limits | None = None) -> str:
+def _least(number: int, fails: Callable[[int], bool]) -> int:
+    """A smaller number, at least 1, by steps that get smaller.
+
+    >>> _least(80, lambda n: n >= 7)
+    7
+    """
+    step = number // 2
+    while step:
+        if number > step and fails(number - step):
+            number -= step
+        else:
+            step //= 2
+    return number
+
+
+def command(seed: int, limits: Limits = EVERYTHING) -> str:
     """What reproduces a run."""
-    flags = [f"--seed {seed}"]
-    if limits is not None:
-        flags += [f"--devices {limits.devices}", f"--events {limits.events}"]
-        flags += ["--faults " + (",".join(map(str, limits.faults or ())) or "none")]
-    return "coda simulate " + " ".join(flags)
+    given = {name: value for name, value in asdict(limits).items() if value is not None}
+    return " ".join(["coda simulate", f"--seed {seed}", *(f"--{name} {_told(value)}" for name, value in given.items())])
+
+
+def _told(value: int | tuple[int, ...]) -> str:
+    return str(value) if isinstance(value, int) else ",".join(map(str, value)) or "none"

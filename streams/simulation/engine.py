@@ -43,13 +43,16 @@ class Engine:
     ) -> None:
         self._snapshots, self._epoch_ms, self._now, self._steady_ms = snapshots, epoch_ms, now, steady_ms
         self.workers = [_Worker(flow, number, self) for number, flow in enumerate(flows)]
-        self._closes_ms, self._closing = steady_ms() + epoch_ms, False
+        self._closes_ms, self._closing, self._committing = steady_ms() + epoch_ms, False, False
         self.ended = False  # all inputs have, and the last epoch is committed
         for worker in self.workers:
             worker.begin(snapshots)
 
     def step(self, number: int = 0) -> None:
         """Let one worker do what it has to do now, and end the epoch when it is time and nobody has anything left."""
+        if self._committing:
+            self._commit()
+            return
         worker = self.workers[number]
         if not self._closing:
             worker.read()
@@ -64,7 +67,9 @@ class Engine:
             worker.close()
 
     def _commit(self) -> None:
+        """Save what the epoch changed; while what it gave is on its way out, nobody does anything else."""
         changes: dict[Place, Any] = {}
+        self._committing = True
         try:
             for worker in self.workers:
                 worker.snapshot(changes)
@@ -73,7 +78,8 @@ class Engine:
         self._snapshots.commit(changes)
         for worker in self.workers:
             worker.committed()
-        self._closes_ms, self._closing = self._steady_ms() + self._epoch_ms, False
+        self._closes_ms = self._steady_ms() + self._epoch_ms
+        self._closing = self._committing = False
         self.ended = all(worker.at_end for worker in self.workers)
 
     def send(self, step: int, worker: int, items: Items) -> None:

@@ -191,7 +191,7 @@ def _hostile(world: "World", fault: Fault) -> End:
         b"[" + b",".join([b'{"event_id": "h"}'] * 20) + b"]",
         json.dumps({"format": "ack/2", "user_id": user, "boot": -1}).encode(),
         b"9" * 100_000,
-        encode_event(world.users.acts[0].event)[:-3],
+        *(encode_event(act.event)[:-3] for act in world.users.acts[:1]),
     )
     payload = payloads[fault.number // 7 % len(payloads)]
     up = [topic(user) for topic in (topics.events, topics.ack, topics.requests, topics.telemetry, topics.presence)]

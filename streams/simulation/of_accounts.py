@@ -3,17 +3,16 @@
 from collections import Counter
 from typing import Any
 
+from operators.audience import MOST_WAITING
 from operators.event_time import HELD_MOST
 from operators.gather import PATIENCE_MS
 from operators.user import MOST_SEEN
-from streams.kafka.topics import CANDIDATES, EVENTS, REQUESTS, TUNNEL_GROUP
+from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, REQUESTS, TUNNEL_GROUP
 from streams.simulation.invariants import Invariant
 from streams.tunnel.ledger import Push, account
 from wire.malformed import Malformed
 from wire.telemetry import Standing, Training, decode_report
 
-FLOW_GROUP = "coda-flow"
-FLEET_GROUP = "coda-fleet"
 QUEUED = 10_000  # messages before one step: far beyond what a simulation sends
 
 
@@ -30,7 +29,12 @@ class TelemetryAddsUp(Invariant):
             self.hold(device.usage.events <= acts[user], f"{user} counts {device.usage.events} of {acts[user]} events")
 
     def end(self) -> None:
-        """The trainer's sums, and those of the newest report of every life."""
+        """The fleet's records, the trainer's sums, and those of the newest report of every life."""
+        work = self.world.devices
+        assert work is not None, "all processes are there"
+        predicted = sum(device.usage.events for device in work.fleet.devices.values())
+        recorded = work.service.board.events
+        self.hold(recorded == predicted, f"the fleet recorded {recorded} predictions, its devices made {predicted}")
         newest: dict[tuple[str, int], Training] = {}
         for report in self.world.seen.reports:
             life = report.user_id, report.boot
@@ -95,6 +99,10 @@ class BoundedMemory(Invariant):
             self._most("events held", len(clock.times), HELD_MOST)
         for user in self.world.logics("user"):
             self._most("event keys of a user", len(user.state.seen) if user.state else 0, MOST_SEEN)
+        for each in self.world.logics("audience"):
+            self._most(
+                "samples that wait for others", len(each._audience.waiting) if each._audience else 0, MOST_WAITING
+            )
         for gather in self.world.logics("gather"):
             self._most("queries that wait", len(gather.state.waiting), QUEUED)
 

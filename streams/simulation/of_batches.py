@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from device_sim import topics
 from device_sim.device import Device
 from device_sim.training import TrainingJob
 from models.sample import block_of
+from streams.kafka.topics import TUNNEL_GROUP
 from streams.simulation.invariants import Invariant
+from streams.simulation.plan import Kind
 from streams.simulation.timeline import START_MS
 from streams.simulation.trainer import made
 from wire.arrays import F32
-from wire.candidates import CandidateBatch
+from wire.candidates import CandidateBatch, decode_batch
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import user_key
 from wire.moments import SKEW_MS
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 # From Kafka to a device that is connected, if perhaps by a connection whose death is still to be noticed.
 SOON_MS = 60_000
+NEAR_MS = 2_000  # of its expiry: a batch may be gone when it gets there
 NEAR = 0.002  # two float16 of numbers below 1 that were summed up in another order
 
 
@@ -37,6 +41,11 @@ class NewestBatchWins(Invariant):
         super().__init__(world)
         self._newest: dict[str, int] = {}
         self._run: object = None
+        kinds = {fault.kind for fault in world.plan.faults}
+        # A broker that forgets, a stranger who takes a batch's place, clocks that say something else of its expiry.
+        self._forgets = (
+            Kind.HOSTILE in kinds or Kind.CLOCK in kinds or (Kind.BROKER in kinds and not world.plan.persistent)
+        )
         self._without: dict[str, tuple[int, int]] = {}  # by user: which batch it lacks, and since when
 
     def watch(self) -> None:
@@ -53,6 +62,22 @@ class NewestBatchWins(Invariant):
             self.hold(batch is None or batch.user_id == user, f"{user} took a batch of {batch and batch.user_id}")
         if self.world.timeline.now_ms > self.world.plan.safety_ms:
             self._watch_arrivals(work)
+        if not self._forgets:
+            self._watch_retained()
+
+    def _watch_retained(self) -> None:
+        """What the tunnel has committed is at the broker for whoever comes back, unless it expired meanwhile."""
+        world, now_ms = self.world, START_MS + self.world.timeline.now_ms
+        committed = world.kafka.group(TUNNEL_GROUP).committed
+        for user, (partition, offset) in world.seen.places.items():
+            batch = world.seen.newest[user]
+            if committed.get(partition, 0) <= offset or batch.matched_ms + world.plan.expiry_ms < now_ms + NEAR_MS:
+                continue
+            kept = world.broker.retained.get(topics.candidates(user))
+            seq = decode_batch(kept.payload).batch_seq if kept else -1
+            self.hold(
+                seq >= batch.batch_seq, f"batch {batch.batch_seq} of {user} was carried, the broker retains {seq}"
+            )
 
     def _watch_arrivals(self, work: "Devices") -> None:
         """Once all is healed, the newest batch of each device gets there soon, if it is of the device's model."""

@@ -1,4 +1,4 @@
-"""Invariants of events: none is lost, none counts twice, and the pool is the window of all that came."""
+"""Invariants of events: none is lost, none counts twice, none tells of what few take, pools are the window of all."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class NoEventLost(Invariant):
-    """An event is on its device until Kafka has it, and ends as a sample or as a dead letter; pools keep the newest."""
+    """An event is on its device until Kafka has it, and ends as a sample or as a dead letter; pools keep the newest.
+
+    Samples of an item that few users took wait for more.
+    """
 
     name = "no-event-lost"
 
@@ -35,9 +38,10 @@ class NoEventLost(Invariant):
 
     def end(self) -> None:
         """All that users did came to an end, and the pools hold what they should."""
-        seen = self.world.seen
+        seen, rare = self.world.seen, self.world.seen.rare(self.world.plan.min_users)
         for _, event in self.world.users.acts:
             ended = sample_key(event.event_id) in seen.samples or event.event_id in seen.refused
+            ended |= event.event_id in seen.events and event.item_id in rare
             self.hold(ended, f"{event.event_id} of {event.user_id} became no sample and no dead letter")
         self._check_pools()
 
@@ -86,12 +90,27 @@ class NoDuplicateEffect(Invariant):
         for event in self.world.seen.events.values():
             reason, sample = self.world.seen.refused.get(event.event_id), sample_key(event.event_id)
             key = item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
-            if sample in self.world.seen.samples or reason == "window":
+            if sample in self.world.seen.samples or reason in (None, "window"):
                 features = known[event.user_id].take(*key)
                 expected[sample] = features.times, features.history_item, features.history_category
             elif reason == "late" and event.label:
                 known[event.user_id].add(key[0], key[1], key[3])
         return expected
+
+
+class NothingRare(Invariant):
+    """No sample is of an item that fewer users took than they have to be."""
+
+    name = "nothing-rare"
+
+    def end(self) -> None:
+        """Every sample that went on."""
+        seen = self.world.seen
+        for item in seen.rare(self.world.plan.min_users):
+            told = [
+                e.event_id for e in seen.events.values() if e.item_id == item and sample_key(e.event_id) in seen.samples
+            ]
+            self.hold(not told, f"{', '.join(told)} went on, though {item} was taken by few")
 
 
 class Convergence(Invariant):

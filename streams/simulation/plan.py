@@ -1,11 +1,11 @@
 """What one simulation is made of, all drawn from its seed: how many of everything, how often what fails, and when.
 
 Small numbers on purpose: a window of 40 samples is full after 40, and what happens in big systems after days happens
-here within minutes of virtual time. `Limits` cut a plan down, to find the smallest one that still fails.
+here within minutes of virtual time. `Limits` leave out parts of a plan, to find the fewest with which it still fails.
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from wire.task import ARMS
@@ -52,6 +52,22 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What is left of a plan: all else is as it was drawn. None: everything."""
+
+    devices: tuple[int, ...] | None = None  # by number; users of the others do nothing
+    events: int | None = None  # the first so many of these devices
+    faults: tuple[int, ...] | None = None  # by number
+
+    def within(self, whole: "Limits") -> "Limits":
+        """These, and those of `whole` where these leave everything."""
+        return Limits(**{part: own if own is not None else asdict(whole)[part] for part, own in asdict(self).items()})
+
+
+EVERYTHING = Limits()
+
+
+@dataclass(frozen=True)
 class Plan:
     """One simulation. Shares and chances are from 0 to 1, times in ms."""
 
@@ -80,19 +96,12 @@ class Plan:
     positives: float
     skews_ms: tuple[int, ...]  # how far each device's clock is off
     faults: tuple[Fault, ...]
+    min_users: int  # that take an item before its samples go on
+    limits: Limits = EVERYTHING
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What to cut a plan down to; None leaves it as it is. `faults` are numbers of those that stay."""
-
-    devices: int | None = None
-    events: int | None = None
-    faults: tuple[int, ...] | None = None
-
-
-def draw(seed: int, limits: Limits | None = None) -> Plan:
-    """The plan of a seed."""
+def draw(seed: int, limits: Limits = EVERYTHING) -> Plan:
+    """The plan of a seed, or what `limits` leave of it."""
     dice = random.Random(f"{seed}/plan")
     devices, safety_ms = dice.randint(2, 6), dice.choice((40_000, 60_000, 100_000))
     shards = dice.choice((1, 1, 2, 3))
@@ -122,19 +131,15 @@ def draw(seed: int, limits: Limits | None = None) -> Plan:
         positives=dice.choice((0.3, 0.7)),
         skews_ms=tuple(_skew(dice) for _ in range(devices)),
         faults=_faults(dice, safety_ms),
+        min_users=dice.choice((1, 1, 2, 3)),
     )
-    return plan if limits is None else cut(plan, limits)
+    return cut(plan, limits)
 
 
 def cut(plan: Plan, limits: Limits) -> Plan:
     """The plan, smaller."""
-    if limits.devices is not None:
-        plan = replace(plan, devices=limits.devices, skews_ms=plan.skews_ms[: limits.devices])
-    if limits.events is not None:
-        plan = replace(plan, events=limits.events)
-    if limits.faults is not None:
-        plan = replace(plan, faults=tuple(plan.faults[number] for number in limits.faults))
-    return plan
+    faults = plan.faults if limits.faults is None else tuple(plan.faults[number] for number in limits.faults)
+    return replace(plan, limits=limits, faults=faults)
 
 
 def undisturbed(plan: Plan) -> Plan:

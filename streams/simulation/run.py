@@ -1,5 +1,6 @@
 """One simulation from its beginning to its verdict."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from streams.simulation.of_batches import (
     NoStaleTraining,
     VersionsNeverMix,
 )
-from streams.simulation.of_events import Convergence, NoDuplicateEffect, NoEventLost
+from streams.simulation.of_events import Convergence, NoDuplicateEffect, NoEventLost, NothingRare
 from streams.simulation.plan import Plan, undisturbed
 from streams.simulation.sometimes import look
 from streams.simulation.world import World
@@ -21,6 +22,7 @@ from streams.simulation.world import World
 INVARIANTS: tuple[type[Invariant], ...] = (
     NoEventLost,
     NoDuplicateEffect,
+    NothingRare,
     NewestBatchWins,
     NoStaleTraining,
     VersionsNeverMix,
@@ -32,6 +34,11 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     Convergence,
 )
 LOOK_MS = 1_000  # between looks at the world
+Look = Callable[[World], object]
+
+
+def _unwatched(_world: World) -> None:
+    """Nobody looks on."""
 
 
 @dataclass
@@ -45,8 +52,11 @@ class Outcome:
     virtual_ms: int = 0
 
 
-def simulate(plan: Plan, *, converge: bool = True) -> Outcome:
-    """Run a plan; with `converge` its undisturbed twin, too, where the plan compares the two."""
+def simulate(plan: Plan, *, converge: bool = True, watch: Look = _unwatched) -> Outcome:
+    """Run a plan; with `converge` its undisturbed twin, too, where the plan compares the two.
+
+    `watch` is shown the world every virtual second.
+    """
     with World(undisturbed(plan)) as other, World(plan) as world:
         outcome = Outcome(plan, sometimes=world.sometimes, journal=world.journal)
         try:
@@ -55,7 +65,7 @@ def simulate(plan: Plan, *, converge: bool = True) -> Outcome:
                 world.undisturbed = other
             invariants = [kind(world) for kind in INVARIANTS]
             world.jobs += [each.job for each in invariants]
-            _play(world, invariants)
+            _play(world, invariants, watch)
             for each in invariants:
                 each.end()
         except Violation as violation:
@@ -68,23 +78,24 @@ def simulate(plan: Plan, *, converge: bool = True) -> Outcome:
         return outcome
 
 
-def _play(world: World, invariants: list[Invariant]) -> None:
+def _play(world: World, invariants: list[Invariant], watch: Look = _unwatched) -> None:
     """The time in which things fail, healing, and the time in which all must come to rest."""
     plan, rest = world.plan, EveryWaitEnds(world)
-    _go_on(world, plan.safety_ms, invariants)
+
+    def go_on(until_ms: int) -> None:
+        while world.timeline.now_ms < until_ms:
+            world.run(min(world.timeline.now_ms + LOOK_MS, until_ms))
+            for each in invariants:
+                each.watch()
+            watch(world)
+
+    go_on(plan.safety_ms)
     world.faults.heal()
     limit_ms = plan.safety_ms + patience_ms(plan.freshness_ms, plan.expiry_ms)
-    _go_on(world, plan.safety_ms + 5_000, invariants)
+    go_on(plan.safety_ms + 5_000)
     while waiting := rest.waiting():
         rest.hold(world.timeline.now_ms < limit_ms, "; ".join(waiting))
-        _go_on(world, world.timeline.now_ms + LOOK_MS, invariants)
-
-
-def _go_on(world: World, until_ms: int, invariants: list[Invariant]) -> None:
-    while world.timeline.now_ms < until_ms:
-        world.run(min(world.timeline.now_ms + LOOK_MS, until_ms))
-        for each in invariants:
-            each.watch()
+        go_on(world.timeline.now_ms + LOOK_MS)
 
 
 def _line(error: Any) -> str:

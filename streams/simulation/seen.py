@@ -1,9 +1,9 @@
 """What an observer outside sees of a simulation: everything that is on Kafka, told apart as it arrives."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from streams.bus import Message
+from streams.bus import Message, Partition
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
 from wire.candidates import CandidateBatch, decode_batch
 from wire.event import Event, decode_event
@@ -22,6 +22,7 @@ class Seen:
     samples: dict[int, set[SampleRecord]] = field(default_factory=dict)
     batches: list[CandidateBatch] = field(default_factory=list)
     newest: dict[str, CandidateBatch] = field(default_factory=dict)  # of those, by user the last to come
+    places: dict[str, tuple[Partition, int]] = field(default_factory=dict)  # where in Kafka that is
     reports: list[Training] = field(default_factory=list)
     messages: Counter[str] = field(default_factory=Counter)
     ids: dict[int, str] = field(default_factory=dict)  # event ids by sample key
@@ -33,6 +34,14 @@ class Seen:
             self._take(message)
         except Malformed:
             self.messages[f"{message.topic} malformed"] += 1
+
+    def rare(self, min_users: int) -> set[str]:
+        """Items of which there are samples or would be, and that fewer users took than `min_users`."""
+        takers = defaultdict[str, set[str]](set)
+        for event in self.events.values():
+            if self.refused.get(event.event_id) in (None, "window") or sample_key(event.event_id) in self.samples:
+                takers[event.item_id] |= {event.user_id} if event.label else set()
+        return {item for item, users in takers.items() if len(users) < min_users} if min_users > 1 else set()
 
     def _take(self, message: Message) -> None:
         match message.topic:
@@ -49,6 +58,7 @@ class Seen:
                 batch = decode_batch(message.value)
                 self.batches.append(batch)
                 self.newest[batch.user_id] = batch
+                self.places[batch.user_id] = (message.topic, message.partition), message.offset
             case topic if topic == TELEMETRY:
                 report = decode_report(message.value)
                 if isinstance(report, Training):

@@ -32,6 +32,7 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "a stranger's model was offered": _failed(Kind.LINEAGE),
     "an event was too far ahead": _refused("ahead"),
     "an event came after its window": _refused("window"),
+    "samples stayed behind whose item few users took": lambda w: bool(w.seen.rare(w.plan.min_users)),
     "an event came twice": lambda w: w.seen.messages["events"] > len(w.seen.events),
     "a query was given up because a shard did not answer": lambda w: w.given_up > 0,
     "a full disk healed": lambda w: any("No space left" in e.what for e in w.journal.entries) and bool(w.dataflow),

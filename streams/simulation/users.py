@@ -21,7 +21,7 @@ class Act(NamedTuple):
 
 
 class Users:
-    """All that they do, in order."""
+    """All that they do, in order; `acts` is what the plan's limits leave of it."""
 
     def __init__(self, plan: Plan) -> None:
         dice = random.Random(f"{plan.seed}/users")
@@ -38,6 +38,9 @@ class Users:
             label: Literal[0, 1] = 1 if dice.random() < plan.positives else 0
             names = f"event-{number}", user, ITEMS[item], CATEGORIES[item % len(CATEGORIES)]
             self.acts.append(Act(at_ms, Event(*names, "click", label, timestamp)))
+        kept = plan.limits.devices
+        alive = set(self.names if kept is None else (self.names[number] for number in kept))
+        self.acts = [act for act in self.acts if act.event.user_id in alive][: plan.limits.events]
 
     def features(self) -> dict[str, Features]:
         """What is known before each event, by its id: what every sample of it must say."""

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from device_sim.training import TrainingJob
 from monitor import metrics
+from streams.fleet.settings import TOPIC_OF, Own
 from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
-from streams.kafka.topics import BEHAVIOUR, EVENTS, MODELS, TOPICS
+from streams.kafka.topics import MODELS, TOPICS
 from streams.simulation.devices import Devices
 from streams.simulation.dice import Dice
 from streams.simulation.faults import Faults
@@ -140,9 +141,13 @@ class World:
         return rows_of(opened(self.disk, name, self.settings.pool_spec).read())
 
     @property
+    def _own(self) -> Own:
+        return "behaviour" if self.plan.uploads else "events"
+
+    @property
     def own(self) -> str:
         """The topic that says what users do."""
-        return BEHAVIOUR if self.plan.uploads else EVENTS
+        return TOPIC_OF[self._own]
 
     @property
     def task(self) -> Task:
@@ -173,6 +178,7 @@ class World:
             freshness_budget_s=plan.freshness_ms / 1000,
             lateness_s=plan.lateness_ms / 1000,
             window_count=plan.window_count * plan.shards,
+            min_users=plan.min_users,
             epoch_ms=plan.epoch_ms,
         )
 
@@ -228,17 +234,21 @@ class World:
     def _begin_tunnel(self, clock: VirtualClock) -> TunnelWork:
         return TunnelWork(self._bus(clock), self.broker, clock, "tunnel", self.plan.expiry_ms)
 
-    def _taken_up(self, devices: Devices) -> Devices:
+    def _begin_fleet(self, clock: VirtualClock) -> Devices:
+        link, die = SimulatedLink(self.broker, "fleet"), self.dice.die("training")
+        devices = Devices(
+            self._bus(clock),
+            link,
+            clock,
+            timeline=self.timeline,
+            die=die,
+            folder=self.folder,
+            own=self._own,
+            begun=self._told,
+        )
         if devices.fleet.devices:
             self.sometimes.add("a fleet went on from a snapshot")
         return devices
-
-    def _begin_fleet(self, clock: VirtualClock) -> Devices:
-        link, die = SimulatedLink(self.broker, "fleet"), self.dice.die("training")
-        bus = self._bus(clock)
-        return self._taken_up(
-            Devices(bus, link, clock, self.folder, die, own=self.own, uploads=self.plan.uploads, begun=self._told)
-        )
 
     def _told(self, job: TrainingJob) -> None:
         for told in self.jobs:

@@ -39,6 +39,12 @@ def numbers(out: Sorted) -> tuple[list[int], list[int]]:
     return accepted, [int(one.raw) for one in out.rejected]
 
 
+def waited(clock: EventClock, now_ms: SteadyMs) -> Sorted:
+    """What comes of a snapshot that is taken then."""
+    clock.snapshot(now_ms)
+    return clock.take([], now_ms)
+
+
 def run(told: Sequence[Told], cut: int | None = None) -> tuple[list[int], list[int]]:
     """What becomes of a stream, its end included; with `cut` there is a restart in the middle."""
     clock = EventClock(HOUR)
@@ -46,11 +52,11 @@ def run(told: Sequence[Told], cut: int | None = None) -> tuple[list[int], list[i
     parts = [events] if cut is None else [events[:cut], events[cut:]]
     accepted, refused = [], []
     for part in parts:
-        clock = EventClock.restore(clock.snapshot(), HOUR, T0)
-        for out in (clock.take(part, T0), Sorted()):
-            accepted += numbers(out)[0]
-            refused += numbers(out)[1]
-    end = numbers(clock.overdue(Sorted(), SteadyMs(PATIENCE_MS)))
+        clock = EventClock.restore(clock.snapshot(T0), HOUR, T0)
+        out = numbers(clock.take(part, T0))
+        accepted += out[0]
+        refused += out[1]
+    end = numbers(waited(clock, SteadyMs(PATIENCE_MS)))
     return accepted + end[0], refused + end[1]
 
 
@@ -125,8 +131,8 @@ def test_at_the_end_of_a_stream_the_last_event_is_believed_unless_more_contradic
 def test_what_waits_is_waited_for_by_a_steady_clock() -> None:
     clock = EventClock(HOUR)
     clock.take(stream([*busy(20, 100), ("u3", START + DAY)]), SteadyMs(50))
-    assert len(clock) and not clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS - 1)).accepted
-    assert numbers(clock.overdue(Sorted(), SteadyMs(50 + PATIENCE_MS))) == ([100], [])
+    assert len(clock) and not waited(clock, SteadyMs(50 + PATIENCE_MS - 1)).accepted
+    assert numbers(waited(clock, SteadyMs(50 + PATIENCE_MS))) == ([100], [])
 
 
 def test_rows_dated_today_at_the_end_of_an_old_log_are_refused_though_nothing_contradicts_them() -> None:
@@ -160,8 +166,9 @@ def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_time, "HELD_MOST", 10)
     clock = EventClock(HOUR)
     out = clock.take(stream([*busy(20, 100), *(("u3", START + DAY * (k + 1)) for k in range(50))]), T0)
-    assert len(numbers(out)[0]) >= 100 + 50 - 10
-    assert numbers(clock.overdue(out, SteadyMs(PATIENCE_MS))) == (list(range(150)), [])
+    accepted, refused = numbers(out)
+    assert len(accepted) >= 100 + 50 - 10 and not refused
+    assert accepted + numbers(waited(clock, SteadyMs(PATIENCE_MS)))[0] == list(range(150))
 
 
 def test_requests_and_what_was_refused_pass() -> None:
@@ -236,5 +243,25 @@ def test_the_flows_own_wall_clock_stepping_changes_nothing(step_ms: int) -> None
     assert not early.accepted
     again = logic(clock, one.snapshot())
     clock.passes(PATIENCE_MS)
+    again.snapshot()
     (out,), _ = again.on_notify()
     assert len(out.accepted) == 1 and not out.rejected and again.notify_at() is None
+
+
+@pytest.mark.parametrize("contradicting", [0, 5])
+def test_what_patience_decides_is_decided_again_by_whoever_goes_on_from_the_snapshot_before_it(
+    contradicting: int,
+) -> None:
+    clock = HandClock(TODAY, 0)
+    one = logic(clock)
+    told = [*busy(20, 100), ("u3", START + DAY), *busy(20, contradicting, START + 100_000)]
+    one.on_batch([[message(k, each) for k, each in enumerate(told)]])
+    clock.passes(PATIENCE_MS)
+    assert not any(out.accepted or out.rejected for out in one.on_notify()[0])  # nothing before it is saved
+    saved = one.snapshot()
+    later = [message(1000 + k, each) for k, each in enumerate(busy(20, 3, START + 200_000))]
+    (first,), _ = one.on_batch([later])
+    again = logic(clock, saved)
+    (second,), _ = again.on_batch([later])
+    assert first == second
+    assert bool(first.rejected) == bool(contradicting) and len(first.accepted) == 4 - bool(contradicting)

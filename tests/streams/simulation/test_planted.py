@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.streams.simulation.planted import PLANTED, hunt
+from tests.streams.simulation.planted import PLANTED, SEEDS, hunt
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_caught(name: str) -> None:
-    assert hunt(PLANTED[name]) is not None
+    plant, known = PLANTED[name]
+    assert hunt(plant, (known, *SEEDS)) is not None
