@@ -155,14 +155,15 @@ def _clock(world: "World", fault: Fault) -> End:
 
 def _model(world: "World", _fault: Fault) -> End:
     lineage, version = world.newest_model
-    world.publish(lineage, version + 1)
+    world.newest_model = lineage, version + 1
     return None
 
 
 def _lineage(world: "World", fault: Fault) -> End:
     lineage, _ = world.newest_model
     if fault.number % 2:
-        world.publish(lineage + 1, 1)
+        world.newest_model = lineage + 1, 1
+        world.trainer.kill(fault.for_ms)  # begins anew with another head of a log
     else:
         world.publish_stranger(STRANGER, 5)
     return None

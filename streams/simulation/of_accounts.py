@@ -7,7 +7,17 @@ from operators.audience import MOST_WAITING
 from operators.event_time import HELD_MOST
 from operators.gather import PATIENCE_MS
 from operators.user import MOST_SEEN
-from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, REQUESTS, TUNNEL_GROUP
+from streams.kafka.topics import (
+    CANDIDATES,
+    EVENTS,
+    FLEET_GROUP,
+    FLOW_GROUP,
+    REQUESTS,
+    SAMPLES,
+    TELEMETRY,
+    TRAINER_GROUP,
+    TUNNEL_GROUP,
+)
 from streams.simulation.invariants import Invariant
 from streams.tunnel.ledger import Push, account
 from wire.malformed import Malformed
@@ -43,7 +53,7 @@ class TelemetryAddsUp(Invariant):
         trainer = self.world.trainer.work
         self.hold(trainer is not None, "there is no trainer")
         assert trainer is not None, "it holds"
-        found, wanted = trainer.reports.events, sum(report.events for report in newest.values())
+        found, wanted = trainer.service.reports.events, sum(report.events for report in newest.values())
         one_lineage = self.world.newest_model[0] == 1  # else a new trainer passes over what is of the one before
         self.hold(not one_lineage or found == wanted, f"the cloud counts {found} events, devices {wanted}")
 
@@ -130,7 +140,8 @@ class EveryWaitEnds(Invariant):
             "the dataflow is behind in requests": sum(world.kafka.lag(FLOW_GROUP, REQUESTS).values()),
             "the tunnel is behind": sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values()),
             "the fleet is behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values()),
-            "the trainer is behind": trainer.behind,
+            "the trainer is behind in reports": sum(world.kafka.lag(TRAINER_GROUP, TELEMETRY).values()),
+            "the trainer is behind in samples": sum(world.kafka.lag(TRAINER_GROUP, SAMPLES).values()),
             "users wait for a match": sum(user.state.waits for user in world.logics("user") if user.state),
             "events are held": sum(len(clock.times) for clock in world.logics("decode")),
             "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
@@ -143,6 +154,7 @@ class EveryWaitEnds(Invariant):
                 bool(d.asking.reason and d.eligible and d.user_id in known) for d in devices
             ),
             "devices train": world.devices.busy,
+            "devices have an old task": sum(device.task != trainer.task for device in devices),
             "devices have an old model": sum(device.model != world.newest for device in devices),
         }
         return [f"{what} ({int(number)})" for what, number in found.items() if number]

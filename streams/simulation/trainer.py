@@ -1,7 +1,6 @@
-"""The cloud trainer of a simulation: models drawn from their numbers, and tasks of what the fleet reports.
+"""The cloud trainer of a simulation: a `TrainingService` as it runs live, whose versions are drawn from their numbers.
 
-Nothing is learned here: a version is a random model of its number and lineage. What devices report is summed up, and
-tasks are issued, by the code that does it live.
+Nothing is learned here: a version is a random model of its number and lineage, due when the simulation wants it.
 """
 
 from collections.abc import Callable
@@ -12,23 +11,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel, random_model
-from streams.kafka.topics import TASKS, TELEMETRY
 from streams.simulation.kafka import SimulatedBus
 from streams.simulation.timeline import VirtualClock
 from streams.simulation.users import CATEGORIES, ITEMS
-from streams.training.fleet_reports import FleetReports
-from streams.training.published import published_task
+from streams.training.cloud_trainer import CloudTrainer, Learned, Trial
+from streams.training.published import published_model, published_task
+from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk
 from wire.identity import ModelId
 from wire.ids import item_keys
-from wire.malformed import Malformed
 from wire.signing import open_model, sign_model
 from wire.task import Task
-from wire.telemetry import Training, decode_report
 
+Wanted = tuple[int, int]  # lineage and version
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key()
-TASK_EVERY_MS = 10_000
 STRANGER = 90  # lineages from this number on take nobody's place
 
 
@@ -59,53 +56,52 @@ def identity(lineage: int, version: int) -> ModelId:
     return model_from_bytes(open_model(signed(lineage, version), PUBLIC)).id
 
 
-class Trainer:
-    """Reads all telemetry from the beginning; `lineage` says which one is in use."""
+class Versions(CloudTrainer):
+    """Makes the version that is `wanted` (lineage and number) as soon as the one in use is older."""
 
-    def __init__(self, bus: SimulatedBus, task: Task, clock: VirtualClock, lineage: Callable[[], int]) -> None:
-        self.reports = FleetReports()
-        self._bus, self._clock = bus, clock
-        self._desk = TaskDesk(task, PRIVATE, published_task(bus, PUBLIC))
-        self._producer = bus.producer()
-        everything = dict.fromkeys(bus.bounds(TELEMETRY))
-        self._telemetry = bus.consumer("trainer", [TELEMETRY], "earliest", assign=everything)
-        self._tasked_ms = clock.steady_ms() - TASK_EVERY_MS
-        self._lineage = lineage
+    def __init__(self, model: CloudModel, learned: Learned, wanted: Callable[[], Wanted]) -> None:
+        super().__init__(model, learned, refresh_ms=0, seed=0)
+        self._wanted = wanted
+
+    def due(self, *, caught_up: bool) -> bool:
+        """Whether another version of this lineage is wanted."""
+        del caught_up
+        lineage, version = self._wanted()
+        return self.model.lineage == lineage_name(lineage) and self.model.version < version
+
+    def train(self, progress: object = None) -> Trial:
+        """Make it, and count what came as learned; no gate holds it back."""
+        del progress
+        self.model = made(*self._wanted())
+        self.learned = Learned(self.learned.head_until, dict(self._read))
+        self._new.clear()
+        return Trial(challenger=0.0, in_use=1.0)
+
+
+class Trainer:
+    """One run of the trainer, from what is published on; another lineage than that begins with this run."""
+
+    def __init__(self, bus: SimulatedBus, task: Task, clock: VirtualClock, wanted: Callable[[], Wanted]) -> None:
+        self._bus = bus
+        published, (lineage, _) = published_model(bus, PUBLIC), wanted()
+        is_new = published is None or published[0].lineage != lineage_name(lineage)
+        if published is None or is_new:
+            published = made(lineage, 1), Learned(0, {})
+        desk = TaskDesk(task, PRIVATE, published_task(bus, PUBLIC))
+        self.service = TrainingService(bus, clock, Versions(*published, wanted), desk)
+        if is_new:
+            self.service.offer_model()
+        self.service.offer_task()
 
     @property
     def task(self) -> Task | None:
         """The newest one that devices may have."""
-        return self._desk.current
-
-    @property
-    def behind(self) -> int:
-        """How many reports it has not read."""
-        ends = self._bus.kafka.topics[TELEMETRY]
-        return sum(log.end - max(self._telemetry.position((TELEMETRY, n)), 0) for n, log in enumerate(ends))
+        return self.service.desk.current
 
     def kill(self) -> None:
         """The process is gone."""
         self._bus.kill()
 
     def step(self) -> None:
-        """Hear what came, and issue a task when it is time."""
-        now_ms = self._clock.steady_ms()
-        for message in self._telemetry.poll(1000, 0):
-            self._hear(message.value)
-        if now_ms - self._tasked_ms >= TASK_EVERY_MS:
-            self._tasked_ms, name = now_ms, lineage_name(self._lineage())
-            if self.task is None or self.task.lineage != name or self.reports.moved(self.task):
-                self._issue(name)
-
-    def _issue(self, lineage: str) -> None:
-        raw = self._desk.issue(self.reports, lineage)
-        if raw is not None:
-            self._producer.send(TASKS, b"current", raw)
-
-    def _hear(self, raw: bytes) -> None:
-        try:
-            report = decode_report(raw)
-        except Malformed:
-            return
-        if isinstance(report, Training) and report.model.lineage == lineage_name(self._lineage()):
-            self.reports.add(report)
+        """One round."""
+        self.service.step()

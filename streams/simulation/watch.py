@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from device_sim.device import Device
-from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, TUNNEL_GROUP
+from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, TELEMETRY, TRAINER_GROUP, TUNNEL_GROUP
 from streams.simulation.process import Process
 from streams.simulation.timeline import START_MS
 from streams.simulation.world import World
@@ -93,7 +93,7 @@ def _processes(world: World) -> Rows:
         "flow": lambda: _flow_queues(world),
         "tunnel": lambda: _tunnel_queues(world),
         "fleet": lambda: {"behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values())},
-        "trainer": lambda: {"behind": world.trainer.work.behind if world.trainer.work else 0},
+        "trainer": lambda: {"behind": sum(world.kafka.lag(TRAINER_GROUP, TELEMETRY).values())},
     }
     for process in world.processes:
         told = queues[process.name]() if process.work is not None else {}

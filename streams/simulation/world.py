@@ -77,8 +77,7 @@ class World:
         self.latest_ms = START_MS  # of all wall clocks so far
         self.undisturbed: World | None = None
         self._given_up = _given_up()
-        self.newest_model = (1, 1)  # lineage and version
-        self.publish(1, 1)
+        self.newest_model = (1, 1)  # lineage and version that the trainer is to publish
         self.faults = Faults(self)
         for act in self.users.acts:
             self.timeline.after(act.at_ms, partial(self._do, act.event))
@@ -187,11 +186,6 @@ class World:
         self.timeline.run(until_ms)
         self.latest_ms = max(self.latest_ms, *(process.clock.wall_ms() for process in self.processes))
 
-    def publish(self, lineage: int, version: int) -> None:
-        """A cloud model that takes the place of the newest one."""
-        self.newest_model = (lineage, version)
-        self.kafka_driver.send(MODELS, "current", signed(lineage, version))
-
     def publish_stranger(self, lineage: int, version: int, content: int = 0) -> None:
         """A cloud model that takes nobody's place."""
         self.kafka_driver.send(MODELS, "current", signed(lineage, version, content, replaces=False))
@@ -255,7 +249,7 @@ class World:
             told(job)
 
     def _begin_trainer(self, clock: VirtualClock) -> Trainer:
-        return Trainer(self._bus(clock), self.task, clock, lambda: self.newest_model[0])
+        return Trainer(self._bus(clock), self.task, clock, lambda: self.newest_model)
 
 
 def _given_up() -> int:

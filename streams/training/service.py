@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 
 class TrainingService:
-    """A `CloudTrainer` on a bus, a step at a time; `published` counts the versions that went out.
+    """A `CloudTrainer` on a bus, a step at a time; `published` counts the versions that went out, `reports` sums up.
 
     Raises `ConnectionFailed` when Kafka can't be reached at the start; later outages are waited for. A training ends
     with `Stopped` when `stop` says so.
@@ -47,7 +47,7 @@ class TrainingService:
         self.published = 0
         self._bus, self._clock, self._stop = bus, clock, stop or Stop()
         self._publisher = Publisher(bus, clock, stopping=lambda: bool(self._stop.signal))
-        self._reports = FleetReports()
+        self.reports = FleetReports()
         self._samples_id = bus.home([SAMPLES]).topics.get(SAMPLES, "").encode()
         self._samples, self._telemetry = self._reading(SAMPLES), self._reading(TELEMETRY)
         self._commit_at_ms = 0
@@ -62,7 +62,7 @@ class TrainingService:
 
     def offer_task(self) -> None:
         """Publish the next task in the next steps, if it says anything new."""
-        signed, task = self.desk.issue(self._reports, self.trainer.model.lineage), self.desk.current
+        signed, task = self.desk.issue(self.reports, self.trainer.model.lineage), self.desk.current
         if signed is not None and task is not None:
             self._publisher.offer(Publication(TASKS, signed, {}, lambda: _task_arrived(task)))
 
@@ -92,7 +92,7 @@ class TrainingService:
         now_ms = self._clock.steady_ms()
         if now_ms > self._task_at_ms:
             self._task_at_ms = now_ms + TASK_EVERY_MS
-            if self.desk.current is not None and self._reports.moved(self.desk.current):
+            if self.desk.current is not None and self.reports.moved(self.desk.current):
                 self.offer_task()
         if now_ms > self._commit_at_ms:
             self._commit_at_ms = now_ms + _COMMIT_EVERY_MS
@@ -160,7 +160,7 @@ class TrainingService:
             return
         if isinstance(report, Training) and report.model.lineage != self.trainer.model.lineage:
             metrics.reports_passed_over.labels("other_lineage").inc()
-        elif isinstance(report, Training) and not self._reports.add(report):
+        elif isinstance(report, Training) and not self.reports.add(report):
             _log.warning("passed over a training report without the sums of every head", offset=message.offset)
 
 

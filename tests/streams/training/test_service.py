@@ -112,7 +112,7 @@ class _Interrupted(TrainingService):
 
     def step(self) -> None:
         super().step()
-        if self.published and self._reports.events:
+        if self.published and self.reports.events:
             self.offer_task()
             self.publish()
             self._stop.signal = signal.SIGINT
@@ -205,8 +205,8 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
             while service.desk.current and service.desk.current.task_version == 1:
                 assert time.monotonic() < deadline
                 service.step()
-            assert 0 < service._reports.events < 200, "it has not read everything"
-            while service._reports.events < 200:
+            assert 0 < service.reports.events < 200, "it has not read everything"
+            while service.reports.events < 200:
                 assert time.monotonic() < deadline
                 service.step()
 
@@ -393,7 +393,7 @@ def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path,
         producer.flush()
         with closing(service):
             deadline = time.monotonic() + 30
-            while not service._reports.events:
+            while not service.reports.events:
                 assert time.monotonic() < deadline
                 service.step()
-        assert service._reports.events == 5
+        assert service.reports.events == 5
