@@ -5,7 +5,9 @@ step back of two minutes it would take no snapshot for two minutes. Both are men
 snapshot, and starting again from it.
 """
 
-from streams.kafka.topic_watch import TopicWatch
+from typing import Protocol
+
+from streams.bus import Partition
 from wire.clock import Clock
 
 # A wall clock that falls behind the monotonic one by so much within `_LOOK_MS` has been set back, or stands still. One
@@ -14,10 +16,17 @@ _LOST_MS = 3_000
 _LOOK_MS = 30_000
 
 
+class Watch(Protocol):
+    """Looks at topics now and then."""
+
+    def added(self) -> list[Partition]:
+        """Partitions that were not there at the start; raises `DeliveryError` for a topic made anew."""
+
+
 class Restart:
     """Says when, and then for good; `why` says what for."""
 
-    def __init__(self, watch: TopicWatch, clock: Clock) -> None:
+    def __init__(self, watch: Watch, clock: Clock) -> None:
         self.why = ""
         self._watch = watch
         self._clock = clock

@@ -10,11 +10,12 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from index.store import Store
 from models.cloud_model import CloudModel
-from streams.bus import never
+from streams.bus import Partition
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
 from streams.flow.model_feed import ModelFeed
 from streams.flow.pool_shards import PoolShards
+from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
@@ -63,17 +64,21 @@ class Flow:
         snapshots: Snapshots,
         stopped: set[int],
     ) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus, self._clock, self._settings, self._snapshots = bus, clock, settings, snapshots
         self._stopped = stopped
+        self.begun_anew = False  # in good order
         self.pools = [SimulatedShards(disk, settings.shards, settings.pool_spec) for _ in range(settings.processes)]
-        flows = [self._process(number, settings, pools) for number, pools in enumerate(self.pools)]
-        self.engine = Engine(flows, snapshots, settings.epoch_ms, now=clock.now, steady_ms=clock.steady_ms)
+        self.engine = self._begun()
 
     def step(self) -> None:
-        """Let every worker do what it has to do."""
+        """Let every worker do what it has to do; all begin anew when their clock was set back, as they do live."""
         for number in range(len(self.engine.workers)):
             if number not in self._stopped:
                 self.engine.step(number)
+        if self.engine.ended:
+            self.engine.close()
+            self.engine = self._begun()
+            self.begun_anew = True
 
     def kill(self) -> None:
         """All processes are gone."""
@@ -83,17 +88,31 @@ class Flow:
         """All pools that are open."""
         return [pool for shards in self.pools for pool in shards._open.values()]
 
-    def _process(self, number: int, settings: FlowSettings, pools: SimulatedShards) -> Dataflow:
+    def _begun(self) -> Engine:
+        """All processes, from the last snapshot on."""
+        restart = Restart(_SamePartitions(), self._clock)
+        flows = [self._process(number, pools, restart) for number, pools in enumerate(self.pools)]
+        clock, epoch_ms = self._clock, self._settings.epoch_ms
+        return Engine(flows, self._snapshots, epoch_ms, now=clock.now, steady_ms=clock.steady_ms)
+
+    def _process(self, number: int, pools: SimulatedShards, restart: Restart) -> Dataflow:
         """As `streams.flow.process` puts it together."""
-        bus, blame = self._bus, Blame()
+        bus, blame, settings = self._bus, Blame(), self._settings
         mine = range(number, settings.shards, settings.processes)
         feed = ModelFeed(bus, self._clock, [pools.pool(shard).model for shard in mine], PUBLIC)
         partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
-        source = KafkaInput(
-            Reader(bus, blame, self._clock, _rest), partitions, ready=lambda: feed.current() is not None, stopping=never
-        )
+        reader = Reader(bus, blame, self._clock, _rest)
+        source = KafkaInput(reader, partitions, ready=lambda: feed.current() is not None, stopping=restart.due)
         sink = KafkaOutput(bus, number, blame)
         return build_flow(settings, source, sink, pools, clock=self._clock, model=lambda: _first(feed), blame=blame)
+
+
+class _SamePartitions:
+    """Topics to which nobody adds partitions."""
+
+    def added(self) -> list[Partition]:
+        """None ever."""
+        return []
 
 
 def _rest(_seconds: float) -> None:

@@ -35,6 +35,7 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "samples stayed behind whose item few users took": lambda w: bool(w.seen.rare(w.plan.min_users)),
     "an event came twice": lambda w: w.seen.messages["events"] > len(w.seen.events),
     "a query was given up because a shard did not answer": lambda w: w.given_up > 0,
+    "the dataflow began anew, as its clock was set back": lambda w: bool(w.dataflow and w.dataflow.begun_anew),
     "a full disk healed": lambda w: any("No space left" in e.what for e in w.journal.entries) and bool(w.dataflow),
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }
