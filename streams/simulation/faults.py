@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device_sim import topics
 from streams.kafka.topics import CANDIDATES, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
 from streams.simulation.plan import HOUR_MS, Fault, Kind
+from streams.simulation.process import Process
 from streams.simulation.trainer import STRANGER
 from wire.event import encode_event
 
@@ -49,6 +50,7 @@ class Faults:
 
 
 End = Callable[[], object] | None
+Which = Callable[["World", Fault], Process[Any]]
 
 
 def _client(world: "World", fault: Fault) -> str:
@@ -116,17 +118,17 @@ def _flow_pause(world: "World", fault: Fault) -> End:
     return None
 
 
-def _killed(name: str) -> Callable[["World", Fault], End]:
+def _killed(which: Which) -> Callable[["World", Fault], End]:
     def begin(world: "World", fault: Fault) -> End:
-        getattr(world, name).kill(fault.for_ms)
+        which(world, fault).kill(fault.for_ms)
         return None
 
     return begin
 
 
-def _paused(name: str) -> Callable[["World", Fault], End]:
-    def begin(world: "World", _fault: Fault) -> End:
-        process = getattr(world, name)
+def _paused(which: Which) -> Callable[["World", Fault], End]:
+    def begin(world: "World", fault: Fault) -> End:
+        process = which(world, fault)
         process.paused = True
 
         def end() -> None:
@@ -135,6 +137,10 @@ def _paused(name: str) -> Callable[["World", Fault], End]:
         return end
 
     return begin
+
+
+def _tunnel(world: "World", fault: Fault) -> Process[Any]:
+    return world.tunnels[fault.number % len(world.tunnels)]
 
 
 def _disk_full(world: "World", _fault: Fault) -> End:
@@ -216,14 +222,14 @@ _BEGIN: dict[Kind, Callable[["World", Fault], End]] = {
     Kind.BURST: _burst,
     Kind.BROKER: _broker,
     Kind.KAFKA: _kafka,
-    Kind.FLOW_KILL: _killed("flow"),
+    Kind.FLOW_KILL: _killed(lambda world, _: world.flow),
     Kind.FLOW_POWER: _power,
     Kind.FLOW_PAUSE: _flow_pause,
-    Kind.TUNNEL_KILL: _killed("tunnel"),
-    Kind.TUNNEL_PAUSE: _paused("tunnel"),
-    Kind.FLEET_KILL: _killed("fleet"),
-    Kind.FLEET_PAUSE: _paused("fleet"),
-    Kind.TRAINER_KILL: _killed("trainer"),
+    Kind.TUNNEL_KILL: _killed(_tunnel),
+    Kind.TUNNEL_PAUSE: _paused(_tunnel),
+    Kind.FLEET_KILL: _killed(lambda world, _: world.fleet),
+    Kind.FLEET_PAUSE: _paused(lambda world, _: world.fleet),
+    Kind.TRAINER_KILL: _killed(lambda world, _: world.trainer),
     Kind.DISK_FULL: _disk_full,
     Kind.CLOCK: _clock,
     Kind.HOSTILE: _hostile,

@@ -65,8 +65,8 @@ class AccountsClose(Invariant):
 
     def watch(self) -> None:
         """A tunnel's own ledger."""
-        carrier = self.world.carrier
-        self.hold(carrier is None or carrier.down.tally().balanced, "the tunnel's ledger does not balance")
+        balanced = all(carrier.down.tally().balanced for carrier in self.world.carriers)
+        self.hold(balanced, "a tunnel's ledger does not balance")
 
     def end(self) -> None:
         """All tunnels together, by what Kafka has."""
@@ -91,13 +91,13 @@ class BoundedMemory(Invariant):
 
     def watch(self) -> None:
         """Each by its own."""
-        flow, carrier, work = self.world.dataflow, self.world.carrier, self.world.devices
+        flow, work = self.world.dataflow, self.world.devices
         users = self.world.plan.devices
         if flow is not None:
             for pool in flow.live():
                 self._most(f"pool {pool.store.path}", len(pool), self.world.plan.window_count)
             self._watch_logics()
-        if carrier is not None:
+        for carrier in self.world.carriers:
             self._most("open pushes", carrier.down.tally().outstanding, users)
         for user, device in (work.fleet.devices if work else {}).items():
             self._most(f"the outbox of {user}", device.outbox.nbytes, 1 << 20)
@@ -132,7 +132,7 @@ class EveryWaitEnds(Invariant):
         if down:
             return [f"{name} is not there" for name in down]
         trainer = world.trainer.work
-        assert world.devices and world.carrier and trainer, "all processes are there"
+        assert world.devices and trainer, "all processes are there"
         link, devices = world.devices.link, world.devices.fleet.devices.values()
         known = {user.state.user_id for user in world.logics("user") if user.state and user.state.watermark >= 0}
         found: dict[str, Any] = {
@@ -149,7 +149,7 @@ class EveryWaitEnds(Invariant):
             "connections are half open": sum(w.open and w.silent for w in world.network.wires.values()),
             "publishes are not confirmed": sum(client.unconfirmed for client in link.clients.values()),
             "outboxes hold events": sum(len(device.outbox) for device in devices),
-            "pushes are open": world.carrier.down.tally().outstanding,
+            "pushes are open": sum(carrier.down.tally().outstanding for carrier in world.carriers),
             "devices ask for a batch": sum(
                 bool(d.asking.reason and d.eligible and d.user_id in known) for d in devices
             ),

@@ -96,6 +96,7 @@ class Plan:
     positives: float
     skews_ms: tuple[int, ...]  # how far each device's clock is off
     faults: tuple[Fault, ...]
+    tunnels: int
     min_users: int  # that take an item before its samples go on
     limits: Limits = EVERYTHING
 
@@ -132,6 +133,7 @@ def draw(seed: int, limits: Limits = EVERYTHING) -> Plan:
         skews_ms=tuple(_skew(dice) for _ in range(devices)),
         faults=_faults(dice, safety_ms),
         min_users=dice.choice((1, 1, 2, 3)),
+        tunnels=dice.choice((1, 1, 2)),
     )
     return cut(plan, limits)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from streams.kafka.topics import TUNNEL_GROUP
 from streams.simulation.plan import Kind
 from streams.simulation.world import World
 from wire.outcome import Batches, Trainings
@@ -9,6 +10,10 @@ from wire.outcome import Batches, Trainings
 
 def _counted(what: str, outcome: str) -> Callable[[World], bool]:
     return lambda world: bool(world.devices and world.devices.fleet.counts[what, outcome])
+
+
+def _pushed(end: str) -> Callable[[World], bool]:
+    return lambda world: any(getattr(carrier.down.tally(), end) for carrier in world.carriers)
 
 
 def _refused(reason: str) -> Callable[[World], bool]:
@@ -21,8 +26,8 @@ def _failed(kind: Kind) -> Callable[[World], bool]:
 
 # name: whether a world that has ended hit it; worlds add other names themselves, as they happen
 SOMETIMES: dict[str, Callable[[World], bool]] = {
-    "a push was superseded before the device answered": lambda w: bool(w.carrier and w.carrier.down.tally().superseded),
-    "a push expired": lambda w: bool(w.carrier and w.carrier.down.tally().expired),
+    "a push was superseded before the device answered": _pushed("superseded"),
+    "a push expired": _pushed("expired"),
     "a model arrived in the middle of a training": _counted("trainings", Trainings.OUTDATED),
     "a batch of another model was refused": _counted("batches", Batches.WRONG_MODEL),
     "a batch came twice": _counted("batches", Batches.REPEATED),
@@ -36,6 +41,7 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "an event came twice": lambda w: w.seen.messages["events"] > len(w.seen.events),
     "a query was given up because a shard did not answer": lambda w: w.given_up > 0,
     "the dataflow began anew, as its clock was set back": lambda w: bool(w.dataflow and w.dataflow.begun_anew),
+    "a tunnel took over from another": lambda w: w.plan.tunnels > 1 and w.kafka.group(TUNNEL_GROUP).generation > 2,
     "a full disk healed": lambda w: any("No space left" in e.what for e in w.journal.entries) and bool(w.dataflow),
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }

@@ -1,6 +1,7 @@
 """A simulation drawn in the terminal while it runs: processes, devices with their links and queues, clocks, faults."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,7 @@ from device_sim.device import Device
 from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, TELEMETRY, TRAINER_GROUP, TUNNEL_GROUP
 from streams.simulation.process import Process
 from streams.simulation.timeline import START_MS
+from streams.simulation.tunnel import TunnelWork
 from streams.simulation.world import World
 
 FAULTS = 6  # the newest ones that are shown
@@ -91,7 +93,7 @@ def _weather(world: World) -> str:
 def _processes(world: World) -> Rows:
     queues: dict[str, Callable[[], dict[str, int]]] = {
         "flow": lambda: _flow_queues(world),
-        "tunnel": lambda: _tunnel_queues(world),
+        **{tunnel.name: partial(_tunnel_queues, world, tunnel) for tunnel in world.tunnels},
         "fleet": lambda: {"behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values())},
         "trainer": lambda: {"behind": sum(world.kafka.lag(TRAINER_GROUP, TELEMETRY).values())},
     }
@@ -116,12 +118,10 @@ def _flow_queues(world: World) -> dict[str, int]:
     }
 
 
-def _tunnel_queues(world: World) -> dict[str, int]:
-    assert world.carrier is not None, "it runs"
-    return {
-        "behind": sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values()),
-        "open pushes": world.carrier.down.tally().outstanding,
-    }
+def _tunnel_queues(world: World, tunnel: Process[TunnelWork]) -> dict[str, int]:
+    assert tunnel.work is not None, "it runs"
+    behind = sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values())
+    return {"behind": behind, "open pushes": tunnel.work.down.tally().outstanding}
 
 
 def _devices(world: World) -> Rows:

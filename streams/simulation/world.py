@@ -65,7 +65,10 @@ class World:
         self.disk, self.snapshots = Disk(), Snapshots()
         self.stopped_workers: set[int] = set()  # of the dataflow
         self.flow: Process[Flow] = self._process("flow", self._begin_flow)
-        self.tunnel: Process[TunnelWork] = self._process("tunnel", self._begin_tunnel)
+        self.tunnels: list[Process[TunnelWork]] = [
+            self._process(name, partial(self._begin_tunnel, name))
+            for name in (f"tunnel-{number}" for number in range(1, plan.tunnels + 1))
+        ]
         self.fleet: Process[Devices] = self._process("fleet", self._begin_fleet)
         self.trainer: Process[Trainer] = self._process("trainer", self._begin_trainer)
         self.kafka_driver = SimulatedBus(self.kafka, VirtualClock(self.timeline)).producer()
@@ -85,7 +88,7 @@ class World:
     @property
     def processes(self) -> "list[Process[Any]]":
         """All of them."""
-        return [self.flow, self.tunnel, self.fleet, self.trainer]
+        return [self.flow, *self.tunnels, self.fleet, self.trainer]
 
     @property
     def devices(self) -> Devices | None:
@@ -98,9 +101,9 @@ class World:
         return self.flow.work
 
     @property
-    def carrier(self) -> TunnelWork | None:
-        """The tunnel, while its process lives."""
-        return self.tunnel.work
+    def carriers(self) -> list[TunnelWork]:
+        """The tunnels whose processes live."""
+        return [tunnel.work for tunnel in self.tunnels if tunnel.work is not None]
 
     def logics(self, step: str) -> Iterator[Any]:
         """The logics of one stateful step of the dataflow, of all its workers."""
@@ -225,8 +228,8 @@ class World:
             self.sometimes.add("a snapshot was restored with a pool that is ahead of it")
         return flow
 
-    def _begin_tunnel(self, clock: VirtualClock) -> TunnelWork:
-        return TunnelWork(self._bus(clock), self.broker, clock, "tunnel", self.plan.expiry_ms)
+    def _begin_tunnel(self, name: str, clock: VirtualClock) -> TunnelWork:
+        return TunnelWork(self._bus(clock), self.broker, clock, name, self.plan.expiry_ms)
 
     def _begin_fleet(self, clock: VirtualClock) -> Devices:
         link, die = SimulatedLink(self.broker, "fleet"), self.dice.die("training")
