@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_sim import topics
 from streams.kafka.topics import CANDIDATES, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
+from streams.simulation.network import Wire
 from streams.simulation.plan import HOUR_MS, Fault, Kind
 from streams.simulation.process import Process
 from streams.simulation.trainer import STRANGER
@@ -53,24 +54,28 @@ End = Callable[[], object] | None
 Which = Callable[["World", Fault], Process[Any]]
 
 
-def _client(world: "World", fault: Fault) -> str:
-    return f"fleet-{world.users.names[fault.number % len(world.users.names)]}"
+def _wire(world: "World", fault: Fault) -> Wire | None:
+    """One of the connections that stand: a device's, what all of them hear, or a tunnel's."""
+    wires = [wire for wire in world.network.wires.values() if wire.open]
+    return wires[fault.number % len(wires)] if wires else None
 
 
 def _cut(world: "World", fault: Fault) -> End:
-    if (wire := world.network.wires.get(_client(world, fault))) is not None:
+    if (wire := _wire(world, fault)) is not None:
         wire.cut()
     return None
 
 
 def _silent(world: "World", fault: Fault) -> End:
-    if (wire := world.network.wires.get(_client(world, fault))) is not None:
+    if (wire := _wire(world, fault)) is not None:
         wire.fall_silent()
     return None
 
 
 def _hold(world: "World", fault: Fault) -> End:
-    name = _client(world, fault)
+    if (wire := _wire(world, fault)) is None:
+        return None
+    name = wire.name
     world.network.hold(name)
     return lambda: world.network.release(name)
 
@@ -112,7 +117,7 @@ def _power(world: "World", fault: Fault) -> End:
 def _flow_pause(world: "World", fault: Fault) -> End:
     number = fault.number % world.plan.processes
     world.stopped_workers.add(number)
-    if fault.number // 4 % 4:
+    if fault.number // 4 % 2:
         return lambda: world.stopped_workers.discard(number)
     world.timeline.after(LONG_PAUSE_MS, lambda: world.stopped_workers.discard(number))
     return None
@@ -177,6 +182,8 @@ def _lineage(world: "World", fault: Fault) -> End:
 
 def _old_model(world: "World", fault: Fault) -> End:
     lineage, version = world.newest_model
+    if world.newest not in world.seen.models:
+        return None  # it would come first, and be the version of that number
     if fault.number % 2 and version > 1:
         world.publish_stranger(lineage, version - 1)
     else:

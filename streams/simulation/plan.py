@@ -16,7 +16,7 @@ MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 class Kind(StrEnum):
     """What can go wrong, or just happen."""
 
-    CUT = "cut"  # a device's connection ends
+    CUT = "cut"  # a connection to the MQTT broker ends
     SILENT = "silent"  # half open: nothing arrives, and nobody says so
     HOLD = "hold"  # a partition that holds everything up and lets it go in the end
     BURST = "burst"  # packets are lost in bursts, all over the network

@@ -4,12 +4,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from streams.bus import Message, Partition
-from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
+from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, SAMPLES, TELEMETRY
+from streams.simulation.trainer import PUBLIC
 from wire.candidates import CandidateBatch, decode_batch
 from wire.event import Event, decode_event
+from wire.identity import ModelId
 from wire.ids import sample_key
 from wire.malformed import Malformed
+from wire.model import identify_model
 from wire.sample import SampleRecord, decode_record
+from wire.signing import open_model
 from wire.telemetry import Training, decode_report
 
 
@@ -24,6 +28,7 @@ class Seen:
     newest: dict[str, CandidateBatch] = field(default_factory=dict)  # of those, by user the last to come
     places: dict[str, tuple[Partition, int]] = field(default_factory=dict)  # where in Kafka that is
     reports: list[Training] = field(default_factory=list)
+    models: set[ModelId] = field(default_factory=set)
     messages: Counter[str] = field(default_factory=Counter)
     ids: dict[int, str] = field(default_factory=dict)  # event ids by sample key
 
@@ -59,6 +64,8 @@ class Seen:
                 self.batches.append(batch)
                 self.newest[batch.user_id] = batch
                 self.places[batch.user_id] = (message.topic, message.partition), message.offset
+            case topic if topic == MODELS:
+                self.models.add(identify_model(open_model(message.value, PUBLIC))[0])
             case topic if topic == TELEMETRY:
                 report = decode_report(message.value)
                 if isinstance(report, Training):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import event_time
-from operators.decode import Arrival, Asked
+from operators.decode import Arrival, Asked, Raw
 from operators.event_time import ALONE_MS, CONTRADICTED, PATIENCE_MS, UNCONTRADICTED, EventClock, PartitionLogic, Sorted
 from tests.clock import HandClock
 from wire.dead_letter import DeadLetter, Origin
@@ -259,7 +259,7 @@ def test_what_patience_decides_is_decided_again_by_whoever_goes_on_from_the_snap
     clock.passes(PATIENCE_MS)
     assert not any(out.accepted or out.rejected for out in one.on_notify()[0])  # nothing before it is saved
     saved = one.snapshot()
-    later = [message(1000 + k, each) for k, each in enumerate(busy(20, 3, START + 200_000))]
+    later: list[Raw] = [message(1000 + k, each) for k, each in enumerate(busy(20, 3, START + 200_000))]
     (first,), _ = one.on_batch([later])
     again = logic(clock, saved)
     (second,), _ = again.on_batch([later])
