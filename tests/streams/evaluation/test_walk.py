@@ -55,10 +55,10 @@ def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_non
 
 
 def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
-    """24,000 predicted events: the standard error of GAUC is .004."""
-    log = taste_log(28_800, users=60, seed=1, labels="random")
+    """12,000 predicted events: the standard error of GAUC is .006."""
+    log = taste_log(14_400, users=30, seed=1, labels="random")
     found = gaucs(walk(log, tmp_path, head=1 / 6).predictions)
-    assert found == {arm: pytest.approx(0.5, abs=0.01) for arm in ARMS}
+    assert found == {arm: pytest.approx(0.5, abs=0.015) for arm in ARMS}
 
 
 def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

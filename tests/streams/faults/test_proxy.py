@@ -128,7 +128,7 @@ def test_bytes_pass_unchanged(proxy: FaultProxy) -> None:
         (Latency(direction="up", delay=Duration(0.2)), b"x", 0.2),
         (Bandwidth(rate=Size(100_000)), bytes(30_000), 0.3),
         (Slicer(direction="up", size=Size(100), delay=Duration(0.02)), bytes(1000), 0.18),
-        (Loss(rate=Share(1), rto=Duration(0.1)), b"x", 1.0),
+        (Loss(rate=Share(1), rto=Duration(0.02)), b"x", 0.2),
     ],
 )
 def test_what_slows_bytes_down_is_seen_and_ends(

@@ -1,5 +1,6 @@
 """What the client says when the other side is no broker, or one that does not let it work."""
 
+import os
 import resource
 import socket
 import time
@@ -113,12 +114,17 @@ def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
         wait_until(lambda: client.connected)
         sock = client._paho.socket()
         assert isinstance(sock, socket.socket)
+        taken = [os.dup(0)]
+        while taken[-1] < sock.fileno():  # so that no lower number is free
+            taken.append(os.dup(0))
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno(), hard))
             sock.shutdown(socket.SHUT_RDWR)
             wait_until(lambda: failures("files") > before)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for number in taken:
+                os.close(number)
         wait_until(lambda: client.connected)
         client.close()
     assert any("no connection to the MQTT broker" in line["event"] for line in lines)
