@@ -9,6 +9,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from streams.faults import fate
 from streams.faults.proxy import FaultProxy, Injection
 from streams.faults.toxics import (
     Bandwidth,
@@ -128,12 +129,13 @@ def test_bytes_pass_unchanged(proxy: FaultProxy) -> None:
         (Latency(direction="up", delay=Duration(0.2)), b"x", 0.2),
         (Bandwidth(rate=Size(100_000)), bytes(30_000), 0.3),
         (Slicer(direction="up", size=Size(100), delay=Duration(0.02)), bytes(1000), 0.18),
-        (Loss(rate=Share(1), rto=Duration(0.02)), b"x", 0.2),
+        (Loss(rate=Share(1), rto=Duration(0.1)), b"x", 0.9),
     ],
 )
 def test_what_slows_bytes_down_is_seen_and_ends(
-    proxy: FaultProxy, toxic: Toxic, payload: bytes, at_least_s: float
+    proxy: FaultProxy, toxic: Toxic, payload: bytes, at_least_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fate, "_LONGEST_STALL_S", 0.5)
     with connect(proxy) as connection:
         assert fastest_s(connection) < 0.1
         injection = inject(proxy, toxic)
