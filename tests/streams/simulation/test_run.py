@@ -14,7 +14,7 @@ from streams.simulation.run import simulate
 from streams.simulation.users import Users
 
 FIXED = range(1, 6)
-FRESH = 8
+FRESH = 4
 
 
 @pytest.mark.parametrize("seed", FIXED)
