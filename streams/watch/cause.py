@@ -32,6 +32,11 @@ def _all_silent(picture: Picture) -> str:
     return f"all {len(silent)} processes are silent since {_since(silent)}: Kafka, the machine, or all were killed"
 
 
+def _rivals(picture: Picture) -> str:
+    names = [process.key for process in picture.processes if process.has_rival]
+    return f"two processes say that they are {names[0]}: end one, or give it another name" if names else ""
+
+
 def _silent(picture: Picture) -> str:
     silent = [p for p in picture.processes if p.silent_s and not p.ended and not _replaced(p, picture)]
     if not silent:
@@ -97,6 +102,7 @@ def _missing(picture: Picture) -> str:
 SYMPTOMS: Sequence[Callable[[Picture], str]] = (
     _nobody,
     _all_silent,
+    _rivals,
     _silent,
     _ended,
     _no_model,

@@ -62,6 +62,7 @@ def _process(heard: Heard, now_ms: int) -> ProcessView:
         ended=said.ended,
         cores=heard.per_s().get(CPU) if heard.up(now_ms) else None,
         warnings=said.warnings,
+        has_rival=heard.has_rival(now_ms),
     )
 
 

@@ -17,12 +17,15 @@ class Heard:
     def __init__(self) -> None:
         self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
         self._lived: Values = {}
+        self._rival_ms = -SILENT_MS
         self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
 
     def take(self, status: Status, heard_ms: int) -> bool:
         """Take in what it says; False for what came late or twice, or of a life that is over."""
         if self._window:
             newest = self.newest
+            if status.boot < newest.boot and not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
+                self._rival_ms = heard_ms  # the life before should be over by now
             if (status.boot, status.sequence) <= (newest.boot, newest.sequence):
                 return False
             if status.boot > newest.boot:
@@ -41,6 +44,10 @@ class Heard:
         """How long it has said nothing; 0 while its next word is only just due."""
         silent_ms = now_ms - self._window[-1][0]
         return silent_ms if silent_ms >= SILENT_MS else 0
+
+    def has_rival(self, now_ms: int) -> bool:
+        """Whether another process says just now that it is this one."""
+        return now_ms - self._rival_ms < SILENT_MS
 
     def up(self, now_ms: int) -> bool:
         """Whether it is there."""

@@ -8,7 +8,10 @@ from wire.status import Role
 
 
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
-    """One process; `silent_s` is how long it has said nothing, `cores` how much it computes."""
+    """One process; `silent_s` is how long it has said nothing, `cores` how much it computes.
+
+    It `has_rival` if another process says that it is this one.
+    """
 
     key: str
     role: Role
@@ -18,6 +21,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
     cores: float | None
     warnings: tuple[str, ...] = ()
+    has_rival: bool = False
 
     @property
     def up(self) -> bool:

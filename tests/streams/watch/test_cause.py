@@ -87,6 +87,20 @@ def test_batches_that_nobody_answers_point_to_the_broker_or_the_devices() -> Non
     )
 
 
+def test_two_processes_of_one_name_are_told_apart_from_a_restart() -> None:
+    fold = Fold()
+    for second in range(40, 61):
+        for boot in (1, 2) if second >= 50 else (1,):
+            said = status(at_s=second, boot=boot, values=MODEL)
+            fold.take(said, said.said_ms)
+    assert fold.picture(60_000).cause == "two processes say that they are flow/0: end one, or give it another name"
+    restarted = Fold()
+    for second in range(40, 61):
+        said = status(at_s=second, boot=1 if second < 50 else 2, values=MODEL, ended=second == 49)
+        restarted.take(said, said.said_ms)
+        assert "two processes" not in restarted.picture(second * 1000).cause
+
+
 def test_a_process_that_was_started_anew_under_another_name_is_not_mourned() -> None:
     fold = Fold()
     for second in range(40, 61):
