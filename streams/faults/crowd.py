@@ -9,7 +9,7 @@ from device_sim.outcome import Attendances
 from streams.faults.effect import Effect
 from streams.faults.people import People
 from streams.faults.timetable import Order
-from streams.fleet.attendance import Ordered
+from streams.fleet.orders import Ordered
 from wire.durable import write_durably
 
 ORDERS = "orders.json"  # in the run folder

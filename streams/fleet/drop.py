@@ -7,7 +7,7 @@ import msgspec
 from device_sim.device import Device
 from device_sim.fleet import Fleet
 from streams.faults.whose import Devices
-from streams.fleet.attendance import InForce
+from streams.fleet.orders import InForce
 from streams.population.axis import Constant
 from streams.population.population import Population
 

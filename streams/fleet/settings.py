@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from streams.fleet.attendance import EVERYONE, Orders
+from streams.fleet.orders import EVERYONE, Orders
 from streams.kafka.topics import BEHAVIOUR, EVENTS
 
 Own = Literal["events", "behaviour"]

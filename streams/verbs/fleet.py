@@ -18,8 +18,8 @@ from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
 from streams.evaluation.arms import compare_arms, read_predictions
 from streams.faults.units import Duration, Share
-from streams.fleet.attendance import EVERYONE, OrderFile, Orders, Standing, begun
 from streams.fleet.drop import Drop
+from streams.fleet.orders import EVERYONE, OrderFile, Orders, Standing, begun
 from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell, one_thread
 from streams.kafka.admin import ensure_topics

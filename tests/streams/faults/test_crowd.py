@@ -7,7 +7,7 @@ from streams.faults.crowd import Crowd
 from streams.faults.people import People
 from streams.faults.timetable import Order
 from streams.faults.whose import Devices
-from streams.fleet.attendance import OrderFile
+from streams.fleet.orders import OrderFile
 
 NOW_MS = 1_700_000_000_000
 

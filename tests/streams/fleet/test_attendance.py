@@ -8,8 +8,9 @@ import pytest
 from device_sim.fleet import Fleet
 from device_sim.outcome import Attendances
 from streams.faults.whose import Devices
-from streams.fleet.attendance import AGAIN_MS, LOOK_MS, Attendance, InForce, Ordered, OrderFile, Standing
+from streams.fleet.attendance import AGAIN_MS, LOOK_MS, Attendance
 from streams.fleet.drop import AFTER_S, Drop
+from streams.fleet.orders import InForce, Ordered, OrderFile, Standing, begun
 from streams.population.axis import Constant
 from streams.population.population import Population
 from streams.population.table import population
@@ -172,3 +173,9 @@ def test_two_populations_at_once_a_device_keeps_to_both(world: World) -> None:
     assert {user for user in USERS if not attendance.may_train(user)} == {
         user for user in USERS if user in Devices(0.6, 1.0, 1)
     }
+
+
+def test_a_population_of_our_days_has_our_times_of_day_and_others_begin_now() -> None:
+    assert begun({}, "here", 1, NOW_MS).at_s(NOW_MS) == NOW_MS / 1000 % 86_400
+    assert begun({"day": "20s"}, "here", 1, NOW_MS).at_s(NOW_MS) == 0
+    assert begun({"starts": "6h"}, "here", 1, NOW_MS).at_s(NOW_MS) == 0

@@ -11,16 +11,17 @@ import pytest
 from device_sim import topics
 from models.artefact import model_to_bytes
 from streams.fleet.hands import Hands
+from streams.fleet.orders import EVERYONE, Orders, Standing, begun
 from streams.fleet.service import SNAPSHOT_MS, TICK_MS, FleetService
-from streams.fleet.settings import FleetSettings
+from streams.fleet.settings import FleetSettings, Own
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.topics import EVENTS, FLEET_GROUP
+from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
 from tests.clock import HandClock
 from tests.device_sim.memory_link import MemoryBroker, MemoryLink
 from tests.streams.fleet.world import TASK, cloud_model, history_of
 from wire.errors import ConnectionFailed
-from wire.event import encode_event
+from wire.event import decode_event, encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
 
 NOW_MS = 1_700_000_000_000
@@ -49,15 +50,14 @@ class World:
         for name in ("state", "out"):
             (folder / name).mkdir()
 
-    def behave(self, first: int, count: int) -> None:
+    def behave(self, first: int, count: int, topic: str = EVENTS) -> None:
         producer = self.bus.producer()
-        producer.send_many(EVENTS, ["ann"] * count, [encode_event(event) for event in history_of("ann", first, count)])
+        producer.send_many(topic, ["ann"] * count, [encode_event(event) for event in history_of("ann", first, count)])
         producer.flush(10)
 
-    def fleet(self) -> FleetService:
-        settings = FleetSettings(
-            "events", None, self.folder / "state", self.folder / "out", self.folder / "keys" / PUBLIC, 1
-        )
+    def fleet(self, own: Own = "events", orders: Orders = EVERYONE) -> FleetService:
+        folder = self.folder
+        settings = FleetSettings(own, None, folder / "state", folder / "out", folder / "keys" / PUBLIC, 1, orders)
         hands = Hands(AtOnce(), AtOnce(), AtOnce(), cpu_s=lambda: 0.0)
         return FleetService(settings, self.bus, MemoryLink(self.broker), self.clock, hands)
 
@@ -116,6 +116,29 @@ def test_what_was_done_is_told_after_it_is_in_a_snapshot(world: World) -> None:
         world.clock.passes(SNAPSHOT_MS)
         fleet.step([])
         assert sum(group.lag(EVENTS).values()) == 0
+
+
+def test_a_device_whose_clock_is_wrong_stamps_its_events_by_it(world: World) -> None:
+    world.behave(0, 5, BEHAVIOUR)
+    wrong = begun({"clock": "3h", "starts": "0h"}, "here", 1, NOW_MS)
+    off_ms = round(1000 * wrong.population.clock_off_s("ann"))
+    with closing(world.fleet("behaviour", Standing([wrong]))) as fleet:
+        world.run(fleet, 5)
+        for _ in range(3):
+            fleet.step([])
+            world.clock.passes(100)
+    sent = [decode_event(raw) for topic, raw in world.broker.published if topic == topics.events("ann")]
+    assert {event.event_id: event.timestamp for event in sent} == {
+        event.event_id: event.timestamp + off_ms for event in history_of("ann", 0, 5)
+    }
+
+
+def test_a_device_that_is_not_available_predicts_and_does_not_train(world: World) -> None:
+    world.behave(0, 30)
+    with closing(world.fleet(orders=Standing([begun({"availability": 0}, "here", 1, NOW_MS)]))) as fleet:
+        world.run(fleet, 30)
+        assert not [end for (what, end) in fleet.fleet.counts if what == "trainings"]
+        assert fleet.fleet.counts["attendances", "put_off"] == 1
 
 
 def test_without_a_topic_of_events_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
