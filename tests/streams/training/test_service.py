@@ -70,7 +70,8 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=keys, publish_only=True, json=True)
-        said = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])
+        (document,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        said = msgspec.json.decode(document)
         assert said["version"] == said["task_version"] == said["published"] == 1
         _run_once(settings, keys, TURNED.take(slice(0, 1000)))
         _run_once(settings, keys, TURNED.take(slice(1000, 2000)))
