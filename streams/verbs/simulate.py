@@ -34,7 +34,7 @@ def command(
     """Simulate the whole system: dataflow, pools, tunnel, trainer and devices, with all that can go wrong.
 
     One process and a virtual clock; network, disk, brokers and clocks are simulated, all else is the product's code.
-    The same seed on the same commit is the same history. Exit code 1 when an invariant does not hold, or when 200
+    The same seed on the same commit is the same history. Exit code 1 when an invariant does not hold, or when 1,000
     seeds or more never hit something that they should.
 
     ```

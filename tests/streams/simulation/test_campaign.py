@@ -21,7 +21,7 @@ def test_a_small_campaign_that_misses_some_says_so_and_has_not_failed() -> None:
     found = of(3, NAMES[:4])
     assert (
         not found.failed
-        and found.lines()[-1] == f"not hit: {len(NAMES) - 4}, which is no failure with fewer than 200 seeds"
+        and found.lines()[-1] == f"not hit: {len(NAMES) - 4}, which is no failure with fewer than 1,000 seeds"
     )
 
 
