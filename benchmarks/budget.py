@@ -19,8 +19,9 @@ from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import Comparison
 from streams.evaluation.walk import Plan, evaluate
 from streams.logs.data import find_log
+from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling
-from streams.times import parse_duration_ms
+from streams.times import Duration
 from wire.task import Task
 
 BUDGETS = ("10m", "1h", "3h", "12h")
@@ -41,12 +42,12 @@ def measured(log: str, budget: str, given: argparse.Namespace) -> Row:
     """One evaluation."""
     torch.set_num_threads(1)
     sampling = Sampling(given.negatives, 2000, given.seed) if given.negatives else None
-    age_ms = parse_duration_ms(budget)
+    age_ms = Duration.parse(budget).ms
     rules = MatchRules(freshness_budget_ms=age_ms)
     task = Task(task_version=1, arms=ARMS, candidate_age_ms=age_ms, idle_age_ms=max(age_ms, 3 * 3_600_000))
     plan = Plan(devices=given.devices, refresh_ms=0, seed=given.seed, rules=rules, task=task)
     with tempfile.TemporaryDirectory() as folder, Pool.open(Path(folder) / "pool", PoolSpec()) as pool:
-        outcome = evaluate(evaluation_log(find_log(log), sampling), pool, plan, lambda _done, _total: None)
+        outcome = evaluate(evaluation_log(EventLog(find_log(log)), sampling)[1], pool, plan, lambda *_: None)
     events = max(len(outcome.predictions), 1)
     paired = Comparison(outcome.predictions, ARMS, given.seed)
     pair = paired.pairs([("coda", "local")])["coda-local"]

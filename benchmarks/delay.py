@@ -18,13 +18,13 @@ from matplotlib.figure import Figure
 
 from monitor.plots import ARM_COLOURS, STYLE
 from streams.evaluation.result import Result
-from streams.times import parse_duration_ms
+from streams.times import Duration
 from streams.verbs.evaluate import RESULT
 from wire.errors import InputError
 from wire.task import ARMS
 
 DELAYS = ("5s", "10m", "1h", "6h", "24h")
-FIRST_MODEL = ("--base", "stale", "--refresh", "0h")  # versions would be fresh whatever the delay
+FIRST_MODEL = ("--base", "stale", "--refresh", "0s")  # versions would be fresh whatever the delay
 
 
 def evaluated(log: str, delay: str, flags: list[str], out: Path) -> Result:
@@ -63,7 +63,7 @@ def plot(results: dict[str, Result], path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        delays_s = [parse_duration_ms(delay) / 1000 for delay in results]
+        delays_s = [Duration.parse(delay).ms / 1000 for delay in results]
         found = [gains(result) for result in results.values()]
         for arm in ARMS[1:]:
             axes.plot(delays_s, [each[arm] for each in found], color=ARM_COLOURS[arm], marker=".", label=arm)

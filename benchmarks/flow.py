@@ -206,7 +206,7 @@ def _per(done: float, seconds: float) -> float:
 
 def _flow_command(settings: KafkaSettings, folder: str, processes: int) -> list[str]:
     command = [sys.executable, "-m", "streams.cli", "flow", "--bootstrap", settings.bootstrap]
-    command += ["--pool", f"{folder}/pool", "--state", f"{folder}/state", "--window-days", "100000"]
+    command += ["--pool", f"{folder}/pool", "--state", f"{folder}/state", "--pool-age", "100000d"]
     return [*command, "--processes", str(processes), "--shards", str(max(1, processes))]
 
 

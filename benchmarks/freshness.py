@@ -250,11 +250,11 @@ def _commands(
     return {
         # No second version within the run: the live part is minutes of event time.
         "train-cloud": (
-            *("train-cloud", "--head-log", log, "--head-share", f"{share:.6f}", "--refresh-h", "1000"),
+            *("train-cloud", "--head-log", log, "--head-share", f"{share:.6f}", "--refresh", "1000h"),
             *("--keys", str(folder / "keys"), "--task", str(folder / "task.json"), *bootstrap),
         ),
         "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
-        "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain-s", "1"),
+        "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain", "1s"),
         "fleet": (
             *("fleet", "--devices", str(options.devices), *bootstrap, "--mqtt", mqtt),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),

@@ -16,6 +16,8 @@ from monitor.state import STAGES, State, events_per_s
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
+_WIDTH, _HEIGHT = 80, 24  # what the whole screen takes
+_BETWEEN = " · "
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -44,7 +46,9 @@ class LiveView:
         self._recent.append(state)
         self._note = note
         if self._live:
-            self._live.update(screen(self._title, self._phases, list(self._recent), note), refresh=True)
+            width, height = self._console.size
+            draw = screen if width >= _WIDTH and height >= _HEIGHT else small_screen
+            self._live.update(draw(self._title, self._phases, list(self._recent), note), refresh=True)
         else:
             self._print_line(state, note)
 
@@ -82,7 +86,18 @@ def plain_line(recent: Sequence[State], note: str) -> str:
         parts.append(f"{s.devices_connected:,} devices {_sum(s.trainings):,} trained v{s.model_version}")
     if s.arm_gauc:
         parts.append("GAUC " + " ".join(f"{arm} {value:.3f}" for arm, value in s.arm_gauc.items()))
-    return " · ".join(parts)
+    return _BETWEEN.join(parts)
+
+
+def small_screen(title: str, phases: Sequence[str], recent: Sequence[State], note: str) -> RenderableType:
+    """The newest state in at most 14 short lines, for a terminal of 60 columns by 15 rows."""
+    state = recent[-1]
+    at = list(phases).index(state.phase) + 1 if state.phase in phases else len(phases)
+    _, *parts = plain_line(recent, note).split(_BETWEEN)
+    told = [f"{title}  {_clock(state.elapsed_s)}", f"{at} of {len(phases)}: {state.phase} {note}".rstrip(), *parts]
+    if state.pushes:
+        told.append(f"{state.pushes:,} pushes, {state.pushes_outstanding:,} outstanding")
+    return Text("\n".join(told))
 
 
 def screen(title: str, phases: Sequence[str], recent: Sequence[State], note: str) -> RenderableType:

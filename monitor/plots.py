@@ -4,6 +4,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monitor.arms import ArmsOverTime
 from monitor.live import RATE_WINDOW, rate
@@ -27,6 +28,7 @@ ARM_COLOURS = {
     "coda": "#db2777",
 }
 COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
+_DAY_MS = 86_400_000
 _LETTER_SHARE = 0.014  # of an axis' width that a letter of a phase's name takes
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -62,6 +64,29 @@ def arms_plot(arms: ArmsOverTime) -> str:
         legend(axes[0])
 
     return svg(draw, panels=4, height=4.6)
+
+
+def log_plot(over_time: Sequence[int], first_ms: int, last_ms: int, by_events: Sequence[int]) -> str:
+    """A log's events in equal parts of its span (Unix ms), and its users with 1, 2-3, 4-7, … events."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        width_ms = (last_ms - first_ms) / max(len(over_time), 1)
+        edges = [(first_ms + n * width_ms) / _DAY_MS for n in range(len(over_time) + 1)]
+        axes[0].stairs(over_time, edges, fill=True, color=COLOURS[0], alpha=0.7)
+        axes[0].xaxis.set_major_locator(MaxNLocator(5))
+        axes[0].xaxis.set_major_formatter(FuncFormatter(lambda day, _: _date(day, width_ms)))
+        axes[0].set_title("events over time")
+        axes[1].bar(range(len(by_events)), by_events, color=COLOURS[1], alpha=0.7)
+        axes[1].set_xticks(range(len(by_events)), [f"{2**n:,}" for n in range(len(by_events))], fontsize=8)
+        axes[1].set_title("users by their number of events, from")
+
+    return svg(draw, panels=2, height=2.4)
+
+
+def _date(days: float, width_ms: float) -> str:
+    """Days since 1970 as a date, with the time where a bar is less than half an hour."""
+    moment = datetime.fromtimestamp(days * _DAY_MS / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M}" if width_ms < _DAY_MS / 48 else f"{moment:%Y-%m-%d}"
 
 
 def gains_plot(samples: Sequence[int], gains: Sequence[float]) -> str:

@@ -21,6 +21,8 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 12px; 
 svg { width: 100%; height: auto; display: block; margin-top: 14px; }
 .verdict { display: inline-block; margin: 12px 0 0; padding: 6px 12px; border-radius: 8px; font-weight: 600; }
 .good { background: #ecfdf5; color: var(--good); } .bad { background: #fef2f2; color: var(--bad); }
+.open { background: #fffbeb; color: #92400e; }
+dt { font-weight: 600; } dd { margin: 0 0 6px; color: var(--soft); max-width: 78ch; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 12px; margin-top: 18px; }
 .card { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 12px 14px; }
 .card b { display: block; font-size: 22px; letter-spacing: -.02em; } .card span { color: var(--soft); font-size: 13px; }
@@ -126,7 +128,7 @@ def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
 
 
 def _plot(arms_over_time: ArmsOverTime | None) -> str:
-    return arms_plot(arms_over_time) if arms_over_time else "<p>No event was predicted.</p>"
+    return arms_plot(arms_over_time) if arms_over_time else "<p>No figures: no event, or too few users.</p>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,11 +9,13 @@ Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctr
 
 import math
 import os
+import re
 import signal
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,11 +25,13 @@ from cyclopts.config import Env, Toml
 from rich.console import Console
 from rich.text import Text
 
+from streams.terminal import mend_streams
 from wire.durable import SAID_BY_DISKS, as_storage_error
 from wire.errors import CodaError, InputError
 
 PREFIX = "CODA_"
 CONFIG_FILE = "coda.toml"
+DISTRIBUTION = "coda-streaming"
 
 # name: (where it lives, what it does)
 VERBS = {
@@ -46,6 +50,8 @@ VERBS = {
     "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
     "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
     "simulate": ("streams.verbs.simulate:command", "The whole system by a virtual clock, with all that can go wrong."),
+    "doctor": ("streams.verbs.doctor:command", "Whether all is there that the verbs need, and what to do where not."),
+    "dlq": ("streams.verbs.dlq:command", "Dead letters: what was refused, why, and where it came from."),
     "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
 }
 
@@ -60,7 +66,8 @@ def make_app(asked: str | None = None) -> App:
         name="coda",
         help="CoDA streaming: on-device personal models, fed by a pool of fresh samples, as a live system.",
         help_epilogue=f"Settings: flags, then `{PREFIX}VERB_FLAG`, `{PREFIX}FLAG`, then `[verb]` in `{CONFIG_FILE}`.",
-        config=[_verb_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE)],
+        config=[_verb_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE), _check_whole],
+        version=metadata.version(DISTRIBUTION),
         version_flags=["--version"],
         error_console=Console(stderr=True, soft_wrap=True),
         error_formatter=_one_line,
@@ -80,6 +87,8 @@ def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
         _check_finite(settings.arguments)
         begin()
         result = verb(*settings.args, **settings.kwargs)
+    except SystemExit as usage:  # the parser has said what is wrong
+        return int(usage.code or 0)
     except CodaError as error:
         print(f"coda: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, InputError) else 1
@@ -106,6 +115,7 @@ def main() -> NoReturn:
     # (A shell without job control starts background commands with SIGINT ignored; we always want to hear it.)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    mend_streams()
     set_up_logging()
     try:
         code = run(sys.argv[1:], _listen)
@@ -145,6 +155,17 @@ def _check_config(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCol
         )
 
 
+def _check_whole(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse 1.5 where a whole number belongs: it would be rounded without a word."""
+    for argument in arguments:
+        if argument.hint not in (int, int | None) or argument.parameter.converter is not None:
+            continue
+        for token in argument.tokens:
+            if not re.fullmatch(r"[-+]?\d+", token.value.strip()):
+                said = "" if token.source == "cli" else f", as {token.keyword} in {token.source} says"
+                raise InputError(f"{argument.name} is {token.value}{said}: it takes a whole number")
+
+
 def _check_finite(settings: Mapping[str, object]) -> None:
     """Refuse `nan` and `inf`, which pass for numbers and slip through most comparisons."""
     for name, value in settings.items():
@@ -159,7 +180,7 @@ def _one_line(error: CycloptsError) -> Text:
         words = f"there is no command {error.unused_tokens[0]!r}{_nearest(error.unused_tokens[0])}"
     else:
         words = str(error)
-    return Text(f"{chain}: {' '.join(words.split())} Help: {chain} --help")
+    return Text(f"{chain}: {' '.join(words.split()).removesuffix('.')}. Help: {chain} --help")
 
 
 def _nearest(word: str) -> str:

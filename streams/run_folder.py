@@ -3,6 +3,8 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +19,21 @@ _ROOT = Path(__file__).parents[1]
 _VERSIONED = ("bytewax", "confluent-kafka", "hnswlib", "iotcore", "numpy", "polars", "rocksdict", "torch")
 
 
-def new_run_folder(out: Path | None, now: datetime) -> Path:
-    """A new folder: `out`, or `runs/<timestamp>`; raises `InputError` when it already holds something."""
+@contextmanager
+def run_folder(out: Path | None, now: datetime) -> Iterator[Path]:
+    """A new folder, `out` or `runs/<timestamp>`, which goes again if nothing was put into it.
+
+    Raises `InputError` when it already holds something.
+    """
     folder = out or Path("runs") / now.strftime("%Y%m%d-%H%M%S")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} already holds something: give another folder with --out")
     make_folder(folder)
-    return folder.resolve()
+    try:
+        yield folder.resolve()
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -1,23 +1,43 @@
-"""Moments and durations as people write them on the command line."""
+"""Moments and durations as people write them."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from wire.errors import InputError
 
-_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+DAY_MS = 86_400_000
+_UNIT_MS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
-def parse_duration_ms(text: str) -> int:
-    """A duration such as `90m`, `12h` or `7d`, in ms.
+@dataclass(frozen=True)
+class Duration:
+    """A length of time, written `250ms`, `90s`, `5m`, `24h` or `7d`.
 
-    >>> parse_duration_ms("12h")
-    43200000
+    >>> Duration.parse("12h").ms, str(Duration.parse("0.5h")), str(Duration.parse("36h"))
+    (43200000, '30m', '36h')
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    if match is None:
-        raise InputError(f"{text!r} is no duration: write a number and s, m, h or d, such as 12h")
-    return round(float(match[1]) * _UNIT_MS[match[2]])
+
+    ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises `InputError`."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd])", text.strip())
+        if match is None:
+            raise InputError(f"{text!r} is no duration: write a number and ms, s, m, h or d, such as 90s or 24h")
+        return cls(round(float(match[1]) * _UNIT_MS[match[2]]))
+
+    @property
+    def s(self) -> float:
+        """In seconds."""
+        return self.ms / 1000
+
+    def __str__(self) -> str:
+        fits = [unit for unit, ms in _UNIT_MS.items() if self.ms % ms == 0 and (self.ms >= 2 * ms or unit != "d")]
+        unit = fits[0] if self.ms else "s"
+        return f"{self.ms // _UNIT_MS[unit]}{unit}"
 
 
 def parse_moment_ms(text: str) -> int:
@@ -35,3 +55,12 @@ def parse_moment_ms(text: str) -> int:
             f"{text!r} is no moment: write Unix ms, or an ISO date or time such as 2003-01-31T12:00"
         ) from error
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def moment(moment_ms: float) -> str:
+    """A moment as people read it, to the minute, in UTC.
+
+    >>> moment(86_400_000)
+    '1970-01-02 00:00'
+    """
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(sep=" ")[:16]

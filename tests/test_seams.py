@@ -14,6 +14,7 @@ ROOMS = ("wire", "models", "index", "operators", "monitor", "device_sim", "strea
 LIVE = {
     "device_sim/mqtt_*.py": "the link over real connections, in an asyncio loop",
     "streams/child.py": "child processes",
+    "streams/doctor/*.py": "a command's room: looks at this machine and its servers",
     "streams/demo/*.py": "a command's room: processes and a terminal",
     "streams/faults/*.py": "a command's room: faults on real connections and processes",
     "streams/flow/process.py": "one process of the live dataflow",
@@ -31,6 +32,7 @@ TIME = {
     "monitor/seldom.py": "paces log lines, which are no behaviour",
     "streams/evaluation/walk.py": "charges devices for the processor time they took",
     "streams/simulation/campaign.py": "says how many seeds a minute it does",
+    "streams/evaluation/view.py": "paces what a terminal shows, and says what is left",
     "streams/replay/view.py": "paces what a terminal shows",
     "wire/clock.py": "the clock itself",
 }
@@ -62,7 +64,10 @@ CALLS = {
     "GroupPositions": CLIENTS,
     "MqttClient": CLIENTS,
     "MqttLink": CLIENTS,
-    "is_embedded": {"streams/kafka/*.py": "how the bus knows what it can do"},
+    "is_embedded": {
+        "streams/kafka/*.py": "how the bus knows what it can do",
+        "streams/doctor/*.py": "its topics have no settings to look at",
+    },
 }
 
 

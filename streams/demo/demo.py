@@ -22,7 +22,7 @@ from monitor.report import report
 from monitor.scrape import Snapshot, series
 from monitor.state import Freshness, State, read_state
 from streams.child import CLEAN_CODES, Child
-from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced
+from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, checked_log, commands, open_log, paced
 from streams.demo.stack import open_stack
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
@@ -44,6 +44,8 @@ from streams.kafka.topics import (
     TRAINER_GROUP,
     TUNNEL_GROUP,
 )
+from streams.logs.check import USERS_NEEDED, LogCheck
+from streams.logs.page import log_section
 from streams.ports import free_ports
 from streams.run_folder import environment, write_json
 from streams.watch.recording import Recorder
@@ -67,6 +69,7 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     accounting: Accounting
     freshness: dict[str, Freshness]
     arms: dict[str, ArmResult]
+    log: LogCheck
     exit_codes: dict[str, int | None]
     last_state: State
     verdict: Verdict | None = None
@@ -78,7 +81,8 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
     Raises `CodaError` when a child dies or something never comes; all children are stopped then, too.
     """
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
-    log = open_log(settings.log, view.say, settings.options)
+    check, path = checked_log(settings, view.say)
+    log = open_log(path)
     if settings.scenario is not None:
         log = paced(log, settings, settings.scenario, folder)
     with ExitStack() as opened:
@@ -111,7 +115,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
             statuses=opened.enter_context(_recorder(stack.kafka, folder)),
         )
         opened.callback(watcher.close)
-        run = DemoRun(settings, log, children, watcher, ordeal)
+        run, live_since = DemoRun(settings, log, children, watcher, ordeal), Snapshot()
         try:
             run.start_services()
             run.replay_history()
@@ -119,9 +123,16 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
             run.replay_live()
             run.drain()
             run.stop()
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, SIGTERM
+            view.say("ending early: writing a report of what there is")
+            run.problems.append("ended early, so that not everything is accounted for")
+            finish(run, folder, live_since, stop_all(children), undisturbed=None, check=check)
+            raise
         finally:
             codes = stop_all(children)
-        return finish(run, folder, live_since, codes, undisturbed)
+        return finish(run, folder, live_since, codes, undisturbed=undisturbed, check=check)
 
 
 def _recorder(kafka: KafkaSettings, folder: Path) -> Recorder:
@@ -286,7 +297,13 @@ def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
 
 
 def finish(
-    run: DemoRun, folder: Path, live_since: Snapshot, codes: dict[str, int | None], undisturbed: Path | None
+    run: DemoRun,
+    folder: Path,
+    live_since: Snapshot,
+    codes: dict[str, int | None],
+    *,
+    undisturbed: Path | None,
+    check: LogCheck,
 ) -> DemoResult:
     """Everything after the last process ended: accounts, arms, result and report."""
     last = run.watcher.look(PHASES[5], "comparing arms")
@@ -303,6 +320,7 @@ def finish(
         problems = verdict.broken()
         run.ordeal.write(folder / "history.jsonl")
     arms = compare_arms(predictions, run.settings.seed)
+    enough = check.users_with_both >= USERS_NEEDED  # of fewer, figures would only look like a result
     result = DemoResult(
         ok=not problems,
         problems=problems,
@@ -310,6 +328,7 @@ def finish(
         accounting=accounts,
         freshness=read_state(run.watcher.snapshot, live_since, 0, "").freshness,
         arms=arms,
+        log=check,
         exit_codes=codes,
         last_state=last,
         verdict=verdict,
@@ -321,10 +340,10 @@ def finish(
         accounts=accounts,
         problems=problems,
         freshness=result.freshness,
-        arms=result.arms,
-        arms_over_time=arms_over_time(predictions),
+        arms=result.arms if enough else {},
+        arms_over_time=arms_over_time(predictions) if enough else None,
         configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
-        sections=_outage(run, verdict, undisturbed),
+        sections=[*_outage(run, verdict, undisturbed), log_section(check)],
     )
     write_durably(folder / "report.html", page.encode())
     write_json(folder / "result.json", result)

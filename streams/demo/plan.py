@@ -11,8 +11,10 @@ from streams.demo.stack import StackName
 from streams.faults.crowd import ORDERS
 from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
-from streams.logs.data import SOURCES, find_log, get_log, uniform_log
-from streams.logs.event_log import load_log
+from streams.logs.check import LogCheck, check_log
+from streams.logs.data import SOURCES, find_log, get_log, log_with_negatives, uniform_log
+from streams.logs.event_log import EventLog, load_log
+from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
@@ -21,7 +23,6 @@ REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
 LEAST_EACH = 20  # events of each device that a scenario asks for: 12 of them history, so that it has heads
-_HOUR_MS = 3_600_000
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
 
 
@@ -38,6 +39,7 @@ class DemoSettings:
     seconds: int = 110
     seed: int = 0
     options: LogOptions = AS_FOUND
+    negatives: int = 0
     scenario: Scenario | None = None
     stack: StackName = "embedded"
 
@@ -54,9 +56,9 @@ class DemoSettings:
     def checked(self) -> "DemoSettings":
         """The settings themselves; raises `InputError` when one makes no sense."""
         if self.devices is not None and self.devices < 1:
-            raise InputError(f"--devices is {self.devices}: give it at least 1, or leave it out for all users")
+            raise InputError(f"--devices is {self.devices}: give it at least 1, or all")
         if self.seconds < 1:
-            raise InputError(f"--seconds is {self.seconds}: give it at least 1")
+            raise InputError(f"--live is {self.seconds}s: give it at least 1s")
         if self.stack == "embedded" and self.scenario is not None and self.scenario.breaks_kafka:
             raise InputError(f"{self.scenario.name} breaks Kafka, which is embedded here: give --stack servers")
         return self
@@ -77,9 +79,9 @@ class Log:
         """Event time per wall-clock time that fits the live part into `seconds`."""
         return max((self.last_ms - self.live_from_ms) / 1000 / seconds, 1e-3)
 
-    def refresh_h(self, refreshes: int) -> float:
-        """Event time between tries to make a better cloud model, in hours, for so many of them."""
-        return max((self.last_ms - self.live_from_ms) / _HOUR_MS / (refreshes + 0.5), 1e-3)
+    def refresh_s(self, refreshes: int) -> int:
+        """Event time between tries to make a better cloud model, in seconds, for so many of them."""
+        return max(round((self.last_ms - self.live_from_ms) / 1000 / (refreshes + 0.5)), 1)
 
 
 def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) -> Log:
@@ -105,7 +107,7 @@ def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) ->
     live_ms = max(int(times[-1] - times[int(HEAD_SHARE * len(times))]), 1)
     short = times[0] + ((times - times[0]) * (settings.seconds * 1000 / live_ms)).astype(np.int64)
     frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
-    return open_log(str(path), lambda _line: None)
+    return open_log(path)
 
 
 def side_by_side(frame: pl.DataFrame, each: int) -> pl.DataFrame:
@@ -122,15 +124,25 @@ def side_by_side(frame: pl.DataFrame, each: int) -> pl.DataFrame:
     return spread.sort("timestamp", maintain_order=True)
 
 
-def open_log(log: str, say: Callable[[str], None], options: LogOptions = AS_FOUND) -> Log:
-    """The log by name (fetched when it is not here yet) or by path; raises `InputError`."""
-    path = get_log(SOURCES[log], say) if log in SOURCES else uniform_log(find_log(log).resolve(), options, say)
+def checked_log(settings: DemoSettings, say: Callable[[str], None]) -> tuple[LogCheck, Path]:
+    """What the log holds, and a file of it as all verbs read one, with sampled negatives if they were asked for.
+
+    A log by name is fetched when it is not here yet. Raises `InputError` for one that can't be used.
+    """
+    found = get_log(SOURCES[settings.log], say) if settings.log in SOURCES else find_log(settings.log)
+    check = check_log(EventLog(found, settings.options))
+    for line in check.lines():
+        say(line)
+    if not check.events or not check.positives or (check.positives == check.events and not settings.negatives):
+        raise InputError(f"{settings.log}: {check.verdict}")
+    path = uniform_log(found.resolve(), settings.options, say)
+    sampling = Sampling(settings.negatives, seed=settings.seed) if settings.negatives else None
+    return check, log_with_negatives(path, sampling, say) if sampling else path
+
+
+def open_log(path: Path) -> Log:
+    """The log of a uniform file with events of both labels; raises `InputError` when it can't be split."""
     events = load_log(path)
-    if (events["label"] == 1).all():
-        raise InputError(
-            f"all events of {path} are positives: `coda data get {path} --negatives 2` makes a log with sampled "
-            "negatives; give that one to --log"
-        )
     times = events["timestamp"]
     live_from_ms = int(times[int(HEAD_SHARE * len(times))])
     history = int((times < live_from_ms).sum())
@@ -164,20 +176,20 @@ def commands(
         own, via, groups = ("behaviour", "devices", FLEET_GROUP)
         orders, refreshes = ("--orders", str(folder / ORDERS)), settings.scenario.refreshes
         if settings.scenario.expiry_s is not None:
-            expiry = ("--expiry-s", f"{settings.scenario.expiry_s:g}")
+            expiry = ("--expiry", f"{settings.scenario.expiry_s:g}s")
     replay = ("replay", str(log.path), *kafka, "--json", "--via", via)
     throttle = ("--throttle-groups", groups)
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
             *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
-            *("--refresh-h", f"{log.refresh_h(refreshes):.4f}", "--keys", str(folder / "keys"), *kafka, *seed),
+            *("--refresh", f"{log.refresh_s(refreshes)}s", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
         "flow": (
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),
-            *("--window-days", str(WINDOW_DAYS), "--candidates", str(CANDIDATES), *kafka, *seed),
+            *("--pool-age", f"{WINDOW_DAYS}d", "--candidates", str(CANDIDATES), *kafka, *seed),
             *(("--min-users", "1") if settings.through_devices else ()),  # what waits would look as if it were lost
         ),
-        "tunnel": ("tunnel", *kafka, *mqtt, *expiry, "--drain-s", "1", "--json"),  # it has drained by then
+        "tunnel": ("tunnel", *kafka, *mqtt, *expiry, "--drain", "1s", "--json"),  # it has drained by then
         "fleet": (
             *("fleet", "--own", own, "--devices", devices, *kafka, *link, *seed),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),

@@ -1,35 +1,30 @@
 """The log of an evaluation: whole, sorted, and with sampled negatives where it has positives only."""
 
-from pathlib import Path
-
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
-from streams.logs.event_log import load_log
+from streams.logs.check import LogCheck, check_of
+from streams.logs.event_log import NO_POSITIVES, EventLog, only_positives, sorted_events
 from streams.logs.negatives import Sampling, add_negatives
-from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
-_NO_POSITIVES = "{} has no event of label 1: say which are positives, with --positive (event types, rating>=4, all)"
 
-
-def evaluation_log(path: Path, sampling: Sampling | None, options: LogOptions = AS_FOUND) -> pl.DataFrame:
-    """The events of `path`, sorted; with `sampling`, its positives and their sampled negatives.
+def evaluation_log(log: EventLog, sampling: Sampling | None) -> tuple[LogCheck, pl.DataFrame]:
+    """What `log` holds, and its events, sorted; with `sampling`, its positives and their sampled negatives.
 
     Rows of label 0 are then left out: in a log of what users took they are returns and the like, which are not
     "shown and not taken". Raises `InputError` for a log that can't be used.
     """
-    log = load_log(path, options)
-    if sampling is None:
-        if not (log["label"] == 0).any():
-            raise InputError(f"all events of {path} are positives: give --negatives 2 to have negatives sampled")
-        if not (log["label"] == 1).any():
-            raise InputError(_NO_POSITIVES.format(path))
-        return log
-    positives = log.filter(pl.col("label") == 1)
-    if not len(positives):
-        raise InputError(_NO_POSITIVES.format(path))
-    return _with_ids(add_negatives(positives, sampling).log)
+    batches = list(log.batches())
+    check = check_of(log, batches)
+    events, _ = sorted_events(log.path, batches)
+    if not check.positives:
+        raise InputError(f"{log.path}: {NO_POSITIVES}")
+    if sampling is not None:
+        return check, _with_ids(add_negatives(events.filter(pl.col("label") == 1), sampling).log)
+    if check.positives == check.events:
+        raise InputError(f"{log.path}: {only_positives(log.said)}")
+    return check, events
 
 
 def repeats(log: pl.DataFrame) -> pl.DataFrame:

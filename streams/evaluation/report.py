@@ -9,21 +9,24 @@ from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.result import Result
+from streams.evaluation.verdict import TERMS
 from streams.evaluation.walk import Outcome
-from streams.logs.check import USERS_NEEDED, too_few
+from streams.logs.check import USERS_NEEDED, LogCheck
+from streams.logs.page import log_section
 from wire.task import ARMS
 
 _ARMS_WORDS = (
-    "Every arm predicts each event before anything learns from it. Cloud is one version of the cloud model, trained on "
-    "the head of the log; cloud-refreshed gets new versions. Each device arm blends the cloud head, the local head and "
-    "its own: local trains on the device's own samples only, random adds random samples of the pool, coarse adds "
-    "matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them by its "
-    "classifier; these three add random ones too."
+    "Every arm (a way to predict) predicts each event before anything learns from it. Cloud is the global model, "
+    "trained on the head of the log; cloud-refreshed gets new versions. Each device arm blends the cloud head, the "
+    "local head and its own: local trains on the device's own samples only, random adds random samples of the pool, "
+    "coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them "
+    "by its classifier; these three add random ones too."
 )
 _PAIRED_WORDS = (
-    "Differences on the same events with 95 % bootstraps over users. Users up and down: the share whose own AUC is "
-    "higher, lower. Halves of the streamed part are reported apart: settings may be chosen on the first only. So are "
-    "items that are new to the user, and repeats: those that the user had taken before."
+    "Differences on the same events; in brackets is where 95 of 100 such samples of users would have them. Users up "
+    "and down: the share whose own AUC is higher, lower (harmed). Halves of the streamed part are reported apart: "
+    "settings may be chosen on the first only. So are items that are new to the user, and repeats: those that the user "
+    "had taken before."
 )
 _COST_WORDS = "What a retraining costs a device: compute of one core, measured here, and bytes of candidate batches."
 _HARM_WORDS = (
@@ -33,23 +36,44 @@ _HARM_WORDS = (
 _GAINS_WORDS = "Users with both labels among their predicted events; users who never trained gain exactly 0."
 
 
-def evaluation_report(result: Result, outcomes: Mapping[str, Outcome]) -> str:
-    """The page. `outcomes` by base, as `result` was made from."""
+def evaluation_report(result: Result, outcomes: Mapping[str, Outcome], check: LogCheck) -> str:
+    """The page. `outcomes` by base, as `result` was made from; of too few users it has no figures."""
     title = f"{result.log}: {result.predicted:,} events predicted on {result.devices:,} devices, seed {result.seed}"
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        *([f"<p><b>{too_few(result.users)}</b></p>"] if result.users < USERS_NEEDED else ()),
-        section("Arms on the same events", _ARMS_WORDS, _arms(result.arms)),
-        section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
-    ]
-    for base, outcome in outcomes.items():
-        body.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
-        body.append(section(f"Gains per user, {base} cloud model", _GAINS_WORDS, _gains(outcome)))
-    body.append(section("Harm", _HARM_WORDS, _harm(result)))
-    body.append(section("Cost", _COST_WORDS, _cost(result)))
+    body = [f"<h1>{escape(title)}</h1>", _verdict(result)]
+    if result.users >= USERS_NEEDED:
+        body += _figures(result, outcomes)
+    body.append(log_section(check))
     settings = escape(json.dumps(result.settings, indent=2))
     body.append(section("Settings", "With the seed they make the run repeatable.", f"<pre>{settings}</pre>"))
     return page(title, body)
+
+
+def _verdict(result: Result) -> str:
+    first, *more = result.verdict.lines
+    kind = {"yes": "good", "no": "bad"}.get(result.verdict.answer, "open")
+    return f'<div class="verdict {kind}">{escape(first)}</div>' + "".join(f"<p>{escape(line)}</p>" for line in more)
+
+
+def _figures(result: Result, outcomes: Mapping[str, Outcome]) -> list[str]:
+    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning in TERMS.items())
+    found = [
+        section("Arms on the same events", _ARMS_WORDS, f"<dl>{terms}</dl>", _arms(result.arms)),
+        section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
+    ]
+    for base, outcome in outcomes.items():
+        found.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
+        found.append(section(f"Gains per user, {base} cloud model", _GAINS_WORDS, _gains(outcome)))
+    return [
+        *found,
+        section("Harm", _HARM_WORDS, _harm(result)),
+        section("Cost", _COST_WORDS, _cost(result)),
+        section("The global model, refreshed", "A version that predicts no better is held back.", _versions(result)),
+    ]
+
+
+def _versions(result: Result) -> str:
+    rows = [("versions", f"{result.cloud_versions:,}"), ("held back", f"{result.cloud_held_back:,}")]
+    return table(("the first one among them", ""), rows)
 
 
 def _arms(arms: Mapping[str, ArmFigures]) -> str:

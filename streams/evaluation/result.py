@@ -8,10 +8,14 @@ import polars as pl
 
 from streams.evaluation.harm import Harm, harm_of
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
+from streams.evaluation.verdict import Verdict, freshness_line, price_line, refresh_line, verdict_of
 from streams.evaluation.walk import REFRESHED_CLOUD, Outcome, Plan
+from streams.logs.check import USERS_NEEDED
 from wire.task import ARMS
 
+Setting = str | int | float
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
+_STEPS = (("local", "cloud"), ("random", "local"), ("coarse", "random"))  # what each arm adds to the one before it
 _OTHERS = tuple(arm for arm in ARMS if arm != "coda")
 
 
@@ -66,15 +70,21 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(Compared, frozen=True, kw_only=True):
-    """The document. `events` is the whole log; `harm` is by base, "stale" or "refreshed" or both."""
+    """The document. `events` is the whole log; `harm` is by base, "stale" or "refreshed" or both.
+
+    `freshness` is coda where everything is learned from later, by delay, minus coda as planned.
+    """
 
     events: int
     seed: int
     device_cost: DeviceCost
     harm: dict[str, Harm]
     cloud_versions: int
+    cloud_held_back: int
+    freshness: dict[str, Pair]
+    verdict: Verdict
     refresh_gain_recovered: float | None
-    settings: dict[str, str | int | float]
+    settings: dict[str, Setting]
 
 
 def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
@@ -97,29 +107,63 @@ def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
 
 
 def result_of(
-    log: str, events: int, outcomes: Mapping[str, Outcome], plan: Plan, settings: Mapping[str, str | int | float]
+    log: str,
+    events: int,
+    outcomes: Mapping[str, Outcome],
+    *,
+    plan: Plan,
+    settings: Mapping[str, Setting],
+    later: Mapping[str, Outcome],
 ) -> Result:
-    """The document of one evaluation by `plan`."""
+    """The document of one evaluation by `plan`; `later` are runs of it with other delays."""
     predictions = all_arms(outcomes)
     arms = arms_in(predictions)
     whole = part_of([predictions], arms, plan.seed)
+    users = max((pair.users for pair in whole.paired.values()), default=0)
+    enough = users >= USERS_NEEDED  # of fewer, figures would only look like a result
     outcome = next(iter(outcomes.values()))
+    cost = device_cost(outcome)
+    freshness = {delay: _later(outcome, each, plan.seed) for delay, each in later.items()} if enough else {}
     return Result(
         log=log,
         events=events,
         devices=predictions["user_id"].n_unique(),
         seed=plan.seed,
-        arms=whole.arms,
-        paired=whole.paired,
-        device_cost=device_cost(outcome),
+        arms=whole.arms if enough else {},
+        paired=whole.paired if enough else {},
+        device_cost=cost,
         harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
         predicted=whole.events,
         cloud_versions=outcome.versions,
-        refresh_gain_recovered=_recovered(whole.paired),
-        halves=parts_of(halves_of, [predictions], arms, plan.seed),
-        items=parts_of(items_of, [predictions], arms, plan.seed),
+        cloud_held_back=outcome.held_back,
+        freshness=freshness,
+        verdict=_verdict(whole, freshness, cost, outcome, settings) if enough else verdict_of({}, users),
+        refresh_gain_recovered=_recovered(whole.paired) if enough else None,
+        halves=parts_of(halves_of, [predictions], arms, plan.seed) if enough else {},
+        items=parts_of(items_of, [predictions], arms, plan.seed) if enough else {},
         settings=dict(settings),
     )
+
+
+def _verdict(
+    whole: Part, freshness: Mapping[str, Pair], cost: DeviceCost, outcome: Outcome, settings: Mapping[str, Setting]
+) -> Verdict:
+    found = verdict_of(whole.paired, USERS_NEEDED)
+    gain = next(iter(whole.paired.values())).gauc
+    more = (
+        refresh_line(whole.paired, str(settings["refresh"]), outcome.versions, outcome.held_back),
+        freshness_line(gain, freshness, str(settings["delay"])),
+        price_line(cost.bytes_down_per_retrain, cost.train_ms_p50, cost.bytes_stored),
+    )
+    return Verdict(answer=found.answer, lines=[*found.lines, *filter(None, more)])
+
+
+def _later(outcome: Outcome, later: Outcome, seed: int) -> Pair:
+    """Coda of `later` minus coda of `outcome`, on the same events."""
+    both = outcome.predictions.select("user_id", "event_id", "label", "coda").join(
+        later.predictions.select("event_id", later="coda"), on="event_id", maintain_order="left"
+    )
+    return Comparison(both, ["later", "coda"], seed).pairs([("later", "coda")])["later-coda"]
 
 
 def arms_in(predictions: pl.DataFrame) -> list[str]:
@@ -131,7 +175,16 @@ def arms_in(predictions: pl.DataFrame) -> list[str]:
 def known_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs worth reporting: coda against every other arm of its base, and what refreshing the cloud is worth."""
     pairs = [(f"coda{base}", f"{other}{base}") for base in ("", REFRESHED) for other in _OTHERS]
-    pairs += [("local", "cloud"), (REFRESHED_CLOUD, "cloud"), ("coda", REFRESHED_CLOUD), ("coda-refreshed", "coda")]
+    pairs += [
+        (f"{a}{base}", f"{b}{base}") for base in ("", REFRESHED) for a, b in (("random", "local"), ("coarse", "random"))
+    ]
+    pairs += [
+        ("local", "cloud"),
+        ("local-refreshed", "cloud-refreshed"),
+        (REFRESHED_CLOUD, "cloud"),
+        ("coda", REFRESHED_CLOUD),
+        ("coda-refreshed", "coda"),
+    ]
     return [(a, b) for a, b in pairs if a in arms and b in arms]
 
 

@@ -19,6 +19,7 @@ would have asked: the same predictions for a small part of the work.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -59,7 +60,7 @@ _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "labe
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
 _NEVER_MS = 2**62
-Progress = Callable[[int, int], None]  # rows done, rows in all; the first training counts as much as the head
+Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much of it there is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,45 +86,38 @@ class Plan:
 @dataclass(frozen=True)
 class Outcome:
     """What a run recorded, predictions in event-time order with a column per arm, and `repeat` (see
-    `streams.evaluation.log.repeats`); `versions` of the cloud model.
+    `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better.
     """
 
     predictions: pl.DataFrame
     trainings: list[TrainingRecord]
     bytes_down: list[int]
     versions: int
+    held_back: int = 0
 
 
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> Outcome:
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
     first = _first_of_tail(log, plan.head)
-    done = _Done(progress, len(log) + first)
     walk = Walk(pool, plan, chosen_users(log[first:], plan))
-    head = [walk.remember(part) for part in _slices(log[:first], _HEAD_ROWS, done.add)]
-    walk.learn_head([record for part in head for record in part], lambda part, whole: done.reach(first, part / whole))
-    del head
-    for part in _slices(log[first:], SLICE_ROWS, done.add, plan.delay_ms, walk.users):
+    head = _told("reading the head of the log", first, _slices(log[:first], _HEAD_ROWS), progress)
+    records = [record for part in head for record in walk.remember(part)]
+    walk.learn_head(records, partial(progress, "training the first global model"))
+    del records
+    tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, walk.users)
+    for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
         walk.step(part)
     outcome = walk.outcome()
     return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
 
 
-class _Done:
-    """Turns what was done into how far all of it is."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        self._progress(self._done, self._total)
-
-    def reach(self, rows: int, share: float) -> None:
-        """`share` of `rows` more are done; all of them count once it is 1."""
-        if share == 1:
-            self.add(rows)
-        else:
-            self._progress(self._done + int(share * rows), self._total)
+def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Progress) -> Iterator[list[Event]]:
+    """The slices; once what comes of each is done, `progress` hears of it."""
+    done = 0
+    for part in slices:
+        yield part
+        done += len(part)
+        progress(what, done, rows)
 
 
 def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
@@ -150,6 +144,7 @@ class Walk:
         self._trainer: CloudTrainer | None = None
         self._user_keys = frozenset(map(user_key, users))
         self._taken = 0
+        self._held_back = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
         self._reports = FleetReports()
         self._now_ms = EventMs(0)
@@ -231,12 +226,12 @@ class Walk:
         assert self._trainer is not None
         tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
         if not tables:
-            raise InputError("no event was predicted: the log has none after its head; take a smaller --head")
+            raise InputError("no event was predicted: the log has none after its head; take a smaller --head-share")
         table = pl.concat(tables)
         if self._refreshed:
             refreshed = [self._refreshed[sample_key(event_id)] for event_id in table["event_id"].to_list()]
             table = table.with_columns(pl.Series(REFRESHED_CLOUD, refreshed, pl.Float64))
-        return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version)
+        return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version, self._held_back)
 
     def _own_events(self, events: list[Event]) -> None:
         own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self.users]
@@ -314,6 +309,7 @@ class Walk:
             self._trainer.take(block_of(admitted), np.zeros_like(taken), taken)
         if self._trainer.due(caught_up=True):
             trial = self._trainer.train()
+            self._held_back += trial is not None and not trial.passed
             if trial and trial.passed and self._plan.refreshed:
                 self._adopt(self._trainer.model)
 
@@ -339,17 +335,15 @@ def _cpu_s() -> float:
 def _first_of_tail(log: pl.DataFrame, head: float) -> int:
     """The first row after the head; rows of one moment stay together."""
     if not 0 < head < 1:
-        raise InputError(f"--head is {head}: give the share of the log that trains the first model, between 0 and 1")
+        raise InputError(f"--head-share is {head}: give the share of the log for the first model, between 0 and 1")
     times = log["timestamp"].to_numpy()
     first = int(np.searchsorted(times, times[int(len(times) * head)], "left"))
     if first == 0:
-        raise InputError("the log's head is empty: all its events have one timestamp, or --head is too small")
+        raise InputError("the log's head is empty: all its events have one timestamp, or --head-share is too small")
     return first
 
 
-def _slices(
-    log: pl.DataFrame, rows: int, progress: Callable[[int], None], delay_ms: int = 0, users: Collection[str] = ()
-) -> Iterator[list[Event]]:
+def _slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:
     """Slices of at least `rows` rows and `delay_ms` of event time (but for the last); rows of one moment stay together.
 
     Of the rows beyond `delay_ms` none is one of `users` coming again so much later: by then the first time is learned.
@@ -365,7 +359,6 @@ def _slices(
         if len(again):
             end = int(np.searchsorted(times, times[at + again[0]], "left"))
         yield [Event(*row) for row in events[at:end]]
-        progress(end - at)
         at = end
 
 

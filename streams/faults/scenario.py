@@ -174,9 +174,7 @@ def dropping(share: Share, lasts: Duration, seconds: int, seed: int = 0) -> Scen
     if not share or not lasts:
         raise InputError("--drop and --for have to be more than nothing, as in --drop 30% --for 60s")
     if lasts > 0.8 * seconds:
-        raise InputError(
-            f"--for {lasts:g}s leaves too little of --seconds {seconds}: give --seconds {round(lasts / 0.5)}"
-        )
+        raise InputError(f"--for {lasts:g}s leaves too little of --live {seconds}s: give --live {round(lasts / 0.5)}s")
     placed = Placed(lasts=lasts, share=share)
     stage = Stage((Planned(find_fault({"kind": "down"}), placed),), lasts)
     return Scenario(

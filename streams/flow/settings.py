@@ -50,10 +50,10 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it at least {lowest}")
+                raise InputError(f"{name} is {getattr(self, name)}: give it at least {lowest}")
         for name in ("freshness_budget_s", "lateness_s", "window_days", "user_days"):
             if not getattr(self, name) > 0:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: give it more than 0")
+                raise InputError(f"{name} is {getattr(self, name)}: give it more than 0")
         if self.processes > self.shards:
             raise InputError(
                 f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "

@@ -68,6 +68,11 @@ def read_blocks(path: Path) -> Iterator[Block]:
         yield _block(rest, number, lost)
 
 
+def first_sign(path: Path) -> str:
+    """The first character that is no white space, "" where the file has none; raises `InputError` as `read_blocks`."""
+    return next(_decompressed(path), b"").decode(errors="replace").lstrip()[:1]
+
+
 def _decompressed(path: Path) -> Iterator[bytes]:
     """The file's bytes as UTF-8 without a mark."""
     try:

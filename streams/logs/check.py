@@ -3,17 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from streams.logs.event_log import EventLog, LogBatch
+from streams.logs.event_log import NO_POSITIVES, EventLog, LogBatch, count_duplicates, only_positives
 from streams.logs.event_time import implausible
 from streams.logs.rejected import Rejected
+from streams.times import moment
+from wire.arrays import I64
 
 USERS_NEEDED = 30  # with fewer, the interval of a mean over users says next to nothing
 _EXAMPLE_CHARS = 80
+_PARTS = 60  # of the span: a bar is then some pixels wide in a report
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,12 @@ class Reason:
 
 @dataclass(frozen=True)
 class LogCheck:
-    """Figures of a log; times are Unix ms, shares are of all events."""
+    """Figures of a log; times are Unix ms, shares are of all events.
 
+    `over_time` are events in equal parts of the span, `by_events` are users with 1, 2-3, 4-7, 8-15, … events.
+    """
+
+    said: str
     read_as: str
     events: int
     users: int
@@ -43,6 +50,8 @@ class LogCheck:
     duplicates: int  # equal to an earlier event in user, item, type and time
     out_of_order: int  # earlier than the event before
     rejected: tuple[Reason, ...]
+    over_time: tuple[int, ...]
+    by_events: tuple[int, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -53,30 +62,33 @@ class LogCheck:
         """Whether the log can answer anything."""
         if not self.events:
             return "no event can be read"
+        if odd := implausible(self.first_ms, self.last_ms):
+            return odd
         if not self.positives:
-            return "no event is a positive: say which are, with --positive"
+            return NO_POSITIVES
         if self.positives == self.events:
-            return "all events are positives: have negatives sampled, with --negatives 2"
+            return only_positives(self.said)
         if self.users_with_both < USERS_NEEDED:
             return too_few(self.users_with_both)
         return f"large enough to compare models: {self.users_with_both:,} users with both labels"
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""
+        yield from self.figures()
+        for each in self.rejected:
+            yield f"{_rows(each.rows)} rejected: {each.reason} (line {each.line}: {each.example})"
+        yield self.verdict
+
+    def figures(self) -> Iterator[str]:
+        """What was taken for what, and what there is of it."""
         yield self.read_as
         if self.events:
             p10, p50, p90 = self.per_user
-            yield f"{self.events:,} events of {self.users:,} users with {self.items:,} items"
-            yield f"from {_day(self.first_ms)} to {_day(self.last_ms)}"
+            yield f"{self.events:,} events; {self.users:,} users, {self.items:,} items"
+            yield f"from {moment(self.first_ms)} to {moment(self.last_ms)}"
             yield f"{self.positives:,} positives ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
-            odd = implausible(self.first_ms, self.last_ms)
-            if odd:
-                yield odd
-        for each in self.rejected:
-            yield f"{each.rows:,} rows rejected: {each.reason} (line {each.line}: {each.example})"
-        yield self.verdict
 
 
 def too_few(users_with_both: int) -> str:
@@ -86,11 +98,16 @@ def too_few(users_with_both: int) -> str:
 
 def check_log(log: EventLog) -> LogCheck:
     """Read the whole log and count; raises `InputError` when it is damaged."""
-    batches = list(log.batches())
+    return check_of(log, list(log.batches()))
+
+
+def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
+    """The figures of a log that was read into `batches`."""
     events = pl.concat([batch.events for batch in batches]).drop("event_id", "context")
     users = events.group_by("user_id").agg(pl.len().alias("events"), pl.col("label").n_unique().alias("labels"))
     per_user = [users["events"].quantile(share, "nearest") or 0 for share in (0.1, 0.5, 0.9)]
     return LogCheck(
+        said=log.said,
         read_as=str(log),
         events=events.height,
         users=users.height,
@@ -101,10 +118,16 @@ def check_log(log: EventLog) -> LogCheck:
         users_with_both=int((users["labels"] > 1).sum()),
         per_user=(int(per_user[0]), int(per_user[1]), int(per_user[2])),
         repeats=_share_of_repeats(events),
-        duplicates=events.height - events.unique(["user_id", "item_id", "event_type", "timestamp"]).height,
+        duplicates=count_duplicates(events),
         out_of_order=int((events["timestamp"].diff() < 0).sum()),
         rejected=_reasons(batches),
+        over_time=_over_time(events["timestamp"].to_numpy()),
+        by_events=tuple(np.bincount(np.log2(users["events"].to_numpy()).astype(np.int64)).tolist()),
     )
+
+
+def _over_time(times: I64) -> tuple[int, ...]:
+    return tuple(np.histogram(times, _PARTS)[0].tolist()) if len(times) else ()
 
 
 def _share_of_repeats(events: pl.DataFrame) -> float:
@@ -132,5 +155,5 @@ def _shown(raw: bytes) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)[:_EXAMPLE_CHARS]
 
 
-def _day(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(sep=" ", timespec="minutes")[:16]
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"

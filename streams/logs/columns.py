@@ -6,6 +6,7 @@ import polars as pl
 from xxhash import xxh3_64_hexdigest
 
 from streams.logs.event_time import TimeRule
+from streams.logs.impressions import one_item_a_row
 from streams.logs.labels import LabelRule
 from streams.logs.mapping import Mapping
 from streams.logs.rejected import ROW_BYTES, Rejected, too_long
@@ -57,10 +58,11 @@ class Rules:
 
 def check_rows(rows: Rows, rules: Rules) -> LogBatch:
     """The events among `rows`, each with its deterministic id, and the rest with the first thing wrong with each."""
-    read = rows.columns.lazy().with_columns(
-        rows.raw.rename("raw"),
-        rows.context.rename("context"),
-        pl.Series("line", rows.line, pl.Int64),
+    found = rows.columns.with_columns(
+        rows.raw.rename("raw"), rows.context.rename("context"), pl.Series("line", rows.line, pl.Int64)
+    )
+    found = one_item_a_row(found) if rules.label.of_items else found
+    read = found.lazy().with_columns(
         rules.label.label().alias("flag"),
         rules.time.milliseconds(rows.columns.schema["timestamp"]).alias("ms"),
         *(pl.col(name).replace("", None).fill_null(default) for name, default in _DEFAULTS.items()),
@@ -69,8 +71,8 @@ def check_rows(rows: Rows, rules: Rules) -> LogBatch:
     doubtful = table.filter("doubtful").with_columns(_reason(rules).alias("reason"))
     bad = doubtful.filter(pl.col("reason").is_not_null())
     good = table.filter(~pl.col("line").is_in(bad["line"].to_list())) if bad.height else table
-    found = (Rejected.of(line, why, raw.encode()) for line, why, raw in bad.select("line", "reason", "raw").iter_rows())
-    return LogBatch(_with_ids(good), tuple(sorted((*rows.rejected, *found))))
+    wrong = (Rejected.of(line, why, raw.encode()) for line, why, raw in bad.select("line", "reason", "raw").iter_rows())
+    return LogBatch(_with_ids(good), tuple(sorted((*rows.rejected, *wrong))))
 
 
 def json_context(frame: pl.DataFrame, rows: int) -> pl.Series:

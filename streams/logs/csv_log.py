@@ -17,6 +17,7 @@ from wire.errors import InputError
 
 _SEPARATORS = ("::", "\t", ";", "|", ",")
 _SAMPLE_LINES = 100
+_DECIMAL_COMMA = (r"^\s*([-+]?\d+),(\d+)\s*$", "$1.$2")
 _EXCEL = re.compile(r"sep=(.)", re.IGNORECASE)  # Excel's own first line
 
 
@@ -45,10 +46,10 @@ def read_csv(path: Path, options: LogOptions) -> Iterator[Rows]:
             reader = RecordReader(Layout(head.separator, len(head.names), time))
             before = written.numbers[head.lines - 1] if head.lines else 0
             rows = block[block.numbers > before]
-        yield _rows(head.names, mapping, reader.read(rows))
+        yield _rows(head, mapping, reader.read(rows))
     if reader is None:
         raise InputError(f"{path} is empty: an event log has at least one event")
-    yield _rows(head.names, mapping, reader.read(NO_LINES, last=True))
+    yield _rows(head, mapping, reader.read(NO_LINES, last=True))
 
 
 def _require_text(block: Block, path: Path) -> None:
@@ -86,15 +87,18 @@ def _likely_separator(lines: list[str]) -> str:
     return max(found, key=lambda sign: (sum(agreeing[sign]), lines[0].count(sign)), default=",")
 
 
-def _rows(names: list[str], mapping: Mapping, records: Records) -> Rows:
-    at = {name: str(number) for number, name in enumerate(names)}
+def _rows(head: _Head, mapping: Mapping, records: Records) -> Rows:
+    at = {name: str(number) for number, name in enumerate(head.names)}
     fields = (
         pl.col(at[mapping.columns[field]]) if field in mapping.columns else pl.lit(None, pl.String) for field in FIELDS
     )
-    context = records.fields.select(pl.col(at[name]).alias(name) for name in names if name not in mapping.taken)
+    context = records.fields.select(pl.col(at[name]).alias(name) for name in head.names if name not in mapping.taken)
+    columns = records.fields.select(field.alias(name) for name, field in zip(FIELDS, fields, strict=True))
+    if head.separator != ",":
+        columns = columns.with_columns(pl.col("label", "timestamp").str.replace(*_DECIMAL_COMMA))
     return Rows(
         mapping=mapping,
-        columns=records.fields.select(field.alias(name) for name, field in zip(FIELDS, fields, strict=True)),
+        columns=columns,
         context=json_context(context, len(records.raw)),
         raw=records.raw,
         line=records.numbers,

@@ -5,6 +5,7 @@ the user (`streams.logs.options`). All other columns are context and pass throug
 events, with line number and reason.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import structlog
 
+from streams.logs.blocks import first_sign
 from streams.logs.columns import LogBatch, Rows, Rules, check_rows
 from streams.logs.csv_log import read_csv
 from streams.logs.event_time import TimeRule, find_time_rule, implausible
@@ -47,6 +49,11 @@ _READERS: dict[str, Reader] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _SORTED_BATCH_ROWS = 65_536
+SAME = ("user_id", "item_id", "event_type", "timestamp")  # in which an event is a duplicate
+NO_POSITIVES = (
+    "no event is a positive, so there is nothing to learn: say which are, with --positive (event types, 'rating>=4', "
+    "all), or give a log that has some"
+)
 
 _log = structlog.get_logger()
 
@@ -58,10 +65,10 @@ class EventLog:
     """
 
     def __init__(self, path: Path, options: LogOptions = AS_FOUND):
-        self._reader = _reader(path)
         require_file(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty: an event log has at least one event")
+        self._reader = _reader(path)
         self.path, self.options = path, options
         rejected: list[Rejected] = []
         for rows in self._reader(path, options):
@@ -77,6 +84,11 @@ class EventLog:
         return f"{self.path}: {self.mapping}; times {self.rules.time}; {self.rules.label}"
 
     @property
+    def said(self) -> str:
+        """The log as a user names it on the command line, with what they said about it."""
+        return shlex.join((str(self.path), *self.options.flags()))
+
+    @property
     def is_uniform(self) -> bool:
         """Whether the file is as the documents have a log: all fields by their names, ms, labels of 0 and 1."""
         return self.mapping.columns == {field: field for field in FIELDS} and self.rules == Rules(
@@ -90,27 +102,35 @@ class EventLog:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a whole log holds: how many events and malformed rows, and from when to when (Unix ms)."""
+    """What a whole log holds: how many events and malformed rows, and from when to when (Unix ms).
+
+    `duplicates` are events like another one of the same moment in user, item and type; of a log that is not sorted,
+    those that are not far apart.
+    """
 
     events: int
     rejected: int
     positives: int
+    duplicates: int
     first_ms: int
     last_ms: int
     unsorted_line: int | None  # the first event that is earlier than the one before it
 
-    def notes(self, path: Path) -> list[str]:
-        """What is odd about it, one line each."""
+    def notes(self, said: str) -> list[str]:
+        """What is odd about it, one line each; `said` is the log as its user named it."""
         if not self.events:
             return []
         lines = [implausible(self.first_ms, self.last_ms)]
-        if self.positives == self.events:
+        if self.unsorted_line is not None:
             lines.append(
-                f"all events are positives, from which nobody learns what is not wanted: `coda data get {path} "
-                "--negatives 2` makes a log with sampled negatives"
+                f"not sorted by time (line {self.unsorted_line} is earlier than the event before it): sorted in memory"
             )
+        if self.duplicates:
+            lines.append(f"{self.duplicates:,} events are like another one of the same moment; all of them are taken")
+        if self.positives == self.events:
+            lines.append(only_positives(said))
         if not self.positives:
-            lines.append("no event is a positive, so there is nothing to learn: see --positive")
+            lines.append(NO_POSITIVES)
         return [line for line in lines if line]
 
 
@@ -138,11 +158,7 @@ def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     found = EventLog(path, options)
     if not found.is_uniform:
         _log.info(f"reading {found}")
-    batches = list(sorted_log(path, options))
-    events = pl.concat([batch.events for batch in batches])
-    rejected = [row for batch in batches for row in batch.rejected]
-    if not events.height:
-        raise InputError(f"{path} has no event that can be read: {_first_reason(rejected)}")
+    events, rejected = sorted_events(path, list(found.batches()))
     if rejected:
         _log.warning("left malformed rows out", path=str(path), rows=len(rejected), first=_first_reason(rejected))
     odd = implausible(int(events["timestamp"][0]), int(events["timestamp"][-1]))
@@ -151,9 +167,19 @@ def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     return events
 
 
+def sorted_events(path: Path, batches: list[LogBatch]) -> tuple[pl.DataFrame, list[Rejected]]:
+    """The events of a log's batches, sorted by time, and its malformed rows; raises `InputError` without an event."""
+    rejected = [row for batch in batches for row in batch.rejected]
+    events = pl.concat([batch.events for batch in batches]).sort("timestamp", maintain_order=True)
+    if not events.height:
+        raise InputError(f"{path} has no event that can be read: {_first_reason(rejected)}")
+    return events, rejected
+
+
 def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
     """Read the log once for its size, its span and its order; raises `InputError` when it holds no row at all."""
-    events = rejected = positives = 0
+    events = rejected = positives = duplicates = 0
+    moment = pl.DataFrame()  # the events of the newest moment, some of which may be in the next batch
     first_ms, last_ms, before_ms = 1 << 62, -1, -1
     unsorted_line: int | None = None
     for batch in read_log(path, options):
@@ -163,11 +189,27 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
         times = batch.events["timestamp"]
         if unsorted_line is None:
             unsorted_line = _unsorted_line(batch.events, before_ms)
+        same = pl.concat([moment, batch.events.select(SAME)], how="diagonal")
+        duplicates += count_duplicates(same) - count_duplicates(moment)
+        moment = same.filter(pl.col("timestamp") == times[-1])
         events += len(times)
         positives += int(batch.events["label"].sum())
         before_ms = times[-1]
         first_ms, last_ms = min(first_ms, int(times.min())), max(last_ms, int(times.max()))  # type: ignore[arg-type]
-    return Survey(events, rejected, positives, first_ms if events else 0, max(last_ms, 0), unsorted_line)
+    return Survey(events, rejected, positives, duplicates, first_ms if events else 0, max(last_ms, 0), unsorted_line)
+
+
+def count_duplicates(events: pl.DataFrame) -> int:
+    """How many events are like an earlier one in the columns `SAME`."""
+    return events.height - events.unique(SAME).height if events.height else 0
+
+
+def only_positives(said: str) -> str:
+    """What to do with a log that only has positives; `said` is the log as its user named it."""
+    return (
+        "all events are positives, from which nobody learns what is not wanted: with --negatives 2 `coda evaluate` and "
+        f"`coda demo` sample negatives, and `coda data get {said} --negatives 2` makes a log that has some"
+    )
 
 
 def encode_events(events: pl.DataFrame) -> list[bytes]:
@@ -181,10 +223,12 @@ def encode_events(events: pl.DataFrame) -> list[bytes]:
 
 
 def _reader(path: Path) -> Reader:
+    """What reads a file of this name; a name that says nothing leaves it to the file's first sign."""
     inner = Path(path.stem) if path.suffix.lower() in _COMPRESSED else path
-    reader = _READERS.get(inner.suffix.lower())
-    if reader is None or (reader is read_parquet and inner is not path):
-        raise InputError(f"{path} is no event log by its name: use .csv, .tsv, .jsonl (also .gz, .zst) or .parquet")
+    if (reader := _READERS.get(inner.suffix.lower())) is None:
+        return read_jsonl if first_sign(path) in ("{", "[") else read_csv
+    if reader is read_parquet and inner is not path:
+        raise InputError(f"{path} is a packed Parquet file: unpack it first")
     return reader
 
 

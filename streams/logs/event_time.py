@@ -18,9 +18,19 @@ _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nan
 _BANDS = {unit: (631e9 * per_ms, 4134e9 * per_ms) for unit, per_ms in _PER_MS.items()}
 # So many rows of another unit than most have are no slips any more: the log mixes units.
 _MIXED_ROWS, _MIXED_SHARE = 2, 0.05
-_ISO = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
-_OTHERS = tuple(f"{day}{clock}" for day in ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y") for clock in _CLOCKS)
+_ISO = (
+    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
+    *("%Y%m%d %H%M%S%#z", "%Y%m%d %H%M%S"),
+)
+_DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # dates as numbers: no unit makes them plausible
+_DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y")
+_CLOCKS = (" %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
+_OTHERS = (
+    *(f"{day}{clock}" for day in _DAYS for clock in _CLOCKS),
+    "%d/%b/%Y:%H:%M:%S%#z",  # web servers
+    "%a, %d %b %Y %H:%M:%S%#z",  # mail, HTTP
+    "%a %b %d %H:%M:%S%#z %Y",
+)
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,20 @@ def find_time_rule(values: pl.Series, options: LogOptions, where: str) -> TimeRu
         return TimeRule(unit=options.time_unit)
     texts = values.cast(pl.String).str.strip_chars()
     texts = texts.filter(texts.is_not_null() & (texts != ""))
+    dates = next((form for digits, form in _DIGITS.items() if _are_dates(texts, digits, form)), "")
+    if dates:
+        return TimeRule(formats=(dates,), zone=zone)
     numbers = texts.cast(pl.Float64, strict=False)
     known = numbers.filter(numbers.is_finite())
     if 2 * len(known) >= len(texts):
         return _unit_rule(known, where)
     return _format_rule(texts.filter(~numbers.is_finite().fill_null(value=False)), zone, where)
+
+
+def _are_dates(texts: pl.Series, digits: int, form: str) -> bool:
+    """Whether most of the texts are such as 20231231, of years in which behaviour was logged."""
+    written = texts.filter((texts.str.len_bytes() == digits) & texts.str.contains(r"^(199|20)\d+$"))
+    return 2 * len(written) > len(texts) and 2 * _fitting(written, form) > len(texts)
 
 
 def _unit_rule(numbers: pl.Series, where: str) -> TimeRule:
@@ -134,7 +153,8 @@ def _parsed(text: pl.Expr, form: str, zone: str) -> pl.Expr:
     plain = text.str.strip_chars().str.replace(r"^(\S{8,10})T", "$1 ")
     plain = plain.str.replace(r"\s+([+-]\d\d:?\d\d)( UTC| GMT)?$", "$1").str.replace(r"\s*(Z|UTC|GMT)$", "+0000")
     has_zone = re.search(r"%[#:]*z", form) is not None
-    time = (plain if form in _ISO else text.str.strip_chars()).str.to_datetime(form, time_unit="ms", strict=False)
+    known = form in _ISO or form in _OTHERS
+    time = (plain if known else text.str.strip_chars()).str.to_datetime(form, time_unit="ms", strict=False)
     return time.dt.epoch("ms") if has_zone else _in_zone(time, zone)
 
 

@@ -4,16 +4,18 @@ from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
+import structlog
 
 from models.features import Known
 from models.sample import SampleBlock, block_of
-from streams.logs.event_log import load_log
+from streams.logs.event_log import EventLog, load_log, only_positives
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 from wire.ids import item_key, sample_key, user_key
 from wire.moments import EventMs
 from wire.sample import SampleRecord
 
+_log = structlog.get_logger()
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "label", "timestamp")
 
 
@@ -29,6 +31,8 @@ def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> Sa
     cut = int(share * events.height)
     if cut < events.height:
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])
+    if (events["label"] == 1).all():
+        _log.warning(only_positives(EventLog(path, options).said))
     if not events.height:
         raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --head-share")
     return samples_of(events)

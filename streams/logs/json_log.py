@@ -30,7 +30,7 @@ def read_jsonl(path: Path, options: LogOptions) -> Iterator[Rows]:
     rejected: list[Rejected] = []  # and not handed out yet: what comes before the first object waits for it
     for lines in read_blocks(path):
         block = lines[lines.written]
-        if mapping is None and len(block.texts) and _begins_array(block.texts[0]):
+        if mapping is None and _begins_array(block):
             raise InputError(f"{path} is one JSON array: an event log has an object per line, as `jq -c .[]` writes it")
         objects, malformed = _objects(block)
         rejected += [*block.rejected, *malformed]
@@ -49,8 +49,10 @@ def _is_flat(value: object) -> bool:
     return not isinstance(value, dict | list)
 
 
-def _begins_array(text: str) -> bool:
-    """Whether the file's first line begins, or is, an array of objects."""
+def _begins_array(block: Block) -> bool:
+    """Whether the file's first line begins, or is, an array of objects, though it may be too long for a row."""
+    rejected = (row.raw.decode(errors="replace") for row in block.rejected)
+    text = block.texts[0] if len(block.texts) else next(rejected, "")
     return re.match(r"\s*\[\s*(\{|$)", text) is not None
 
 

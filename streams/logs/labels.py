@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from streams.logs.impressions import are_impressions
 from streams.logs.options import LogOptions
 from wire.errors import InputError
 
@@ -27,10 +28,13 @@ class LabelRule:
     types: frozenset[str] = frozenset()
     comparison: tuple[str, str, str] | None = None  # column, sign, value
     every: bool = False
+    of_items: bool = False  # each item of a row has its own (`streams.logs.impressions`)
 
     def __str__(self) -> str:
         if self.every:
             return "every row is a positive"
+        if self.of_items:
+            return "several items a row, each with its label"
         if self.types:
             return f"positive where event_type is {' or '.join(sorted(self.types))}"
         return f"positive where {' '.join(self.comparison)}" if self.comparison else "label"
@@ -50,7 +54,7 @@ class LabelRule:
         if self.every:
             return pl.lit(1, pl.Int8)
         if self.types:
-            return pl.col("event_type").is_in(list(self.types)).cast(pl.Int8)
+            return pl.col("event_type").str.to_lowercase().is_in([kind.lower() for kind in self.types]).cast(pl.Int8)
         if self.comparison:
             return _compared(self.comparison[1], self.comparison[2]).cast(pl.Int8)
         return _flag()
@@ -67,18 +71,26 @@ def compared_column(positive: str) -> str | None:
 
 
 def find_label_rule(first: pl.DataFrame, names: dict[str, str], options: LogOptions, where: str) -> LabelRule:
-    """The rule for a log that begins with the rows `first` (columns `label` and `event_type`, String).
+    """The rule for a log that begins with the rows `first` (columns `item_id`, `label`, `event_type`, String).
 
     `names` has the log's own names of its fields. Raises `InputError`, with commands that would work, unless the
     rows themselves or the user say what a positive is.
     """
+    of_items = "label" not in names and are_impressions(first["item_id"])
+    if of_items and options.positive:
+        raise InputError(f"{where} has items with labels of their own ({first['item_id'][0][:40]}): drop --positive")
+    if of_items:
+        return LabelRule(of_items=True)
     if options.positive:
         return _said(names, options.positive, where)
     if "label" in names:
         return _found(first["label"], names["label"], where)
     if "event_type" in names:
         raise InputError(f"{where} has no label: {_type_choices(first['event_type'])}")
-    raise InputError(f"{where} does not say which events are positives: give --positive {EVERY} if all of them are")
+    raise InputError(
+        f"{where} does not say which events are positives: give --positive {EVERY} if all of them are, or compare a "
+        "column that tells, as in --positive 'NAME>=4' or --positive NAME=yes"
+    )
 
 
 def _said(names: dict[str, str], positive: str, where: str) -> LabelRule:
@@ -139,7 +151,9 @@ def _flag() -> pl.Expr:
 def _compared(sign: str, value: str) -> pl.Expr:
     text = pl.col("label").str.strip_chars()
     number = text.cast(pl.Float64, strict=False)
+    if value.lower() in _YES_NO:  # Parquet and JSON have true and false as 1 and 0
+        return (text.str.to_lowercase() == value.lower()) | (_flag() == _YES_NO[value.lower()]).fill_null(value=False)
     if not _NUMBER.fullmatch(value):
-        return text == value
+        return text.str.to_lowercase() == value.lower()
     compare = {">=": pl.Expr.ge, "<=": pl.Expr.le, ">": pl.Expr.gt, "<": pl.Expr.lt, "=": pl.Expr.eq}[sign]
     return pl.when(number.is_finite()).then(compare(number, float(value)))

@@ -11,16 +11,17 @@ from wire.errors import InputError
 NEEDED = ("user_id", "item_id", "timestamp")
 # Names in the order of preference, in lower case and without signs: User ID, user_id and userId are all userid.
 _NAMES = {
-    "user_id": "userid user uid visitorid customerid clientid memberid reviewerid accountid householdid deviceid "
-    "sessionid visitor customer usersession session",
+    "user_id": "userid user uid username visitorid customerid clientid memberid reviewerid accountid householdid "
+    "playerid readerid buyerid fullvisitorid userpseudoid deviceid sessionid visitor customer usersession session",
     "item_id": "itemid item iid productid product movieid videoid articleid newsid trackid songid bookid isbn asin "
-    "parentasin sku contentid movie video article track song",
+    "parentasin sku stockcode businessid gameid appid recipeid adid postid documentid contentid aid movie video "
+    "article track trackname song songname itemname productname",
     "category_id": "categoryid category categorycode cat genres genre",
-    "event_type": "eventtype event behaviortype behaviourtype behavior behaviour actiontype action feedbacktype "
-    "interactiontype interaction type",
-    "label": "label clicked click isclick target rating ratings score overall stars",
+    "event_type": "eventtype event eventname behaviortype behaviourtype behavior behaviour actiontype action "
+    "feedbacktype interactiontype interaction type",
+    "label": "label clicked click isclick target rating ratings score overall stars purchased bought liked islike",
     "timestamp": "timestamp timestampms timestampmillis timems ts eventtimestamp eventtime unixtime unixreviewtime "
-    "epoch time datetime createdat date",
+    "epoch playedat invoicedate orderdate reviewtime time datetime createdat date",
 }
 _ATOMIC = re.compile(r"(.+):(token|token_seq|float|float_seq)")  # RecBole's headers say the type, too
 

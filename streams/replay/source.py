@@ -18,6 +18,7 @@ from streams.kafka.home import home_of
 from streams.logs.event_log import EventLog, LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.replay.state import Position
+from streams.times import moment
 from wire.arrays import I64
 from wire.errors import InputError
 from wire.event import Event, decode_event
@@ -101,27 +102,28 @@ class _LogPositions:
 
 
 class LogSource:
-    """An event log file; `unsorted` sorts it by time first. Raises `InputError` for a log that can't be replayed."""
+    """An event log file, sorted in memory where it is not. Raises `InputError` for a log that can't be replayed."""
 
-    def __init__(self, path: Path, within: Range, *, options: LogOptions = AS_FOUND, unsorted: bool = False):
+    def __init__(self, path: Path, within: Range, *, options: LogOptions = AS_FOUND):
         self._within = within
-        self._read = partial(sorted_log if unsorted else read_log, path, options)
         found = survey(path, options)
-        if found.unsorted_line is not None and not unsorted:
-            raise InputError(
-                f"{path} is not sorted by time (line {found.unsorted_line} is earlier than the event before it): "
-                "sort it, or give --unsorted to have it sorted in memory"
-            )
-        self._sorted = not unsorted
+        self._sorted = found.unsorted_line is None
+        self._read = partial(read_log if self._sorted else sorted_log, path, options)
         self.identity = {
             "log": _fingerprint(path),
             "range": f"{within.from_ms}-{within.until_ms}",
-            "order": "sorted in memory" if unsorted else "as it is",
+            "order": "as it is" if self._sorted else "sorted in memory",
             "columns": " ".join(options.flags()),
         }
-        self.notes = [str(EventLog(path, options)), *found.notes(path)]
+        log = EventLog(path, options)
+        self.notes = [str(log), *found.notes(log.said)]
         ranged = within != Range()
         count = sum(len(batch.events) for batch in self._in_range()) if ranged else found.events
+        if found.events and not count:
+            raise InputError(
+                f"no event of {path} lies between --from and --until: "
+                f"its events are from {moment(found.first_ms)} to {moment(found.last_ms)}"
+            )
         self.span = Span(count, max(found.first_ms, within.from_ms), min(found.last_ms, within.until_ms))
 
     def batches(self, start: Position) -> Iterator[Batch]:

@@ -32,7 +32,7 @@ def load_state(path: Path, identity: dict[str, str]) -> ReplayState | None:
     if other is not None:
         raise InputError(
             f"{path} belongs to a replay with another {other} ({state.identity.get(other)}, not {identity[other]}): "
-            "give another --state, or --fresh to begin anew"
+            "give another --position, or --fresh to begin anew"
         )
     return state
 
@@ -44,7 +44,7 @@ def read_state(path: Path) -> ReplayState | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no state of a replay ({error}): give another --state, or delete it") from error
+        raise InputError(f"{path} is no state of a replay ({error}): give another --position, or delete it") from error
 
 
 def save_state(path: Path, state: ReplayState) -> None:

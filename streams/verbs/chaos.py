@@ -15,7 +15,8 @@ from streams.demo.plan import DemoSettings
 from streams.demo.stack import StackName
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import find_scenario, shipped
-from streams.run_folder import new_run_folder
+from streams.run_folder import run_folder
+from streams.settings import AtLeast1
 from wire.durable import make_folder
 
 
@@ -24,7 +25,7 @@ def command(
     /,
     *,
     log: str | None = None,
-    devices: int | None = None,
+    devices: AtLeast1 | None = None,
     seed: int | None = None,
     stack: StackName = "embedded",
     undisturbed: bool = True,
@@ -36,6 +37,8 @@ def command(
     Devices upload their events themselves, through a proxy that breaks their connections. First
     the same is run without faults, to compare with. Exits 0 only when every invariant held and every fault was seen to
     act. Without a scenario the shipped ones are listed; docs/scenarios.md says what each teaches.
+
+    Example
 
     ```
     coda chaos flaky-commute
@@ -58,18 +61,18 @@ def command(
         return 0
     wanted = find_scenario(scenario)
     wanted = msgspec.structs.replace(wanted, seed=wanted.seed if seed is None else seed)
-    folder = new_run_folder(out, datetime.now())
     console = Console(stderr=True)
     console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
     path = log or wanted.log
     disturbed = DemoSettings(path, devices or wanted.devices, wanted.seconds, wanted.seed, scenario=wanted, stack=stack)
     disturbed = disturbed.checked()
-    beside = None
-    if undisturbed:
-        make_folder(beside := folder / "undisturbed")
-        calm = msgspec.structs.replace(wanted, stages=())
-        _run("undisturbed", replace(disturbed, scenario=calm), beside, console, None)
-    result = _run(wanted.name, disturbed, folder, console, beside)
+    with run_folder(out, datetime.now()) as folder:
+        beside = None
+        if undisturbed:
+            make_folder(beside := folder / "undisturbed")
+            calm = msgspec.structs.replace(wanted, stages=())
+            _run("undisturbed", replace(disturbed, scenario=calm), beside, console, None)
+        result = _run(wanted.name, disturbed, folder, console, beside)
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in verdict_lines(result.verdict) if result.verdict else result.problems:

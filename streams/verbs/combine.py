@@ -7,7 +7,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from streams.evaluation.combined import Combined, Run, combined
-from streams.logs.check import USERS_NEEDED, too_few
+from streams.evaluation.verdict import verdict_of
+from streams.logs.check import USERS_NEEDED
 from streams.verbs.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
 from wire.errors import InputError
 
@@ -17,6 +18,8 @@ def command(*runs: Path, json: bool = False) -> None:
 
     Seeds choose devices, draw negatives and start the first cloud model. Where a log has fewer users than devices,
     all seeds have the same users, and intervals come out too narrow.
+
+    Example
 
     ```
     coda combine runs/seed-0 runs/seed-1 runs/seed-2
@@ -46,12 +49,13 @@ class _Document(msgspec.Struct, frozen=True):
 
 def read_run(folder: Path) -> Run:
     """What `coda evaluate` left in `folder`; raises `InputError`."""
+    if not (folder / RESULT).is_file():
+        raise InputError(f"{folder} is no run of `coda evaluate`: it has no {RESULT}")
     try:
         document = msgspec.json.decode((folder / RESULT).read_bytes(), type=_Document)
         predictions = pl.read_parquet(folder / PREDICTIONS)
     except (OSError, msgspec.DecodeError, PolarsError) as error:
-        words = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise InputError(f"{folder} is no run of `coda evaluate` ({words})") from error
+        raise InputError(f"{folder} is no run of `coda evaluate` ({str(error).splitlines()[0]})") from error
     if "repeat" not in predictions.columns:
         raise InputError(f"{folder} is a run of an older `coda evaluate`, without repeats: evaluate once more")
     return Run(document.log, document.seed, document.settings, predictions)
@@ -62,8 +66,9 @@ def lines(result: Combined) -> list[str]:
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     title = f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}"
     if result.users < USERS_NEEDED:
-        return [title, too_few(result.users)]
-    text = [title, *arm_lines(result.arms), "", "all events:", *pair_lines(result.paired)]
+        return [*verdict_of({}, result.users).lines, title]
+    verdict = verdict_of(result.paired, result.users).lines
+    text = [*verdict, "", title, *arm_lines(result.arms), "", "all events:", *pair_lines(result.paired)]
     for name, part in result.parts().items():
         of = f"{part.events:,} events, {part.positives:,} of them positive"
         text += ["", f"{name} ({of}):", *pair_lines(part.paired)] if part.events else []

@@ -2,10 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from streams.logs.check import check_log
 from streams.logs.data import (
@@ -20,6 +19,7 @@ from streams.logs.data import (
 from streams.logs.event_log import EventLog
 from streams.logs.negatives import NEAREST, Sampling
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.settings import AtLeast0, AtLeast1
 
 app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
 
@@ -45,12 +45,13 @@ def list_logs(*, json: bool = False) -> None:
 @app.command
 def get(
     name: str,
+    /,
     *,
-    negatives: Annotated[int, Parameter(help="Sampled negatives per positive; 0 leaves the log as it is.")] = 0,
-    window: Annotated[int, Parameter(help="Draw negatives from so many positives on either side.")] = NEAREST,
-    seed: Annotated[int, Parameter(help="Seed of the sampling; the same seed gives the same log.")] = 0,
+    negatives: AtLeast0 = 0,
+    negatives_window: AtLeast1 = NEAREST,
+    seed: int = 0,
     options: LogOptions = AS_FOUND,
-    json: Annotated[bool, Parameter(help="Print one JSON document instead of the path.")] = False,
+    json: bool = False,
 ) -> None:
     """Fetch a log into the cache folder, or bring one of your own into the form that all verbs read; print where it is.
 
@@ -66,15 +67,23 @@ def get(
     ----------
     name
         One of those that `coda data list` shows, or a file.
+    negatives
+        Sampled negatives per positive; 0 leaves the log as it is.
+    negatives_window
+        How many positives on either side of a positive its negatives are drawn from.
+    seed
+        Seed of the sampling; the same seed gives the same log.
+    json
+        Print one JSON document instead of the path.
     """
     if name not in SOURCES and Path(name).exists():
         path = uniform_log(find_log(name), options, _say)
-        path = log_with_negatives(path, Sampling(negatives, window, seed), _say) if negatives else path
+        path = log_with_negatives(path, Sampling(negatives, negatives_window, seed), _say) if negatives else path
         _print_path(name, path, json=json)
         return
     source = source_named(name)
     if negatives:
-        path = get_log_with_negatives(source, Sampling(negatives, window, seed), _say)
+        path = get_log_with_negatives(source, Sampling(negatives, negatives_window, seed), _say)
     else:
         path = get_log(source, _say)
     _print_path(name, path, json=json)
@@ -83,9 +92,10 @@ def get(
 @app.command
 def check(
     log: str,
+    /,
     *,
     options: LogOptions = AS_FOUND,
-    json: Annotated[bool, Parameter(help="Print one JSON document instead of lines.")] = False,
+    json: bool = False,
 ) -> int:
     """Say what a log holds, what was taken for what, what is rejected and why, and whether it is large enough.
 
@@ -97,6 +107,8 @@ def check(
     ----------
     log
         A file, or a name from `coda data list`.
+    json
+        Print one JSON document instead of lines.
     """
     found = check_log(EventLog(find_log(log), options))
     if json:

@@ -13,23 +13,27 @@ from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
+from streams.faults import units
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import Scenario, dropping, find_scenario, length_s, peopled
-from streams.faults.units import Duration, Share
+from streams.logs.check import USERS_NEEDED, too_few
 from streams.logs.options import AS_FOUND, LogOptions
-from streams.run_folder import new_run_folder
+from streams.run_folder import run_folder
+from streams.settings import AtLeast0, Devices, SomeTime
+from streams.times import Duration
 from wire.errors import InputError
 
 
 def command(
     *,
     log: str = "ml-100k",
-    devices: int | None = None,
-    seconds: int = 110,
+    devices: Devices = None,
+    live: SomeTime = Duration.parse("110s"),
     seed: int = 0,
     options: LogOptions = AS_FOUND,
+    negatives: AtLeast0 = 0,
     drop: str | None = None,
-    for_: Annotated[str, Parameter(name="--for")] = "60s",
+    for_: Annotated[SomeTime, Parameter(name="--for")] = Duration.parse("60s"),
     chaos: str | None = None,
     population: str | None = None,
     out: Path | None = None,
@@ -40,16 +44,19 @@ def command(
     Brokers are embedded. The first 60 % of the log train the first cloud model and fill the pool, the rest is replayed
     live. Exits 0 only when every event and every push is accounted for.
 
+    Example
+
     ```
-    coda demo --log ml-100k --seconds 110
+    coda demo --log ml-100k --live 110s
     coda demo --drop 30% --for 60s
     ```
 
     Args:
         log: A log by name (`coda data list`) or by path.
-        devices: How many devices to simulate; by default one per user of the log.
-        seconds: How long the live part takes.
+        devices: How many devices to simulate; by default `all`, one per user of the log.
+        live: How long the live part takes, in whole seconds.
         seed: Of everything that is drawn at random.
+        negatives: Sampled negatives per positive, for a log that has positives only.
         drop: Cut this share of all devices off, such as 30%, in the middle of the live part; see docs/scenarios.md.
         for_: How long they are away.
         chaos: Break what this scenario says, on this log: a shipped one by its name, or a TOML file.
@@ -58,19 +65,21 @@ def command(
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
+    seconds = max(1, round(live.s))
     scenario = _scenario(drop, for_, chaos, population, seconds=seconds, seed=seed)
-    settings = DemoSettings(log, devices, seconds, seed, options, scenario).checked()
-    folder = new_run_folder(out, datetime.now())
+    settings = DemoSettings(log, devices, seconds, seed, options, negatives=negatives, scenario=scenario).checked()
     console = Console(stderr=True)
-    try:
-        with LiveView(f"CoDA streaming · {log} · seed {seed}", PHASES, console) as view:
-            result = run_demo(settings, folder, view)
-    except ChildFailed as failure:
-        print(failure.tail, file=sys.stderr)  # noqa: T201
-        raise
-    except BaseException:
-        console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
-        raise
+    with run_folder(out, datetime.now()) as folder:
+        try:
+            with LiveView(f"CoDA streaming · {log} · seed {seed}", PHASES, console) as view:
+                result = run_demo(settings, folder, view)
+        except ChildFailed as failure:
+            print(failure.tail, file=sys.stderr)  # noqa: T201
+            raise
+        except BaseException:
+            if any(folder.iterdir()):
+                console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
+            raise
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in closing_lines(result, folder):
@@ -79,7 +88,7 @@ def command(
 
 
 def _scenario(
-    drop: str | None, for_: str, chaos: str | None, population: str | None, *, seconds: int, seed: int
+    drop: str | None, for_: Duration, chaos: str | None, population: str | None, *, seconds: int, seed: int
 ) -> Scenario | None:
     """What to break, if anything; raises `InputError`."""
     if sum(each is not None for each in (drop, chaos, population)) > 1:
@@ -87,10 +96,10 @@ def _scenario(
     if population is not None:
         return peopled(population, seconds, seed)
     if drop is not None:
-        return dropping(Share.parse(drop), Duration.parse(for_), seconds, seed)
+        return dropping(units.Share.parse(drop), units.Duration(for_.s), seconds, seed)
     scenario = find_scenario(chaos) if chaos is not None else None
     if scenario is not None and (lasts_s := length_s(scenario)) > seconds:
-        raise InputError(f"the faults of {chaos} last until {lasts_s:g} s: give at least --seconds {lasts_s:.0f}")
+        raise InputError(f"the faults of {chaos} last until {lasts_s:g} s: give at least --live {lasts_s:.0f}s")
     return scenario
 
 
@@ -102,7 +111,9 @@ def closing_lines(result: DemoResult, folder: Path) -> list[str]:
         f"their item + {sum(accounts.rejected.values()):,} rejected",
         f"{accounts.pushes:,} pushes = " + " + ".join(f"{n:,} {name}" for name, n in accounts.push_outcomes.items()),
     ]
-    if result.arms:
+    if result.log.users_with_both < USERS_NEEDED:
+        lines.append(too_few(result.log.users_with_both))
+    elif result.arms:
         lines.append("GAUC " + ", ".join(f"{name} {arm.gauc:.4f}" for name, arm in result.arms.items()))
     if result.verdict is not None:
         lines += verdict_lines(result.verdict)

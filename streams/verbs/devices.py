@@ -9,6 +9,8 @@ from cyclopts import App
 from streams.enrolment.enrolment import Enrolment
 from streams.logs.data import find_log
 from streams.logs.event_log import load_log
+from streams.settings import SomeTime
+from streams.times import DAY_MS, Duration
 from wire.errors import InputError
 
 app = App(name="devices", help="Credentials and rights of devices at the MQTT broker.")
@@ -22,7 +24,7 @@ def enrol(
     log: str | None = None,
     folder: Path = FOLDER,
     host: tuple[str, ...] = ("127.0.0.1", "localhost"),
-    days: int = 365,
+    valid: SomeTime = Duration.parse("365d"),
 ) -> None:
     """Make credentials of devices, tunnel and fleet, and the access list that keeps each device to its own topics.
 
@@ -40,11 +42,12 @@ def enrol(
         Where all of it goes, made if need be; `--mqtt-credentials` of tunnel and fleet.
     host
         A name or address of the broker, for its certificate; once for each.
-    days
-        How long certificates hold.
+    valid
+        How long certificates hold, in whole days.
     """
-    if days < 1:
-        raise InputError(f"--days is {days}: give it at least 1")
+    days = valid.ms // DAY_MS
+    if not days:
+        raise InputError(f"--valid is {valid}: give it at least 1d")
     everyone = [*users, *(load_log(find_log(log))["user_id"].unique(maintain_order=True).to_list() if log else [])]
     new = Enrolment(folder, datetime.now(UTC), hosts=host, days=days).add(everyone)
     _say(f"{new} devices enrolled, {len(set(everyone)) - new} were already: {folder}")

@@ -19,156 +19,172 @@ from operators.user import MatchRules
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.report import evaluation_report, figure
-from streams.evaluation.result import Result, all_arms, result_of
+from streams.evaluation.result import Result, Setting, all_arms, result_of
+from streams.evaluation.verdict import TERMS
+from streams.evaluation.view import walk_view
 from streams.evaluation.walk import Outcome, Plan, evaluate
-from streams.logs.check import USERS_NEEDED, too_few
+from streams.logs.check import USERS_NEEDED
 from streams.logs.data import find_log
+from streams.logs.event_log import EventLog
 from streams.logs.negatives import NEAREST, Sampling
 from streams.logs.options import AS_FOUND, LogOptions
-from streams.run_folder import environment, new_run_folder, write_json
+from streams.run_folder import environment, run_folder, write_json
+from streams.settings import ALL, AtLeast0, AtLeast1, AtLeast2, Devices, Share, SomeTime, Span
 from streams.stop import Stop, Stopped
-from streams.times import parse_duration_ms
-from streams.training.view import training_view
+from streams.times import Duration
 from wire.durable import write_durably, write_frame
 from wire.errors import InputError
 from wire.task import Task
 
 RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
 _MATCH_EVERY = 2  # retrainings between matches, as the live defaults have it: 20 samples and 10
-_MS_PER_H = 3_600_000
+_LATER = (Duration.parse("1h"), Duration.parse("24h"))  # with what --freshness compares
 
 
 def command(
     log: str,
+    /,
     *,
-    devices: int = 800,
+    devices: Devices = 800,
     seed: int = 0,
-    head: float = 0.6,
-    retrain_every: int = 10,
-    window: int = 1024,
-    candidates: int = 1600,
-    min_users: int = 5,
-    pool_hours: float = 720,
-    negatives: int = 0,
-    negatives_window: int = NEAREST,
-    refresh: str = "24h",
+    head_share: Share = 0.6,
+    retrain_every: AtLeast1 = 10,
+    device_window: AtLeast1 = 1024,
+    candidates: AtLeast2 = 1600,
+    min_users: AtLeast1 = 5,
+    pool_age: SomeTime = Duration.parse("30d"),
+    negatives: AtLeast0 = 0,
+    negatives_window: AtLeast1 = NEAREST,
+    refresh: Span = Duration.parse("24h"),
     base: Literal["stale", "refreshed", "both"] = "stale",
-    delay: str = "5s",
+    delay: SomeTime = Duration.parse("5s"),
+    freshness: bool = False,
     options: LogOptions = AS_FOUND,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Compare the arms on a log by test-then-train, with the live system's own parts and without any broker.
+    """Say whether personal models beat a global one on a log, by test-then-train, without any broker.
 
-    The head of the log trains the first cloud model and fills the pool. The rest is walked in event time: every arm
-    predicts each event of the chosen users before anything learns from it. The run folder gets the result as JSON,
-    a report, and all predictions.
+    The head of the log trains the first cloud model and fills the pool. The rest is walked in event time with the live
+    system's own parts: every arm predicts each event of the chosen users before anything learns from it. The verdict
+    comes first; the run folder gets the result as JSON, a report, and all predictions.
+
+    Example
 
     ```
-    coda evaluate ml-100k --devices 943 --seed 0
+    coda evaluate ml-100k --devices all
+    coda evaluate events.csv --positive addtocart,transaction --negatives 2
     ```
 
     Args:
         log: A file, or a name from `coda data list`.
-        devices: How many of the users after the head get a device, chosen by the seed; 0 takes all.
+        devices: How many of the users after the head get a device, chosen by the seed, or `all`.
         seed: Of everything that is drawn at random.
-        head: The share of the log, by time, that the first cloud model learns from.
+        head_share: The share of the log, by time, that the first cloud model learns from.
         retrain_every: Own samples between two retrainings of a device; it is matched after twice as many.
-        window: How many of its newest samples a device keeps.
+        device_window: How many of its newest samples a device keeps.
         candidates: Matched samples in a batch, half of them of each label; the random arm gets as many.
         min_users: A sample enters the pool once so many users took its item; 1 lets all in at once.
-        pool_hours: How old, in event time, a sample of the pool may get.
+        pool_age: How old, in event time, a sample of the pool may get.
         negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
         negatives_window: How many positives on either side of a positive its negatives are drawn from.
-        refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0h makes none.
+        refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
         base: Which cloud model devices have: the first one, each new one, or one run of either.
         delay: Event time until what happens is pooled, matched and trained on, such as 5s; 24h for nightly jobs.
+        freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    refresh_ms, delay_ms = parse_duration_ms(refresh), parse_duration_ms(delay)
-    bases = _bases(base, refresh_ms)
+    bases = _bases(base, refresh.ms)
     sampling = Sampling(negatives, negatives_window, seed) if negatives else None
-    if candidates < 2 or devices < 0 or retrain_every < 1 or window < 1 or min_users < 1:
-        raise InputError("--candidates must be at least 2, --retrain-every, --window and --min-users 1, --devices 0")
-    if not delay_ms:
-        raise InputError("--delay is 0: nothing is learned in the moment it happens; the live system takes about 5s")
-    spec = PoolSpec(window_age_ms=int(pool_hours * _MS_PER_H)).checked()
+    spec = PoolSpec(window_age_ms=pool_age.ms).checked()
     plan = Plan(
-        devices=devices,
-        head=head,
-        refresh_ms=refresh_ms,
-        delay_ms=delay_ms,
+        devices=devices or 0,
+        head=head_share,
+        refresh_ms=refresh.ms,
+        delay_ms=delay.ms,
         seed=seed,
         per_label=candidates // 2,
         min_users=min_users,
         rules=MatchRules(match_every=_MATCH_EVERY * retrain_every),
-        task=Task(task_version=1, window_count=window, retrain_every=retrain_every),
+        task=Task(task_version=1, window_count=device_window, retrain_every=retrain_every),
     )
-    torch.set_num_threads(1)
-    events = evaluation_log(find_log(log), sampling, options)
-    folder = new_run_folder(out, datetime.now())
-    plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
-    stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
-    try:
-        with stop.listening():
-            walk = partial(_walked, events, spec=spec, stop=stop)
-            outcomes = {name: walk(f"{log}, {name} cloud model", plan=each) for name, each in plans.items()}
-    except Stopped:
-        return stop.exit_code
-    settings: dict[str, str | int | float] = {
-        "head": head,
+    settings: dict[str, Setting] = {
+        "devices": devices or ALL,
+        "head_share": head_share,
         "retrain_every": retrain_every,
-        "window": window,
+        "device_window": device_window,
         "candidates": candidates,
         "min_users": min_users,
-        "pool_hours": pool_hours,
+        "pool_age": str(pool_age),
         "negatives": negatives,
         "negatives_window": negatives_window,
-        "refresh": refresh,
+        "refresh": str(refresh),
         "base": base,
-        "delay": delay,
+        "delay": str(delay),
         "columns": " ".join(options.flags()),
     }
-    result = result_of(log, len(events), outcomes, plan, settings)
-    write_json(folder / RESULT, result)
-    write_json(folder / RUN, {"settings": settings, "environment": environment()})
-    write_frame(folder / PREDICTIONS, all_arms(outcomes))
-    write_durably(folder / REPORT, evaluation_report(result, outcomes).encode())
+    torch.set_num_threads(1)
+    plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
+    later = {str(each): replace(plans[bases[0]], delay_ms=each.ms, refresh_ms=0) for each in _LATER if freshness}
+    stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
+    try:
+        with run_folder(out, datetime.now()) as folder:
+            check, events = evaluation_log(EventLog(find_log(log), options), sampling)
+            for line in check.lines():
+                _say(line)
+            with stop.listening():
+                walk = partial(_walked, events, spec=spec, stop=stop)
+                outcomes = {name: walk(f"{name} cloud model: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
+                slower = {name: walk(f"learning after {name}: ", plan=p) for name, p in later.items()}
+            result = result_of(log, len(events), outcomes, plan=plan, settings=settings, later=slower)
+            write_json(folder / RESULT, result)
+            write_json(folder / RUN, {"settings": settings, "log": check.as_dict(), "environment": environment()})
+            write_frame(folder / PREDICTIONS, all_arms(outcomes))
+            write_durably(folder / REPORT, evaluation_report(result, outcomes, check).encode())
+    except Stopped:
+        return stop.exit_code
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in closing_lines(result, folder):
-        print(line, file=sys.stderr)  # noqa: T201
+        _say(line)
     return 0
 
 
-def _walked(events: pl.DataFrame, what: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
-    """One walk on a pool of its own, with a progress bar; raises `Stopped`."""
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _walked(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
+    """One walk on a pool of its own, with its progress; raises `Stopped`."""
     with (
-        training_view(what) as show,
+        walk_view(prefix) as show,
         tempfile.TemporaryDirectory(prefix="coda-pool-") as place,
         Pool.open(Path(place) / "pool", spec) as pool,
     ):
 
-        def progress(done: int, total: int) -> None:
+        def progress(what: str, done: int, total: int) -> None:
             stop.check()
-            show(done, total)
+            show(what, done, total)
 
         return evaluate(events, pool, plan, progress)
 
 
 def _bases(base: str, refresh_ms: int) -> tuple[str, ...]:
     if base != "stale" and not refresh_ms:
-        raise InputError("--refresh is 0, so there is no refreshed cloud model: give an interval, or --base stale")
+        raise InputError("--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale")
     return ("stale", "refreshed") if base == "both" else (base,)
 
 
 def closing_lines(result: Result, folder: Path) -> list[str]:
-    """What a person should know when it is over."""
+    """What a person should know when it is over, the verdict first."""
+    report = f"the report: {folder / REPORT}"
+    if result.users < USERS_NEEDED:
+        return ["", *result.verdict.lines, report]
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
+    terms = [f"  {name}: {meaning}" for name, meaning in TERMS.items() if name in ("arm", "GAUC", "AUC", "log-loss")]
     figures = [*arm_lines(result.arms), *pair_lines(result.paired)]
-    told = figures if result.users >= USERS_NEEDED else [too_few(result.users)]
-    return [of, *told, f"the report: {folder / REPORT}"]
+    return ["", *result.verdict.lines, "", f"{of}:", *figures, *terms, "", *result.verdict.lines[:1], report]
 
 
 def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
 from streams.evaluation.arms import compare_arms, read_predictions
-from streams.faults.units import Duration, Share
+from streams.faults.units import Share
 from streams.fleet.drop import Drop
 from streams.fleet.orders import EVERYONE, OrderFile, Orders, Standing, begun
 from streams.fleet.settings import FleetSettings
@@ -34,6 +34,8 @@ from streams.mqtt.connection import probe as probe_mqtt
 from streams.population.table import find_table
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
+from streams.settings import AtLeast0, Devices, SomeTime
+from streams.times import Duration
 from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.durable import hold, make_folder, write_durably
@@ -48,7 +50,7 @@ NAME = "coda-fleet"  # client ids begin with it
 def command(
     *,
     own: Literal["events", "behaviour"] = "events",
-    devices: str = "all",
+    devices: Devices = None,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     kafka_config: Path | None = None,
     mqtt: str = MqttSettings().address,
@@ -59,15 +61,17 @@ def command(
     seed: int = 0,
     population: str | None = None,
     drop: str | None = None,
-    for_: Annotated[str, Parameter(name="--for")] = "60s",
+    for_: Annotated[SomeTime, Parameter(name="--for")] = Duration.parse("60s"),
     orders: Path | None = None,
-    metrics_port: int = 0,
+    metrics_port: AtLeast0 = 0,
     json: bool = False,
 ) -> int:
     """Simulate one device per user: each learns from what its user does and from what the tunnel brings.
 
     Every device has an MQTT connection of its own, and every arm predicts every event before anything learns from
     it. Ctrl-C or SIGTERM ends it in order; the same --state resumes it exactly where it stood.
+
+    Example
 
     ```
     coda fleet --devices 500 --state runs/mine/fleet --out runs/mine
@@ -77,7 +81,7 @@ def command(
     Args:
         own: Where a device learns what its user does: the topic `events` (the event is in Kafka already) or
             `behaviour` (the device is its origin and uploads it through the tunnel).
-        devices: How many users have a device, those that do something first, or `all`.
+        devices: How many users have a device, those that do something first; by default `all`.
         bootstrap: Kafka, as host:port.
         kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
@@ -97,7 +101,7 @@ def command(
         json: Print the result as JSON on standard output.
     """
     told = _orders(population, drop, for_, orders, seed)
-    settings = FleetSettings(own, _count(devices), state, out, cloud_key, seed, told)
+    settings = FleetSettings(own, devices, state, out, cloud_key, seed, told)
     kafka, broker = (
         KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
         MqttSettings.parse(mqtt, FLEET, mqtt_credentials),
@@ -120,15 +124,14 @@ def command(
     return 128 + stopped_by
 
 
-def _orders(population: str | None, drop: str | None, for_: str, orders: Path | None, seed: int) -> Orders:
+def _orders(population: str | None, drop: str | None, for_: Duration, orders: Path | None, seed: int) -> Orders:
     """Who of the devices is there; raises `InputError`."""
     if sum(each is not None for each in (population, drop, orders)) > 1:
         raise InputError("--population, --drop and --orders each say which devices are there: give one of them")
     if drop is not None:
-        share, lasts = Share.parse(drop), Duration.parse(for_)
-        if not share or not lasts:
-            raise InputError("--drop and --for have to be more than nothing, as in --drop 30% --for 60s")
-        return Drop(share, lasts, seed)
+        if not (share := Share.parse(drop)):
+            raise InputError("--drop has to be more than nothing, as in --drop 30% --for 60s")
+        return Drop(share, for_.s, seed)
     if population is not None:
         return Standing([begun(find_table(population), population, seed, SystemClock().wall_ms())])
     return OrderFile(orders) if orders is not None else EVERYONE
@@ -181,14 +184,6 @@ def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _count(devices: str) -> int | None:
-    if devices == "all":
-        return None
-    if not devices.isdecimal() or int(devices) < 1:
-        raise InputError(f"--devices is {devices!r}: give a number of at least 1, or `all`")
-    return int(devices)
 
 
 def _line(result: dict[str, Any]) -> str:

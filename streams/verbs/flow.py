@@ -5,12 +5,18 @@ from pathlib import Path
 
 import msgspec
 
+from index.spec import DAY_MS
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
 from streams.flow.supervisor import supervise
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
+from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
 from streams.stop import Stop
+from streams.times import Duration
 from wire.durable import hold, make_folder
+from wire.errors import InputError
+
+_LEAST_EPOCH_MS = 10  # saving the state takes milliseconds
 
 
 def command(
@@ -20,25 +26,27 @@ def command(
     pool: Path = Path("runs/pool"),
     state: Path = Path("runs/flow-state"),
     cloud_key: Path | None = None,
-    shards: int = 0,
-    processes: int = 1,
-    match_every: int = 20,
-    candidates: int = 1600,
+    shards: AtLeast0 = 0,
+    processes: AtLeast1 = 1,
+    match_every: AtLeast1 = 20,
+    candidates: AtLeast2 = 1600,
     random: bool = True,
-    freshness_budget_s: float = 600,
-    lateness_s: float = 3600,
-    window_days: float = 30,
-    window_count: int = 200_000,
-    min_users: int = 5,
-    users: int = 1_000_000,
-    user_days: float = 400,
-    epoch_ms: int = 1000,
-    metrics_port: int = 0,
+    freshness_budget: SomeTime = Duration.parse("10m"),
+    lateness: SomeTime = Duration.parse("1h"),
+    pool_age: SomeTime = Duration.parse("30d"),
+    pool_count: AtLeast1 = 200_000,
+    min_users: AtLeast1 = 5,
+    users: AtLeast1 = 1_000_000,
+    user_age: SomeTime = Duration.parse("400d"),
+    epoch: SomeTime = Duration.parse("1s"),
+    metrics_port: AtLeast0 = 0,
     seed: int = 0,
 ) -> int:
     """Turn events into pooled samples and candidate batches, until interrupted; a second run resumes where it ended.
 
     It waits for the first cloud model (`coda train-cloud`). What it cannot use goes to the topic `events.dlq`.
+
+    Example
 
     ```
     coda flow --bootstrap 127.0.0.1:9092 --processes 2 --metrics-port 9101
@@ -56,17 +64,19 @@ def command(
         match_every: A user is due for a match after this many new samples.
         candidates: Samples in a match, half of them of each label.
         random: Send as many random samples too, which every arm but cloud and local learns from.
-        freshness_budget_s: A user is also due when the newest batch is older (event time; wall clock when idle).
-        lateness_s: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
-        window_days: Samples older than this (event time, as far as several users say it has come) leave the pool.
-        window_count: Samples that the pool holds at most, over all shards.
+        freshness_budget: A user is also due when the newest batch is older (event time; wall clock when idle).
+        lateness: Event time that an event may lie behind the newest of its user; beyond, it is rejected as late.
+        pool_age: Samples older than this (event time, as far as several users say it has come) leave the pool.
+        pool_count: Samples that the pool holds at most, over all shards.
         min_users: A sample enters the pool once so many users took its item; 1 lets all in at once.
         users: Users whose histories are kept at most, 3 kB and more each; of more, those idle longest begin anew.
-        user_days: Who did nothing for so many days of event time begins anew as well.
-        epoch_ms: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
+        user_age: Who did nothing for so long in event time begins anew as well.
+        epoch: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
         metrics_port: Serve metrics on this port of 127.0.0.1, further processes on the ones after; 0 serves none.
         seed: Of the random samples.
     """
+    if epoch.ms < _LEAST_EPOCH_MS:
+        raise InputError(f"--epoch is {epoch}: give it at least {_LEAST_EPOCH_MS}ms")
     settings = FlowSettings(
         bootstrap=bootstrap,
         kafka_config=str(kafka_config.absolute()) if kafka_config else "",
@@ -78,14 +88,14 @@ def command(
         match_every=match_every,
         candidates=candidates,
         random=random,
-        freshness_budget_s=freshness_budget_s,
-        lateness_s=lateness_s,
-        window_days=window_days,
-        window_count=window_count,
+        freshness_budget_s=freshness_budget.s,
+        lateness_s=lateness.s,
+        window_days=pool_age.ms / DAY_MS,
+        window_count=pool_count,
         min_users=min_users,
         users=users,
-        user_days=user_days,
-        epoch_ms=epoch_ms,
+        user_days=user_age.ms / DAY_MS,
+        epoch_ms=epoch.ms,
         metrics_port=metrics_port,
         seed=seed,
     ).checked()

@@ -10,6 +10,8 @@ def command(*, json: bool = False) -> None:
 
     No label takes more values than what is said of it; nothing is measured per device.
 
+    Example
+
     ```
     coda metrics
     ```

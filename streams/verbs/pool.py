@@ -16,7 +16,8 @@ from index.rebuild import rebuild_on_disk
 from index.verify import Verification
 from index.verify import stats as pool_stats
 from index.verify import verify as verify_pool
-from wire.errors import InputError, PoolError
+from streams.settings import AtLeast1
+from wire.errors import PoolError
 
 MIN_RECALL = 0.95  # below it a check fails; ours, far under what benchmarks/pool.py reaches
 
@@ -24,7 +25,7 @@ app = App(name="pool", help="Look at, check and rebuild a pool on disk.")
 
 
 @app.command
-def stats(path: Path, *, json: bool = False) -> None:
+def stats(path: Path, /, *, json: bool = False) -> None:
     """What a pool holds, also while a flow is writing it.
 
     Example: coda pool stats runs/pool/shard-0-of-1
@@ -46,7 +47,7 @@ def stats(path: Path, *, json: bool = False) -> None:
 
 
 @app.command
-def verify(path: Path, *, queries: int = 1_000, k: int = 100, seed: int = 0, json: bool = False) -> None:
+def verify(path: Path, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed: int = 0, json: bool = False) -> None:
     """Check a pool: every row readable, graphs like the rows on disk, and recall of the graphs against an exact search.
 
     Works on a copy in memory, also while a flow is writing the pool. Exits 1 when the check fails.
@@ -66,15 +67,13 @@ def verify(path: Path, *, queries: int = 1_000, k: int = 100, seed: int = 0, jso
     json
         Print one JSON document instead of lines.
     """
-    if queries < 1 or k < 1:
-        raise InputError("--queries and --k must be at least 1")
     with Pool.open(path, read_only=True) as pool:
         found = _checked(pool, queries, k, seed)
         _report(pool, found, msgspec.to_builtins(found), json)
 
 
 @app.command
-def rebuild(path: Path, *, json: bool = False) -> None:
+def rebuild(path: Path, /, *, json: bool = False) -> None:
     """Copy every row that can be read into a fresh pool, put it in the old one's place, and check it.
 
     For a pool that is damaged, or that takes more room than its rows need. No flow may have it open.

@@ -25,6 +25,7 @@ from streams.replay.source import LogSource, Range, Source, TopicSource
 from streams.replay.state import load_state, read_state
 from streams.replay.throttle import NoThrottle, Throttle
 from streams.replay.view import View, duration, open_view
+from streams.settings import AtLeast0, AtLeast1
 from streams.times import parse_moment_ms
 from wire.clock import SystemClock
 from wire.errors import InputError
@@ -35,22 +36,22 @@ _TOPIC_SCHEME = "kafka://"
 
 def command(
     log: str,
+    /,
     *,
     speed: str = "max",
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     until: str | None = None,
     via: Literal["kafka", "devices"] = "kafka",
     options: LogOptions = AS_FOUND,
-    unsorted: bool = False,
-    state: Path | None = None,
+    position: Path | None = None,
     fresh: bool = False,
     throttle_groups: str | None = None,
-    max_ahead: int | None = None,
+    max_ahead: AtLeast1 | None = None,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     kafka_config: Path | None = None,
-    partitions: int = KafkaSettings.partitions,
-    replication: int = KafkaSettings.replication,
-    metrics_port: int = 0,
+    partitions: AtLeast1 = KafkaSettings.partitions,
+    replication: AtLeast1 = KafkaSettings.replication,
+    metrics_port: AtLeast0 = 0,
     json: bool = False,
 ) -> int:
     """Replay an event log into Kafka; run it again after an interruption and it goes on where it stopped.
@@ -74,10 +75,8 @@ def command(
         Leave out what is not earlier than this.
     via
         kafka: straight to the topic events. devices: to the simulated devices, which upload their events themselves.
-    unsorted
-        The log is not sorted by time: sort it in memory first.
-    state
-        Where to keep what is done; by default a file of this replay's own in the cache folder.
+    position
+        The file that says what is done; by default one of this replay's own in the cache folder.
     fresh
         Forget what an earlier run did and begin anew.
     throttle_groups
@@ -98,9 +97,6 @@ def command(
     json
         Print one JSON document with what was done.
     """
-    for flag, value in (("partitions", partitions), ("replication", replication), ("max-ahead", max_ahead)):
-        if value is not None and value < 1:
-            raise InputError(f"--{flag} is {value}: give at least 1")
     pacer = Pacer(parse_speed(speed))
     settings = KafkaSettings(
         bootstrap, partitions=partitions, replication=replication, properties=read_properties(kafka_config)
@@ -108,12 +104,12 @@ def command(
     topic = EVENTS if via == "kafka" else BEHAVIOUR
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
-    source = open_source(log, within, settings, topic, options=options, unsorted=unsorted)
+    source = open_source(log, within, settings, topic, options=options)
     ensure_topics(settings)
     bus = KafkaBus(settings)
     home = bus.home([topic])
     identity = {**source.identity, "topic": topic, "Kafka": home.cluster, "topic's id": home.topics.get(topic, "")}
-    state_path = state or default_state(identity, bus)
+    state_path = position or default_state(identity, bus)
     if state_path and fresh:
         read_state(state_path)  # so that nothing is written over what is no replay's
     start = load_state(state_path, identity) if state_path and not fresh else None
@@ -148,8 +144,8 @@ def command(
         )
         totals = _run(run, view, state_path)
     _report(log, totals, topic, bootstrap, json=json)
-    nothing = totals.rejected.total() and not totals.sent and not totals.already_there
-    return 2 if nothing and start is None else 0
+    nothing = not totals.sent and not totals.already_there and start is None
+    return 2 if nothing else 0
 
 
 def open_source(
@@ -159,11 +155,10 @@ def open_source(
     topic: str,
     *,
     options: LogOptions = AS_FOUND,
-    unsorted: bool = False,
 ) -> Source:
     """What `log` names: a topic of this or another Kafka, or a file."""
     if not log.startswith(_TOPIC_SCHEME):
-        return LogSource(find_log(log), within, options=options, unsorted=unsorted)
+        return LogSource(find_log(log), within, options=options)
     address, _, name = log.removeprefix(_TOPIC_SCHEME).rpartition("/")
     origin = KafkaSettings(address or settings.bootstrap, properties=settings.properties)
     if not name:

@@ -37,6 +37,8 @@ def command(
     The same seed on the same commit is the same history. Exit code 1 when an invariant does not hold, or when 1,000
     seeds or more never hit something that they should.
 
+    Example
+
     ```
     coda simulate --seed 7
     coda simulate --seeds 1000

@@ -18,35 +18,35 @@ from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
+from streams.settings import AtLeast0, HeadShare, SomeTime
 from streams.stop import Stop, Stopped
+from streams.times import Duration
 from streams.training.beginning import Beginning, Begun
 from streams.training.cloud_trainer import CloudTrainer
 from streams.training.published import published_model, published_task, version_again
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
 from wire.clock import SystemClock
-from wire.errors import InputError
 from wire.signing import keys_in
 from wire.status import Role
 
-_MS_PER_H = 3_600_000
 _log = structlog.get_logger()
 
 
 def command(
     *,
     head_log: str | None = None,
-    head_share: float = 0.6,
+    head_share: HeadShare = 0.6,
     options: LogOptions = AS_FOUND,
-    refresh_h: float = 24,
+    refresh: SomeTime = Duration.parse("24h"),
     task: Path | None = None,
     keys: Path = Path("runs/keys"),
     publish_only: bool = False,
     replace: str = "",
-    back_to: int = 0,
+    back_to: AtLeast0 = 0,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     kafka_config: Path | None = None,
-    metrics_port: int = 0,
+    metrics_port: AtLeast0 = 0,
     seed: int = 0,
     json: bool = False,
 ) -> int:
@@ -55,14 +55,16 @@ def command(
     The first version comes from the head of a log, further ones from the topic samples. When the topic models has
     a version already, it goes on from that one.
 
+    Example
+
     ```
-    coda train-cloud --head-log ml-100k --head-share 0.6 --refresh-h 24
+    coda train-cloud --head-log ml-100k --head-share 0.6 --refresh 24h
     ```
 
     Args:
         head_log: A file, or a name from `coda data list`: needed for the first version only.
         head_share: How much of the log, by time, the first version learns from.
-        refresh_h: Event time between tries to make a better version, in hours.
+        refresh: Event time between tries to make a better version.
         task: A JSON file with fields of the training task that differ from their defaults.
         keys: The folder of the signing keys, made on first use; devices need its cloud.pub, and
             refuse models and tasks that it does not verify.
@@ -76,8 +78,6 @@ def command(
         seed: Of everything that is drawn; the same seed and samples give the same versions.
         json: Print what was published as JSON on standard output, at the end.
     """
-    if refresh_h <= 0:
-        raise InputError(f"--refresh-h is {refresh_h:g}: it must be more than 0")
     torch.set_num_threads(1)
     wanted, settings = read_task(task), KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     bus = KafkaBus(settings)
@@ -90,7 +90,6 @@ def command(
     pulse = Pulse(Role.TRAINER, "cloud", bus, clock, [Lookout(bus, clock, "learned", TRAINER_GROUP, SAMPLES)])
     with stop.listening(), suppress(Stopped), metrics_server(metrics_port), pulse:
         private, public = keys_in(keys)
-        refresh_ms = int(refresh_h * _MS_PER_H)
         limit_bytes = largest_model(settings)
         head = head_samples(find_log(head_log), head_share, options) if head_log else None
         if back_to:
@@ -98,7 +97,7 @@ def command(
         else:
             with pulse.hushed():  # a training of the first model shows itself
                 begun = Beginning(head, replace, seed).model(published_model(bus, public), limit_bytes, stop)
-        trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh_ms, seed=seed, limit_bytes=limit_bytes)
+        trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh.ms, seed=seed, limit_bytes=limit_bytes)
         if head is not None:
             trainer.remember(head)
         _log.info("beginning with the cloud model", model=str(begun.model.id))

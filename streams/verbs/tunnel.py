@@ -17,13 +17,16 @@ from streams.mqtt.connection import MqttSettings
 from streams.mqtt.paho_broker import PahoBroker
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
+from streams.settings import AtLeast0, SomeTime, Span
+from streams.times import Duration
 from streams.tunnel.allowance import DEFAULT, Rate
 from streams.tunnel.tunnel import DRAIN_S, EXPIRY_MS, Tunnel
 from wire.clock import SystemClock
 from wire.durable import make_folder, write_durably
-from wire.errors import InputError
 from wire.signing import load_public_key
 from wire.status import Role
+
+_EXPIRY, _DRAIN = Duration(EXPIRY_MS), Duration(round(DRAIN_S * 1000))
 
 
 def command(
@@ -33,19 +36,21 @@ def command(
     mqtt: str = MqttSettings().address,
     mqtt_credentials: Path | None = None,
     name: str = "tunnel",
-    expiry_s: float = EXPIRY_MS / 1000,
-    drain_s: float = DRAIN_S,
+    expiry: SomeTime = _EXPIRY,
+    drain: Span = _DRAIN,
     cloud_key: Path | None = None,
     device_kib_per_s: float = DEFAULT.kib_per_s,
     device_burst_kib: float = DEFAULT.burst_kib,
     ledger_out: Path | None = None,
-    metrics_port: int = 0,
+    metrics_port: AtLeast0 = 0,
     json: bool = False,
 ) -> None:
     """Carry candidate batches, models and tasks down to devices, and their events and reports up, until interrupted.
 
     Ctrl-C or SIGTERM finishes what is on its way first. Several tunnels share the load: start each with a --name
     of its own.
+
+    Example
 
     ```
     coda tunnel --bootstrap 127.0.0.1:9092 --mqtt 127.0.0.1:1883 --ledger-out ledger.json
@@ -57,8 +62,8 @@ def command(
         mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
         mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, of which this one is `tunnel`.
         name: Tells this tunnel from others on the same brokers; keep it over restarts.
-        expiry_s: Freshness budget: a batch that is older when it could be delivered is not delivered.
-        drain_s: At the end, how long to wait for devices to answer the last pushes.
+        expiry: Freshness budget: a batch that is older when it could be delivered is not delivered.
+        drain: At the end, how long to wait for devices to answer the last pushes.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with another are
             not passed on. Without it devices, which refuse them, may be left with nothing retained that they can use.
         device_kib_per_s: What one device may send up in the long run, a message counting 512 bytes more than it has.
@@ -68,8 +73,6 @@ def command(
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the final counts as JSON on standard output.
     """
-    if expiry_s <= 0 or drain_s < 0:
-        raise InputError("--expiry-s must be more than 0 and --drain-s at least 0")
     kafka, broker = (
         KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
         MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials),
@@ -87,8 +90,8 @@ def command(
             PahoBroker(broker),
             clock,
             name=name,
-            expiry_ms=int(expiry_s * 1000),
-            drain_s=drain_s,
+            expiry_ms=expiry.ms,
+            drain_s=drain.s,
             public=public,
             rate=rate,
         )

@@ -33,6 +33,8 @@ def command(
 
     It finds all processes by itself: each tells Kafka once a second how it is.
 
+    Example
+
     ```
     coda watch --bootstrap 127.0.0.1:9092
     coda watch --once --json

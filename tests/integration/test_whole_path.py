@@ -53,9 +53,9 @@ class System:
         self.fleet = Verb(folder, "fleet", "fleet", *at, *through, *fleet)
         replay = ("replay", str(self.log), *at, "--via", "kafka" if own == "events" else "devices")
         middle = str(FIRST_MS + round(ROWS * HEAD) * EVERY_MS)
-        self.head = Verb(folder, "replay-head", *replay, "--until", middle, "--state", "head.state")
+        self.head = Verb(folder, "replay-head", *replay, "--until", middle, "--position", "head.position")
         self.tail = Verb(
-            folder, "replay-tail", *replay, "--from", middle, "--speed", f"{SPEED:g}", "--state", "tail.state"
+            folder, "replay-tail", *replay, "--from", middle, "--speed", f"{SPEED:g}", "--position", "tail.position"
         )
 
     def messages(self, topic: str) -> list[Message]:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from monitor.live import LiveView, plain_line, screen
+from monitor.live import LiveView, plain_line, screen, small_screen
 from monitor.state import Freshness, State
 
 PHASES = ("brokers", "live stream", "done")
@@ -46,6 +46,16 @@ def test_the_screen_fits_a_terminal_of_80_by_24() -> None:
     lines = shown(80).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
+
+
+def test_a_small_terminal_gets_what_matters_whole() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    console.print(small_screen("CoDA", PHASES, [EARLIER, BUSY], "40 %"))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= 14 and max(map(len, lines)) <= 60
+    for words in ("2 of 3: live stream 40 %", "500 events/s", "flow 7", "coda 0.640", "50 pushes, 3 outstanding"):
+        assert any(words in line for line in lines), words
 
 
 def test_the_empty_system_has_a_screen_and_a_line() -> None:

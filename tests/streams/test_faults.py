@@ -118,7 +118,7 @@ def test_a_metrics_port_that_is_none(verb: str, port: str, told: Told, kafka: Ka
 @pytest.mark.parametrize(
     ("verb", "flag"),
     [
-        ("replay", "--state"),
+        ("replay", "--position"),
         ("flow", "--pool"),
         ("flow", "--state"),
         ("train-cloud", "--keys"),
@@ -142,7 +142,7 @@ def test_a_path_that_cannot_be_used(verb: str, flag: str, told: Told, kafka: Kaf
 
 
 def test_nothing_is_written_over_a_file_that_is_no_state(told: Told, kafka: KafkaSettings) -> None:
-    code, said = told("replay", "--bootstrap", kafka.bootstrap, "--state", "log.csv", "--fresh")
+    code, said = told("replay", "--bootstrap", kafka.bootstrap, "--position", "log.csv", "--fresh")
     assert code == 2 and one_line(said) and "log.csv is no state of a replay" in said
     assert Path("log.csv").read_text() == LOG
 
@@ -150,10 +150,10 @@ def test_nothing_is_written_over_a_file_that_is_no_state(told: Told, kafka: Kafk
 @pytest.mark.parametrize(
     "words",
     [
-        ["flow", "--window-days", "inf"],
-        ["flow", "--lateness-s", "nan"],
-        ["train-cloud", "--refresh-h", "nan"],
-        ["tunnel", "--drain-s", "nan"],
+        ["flow", "--pool-age", "infd"],
+        ["flow", "--lateness", "nan"],
+        ["train-cloud", "--refresh", "nanh"],
+        ["tunnel", "--drain", "-1s"],
         ["replay", "--speed", "nan"],
         ["replay", "--partitions", "0"],
         ["replay", "--max-ahead", "0"],

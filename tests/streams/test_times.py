@@ -1,6 +1,6 @@
 import pytest
 
-from streams.times import parse_duration_ms, parse_moment_ms
+from streams.times import Duration, parse_moment_ms
 from wire.errors import InputError
 
 
@@ -24,12 +24,23 @@ def test_no_moments(text: str) -> None:
         parse_moment_ms(text)
 
 
-@pytest.mark.parametrize(("text", "duration_ms"), [("90m", 5_400_000), ("1.5h", 5_400_000), ("7d", 604_800_000)])
-def test_durations(text: str, duration_ms: int) -> None:
-    assert parse_duration_ms(text) == duration_ms
+@pytest.mark.parametrize(
+    ("text", "ms", "shown"),
+    [
+        ("90m", 5_400_000, "90m"),
+        ("1.5h", 5_400_000, "90m"),
+        ("7d", 604_800_000, "7d"),
+        ("250ms", 250, "250ms"),
+        ("24h", 86_400_000, "24h"),
+        ("0d", 0, "0s"),
+    ],
+)
+def test_durations(text: str, ms: int, shown: str) -> None:
+    assert (Duration.parse(text).ms, str(Duration.parse(text))) == (ms, shown)
+    assert Duration.parse(shown) == Duration.parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "12", "h", "-1h", "1w"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(InputError, match="no duration"):
-        parse_duration_ms(text)
+        Duration.parse(text)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 from streams.cli import Terminated
+from streams.settings import AtLeast1, Devices, SomeTime
+from streams.times import Duration
 from wire.errors import ConnectionFailed, InputError
 
 _FAILURES: dict[str, Callable[[], BaseException]] = {
@@ -39,3 +41,18 @@ def command(
     if wait:
         time.sleep(60)
     return code
+
+
+def settings(*, devices: Devices = 800, delay: SomeTime = Duration.parse("5s"), processes: AtLeast1 = 1) -> None:
+    """Print the settings.
+
+    ```
+    coda set-toy --delay 5s
+    ```
+
+    Args:
+        devices: How many, or all.
+        delay: How long.
+        processes: How many.
+    """
+    sys.stdout.write(f"{devices} {delay} {processes}\n")

@@ -39,8 +39,8 @@ def start(log: Path, out: Path, *more: str) -> subprocess.Popen[str]:
         str(log),
         "--out",
         str(out),
-        "--seconds",
-        "4",
+        "--live",
+        "4s",
         *more,
     ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -141,7 +141,7 @@ def test_all_processes_ended_cleanly(finished: tuple[dict[str, Any], Path, str])
     }
 
 
-def test_ctrl_c_ends_everything_cleanly(log: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_cleanly_and_leaves_a_report(log: Path, tmp_path: Path) -> None:
     with start(log, tmp_path / "run") as demo:
         pids = [pid for verb in ("train-cloud", "fleet") for pid in children_named(demo, verb)]
         demo.send_signal(signal.SIGINT)
@@ -149,6 +149,7 @@ def test_ctrl_c_ends_everything_cleanly(log: Path, tmp_path: Path) -> None:
     assert demo.returncode == 130, lines
     assert "Traceback" not in lines
     assert f"ended early; what there is lies in {tmp_path / 'run'}" in lines
+    assert "ended early" in (tmp_path / "run" / "report.html").read_text()
     assert_gone(pids)
 
 

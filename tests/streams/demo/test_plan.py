@@ -1,20 +1,33 @@
 """The demo's plan: where history ends, and command lines that our own verbs take."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from streams.cli import make_app
-from streams.demo.plan import HEAD_SHARE, SERVICES, Brokers, DemoSettings, Log, commands, open_log, paced, side_by_side
+from streams.demo.plan import (
+    HEAD_SHARE,
+    SERVICES,
+    Brokers,
+    DemoSettings,
+    Log,
+    checked_log,
+    commands,
+    open_log,
+    paced,
+    side_by_side,
+)
 from streams.faults.scenario import Scenario, find_scenario
 from streams.logs.event_log import load_log
+from streams.logs.options import LogOptions
 from wire.errors import InputError
 
 DAY_MS = 86_400_000
 
 
-def written(folder: Path, timestamps: list[int]) -> str:
+def written(folder: Path, timestamps: list[int]) -> Path:
     n = len(timestamps)
     path = folder / "log.csv"
     pl.DataFrame(
@@ -27,7 +40,7 @@ def written(folder: Path, timestamps: list[int]) -> str:
             "timestamp": timestamps,
         }
     ).write_csv(path)
-    return str(path)
+    return path
 
 
 def quiet(_line: str) -> None:
@@ -35,19 +48,19 @@ def quiet(_line: str) -> None:
 
 
 def test_history_is_the_head_of_the_log_by_time(tmp_path: Path) -> None:
-    log = open_log(written(tmp_path, [i * DAY_MS for i in range(1, 11)]), quiet)
+    log = open_log(written(tmp_path, [i * DAY_MS for i in range(1, 11)]))
     assert (log.events, log.history, log.users) == (10, int(10 * HEAD_SHARE), 3)
     assert (log.live_from_ms, log.last_ms) == (7 * DAY_MS, 10 * DAY_MS)
     assert log.speed(30) == pytest.approx(3 * 86_400 / 30)
 
 
 def test_events_of_the_moment_where_the_live_part_begins_all_belong_to_it(tmp_path: Path) -> None:
-    log = open_log(written(tmp_path, [1000, 2000, 2000, 2000, 3000]), quiet)
+    log = open_log(written(tmp_path, [1000, 2000, 2000, 2000, 3000]))
     assert (log.history, log.live_from_ms) == (1, 2000)
 
 
 def test_a_scenario_plays_the_part_of_its_users_in_the_time_of_the_run(tmp_path: Path) -> None:
-    log = open_log(written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)]), quiet)
+    log = open_log(written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)]))
     part = paced(log, DemoSettings(devices=2, seconds=30), Scenario(name="mine", events=30), tmp_path)
     assert (part.events, part.users) == (40, 2), "twenty events of each of two users of three"
     assert part.last_ms - part.live_from_ms == pytest.approx(30_000, abs=2)
@@ -72,9 +85,24 @@ def test_as_many_devices_as_were_asked_for_are_there_side_by_side_in_a_log_of_us
 
 def test_a_log_that_cannot_be_split_or_found_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too few distinct times"):
-        open_log(written(tmp_path, [1000, 1000, 1000]), quiet)
+        open_log(written(tmp_path, [1000, 1000, 1000]))
     with pytest.raises(InputError, match="no-such-log"):
-        open_log("no-such-log", quiet)
+        checked_log(DemoSettings("no-such-log"), quiet)
+
+
+def test_a_log_of_positives_is_told_what_to_do_and_taken_with_negatives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = [f"u{n % 3},i{n},{20_000 * DAY_MS + n}" for n in range(60)]
+    (tmp_path / "buys.csv").write_text("\n".join(["user,item,time", *rows]))
+    settings = DemoSettings(str(tmp_path / "buys.csv"), options=LogOptions(positive="all"))
+    with pytest.raises(InputError, match="with --negatives 2"):
+        checked_log(settings, quiet)
+    said: list[str] = []
+    check, path = checked_log(replace(settings, negatives=2), said.append)
+    assert (check.events, load_log(path)["label"].sum(), load_log(path).height) == (60, 60, 180)
+    assert any("60 events; 3 users" in line for line in said)
 
 
 @pytest.mark.parametrize("settings", [DemoSettings(devices=0), DemoSettings(seconds=0)])

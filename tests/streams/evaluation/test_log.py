@@ -6,6 +6,7 @@ import pytest
 
 from models.scores import auc
 from streams.evaluation.log import evaluation_log, repeats
+from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling
 from tests.streams.logs.world import make_log, seen_before
 from wire.errors import InputError
@@ -29,14 +30,14 @@ def shop(folder: Path, events: int = 6000) -> Path:
 
 
 def test_negatives_cannot_be_told_by_what_was_seen_before(tmp_path: Path) -> None:
-    log = evaluation_log(shop(tmp_path), SAMPLING)
+    _, log = evaluation_log(EventLog(shop(tmp_path)), SAMPLING)
     label = log["label"].to_numpy().astype(np.uint8)
     for columns in (("item_id",), ("user_id", "item_id")):
         assert auc(label, seen_before(log, *columns).astype(np.float64)) == pytest.approx(0.5, abs=0.02), columns
 
 
 def test_repeats_are_what_the_user_took_before(tmp_path: Path) -> None:
-    log = evaluation_log(shop(tmp_path, 2000), SAMPLING)
+    _, log = evaluation_log(EventLog(shop(tmp_path, 2000)), SAMPLING)
     taken: dict[tuple[str, str], int] = {}
     expected = []
     for user, item, label, when in log.select("user_id", "item_id", "label", "timestamp").iter_rows():
@@ -49,25 +50,29 @@ def test_repeats_are_what_the_user_took_before(tmp_path: Path) -> None:
 
 def test_returns_are_left_out_and_every_event_has_an_id_of_its_own(tmp_path: Path) -> None:
     path = shop(tmp_path)
-    log = evaluation_log(path, SAMPLING)
+    _, log = evaluation_log(EventLog(path), SAMPLING)
     positives = pl.read_parquet(path).filter(pl.col("label") == 1)
     assert log.filter(pl.col("label") == 1).height == positives.height
     assert log.height == 3 * positives.height
     assert log["event_id"].null_count() == 0
     assert log["event_id"].n_unique() == log.height
     assert log["timestamp"].is_sorted()
-    assert evaluation_log(path, SAMPLING).equals(log)
+    assert evaluation_log(EventLog(path), SAMPLING)[1].equals(log)
 
 
 def test_a_log_with_both_labels_is_taken_as_it_is(tmp_path: Path) -> None:
-    assert evaluation_log(shop(tmp_path), None).height == 6000
+    check, log = evaluation_log(EventLog(shop(tmp_path)), None)
+    assert check.events == log.height == 6000
 
 
-@pytest.mark.parametrize(("label", "sampling", "words"), [(1, None, "give --negatives"), (0, SAMPLING, "no event of")])
+@pytest.mark.parametrize(
+    ("label", "sampling", "words"),
+    [(1, None, "coda data get .* --negatives 2"), (0, SAMPLING, "no event is a positive")],
+)
 def test_a_log_that_can_not_be_used_says_what_to_do(
     tmp_path: Path, label: int, sampling: Sampling | None, words: str
 ) -> None:
     path = tmp_path / "one.parquet"
     pl.read_parquet(shop(tmp_path, 100)).with_columns(label=pl.lit(label)).write_parquet(path)
     with pytest.raises(InputError, match=words):
-        evaluation_log(path, sampling)
+        evaluation_log(EventLog(path), sampling)

@@ -47,4 +47,4 @@ def plan(**changes: object) -> Plan:
 def walk(log: pl.DataFrame, folder: Path, pool_type: type[Pool] = Pool, **changes: object) -> Outcome:
     """One walk in a fresh pool under `folder`."""
     with pool_type.open(folder / "pool", SPEC) as pool:
-        return evaluate(log, pool, plan(**changes), lambda _done, _all: None)
+        return evaluate(log, pool, plan(**changes), lambda *_: None)

@@ -106,7 +106,7 @@ def test_dropping_is_in_the_middle() -> None:
     (order,) = timetable(dropping(Share(0.3), Duration(60), 110))
     assert isinstance(order.fault, Down)
     assert order.at_s == pytest.approx(50 / 3) and order.until_s == pytest.approx(50 / 3 + 60)
-    with pytest.raises(InputError, match="give --seconds"):
+    with pytest.raises(InputError, match="give --live"):
         dropping(Share(0.3), Duration(60), 60)
     with pytest.raises(InputError, match="more than nothing"):
         dropping(Share(0), Duration(60), 110)

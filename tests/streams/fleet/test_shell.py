@@ -24,7 +24,6 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
-from streams.verbs import fleet as verb
 from tests.disks import fill_up, small_disk
 from tests.streams.fleet.world import LIMIT_S, TASK, Cloud, cloud_model, history_of, predicted, run_until, settings_for
 from wire.claim import Claim
@@ -302,12 +301,6 @@ async def test_a_state_of_the_other_kind_is_refused(cloud: Cloud, tmp_path: Path
     await run_until(cloud, settings_for(cloud, tmp_path), lambda shell: predicted(shell) == 2)
     with pytest.raises(InputError, match="give another --state"):
         await run_until(cloud, settings_for(cloud, tmp_path, own="behaviour"), lambda _shell: True)
-
-
-@pytest.mark.parametrize("devices", ["0", "-1", "some"])
-def test_a_senseless_number_of_devices_is_refused(devices: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--devices"):
-        verb.command(devices=devices, state=tmp_path, out=tmp_path)
 
 
 async def test_of_too_many_devices_those_idle_longest_retire_and_may_come_back(

@@ -15,13 +15,13 @@ def settings(**changes: Any) -> FlowSettings:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"shards": 0}, "--shards is 0"),
-        ({"match_every": 0}, "--match-every is 0"),
-        ({"candidates": 1}, "--candidates is 1"),
-        ({"epoch_ms": 1}, "--epoch-ms is 1"),
-        ({"freshness_budget_s": 0.0}, "--freshness-budget-s is 0"),
-        ({"lateness_s": float("nan")}, "--lateness-s is nan"),
-        ({"window_days": -1.0}, "--window-days is -1"),
+        ({"shards": 0}, "shards is 0"),
+        ({"match_every": 0}, "match_every is 0"),
+        ({"candidates": 1}, "candidates is 1"),
+        ({"epoch_ms": 1}, "epoch_ms is 1"),
+        ({"freshness_budget_s": 0.0}, "freshness_budget_s is 0"),
+        ({"lateness_s": float("nan")}, "lateness_s is nan"),
+        ({"window_days": -1.0}, "window_days is -1"),
         ({"processes": 3, "shards": 2}, "leaves a process without a shard"),
     ],
 )

@@ -142,7 +142,7 @@ class Flow:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", self.module, "flow", "--epoch-ms", "100", *self._flags]
+            command = [sys.executable, "-m", self.module, "flow", "--epoch", "100ms", *self._flags]
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
     def kill(self) -> None:

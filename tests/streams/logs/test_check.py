@@ -51,3 +51,13 @@ def test_a_log_without_an_event_is_told_not_a_traceback(tmp_path: Path) -> None:
     found = checked(tmp_path, ",i,c,view,1,5")
     assert list(found.lines())[-1] == "no event can be read"
     assert found.as_dict()["rejected"][0]["reason"] == "no user_id"
+
+
+def test_what_a_picture_shows(tmp_path: Path) -> None:
+    found = checked(tmp_path, f"a,i,c,view,1,{T}", *(f"b,i,c,view,0,{T + n}" for n in range(5)))
+    assert found.by_events == (1, 0, 1) and sum(found.over_time) == 6
+
+
+def test_years_nobody_means_are_the_verdict(tmp_path: Path) -> None:
+    rows = (f"u{n // 2},i,c,view,{n % 2},{n}" for n in range(80))
+    assert "1970" in checked(tmp_path, *rows).verdict

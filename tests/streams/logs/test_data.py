@@ -114,7 +114,7 @@ def test_negatives_are_a_log_of_their_own(wheel: data.Source, capsys: pytest.Cap
     assert "negatives of its own" in capsys.readouterr().err
     everyone = replace(wheel, positives_only=True, convert=lambda *_: pl.DataFrame(_positives()))
     data.SOURCES["tiny"] = everyone
-    assert run(["data", "get", "tiny", "--negatives", "2", "--window", "1"]) == 0
+    assert run(["data", "get", "tiny", "--negatives", "2", "--negatives-window", "1"]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert path == cache / "tiny-neg2-w1-seed0.parquet"
     assert load_log(path)["label"].sum() * 3 == load_log(path).height
@@ -123,8 +123,8 @@ def test_negatives_are_a_log_of_their_own(wheel: data.Source, capsys: pytest.Cap
 def test_names_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "get", "netflix"]) == 2
     assert "ml-100k" in capsys.readouterr().err
-    assert run(["data", "get", "completejourney", "--negatives", "1", "--window", "0"]) == 2
-    assert "at least 1 positive, not 0" in capsys.readouterr().err
+    assert run(["data", "get", "completejourney", "--negatives", "1", "--negatives-window", "0"]) == 2
+    assert '"0" for --negatives-window. Must be >= 1' in capsys.readouterr().err
 
 
 def test_a_log_is_found_by_path_or_by_name_and_else_it_is_said_how_to_get_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from streams.logs.head import head_samples
 from wire.errors import InputError
@@ -49,3 +50,10 @@ def test_a_share_is_a_share(log: Path, share: float) -> None:
 def test_an_empty_head_is_one_clear_line(log: Path) -> None:
     with pytest.raises(InputError, match="larger --head-share"):
         head_samples(log, 0.1)
+
+
+def test_a_log_of_positives_is_said_to_be_one(log: Path) -> None:
+    log.write_text("\n".join(line for line in ROWS.splitlines() if ",0," not in line))
+    with capture_logs() as lines:
+        head_samples(log, 1.0)
+    assert any("with --negatives 2" in str(line["event"]) for line in lines)

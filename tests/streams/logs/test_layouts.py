@@ -117,6 +117,45 @@ LAYOUTS = {
         LogOptions(positive="star"),
         [("1", "34", "unknown", "read", 0, 1_580_515_200_000), ("1", "35", "unknown", "star", 1, 1_580_515_201_000)],
     ),
+    "MIND": (
+        "behaviors.tsv",
+        "1\tU13740\t11/11/2019 9:05:58 AM\tN55189 N42782\tN55689-1 N35729-0\n"
+        "2\tU91836\t11/13/2019 6:11:30 PM\t\tN20678-0\n",
+        LogOptions(("user_id=2", "timestamp=3", "item_id=5")),
+        [
+            ("U13740", "N55689", "unknown", "event", 1, 1_573_463_158_000),
+            ("U13740", "N35729", "unknown", "event", 0, 1_573_463_158_000),
+            ("U91836", "N20678", "unknown", "event", 0, 1_573_668_690_000),
+        ],
+    ),
+    "Online Retail": (
+        "online_retail.csv",
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "536365,85123A,LAMP,6,12/13/2010 8:26,2.55,17850,UK\n536366,71053,CUP,-1,12/13/2010 8:28,1.85,17850,UK\n",
+        LogOptions(positive="Quantity>0"),
+        [
+            ("17850", "85123A", "unknown", "event", 1, 1_292_228_760_000),
+            ("17850", "71053", "unknown", "event", 0, 1_292_228_880_000),
+        ],
+    ),
+    "no suffix, decimal commas": (
+        "export",
+        "user;item;rating;time\nu;i;4,5;1500000000,25\nu;j;2,0;1500000001\n",
+        LogOptions(positive="rating>=4"),
+        [("u", "i", "unknown", "event", 1, 1_500_000_000_250), ("u", "j", "unknown", "event", 0, 1_500_000_001_000)],
+    ),
+    "JSON Lines without a suffix": (
+        "events",
+        '{"username":"u","item":"i","clicked":false,"played_at":"2020-01-01T00:00:00Z"}\n',
+        LogOptions(positive="clicked=false"),
+        [("u", "i", "unknown", "event", 1, 1_577_836_800_000)],
+    ),
+    "types and words in any case": (
+        "a.csv",
+        f"user,item,event,time\nu,i,Purchase,{T}\nu,i,VIEW,{T}\n",
+        LogOptions(positive="purchase"),
+        [("u", "i", "unknown", "Purchase", 1, T), ("u", "i", "unknown", "VIEW", 0, T)],
+    ),
     "Excel, German": (
         "Export.csv",
         "sep=;\r\nBenutzer;Item ID;Kategorie;Time;Label\r\n"
@@ -151,6 +190,26 @@ def test_a_published_layout_is_read_with_what_its_user_says(name: str, tmp_path:
 def write(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
     (tmp_path / name).write_text(text)
     return tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [
+        ("20200203", 1_580_688_000_000),
+        ("20200203101500", 1_580_724_900_000),
+        ("20200203T101500Z", 1_580_724_900_000),
+        ("2020-02-03T10:15:00+02:00", 1_580_717_700_000),
+        ('"Mon, 03 Feb 2020 10:15:00 GMT"', 1_580_724_900_000),
+        ("03/Feb/2020:10:15:00 +0000", 1_580_724_900_000),
+        ("Mon Feb 03 10:15:00 +0000 2020", 1_580_724_900_000),
+        ('"Feb 3, 2020"', 1_580_688_000_000),
+        ("3 Feb 2020 10:15", 1_580_724_900_000),
+        ("2/13/2020 1:15 AM", 1_581_556_500_000),
+    ],
+)
+def test_ways_to_write_a_time(written: str, ms: int, tmp_path: Path) -> None:
+    path = write(tmp_path, f"user,item,label,time\nu,i,1,{written}\n")
+    assert load_log(path)["timestamp"].to_list() == [ms]
 
 
 UNCERTAIN = {
@@ -223,10 +282,18 @@ def test_one_row_of_another_unit_is_rejected_alone(tmp_path: Path) -> None:
 
 
 def test_a_span_nobody_means_and_positives_only_are_told(tmp_path: Path) -> None:
-    (years, positives) = survey(write(tmp_path, "user,item,label,time\nu,i,1,5\n")).notes(tmp_path / "a.csv")
-    assert "1970" in years and "--negatives 2" in positives
+    (years, positives) = survey(write(tmp_path, "user,item,label,time\nu,i,1,5\n")).notes("a.csv")
+    assert "1970" in years and "coda data get a.csv --negatives 2" in positives
     far = survey(write(tmp_path, f"user,item,label,time\nu,i,1,{32_503_680_000_000}\n"))
-    assert "3000" in far.notes(tmp_path / "a.csv")[0]
+    assert "3000" in far.notes("a.csv")[0]
+
+
+def test_duplicates_are_counted_across_batches_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.logs.blocks._BLOCK_BYTES", 64)
+    path = write(tmp_path, "user,item,label,time\n" + f"u,i,1,{T}\n" * 40 + f"u,j,1,{T}\nu,i,0,{T + 1}\n")
+    found = survey(path)
+    assert (found.events, found.duplicates) == (42, 39)
+    assert any("39 events are like another one" in note for note in found.notes("a.csv"))
 
 
 def test_times_without_a_zone_are_in_the_zone_said(tmp_path: Path) -> None:
@@ -240,3 +307,8 @@ def test_times_without_a_zone_are_in_the_zone_said(tmp_path: Path) -> None:
 def test_a_format_said_is_the_format_taken(tmp_path: Path) -> None:
     path = write(tmp_path, "user,item,label,time\nu,i,1,20200203\nu,i,1,20200204\n")
     assert load_log(path, LogOptions(time_format="%Y%m%d"))["timestamp"].to_list() == [1580688000000, 1580774400000]
+
+
+def test_items_with_labels_of_their_own_need_no_positive(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="drop --positive"):
+        EventLog(write(tmp_path, f"user,item,time\nu,i-1 j-0,{T}\n"), LogOptions(positive="all"))

@@ -288,7 +288,7 @@ def test_a_topic_is_replayed_to_the_devices(kafka: KafkaSettings, log: Path) -> 
         (["LOG", "--speed", "fast"], "--speed fast is no speed"),
         (["LOG", "--from", "2001-09-10", "--until", "2001-09-09"], "--from must be before --until"),
         (["LOG", "--from", "tomorrow"], "no moment"),
-        (["UNSORTED"], "--unsorted"),
+        (["LOG", "--from", "2030-01-01"], "no event of"),
         (["EMPTY"], "is empty"),
     ],
 )
@@ -296,8 +296,7 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_sent(
     arguments: list[str], says: str, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty.csv").write_bytes(b"")
-    unsorted = write_csv(tmp_path / "unsorted.csv", "u,i,c,e,1,2", "u,i,c,e,1,1")
-    files = {"LOG": str(log), "UNSORTED": str(unsorted), "EMPTY": str(tmp_path / "empty.csv")}
+    files = {"LOG": str(log), "EMPTY": str(tmp_path / "empty.csv")}
     given = [files.get(argument, argument) for argument in arguments]
     assert run(["replay", *given, "--bootstrap", f"127.0.0.1:{free_port()}"]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
@@ -354,7 +353,7 @@ def test_from_on_a_topic_is_the_time_of_producing(real_kafka: KafkaSettings, log
     producer.flush()
     with EmbeddedKafka() as other:
         to = KafkaSettings(other.bootstrap)
-        arguments = ["--bootstrap", to.bootstrap, "--throttle-groups", "", "--state", str(tmp_path / "s")]
+        arguments = ["--bootstrap", to.bootstrap, "--throttle-groups", "", "--position", str(tmp_path / "s")]
         source = f"kafka://{real_kafka.bootstrap}/{topic}"
         window = ["--from", f"{produced_ms + 500}", "--until", f"{produced_ms + 1500}"]
         assert run(["replay", source, *window, *arguments]) == 0

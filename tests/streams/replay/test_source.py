@@ -72,12 +72,17 @@ def test_ids_do_not_depend_on_the_range(log: Path) -> None:
     assert ids(whole(later)) == ids(whole(LogSource(log, Range())))[100:]
 
 
-def test_an_unsorted_log_is_refused_or_sorted_when_asked_with_the_same_ids(tmp_path: Path) -> None:
+def test_an_unsorted_log_is_sorted_and_said_to_be(tmp_path: Path) -> None:
     LOG.reverse().write_csv(tmp_path / "a.csv")
-    with pytest.raises(InputError, match=r"line 3 is earlier.*--unsorted"):
-        LogSource(tmp_path / "a.csv", Range())
-    (batch,) = whole(LogSource(tmp_path / "a.csv", Range(), unsorted=True))
+    source = LogSource(tmp_path / "a.csv", Range())
+    (batch,) = whole(source)
     assert batch.timestamps.tolist() == LOG["timestamp"].to_list()
+    assert any("line 3 is earlier" in note and "sorted in memory" in note for note in source.notes)
+
+
+def test_a_range_without_an_event_is_told_what_there_is(log: Path) -> None:
+    with pytest.raises(InputError, match=r"no event of .* lies between .* its events are from 2001-09"):
+        LogSource(log, Range(2_000_000_000_000))
 
 
 def test_a_range_the_wrong_way_round() -> None:

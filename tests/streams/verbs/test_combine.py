@@ -20,14 +20,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     taste_log(1500).drop("event_id").write_parquet(log)
     folders = [str(folder / f"seed-{seed}") for seed in (0, 1)]
     for seed, out in enumerate(folders):
-        assert run(("evaluate", str(log), *SETTINGS, "--refresh", "0h", "--seed", str(seed), "--out", out)) == 0
+        assert run(("evaluate", str(log), *SETTINGS, "--refresh", "0s", "--seed", str(seed), "--out", out)) == 0
     return folders
 
 
 def test_runs_are_told_of_together(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(("combine", *runs)) == 0
     told = capsys.readouterr().out
-    assert "seeds 0, 1" in told and "second half (" in told and "40 devices" in told
+    assert "seeds 0, 1" in told and "second half (" in told and "80 devices" in told
     assert run(("combine", *runs, "--json")) == 0
     document = json.loads(capsys.readouterr().out)
     parts = [json.loads((Path(folder) / "result.json").read_text()) for folder in runs]

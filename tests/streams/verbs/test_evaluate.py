@@ -1,6 +1,7 @@
 """`coda evaluate` as a person runs it."""
 
 import json
+from html import unescape
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,10 @@ from streams.cli import run
 from tests.streams.evaluation.world import taste_log
 from wire.task import ARMS
 
-SETTINGS = ("--devices", "20", "--head", "0.5", "--retrain-every", "30", "--window", "64", "--candidates", "8")
+SETTINGS = (
+    *("--devices", "all", "--head-share", "0.5", "--retrain-every", "30", "--device-window", "64"),
+    *("--candidates", "8"),
+)
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     *progress, line = printed.out.splitlines()  # without the command line's set-up log lines go to stdout
     document = json.loads(line)
     assert document == json.loads((out / "result.json").read_text())
-    assert document["devices"] == 20
+    assert document["devices"] == 40
     assert document["events"] == 1500
     assert (document["settings"]["negatives"], document["settings"]["negatives_window"]) == (0, 2000)
     device_arms = set(ARMS) - {"cloud"}
@@ -45,7 +49,7 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert min(cost[name] for name in ("train_ms_p50", "bytes_down_per_retrain", "bytes_stored")) > 0
     assert cost["train_ms_p50"] <= cost["train_ms_p99"]
     for harm in (document["harm"]["stale"], document["harm"]["refreshed"]):
-        assert (harm["devices"], harm["over_bound"]) == (20, 0)
+        assert (harm["devices"], harm["over_bound"]) == (40, 0)
         assert harm["worst_nats"] <= harm["bound_nats"]
     halves = document["halves"]
     assert halves["first"]["events"] + halves["second"]["events"] == document["predicted"]
@@ -55,10 +59,12 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     table = pl.read_parquet(out / "predictions.parquet")
     assert table.height == document["predicted"]
     assert set(document["arms"]) <= set(table.columns)
-    page = (out / "report.html").read_text()
-    assert page.count("<svg") == 4
+    page = unescape((out / "report.html").read_text())
+    assert page.count("<svg") == 5
+    assert page.index(document["verdict"]["lines"][0][:20]) < page.index("<svg"), "the verdict comes first"
     assert "coda-refreshed-cloud-refreshed" in page
-    assert len(progress) > 10, "a line per tenth of either walk, as far as there are so many slices"
+    assert not progress
+    assert "refreshed cloud model: predicting each event, then learning from it: 100 %" in printed.err
     assert str(out / "report.html") in printed.err
 
 
@@ -75,7 +81,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
 ) -> None:
     documents = []
     for name in ("a", "b"):
-        assert run(("evaluate", str(log), *SETTINGS, "--refresh", "0h", "--json", "--out", str(tmp_path / name))) == 0
+        assert run(("evaluate", str(log), *SETTINGS, "--refresh", "0s", "--json", "--out", str(tmp_path / name))) == 0
         document = json.loads(capsys.readouterr().out.splitlines()[-1])
         for measured in ("train_ms_p50", "train_ms_p99"):
             del document["device_cost"][measured]
@@ -88,11 +94,14 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--candidates", "1"), "--candidates must be at least 2"),
-        (("--refresh", "0h", "--base", "both"), "give an interval, or --base stale"),
-        (("--delay", "0s"), "nothing is learned in the moment it happens"),
-        (("--head", "2"), "between 0 and 1"),
-        (("--negatives", "2", "--negatives-window", "0"), "at least 1 positive, not 0"),
+        (("--candidates", "1"), '"1" for --candidates. Must be >= 2'),
+        (("--devices", "-5"), "--devices: -5 is neither a number of at least 1 nor all"),
+        (("--delay", "-5s"), "--delay: '-5s' is no duration"),
+        (("--seed", "1.5"), "--seed is 1.5: it takes a whole number"),
+        (("--refresh", "0s", "--base", "both"), "give an interval, or --base stale"),
+        (("--delay", "0s"), "--delay: 0s is no time at all"),
+        (("--head-share", "2"), "for --head-share. Must be < 1"),
+        (("--negatives", "2", "--negatives-window", "0"), '"0" for --negatives-window. Must be >= 1'),
     ],
 )
 def test_wrong_settings_are_one_clear_line(
@@ -106,8 +115,26 @@ def test_wrong_settings_are_one_clear_line(
 def test_a_log_of_few_users_is_told_and_gives_no_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"u,i{n % 5},{n % 2},{1_700_000_000_000 + 1000 * n}" for n in range(40)]
     (tmp_path / "a.csv").write_text("\n".join(["user_id,item_id,label,timestamp", *rows]))
-    assert run(("evaluate", str(tmp_path / "a.csv"), "--refresh", "0h", "--out", str(tmp_path / "run"))) == 0
+    assert run(("evaluate", str(tmp_path / "a.csv"), "--refresh", "0s", "--out", str(tmp_path / "run"))) == 0
     told = capsys.readouterr().err
     assert "too few users to tell (1 with both labels; 30 needed)" in told
-    assert "GAUC" not in told
+    assert "GAUC" not in told and "nan" not in told
+    document = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert document["verdict"]["answer"] == "can't tell" and document["paired"] == document["arms"] == {}
     assert "too few users to tell" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_how_fresh_batches_have_to_be_is_asked_and_answered(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "0s", "--freshness", "--out", str(tmp_path / "run"))
+    assert run(words) == 0
+    document = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert list(document["freshness"]) == ["1h", "24h"]
+    assert "Batches may be" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_used_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,item_id,label,timestamp\n" + "u,i,0,1700000000000\n" * 9)
+    assert run(("evaluate", str(tmp_path / "a.csv"), "--out", str(tmp_path / "run"))) == 2
+    assert not (tmp_path / "run").exists()

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from streams.fleet.drop import Drop
+from streams.times import Duration
 from streams.verbs.fleet import _account, _orders
 from wire.errors import InputError
 
@@ -51,7 +52,7 @@ def test_what_is_no_way_to_be_away_gets_one_line(
     population: str | None, drop: str | None, lasts: str, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        _orders(population, drop, lasts, None, 1)
+        _orders(population, drop, Duration.parse(lasts), None, 1)
 
 
 def test_the_account_of_a_drop_has_what_each_arm_predicted_for_those_that_were_away_and_the_others(

@@ -68,4 +68,4 @@ def test_what_is_not_a_pool_is_said_in_one_line(tmp_path: Path, verb: str, capsy
 
 def test_nonsense_is_usage(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pool", "verify", str(path), "--queries", "0"]) == 2
-    assert "--queries and --k must be at least 1" in capsys.readouterr().err
+    assert '"0" for --queries. Must be >= 1' in capsys.readouterr().err

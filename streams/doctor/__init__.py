@@ -1,0 +1,1 @@
+"""What `coda doctor` looks at: this machine, the servers, what is on disk."""

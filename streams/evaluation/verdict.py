@@ -1,0 +1,125 @@
+"""What a comparison says to those who have to decide: yes, no, or can't tell and what would be needed."""
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from streams.evaluation.paired import Pair
+from streams.logs.check import USERS_NEEDED, too_few
+
+WORTH = 0.005  # GAUC: of 1,000 pairs 5 more in the right order; a "no" says that not even so much is likely
+_KEPT = 0.9  # of the gain: batches are fresh enough as long as so much of it is left
+
+TERMS = {
+    "GAUC": "the share of pairs, one event that a user took and one that they did not, which an arm ranks the right "
+    "way round; taken per user, users count by their events; 0.5 is chance",
+    "AUC": "the same over pairs across all users",
+    "log-loss": "how surprised an arm was by what happened, in nats per event; less is better",
+    "calibration (ECE)": "how far predicted chances are from what happened, on average; less is better",
+    "arm": "one way to predict; all arms predict the same events, each before anything learns from it",
+    "harmed": "users whose own AUC is lower than with the global model",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer ("yes", "no" or "can't tell") and the sentences that give it, the first one first."""
+
+    answer: str
+    lines: list[str]
+
+
+def verdict_of(paired: Mapping[str, Pair], users: int) -> Verdict:
+    """Whether personal models beat the global one; `paired` as in a `Compared`, `users` those with both labels."""
+    base = "" if "coda-cloud" in paired else "-refreshed"
+    pair = paired.get(f"coda{base}-cloud{base}")
+    if pair is None or users < USERS_NEEDED:
+        needed = "more users, or a longer log, so that more of them have events of both labels after its head"
+        return Verdict(answer="can't tell", lines=[f"{too_few(users)}; what it takes is {needed}"])
+    answer, first = _answer(pair)
+    parts = _parts(paired, base)
+    return Verdict(answer=answer, lines=[first, *([parts] if parts else [])])
+
+
+def _answer(pair: Pair) -> tuple[str, str]:
+    low, high = pair.ci95
+    gain = f"GAUC {with_interval(pair)}"
+    better = f"{pair.users_up:.0%} of {pair.users:,} users are better off, {pair.users_down:.0%} worse"
+    if low > 0:
+        return "yes", f"Yes: personal models beat the global one on this log: {gain}; {better}."
+    if high < WORTH:
+        return "no", (
+            f"No: personal models do not beat the global one on this log: {gain}; a gain of {WORTH:g} is not "
+            f"likely; {better}."
+        )
+    needed = math.ceil(pair.users * ((high - low) / 2 / max(abs(pair.gauc), WORTH)) ** 2)
+    return "can't tell", (
+        f"Can't tell: {gain}, which may be a gain or none; {better}. What it takes: some {round_up(needed):,} users "
+        f"with both labels, where this log gave {pair.users:,}, or a longer log."
+    )
+
+
+def _parts(paired: Mapping[str, Pair], base: str) -> str:
+    """What each step adds to the one before it."""
+    steps = {
+        "a user's own events alone add": ("local", "cloud"),
+        "others' samples, drawn at random, add": ("random", "local"),
+        "matching them adds": ("coarse", "random"),
+        "the classifier on the device adds": ("coda", "coarse"),
+    }
+    found = {words: paired.get(f"{a}{base}-{b}{base}") for words, (a, b) in steps.items()}
+    told = [f"{words} {with_interval(pair)}" for words, pair in found.items() if pair is not None]
+    return f"Of this, {', '.join(told)}." if told else ""
+
+
+def refresh_line(paired: Mapping[str, Pair], refresh: str, versions: int, held_back: int) -> str:
+    """What a global model that is refreshed would do instead; "" where none was run."""
+    alone = paired.get("cloud-refreshed-cloud")
+    if alone is None:
+        return ""
+    if versions == 1 and not held_back:
+        return f"A global model refreshed every {refresh} would be the first one still: too few events came."
+    tries = f"{versions - 1:,} new versions, {held_back:,} held back because they predicted no better"
+    against = paired.get("coda-cloud-refreshed")
+    rest = f"; personal models on the first version against that: {with_interval(against)}" if against else ""
+    return f"A global model refreshed every {refresh} adds {with_interval(alone)} by itself ({tries}){rest}."
+
+
+def freshness_line(gain: float, later: Mapping[str, Pair], delay: str) -> str:
+    """Up to which delay enough of the gain is left; `later` has coda at each delay minus coda at the plan's."""
+    if not later:
+        return (
+            f"Measured with everything learned from after {delay} (--delay). How fresh batches have to be: the same "
+            "command with --freshness."
+        )
+    fresh = [each for each, pair in later.items() if pair.gauc >= (_KEPT - 1) * abs(gain)]
+    told = ", ".join(f"after {each} {with_interval(pair)}" for each, pair in later.items())
+    return f"Batches may be {fresh[-1] if fresh else delay} old at most; what waiting costs: {told}."
+
+
+def price_line(bytes_down: float, ms: float, bytes_stored: float) -> str:
+    """What a device pays."""
+    return (
+        f"A device pays {_kb(bytes_down)} and {ms:.0f} ms of one core a retraining, and keeps {_kb(bytes_stored)} "
+        "of samples and models."
+    )
+
+
+def with_interval(pair: Pair) -> str:
+    """`+.031 [+.027, +.035]`: a difference, and where 95 of 100 such samples of users would have it."""
+    value, low, high = (f"{number:+.4f}" for number in (pair.gauc, *pair.ci95))
+    return f"{value} [{low}, {high}]"
+
+
+def round_up(number: int) -> int:
+    """Two digits that are no less.
+
+    >>> round_up(1234), round_up(7)
+    (1300, 7)
+    """
+    step = int(10 ** max(len(str(number)) - 2, 0))
+    return -(-number // step) * step
+
+
+def _kb(size: float) -> str:
+    return f"{size / 1000:,.0f} kB" if size >= 1000 else f"{size:,.0f} bytes"

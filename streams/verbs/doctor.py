@@ -1,0 +1,66 @@
+"""`coda doctor`: whether everything is there that the other verbs need, each with what to do where it is not."""
+
+from pathlib import Path
+
+import msgspec
+
+from device_sim.mqtt_credentials import TUNNEL
+from streams.doctor import servers
+from streams.doctor.disk import model, on_disk
+from streams.doctor.finding import Finding, looked
+from streams.doctor.machine import machine
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
+from streams.kafka.properties import read_properties
+from streams.mqtt.connection import MqttSettings
+from wire.clock import SystemClock
+
+DISTRIBUTION = "coda-streaming"
+
+
+def command(
+    *,
+    bootstrap: str = DEFAULT_BOOTSTRAP,
+    kafka_config: Path | None = None,
+    mqtt: str = MqttSettings().address,
+    mqtt_credentials: Path | None = None,
+    keys: Path = Path("runs/keys"),
+    pool: Path = Path("runs/pool"),
+    state: Path = Path("runs/flow-state"),
+    json: bool = False,
+) -> int:
+    """Look at this machine, Kafka, MQTT and what is on disk: each line says ok, warn or fail, and what to do.
+
+    Nothing is changed. Exits 1 when something fails; what only a real Kafka or MQTT broker is needed for fails without
+    one, while `coda demo` and `coda evaluate` need neither.
+
+    Example
+
+    ```
+    coda doctor
+    coda doctor --bootstrap kafka:9092 --mqtt mqtt:1883
+    ```
+
+    Args:
+        bootstrap: Kafka, as host:port.
+        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
+        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
+        mqtt_credentials: The folder of `coda devices enrol`.
+        keys: The folder of the signing keys.
+        pool: The pool's folder, as `coda flow` has it.
+        state: The flow's folder for positions and user states.
+        json: Print one JSON document instead of lines.
+    """
+    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
+    found = machine(DISTRIBUTION)
+    found += servers.kafka(settings, SystemClock().wall_ms())
+    found += servers.mqtt(MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials))
+    if not any(each.name == "Kafka" and each.word == "fail" for each in found):
+        found += looked("model", lambda: model(KafkaBus(settings), keys))
+    found += on_disk(keys, pool, state)
+    print(_document(found) if json else "\n".join(map(str, found)))  # noqa: T201
+    return 1 if any(each.word == "fail" for each in found) else 0
+
+
+def _document(found: list[Finding]) -> str:
+    return msgspec.json.encode(found).decode()

@@ -1,0 +1,28 @@
+"""What the doctor sees of a machine; the one that runs the tests is well."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from streams.doctor import machine
+
+
+def test_the_machine_that_runs_the_tests_can_run_everything() -> None:
+    assert {each.name: each.word for each in machine.machine("coda-streaming") if each.word == "fail"} == {}
+
+
+def test_a_package_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.doctor.machine.metadata.requires", lambda _: ["polars==0.1", "nothing-such==1.0"])
+    found = machine.packages("coda-streaming")
+    assert found.word == "warn" and "not 0.1" in found.seen and "nothing-such missing" in found.seen
+
+
+def test_few_open_files_say_how_to_raise_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    assert (machine.open_files().word, "ulimit -n 8192" in machine.open_files().remedy) == ("warn", True)
+
+
+def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1e8}))
+    assert machine.disk(tmp_path).word == "fail"

@@ -1,0 +1,75 @@
+"""What an evaluation says: yes, no, or can't tell and what would be needed."""
+
+import pytest
+
+from streams.evaluation.paired import Pair
+from streams.evaluation.verdict import freshness_line, price_line, refresh_line, verdict_of
+
+
+def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
+    return Pair(
+        gauc=gauc,
+        ci95=(low, high),
+        users=users,
+        users_up=0.65,
+        users_down=0.23,
+        auc=0.0,
+        auc_ci95=(0.0, 0.0),
+        logloss=0.0,
+        logloss_ci95=(0.0, 0.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "answer", "says"),
+    [
+        (
+            pair(0.031, 0.027, 0.035),
+            "yes",
+            "+0.0310 [+0.0270, +0.0350]; 65% of 800 users are better off, 23% worse",
+        ),
+        (pair(-0.01, -0.02, -0.001), "no", "do not beat"),
+        (pair(0.001, -0.002, 0.004), "no", "a gain of 0.005 is not likely"),
+        (pair(0.01, -0.03, 0.05), "can't tell", "some 13,000 users with both labels, where this log gave 800"),
+    ],
+)
+def test_the_answer_follows_from_the_interval(found: Pair, answer: str, says: str) -> None:
+    verdict = verdict_of({"coda-cloud": found}, 800)
+    assert verdict.answer == answer and says in verdict.lines[0]
+
+
+def test_few_users_are_no_answer_whatever_their_interval() -> None:
+    verdict = verdict_of({"coda-cloud": pair(0.3, 0.2, 0.4, users=2)}, 2)
+    assert verdict.answer == "can't tell"
+    assert verdict.lines[0].startswith("too few users to tell (2 with both labels; 30 needed); what it takes")
+
+
+@pytest.mark.parametrize("base", ["", "-refreshed"])
+def test_each_step_says_what_it_adds(base: str) -> None:
+    names = {
+        "coda-cloud": 0.031,
+        "local-cloud": 0.004,
+        "random-local": 0.001,
+        "coarse-random": 0.025,
+        "coda-coarse": 0.001,
+    }
+    paired = {name.replace("-", f"{base}-") + base: pair(gain, gain / 2, gain * 2) for name, gain in names.items()}
+    (_, parts) = verdict_of(paired, 800).lines
+    assert "matching them adds +0.0250" in parts and "the classifier on the device adds +0.0010" in parts
+
+
+def test_versions_that_were_held_back_are_told() -> None:
+    line = refresh_line({"cloud-refreshed-cloud": pair(0.01, 0.0, 0.02)}, "24h", versions=4, held_back=2)
+    assert "refreshed every 24h adds +0.0100" in line and "3 new versions, 2 held back" in line
+    assert refresh_line({}, "24h", 1, 0) == ""
+
+
+@pytest.mark.parametrize(("lost", "oldest"), [((-0.001, -0.02), "1h"), ((-0.02, -0.03), "5s"), ((0.0, 0.001), "24h")])
+def test_batches_may_be_as_old_as_leaves_nine_tenths_of_the_gain(lost: tuple[float, float], oldest: str) -> None:
+    later = {delay: pair(gain, gain - 0.001, gain + 0.001) for delay, gain in zip(("1h", "24h"), lost, strict=True)}
+    assert freshness_line(0.03, later, "5s").startswith(f"Batches may be {oldest} old at most")
+    assert "--freshness" in freshness_line(0.03, {}, "5s")
+
+
+def test_what_a_device_pays() -> None:
+    assert "54 kB and 16 ms of one core a retraining, and keeps 126 kB" in price_line(54_100, 16.2, 126_000)
