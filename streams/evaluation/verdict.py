@@ -1,4 +1,4 @@
-"""What a comparison says to those who have to decide: yes, no, or can't tell and what would be needed."""
+"""What a comparison says to those who have to decide: yes, only on average, no, or can't tell and what it takes."""
 
 import math
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ TERMS = {
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer ("yes", "no" or "can't tell") and the sentences that give it, the first one first."""
+    """The answer ("yes", "on average", "no" or "can't tell") and the sentences that give it, the first one first."""
 
     answer: str
     lines: list[str]
@@ -45,6 +45,11 @@ def _answer(pair: Pair) -> tuple[str, str]:
     low, high = pair.ci95
     gain = f"GAUC {with_interval(pair)}"
     better = f"{pair.users_up:.0%} of {pair.users:,} users are better off, {pair.users_down:.0%} worse"
+    if low > 0 and pair.users_down > pair.users_up:
+        return "on average", (
+            f"On average only: personal models beat the global one on this log, but more users lose than win: {gain}; "
+            f"{better}."
+        )
     if low > 0:
         return "yes", f"Yes: personal models beat the global one on this log: {gain}; {better}."
     if high < WORTH:

@@ -1,6 +1,7 @@
 """What an evaluation says: yes, no, or can't tell and what would be needed."""
 
 import pytest
+from msgspec.structs import replace
 
 from streams.evaluation.paired import Pair
 from streams.evaluation.verdict import freshness_line, price_line, refresh_line, verdict_of
@@ -36,6 +37,12 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
 def test_the_answer_follows_from_the_interval(found: Pair, answer: str, says: str) -> None:
     verdict = verdict_of({"coda-cloud": found}, 800)
     assert verdict.answer == answer and says in verdict.lines[0]
+
+
+def test_a_gain_that_most_users_do_not_share_is_one_on_average_only() -> None:
+    few_win = replace(pair(0.004, 0.001, 0.009), users_up=0.36, users_down=0.5)
+    verdict = verdict_of({"coda-cloud": few_win}, 800)
+    assert verdict.answer == "on average" and "more users lose than win" in verdict.lines[0]
 
 
 def test_few_users_are_no_answer_whatever_their_interval() -> None:
