@@ -171,10 +171,7 @@ class Device:
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)
         given_up: list[Instruction] = [Count(Events.OUTBOX_FULL)] * self.outbox.add(event.event_id, raw)
-        if not self.connected:
-            return given_up
-        self.outbox.sent(event.event_id, now_ms)
-        return [*given_up, self._up("events", raw)]
+        return [*given_up, *self._send_outbox(now_ms)]
 
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.model.key)
@@ -270,10 +267,10 @@ class Device:
         """Whether the task is about the line of cloud models that this device uses."""
         return task.lineage in ("", self.model.lineage)
 
-    def _receipt_arrived(self, stimulus: ReceiptArrived, _now_ms: WallMs) -> list[Instruction]:
+    def _receipt_arrived(self, stimulus: ReceiptArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
         self.outbox.confirm(stimulus.event_ids)
-        return []
+        return self._send_outbox(now_ms)
 
     def _want_training(self, now_ms: WallMs) -> list[Instruction]:
         if self.wanting or not self.due(now_ms) or not self.eligible:

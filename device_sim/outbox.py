@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-RETRY_MS = 10_000  # without a receipt for so long, an event is sent again; ours
+RETRY_MS = 10_000  # without a receipt for so long, everything is sent again
+RECEIPT_MS = 2_000  # a receipt comes sooner, or what it is for may be lost: what came later waits, not to overtake it
 MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a link
 
 
@@ -28,12 +29,11 @@ class Outbox:
             given_up += self.confirm([next(iter(self._events))])
         return given_up
 
-    def sent(self, event_id: str, now_ms: int) -> None:
-        """The event was handed to the link."""
-        self._sent_ms[event_id] = now_ms
-
     def due(self, now_ms: int) -> list[bytes]:
-        """Events never sent, or sent too long ago; they count as sent now.
+        """Events to send now, in order; they count as sent.
+
+        Those never sent, but none while the oldest has no receipt though it should; all of them after `RETRY_MS`. A
+        broker that starts anew may take events before a tunnel listens to it: later ones would come before these.
 
         >>> outbox = Outbox()
         >>> outbox.add("a", b"...")
@@ -41,8 +41,13 @@ class Outbox:
         >>> outbox.due(0), outbox.due(1), outbox.due(RETRY_MS)
         ([b'...'], [], [b'...'])
         """
-        late = now_ms - RETRY_MS
-        ids = [i for i in self._events if self._sent_ms.get(i, late) <= late]
+        oldest = next(iter(self._events), "")
+        waits_ms = now_ms - self._sent_ms.get(oldest, now_ms)
+        if waits_ms >= RETRY_MS:
+            self._sent_ms.clear()
+        elif waits_ms >= RECEIPT_MS:
+            return []
+        ids = [i for i in self._events if i not in self._sent_ms]
         self._sent_ms.update(dict.fromkeys(ids, now_ms))
         return [self._events[i] for i in ids]
 

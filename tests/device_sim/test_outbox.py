@@ -1,11 +1,11 @@
-from device_sim.outbox import MOST_BYTES, RETRY_MS, Outbox
+from device_sim.outbox import MOST_BYTES, RECEIPT_MS, RETRY_MS, Outbox
 
 
 def test_an_event_stays_until_its_receipt() -> None:
     outbox = Outbox()
     outbox.add("a", b"one")
+    assert outbox.due(0) == [b"one"]
     outbox.add("b", b"three")
-    outbox.sent("a", 0)
     assert outbox.due(1) == [b"three"]
     assert outbox.confirm(["a", "never heard of"]) == 1
     assert (len(outbox), outbox.nbytes) == (1, 5)
@@ -17,15 +17,29 @@ def test_after_the_link_was_lost_everything_is_due_in_order() -> None:
     outbox = Outbox()
     for n in range(3):
         outbox.add(str(n), b"%d" % n)
-        outbox.sent(str(n), 0)
+    assert outbox.due(0) == [b"0", b"1", b"2"] and outbox.due(1) == []
     outbox.link_lost()
     assert outbox.due(1) == [b"0", b"1", b"2"]
+
+
+def test_an_event_never_overtakes_an_older_one_that_may_be_lost() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"lost")
+    assert outbox.due(0) == [b"lost"]
+    outbox.add("b", b"at once")
+    assert outbox.due(RECEIPT_MS - 1) == [b"at once"]
+    outbox.add("c", b"waits")
+    assert outbox.due(RECEIPT_MS) == outbox.due(RETRY_MS - 1) == []
+    assert outbox.due(RETRY_MS) == [b"lost", b"at once", b"waits"]
+    outbox.add("d", b"next")
+    outbox.confirm("abc")
+    assert outbox.due(2 * RETRY_MS - 1) == [b"next"]
 
 
 def test_a_rest_loses_nothing() -> None:
     outbox = Outbox()
     outbox.add("a", b"one")
-    outbox.sent("a", 0)
+    outbox.due(0)
     back = Outbox.restore(outbox.state())
     assert (back.due(0), back.nbytes) == ([b"one"], 3)
 

@@ -171,7 +171,13 @@ def outbox_forgets_before_the_receipt() -> Iterator[None]:
     """A device forgets an event once it has sent it."""
     from device_sim.outbox import Outbox
 
-    with patch.object(Outbox, "sent", lambda self, event_id, _: self.confirm([event_id])):
+    def due(self: Outbox, now_ms: int) -> list[bytes]:
+        found = real(self, now_ms)
+        self.confirm(list(self.state()))
+        return found
+
+    real = Outbox.due
+    with patch.object(Outbox, "due", due):
         yield
 
 
