@@ -10,12 +10,13 @@ MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a l
 class Outbox:
     """Events by id; delivery is at least once, the cloud drops repeats by `event_id`."""
 
-    __slots__ = ("_events", "_sent_ms", "nbytes")
+    __slots__ = ("_events", "_sent_ms", "_unsent", "nbytes")
 
     def __init__(self) -> None:
         self.nbytes = 0
         self._events: dict[str, bytes] = {}
         self._sent_ms: dict[str, int] = {}
+        self._unsent: dict[str, None] = {}  # in order
 
     def __len__(self) -> int:
         return len(self._events)
@@ -24,6 +25,8 @@ class Outbox:
         """Keep an event until its receipt; how many of the oldest were given up because there was no room for them."""
         self.nbytes += len(raw) - len(self._events.get(event_id, b""))
         self._events[event_id] = raw
+        if event_id not in self._sent_ms:
+            self._unsent[event_id] = None
         given_up = 0
         while self.nbytes > MOST_BYTES and len(self._events) > 1:
             given_up += self.confirm([next(iter(self._events))])
@@ -43,17 +46,18 @@ class Outbox:
         """
         oldest = next(iter(self._events), "")
         waits_ms = now_ms - self._sent_ms.get(oldest, now_ms)
-        if waits_ms >= RETRY_MS:
-            self._sent_ms.clear()
+        if abs(waits_ms) >= RETRY_MS:  # or the clock was set back
+            self.link_lost()
         elif waits_ms >= RECEIPT_MS:
             return []
-        ids = [i for i in self._events if i not in self._sent_ms]
+        ids, self._unsent = self._unsent, {}
         self._sent_ms.update(dict.fromkeys(ids, now_ms))
         return [self._events[i] for i in ids]
 
     def link_lost(self) -> None:
         """What was sent may never have arrived: everything here is due again."""
         self._sent_ms.clear()
+        self._unsent = dict.fromkeys(self._events)
 
     def confirm(self, event_ids: Iterable[str]) -> int:
         """Drop the events that the cloud has; returns how many of them were still here.
@@ -64,6 +68,7 @@ class Outbox:
         for event_id in held:
             self.nbytes -= len(self._events.pop(event_id))
             self._sent_ms.pop(event_id, None)
+            self._unsent.pop(event_id, None)
         return len(held)
 
     def state(self) -> dict[str, bytes]:

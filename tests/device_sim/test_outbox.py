@@ -36,6 +36,13 @@ def test_an_event_never_overtakes_an_older_one_that_may_be_lost() -> None:
     assert outbox.due(2 * RETRY_MS - 1) == [b"next"]
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    outbox = Outbox()
+    outbox.add("a", b"one")
+    outbox.due(10 * RETRY_MS)
+    assert outbox.due(0) == [b"one"]
+
+
 def test_a_rest_loses_nothing() -> None:
     outbox = Outbox()
     outbox.add("a", b"one")
