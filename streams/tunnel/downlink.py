@@ -290,7 +290,7 @@ class Downlink:
         """Up to which moment every push is answered for whose device is there."""
         expiries = [
             expires_ms
-            for device, expires_ms in self._ledger.open().items()
+            for device, expires_ms in self._ledger.unanswered()
             if mqtt_topics.presence(device) in self._online
         ]
         pushes = self._ledger.pushes

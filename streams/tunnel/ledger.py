@@ -14,8 +14,9 @@ from what Kafka has.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 _FEW = 1000  # expiries: it is not worth while to look which of so few are of open pushes
 ACKNOWLEDGED, SUPERSEDED, EXPIRED = "acknowledged", "superseded", "expired"
@@ -41,6 +42,17 @@ class Tally:
         return asdict(self)
 
 
+class _Open(NamedTuple):
+    """A push without an outcome: of which batch, the how many-eth push, until when."""
+
+    seq: int | None = None
+    number: int = 0
+    expires_ms: int = 0
+
+
+_NONE = _Open()
+
+
 @dataclass(slots=True)
 class Ledger:
     """Pushes of one tunnel; all times are wall clock in ms and passed in.
@@ -56,8 +68,7 @@ class Ledger:
 
     pushes: int = 0
     _ended: dict[str, int] = field(default_factory=lambda: dict.fromkeys((ACKNOWLEDGED, SUPERSEDED, EXPIRED), 0))
-    _open: dict[str, tuple[int, int]] = field(default_factory=dict)  # device: (seq, push number)
-    _expires_ms: dict[str, int] = field(default_factory=dict)  # of the open ones, by device
+    _open: dict[str, _Open] = field(default_factory=dict)  # by device
     _expiries: list[tuple[int, int, str]] = field(default_factory=list)  # heap of (expires_ms, push number, device)
 
     def pushed(self, device: str, seq: int, expires_ms: int) -> None:
@@ -65,11 +76,10 @@ class Ledger:
         if device in self._open:
             self._end(device, SUPERSEDED)
         self.pushes += 1
-        self._open[device] = (seq, self.pushes)
-        self._expires_ms[device] = expires_ms
+        self._open[device] = _Open(seq, self.pushes, expires_ms)
         heapq.heappush(self._expiries, (expires_ms, self.pushes, device))
         if len(self._expiries) > max(_FEW, 2 * len(self._open)):
-            self._expiries = [each for each in self._expiries if self._open.get(each[2], (0, 0))[1] == each[1]]
+            self._expiries = [each for each in self._expiries if self._open.get(each[2], _NONE).number == each[1]]
             heapq.heapify(self._expiries)
 
     def acked(self, device: str, seq: int) -> bool:
@@ -78,7 +88,7 @@ class Ledger:
         An answer for a newer batch than ours means that another tunnel superseded it; one for an older
         batch comes too late to change that batch's outcome.
         """
-        newest, _ = self._open.get(device, (None, 0))
+        newest = self.awaits(device)
         if newest is None or seq < newest:
             return False
         self._end(device, ACKNOWLEDGED if seq == newest else SUPERSEDED)
@@ -89,7 +99,7 @@ class Ledger:
         expired = []
         while self._expiries and self._expiries[0][0] <= now_ms:
             _, number, device = heapq.heappop(self._expiries)
-            if self._open.get(device, (0, 0))[1] == number:
+            if self._open.get(device, _NONE).number == number:
                 self._end(device, EXPIRED)
                 expired.append(device)
         return expired
@@ -101,11 +111,11 @@ class Ledger:
 
     def awaits(self, device: str) -> int | None:
         """The batch whose outcome for this device is open, if there is one."""
-        return self._open.get(device, (None, 0))[0]
+        return self._open.get(device, _NONE).seq
 
-    def open(self) -> Mapping[str, int]:
-        """By device, when the push expires that it has not answered."""
-        return self._expires_ms
+    def unanswered(self) -> Iterator[tuple[str, int]]:
+        """Devices that have not answered their push, and when it expires."""
+        return ((device, push.expires_ms) for device, push in self._open.items())
 
     def close(self) -> None:
         """Stop waiting: what is outstanding counts as expired."""
@@ -117,7 +127,7 @@ class Ledger:
         return Tally(self.pushes, **self._ended, outstanding=len(self._open))
 
     def _end(self, device: str, outcome: str) -> None:
-        del self._open[device], self._expires_ms[device]
+        del self._open[device]
         self._ended[outcome] += 1
 
 
