@@ -29,13 +29,13 @@ from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
 from streams.fleet.result import result_of
 from streams.fleet.settings import FleetSettings
+from streams.fleet.trained import Trained
 from streams.home import settle
 from streams.kafka.topics import FLEET_GROUP
 from wire.clock import Clock
 from wire.errors import ConnectionFailed, DeliveryError
 from wire.event import Event, decode_event
 from wire.malformed import Malformed
-from wire.status import Frontier
 
 POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long
 POLL_MESSAGES = 1000  # of a round: at 44 µs each they hold up MQTT for 44 ms
@@ -77,8 +77,7 @@ class FleetService:
         self._consumer: Consumer | None = None
         self._job: Future[list[Attempt]] | None = None
         self._train_at_ms = self._say_at_ms = 0
-        self._began_ms = self._trained_ms = self._trained = self._waiting = 0
-        self._begun_of_all = False  # whether the training that runs is of everybody who was due
+        self.trained = Trained(clock)
         self._chores = [
             Chore(clock, TICK_MS, self._tick),
             Chore(clock, REPORT_MS, self._report),
@@ -211,24 +210,16 @@ class FleetService:
             return
         self._train_at_ms = now_ms + TRAIN_EVERY_MS
         job = self.fleet.begin_training(self._clock.wall_ms(), may=self._attendance.may_train)
-        self._waiting = len(self.fleet.due) if job is not None else 0  # else nobody of them may
-        if job is not None:
-            self._began_ms, self._begun_of_all = self._clock.wall_ms(), not self._waiting
+        if job is None:
+            self.trained.nobody()
+        else:
+            self.trained.began(waiting=len(self.fleet.due))
             self._job = self._hands.training.submit(job.attempt, self._hands.cpu_s)
 
     def _finish_training(self, job: Future[list[Attempt]]) -> None:
         self._job = None
         self.fleet.finish_training(job.result(), self._clock.wall_ms())
-        self._trained += 1
-        if self._begun_of_all:
-            self._trained_ms = self._began_ms
-
-    @property
-    def trained(self) -> Frontier:
-        """Up to which moment everybody is trained who was due and may train; positions count groups of devices."""
-        waiting = self._waiting + (self._job is not None)
-        until_ms = self._trained_ms if waiting else self._clock.wall_ms()
-        return Frontier("trained", -1, self._trained, self._trained + waiting, until_ms)
+        self.trained.ended()
 
     def _tick(self) -> Work:
         self.fleet.tick(self._clock.wall_ms())
