@@ -48,6 +48,7 @@ HEAD = 60_000  # samples that the cloud model is trained on
 TURNOVERS = 5
 BLOCK = 500  # samples per upsert: half a second at 1,000 events/s
 QUERIES = 1_000
+PASSES, PASS_ROWS, PASS_QUERIES = 200, 20, 2  # of a dataflow at 1,000 events/s: each takes samples in and then answers
 K = 800  # of each label, as a match asks
 NOISE = 1e-3  # per component: moves a key by .01, where one more item in a history moves it by .3 and more
 
@@ -126,6 +127,20 @@ def ask(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
     }
 
 
+def pass_by_pass(pool: Pool, block: SampleBlock) -> dict[str, float]:
+    """CPU per query as it runs live: few at a time, and each time after a few samples that came."""
+    assert block.match_key is not None
+    spent: dict[str, list[float]] = {"upsert": [], "nearest": [], "random": []}
+    for at in range(0, PASSES * PASS_ROWS, PASS_ROWS):
+        part = block.take(slice(at, at + PASS_ROWS))
+        keys, users = block.match_key[at : at + PASS_QUERIES], block.user[at : at + PASS_QUERIES]
+        limits = users, np.full(PASS_QUERIES, part.timestamp[-1] + 1), K
+        spent["upsert"].append(cpu_s(partial(pool.upsert, part)))
+        spent["nearest"].append(cpu_s(partial(pool.search, keys, *limits)))
+        spent["random"].append(cpu_s(partial(pool.sample_random, *limits, seed=0)))
+    return {f"{what}_us_per_pass": 1e6 * median(each) for what, each in spent.items()}
+
+
 def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float]]:
     """Fill the window, then turn it over; one row of figures each."""
     rows = []
@@ -193,6 +208,7 @@ def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
         figures["after_new_model"] = after_new_model(pool, block, last)
         more = next_version(block.take(slice(last, last + 10 * BLOCK)))
         figures["upsert_profile"] = profile(lambda: upsert_all(pool, more))
+        figures["live"] = pass_by_pass(pool, next_version(block.take(slice(last + 10 * BLOCK, None))))
     return figures
 
 
@@ -204,7 +220,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK)
+    block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK + PASSES * PASS_ROWS)
     spec = PoolSpec(window_count=options.live, window_age_ms=10**15, segment_rows=options.live // 4)
     result = {
         "log": options.log,
@@ -225,7 +241,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
     for name in ("as_logged", "nothing_shared", "all_in_graphs"):
         figures = result[name]
-        anew = figures["after_new_model"]
+        anew, live = figures["after_new_model"], figures["live"]
         lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
         lines.append(f"turnover  upserts/s  raw adds/s  ratio  recall@{K}  queries/s  exact  random  fallback")
         for row in figures["turnovers"]:
@@ -243,6 +259,8 @@ def table(result: dict[str, Any]) -> list[str]:
             f"{figures['disk_bytes_per_sample_running']:,.0f} on disk while running",
             f"a new cloud model: {anew['reencode_us_per_sample']:.1f} µs per sample, then "
             f"{anew['queries_per_core_s']:,.0f} queries, {anew['random_per_core_s']:,.0f} random",
+            f"live, µs of CPU for {PASS_ROWS} samples and then {PASS_QUERIES} queries: "
+            f"{live['upsert_us_per_pass']:,.0f} to take them in, {live['nearest_us_per_pass']:,.0f} nearest, {live['random_us_per_pass']:,.0f} random",
         ]
         for what in ("upsert", "search"):
             shares = ", ".join(f"{function} {share:.0%}" for function, share in figures[f"{what}_profile"])

@@ -238,11 +238,10 @@ class Pool:
         self.store.write(stay, state)
         self.memory.append(stay)
         self._bury(state)
-        excess = self.memory.ring - self.spec.ring_rows
         if not self.spec.never_linked:
-            self.memory.index(min(excess, CATCH_UP * len(fresh)))
-        elif excess >= self.spec.ring_rows:  # the rows of a segment are sorted anew when more come
-            self.memory.index(excess)
+            self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
+        elif self.memory.ring >= 2 * self.spec.ring_rows:  # all rows of a segment are sorted anew when some come
+            self._leave_ring()
 
     def _after(self, fresh: SampleBlock | None) -> State:
         """The state once `fresh` has come: age and then count raise the floor."""

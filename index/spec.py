@@ -14,10 +14,10 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One shard's window and graphs; match keys are `key_dim` wide.
 
     The window holds the newest `window_count` samples that are less than `window_age_ms` older (event time)
-    than the newest. `ring_rows` newest samples are searched exactly, older ones in segments of `segment_rows`: per
-    label, in an HNSW graph when more than `graph_nodes` vectors are distinct, by comparing every one of them until
-    then; with segments of the default size that is always. `links`, `build_beam` and `search_beam` are M,
-    efConstruction and ef of HNSW.
+    than the newest. The `ring_rows` newest samples, or up to twice as many, are searched exactly, older ones in
+    segments of `segment_rows`: per label, in an HNSW graph when more than `graph_nodes` vectors are distinct, by
+    comparing every one of them until then; with segments of the default size that is always. `links`, `build_beam` and
+    `search_beam` are M, efConstruction and ef of HNSW.
 
     Sources: links and build_beam from the design's measurements; graph_nodes (figures in `index.graph`), search_beam
     and ring_rows ours (benchmarks/pool.py: recall@800 over .99 on a real log); the window is ours, one month of a small
