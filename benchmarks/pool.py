@@ -128,7 +128,7 @@ def ask(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
 
 
 def pass_by_pass(pool: Pool, block: SampleBlock) -> dict[str, float]:
-    """CPU per query as it runs live: few at a time, and each time after a few samples that came."""
+    """CPU µs of a pass as it runs live: queries come few at a time, each time after a few samples that came."""
     assert block.match_key is not None
     spent: dict[str, list[float]] = {"upsert": [], "nearest": [], "random": []}
     for at in range(0, PASSES * PASS_ROWS, PASS_ROWS):
@@ -138,7 +138,7 @@ def pass_by_pass(pool: Pool, block: SampleBlock) -> dict[str, float]:
         spent["upsert"].append(cpu_s(partial(pool.upsert, part)))
         spent["nearest"].append(cpu_s(partial(pool.search, keys, *limits)))
         spent["random"].append(cpu_s(partial(pool.sample_random, *limits, seed=0)))
-    return {f"{what}_us_per_pass": 1e6 * median(each) for what, each in spent.items()}
+    return {what: 1e6 * median(each) for what, each in spent.items()}
 
 
 def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float]]:
@@ -241,7 +241,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
     for name in ("as_logged", "nothing_shared", "all_in_graphs"):
         figures = result[name]
-        anew, live = figures["after_new_model"], figures["live"]
+        anew = figures["after_new_model"]
         lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
         lines.append(f"turnover  upserts/s  raw adds/s  ratio  recall@{K}  queries/s  exact  random  fallback")
         for row in figures["turnovers"]:
@@ -260,7 +260,7 @@ def table(result: dict[str, Any]) -> list[str]:
             f"a new cloud model: {anew['reencode_us_per_sample']:.1f} µs per sample, then "
             f"{anew['queries_per_core_s']:,.0f} queries, {anew['random_per_core_s']:,.0f} random",
             f"live, µs of CPU for {PASS_ROWS} samples and then {PASS_QUERIES} queries: "
-            f"{live['upsert_us_per_pass']:,.0f} to take them in, {live['nearest_us_per_pass']:,.0f} nearest, {live['random_us_per_pass']:,.0f} random",
+            + ", ".join(f"{what} {us:,.0f}" for what, us in figures["live"].items()),
         ]
         for what in ("upsert", "search"):
             shares = ", ".join(f"{function} {share:.0%}" for function, share in figures[f"{what}_profile"])

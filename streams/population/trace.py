@@ -67,5 +67,6 @@ class Traces:
 
     def of(self, device: str) -> Trace:
         """The trace that this device follows."""
-        drawn = self._names[int(uniform(self._seed, "trace", device) * len(self._names))]
-        return self._traces[device if device in self._traces else drawn]
+        if (recorded := self._traces.get(device)) is not None:
+            return recorded
+        return self._traces[self._names[int(uniform(self._seed, "trace", device) * len(self._names))]]
