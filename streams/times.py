@@ -1,7 +1,6 @@
 """Moments and durations as people write them."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
@@ -11,15 +10,12 @@ DAY_MS = 86_400_000
 _UNIT_MS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
-@dataclass(frozen=True)
-class Duration:
-    """A length of time, written `250ms`, `90s`, `5m`, `24h` or `7d`.
+class Duration(float):
+    """Seconds, written `250ms`, `90s`, `5m`, `24h` or `7d`.
 
     >>> Duration.parse("12h").ms, str(Duration.parse("0.5h")), str(Duration.parse("36h"))
     (43200000, '30m', '36h')
     """
-
-    ms: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -27,12 +23,17 @@ class Duration:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd])", text.strip())
         if match is None:
             raise InputError(f"{text!r} is no duration: write a number and ms, s, m, h or d, such as 90s or 24h")
-        return cls(round(float(match[1]) * _UNIT_MS[match[2]]))
+        return cls(round(float(match[1]) * _UNIT_MS[match[2]]) / 1000)
+
+    @property
+    def ms(self) -> int:
+        """In milliseconds."""
+        return round(self * 1000)
 
     @property
     def s(self) -> float:
         """In seconds."""
-        return self.ms / 1000
+        return float(self)
 
     def __str__(self) -> str:
         fits = [unit for unit, ms in _UNIT_MS.items() if self.ms % ms == 0 and (self.ms >= 2 * ms or unit != "d")]

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from streams.faults.units import Duration
+from streams.times import Duration
 
 Process = Literal["flow", "tunnel", "fleet", "train-cloud", "mqtt", "kafka-1", "kafka-2", "kafka-3"]
 

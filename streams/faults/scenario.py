@@ -12,8 +12,9 @@ import msgspec
 from streams.faults.people import People
 from streams.faults.process_faults import AnyProcessFault, DiskFull, Kill
 from streams.faults.toxics import AnyToxic, Toxic
-from streams.faults.units import Duration, Share, convert
+from streams.faults.units import Share, convert
 from streams.population.table import find_table, population
+from streams.times import Duration
 from wire.errors import InputError
 
 SHIPPED = Path(__file__).parent / "scenarios"

@@ -60,7 +60,7 @@ def _orders(planned: Planned, scenario: Scenario, at_s: float) -> Iterator[Order
 def waves(placed: Placed) -> list[tuple[float, float, float]]:
     """From which part to which of its devices, and how much later.
 
-    >>> from streams.faults.units import Duration
+    >>> from streams.times import Duration
     >>> waves(Placed(spread="linear", over=Duration(10)))[1]
     (0.1, 0.2, 1.0)
     """

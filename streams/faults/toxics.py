@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from streams.faults.units import Duration, Share, Size
+from streams.faults.units import Share, Size
+from streams.times import Duration
 
 NONE, NO_LIMIT = Duration(0), Size(1 << 62)
 

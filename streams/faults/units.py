@@ -1,27 +1,14 @@
-"""Durations, shares and sizes as people write them in a scenario: numbers of one unit each, read from text."""
+"""Durations, shares and sizes as people write them in TOML: numbers of one unit each, read from text."""
 
 import re
 from typing import Any, Self
 
 import msgspec
 
+from streams.times import Duration
 from wire.errors import InputError
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _BYTES = {"B": 1, "kB": 1000, "MB": 1_000_000}
-
-
-class Duration(float):
-    """Seconds, written `250ms`, `60s`, `5m`, `2h` or `1d`.
-
-    >>> Duration.parse("250ms")
-    0.25
-    """
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises `InputError`."""
-        return cls(_scaled(text, _SECONDS, "duration", "a number and ms, s, m, h or d, such as 60s"))
 
 
 class Share(float):
@@ -51,7 +38,10 @@ class Size(int):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises `InputError`."""
-        return cls(_scaled(text, _BYTES, "size", "a number and B, kB or MB, such as 20kB"))
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(B|kB|MB)", text.strip())
+        if match is None:
+            raise InputError(f"{text!r} is no size: write a number and B, kB or MB, such as 20kB")
+        return cls(float(match[1]) * _BYTES[match[2]])
 
 
 def read_unit(kind: type, value: Any) -> Any:
@@ -78,10 +68,3 @@ def convert(document: Any, kind: Any) -> Any:
         path = words.rpartition(" - at ")[2] if " - at " in words else ""
         said = f"{cause} - at {path}" if isinstance(cause, InputError) and str(cause) not in words else words
         raise InputError(said.replace("$.", "").replace(" - at ", ", at ").removesuffix(", at ")) from error
-
-
-def _scaled(text: str, units: dict[str, Any], what: str, form: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]+)", text.strip())
-    if match is None or match[2] not in units:
-        raise InputError(f"{text!r} is no {what}: write {form}")
-    return float(match[1]) * float(units[match[2]])

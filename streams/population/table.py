@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from streams.faults.units import Duration, Share, convert
+from streams.faults.units import Share, convert
 from streams.faults.whose import Devices
 from streams.population.axis import DAY_S, Axis, Constant, Law, LogNormal, Recorded
 from streams.population.fedscale import read_fedscale
@@ -16,6 +16,7 @@ from streams.population.flash import read_flash
 from streams.population.population import EVERYONE, Population
 from streams.population.trace import Trace, Traces
 from streams.population.transitions import read_transitions
+from streams.times import Duration
 from wire.errors import InputError
 
 PRESETS = Path(__file__).parent / "presets"

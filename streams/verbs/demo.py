@@ -13,9 +13,9 @@ from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
-from streams.faults import units
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import Scenario, dropping, find_scenario, length_s, peopled
+from streams.faults.units import Share
 from streams.logs.check import USERS_NEEDED, too_few
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import run_folder
@@ -96,7 +96,7 @@ def _scenario(
     if population is not None:
         return peopled(population, seconds, seed)
     if drop is not None:
-        return dropping(units.Share.parse(drop), units.Duration(for_.s), seconds, seed)
+        return dropping(Share.parse(drop), for_, seconds, seed)
     scenario = find_scenario(chaos) if chaos is not None else None
     if scenario is not None and (lasts_s := length_s(scenario)) > seconds:
         raise InputError(f"the faults of {chaos} last until {lasts_s:g} s: give at least --live {lasts_s:.0f}s")

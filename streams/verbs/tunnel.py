@@ -26,7 +26,7 @@ from wire.durable import make_folder, write_durably
 from wire.signing import load_public_key
 from wire.status import Role
 
-_EXPIRY, _DRAIN = Duration(EXPIRY_MS), Duration(round(DRAIN_S * 1000))
+_EXPIRY, _DRAIN = Duration(EXPIRY_MS / 1000), Duration(DRAIN_S)
 
 
 def command(

@@ -16,7 +16,8 @@ from streams.faults.toxics import (
     Slicer,
     Toxic,
 )
-from streams.faults.units import Duration, Share, Size
+from streams.faults.units import Share, Size
+from streams.times import Duration
 
 
 def send(toxics: list[Toxic], chunks: list[int], seed: int = 0) -> list[list[Slice]]:

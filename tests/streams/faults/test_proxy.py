@@ -27,8 +27,9 @@ from streams.faults.toxics import (
     Toxic,
     Unplug,
 )
-from streams.faults.units import Duration, Share, Size
+from streams.faults.units import Share, Size
 from streams.faults.whose import Devices, place
+from streams.times import Duration
 
 
 class Echo:

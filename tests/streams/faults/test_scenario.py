@@ -7,8 +7,9 @@ from streams.faults.process_faults import Kill
 from streams.faults.scenario import dropping, find_scenario, length_s, peopled, read_scenario, shipped
 from streams.faults.timetable import timetable
 from streams.faults.toxics import Down, Latency
-from streams.faults.units import Duration, Share
+from streams.faults.units import Share
 from streams.population.table import find_table
+from streams.times import Duration
 from wire.errors import InputError
 
 GOOD = """

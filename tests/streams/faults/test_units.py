@@ -1,6 +1,7 @@
 import pytest
 
-from streams.faults.units import Duration, Share, Size, read_unit
+from streams.faults.units import Share, Size, read_unit
+from streams.times import Duration
 from wire.errors import InputError
 
 

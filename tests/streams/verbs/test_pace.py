@@ -11,10 +11,6 @@ from wire.errors import InputError
 from wire.pace import Pace, decode_pace
 
 
-def of(seconds: float) -> Duration:
-    return Duration(round(seconds * 1000))
-
-
 def retained(broker: EmbeddedMqtt) -> list[bytes]:
     client = MqttClient(broker.settings, "device", [topics.PACE])
     client.open()
@@ -25,7 +21,7 @@ def retained(broker: EmbeddedMqtt) -> list[bytes]:
 
 def test_a_pace_is_retained_until_it_is_taken_back() -> None:
     with EmbeddedMqtt() as broker:
-        command(mqtt=broker.address, wait=of(5), spread=of(30), lasts=of(120))
+        command(mqtt=broker.address, wait=Duration(5), spread=Duration(30), lasts=Duration(120))
         (said,) = retained(broker)
         assert decode_pace(said) == Pace(5, 30, 120)
         command(mqtt=broker.address, take_back=True)
@@ -35,4 +31,4 @@ def test_a_pace_is_retained_until_it_is_taken_back() -> None:
 @pytest.mark.parametrize("wrong", [Pace(-1, 0, 60), Pace(0, 3601, 60), Pace(1800.5, 1800, 60), Pace(0, 0, 3601)])
 def test_what_devices_would_refuse_is_one_line(wrong: Pace) -> None:
     with pytest.raises(InputError, match="from 0s to 1h"):
-        command(wait=of(wrong.wait_s), spread=of(wrong.spread_s), lasts=of(wrong.lasts_s))
+        command(wait=Duration(wrong.wait_s), spread=Duration(wrong.spread_s), lasts=Duration(wrong.lasts_s))
