@@ -8,7 +8,8 @@ from wire.errors import ConnectionFailed
 
 # Linux gives clients ports from 32,768 up, other systems from 49,152. A thousand devices hold a thousand of Linux's
 # 28,232: a port found free up there would be taken before a demo's last server listens in one demo of some thirty.
-_NOT_FOR_CLIENTS = range(15_000, 32_768)
+# A node of Kafka listens up to 300 above its own port, and stays below them, too.
+_NOT_FOR_CLIENTS = range(15_000, 32_400)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,30 +1,23 @@
 """The whole system as processes, for tests that kill its parts: Apache Kafka, mosquitto and our verbs."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from socket import socket
 
 from streams.faults import servers
+from streams.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now, and that no client is given while the server is down.
-
-    Clients get theirs from the ephemeral range, 32768 and up: one that knocks at a dead server's port there may even
-    be connected to itself.
-    """
-    for port in random.SystemRandom().sample(range(15_000, 30_000), 100):
-        if not _answers(port) and not _answers(port + 100):  # Kafka's controller listens 100 above
-            return port
-    raise AssertionError("no free port")
+    """A port of 127.0.0.1 that nobody listens on now, and that no client is given while its server is down."""
+    (port,) = free_ports(1)
+    return port
 
 
 def wait_until(holds: Callable[[], bool], what: str, timeout_s: float, every_s: float = 0.5) -> None:
@@ -100,8 +93,3 @@ class Verb:
     def said(self) -> str:
         """Everything the verb has printed, all starts together."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-
-def _answers(port: int) -> bool:
-    with socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
