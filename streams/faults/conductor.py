@@ -17,6 +17,7 @@ from streams.faults.effect import Effect
 from streams.faults.people import People
 from streams.faults.poison import poison
 from streams.faults.process_faults import DiskFull, Kill, Pause, Poison, Restart
+from streams.faults.process_state import ENDED, STOPPED, becomes, state_of
 from streams.faults.proxy import FaultProxy, Injection
 from streams.faults.small_disk import fill_up, free_bytes
 from streams.faults.timetable import Order
@@ -26,7 +27,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import EVENTS
 from wire.errors import CodaError
 
-_STOPPED_WITHIN_S = 2.0
+_ACTS_WITHIN_S = 2.0
 _STOP_LIMIT_S = 30.0
 _GIVES_UP_WITHIN_S = 15.0  # with a full disk: an epoch, and what ends in order
 
@@ -179,7 +180,7 @@ class Conductor:
         effect = Effect(seen=f"{free_bytes(disk)} bytes free" if free_bytes(disk) == 0 else "")
 
         def make_room() -> None:
-            ended = _becomes(pid, "Z", _GIVES_UP_WITHIN_S) or not state_of(pid)
+            ended = becomes(pid, ENDED, _GIVES_UP_WITHIN_S)
             filled.unlink()
             if ended:
                 effect.seen += f", flow ({pid}) ended"
@@ -202,7 +203,7 @@ def pause(victim: Victim, name: str) -> tuple[Effect, Callable[[], None]]:
     pid = _running(victim, name)
     send = os.killpg if os.getpgid(pid) == pid else os.kill  # the broker shares the group of whoever started it
     send(pid, signal.SIGSTOP)
-    stopped = _becomes(pid, "T")
+    stopped = becomes(pid, STOPPED, _ACTS_WITHIN_S)
     effect = Effect(seen=f"{name} ({pid}) stopped" if stopped else "")
 
     def resume() -> None:
@@ -216,24 +217,9 @@ def end(victim: Victim, fault: Kill | Restart) -> tuple[Effect, Callable[[], Non
     """Kill it, or tell it to end; returns what starts it again."""
     pid, effect = _running(victim, fault.process), Effect()
     victim.kill(_STOP_LIMIT_S if isinstance(fault, Restart) else 0.0)
-    if _becomes(pid, ""):
+    if becomes(pid, ENDED, _ACTS_WITHIN_S):
         effect.seen = f"{fault.process} ({pid}) ended"
     return effect, victim.start
-
-
-def state_of(pid: int) -> str:
-    """The kernel's letter for a process's state (R, S, T, Z, …); nothing when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def _becomes(pid: int, state: str, within_s: float = _STOPPED_WITHIN_S) -> bool:
-    end_s = time.monotonic() + within_s
-    while (found := state_of(pid)) != state and found and time.monotonic() < end_s:
-        time.sleep(0.01)
-    return found == state
 
 
 def _running(victim: Victim, name: str) -> int:

@@ -3,9 +3,9 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
+from streams.faults.process_state import ENDED, becomes
 from wire.errors import ConnectionFailed
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -76,19 +76,6 @@ class Node:
             return
         if grace_s:
             os.kill(pid, signal.SIGTERM)
-        if not grace_s or not _gone(pid, grace_s):
+        if not grace_s or not becomes(pid, ENDED, grace_s):
             os.kill(pid, signal.SIGKILL)
-            _gone(pid, _GONE_WITHIN_S)
-
-
-def _gone(pid: int, within_s: float) -> bool:
-    """Whether a process ends in time; one that nobody buries is as good as gone."""
-    end_s = time.monotonic() + within_s
-    while time.monotonic() < end_s:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.02)
-    return False
+            becomes(pid, ENDED, _GONE_WITHIN_S)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.faults.conductor import Conductor, state_of
+from streams.faults.conductor import Conductor
 from streams.faults.process_faults import DiskFull, Kill, Pause
+from streams.faults.process_state import state_of
 from streams.faults.proxy import FaultProxy
 from streams.faults.small_disk import free_bytes
 from streams.faults.timetable import Order
