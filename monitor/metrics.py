@@ -6,6 +6,7 @@ Prometheus read them there. Counters end in `_total`, units come last.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -130,6 +131,11 @@ device_outcomes = Counter(
 )
 
 
+# A status says these in types of its own: its frontiers and its ages.
+_NOT_VALUES = (freshness_s, lag_events, lag_seconds, frontier_s, event_frontier_s)
+
+
+@cache
 def defined() -> dict[str, MetricWrapperBase]:
     """Every metric of ours, by the name it has in Prometheus.
 
@@ -176,13 +182,15 @@ def name_of(metric: MetricWrapperBase) -> str:
 def values() -> dict[str, dict[str, float]]:
     """What this process counted, by Prometheus name and then by labels, as `reason=late`; without zeros.
 
+    Frontiers and ages are left out: each is a series per partition or per bucket, and a status says them otherwise.
+
     >>> rejected.labels("late").inc(2)
     >>> values()["coda_events_rejected_total"]["reason=late"] >= 2
     True
     """
     shown: dict[str, dict[str, float]] = {}
     for name, metric in defined().items():
-        for family in metric.collect():
+        for family in () if metric in _NOT_VALUES else metric.collect():
             for sample in family.samples:
                 if sample.name == name and sample.value and math.isfinite(sample.value):
                     labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())

@@ -6,12 +6,6 @@ from monitor import metrics
 from streams.watch.heard import CPU
 from wire.status import Frontier, Role, Status
 
-# Frontiers say these, typed.
-_SAID_ELSEWHERE = {
-    metrics.name_of(each)
-    for each in (metrics.lag_events, metrics.lag_seconds, metrics.frontier_s, metrics.event_frontier_s)
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -32,7 +26,6 @@ class Identity:
         warnings: tuple[str, ...] = (),
     ) -> Status:
         """What it says for the `sequence`th time, having computed for `cpu_s`."""
-        values = {name: values for name, values in metrics.values().items() if name not in _SAID_ELSEWHERE}
         return Status(
             role=self.role,
             name=self.name,
@@ -40,7 +33,7 @@ class Identity:
             sequence=sequence,
             said_ms=said_ms,
             ended=ended,
-            values={**values, CPU: {"": round(cpu_s, 3)}},
+            values={**metrics.values(), CPU: {"": round(cpu_s, 3)}},
             age_bounds_s=metrics.FRESHNESS_BUCKETS_S,
             ages=metrics.ages(),
             frontiers=frontiers,

@@ -40,18 +40,18 @@ class Fold:
 
     def picture(self, now_ms: int) -> Picture:
         """Everything, at `now_ms` by the same clock."""
-        up = [heard for heard in self._heard.values() if heard.up(now_ms)]
+        rates = {heard: heard.per_s() for heard in self._heard.values() if heard.up(now_ms)}
         picture = Picture(
             at_ms=now_ms,
-            processes=tuple(_process(heard, now_ms) for _, heard in sorted(self._heard.items())),
+            processes=tuple(_process(heard, now_ms, rates.get(heard)) for _, heard in sorted(self._heard.items())),
             stages=_Stages(self._heard.values(), now_ms, self._ends).views(),
-            totals=_totals(self._heard.values(), up),
-            per_s=_per_s(up),
+            totals=_totals(self._heard.values(), rates),
+            per_s=_per_s(rates.values()),
         )
         return replace(picture, cause=likely_cause(picture))
 
 
-def _process(heard: Heard, now_ms: int) -> ProcessView:
+def _process(heard: Heard, now_ms: int, rates: Mapping[str, float] | None) -> ProcessView:
     said = heard.newest
     return ProcessView(
         key=said.key,
@@ -60,7 +60,7 @@ def _process(heard: Heard, now_ms: int) -> ProcessView:
         since_ms=heard.since_ms,
         silent_s=heard.silent_ms(now_ms) / 1000,
         ended=said.ended,
-        cores=heard.per_s().get(CPU) if heard.up(now_ms) else None,
+        cores=rates.get(CPU) if rates else None,
         warnings=said.warnings,
         has_rival=heard.has_rival(now_ms),
     )
@@ -81,12 +81,12 @@ def _totals(everybody: Iterable[Heard], up: Iterable[Heard]) -> Values:
     return totals
 
 
-def _per_s(up: Iterable[Heard]) -> dict[str, float]:
-    rates: dict[str, float] = {}
-    for heard in up:
-        for name, rate in heard.per_s().items():
-            rates[name] = rates.get(name, 0.0) + rate
-    return rates
+def _per_s(rates: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    summed: dict[str, float] = {}
+    for by_name in rates:
+        for name, rate in by_name.items():
+            summed[name] = summed.get(name, 0.0) + rate
+    return summed
 
 
 class _Stages:
@@ -95,8 +95,12 @@ class _Stages:
     def __init__(self, everybody: Iterable[Heard], now_ms: int, ends: Mapping[tuple[str, int], int]) -> None:
         self._now_ms, self._ends = now_ms, ends
         self._known: dict[str, dict[tuple[int, str], tuple[Heard, Frontier]]] = {}
-        self._everybody = list(everybody)
-        for heard in self._everybody:
+        self._looks: dict[Heard, dict[tuple[str, int], list[Look]]] = {}
+        self._aged: list[tuple[tuple[float, ...], dict[str, tuple[int, ...]]]] = []  # of who is there, with the bounds
+        for heard in everybody:
+            self._looks[heard] = heard.looks()
+            if heard.up(now_ms):
+                self._aged.append((heard.newest.age_bounds_s, heard.aged()))
             for frontier in heard.frontiers():
                 self._offer(heard, frontier)
 
@@ -142,7 +146,7 @@ class _Stages:
         )
 
     def _partition(self, heard: Heard, frontier: Frontier) -> PartitionView:
-        looks = heard.looks(frontier.stage, frontier.partition)
+        looks = self._looks[heard][frontier.stage, frontier.partition]
         judged = self._judge(heard, looks)
         elapsed_s = (looks[-1].at_ms - looks[0].at_ms) / 1000
         per_s = (looks[-1].position - looks[0].position) / elapsed_s if elapsed_s > 0 and heard.up(self._now_ms) else 0
@@ -185,8 +189,7 @@ class _Stages:
 
     def _ages(self, stage: str) -> Freshness | None:
         """How old things were that passed it just now."""
-        up = [heard for heard in self._everybody if heard.up(self._now_ms)]
-        found = [(heard.newest.age_bounds_s, ages[stage]) for heard in up if stage in (ages := heard.aged())]
+        found = [(bounds, ages[stage]) for bounds, ages in self._aged if stage in ages]
         bounds = {bounds for bounds, _ in found}
         if len(bounds) != 1:
             return None

@@ -102,14 +102,14 @@ class Heard:
         heard_ms, status = self._window[-1]
         return heard_ms - status.said_ms
 
-    def looks(self, stage: str, partition: int) -> list[Look]:
-        """How far one stage was in one partition, over the window."""
-        return [
-            Look(status.said_ms, f.position, f.end, f.until_ms)
-            for _, status in self._window
-            for f in status.frontiers
-            if (f.stage, f.partition) == (stage, partition)
-        ]
+    def looks(self) -> dict[tuple[str, int], list[Look]]:
+        """How far each stage was in each partition, over the window."""
+        found: dict[tuple[str, int], list[Look]] = {}
+        for _, status in self._window:
+            for f in status.frontiers:
+                look = Look(status.said_ms, f.position, f.end, f.until_ms)
+                found.setdefault((f.stage, f.partition), []).append(look)
+        return found
 
 
 def counts(values: Values) -> Values:
