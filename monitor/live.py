@@ -12,13 +12,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from monitor.spark import spark
 from monitor.state import STAGES, State, events_per_s
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
 _WIDTH, _HEIGHT = 80, 24  # what the whole screen takes
 _BETWEEN = " · "
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 class LiveView:
@@ -141,7 +141,7 @@ def _stream(recent: Sequence[State]) -> Table:
     oldest = max(s.lag_seconds.values(), default=0.0)
     return _rows(
         {
-            "events/s": f"{_spark(recent)} [bold]{rate(recent):,.0f}",
+            "events/s": f"{spark(events_per_s(*two) for two in pairwise(recent))} [bold]{rate(recent):,.0f}",
             "produced": f"{s.produced:,}",
             "pooled": f"{s.pooled:,}",
             "waiting for more users": f"{s.waiting:,}",
@@ -203,12 +203,6 @@ def _pushes(state: State) -> Text:
         ("\n batches at devices: ", "dim"),
         batches,
     )
-
-
-def _spark(recent: Sequence[State], width: int = 8) -> str:
-    rates = [events_per_s(a, b) for a, b in pairwise(recent)][-width:]
-    top = max(rates, default=0.0)
-    return "".join(_BARS[min(int(r / top * len(_BARS)), len(_BARS) - 1)] for r in rates) if top > 0 else ""
 
 
 def _sum(parts: Mapping[str, int]) -> int:

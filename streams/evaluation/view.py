@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.evaluation.walk import Progress as Show
-from streams.replay.view import duration
+from streams.times import span
 
 _LINE_EVERY_S = 2.0
 
@@ -55,5 +55,5 @@ class Lines:
             return
         self._tenths, self._said_s = tenths, now_s
         left_s = (now_s - self._began_s) * (total - done) / max(done, 1)
-        left = f", about {duration(left_s)} left" if tenths < 10 else ""
+        left = f", about {span(left_s)} left" if tenths < 10 else ""
         self._say(f"{self._prefix}{what}: {tenths}0 %{left}")

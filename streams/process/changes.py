@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from monitor.words import Word
+from streams.times import span
 from streams.watch.picture import Picture, StageView
-from streams.watch.seconds import span
 
 _ILL = frozenset({Word.STALLED, Word.DOWN})
 

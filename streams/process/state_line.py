@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
+from streams.times import ago
 from streams.watch.picture import Picture
-from streams.watch.seconds import ago
 from wire.status import Role
 
 

@@ -10,6 +10,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from streams.times import span
+
 _LINE_EVERY_S = 10
 
 
@@ -24,7 +26,7 @@ class Standing:
     note: str = ""
 
     def __str__(self) -> str:
-        left = "" if self.left_s is None else f", about {duration(self.left_s)} left"
+        left = "" if self.left_s is None else f", about {span(self.left_s)} left"
         return f"{self.done:,} of {self.total:,} events, {self.rate:,.0f}/s{left}{self.note and f' ({self.note})'}"
 
 
@@ -81,21 +83,3 @@ def open_view() -> Iterator[View]:
         return
     with Progress(BarColumn(), TextColumn("{task.fields[words]}"), TimeElapsedColumn(), console=console) as progress:
         yield Bar(progress)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them.
-
-    >>> duration(0.4), duration(5), duration(3700), duration(200_000)
-    ('0.4 s', '5 s', '1 h 1 min', '2 d 7 h')
-    """
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {int(seconds % 60)} s" if minutes else _seconds(seconds)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if 0 < seconds < 1 else f"{int(seconds)} s"

@@ -24,9 +24,9 @@ from streams.replay.replay import Replay, Totals, find_already_there
 from streams.replay.source import LogSource, Range, Source, TopicSource
 from streams.replay.state import load_state, read_state
 from streams.replay.throttle import NoThrottle, Throttle
-from streams.replay.view import View, duration, open_view
+from streams.replay.view import View, open_view
 from streams.settings import AtLeast0, AtLeast1
-from streams.times import parse_moment_ms
+from streams.times import parse_moment_ms, span
 from wire.clock import SystemClock
 from wire.errors import InputError
 from wire.status import Role
@@ -208,7 +208,7 @@ def _report(log: str, totals: Totals, topic: str, bootstrap: str, *, json: bool)
     if json:
         print(msgspec.json.encode(done).decode())  # noqa: T201
         return
-    line = f"{totals.sent:,} events to {topic} in {duration(totals.seconds)} ({done['events_per_s']:,.0f}/s)"
+    line = f"{totals.sent:,} events to {topic} in {span(totals.seconds)} ({done['events_per_s']:,.0f}/s)"
     if totals.rejected:
         line += f", {totals.rejected.total():,} malformed rows to the dead letters"
     print(line)  # noqa: T201

@@ -10,11 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
 
+from monitor.spark import spark
+from streams.times import span
 from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
 from streams.watch.recording import STEP_MS, Playback
-from streams.watch.seconds import span
-from streams.watch.spark import spark
 from streams.watch.views import VIEWS, Row, View, shown
 
 EVERY_S = 1.0

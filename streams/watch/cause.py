@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from monitor import metrics
 from monitor.stages import STAGES
 from monitor.words import Word
+from streams.times import span
 from streams.watch.picture import Picture, ProcessView, StageView
-from streams.watch.seconds import span
 from wire.status import Role
 
 _BUSY_CORES = 0.9  # of the one core that a process computes on

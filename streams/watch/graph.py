@@ -4,8 +4,8 @@ from rich.text import Text
 
 from monitor import metrics
 from monitor.words import Word
+from streams.times import span
 from streams.watch.picture import Picture, StageView
-from streams.watch.seconds import span
 
 # Of the 16 that every terminal has; the word stands beside it for whoever sees none.
 COLOURS = {

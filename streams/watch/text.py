@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from streams.times import span
 from streams.watch.picture import Picture, ProcessView, StageView
-from streams.watch.seconds import span
 
 
 def as_text(picture: Picture) -> str:

@@ -7,8 +7,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
 from monitor.words import Word
+from streams.times import span
 from streams.watch.picture import Picture, StageView
-from streams.watch.seconds import span
 from streams.watch.text import state_of
 
 WELL = frozenset({None, Word.FRESH, Word.IDLE})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 _BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 12
+_WIDTH = 8
 
 
 def spark(figures: Iterable[float]) -> str:
