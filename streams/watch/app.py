@@ -15,7 +15,7 @@ from streams.times import span
 from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
 from streams.watch.recording import STEP_MS, Playback
-from streams.watch.views import VIEWS, Row, View, shown
+from streams.watch.views import OVERVIEW, VIEWS, Row, View, shown
 
 EVERY_S = 1.0
 STALE_S = 5.0
@@ -69,7 +69,7 @@ class WatchApp(App[None]):
     ) -> None:
         super().__init__(ansi_color=True)
         self._take, self._now_ms, self._playback = take, now_ms, playback
-        self._view: View = VIEWS[0]
+        self._view: View = OVERVIEW
         self._holding, self._ill_only, self._by = "", False, -1
         self._asked = self._said = ""
         self._picture: Picture | None = None
@@ -106,7 +106,7 @@ class WatchApp(App[None]):
         self.query_one("#head", Static).update(self._head(picture))
         self.query_one("#cause", Static).update(f"likely cause: {picture.cause}" if picture.cause else "")
         drawn = self.query_one("#graph", Static)
-        drawn.display = self._view is VIEWS[0]
+        drawn.display = self._view is OVERVIEW
         drawn.update(graph(picture))
         self._fill(picture)
         self.query_one("#foot", Static).update(self._foot())
@@ -141,13 +141,13 @@ class WatchApp(App[None]):
 
     def _columns(self) -> list[str]:
         columns = list(self._view.columns)
-        return [*columns[:-1], "lately", columns[-1]] if self._view is VIEWS[0] else columns
+        return [*columns[:-1], "lately", columns[-1]] if self._view is OVERVIEW else columns
 
     def _cells(self, row: Row) -> list[Text]:
         """A row as it is shown: its word in its colour, and in the overview how its rate went."""
         style = COLOURS[row.word] if row.word else ""
         cells = [Text(cell, style=style if cell == row.word else "") for cell in row.cells]
-        if self._view is VIEWS[0]:
+        if self._view is OVERVIEW:
             cells.insert(-1, Text(spark(self._rates.get(row.cells[0], ()))))
         return cells
 
@@ -204,7 +204,7 @@ class WatchApp(App[None]):
             self._holding, self._ill_only, self._by = "", False, -1
             self.show()
         else:
-            self.action_go(VIEWS[0].name)
+            self.action_go(OVERVIEW.name)
 
     def action_help(self) -> None:
         """Show the keys, or hide them."""

@@ -8,8 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from monitor import metrics
 from monitor.words import Word
 from streams.times import span
-from streams.watch.picture import Picture, StageView
-from streams.watch.text import state_of
+from streams.watch.picture import Picture, ProcessView, StageView
 
 WELL = frozenset({None, Word.FRESH, Word.IDLE})
 
@@ -36,12 +35,12 @@ def _stages(picture: Picture) -> list[Row]:
 
 
 def _figures(stage: StageView) -> tuple[str, ...]:
-    p99 = span(stage.ages.p99_s) if stage.ages else "–"
-    return f"{stage.per_s:,.1f}", f"{stage.behind:,}", span(stage.local_s), span(stage.global_s), p99
+    ages = (span(stage.ages.p50_s), span(stage.ages.p99_s)) if stage.ages else ("–", "–")
+    return f"{stage.per_s:,.1f}", f"{stage.behind:,}", span(stage.local_s), span(stage.global_s), *ages
 
 
 def _rule(stage: StageView) -> str:
-    return stage.rule + (f"; all done in {span(stage.left_s)}" if stage.left_s is not None else "")
+    return stage.rule + (f" (all done in {span(stage.left_s)})" if stage.left_s is not None else "")
 
 
 def _partitions(picture: Picture) -> list[Row]:
@@ -69,7 +68,7 @@ def _processes(picture: Picture) -> list[Row]:
         Row(
             (
                 process.key,
-                state_of(process),
+                _state(process),
                 span((picture.at_ms - process.since_ms) / 1000),
                 "–" if process.cores is None else f"{process.cores:.2f}",
                 process.warnings[-1] if process.warnings else "",
@@ -78,6 +77,13 @@ def _processes(picture: Picture) -> list[Row]:
         )
         for process in picture.processes
     ]
+
+
+def _state(process: ProcessView) -> str:
+    """What it is, as far as can be told."""
+    if process.ended:
+        return "ended"
+    return f"silent since {span(process.silent_s)}" if process.silent_s else "up"
 
 
 def _of(*shown: MetricWrapperBase) -> Callable[[Picture], list[Row]]:
@@ -133,10 +139,12 @@ def _faults(picture: Picture) -> list[Row]:
 
 
 _COUNTED = ("what", "how many", "which are", "metric")
+OVERVIEW = View("overview", ("stage", "word", "per s", "behind", "own lag", "lag", "p50", "p99", "rule"), _stages)
+PROCESSES = View("processes", ("process", "is", "up for", "cores", "says"), _processes)
 VIEWS: Sequence[View] = (
-    View("overview", ("stage", "word", "per s", "behind", "own lag", "lag", "p99", "rule"), _stages),
+    OVERVIEW,
     View("partitions", ("stage", "partition", "word", "per s", "behind", "age", "done in", "rule"), _partitions),
-    View("processes", ("process", "is", "up for", "cores", "newest warning"), _processes),
+    PROCESSES,
     View(
         "pool",
         _COUNTED,
