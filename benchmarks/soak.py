@@ -36,6 +36,8 @@ from device_sim.scoreboard import Scoreboard
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from models.sample import decode_samples
+from monitor import metrics
+from monitor.metrics import name_of
 from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -200,8 +202,8 @@ class Everything:
         return Look(
             (self._now_ms - self._start_ms) / 60_000,
             memory_mb(),
-            REGISTRY.get_sample_value("coda_users") or 0,
-            REGISTRY.get_sample_value("coda_pool_live_samples", {"shard": "0"}) or 0,
+            REGISTRY.get_sample_value(name_of(metrics.users)) or 0,
+            REGISTRY.get_sample_value(name_of(metrics.pool_live), {"shard": "0"}) or 0,
             self.trainer.waiting,
             len(self.trainer.model.item_keys),
             self.ledger.tally().outstanding,

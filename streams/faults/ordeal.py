@@ -10,7 +10,9 @@ from typing import Self
 import msgspec
 import polars as pl
 
+from monitor import metrics
 from monitor.accounting import Accounting
+from monitor.metrics import name_of
 from monitor.state import State
 from streams.child import Child
 from streams.demo.plan import Brokers
@@ -33,6 +35,8 @@ from streams.tunnel.ledger import Push, account
 from streams.tunnel.tunnel import EXPIRY_MS
 from wire.durable import write_durably
 from wire.signing import load_public_key
+
+_OUTCOMES = name_of(metrics.device_outcomes)
 
 
 class Ordeal:
@@ -85,7 +89,7 @@ class Ordeal:
             victims=victims,
             kafka=self._kafka,
             elapsed_s=lambda: watcher.elapsed_s,
-            crowd=Crowd(self._folder / ORDERS, lambda: watcher.snapshot.by("coda_device_outcomes_total", "outcome")),
+            crowd=Crowd(self._folder / ORDERS, lambda: watcher.snapshot.by(_OUTCOMES, "outcome")),
             seed=self.scenario.seed,
             pool=self._folder / "pool",
         )
