@@ -54,13 +54,11 @@ class Judgement:
     left_s: float | None = None
 
 
-def judge(window: Sequence[Look], silent_ms: int | None, *, ended: bool = False) -> Judgement:
+def judge(window: Sequence[Look], silent_ms: int, *, ended: bool = False) -> Judgement:
     """The word for the newest `WINDOW` looks.
 
-    `silent_ms` is how long its process has said nothing, None if nobody ever did; `ended` whether it said goodbye.
+    `silent_ms` is how long its process has said nothing; `ended` whether it said goodbye.
     """
-    if silent_ms is None:
-        return Judgement(Word.DOWN, "no process says that it does this")
     if ended:
         return Judgement(Word.DOWN, "its process ended in order")
     if silent_ms >= SILENT_MS:
