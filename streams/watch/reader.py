@@ -23,13 +23,13 @@ class StatusReader:
     """
 
     def __init__(self, bus: Bus) -> None:
-        begin = dict.fromkeys(bus.bounds(STATUS))
-        if not begin:
+        bounds = bus.bounds(STATUS)
+        if not bounds:
             raise InputError(f"{bus.name} has no topic {STATUS}: no process of ours has ever run there")
         self.fold, self.refused = Fold(), 0
-        self._ends = {partition: end for partition, (_, end) in bus.bounds(STATUS).items()}
+        self._ends = {partition: end for partition, (_, end) in bounds.items()}
         self._group = bus.group(_GROUP)
-        self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=begin)
+        self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=dict.fromkeys(bounds))
 
     def poll(self, timeout_s: float = 0.1) -> int:
         """Take in what has come; how many there were."""
