@@ -23,27 +23,19 @@ class Figure:
     def said(self, picture: Picture, *, rate: bool) -> str:
         """Its words with what it grows by per second; "" while it is zero."""
         name = metrics.name_of(self.metric)
-        series = {labels: n for labels, n in picture.totals.get(name, {}).items() if self.only in labels}
-        total = sum(series.values())
+        parts = picture.by(name, self.label, self.only)
+        total = sum(parts.values())
         if not total:
             return ""
         per_s = 0.0 if self.only else picture.per_s.get(name, 0.0)
         fast = f" ({per_s:,.0f}/s)" if rate and per_s >= 1 else f" ({per_s:.1f}/s)" if rate and per_s else ""
-        return f"{total:,.0f} {self.words}{fast}{self._parts(series)}"
+        return f"{total:,.0f} {self.words}{fast}{self._listed(parts)}"
 
-    def _parts(self, by_labels: dict[str, float]) -> str:
+    def _listed(self, parts: dict[str, float]) -> str:
         if not self.label:
             return ""
-        parts: dict[str, float] = {}
-        for labels, value in by_labels.items():
-            part = (
-                dict(pair.split("=", 1) for pair in labels.split(",") if "=" in pair)
-                .get(self.label, "")
-                .replace("_", " ")
-            )
-            parts[part] = parts.get(part, 0) + value
-        listed = sorted(parts.items(), key=lambda part: -part[1])
-        return f" ({', '.join(f'{value:,.0f} {name}' for name, value in listed)})"
+        largest = sorted(parts.items(), key=lambda part: -part[1])
+        return f" ({', '.join(f'{value:,.0f} {name}' for name, value in largest)})".replace("_", " ")
 
 
 SHOWN: dict[Role, Sequence[Figure]] = {

@@ -81,3 +81,13 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     def total(self, name: str) -> float:
         """A metric summed over its labels."""
         return sum(self.totals.get(name, {}).values())
+
+    def by(self, name: str, label: str, only: str = "") -> dict[str, float]:
+        """A metric summed by one of its labels: of all its series, or of those with the pair `only`."""
+        sums: dict[str, float] = {}
+        for labels, value in self.totals.get(name, {}).items():
+            pairs = labels.split(",")
+            if not only or only in pairs:
+                part = dict(pair.partition("=")[::2] for pair in pairs).get(label, "")
+                sums[part] = sums.get(part, 0.0) + value
+        return sums

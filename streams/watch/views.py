@@ -1,6 +1,6 @@
 """What there is to see: each view is a table made of the picture, with a word for each row that has one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -107,16 +107,12 @@ def _labels(labels: str) -> str:
 
 
 def _arms(picture: Picture) -> list[Row]:
-    aucs, gaucs = (_by_arm(picture, metric) for metric in (metrics.arm_auc, metrics.arm_gauc))
+    aucs, gaucs = (picture.by(metrics.name_of(metric), "arm") for metric in (metrics.arm_auc, metrics.arm_gauc))
     cloud = gaucs.get("cloud")
     return [
         Row((arm, f"{gauc:.4f}", "" if cloud is None else f"{gauc - cloud:+.4f}", f"{aucs.get(arm, 0):.4f}"))
         for arm, gauc in sorted(gaucs.items(), key=lambda each: -each[1])
     ]
-
-
-def _by_arm(picture: Picture, metric: MetricWrapperBase) -> Mapping[str, float]:
-    return {_labels(arm): value for arm, value in picture.totals.get(metrics.name_of(metric), {}).items()}
 
 
 def _faults(picture: Picture) -> list[Row]:
