@@ -5,8 +5,7 @@ the user (`streams.logs.options`). All other columns are context and pass throug
 events, with line number and reason.
 """
 
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +84,8 @@ class EventLog:
 
     @property
     def said(self) -> str:
-        """The log as a user names it on the command line, with what they said about it."""
-        return shlex.join((str(self.path), *self.options.flags()))
+        """As `LogOptions.said`."""
+        return self.options.said(self.path)
 
     @property
     def is_uniform(self) -> bool:
@@ -141,13 +140,9 @@ def read_log(path: Path, options: LogOptions = AS_FOUND) -> Iterator[LogBatch]:
 
 def sorted_log(path: Path, options: LogOptions = AS_FOUND) -> Iterator[LogBatch]:
     """The log in batches, sorted by time (rows of one moment stay in file order); needs it all in memory at once."""
-    batches = list(read_log(path, options))
-    rejected = tuple(row for batch in batches for row in batch.rejected)
-    events = pl.concat([batch.events for batch in batches]).sort("timestamp", maintain_order=True)
-    for number, part in enumerate(events.iter_slices(_SORTED_BATCH_ROWS)):
-        yield LogBatch(part, () if number else rejected)
-    if not events.height:
-        yield LogBatch(events, rejected)
+    events, rejected = _in_order(list(read_log(path, options)))
+    yield LogBatch(events[:_SORTED_BATCH_ROWS], rejected)
+    yield from (LogBatch(part, ()) for part in events[_SORTED_BATCH_ROWS:].iter_slices(_SORTED_BATCH_ROWS))
 
 
 def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
@@ -167,10 +162,9 @@ def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     return events
 
 
-def sorted_events(path: Path, batches: list[LogBatch]) -> tuple[pl.DataFrame, list[Rejected]]:
+def sorted_events(path: Path, batches: list[LogBatch]) -> tuple[pl.DataFrame, tuple[Rejected, ...]]:
     """The events of a log's batches, sorted by time, and its malformed rows; raises `InputError` without an event."""
-    rejected = [row for batch in batches for row in batch.rejected]
-    events = pl.concat([batch.events for batch in batches]).sort("timestamp", maintain_order=True)
+    events, rejected = _in_order(batches)
     if not events.height:
         raise InputError(f"{path} has no event that can be read: {_first_reason(rejected)}")
     return events, rejected
@@ -179,7 +173,9 @@ def sorted_events(path: Path, batches: list[LogBatch]) -> tuple[pl.DataFrame, li
 def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
     """Read the log once for its size, its span and its order; raises `InputError` when it holds no row at all."""
     events = rejected = positives = duplicates = 0
-    moment = pl.DataFrame()  # the events of the newest moment, some of which may be in the next batch
+    moment = pl.DataFrame(
+        schema=dict.fromkeys(SAME, pl.String) | {"timestamp": pl.Int64}
+    )  # the events of the newest moment, some of which may be in the next batch
     first_ms, last_ms, before_ms = 1 << 62, -1, -1
     unsorted_line: int | None = None
     for batch in read_log(path, options):
@@ -189,7 +185,7 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
         times = batch.events["timestamp"]
         if unsorted_line is None:
             unsorted_line = _unsorted_line(batch.events, before_ms)
-        same = pl.concat([moment, batch.events.select(SAME)], how="diagonal")
+        same = pl.concat([moment, batch.events.select(SAME)])
         duplicates += count_duplicates(same) - count_duplicates(moment)
         moment = same.filter(pl.col("timestamp") == times[-1])
         events += len(times)
@@ -200,8 +196,9 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
 
 
 def count_duplicates(events: pl.DataFrame) -> int:
-    """How many events are like an earlier one in the columns `SAME`."""
-    return events.height - events.unique(SAME).height if events.height else 0
+    """How many events are like an earlier one in the columns `SAME`; most have a moment of their own."""
+    same = events.select(SAME).filter(pl.col("timestamp").is_duplicated())
+    return same.height - same.unique().height
 
 
 def only_positives(said: str) -> str:
@@ -249,7 +246,12 @@ def _rules(first: Rows, options: LogOptions, where: str) -> Rules:
     )
 
 
-def _first_reason(rejected: list[Rejected]) -> str:
+def _in_order(batches: list[LogBatch]) -> tuple[pl.DataFrame, tuple[Rejected, ...]]:
+    rejected = tuple(row for batch in batches for row in batch.rejected)
+    return pl.concat([batch.events for batch in batches]).sort("timestamp", maintain_order=True), rejected
+
+
+def _first_reason(rejected: Sequence[Rejected]) -> str:
     return f"line {rejected[0].line}: {rejected[0].reason}" if rejected else "it has none"
 
 

@@ -1,8 +1,10 @@
 """How a log writes its times: numbers in one of four units, or text in one of many formats; found from the values."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -48,7 +50,7 @@ class TimeRule:
     def __str__(self) -> str:
         if self.unit:
             return f"in {self.unit}"
-        how = "as dates" if not self.formats else "in ISO 8601" if self.formats == _ISO else f"as {self.formats[0]}"
+        how = "as dates" if not self.formats else "in ISO 8601" if len(self.formats) > 1 else f"as {self.formats[0]}"
         return f"{how}, {self.zone} where no zone is given"
 
     @property
@@ -66,7 +68,8 @@ class TimeRule:
         elif self.unit:
             return _scaled(column if kind.is_integer() else column.str.strip_chars(), self.unit, self.band)
         else:
-            ms = pl.coalesce(_parsed(column.cast(pl.String), each, self.zone) for each in self.formats)
+            read = partial(_read, formats=self.formats, zone=self.zone)
+            ms = column.cast(pl.String).map_batches(read, return_dtype=pl.Int64)
         return pl.when(ms.is_between(0, _LAST_MS)).then(ms)
 
 
@@ -126,9 +129,9 @@ def _unit_rule(numbers: pl.Series, where: str) -> TimeRule:
 
 
 def _format_rule(texts: pl.Series, zone: str, where: str) -> TimeRule:
-    if any(_fitting(texts, each) for each in _ISO):
-        return TimeRule(formats=_ISO, zone=zone)
-    fitting = {each: _fitting(texts, each) for each in _OTHERS}
+    fitting = {each: _fitting(texts, each) for each in (*_ISO, *_OTHERS)}
+    if any(fitting[each] for each in _ISO):
+        return TimeRule(formats=tuple(sorted(_ISO, key=lambda each: -fitting[each])), zone=zone)
     best = [each for each in _OTHERS if fitting[each] == max(fitting.values()) > 0]
     example = repr(texts[0][:40])
     if not best:
@@ -146,6 +149,14 @@ def _fitting(texts: pl.Series, form: str) -> int:
     """How many of the texts are written so."""
     parsed = _parsed(pl.col("timestamp"), form, "UTC")
     return int(texts.to_frame("timestamp").select(parsed.is_not_null().sum()).item())
+
+
+def _read(texts: pl.Series, formats: Sequence[str], zone: str) -> pl.Series:
+    """Text as ms, null where it is in none of the formats; each is tried on what those before it leave over."""
+    form, *others = formats
+    ms = texts.to_frame("text").select(_parsed(pl.col("text"), form, zone)).to_series()
+    left = ms.is_null()
+    return ms.scatter(left.arg_true(), _read(texts.filter(left), others, zone)) if others and left.any() else ms
 
 
 def _parsed(text: pl.Expr, form: str, zone: str) -> pl.Expr:

@@ -8,7 +8,7 @@ import structlog
 
 from models.features import Known
 from models.sample import SampleBlock, block_of
-from streams.logs.event_log import EventLog, load_log, only_positives
+from streams.logs.event_log import load_log, only_positives
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 from wire.ids import item_key, sample_key, user_key
@@ -31,10 +31,10 @@ def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> Sa
     cut = int(share * events.height)
     if cut < events.height:
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])
-    if (events["label"] == 1).all():
-        _log.warning(only_positives(EventLog(path, options).said))
     if not events.height:
         raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --head-share")
+    if (events["label"] == 1).all():
+        _log.warning(only_positives(options.said(path)))
     return samples_of(events)
 
 

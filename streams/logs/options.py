@@ -1,6 +1,8 @@
 """What a user may say about a log: which column is which, how times are written, what counts as a positive."""
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -44,6 +46,10 @@ class LogOptions:
                 raise InputError(f"--column {words} is not FIELD=NAME with a field among {', '.join(FIELDS)}")
             said[field] = name
         return said
+
+    def said(self, path: Path) -> str:
+        """The log at `path` as a user names it on the command line, with what they said about it."""
+        return shlex.join((str(path), *self.flags()))
 
     def flags(self) -> list[str]:
         """The command line that says the same."""
