@@ -9,7 +9,7 @@ import polars as pl
 from models.scores import auc, auc_of_groups, ece, log_losses, logloss
 from wire.arrays import F64, I64, U8
 
-RESAMPLES = 1000  # of the users; the ends of a 95 % interval then vary by about 2 % of its width; ours
+RESAMPLES = 1000  # of the users; the ends of a 95 % interval then vary by about 2 % of its width
 _CHUNK = 100  # resamples drawn at once: 17,000 users take 14 MB
 _LEVELS = (0.025, 0.975)
 
@@ -40,6 +40,18 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     auc_ci95: tuple[float, float]
     logloss: float
     logloss_ci95: tuple[float, float]
+
+    def __str__(self) -> str:
+        return with_interval(self.gauc, self.ci95)
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """A difference, and where 95 of 100 such samples of users would have it.
+
+    >>> with_interval(0.031, (0.027, 0.035))
+    '+0.0310 [+0.0270, +0.0350]'
+    """
+    return f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
 class Comparison:

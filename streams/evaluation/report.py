@@ -7,7 +7,7 @@ from html import escape
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
-from streams.evaluation.paired import ArmFigures, Comparison, Pair
+from streams.evaluation.paired import ArmFigures, Comparison, Pair, with_interval
 from streams.evaluation.result import Result
 from streams.evaluation.verdict import TERMS
 from streams.evaluation.walk import Outcome
@@ -90,18 +90,14 @@ def _pairs(what: str, paired: Mapping[str, Pair]) -> str:
     rows = [
         (
             name,
-            _with_interval(p.gauc, p.ci95),
+            str(p),
             f"{p.users_up:.0%} / {p.users_down:.0%}",
-            _with_interval(p.auc, p.auc_ci95),
-            _with_interval(p.logloss, p.logloss_ci95),
+            with_interval(p.auc, p.auc_ci95),
+            with_interval(p.logloss, p.logloss_ci95),
         )
         for name, p in paired.items()
     ]
     return table((what, "GAUC", "users up / down", "AUC", "log-loss"), rows)
-
-
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
 def _parts(result: Result) -> list[str]:

@@ -120,17 +120,19 @@ def result_of(
     arms = arms_in(predictions)
     whole = part_of([predictions], arms, plan.seed)
     users = max((pair.users for pair in whole.paired.values()), default=0)
-    enough = users >= USERS_NEEDED  # of fewer, figures would only look like a result
     outcome = next(iter(outcomes.values()))
     cost = device_cost(outcome)
+    enough = users >= USERS_NEEDED
+    if not enough:  # figures would only look like a result
+        whole = msgspec.structs.replace(whole, arms={}, paired={})
     freshness = {delay: _later(outcome, each, plan.seed) for delay, each in later.items()} if enough else {}
     return Result(
         log=log,
         events=events,
         devices=predictions["user_id"].n_unique(),
         seed=plan.seed,
-        arms=whole.arms if enough else {},
-        paired=whole.paired if enough else {},
+        arms=whole.arms,
+        paired=whole.paired,
         device_cost=cost,
         harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
         predicted=whole.events,
@@ -138,7 +140,7 @@ def result_of(
         cloud_held_back=outcome.held_back,
         freshness=freshness,
         verdict=_verdict(whole, freshness, cost, outcome, settings) if enough else verdict_of({}, users),
-        refresh_gain_recovered=_recovered(whole.paired) if enough else None,
+        refresh_gain_recovered=_recovered(whole.paired),
         halves=parts_of(halves_of, [predictions], arms, plan.seed) if enough else {},
         items=parts_of(items_of, [predictions], arms, plan.seed) if enough else {},
         settings=dict(settings),
@@ -175,16 +177,8 @@ def arms_in(predictions: pl.DataFrame) -> list[str]:
 def known_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs worth reporting: coda against every other arm of its base, and what refreshing the cloud is worth."""
     pairs = [(f"coda{base}", f"{other}{base}") for base in ("", REFRESHED) for other in _OTHERS]
-    pairs += [
-        (f"{a}{base}", f"{b}{base}") for base in ("", REFRESHED) for a, b in (("random", "local"), ("coarse", "random"))
-    ]
-    pairs += [
-        ("local", "cloud"),
-        ("local-refreshed", "cloud-refreshed"),
-        (REFRESHED_CLOUD, "cloud"),
-        ("coda", REFRESHED_CLOUD),
-        ("coda-refreshed", "coda"),
-    ]
+    pairs += [(f"{a}{base}", f"{b}{base}") for base in ("", REFRESHED) for a, b in _STEPS]
+    pairs += [(REFRESHED_CLOUD, "cloud"), ("coda", REFRESHED_CLOUD), ("coda-refreshed", "coda")]
     return [(a, b) for a, b in pairs if a in arms and b in arms]
 
 

@@ -43,7 +43,7 @@ def verdict_of(paired: Mapping[str, Pair], users: int) -> Verdict:
 
 def _answer(pair: Pair) -> tuple[str, str]:
     low, high = pair.ci95
-    gain = f"GAUC {with_interval(pair)}"
+    gain = f"GAUC {pair}"
     better = f"{pair.users_up:.0%} of {pair.users:,} users are better off, {pair.users_down:.0%} worse"
     if low > 0 and pair.users_down > pair.users_up:
         return "on average", (
@@ -73,7 +73,7 @@ def _parts(paired: Mapping[str, Pair], base: str) -> str:
         "the classifier on the device adds": ("coda", "coarse"),
     }
     found = {words: paired.get(f"{a}{base}-{b}{base}") for words, (a, b) in steps.items()}
-    told = [f"{words} {with_interval(pair)}" for words, pair in found.items() if pair is not None]
+    told = [f"{words} {pair}" for words, pair in found.items() if pair is not None]
     return f"Of this, {', '.join(told)}." if told else ""
 
 
@@ -86,8 +86,8 @@ def refresh_line(paired: Mapping[str, Pair], refresh: str, versions: int, held_b
         return f"A global model refreshed every {refresh} would be the first one still: too few events came."
     tries = f"{versions - 1:,} new versions, {held_back:,} held back because they predicted no better"
     against = paired.get("coda-cloud-refreshed")
-    rest = f"; personal models on the first version against that: {with_interval(against)}" if against else ""
-    return f"A global model refreshed every {refresh} adds {with_interval(alone)} by itself ({tries}){rest}."
+    rest = f"; personal models on the first version against that: {against}" if against else ""
+    return f"A global model refreshed every {refresh} adds {alone} by itself ({tries}){rest}."
 
 
 def freshness_line(gain: float, later: Mapping[str, Pair], delay: str) -> str:
@@ -98,7 +98,7 @@ def freshness_line(gain: float, later: Mapping[str, Pair], delay: str) -> str:
             "command with --freshness."
         )
     fresh = [each for each, pair in later.items() if pair.gauc >= (_KEPT - 1) * abs(gain)]
-    told = ", ".join(f"after {each} {with_interval(pair)}" for each, pair in later.items())
+    told = ", ".join(f"after {each} {pair}" for each, pair in later.items())
     return f"Batches may be {fresh[-1] if fresh else delay} old at most; what waiting costs: {told}."
 
 
@@ -108,12 +108,6 @@ def price_line(bytes_down: float, ms: float, bytes_stored: float) -> str:
         f"A device pays {_kb(bytes_down)} and {ms:.0f} ms of one core a retraining, and keeps {_kb(bytes_stored)} "
         "of samples and models."
     )
-
-
-def with_interval(pair: Pair) -> str:
-    """`+.031 [+.027, +.035]`: a difference, and where 95 of 100 such samples of users would have it."""
-    value, low, high = (f"{number:+.4f}" for number in (pair.gauc, *pair.ci95))
-    return f"{value} [{low}, {high}]"
 
 
 def round_up(number: int) -> int:

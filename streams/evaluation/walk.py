@@ -54,7 +54,7 @@ from wire.sample import SampleRecord
 from wire.task import Task
 from wire.telemetry import MatchRequest, Training, decode_report
 
-# Rows of the log per slice; ours. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
+# Rows of the log per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long

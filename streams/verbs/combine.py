@@ -65,9 +65,9 @@ def lines(result: Combined) -> list[str]:
     """What a person should know."""
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     title = f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}"
-    if result.users < USERS_NEEDED:
-        return [*verdict_of({}, result.users).lines, title]
     verdict = verdict_of(result.paired, result.users).lines
+    if result.users < USERS_NEEDED:
+        return [*verdict, title]
     text = [*verdict, "", title, *arm_lines(result.arms), "", "all events:", *pair_lines(result.paired)]
     for name, part in result.parts().items():
         of = f"{part.events:,} events, {part.positives:,} of them positive"

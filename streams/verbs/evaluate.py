@@ -197,7 +197,6 @@ def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:
 def pair_lines(paired: Mapping[str, Pair]) -> list[str]:
     """Each difference between two arms."""
     return [
-        f"{name:<34} GAUC {p.gauc:+.4f} [{p.ci95[0]:+.4f}, {p.ci95[1]:+.4f}]  AUC {p.auc:+.4f}  "
-        f"users up {p.users_up:.0%}, down {p.users_down:.0%}"
+        f"{name:<34} GAUC {p}  AUC {p.auc:+.4f}  users up {p.users_up:.0%}, down {p.users_down:.0%}"
         for name, p in paired.items()
     ]

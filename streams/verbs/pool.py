@@ -19,7 +19,7 @@ from index.verify import verify as verify_pool
 from streams.settings import AtLeast1
 from wire.errors import PoolError
 
-MIN_RECALL = 0.95  # below it a check fails; ours, far under what benchmarks/pool.py reaches
+MIN_RECALL = 0.95  # below it a check fails: far under what benchmarks/pool.py reaches
 
 app = App(name="pool", help="Look at, check and rebuild a pool on disk.")
 
