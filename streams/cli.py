@@ -185,7 +185,7 @@ def _one_line(error: CycloptsError) -> Text:
 
 def _nearest(word: str) -> str:
     near = get_close_matches(word, VERBS, n=1)
-    return f", did you mean {near[0]!r}?" if near else "."
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def command(
     )
     letters = [letter for letter in map(letter_of, messages) if reason in ("", letter.reason)]
     counts = Counter((letter.what, letter.reason, letter.source) for letter in letters)
-    shown = letters[len(letters) - last :] if last < len(letters) else letters
+    shown = letters[max(len(letters) - last, 0) :]
     if json:
         table = [{"what": w, "reason": r, "from": o, "letters": n} for (w, r, o), n in counts.most_common()]
         print(msgspec.json.encode({"counts": table, "newest": shown}).decode())  # noqa: T201

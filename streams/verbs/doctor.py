@@ -5,17 +5,16 @@ from pathlib import Path
 import msgspec
 
 from device_sim.mqtt_credentials import TUNNEL
+from streams.cli import DISTRIBUTION
 from streams.doctor import servers
 from streams.doctor.disk import model, on_disk
-from streams.doctor.finding import Finding, looked
+from streams.doctor.finding import looked
 from streams.doctor.machine import machine
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
 from streams.kafka.properties import read_properties
 from streams.mqtt.connection import MqttSettings
 from wire.clock import SystemClock
-
-DISTRIBUTION = "coda-streaming"
 
 
 def command(
@@ -58,9 +57,5 @@ def command(
     if not any(each.name == "Kafka" and each.word == "fail" for each in found):
         found += looked("model", lambda: model(KafkaBus(settings), keys))
     found += on_disk(keys, pool, state)
-    print(_document(found) if json else "\n".join(map(str, found)))  # noqa: T201
+    print(msgspec.json.encode(found).decode() if json else "\n".join(map(str, found)))  # noqa: T201
     return 1 if any(each.word == "fail" for each in found) else 0
-
-
-def _document(found: list[Finding]) -> str:
-    return msgspec.json.encode(found).decode()

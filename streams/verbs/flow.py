@@ -5,14 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from index.spec import DAY_MS
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
 from streams.flow.supervisor import supervise
 from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
 from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
 from streams.stop import Stop
-from streams.times import Duration
+from streams.times import DAY_MS, Duration
 from wire.durable import hold, make_folder
 from wire.errors import InputError
 
