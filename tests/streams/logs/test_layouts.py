@@ -10,7 +10,14 @@ from wire.errors import InputError
 
 T = 1_433_221_332_117
 
-# name: (file name, text, options, events as (user, item, category, type, label, ms))
+
+def event(
+    user: str, item: str, label: int, ms: int, kind: str = "event", *, category: str = "unknown"
+) -> tuple[str, str, str, str, int, int]:
+    return user, item, category, kind, label, ms
+
+
+# name: (file name, text, options, events)
 LAYOUTS = {
     "RetailRocket": (
         "events.csv",
@@ -18,9 +25,9 @@ LAYOUTS = {
         f"{T},257597,view,355908,\n{T + 1},992329,addtocart,248676,\n{T + 2},111016,transaction,318965,4000\n",
         LogOptions(positive="addtocart,transaction"),
         [
-            ("257597", "355908", "unknown", "view", 0, T),
-            ("992329", "248676", "unknown", "addtocart", 1, T + 1),
-            ("111016", "318965", "unknown", "transaction", 1, T + 2),
+            event("257597", "355908", 0, T, "view"),
+            event("992329", "248676", 1, T + 1, "addtocart"),
+            event("111016", "318965", 1, T + 2, "transaction"),
         ],
     ),
     "Yoochoose clicks": (
@@ -28,30 +35,27 @@ LAYOUTS = {
         "1,2014-04-07T10:51:09.277Z,214536502,0\n1,2014-04-07T10:54:09.868Z,214536500,S\n",
         LogOptions(("user_id=1", "timestamp=2", "item_id=3", "category_id=4"), positive="all"),
         [
-            ("1", "214536502", "0", "event", 1, 1_396_867_869_277),
-            ("1", "214536500", "S", "event", 1, 1_396_868_049_868),
+            event("1", "214536502", 1, 1_396_867_869_277, category="0"),
+            event("1", "214536500", 1, 1_396_868_049_868, category="S"),
         ],
     ),
     "MovieLens ratings.csv": (
         "ratings.csv",
         "userId,movieId,rating,timestamp\r\n1,1,4.0,964982703\r\n1,3,3.5,964982704\r\n",
         LogOptions(positive="rating>=4"),
-        [("1", "1", "unknown", "event", 1, 964_982_703_000), ("1", "3", "unknown", "event", 0, 964_982_704_000)],
+        [event("1", "1", 1, 964_982_703_000), event("1", "3", 0, 964_982_704_000)],
     ),
     "MovieLens u.data": (
         "u.data",
         "196\t242\t3\t881250949\n186\t302\t4\t881250950\n",
         LogOptions(("user_id=1", "item_id=2", "timestamp=4"), positive="3>=4"),
-        [
-            ("196", "242", "unknown", "event", 0, 881_250_949_000),
-            ("186", "302", "unknown", "event", 1, 881_250_950_000),
-        ],
+        [event("196", "242", 0, 881_250_949_000), event("186", "302", 1, 881_250_950_000)],
     ),
     "MovieLens ratings.dat": (
         "ratings.dat",
         "1::1193::5::978300760\n1::661::3::978300761\n",
         LogOptions(("user_id=1", "item_id=2", "timestamp=4"), positive="3>=4"),
-        [("1", "1193", "unknown", "event", 1, 978_300_760_000), ("1", "661", "unknown", "event", 0, 978_300_761_000)],
+        [event("1", "1193", 1, 978_300_760_000), event("1", "661", 0, 978_300_761_000)],
     ),
     "Amazon reviews 2014": (
         "reviews_Books_5.json",
@@ -59,26 +63,20 @@ LAYOUTS = {
         '"reviewTime":"12 16, 2012"}\n'
         '{"reviewerID":"A3","asin":"0002","overall":2.0,"unixReviewTime":1355616001}\n',
         LogOptions(positive="overall>=4"),
-        [
-            ("A2", "0001", "unknown", "event", 1, 1_355_616_000_000),
-            ("A3", "0002", "unknown", "event", 0, 1_355_616_001_000),
-        ],
+        [event("A2", "0001", 1, 1_355_616_000_000), event("A3", "0002", 0, 1_355_616_001_000)],
     ),
     "Amazon reviews 2023": (
         "All_Beauty.jsonl",
         '{"rating":5.0,"title":"x","images":[],"asin":"B00","parent_asin":"B01","user_id":"AG","timestamp":1588687728923}\n',
         LogOptions(("item_id=parent_asin",), positive="rating>=4"),
-        [("AG", "B01", "unknown", "event", 1, 1_588_687_728_923)],
+        [event("AG", "B01", 1, 1_588_687_728_923)],
     ),
     "KuaiRand": (
         "log_random.csv",
         "user_id,video_id,date,hourmin,time_ms,is_click,is_like,tab\n0,7,20220508,1100,1651979432000,1,0,1\n"
         "0,8,20220508,1100,1651979433000,0,0,1\n",
         LogOptions(),
-        [
-            ("0", "7", "unknown", "event", 1, 1_651_979_432_000),
-            ("0", "8", "unknown", "event", 0, 1_651_979_433_000),
-        ],
+        [event("0", "7", 1, 1_651_979_432_000), event("0", "8", 0, 1_651_979_433_000)],
     ),
     "Last.fm 1K": (
         "userid-timestamp-artid-artname-traid-traname.tsv",
@@ -86,8 +84,8 @@ LAYOUTS = {
         'user_000001\t2009-05-04T23:09:57Z\tf1b2\t"Weird Al"\t\tEat it\n',
         LogOptions(("user_id=1", "timestamp=2", "item_id=6"), positive="all"),
         [
-            ("user_000001", '"Fuck Me" (12" mix)', "unknown", "event", 1, 1_241_478_537_000),
-            ("user_000001", "Eat it", "unknown", "event", 1, 1_241_478_597_000),
+            event("user_000001", '"Fuck Me" (12" mix)', 1, 1_241_478_537_000),
+            event("user_000001", "Eat it", 1, 1_241_478_597_000),
         ],
     ),
     "REES46": (
@@ -97,25 +95,22 @@ LAYOUTS = {
         "2019-10-01 00:00:04 UTC,purchase,1004775,2053013555631882655,a.b,xiaomi,183.27,521,81e5\n",
         LogOptions(positive="purchase"),
         [
-            ("541312140", "44600062", "2103807459595387724", "view", 0, 1_569_888_000_000),
-            ("521", "1004775", "2053013555631882655", "purchase", 1, 1_569_888_004_000),
+            event("541312140", "44600062", 0, 1_569_888_000_000, "view", category="2103807459595387724"),
+            event("521", "1004775", 1, 1_569_888_004_000, "purchase", category="2053013555631882655"),
         ],
     ),
     "RecBole atomic": (
         "ml-100k.inter",
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n186\t302\t5\t881250950.0\n",
         LogOptions(positive="rating>=4"),
-        [
-            ("196", "242", "unknown", "event", 0, 881_250_949_000),
-            ("186", "302", "unknown", "event", 1, 881_250_950_000),
-        ],
+        [event("196", "242", 0, 881_250_949_000), event("186", "302", 1, 881_250_950_000)],
     ),
     "Gorse feedback": (
         "feedback.csv",
         "feedback_type,user_id,item_id,time_stamp\nread,1,34,2020-02-01 00:00:00 +0000 UTC\n"
         "star,1,35,2020-02-01 00:00:01 +0000 UTC\n",
         LogOptions(positive="star"),
-        [("1", "34", "unknown", "read", 0, 1_580_515_200_000), ("1", "35", "unknown", "star", 1, 1_580_515_201_000)],
+        [event("1", "34", 0, 1_580_515_200_000, "read"), event("1", "35", 1, 1_580_515_201_000, "star")],
     ),
     "MIND": (
         "behaviors.tsv",
@@ -123,9 +118,9 @@ LAYOUTS = {
         "2\tU91836\t11/13/2019 6:11:30 PM\t\tN20678-0\n",
         LogOptions(("user_id=2", "timestamp=3", "item_id=5")),
         [
-            ("U13740", "N55689", "unknown", "event", 1, 1_573_463_158_000),
-            ("U13740", "N35729", "unknown", "event", 0, 1_573_463_158_000),
-            ("U91836", "N20678", "unknown", "event", 0, 1_573_668_690_000),
+            event("U13740", "N55689", 1, 1_573_463_158_000),
+            event("U13740", "N35729", 0, 1_573_463_158_000),
+            event("U91836", "N20678", 0, 1_573_668_690_000),
         ],
     ),
     "Online Retail": (
@@ -133,47 +128,44 @@ LAYOUTS = {
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
         "536365,85123A,LAMP,6,12/13/2010 8:26,2.55,17850,UK\n536366,71053,CUP,-1,12/13/2010 8:28,1.85,17850,UK\n",
         LogOptions(positive="Quantity>0"),
-        [
-            ("17850", "85123A", "unknown", "event", 1, 1_292_228_760_000),
-            ("17850", "71053", "unknown", "event", 0, 1_292_228_880_000),
-        ],
+        [event("17850", "85123A", 1, 1_292_228_760_000), event("17850", "71053", 0, 1_292_228_880_000)],
     ),
     "no suffix, decimal commas": (
         "export",
         "user;item;rating;time\nu;i;4,5;1500000000,25\nu;j;2,0;1500000001\n",
         LogOptions(positive="rating>=4"),
-        [("u", "i", "unknown", "event", 1, 1_500_000_000_250), ("u", "j", "unknown", "event", 0, 1_500_000_001_000)],
+        [event("u", "i", 1, 1_500_000_000_250), event("u", "j", 0, 1_500_000_001_000)],
     ),
     "JSON Lines without a suffix": (
         "events",
         '{"username":"u","item":"i","clicked":false,"played_at":"2020-01-01T00:00:00Z"}\n',
         LogOptions(positive="clicked=false"),
-        [("u", "i", "unknown", "event", 1, 1_577_836_800_000)],
+        [event("u", "i", 1, 1_577_836_800_000)],
     ),
     "types and words in any case": (
         "a.csv",
         f"user,item,event,time\nu,i,Purchase,{T}\nu,i,VIEW,{T}\n",
         LogOptions(positive="purchase"),
-        [("u", "i", "unknown", "Purchase", 1, T), ("u", "i", "unknown", "VIEW", 0, T)],
+        [event("u", "i", 1, T, "Purchase"), event("u", "i", 0, T, "VIEW")],
     ),
     "Excel, German": (
         "Export.csv",
         "sep=;\r\nBenutzer;Item ID;Kategorie;Time;Label\r\n"
         "u1;i;;01.02.2020 13:00:05;ja\r\nu2;i;c;13.02.2020 13:00:05;nein\r\n",
         LogOptions(("user_id=Benutzer", "category_id=Kategorie"), positive="Label=ja", time_zone="Europe/Berlin"),
-        [("u1", "i", "unknown", "event", 1, 1_580_558_405_000), ("u2", "i", "c", "event", 0, 1_581_595_205_000)],
+        [event("u1", "i", 1, 1_580_558_405_000), event("u2", "i", 0, 1_581_595_205_000, category="c")],
     ),
     "nested JSON": (
         "a.jsonl",
         '{"user":{"id":7},"item_id":"i","event":{"at":"2020-01-01T00:00:00+01:00"},"clicked":true}\n',
         LogOptions(("user_id=user.id", "timestamp=event.at")),
-        [("7", "i", "unknown", "event", 1, 1_577_833_200_000)],
+        [event("7", "i", 1, 1_577_833_200_000)],
     ),
     "upper case, bars, yes and no": (
         "a.txt",
         "USER|ITEM|TS|CLICK|CATEGORY\nu|i|1.5e9|yes|c\nu|j|1500000001.25|No|\n",
         LogOptions(),
-        [("u", "i", "c", "event", 1, 1_500_000_000_000), ("u", "j", "unknown", "event", 0, 1_500_000_001_250)],
+        [event("u", "i", 1, 1_500_000_000_000, category="c"), event("u", "j", 0, 1_500_000_001_250)],
     ),
 }
 
