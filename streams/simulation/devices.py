@@ -8,9 +8,9 @@ from device_sim.training import TrainingJob
 from streams.fleet.hands import Hands
 from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings, Own
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.dice import Die
 from streams.simulation.hands import ASIDE_MS, POLLING_MS, Hand, TrainingHand
-from streams.simulation.kafka import SimulatedBus
 from streams.simulation.link import SimulatedLink
 from streams.simulation.timeline import Timeline, VirtualClock
 from streams.simulation.trainer import PUBLIC

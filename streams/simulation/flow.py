@@ -20,8 +20,8 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
 from streams.kafka.topics import EVENTS, REQUESTS
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.engine import Engine
-from streams.simulation.kafka import SimulatedBus
 from streams.simulation.memory_db import Batch, Disk
 from streams.simulation.snapshots import Snapshots
 from streams.simulation.timeline import VirtualClock

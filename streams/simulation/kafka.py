@@ -1,22 +1,15 @@
-"""A simulated Kafka: topics, offsets with gaps, groups that rebalance, producers whose messages are on their way."""
+"""A simulated Kafka: topics, offsets with gaps, groups that rebalance; `streams.simulation.bus` is the way to it."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Self
 
-from xxhash import xxh32_intdigest
-
-from streams.bus import Message, Partition, Positions, Span, Start, never
-from streams.home import Home
+from streams.bus import Message, Positions
 from streams.simulation.dice import Die
-from streams.simulation.engine import NotYet
 from streams.simulation.journal import Journal
-from streams.simulation.timeline import Timeline, VirtualClock
-from wire.errors import ConnectionFailed, DeliveryError
+from streams.simulation.timeline import Timeline
+from wire.errors import ConnectionFailed
 
 SESSION_MS = 10_000  # a member of a group that does not poll for so long is put out of it
-RETRY_MS = 500
 AWAY = "the simulated Kafka is away"
 
 
@@ -29,7 +22,7 @@ class Weather:
 
 
 @dataclass
-class _Log:
+class Log:
     """One partition."""
 
     messages: list[Message] = field(default_factory=list)
@@ -48,13 +41,45 @@ class _Log:
         self.messages, self.first = self.after(before), before
 
 
+@dataclass(eq=False)
+class Member:
+    """Of a group: when it polled last, and the generation of the group that it has joined."""
+
+    polled_ms: int
+    generation: int = -1
+
+
 @dataclass
-class _Group:
-    """Who reads together: each member's last poll, and which generation it has joined."""
+class Group:
+    """Who reads together, and how far they are; who comes or goes begins another generation."""
 
     committed: Positions = field(default_factory=dict)
-    members: dict["SimulatedConsumer", int] = field(default_factory=dict)
+    members: list[Member] = field(default_factory=list)
     generation: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether everybody has joined the newest generation, so that each may have its share."""
+        return all(member.generation == self.generation for member in self.members)
+
+    def enter(self, member: Member) -> None:
+        """One more reads."""
+        self.members.append(member)
+        self.generation += 1
+
+    def leave(self, member: Member) -> None:
+        """One reads no more, if it still did."""
+        if member in self.members:
+            self.members.remove(member)
+            self.generation += 1
+
+    def polled(self, member: Member, now_ms: int) -> None:
+        """The member lives, and enters again if it was put out; who has not polled for long is put out."""
+        for gone in [each for each in self.members if now_ms - each.polled_ms > SESSION_MS]:
+            self.leave(gone)
+        if member not in self.members:
+            self.enter(member)
+        member.polled_ms = now_ms
 
 
 class SimulatedKafka:
@@ -66,14 +91,14 @@ class SimulatedKafka:
         self.timeline, self.die, self.journal = timeline, die, journal
         self.partitions, self.weather = partitions, weather or Weather()
         self.up = True
-        self.topics: dict[str, list[_Log]] = {}
-        self.groups: dict[str, _Group] = {}
+        self.topics: dict[str, list[Log]] = {}
+        self.groups: dict[str, Group] = {}
         self.taps: list[Callable[[Message], object]] = []  # are told of every message that is there
 
     def create(self, topics: Iterable[str]) -> None:
         """Make topics that are not there."""
         for topic in topics:
-            self.topics.setdefault(topic, [_Log() for _ in range(self.partitions)])
+            self.topics.setdefault(topic, [Log() for _ in range(self.partitions)])
 
     def append(self, message: Message) -> None:
         """A message is there for good, at the next offset."""
@@ -91,314 +116,20 @@ class SimulatedKafka:
         """Every message of a topic, partition by partition."""
         return [message for log in self.topics.get(topic, []) for message in log.messages]
 
-    def group(self, name: str) -> _Group:
+    def group(self, name: str) -> Group:
         """The group, made when it is asked for."""
-        return self.groups.setdefault(name, _Group())
+        return self.groups.setdefault(name, Group())
 
     def lag(self, group: str, topic: str) -> dict[int, int]:
         """Messages that a group has not committed, per partition."""
         committed = self.group(group).committed
         return {n: len(log.after(committed.get((topic, n), 0))) for n, log in enumerate(self.topics.get(topic, []))}
 
+    def behind(self, group: str, topic: str) -> int:
+        """`lag` of all partitions together."""
+        return sum(self.lag(group, topic).values())
+
     def ask(self) -> None:
         """Raise `ConnectionFailed` while nobody answers."""
         if not self.up:
             raise ConnectionFailed(AWAY)
-
-
-class SimulatedBus:
-    """A process's way to Kafka, by its own clock; when the process is killed, so is all that it made."""
-
-    name = "the simulated Kafka"
-    forgetful = False
-
-    def __init__(self, kafka: SimulatedKafka, clock: VirtualClock) -> None:
-        self.kafka, self.clock = kafka, clock
-        self.dead = False
-
-    def kill(self) -> None:
-        """The process is gone: what it had sent may arrive or not, and its groups notice after a while."""
-        self.dead = True
-
-    def consumer(
-        self,
-        group: str,
-        topics: Sequence[str] = (),
-        start: Start = "committed",
-        *,
-        assign: Mapping[Partition, int | None] | None = None,
-        on_assign: Callable[[Positions], None] | None = None,
-        on_revoke: Callable[[list[Partition]], None] | None = None,
-    ) -> "SimulatedConsumer":
-        """A consumer as `streams.bus.Bus` says."""
-        self.kafka.ask()
-        if gone := [topic for topic in topics if topic not in self.kafka.topics]:
-            raise ConnectionFailed(f"{self.name} has no topic {gone[0]}")
-        return SimulatedConsumer(self, group, topics, start, assign, (on_assign, on_revoke))
-
-    def producer(
-        self, *, linger_ms: float = 5, give_up_s: float = 0, stopping: Callable[[], bool] = never
-    ) -> "SimulatedProducer":
-        """A producer as `streams.bus.Bus` says."""
-        del linger_ms, stopping  # nothing is lingered for, and nobody waits
-        return SimulatedProducer(self, round(give_up_s * 1000))
-
-    def group(self, name: str) -> "SimulatedGroup":
-        """The group's positions, from outside."""
-        return SimulatedGroup(self.kafka, name)
-
-    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
-        """Per partition the first offset that is kept and the end."""
-        self.kafka.ask()
-        return {(topic, n): (log.first, log.end) for n, log in enumerate(self.kafka.topics.get(topic, []))}
-
-    def read(self, group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
-        """The messages between these offsets."""
-        del group
-        self.kafka.ask()
-        for (topic, number), (first, end) in between.items():
-            yield from (m for m in self.kafka.topics[topic][number].after(first) if m.offset < end)
-
-    def home(self, topics: Sequence[str]) -> Home:
-        """Always the same cluster."""
-        return Home("simulated", {topic: topic for topic in topics})
-
-
-class SimulatedProducer:
-    """Messages arrive in order, one delay later each time; those that were under way when Kafka went away wait."""
-
-    def __init__(self, bus: SimulatedBus, give_up_ms: int) -> None:
-        self._bus, self._kafka, self._give_up_ms = bus, bus.kafka, give_up_ms
-        self._queue: deque[Message] = deque()
-        self._unsettled = 0
-        self._since_ms = 0  # when the oldest one that is not settled was sent
-        self._pumping = False
-
-    def __len__(self) -> int:
-        return self._unsettled
-
-    def send(
-        self,
-        topic: str,
-        key: bytes | str | None,
-        value: bytes,
-        *,
-        timestamp_ms: int | None = None,
-        headers: Mapping[str, bytes] | None = None,
-        partition: int | None = None,
-    ) -> None:
-        """Queue one message."""
-        self._check()
-        name = key.encode() if isinstance(key, str) else key or b""
-        place = xxh32_intdigest(name) % self._kafka.partitions if partition is None else partition
-        made_ms = self._bus.clock.wall_ms() if timestamp_ms is None else timestamp_ms
-        if not self._unsettled:
-            self._since_ms = self._kafka.timeline.now_ms
-        self._queue.append(Message(topic, place, -1, name, value, made_ms, headers or {}))
-        self._unsettled += 1
-        if not self._pumping:
-            self._pump_later()
-
-    def send_many(self, topic: str, keys: Iterable[bytes | str], values: Iterable[bytes]) -> None:
-        """Queue many messages of one topic, in order."""
-        for key, value in zip(keys, values, strict=True):
-            self.send(topic, key, value)
-
-    def poll(self) -> None:
-        """Hear what became of messages."""
-        self._check()
-
-    def settled(self, timeout_s: float = 0.0) -> bool:
-        """Whether everything that was sent is there for good."""
-        del timeout_s
-        self._check()
-        return not self._unsettled
-
-    def flush(self, timeout_s: float = float("inf")) -> None:
-        """Raise `NotYet` where a live one would wait, `DeliveryError` where it would give up."""
-        if self.settled():
-            return
-        if timeout_s == float("inf"):
-            raise NotYet
-        raise DeliveryError(f"{AWAY}: it has not taken {self._unsettled} messages")
-
-    def _check(self) -> None:
-        waited_ms = self._kafka.timeline.now_ms - self._since_ms
-        if self._give_up_ms and self._unsettled and waited_ms > self._give_up_ms:
-            self._queue.clear()
-            raise DeliveryError(f"{AWAY}: it did not take {self._unsettled} messages")
-
-    def _pump_later(self) -> None:
-        self._pumping = True
-        self._kafka.timeline.after(self._kafka.die.about(self._kafka.weather.delay_ms), self._pump)
-
-    def _pump(self) -> None:
-        self._pumping = False
-        if self._bus.dead and self._kafka.die.chance(0.5):
-            self._queue.clear()
-        if not self._kafka.up:
-            if self._queue and not self._bus.dead:
-                self._pumping = True
-                self._kafka.timeline.after(RETRY_MS, self._pump)
-            return
-        arrived = len(self._queue)
-        while self._queue:
-            self._kafka.append(self._queue.popleft())
-        self._kafka.timeline.after(self._kafka.die.about(self._kafka.weather.delay_ms), lambda: self._settle(arrived))
-
-    def _settle(self, number: int) -> None:
-        self._unsettled -= number
-        self._since_ms = self._kafka.timeline.now_ms
-
-
-class SimulatedConsumer:
-    """Reads what is there; never waits."""
-
-    def __init__(  # noqa: PLR0917 - made by a bus, in one place
-        self,
-        bus: SimulatedBus,
-        group: str,
-        topics: Sequence[str],
-        start: Start,
-        assign: Mapping[Partition, int | None] | None,
-        hooks: tuple[Callable[[Positions], None] | None, Callable[[list[Partition]], None] | None],
-    ) -> None:
-        self._bus, self._kafka, self._topics, self._start = bus, bus.kafka, topics, start
-        self._group, self._hooks = bus.kafka.group(group), hooks
-        self._subscribed = assign is None
-        self._generation, self._has_share = -1, False
-        self._positions: Positions = {}
-        self._paused: set[Partition] = set()
-        if assign is None:
-            self._group.members[self] = self._kafka.timeline.now_ms
-            self._group.generation += 1
-        else:
-            self._begin(assign)
-
-    def poll(self, max_messages: int = 1000, timeout_s: float = 0.1) -> list[Message]:
-        """Up to `max_messages` of what is there."""
-        del timeout_s
-        if not self._kafka.up:
-            return []
-        if self._subscribed:
-            self._join()
-        found: list[Message] = []
-        for partition, offset in self._positions.items():
-            topic, number = partition
-            log = self._kafka.topics[topic][number]
-            if partition in self._paused:
-                continue
-            if 0 <= offset < log.first:
-                raise DeliveryError(f"{topic}[{number}] no longer has offset {offset}")
-            some = log.after(max(offset, log.first))[: max_messages - len(found)]
-            found += some
-            caught_up = not some or some[-1] is log.messages[-1]
-            self._positions[partition] = log.end if caught_up else some[-1].offset + 1
-        return found
-
-    def positions(self) -> Positions:
-        """The offset that comes next, per partition."""
-        return dict(self._positions)
-
-    def position(self, partition: Partition) -> int:
-        """`positions` of one partition."""
-        return self._positions[partition]
-
-    def commit(self, positions: Positions | None = None) -> bool:
-        """Commit; False for one that the group has put out."""
-        if not self._kafka.up:
-            raise DeliveryError(AWAY)
-        if self._subscribed and (self not in self._group.members or self._generation != self._group.generation):
-            return False
-        wanted = self._positions if positions is None else positions
-        self._group.committed |= {partition: offset for partition, offset in wanted.items() if offset >= 0}
-        return True
-
-    def pause(self, partitions: Sequence[Partition]) -> None:
-        """Get nothing from these."""
-        self._paused |= set(partitions)
-
-    def resume(self, partitions: Sequence[Partition]) -> None:
-        """Get messages from these again."""
-        self._paused -= set(partitions)
-
-    def close(self) -> None:
-        """Leave the group."""
-        if self._group.members.pop(self, None) is not None:
-            self._group.generation += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _join(self) -> None:
-        """Take part in a rebalance: everybody lets go first, then each gets its share."""
-        group, now_ms = self._group, self._kafka.timeline.now_ms
-        for member in [m for m, seen_ms in group.members.items() if now_ms - seen_ms > SESSION_MS]:
-            del group.members[member]
-            group.generation += 1
-        if self not in group.members:
-            group.generation += 1
-        group.members[self] = now_ms
-        if self._generation != group.generation:
-            self._let_go()
-            self._generation = group.generation
-        if not self._has_share and all(m._generation == group.generation for m in group.members):
-            self._has_share = True
-            self._begin(dict.fromkeys(self._mine()))
-            if self._hooks[0] is not None:
-                self._hooks[0](self.positions())
-
-    def _let_go(self) -> None:
-        if self._positions and self._hooks[1] is not None:
-            if self._group.generation == self._generation + 1:
-                self._generation += 1  # its own rebalance: what is done may still be committed
-            self._hooks[1](list(self._positions))
-        self._positions, self._paused, self._has_share = {}, set(), False
-
-    def _mine(self) -> list[Partition]:
-        everything = [(topic, n) for topic in self._topics for n in range(len(self._kafka.topics[topic]))]
-        return everything[list(self._group.members).index(self) :: len(self._group.members)]
-
-    def _begin(self, assign: Mapping[Partition, int | None]) -> None:
-        for partition, offset in assign.items():
-            self._positions[partition] = self._first(partition) if offset is None else offset
-
-    def _first(self, partition: Partition) -> int:
-        if self._start == "committed":
-            return self._group.committed.get(partition, -2)
-        return -2 if self._start == "earliest" else self._kafka.topics[partition[0]][partition[1]].end
-
-
-class SimulatedGroup:
-    """A group's positions, from outside."""
-
-    def __init__(self, kafka: SimulatedKafka, name: str) -> None:
-        self._kafka, self._name = kafka, name
-
-    def lag(self, topic: str) -> dict[int, int]:
-        """Messages that the group has not committed."""
-        self._kafka.ask()
-        return self._kafka.lag(self._name, topic)
-
-    def spans(self, topic: str) -> dict[int, Span]:
-        """Where it stands, and where partitions end."""
-        self._kafka.ask()
-        committed = self._kafka.group(self._name).committed
-        logs = enumerate(self._kafka.topics.get(topic, []))
-        return {n: Span(max(committed.get((topic, n), 0), log.first), log.end) for n, log in logs}
-
-    def begun(self, topic: str) -> bool:
-        """Whether it has ever committed in `topic`."""
-        self._kafka.ask()
-        return any(partition[0] == topic for partition in self._kafka.group(self._name).committed)
-
-    def mirror(self, positions: Mapping[Partition, int]) -> None:
-        """Commit positions; while Kafka is away they are lost, and the next ones are newer."""
-        if self._kafka.up:
-            self._kafka.group(self._name).committed |= positions
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -136,12 +136,12 @@ class EveryWaitEnds(Invariant):
         link, devices = world.devices.link, world.devices.fleet.devices.values()
         known = {user.state.user_id for user in world.logics("user") if user.state and user.state.watermark >= 0}
         found: dict[str, Any] = {
-            "the dataflow is behind in events": sum(world.kafka.lag(FLOW_GROUP, EVENTS).values()),
-            "the dataflow is behind in requests": sum(world.kafka.lag(FLOW_GROUP, REQUESTS).values()),
-            "the tunnel is behind": sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values()),
-            "the fleet is behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values()),
-            "the trainer is behind in reports": sum(world.kafka.lag(TRAINER_GROUP, TELEMETRY).values()),
-            "the trainer is behind in samples": sum(world.kafka.lag(TRAINER_GROUP, SAMPLES).values()),
+            "the dataflow is behind in events": world.kafka.behind(FLOW_GROUP, EVENTS),
+            "the dataflow is behind in requests": world.kafka.behind(FLOW_GROUP, REQUESTS),
+            "the tunnel is behind": world.kafka.behind(TUNNEL_GROUP, CANDIDATES),
+            "the fleet is behind": world.kafka.behind(FLEET_GROUP, world.own),
+            "the trainer is behind in reports": world.kafka.behind(TRAINER_GROUP, TELEMETRY),
+            "the trainer is behind in samples": world.kafka.behind(TRAINER_GROUP, SAMPLES),
             "users wait for a match": sum(user.state.waits for user in world.logics("user") if user.state),
             "events are held": sum(len(clock.times) for clock in world.logics("decode")),
             "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),

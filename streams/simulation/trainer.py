@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel, random_model
-from streams.simulation.kafka import SimulatedBus
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.timeline import VirtualClock
 from streams.simulation.users import CATEGORIES, ITEMS
 from streams.training.cloud_trainer import CloudTrainer, Learned, Trial

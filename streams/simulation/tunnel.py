@@ -1,6 +1,6 @@
 """The tunnel of a simulation: both ways stepped by one process."""
 
-from streams.simulation.kafka import SimulatedBus
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.mqtt import SimulatedBroker, SimulatedClient
 from streams.simulation.timeline import VirtualClock
 from streams.simulation.trainer import PUBLIC

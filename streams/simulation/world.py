@@ -13,12 +13,13 @@ from streams.fleet.settings import TOPIC_OF, Own
 from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
 from streams.kafka.topics import MODELS, TOPICS
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.devices import Devices
 from streams.simulation.dice import Dice
 from streams.simulation.faults import Faults
 from streams.simulation.flow import Flow, opened
 from streams.simulation.journal import Journal
-from streams.simulation.kafka import SimulatedBus, SimulatedKafka
+from streams.simulation.kafka import SimulatedKafka
 from streams.simulation.kafka import Weather as KafkaWeather
 from streams.simulation.link import SimulatedLink
 from streams.simulation.memory_db import Disk

@@ -16,9 +16,10 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.dice import Dice
 from streams.simulation.journal import Journal
-from streams.simulation.kafka import SimulatedBus, SimulatedKafka
+from streams.simulation.kafka import SimulatedKafka
 from streams.simulation.timeline import Timeline, VirtualClock
 
 
