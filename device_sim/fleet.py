@@ -6,7 +6,6 @@ Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in 
 `take_outgoing` returns. The same calls in the same order give the same result.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
@@ -15,6 +14,7 @@ import numpy as np
 import structlog
 
 from device_sim.bank import Bank, Rows
+from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
@@ -41,7 +41,6 @@ from device_sim.usage import Usage
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.malformed import Malformed
-from wire.moments import WallMs
 from wire.outcome import Batches, Outcome, Trainings
 from wire.succession import Verdict, judge, refusal
 from wire.task import Task
@@ -73,9 +72,7 @@ class Fleet:
         self.predictions: list[Predictions] = []
         self.trainings: list[TrainingRecord] = []
         self.due = Due()
-        self.clocks_off_ms: dict[str, int] = {}  # of devices whose clocks are wrong
-        self._wakes: dict[str, float] = {}  # when a tick may change something, of devices for which one ever may
-        self._heard_ms = 0  # the latest time since the last tick
+        self.clocks = Clocks()
         self._changed: dict[str, None] = {}
         self._outgoing: list[tuple[str, Publish]] = []
         self.quarantine = Quarantine()
@@ -102,7 +99,7 @@ class Fleet:
         if device.wanting:
             self.due.add(device.user_id)
         self._changed[device.user_id] = None
-        self._wakes[device.user_id] = 0
+        self.clocks.wake(device.user_id, 0)
         slot = self.slots[device.user_id] = self.bank.add()
         if device.task is not None:
             self.bank.configure(slot, device.task)
@@ -193,18 +190,12 @@ class Fleet:
 
     def set_clock(self, user_id: str, off_ms: int) -> None:
         """The device's clock is so far ahead of the one that this fleet is told (behind: less than 0)."""
-        if off_ms != self.clocks_off_ms.get(user_id, 0):
-            self.clocks_off_ms[user_id] = off_ms
-            self._wakes[user_id] = 0
+        if self.clocks.set(user_id, off_ms):
             self.count(Attendances.CLOCK_SET)
 
     def tick(self, now_ms: int) -> None:
         """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
-        if now_ms < self._heard_ms:  # the clock was set back: devices say anew when they wake
-            self._wakes = dict.fromkeys(self._wakes, 0)
-        self._heard_ms = now_ms
-        awake = [user_id for user_id, wakes_ms in self._wakes.items() if wakes_ms <= now_ms]
-        for user_id in sorted(awake, key=self.slots.__getitem__):
+        for user_id in sorted(self.clocks.awake(now_ms), key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
         if len(self.bank.models) > 1:
             self.bank.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
@@ -315,20 +306,14 @@ class Fleet:
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         if user_id in self.quarantine:
             return []
-        self._heard_ms = max(self._heard_ms, now_ms)
         device = self.device(user_id)
         self._changed[user_id] = None
         try:
-            off_ms = self.clocks_off_ms.get(user_id, 0)
-            instructions = device.handle(stimulus, WallMs(now_ms + off_ms))
+            instructions = device.handle(stimulus, self.clocks.hear(user_id, now_ms))
         except Exception as error:
             self._fail(user_id, type(stimulus).__name__, error)
             return []
-        wakes_ms = device.wakes_ms - off_ms
-        if wakes_ms < math.inf:
-            self._wakes[user_id] = wakes_ms
-        else:
-            self._wakes.pop(user_id, None)
+        self.clocks.wake(user_id, device.wakes_ms)
         return instructions
 
     def _tell(self, user_id: str, stimulus: Stimulus, now_ms: int) -> None:
@@ -357,8 +342,7 @@ class Fleet:
     def _let_go(self, user_id: str) -> None:
         self.bank.release(self.slots.pop(user_id))
         del self.devices[user_id]
-        self._wakes.pop(user_id, None)
-        self.clocks_off_ms.pop(user_id, None)
+        self.clocks.forget(user_id)
         self.due.discard(user_id)
         self._changed[user_id] = None
         self._gone.append(user_id)

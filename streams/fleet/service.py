@@ -173,7 +173,7 @@ class FleetService:
 
     def _stamped(self, event: Event) -> Event:
         """The event as the device that is its origin stamps it, by its own clock."""
-        off_ms = self.fleet.clocks_off_ms.get(event.user_id, 0) if self._settings.uploads else 0
+        off_ms = self.fleet.clocks.off_ms.get(event.user_id, 0) if self._settings.uploads else 0
         return msgspec.structs.replace(event, timestamp=max(0, event.timestamp + off_ms)) if off_ms else event
 
     def _ours(self, user_id: str) -> bool:

@@ -323,3 +323,16 @@ def test_devices_wake_though_the_clock_went_ahead_and_was_set_back() -> None:
     for now_ms in range(10_000, 200_000, 1_000):
         made.tick(now_ms)
     assert [publish.leaf for _, publish in made.take_outgoing()].count("requests") >= 2
+
+
+@pytest.mark.parametrize("off_ms", [0, 10_800_000, -10_800_000])
+def test_a_device_asks_in_time_however_wrong_its_clock(off_ms: int) -> None:
+    made, now_ms = fleet(1), 100_000_000
+    made.set_clock("u0", off_ms)
+    made.connected("u0", now_ms)
+    made.handle_events(own("u0", 0, 10), now_ms)
+    made.take_outgoing()
+    made.tick(now_ms + 4_999)
+    assert not made.take_outgoing()
+    made.tick(now_ms + 5_000)
+    assert [publish.leaf for _, publish in made.take_outgoing()] == ["requests"]

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from device_sim.fleet import Fleet
-from device_sim.outcome import Attendances
 from streams.faults.whose import Devices
 from streams.fleet.attendance import AGAIN_MS, LOOK_MS, Attendance
 from streams.fleet.drop import AFTER_S, Drop
@@ -112,24 +111,16 @@ def test_clocks_are_off_as_long_as_the_population_is_in_force(world: World, tmp_
     path = tmp_path / "orders"
     attendance = world.attendance(OrderFile(path))
     attendance.look()
-    assert not world.fleet.clocks_off_ms
+    assert not world.fleet.clocks.off_ms
     path.write_bytes(msgspec.json.encode([Ordered({"clock": "3h"}, (0.0, 0.5), 1, NOW_MS)]))
     world.passes(attendance, LOOK_MS)
-    off = {user: world.fleet.clocks_off_ms.get(user, 0) for user in USERS}
+    off = {user: world.fleet.clocks.off_ms.get(user, 0) for user in USERS}
     assert set(off.values()) == {0, 3 * 3_600_000, -3 * 3_600_000}
     assert {user for user in USERS if off[user]} == {user for user in USERS if user in Devices(0.0, 0.5, 1)}
     path.write_bytes(b"[]")
     world.passes(attendance, LOOK_MS)
-    assert set(world.fleet.clocks_off_ms.values()) == {0}
-
-
-def test_a_device_with_a_wrong_clock_still_does_things_in_time(world: World) -> None:
-    world.fleet.device("ann")
-    world.fleet.set_clock("ann", 3 * 3_600_000)
-    world.fleet.connected("ann", NOW_MS)
-    assert world.fleet.devices["ann"].asking.next_ms - 3 * 3_600_000 == NOW_MS + 5_000
-    world.fleet.tick(NOW_MS + 6_000)
-    assert world.fleet.counts["attendances", Attendances.CLOCK_SET] == 1
+    assert set(world.fleet.clocks.off_ms.values()) == {0}
+    assert world.fleet.counts["attendances", "clock_set"] == 2 * sum(map(bool, off.values()))
 
 
 def test_orders_that_cannot_be_understood_are_told_with_their_file(world: World, tmp_path: Path) -> None:
