@@ -61,7 +61,7 @@ def simulate(plan: Plan, *, converge: bool = True, watch: Look = _unwatched) -> 
         outcome = Outcome(plan, sometimes=world.sometimes, journal=world.journal)
         try:
             if converge and plan.converges:
-                _play(other, [])
+                _play(other, [], _unwatched)
                 world.undisturbed = other
             invariants = [kind(world) for kind in INVARIANTS]
             world.jobs += [each.job for each in invariants]
@@ -78,7 +78,7 @@ def simulate(plan: Plan, *, converge: bool = True, watch: Look = _unwatched) -> 
         return outcome
 
 
-def _play(world: World, invariants: list[Invariant], watch: Look = _unwatched) -> None:
+def _play(world: World, invariants: list[Invariant], watch: Look) -> None:
     """The time in which things fail, healing, and the time in which all must come to rest."""
     plan, rest = world.plan, EveryWaitEnds(world)
 

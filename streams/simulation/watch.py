@@ -1,6 +1,7 @@
 """A simulation drawn in the terminal while it runs: processes, devices with their links and queues, clocks, faults."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from device_sim.device import Device
 from streams.kafka.topics import CANDIDATES, EVENTS, FLEET_GROUP, FLOW_GROUP, TELEMETRY, TRAINER_GROUP, TUNNEL_GROUP
 from streams.simulation.process import Process
+from streams.simulation.run import Look
 from streams.simulation.timeline import START_MS
 from streams.simulation.tunnel import TunnelWork
 from streams.simulation.world import World
@@ -21,37 +23,26 @@ FAULTS = 6  # the newest ones that are shown
 Rows = Iterator[tuple[str, ...]]
 
 
-class Watch:
+@contextmanager
+def watching(
+    *, pace: float, console: Console, sleep: Callable[[float], object], ask: Callable[[], object]
+) -> Iterator[Look]:
     """Shows a world after each of its seconds: `pace` of them in a second, or one whenever `ask` returns."""
 
-    def __init__(
-        self,
-        *,
-        pace: float,
-        console: Console,
-        sleep: Callable[[float], object],
-        ask: Callable[[], object],
-    ) -> None:
-        self._pace, self._console, self._sleep, self._ask = pace, console, sleep, ask
-        self._live = Live(console=console, auto_refresh=False) if pace else None
+    def step(world: World) -> None:
+        console.print(screen(world))
+        ask()
 
-    def __enter__(self) -> "Watch":
-        if self._live:
-            self._live.start()
-        return self
+    if not pace:
+        yield step
+        return
+    with Live(console=console, auto_refresh=False) as live:
 
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._live.stop()
+        def show(world: World) -> None:
+            live.update(screen(world), refresh=True)
+            sleep(1 / pace)
 
-    def __call__(self, world: World) -> None:
-        """Show it as it is now."""
-        if self._live:
-            self._live.update(screen(world), refresh=True)
-            self._sleep(1 / self._pace)
-        else:
-            self._console.print(screen(world))
-            self._ask()
+        yield show
 
 
 def screen(world: World) -> RenderableType:
@@ -94,8 +85,8 @@ def _processes(world: World) -> Rows:
     queues: dict[str, Callable[[], dict[str, int]]] = {
         "flow": lambda: _flow_queues(world),
         **{tunnel.name: partial(_tunnel_queues, world, tunnel) for tunnel in world.tunnels},
-        "fleet": lambda: {"behind": sum(world.kafka.lag(FLEET_GROUP, world.own).values())},
-        "trainer": lambda: {"behind": sum(world.kafka.lag(TRAINER_GROUP, TELEMETRY).values())},
+        "fleet": lambda: {"behind": world.kafka.behind(FLEET_GROUP, world.own)},
+        "trainer": lambda: {"behind": world.kafka.behind(TRAINER_GROUP, TELEMETRY)},
     }
     for process in world.processes:
         told = queues[process.name]() if process.work is not None else {}
@@ -110,7 +101,7 @@ def _state(process: Process[Any]) -> str:
 
 def _flow_queues(world: World) -> dict[str, int]:
     return {
-        "behind": sum(world.kafka.lag(FLOW_GROUP, EVENTS).values()),
+        "behind": world.kafka.behind(FLOW_GROUP, EVENTS),
         "held": sum(len(clock.times) for clock in world.logics("decode")),
         "wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
         "pooled": sum(len(pool) for pool in (world.dataflow.live() if world.dataflow else ())),
@@ -120,8 +111,8 @@ def _flow_queues(world: World) -> dict[str, int]:
 
 def _tunnel_queues(world: World, tunnel: Process[TunnelWork]) -> dict[str, int]:
     assert tunnel.work is not None, "it runs"
-    behind = sum(world.kafka.lag(TUNNEL_GROUP, CANDIDATES).values())
-    return {"behind": behind, "open pushes": tunnel.work.down.tally().outstanding}
+    open_pushes = tunnel.work.down.tally().outstanding
+    return {"behind": world.kafka.behind(TUNNEL_GROUP, CANDIDATES), "open pushes": open_pushes}
 
 
 def _devices(world: World) -> Rows:

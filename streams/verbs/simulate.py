@@ -14,7 +14,7 @@ from streams.simulation.campaign import shrink as shrunk
 from streams.simulation.campaign import twice as run_twice
 from streams.simulation.plan import EVERYTHING, Limits, Plan, draw
 from streams.simulation.run import Outcome, simulate
-from streams.simulation.watch import Watch
+from streams.simulation.watch import watching
 from wire.errors import InputError
 
 
@@ -100,7 +100,7 @@ def _numbers(what: str, text: str | None, seed: int, there: int) -> tuple[int, .
 
 
 def _watched(plan: Plan, pace: float) -> Outcome:
-    with Watch(pace=pace, console=Console(), sleep=time.sleep, ask=input) as watch:
+    with watching(pace=pace, console=Console(), sleep=time.sleep, ask=input) as watch:
         return simulate(plan, converge=False, watch=watch)
 
 
@@ -123,7 +123,7 @@ def _say_failure(outcome: Outcome, *, shrink: bool, limits: Limits = EVERYTHING)
     seed = outcome.plan.seed
     print(f"FAILED {outcome.violation}")  # noqa: T201
     if shrink:
-        limits = shrunk(outcome.plan.seed, limits, lambda fewer: print(f"  {reproduced(seed, fewer)}", file=sys.stderr))  # noqa: T201
+        limits = shrunk(seed, limits, lambda fewer: print(f"  {reproduced(seed, fewer)}", file=sys.stderr))  # noqa: T201
     print(f"again: {reproduced(seed, limits)}")  # noqa: T201
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from streams.simulation.plan import Limits, draw
 from streams.simulation.run import simulate
-from streams.simulation.watch import Watch
+from streams.simulation.watch import watching
 from streams.simulation.world import World
 
 PLAN = draw(3, Limits(devices=(0, 1), events=10, faults=(0, 1)))
@@ -17,7 +17,7 @@ def shown(pace: float) -> tuple[str, list[float | None], int]:
     terminal, waits, seconds = StringIO(), list[float | None](), 0
     console = Console(file=terminal, width=120, force_terminal=True, color_system=None)
 
-    with Watch(pace=pace, console=console, sleep=waits.append, ask=lambda: waits.append(None)) as watch:
+    with watching(pace=pace, console=console, sleep=waits.append, ask=lambda: waits.append(None)) as watch:
 
         def look(world: World) -> None:
             nonlocal seconds
