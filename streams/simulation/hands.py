@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any
 
 from device_sim.training import TrainingJob
@@ -23,9 +24,8 @@ class Hand(Executor):
         """Do it once everything before it is done."""
         future: Future[Any] = Future()
         self._free_ms = max(self._free_ms, self._timeline.now_ms) + self._die.about(self._mean_ms)
-        self._timeline.after(
-            self._free_ms - self._timeline.now_ms, lambda: self._do(future, lambda: fn(*args, **kwargs))
-        )
+        work = partial(fn, *args, **kwargs)
+        self._timeline.after(self._free_ms - self._timeline.now_ms, partial(self._do, future, work))
         return future
 
     def kill(self) -> None:

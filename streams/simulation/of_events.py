@@ -105,12 +105,9 @@ class NothingRare(Invariant):
 
     def end(self) -> None:
         """Every sample that went on."""
-        seen = self.world.seen
-        for item in seen.rare(self.world.plan.min_users):
-            told = [
-                e.event_id for e in seen.events.values() if e.item_id == item and sample_key(e.event_id) in seen.samples
-            ]
-            self.hold(not told, f"{', '.join(told)} went on, though {item} was taken by few")
+        seen, rare = self.world.seen, self.world.seen.rare(self.world.plan.min_users)
+        told = [key for key, e in seen.events.items() if e.item_id in rare and sample_key(key) in seen.samples]
+        self.hold(not told, f"{', '.join(told)} went on, though few took their items")
 
 
 class Convergence(Invariant):
