@@ -177,6 +177,7 @@ def _lineage(world: "World", fault: Fault) -> End:
         world.trainer.kill(fault.for_ms)  # begins anew with another head of a log
     else:
         world.publish_stranger(STRANGER, 5)
+        world.sometimes.add("a stranger's model was offered")
     return None
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from streams.kafka.topics import TUNNEL_GROUP
-from streams.simulation.plan import Kind
 from streams.simulation.world import World
 from wire.outcome import Batches, Trainings
 
@@ -20,10 +19,6 @@ def _refused(reason: str) -> Callable[[World], bool]:
     return lambda world: reason in world.seen.refused.values()
 
 
-def _failed(kind: Kind) -> Callable[[World], bool]:
-    return lambda world: any(fault.kind is kind for fault in world.plan.faults)
-
-
 # name: whether a world that has ended hit it; worlds add other names themselves, as they happen
 SOMETIMES: dict[str, Callable[[World], bool]] = {
     "a push was superseded before the device answered": _pushed("superseded"),
@@ -34,7 +29,6 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "an older batch came after a newer one": _counted("batches", Batches.STALE),
     "a batch that is none, or another's, was refused": _counted("batches", Batches.MALFORMED),
     "another lineage took over": lambda w: w.newest_model[0] > 1,
-    "a stranger's model was offered": _failed(Kind.LINEAGE),
     "an event was too far ahead": _refused("ahead"),
     "an event came after its window": _refused("window"),
     "samples stayed behind whose item few users took": lambda w: bool(w.seen.rare(w.plan.min_users)),
@@ -46,6 +40,7 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }
 NOTED = (
+    "a stranger's model was offered",
     "a device came back with an expired batch",
     "a snapshot was restored with a pool that is ahead of it",
     "the dataflow went on from a snapshot",

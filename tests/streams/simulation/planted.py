@@ -211,10 +211,10 @@ def one_user_is_an_audience() -> Iterator[None]:
 
 # Each with a seed that is known to catch it, which is tried before all others.
 PLANTED: dict[str, tuple[Plant, int]] = {
-    "no dedupe": (no_dedupe, 20),
+    "no dedupe": (no_dedupe, 11),
     "ack before write": (ack_before_write, 3),
     "retained batch of another device": (another_devices_batch, 26),
-    "version check off": (version_check_off, 18),
+    "version check off": (version_check_off, 13),
     "eviction off by one": (eviction_off_by_one, 1),
     "last batch lost at reconnect": (last_batch_lost_at_reconnect, 2),
     "watermark stuck when idle": (watermark_stuck_when_idle, 23),
