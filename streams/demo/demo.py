@@ -34,16 +34,7 @@ from streams.faults.verdict import Verdict
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.topics import (
-    BEHAVIOUR,
-    CANDIDATES,
-    EVENTS,
-    FLEET_GROUP,
-    SAMPLES,
-    STATUS,
-    TRAINER_GROUP,
-    TUNNEL_GROUP,
-)
+from streams.kafka.topics import STATUS
 from streams.logs.check import USERS_NEEDED, LogCheck
 from streams.logs.page import log_section
 from streams.ports import free_ports
@@ -108,13 +99,10 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         children = {name: Child(name, line, folder) for name, line in lines.items()}
         watcher = Watcher(
             urls={name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()},
-            groups=groups(settings),
-            bootstrap=stack.kafka.bootstrap,
             timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
             view=view,
             statuses=opened.enter_context(_recorder(stack.kafka, folder)),
         )
-        opened.callback(watcher.close)
         run, live_since = DemoRun(settings, log, children, watcher, ordeal), Snapshot()
         try:
             run.start_services()
@@ -138,12 +126,6 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
 def _recorder(kafka: KafkaSettings, folder: Path) -> Recorder:
     ensure_topics(kafka, [STATUS])
     return Recorder(KafkaBus(kafka), folder)
-
-
-def groups(settings: DemoSettings) -> dict[str, str]:
-    """What each group reads; the flow shows its lag itself."""
-    own = BEHAVIOUR if settings.through_devices else EVENTS
-    return {TUNNEL_GROUP: CANDIDATES, FLEET_GROUP: own, TRAINER_GROUP: SAMPLES}
 
 
 class ReplayTotals(msgspec.Struct):

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import IO
 
 import msgspec
@@ -11,10 +10,7 @@ import msgspec
 from monitor.live import LiveView
 from monitor.scrape import Series, Snapshot, scrape, together
 from monitor.state import State, read_state
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.lag import GroupPositions
 from streams.watch.recording import Recorder
-from wire.errors import ConnectionFailed
 
 EVERY_S = 1.0
 FRESHNESS_WINDOW = 5  # looks back that a shown freshness covers; at one a second, five seconds
@@ -25,17 +21,14 @@ _BORN = "process_start_time_seconds"
 class Watcher:
     """The states of one run so far, the newest last; `look` adds one.
 
-    `urls` are the metrics of each process by name. `groups` says which topic each group reads, for those that do not
-    show their lag themselves: it is measured from committed offsets. Every state goes to `timeline`, one JSON line
-    each, and to `view`; `statuses` records what the processes say of themselves.
+    `urls` are the metrics of each process by name. Every state goes to `timeline`, one JSON line each, and to `view`;
+    `statuses` records what the processes say of themselves.
     """
 
     def __init__(
         self,
         *,
         urls: Mapping[str, str],
-        groups: Mapping[str, str],
-        bootstrap: str,
         timeline: IO[bytes],
         view: LiveView,
         statuses: Recorder | None = None,
@@ -50,7 +43,6 @@ class Watcher:
         self._lived: dict[str, Snapshot] = {}
         self._recent: deque[Snapshot] = deque([Snapshot()], maxlen=FRESHNESS_WINDOW + 1)
         self._behind: dict[str, int] = {}
-        self._positions = {GroupPositions(KafkaSettings(bootstrap), group): topic for group, topic in groups.items()}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -66,7 +58,8 @@ class Watcher:
                 continue  # not up yet, or done: what it showed last still counts
         self._recent.append(together(self._seen.values()))
         state = read_state(self._recent[-1], self._recent[0], self.elapsed_s, phase)
-        state = msgspec.structs.replace(state, lag_events={**self._lag(), **state.lag_events})
+        self._behind |= state.lag_events  # who was started anew and has not looked yet is as far as before
+        state = msgspec.structs.replace(state, lag_events=dict(self._behind))
         self.states.append(state)
         self._timeline.write(msgspec.json.encode(state) + b"\n")
         if self._statuses is not None:
@@ -96,14 +89,3 @@ class Watcher:
     def ready(self, name: str) -> bool:
         """Whether the process `name` has shown any metrics yet."""
         return name in self._seen
-
-    def close(self) -> None:
-        """Let the connections go."""
-        for positions in self._positions:
-            positions.close()
-
-    def _lag(self) -> dict[str, int]:
-        for positions, topic in self._positions.items():
-            with suppress(ConnectionFailed):  # Kafka is away: what it said last still counts
-                self._behind[positions.group] = sum(positions.lag(topic).values())
-        return dict(self._behind)

@@ -1,7 +1,6 @@
 """What the watcher makes of processes that are started anew."""
 
 import io
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -35,10 +34,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
 
 
 @pytest.fixture
-def watching() -> Iterator[Watcher]:
-    made = Watcher(urls={"flow": "x"}, groups={}, bootstrap="", timeline=io.BytesIO(), view=cast(LiveView, Unseen()))
-    yield made
-    made.close()
+def watching() -> Watcher:
+    return Watcher(urls={"flow": "x"}, timeline=io.BytesIO(), view=cast(LiveView, Unseen()))
 
 
 def test_a_process_that_was_killed_counts_on_from_where_it_was(scripted: list[Snapshot], watching: Watcher) -> None:
@@ -46,3 +43,11 @@ def test_a_process_that_was_killed_counts_on_from_where_it_was(scripted: list[Sn
     states = [watching.look("live") for _ in range(5)]
     assert [s.pooled for s in states] == [10, 30, 30, 37, 38]
     assert [s.devices_connected for s in states] == [5, 5, 0, 4, 4], "what is so now is not added up"
+
+
+def test_a_process_that_was_started_anew_is_behind_until_it_says_otherwise(
+    scripted: list[Snapshot], watching: Watcher
+) -> None:
+    lag = series("coda_lag_events", group="coda-flow", topic="events", partition="0")
+    scripted += [Snapshot({lag: 300}), shown(2, 0, 0), Snapshot({lag: 0})]
+    assert [watching.look("live").lag_events for _ in range(3)] == [{"coda-flow": 300}] * 2 + [{"coda-flow": 0}]
