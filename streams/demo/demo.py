@@ -351,7 +351,7 @@ def _course(folder: Path) -> Course:
 def percent_in(words: str) -> str:
     """The progress that a log line tells, or nothing.
 
-    >>> percent_in("08:00:01 [info] training the first cloud model done='60 %'")
+    >>> percent_in("08:00:01 [info] training the first cloud model: 60 %, about 9 s left")
     '60 %'
     """
     found = re.search(r"\d+ ?%", words)

@@ -33,8 +33,7 @@ from device_sim.stimulus import OwnEvent
 from index.pool import Pool
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
-from models.cloud_trainer import Progress as TrainProgress
-from models.cloud_trainer import train_first
+from models.cloud_trainer import Progress, train_first
 from models.sample import block_of
 from operators.audience import Audience
 from operators.decode import Arrival, Asked
@@ -44,6 +43,7 @@ from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.evaluation.log import repeats
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
+from streams.work_view import Show
 from wire.arrays import I64
 from wire.candidates import encode_batch
 from wire.errors import InputError
@@ -60,7 +60,6 @@ _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "labe
 _HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
 _NEVER_MS = 2**62
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much of it there is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +95,7 @@ class Outcome:
     held_back: int = 0
 
 
-def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> Outcome:
+def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
     first = _first_of_tail(log, plan.head)
     walk = Walk(pool, plan, chosen_users(log[first:], plan))
@@ -111,7 +110,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Progress) -> O
     return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
 
 
-def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Progress) -> Iterator[list[Event]]:
+def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Show) -> Iterator[list[Event]]:
     """The slices; once what comes of each is done, `progress` hears of it."""
     done = 0
     for part in slices:
@@ -160,7 +159,7 @@ class Walk:
         self._own_events(events)
         return self._to_users(events).samples
 
-    def learn_head(self, records: list[SampleRecord], train: TrainProgress) -> None:
+    def learn_head(self, records: list[SampleRecord], train: Progress) -> None:
         """Train the first cloud version on the head's samples, give it to devices, and fill the pool."""
         block = block_of(records)
         self._model = train_first([block], self._plan.seed, train)

@@ -4,15 +4,18 @@ import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import structlog
+
 from models.cloud_model import CloudModel
 from models.cloud_trainer import lineage_of, train_first
 from models.sample import SampleBlock
 from streams.stop import Stop
 from streams.training.cloud_trainer import Learned
-from streams.training.view import training_view
+from streams.work_view import work_view
 from wire.errors import InputError
 from wire.model import MOST_REPLACED
 
+_log = structlog.get_logger()
 LINEAGE = re.compile(r"[0-9a-f]{16}")
 
 
@@ -66,11 +69,11 @@ class Beginning:
         return gone
 
     def _first(self, head: SampleBlock, gone: tuple[str, ...], limit_bytes: int, stop: Stop) -> CloudModel:
-        with training_view("training the first cloud model") as show:
+        with work_view(say=_log.info) as show:
 
             def progress(done: int, total: int) -> None:
                 stop.check()
-                show(done, total)
+                show("training the first cloud model", done, total)
 
             return replace(train_first([head], self.seed, progress, limit_bytes=limit_bytes), replaces=gone)
 

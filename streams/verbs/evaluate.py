@@ -21,7 +21,6 @@ from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.report import evaluation_report, figure
 from streams.evaluation.result import Result, Setting, all_arms, result_of
 from streams.evaluation.verdict import TERMS
-from streams.evaluation.view import walk_view
 from streams.evaluation.walk import Outcome, Plan, evaluate
 from streams.logs.check import USERS_NEEDED
 from streams.logs.data import find_log
@@ -32,6 +31,7 @@ from streams.run_folder import environment, run_folder, write_json
 from streams.settings import ALL, AtLeast0, AtLeast1, AtLeast2, Devices, Share, SomeTime, Span
 from streams.stop import Stop, Stopped
 from streams.times import Duration
+from streams.work_view import work_view
 from wire.durable import write_durably, write_frame
 from wire.errors import InputError
 from wire.task import Task
@@ -158,7 +158,7 @@ def _say(line: str) -> None:
 def _walked(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
     """One walk on a pool of its own, with its progress; raises `Stopped`."""
     with (
-        walk_view(prefix) as show,
+        work_view(prefix) as show,
         tempfile.TemporaryDirectory(prefix="coda-pool-") as place,
         Pool.open(Path(place) / "pool", spec) as pool,
     ):

@@ -1,4 +1,4 @@
-"""How an evaluation shows how far it is: what is being done, how much of it, the time left; on stderr."""
+"""How far a long piece of work is: what is being done, how much of it, the time left; on stderr."""
 
 import sys
 import time
@@ -8,18 +8,22 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.evaluation.walk import Progress as Show
 from streams.times import span
 
 _LINE_EVERY_S = 2.0
+Show = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much of it there is
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
-def walk_view(prefix: str = "") -> Iterator[Show]:
-    """What to call with the work, how much of it is done and how much there is: a bar on a terminal, else lines."""
+def work_view(prefix: str = "", say: Callable[[str], None] = _print) -> Iterator[Show]:
+    """What to call with how far it is: a bar on a terminal, else lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(prefix)
+        yield Lines(prefix, say)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
@@ -39,7 +43,7 @@ class Lines:
     def __init__(
         self,
         prefix: str = "",
-        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
+        say: Callable[[str], None] = _print,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._prefix, self._say, self._clock = prefix, say, clock

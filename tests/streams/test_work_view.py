@@ -1,6 +1,6 @@
-"""How far an evaluation is, in lines."""
+"""How far a piece of work is, in lines."""
 
-from streams.evaluation.view import Lines
+from streams.work_view import Lines
 
 
 def test_each_piece_of_work_is_said_with_the_time_left() -> None:
