@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -48,15 +49,21 @@ def command(
         once: Show it once and end.
         json: Print the picture as JSON on standard output: a line each second, or with --once one line.
     """
+    shows = sys.stdout.isatty() and not (once or json)
     if run is not None:
-        _play(Playback(recorded(run)), once=once, as_json=json)
+        playback = Playback(recorded(run))
+        if shows:
+            _show(playback.take, lambda: playback.now_ms, playback)
+            return
+        for picture in [playback.last()] if once else playback.pictures():
+            _print(picture, as_json=json)
         return
     settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     probe(bootstrap, properties=settings.properties)
     with StatusReader(KafkaBus(settings)) as reader:
         _read_what_is_there(reader)
-        if sys.stdout.isatty() and not (once or json):
-            _on_terminal(reader)
+        if shows:
+            _show(lambda: _newest(reader), SystemClock().wall_ms)
             return
         while True:
             _print(reader.picture(SystemClock().wall_ms()), as_json=json)
@@ -65,27 +72,16 @@ def command(
             _read_for(reader, _EVERY_S if json else _TEXT_EVERY_S)
 
 
-def _on_terminal(reader: StatusReader) -> None:
+def _show(take: Callable[[], Picture], now_ms: Callable[[], int], playback: Playback | None = None) -> None:
     from streams.watch.app import WatchApp  # noqa: PLC0415 - a third of a second that --once saves
 
-    clock = SystemClock()
-
-    def newest() -> Picture:
-        while reader.poll(0):
-            pass
-        return reader.picture(clock.wall_ms())
-
-    WatchApp(newest, clock.wall_ms).run()
+    WatchApp(take, now_ms, playback).run()
 
 
-def _play(playback: Playback, *, once: bool, as_json: bool) -> None:
-    if sys.stdout.isatty() and not (once or as_json):
-        from streams.watch.app import WatchApp  # noqa: PLC0415 - as above
-
-        WatchApp(playback.take, lambda: playback.now_ms, playback).run()
-        return
-    for picture in [playback.last()] if once else playback.pictures():
-        _print(picture, as_json=as_json)
+def _newest(reader: StatusReader) -> Picture:
+    while reader.poll(0):
+        pass
+    return reader.picture(SystemClock().wall_ms())
 
 
 def _print(picture: Picture, *, as_json: bool) -> None:
