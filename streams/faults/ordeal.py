@@ -19,7 +19,7 @@ from streams.demo.plan import Brokers
 from streams.demo.stack import Stack
 from streams.demo.watcher import Watcher
 from streams.evaluation.arms import read_predictions
-from streams.faults.conductor import Conductor, Done, Victim
+from streams.faults.conductor import Conductor, Victim
 from streams.faults.convergence import read_logged, read_pooled
 from streams.faults.crowd import ORDERS, Crowd
 from streams.faults.history import Historian
@@ -56,7 +56,7 @@ class Ordeal:
         self.historian = Historian(self._kafka)
         self._conductor: Conductor | None = None
         self._opened = ExitStack()
-        self._live_s = self._live_wall_ms = 0.0
+        self._live_s, self._live_ms, self._there = 0.0, 0, frozenset[str]()
         self.looks: list[Look] = []
 
     def __enter__(self) -> Self:
@@ -82,7 +82,8 @@ class Ordeal:
     def begin(self, children: Mapping[str, Child], watcher: Watcher) -> None:
         """The live stream begins: so do the faults."""
         victims: dict[str, Victim] = {**children, **self._stack.victims}
-        self._live_s, self._live_wall_ms = watcher.elapsed_s, time.time() * 1000
+        self._live_s, self._live_ms = watcher.elapsed_s, time.time_ns() // 1_000_000
+        self._there = there_before(self.looks, self._live_s)
         self._conductor = Conductor(
             timetable(self.scenario),
             proxies=self._proxies,
@@ -106,10 +107,6 @@ class Ordeal:
         assert self._conductor is not None, "it has begun"
         return self._conductor
 
-    def wall_ms(self, elapsed_s: float) -> int:
-        """The wall clock when the run had been going so long."""
-        return round(self._live_wall_ms + (elapsed_s - self._live_s) * 1000)
-
     def may_end(self, name: str) -> bool:
         """Whether something in force may end the process of that name."""
         return self._conductor is not None and name in self._conductor.may_end
@@ -126,7 +123,7 @@ class Ordeal:
     @property
     def missing(self) -> frozenset[str]:
         """Devices that were there when the live stream began, and are not now."""
-        return there_before(self.looks, self._live_s) - self.looks[-1].devices if self.looks else frozenset()
+        return self._there - self.looks[-1].devices if self.looks else frozenset()
 
     def verdict(
         self,
@@ -138,41 +135,32 @@ class Ordeal:
     ) -> Verdict:
         """What came of the run in `folder`, beside the one in `undisturbed`, once everything has ended."""
         self.historian.close()
-        history, done, seed = self.historian.history, self.conductor.done, self.scenario.seed
-        window_ms = self._window_ms(done)
-        if undisturbed is None:
-            arms = beside_the_others(predictions, self._hit, seed)
-        else:
-            arms = beside_undisturbed(
-                predictions, read_predictions(undisturbed / "fleet" / "predictions.parquet"), history, window_ms, seed
-            )
+        history, seed = self.historian.history, self.scenario.seed
         versions = published_versions(KafkaBus(self._kafka), load_public_key(folder / "keys" / "cloud.pub"))
         evidence = Evidence(
             history=history,
             looks=self.looks,
             states=states,
-            faults=done,
+            faults=self.conductor.done,
             predictions=predictions,
             pooled=read_pooled(folder),
             logged=read_logged(folder / "log.parquet"),
             published={version.id for version in versions},
-            live_ms=round(self._live_wall_ms),
-            window_ms=window_ms,
+            live_s=self._live_s,
+            live_ms=self._live_ms,
             healed_within_s=self.scenario.healed_within_s,
             problems=problems,
             undisturbed=None if undisturbed is None else read_pooled(undisturbed),
         )
-        return judge(evidence, arms)
+        if undisturbed is None:
+            return judge(evidence, beside_the_others(predictions, self._hit, seed))
+        calm = read_predictions(undisturbed / "fleet" / "predictions.parquet")
+        return judge(evidence, beside_undisturbed(predictions, calm, history, evidence.window_ms, seed))
 
     def write(self, path: Path) -> None:
         """Each fault, event and batch as one JSON line."""
         rows = [*map(msgspec.to_builtins, self.conductor.done), *self.historian.history.rows()]
         write_durably(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-
-    def _window_ms(self, done: Sequence[Done]) -> tuple[int, int]:
-        """When the first fault began and the last one ended."""
-        ends = [self.wall_ms(f.ended_s) for f in done]
-        return min([self.wall_ms(f.began_s) for f in done], default=0), max(ends, default=0)
 
     def _hit(self, users: Iterable[str]) -> list[str]:
         """Those of them whose devices some fault was about, as one of a share or group."""

@@ -55,8 +55,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What there is to judge by; the live stream began at `live_ms`, the first fault at the one of `window_ms`, and the
-    last one ended at the other, wall clock.
+    """What there is to judge by; the live stream began `live_s` after the run did, at `live_ms` by the wall clock.
 
     `pooled` is what the pool holds in the end, `logged` what it has to hold by the log alone, `undisturbed` what the
     run without faults left there, if there was one. `published` are all cloud models. `problems` are those of the run
@@ -71,8 +70,8 @@ class Evidence:
     pooled: Pooled
     logged: Pooled
     published: Set[ModelId]
+    live_s: float
     live_ms: int
-    window_ms: tuple[int, int]
     healed_within_s: float
     problems: Sequence[str] = ()
     undisturbed: Pooled | None = None
@@ -86,6 +85,12 @@ class Evidence:
     def ended_s(self) -> float:
         """When the last fault did."""
         return max((fault.ended_s for fault in self.faults), default=0.0)
+
+    @property
+    def window_ms(self) -> tuple[int, int]:
+        """Both by the wall clock."""
+        began_ms, ended_ms = (self.live_ms + round(1000 * (s - self.live_s)) for s in (self.began_s, self.ended_s))
+        return began_ms, ended_ms
 
 
 def judge(evidence: Evidence, arms: Arms) -> Verdict:

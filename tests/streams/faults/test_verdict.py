@@ -53,8 +53,8 @@ def evidence(history: History) -> Evidence:
         pooled=pool(1, 2),
         logged=pool(1, 2),
         published={FIRST, SECOND},
+        live_s=11,
         live_ms=11_000,
-        window_ms=(10_000, 20_000),
         healed_within_s=10,
     )
 
