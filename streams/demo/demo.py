@@ -336,16 +336,16 @@ def _outage(run: DemoRun, verdict: Verdict | None, undisturbed: Path | None) -> 
     """The report's section on what was broken, before the run in `undisturbed`."""
     if verdict is None or not verdict.faults:
         return []
-    mine = Course(run.watcher.states, verdict.ages)
-    return [outage_section(verdict, mine, None if undisturbed is None else _course(undisturbed))]
+    mine = Course(run.watcher.states, verdict)
+    return [outage_section(mine, None if undisturbed is None else _course(undisturbed))]
 
 
-def _course(folder: Path) -> Course:
-    """That of an earlier run."""
+def _course(folder: Path) -> Course | None:
+    """That of an earlier run, if it was judged."""
     lines = (folder / "timeline.jsonl").read_bytes().splitlines()
     result = msgspec.json.decode((folder / "result.json").read_bytes(), type=DemoResult)
-    ages = result.verdict.ages if result.verdict is not None else []
-    return Course([msgspec.json.decode(line, type=State) for line in lines], ages)
+    states = [msgspec.json.decode(line, type=State) for line in lines]
+    return Course(states, result.verdict) if result.verdict is not None else None
 
 
 def percent_in(words: str) -> str:

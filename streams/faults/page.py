@@ -19,10 +19,11 @@ _WORDS = (
 )
 
 
-def outage_section(verdict: Verdict, run: Course, undisturbed: Course | None = None) -> str:
+def outage_section(run: Course, undisturbed: Course | None = None) -> str:
     """HTML; `undisturbed` is the same run without faults, if there was one."""
+    verdict = run.verdict
     parts = [
-        _side_by_side(*timeline_plots(run, verdict.faults, undisturbed), kind="figures"),
+        _side_by_side(*timeline_plots(run, undisturbed), kind="figures"),
         f"<p>{escape(closing_words(verdict))}</p>",
         _side_by_side(_faults(verdict.faults), _fates(verdict)),
         _stability(verdict.stability),

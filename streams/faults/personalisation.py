@@ -34,11 +34,12 @@ def beside_undisturbed(
 
 
 def beside_the_others(predictions: pl.DataFrame, hit: Callable[[pl.Series], Sequence[str]], seed: int) -> Arms:
-    """Without an undisturbed run: devices that a fault was about, and those it was not."""
+    """Without an undisturbed run: devices that a fault was about, and those it was not; nothing without both."""
     if not len(predictions):
         return {}
     gone = pl.col("user_id").is_in(hit(predictions["user_id"].unique()))
-    return _compared(("devices hit", "the others"), (predictions.filter(gone), predictions.filter(~gone)), seed)
+    arms = _compared(("devices hit", "the others"), (predictions.filter(gone), predictions.filter(~gone)), seed)
+    return arms if len(arms) == 2 else {}
 
 
 def _compared(names: Sequence[str], frames: Sequence[pl.DataFrame], seed: int) -> Arms:

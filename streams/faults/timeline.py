@@ -1,4 +1,4 @@
-"""Faults against what they do: devices connected, lag and freshness over time, the undisturbed run behind in grey."""
+"""Faults against what they do: devices within reach, lag and freshness over time; in grey the run without faults."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 
 from monitor.plots import COLOURS, svg
 from monitor.state import State
-from streams.faults.conductor import Done
-from streams.faults.stability import Moment
+from streams.faults.verdict import Verdict
 
 _GREY, _FAULT = "#b6bcc6", "#fecaca"
 _LIVE = ("live stream", "drain")
@@ -17,10 +16,10 @@ _LIVE = ("live stream", "drain")
 
 @dataclass(frozen=True)
 class Course:
-    """How a run went: its states, and how old events were when they were pooled."""
+    """How a run went: its states, and what came of it."""
 
     states: Sequence[State]
-    ages: Sequence[Moment]
+    verdict: Verdict
 
     @property
     def live(self) -> list[State]:
@@ -29,25 +28,29 @@ class Course:
 
     def over_time(self, value: Callable[[State], float]) -> tuple[list[float], list[float]]:
         """Seconds of live stream, and a figure of each state."""
-        return [state.elapsed_s - self.live[0].elapsed_s for state in self.live], [value(s) for s in self.live]
+        live = self.live
+        return [state.elapsed_s - live[0].elapsed_s for state in live], [value(state) for state in live]
 
 
 Line = tuple[Sequence[float], Sequence[float]]
 PANELS: tuple[tuple[str, Callable[[Course], Line]], ...] = (
-    ("devices connected", lambda run: run.over_time(lambda s: s.devices_connected)),
+    (
+        "devices that the broker can reach",
+        lambda run: ([at_s for at_s, _ in run.verdict.reachable], [n for _, n in run.verdict.reachable]),
+    ),
     ("events not yet processed", lambda run: run.over_time(lambda s: sum(s.lag_events.values()))),
     (
         "p99 of age when pooled, since the user did it, s",
-        lambda run: ([age.at_s for age in run.ages], [age.p99_s for age in run.ages]),
+        lambda run: ([age.at_s for age in run.verdict.ages], [age.p99_s for age in run.verdict.ages]),
     ),
     ("retrainings so far", lambda run: run.over_time(lambda s: sum(s.trainings.values()))),
 )
 
 
-def timeline_plots(run: Course, faults: Sequence[Done], undisturbed: Course | None = None) -> list[str]:
+def timeline_plots(run: Course, undisturbed: Course | None = None) -> list[str]:
     """One figure per panel over the live part, seconds since it began; faults are shaded."""
     began_s = run.live[0].elapsed_s
-    shades = [(f.began_s - began_s, max(f.ended_s, f.began_s + 0.3) - began_s) for f in faults]
+    shades = [(f.began_s - began_s, max(f.ended_s, f.began_s + 0.3) - began_s) for f in run.verdict.faults]
 
     def draw(title: str, lines: Sequence[tuple[Line, str]], axes: Sequence[Axes]) -> None:
         axis = axes[0]

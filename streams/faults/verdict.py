@@ -30,8 +30,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All that can be said; `ok` when no invariant was broken.
 
     `devices_before` were there when the first fault began, of which `devices_left` at the worst moment. `arms` are the
-    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories, `ages`
-    how old events were when they got there.
+    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories. By
+    seconds of live stream, `reachable` is how many devices the broker could reach, `ages` how old events were when they
+    were pooled.
     """
 
     ok: bool
@@ -45,6 +46,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     devices_before: int
     devices_left: int
     pool_digest: str
+    reachable: list[tuple[float, int]]
     ages: list[Moment]
     arms: Arms = {}
 
@@ -120,6 +122,7 @@ def judge(evidence: Evidence, arms: Arms) -> Verdict:
         devices_before=len(before),
         devices_left=min(left, default=len(before)),
         pool_digest=evidence.pooled.digest,
+        reachable=[(s, len(look.devices)) for look in evidence.looks if (s := look.at_s - evidence.live_s) >= 0],
         ages=ages_over_time(history, evidence.live_ms),
         arms=arms,
     )

@@ -67,6 +67,7 @@ def test_a_run_in_which_all_held() -> None:
     result = verdict(good())
     assert result.ok, result.broken()
     assert result.ages == [Moment(11.0, 9.1)], "done at 12 s, pooled at 21.1 s"
+    assert result.reachable[12:15] == [(12, 1), (13, 1), (14, 3)], "seconds of live stream, which began at 11 s"
     assert result.events.recovered == result.batches.recovered == 1
     assert (result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (5, 1, 3, 1)
 
