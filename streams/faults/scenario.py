@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from streams.faults.process_faults import AnyProcessFault, DiskFull, Kill
 from streams.faults.toxics import AnyToxic, Toxic
 from streams.faults.units import Share, convert
 from streams.population.table import find_table, population
+from streams.shipped import find_text, shipped_in
 from streams.times import Duration
 from wire.errors import InputError
 
@@ -117,21 +117,13 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def find_scenario(name: str) -> Scenario:
     """A shipped scenario by its name, or one by its path; raises `InputError`."""
-    path = SHIPPED / f"{name}.toml" if name in shipped() else Path(name)
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        near = get_close_matches(name, shipped(), n=1)
-        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(shipped())}"
-        raise InputError(f"{name} is neither a shipped scenario nor a file{hint}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no TOML: it is not written in UTF-8") from error
+    path, text = find_text(name, SHIPPED, "shipped scenario")
     return read_scenario(text, str(path))
 
 
 def shipped() -> list[str]:
     """The names of the scenarios that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+    return shipped_in(SHIPPED)
 
 
 def read_scenario(text: str, where: str) -> Scenario:

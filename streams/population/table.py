@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from streams.population.flash import read_flash
 from streams.population.population import EVERYONE, Population
 from streams.population.trace import Trace, Traces
 from streams.population.transitions import read_transitions
+from streams.shipped import find_text, shipped_in
 from streams.times import Duration
 from wire.errors import InputError
 
@@ -72,19 +72,15 @@ class PopulationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 def presets() -> list[str]:
     """The names of the populations that come with the package."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+    return shipped_in(PRESETS)
 
 
 def find_table(name: str) -> dict[str, Any]:
     """The table of a preset by its name, or of a TOML file by its path; raises `InputError`."""
-    path = PRESETS / f"{name}.toml" if name in presets() else Path(name)
+    path, text = find_text(name, PRESETS, "known population")
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        near = get_close_matches(name, presets(), n=1)
-        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(presets())}"
-        raise InputError(f"{name} is neither a known population nor a file{hint}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no TOML: {error}") from error
     for axis in AXES:
         if isinstance(table.get(axis), dict) and isinstance(file := table[axis].get("file"), str):
