@@ -44,7 +44,7 @@ from wire.durable import write_durably
 from wire.errors import CodaError
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
-# Ours: several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
+# Several times what the slowest machine we tried needed, so that a wait that reaches it is stuck.
 MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0, 30.0
 POOL_DISK_BYTES = 64 << 20  # several times what a short run's pool needs
 CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained

@@ -18,7 +18,7 @@ from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 
-HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part; ours
+HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part
 REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here

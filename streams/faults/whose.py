@@ -6,7 +6,7 @@ from xxhash import xxh3_64_intdigest
 
 from device_sim.topics import device_of
 
-CONNECT_BYTES = 64 << 10  # ours have some 200; a client that begins with more is nobody we know
+CONNECT_BYTES = 64 << 10  # a device's has some 200; a client that begins with more is none of them
 _WILL = 0x04
 
 

@@ -1,6 +1,5 @@
 """`coda chaos`: break the real system on purpose, and judge what came of it."""
 
-import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -8,15 +7,13 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from monitor.live import LiveView
-from streams.child import ChildFailed
-from streams.demo.demo import PHASES, DemoResult, run_demo
 from streams.demo.plan import DemoSettings
 from streams.demo.stack import StackName
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import find_scenario, shipped
 from streams.run_folder import run_folder
 from streams.settings import AtLeast1
+from streams.verbs.demo import run_in_view
 from wire.durable import make_folder
 
 
@@ -34,9 +31,9 @@ def command(
 ) -> int:
     """Break the whole system on this machine as a scenario says, heal it, and judge what came of it.
 
-    Devices upload their events themselves, through a proxy that breaks their connections. First
-    the same is run without faults, to compare with. Exits 0 only when every invariant held and every fault was seen to
-    act. Without a scenario the shipped ones are listed; docs/scenarios.md says what each teaches.
+    Devices upload their events themselves, through a proxy that breaks their connections. First the same is run
+    without faults, to compare with. Exits 0 only when every invariant held and every fault was seen to act. Without a
+    scenario the shipped ones are listed; docs/scenarios.md says what each teaches.
 
     Example
 
@@ -71,8 +68,8 @@ def command(
         if undisturbed:
             make_folder(beside := folder / "undisturbed")
             calm = msgspec.structs.replace(wanted, stages=())
-            _run("undisturbed", replace(disturbed, scenario=calm), beside, console, None)
-        result = _run(wanted.name, disturbed, folder, console, beside)
+            run_in_view("undisturbed", replace(disturbed, scenario=calm), beside, console)
+        result = run_in_view(wanted.name, disturbed, folder, console, undisturbed=beside)
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in verdict_lines(result.verdict) if result.verdict else result.problems:
@@ -80,15 +77,3 @@ def command(
     verdict = "[green]it held" if result.ok else "[red]it broke"
     console.print(f"{verdict}[/]; the report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     return 0 if result.ok else 1
-
-
-def _run(title: str, settings: DemoSettings, folder: Path, console: Console, undisturbed: Path | None) -> DemoResult:
-    try:
-        with LiveView(f"CoDA streaming · {title} · seed {settings.seed}", PHASES, console) as view:
-            return run_demo(settings, folder, view, undisturbed)
-    except ChildFailed as failure:
-        print(failure.tail, file=sys.stderr)  # noqa: T201
-        raise
-    except BaseException:
-        console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
-        raise

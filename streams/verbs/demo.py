@@ -70,21 +70,28 @@ def command(
     settings = DemoSettings(log, devices, seconds, seed, options, negatives=negatives, scenario=scenario).checked()
     console = Console(stderr=True)
     with run_folder(out, datetime.now()) as folder:
-        try:
-            with LiveView(f"CoDA streaming · {log} · seed {seed}", PHASES, console) as view:
-                result = run_demo(settings, folder, view)
-        except ChildFailed as failure:
-            print(failure.tail, file=sys.stderr)  # noqa: T201
-            raise
-        except BaseException:
-            if any(folder.iterdir()):
-                console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
-            raise
+        result = run_in_view(log, settings, folder, console)
     if json:
         print(msgspec.json.encode(result).decode())  # noqa: T201
     for line in closing_lines(result, folder):
         console.print(line, highlight=False, soft_wrap=True)
     return 0 if result.ok else 1
+
+
+def run_in_view(
+    title: str, settings: DemoSettings, folder: Path, console: Console, undisturbed: Path | None = None
+) -> DemoResult:
+    """Run it with a live view; what a child that died had said, or where the rest of a run lies, goes to the user."""
+    try:
+        with LiveView(f"CoDA streaming · {title} · seed {settings.seed}", PHASES, console) as view:
+            return run_demo(settings, folder, view, undisturbed)
+    except ChildFailed as failure:
+        print(failure.tail, file=sys.stderr)  # noqa: T201
+        raise
+    except BaseException:
+        if any(folder.iterdir()):
+            console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
+        raise
 
 
 def _scenario(
