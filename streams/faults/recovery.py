@@ -26,15 +26,14 @@ def there_before(looks: Sequence[Look], began_s: float) -> frozenset[str]:
 def recovered_after_s(looks: Sequence[Look], states: Sequence[State], began_s: float, ended_s: float) -> float | None:
     """How long after the last fault all was as before the first; None when never."""
     before = there_before(looks, began_s)
-    earlier = [state for state in states if state.elapsed_s < began_s][-10:]
-    behind = max([FEW_EVENTS, *(sum(state.lag_events.values()) for state in earlier)])
-    caught_up = [(state.elapsed_s, sum(state.lag_events.values()) <= behind) for state in states]
+    lags = [(state.elapsed_s, sum(state.lag_events.values())) for state in states]
+    behind = max([FEW_EVENTS, *[lag for at_s, lag in lags if at_s < began_s][-10:]])
     calm: list[float] = []
     for look in looks:
         if look.at_s < ended_s:
             continue
-        well = before <= look.devices and next((ok for at_s, ok in reversed(caught_up) if at_s <= look.at_s), False)
-        calm = [*calm, look.at_s] if well else []
+        lag = next((lag for at_s, lag in reversed(lags) if at_s <= look.at_s), None)
+        calm = [*calm, look.at_s] if lag is not None and lag <= behind and before <= look.devices else []
         if len(calm) >= CALM_LOOKS:
             return round(calm[0] - ended_s, 1)
     return None
