@@ -52,27 +52,29 @@ def ages_over_time(history: History, live_ms: int) -> list[Moment]:
     return [Moment(second + 1.0, _spread(ages).p99_s) for second, ages in sorted(seconds.items())]
 
 
-def stability(history: History) -> Stability:
-    """Of everything that became stable; what never did is lost, and the verdict's fates have it."""
+def stability(history: History, live_ms: int) -> Stability:
+    """Of all of the live stream, which began at `live_ms`, that became stable: history is replayed as fast as it goes,
+    and waits for nothing but that. What never did is lost, and the verdict's fates have it.
+    """
     return Stability(
-        uploaded=_spread(_ages_ms(history.attempted, history.acknowledged)),
-        pooled=_spread(_ages_ms(history.attempted, history.pooled)),
-        answered=_spread(_ages_ms(history.batches, history.answers)),
-        stale_reads=_spread(_stale_for_ms(history)),
+        uploaded=_spread(_ages_ms(history.attempted, history.acknowledged, live_ms)),
+        pooled=_spread(_ages_ms(history.attempted, history.pooled, live_ms)),
+        answered=_spread(_ages_ms(history.batches, history.answers, live_ms)),
+        stale_reads=_spread(_stale_for_ms(history, live_ms)),
     )
 
 
-def _ages_ms(begun: dict[Key, int], done: dict[Key, int]) -> list[int]:
-    return [done[key] - at_ms for key, at_ms in begun.items() if key in done]
+def _ages_ms(begun: dict[Key, int], done: dict[Key, int], live_ms: int) -> list[int]:
+    return [done[key] - at_ms for key, at_ms in begun.items() if at_ms >= live_ms and key in done]
 
 
-def _stale_for_ms(history: History) -> list[int]:
+def _stale_for_ms(history: History, live_ms: int) -> list[int]:
     """For each batch that a device took when a newer one had been there: for how long it had."""
     of_device: dict[str, list[Batch]] = {}
     for batch in history.batches:
         of_device.setdefault(batch[0], []).append(batch)
     found = []
-    for taken in history.accepted.keys() & history.answers.keys():
+    for taken in history.accepted.keys() & {batch for batch, at_ms in history.answers.items() if at_ms >= live_ms}:
         newer = [history.batches[other] for other in of_device.get(taken[0], []) if other[1] > taken[1]]
         if newer and (late_ms := history.answers[taken] - min(newer)) > STALE_AFTER_MS:
             found.append(late_ms)

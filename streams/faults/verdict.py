@@ -117,7 +117,7 @@ def judge(evidence: Evidence, arms: Arms) -> Verdict:
         events=events,
         batches=batches,
         redelivered=history.delivered.total() - len(history.delivered),
-        stability=stability(history),
+        stability=stability(history, evidence.live_ms),
         recovered_s=recovered_s,
         devices_before=len(before),
         devices_left=min(left, default=len(before)),

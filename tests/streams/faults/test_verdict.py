@@ -13,7 +13,7 @@ from streams.faults.convergence import Pooled
 from streams.faults.effect import Effect
 from streams.faults.history import History
 from streams.faults.recovery import Look
-from streams.faults.stability import Moment
+from streams.faults.stability import Moment, Spread
 from streams.faults.verdict import Evidence, Verdict, judge
 from wire.identity import ModelId
 
@@ -68,6 +68,7 @@ def test_a_run_in_which_all_held() -> None:
     assert result.ok, result.broken()
     assert result.ages == [Moment(11.0, 9.1)], "done at 12 s, pooled at 21.1 s"
     assert result.reachable[12:15] == [(12, 1), (13, 1), (14, 3)], "seconds of live stream, which began at 11 s"
+    assert result.stability.uploaded == Spread(1, 9.0, 9.0), "two of three are history, which is replayed at once"
     assert result.events.recovered == result.batches.recovered == 1
     assert (result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (5, 1, 3, 1)
 
