@@ -19,6 +19,7 @@ from wire.arrays import F32
 from wire.candidates import CandidateBatch, decode_batch
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import user_key
+from wire.malformed import Malformed
 from wire.moments import SKEW_MS
 from wire.sample import SampleRecord
 
@@ -42,10 +43,9 @@ class NewestBatchWins(Invariant):
         self._newest: dict[str, int] = {}
         self._run: object = None
         kinds = {fault.kind for fault in world.plan.faults}
-        # A broker that forgets, a stranger who takes a batch's place, clocks that say something else of its expiry.
-        self._forgets = (
-            Kind.HOSTILE in kinds or Kind.CLOCK in kinds or (Kind.BROKER in kinds and not world.plan.persistent)
-        )
+        self._hostile = Kind.HOSTILE in kinds  # a stranger may take a batch's place
+        # So may a broker forget it, and clocks say something else of its expiry.
+        self._forgets = self._hostile or Kind.CLOCK in kinds or (Kind.BROKER in kinds and not world.plan.persistent)
         self._without: dict[str, tuple[int, int]] = {}  # by user: which batch it lacks, and since when
 
     def watch(self) -> None:
@@ -73,11 +73,19 @@ class NewestBatchWins(Invariant):
             batch = world.seen.newest[user]
             if committed.get(partition, 0) <= offset or batch.matched_ms + world.plan.expiry_ms < now_ms + NEAR_MS:
                 continue
-            kept = world.broker.retained.get(topics.candidates(user))
-            seq = decode_batch(kept.payload).batch_seq if kept else -1
+            seq = self._retained(user)
             self.hold(
                 seq >= batch.batch_seq, f"batch {batch.batch_seq} of {user} was carried, the broker retains {seq}"
             )
+
+    def _retained(self, user: str) -> int:
+        """The number of the user's batch that the broker retains; -1 where there is none, or a stranger's message."""
+        kept = self.world.broker.retained.get(topics.candidates(user))
+        try:
+            batch = decode_batch(kept.payload) if kept else None
+        except Malformed:
+            return -1
+        return batch.batch_seq if batch and batch.user_id == user else -1
 
     def _watch_arrivals(self, work: "Devices") -> None:
         """Once all is healed, the newest batch of each device gets there soon, if it is of the device's model."""
@@ -96,7 +104,8 @@ class NewestBatchWins(Invariant):
 
     def _should_have(self, device: Device, batch: CandidateBatch, now_ms: int) -> bool:
         fresh = START_MS + now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
-        return fresh and batch.model == device.model and device.connected and not self.world.clocks_jumped
+        there = not self._hostile or self._retained(device.user_id) >= batch.batch_seq
+        return fresh and there and batch.model == device.model and device.connected and not self.world.clocks_jumped
 
 
 class NoStaleTraining(Invariant):
