@@ -53,7 +53,7 @@ class Stage(msgspec.Struct, frozen=True):
     lasts_s: float
 
 
-class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall.
 
     `expiry_s` is how long a batch is worth delivering, None for as long as the tunnel thinks by itself; `refreshes` is
@@ -65,14 +65,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     log: str = "ml-100k"
     events: int | None = None
     devices: int | None = None
-    seconds: int = 60
+    seconds: Duration = Duration(60)
     seed: int = 0
-    begins_s: float = 5.0
-    healed_within_s: float = 60.0
-    expiry_s: float | None = None
-    refreshes: int = 3
-    groups: Mapping[str, Share] = {}
-    stages: tuple[Stage, ...] = ()
+    begins_s: Duration = msgspec.field(name="begins", default=Duration(5))
+    healed_within_s: Duration = msgspec.field(name="healed_within", default=Duration(60))
+    expiry_s: Duration | None = msgspec.field(name="expiry", default=None)
+    refreshes: Annotated[int, msgspec.Meta(ge=1)] = 3
+    groups: Mapping[str, Share] = msgspec.field(name="group", default_factory=dict)
+    stages: tuple[Stage, ...] = msgspec.field(name="stage", default=())
 
     @property
     def kafka_nodes(self) -> int:
@@ -99,20 +99,8 @@ class _StageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lasts: Duration | None = msgspec.field(name="for", default=None)
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+class _StageTables(msgspec.Struct, frozen=True):
     stage: list[_StageTable]
-    teaches: str = ""
-    log: str = "ml-100k"
-    events: int | None = None
-    devices: int | None = None
-    seconds: Duration = Duration(60)
-    seed: int = 0
-    begins: Duration = Duration(5)
-    healed_within: Duration = Duration(60)
-    expiry: Duration | None = None
-    refreshes: Annotated[int, msgspec.Meta(ge=1)] = 3
-    group: dict[str, Share] = {}
 
 
 def find_scenario(name: str) -> Scenario:
@@ -129,30 +117,18 @@ def shipped() -> list[str]:
 def read_scenario(text: str, where: str) -> Scenario:
     """The scenario in `text`; raises `InputError` with `where` it was found."""
     try:
-        table = convert(tomllib.loads(text), _Table)
-        stages = tuple(_stage(stage, table.group) for stage in table.stage)
+        document = tomllib.loads(text)
+        tables: _StageTables = convert(document, _StageTables)
+        read: Scenario = convert({k: v for k, v in document.items() if k != "stage"}, Scenario)
+        stages = tuple(_stage(stage, read.groups) for stage in tables.stage)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{where} is no TOML: {error}") from error
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    scenario = Scenario(
-        name=table.name,
-        teaches=" ".join(table.teaches.split()),
-        log=table.log,
-        events=table.events,
-        devices=table.devices,
-        seconds=round(table.seconds),
-        seed=table.seed,
-        begins_s=table.begins,
-        healed_within_s=table.healed_within,
-        expiry_s=table.expiry,
-        refreshes=table.refreshes,
-        groups=table.group,
-        stages=stages,
-    )
+    scenario = msgspec.structs.replace(read, teaches=" ".join(read.teaches.split()), stages=stages)
     if (lasts_s := length_s(scenario)) > scenario.seconds:
         raise InputError(
-            f'{where}: its faults last until {lasts_s:g} s, its stream {scenario.seconds} s: give it more "seconds"'
+            f'{where}: its faults last until {lasts_s:g} s, its stream {scenario.seconds:g} s: give it more "seconds"'
         )
     return scenario
 
@@ -172,9 +148,9 @@ def dropping(share: Share, lasts: Duration, seconds: int, seed: int = 0) -> Scen
     stage = Stage((Planned(find_fault({"kind": "down"}), placed),), lasts)
     return Scenario(
         name=f"{share:.0%} of devices dropped for {lasts:g} s",
-        seconds=seconds,
+        seconds=Duration(seconds),
         seed=seed,
-        begins_s=(seconds - lasts) / 3,
+        begins_s=Duration((seconds - lasts) / 3),
         stages=(stage,),
     )
 
@@ -189,7 +165,8 @@ def peopled(like: str, seconds: int, seed: int = 0) -> Scenario:
     people = People(like=like, day=day)
     population(people.table, like, seed)
     stage = Stage((Planned(people, Placed(lasts=Duration(lasts_s))),), lasts_s)
-    return Scenario(name=f"devices of {like}", seconds=seconds, seed=seed, begins_s=0.1 * seconds, stages=(stage,))
+    length, begins = Duration(seconds), Duration(0.1 * seconds)
+    return Scenario(name=f"devices of {like}", seconds=length, seed=seed, begins_s=begins, stages=(stage,))
 
 
 def find_fault(table: Mapping[str, Any]) -> Fault:

@@ -32,7 +32,7 @@ class Order:
 def timetable(scenario: Scenario) -> list[Order]:
     """All orders of a scenario, the earliest first."""
     orders: list[Order] = []
-    begin_s = scenario.begins_s
+    begin_s: float = scenario.begins_s
     for stage in scenario.stages:
         for planned in stage.faults:
             orders += _orders(planned, scenario, begin_s + planned.placed.at)

@@ -60,8 +60,8 @@ def command(
     wanted = msgspec.structs.replace(wanted, seed=wanted.seed if seed is None else seed)
     console = Console(stderr=True)
     console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
-    path = log or wanted.log
-    disturbed = DemoSettings(path, devices or wanted.devices, wanted.seconds, wanted.seed, scenario=wanted, stack=stack)
+    path, seconds = log or wanted.log, round(wanted.seconds)
+    disturbed = DemoSettings(path, devices or wanted.devices, seconds, wanted.seed, scenario=wanted, stack=stack)
     disturbed = disturbed.checked()
     with run_folder(out, datetime.now()) as folder:
         beside = None
