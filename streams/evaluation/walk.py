@@ -333,8 +333,6 @@ def _cpu_s() -> float:
 
 def _first_of_tail(log: pl.DataFrame, head: float) -> int:
     """The first row after the head; rows of one moment stay together."""
-    if not 0 < head < 1:
-        raise InputError(f"--head-share is {head}: give the share of the log for the first model, between 0 and 1")
     times = log["timestamp"].to_numpy()
     first = int(np.searchsorted(times, times[int(len(times) * head)], "left"))
     if first == 0:

@@ -37,23 +37,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def checked(self) -> "FlowSettings":
-        """The settings themselves; raises `InputError` when one makes no sense."""
-        least = {
-            "shards": 1,
-            "processes": 1,
-            "match_every": 1,
-            "candidates": 2,
-            "window_count": 1,
-            "min_users": 1,
-            "users": 1,
-            "epoch_ms": 10,
-        }
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise InputError(f"{name} is {getattr(self, name)}: give it at least {lowest}")
-        for name in ("freshness_budget_s", "lateness_s", "window_days", "user_days"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: give it more than 0")
+        """The settings themselves; raises `InputError` when they do not go together."""
         if self.processes > self.shards:
             raise InputError(
                 f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "

@@ -25,8 +25,6 @@ def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> Sa
     The cut is a moment, not a row: it lies before the first event beyond the share, so that no event of the rest
     has a time that the model has seen. Raises `InputError` for a log that can't be read or leaves no head.
     """
-    if not 0 < share <= 1:
-        raise InputError(f"--head-share is {share:g}: it must be more than 0 and at most 1")
     events = load_log(path, options)
     cut = int(share * events.height)
     if cut < events.height:

@@ -97,7 +97,7 @@ def command(
     """
     bases = _bases(base, refresh.ms)
     sampling = Sampling(negatives, negatives_window, seed) if negatives else None
-    spec = PoolSpec(window_age_ms=pool_age.ms).checked()
+    spec = PoolSpec(window_age_ms=pool_age.ms)
     plan = Plan(
         devices=devices or 0,
         head=head_share,

@@ -210,10 +210,9 @@ def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeyp
     assert came == LOG["user_id"].unique(maintain_order=True).to_list()
 
 
-@pytest.mark.parametrize(("head", "words"), [(1.0, "between 0 and 1"), (0.0001, "head is empty")])
-def test_a_head_that_leaves_nothing_to_learn_or_to_predict_is_refused(tmp_path: Path, head: float, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        walk(LOG, tmp_path, head=head)
+def test_a_head_that_leaves_nothing_to_learn_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="head is empty"):
+        walk(LOG, tmp_path, head=0.0001)
 
 
 def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from streams.cli import run
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
 from wire.errors import InputError
@@ -13,21 +14,23 @@ def settings(**changes: Any) -> FlowSettings:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("flags", "says"),
     [
-        ({"shards": 0}, "shards is 0"),
-        ({"match_every": 0}, "match_every is 0"),
-        ({"candidates": 1}, "candidates is 1"),
-        ({"epoch_ms": 1}, "epoch_ms is 1"),
-        ({"freshness_budget_s": 0.0}, "freshness_budget_s is 0"),
-        ({"lateness_s": float("nan")}, "lateness_s is nan"),
-        ({"window_days": -1.0}, "window_days is -1"),
-        ({"processes": 3, "shards": 2}, "leaves a process without a shard"),
+        (("--shards", "-1"), "for --shards. Must be >= 0"),
+        (("--match-every", "0"), "for --match-every. Must be >= 1"),
+        (("--candidates", "1"), "for --candidates. Must be >= 2"),
+        (("--epoch", "1ms"), "--epoch is 1ms: give it at least 10ms"),
+        (("--freshness-budget", "0s"), "--freshness-budget: 0s is no time at all"),
+        (("--pool-age", "-1d"), "--pool-age: '-1d' is no duration"),
+        (("--processes", "3", "--shards", "2"), "leaves a process without a shard"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        settings(**changes).checked()
+def test_settings_that_make_no_sense_are_told(
+    flags: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["flow", *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
 
 
 def test_shards_share_the_window_by_count_and_not_by_age() -> None:

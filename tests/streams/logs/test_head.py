@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from streams.cli import run
 from streams.logs.head import head_samples
 from wire.errors import InputError
 from wire.ids import item_key
@@ -41,10 +42,10 @@ def test_no_event_of_the_rest_shares_a_time_with_the_head(log: Path) -> None:
     assert head_samples(log, 0.7).timestamp.tolist() == [10, 20, 20, 20]
 
 
-@pytest.mark.parametrize("share", [0.0, 1.5])
-def test_a_share_is_a_share(log: Path, share: float) -> None:
-    with pytest.raises(InputError, match="--head-share"):
-        head_samples(log, share)
+@pytest.mark.parametrize("share", ["0", "1.5"])
+def test_a_share_is_a_share(share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train-cloud", "--head-share", share]) == 2
+    assert "for --head-share" in capsys.readouterr().err
 
 
 def test_an_empty_head_is_one_clear_line(log: Path) -> None:
