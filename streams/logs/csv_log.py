@@ -94,8 +94,9 @@ def _rows(head: _Head, mapping: Mapping, records: Records) -> Rows:
     )
     context = records.fields.select(pl.col(at[name]).alias(name) for name in head.names if name not in mapping.taken)
     columns = records.fields.select(field.alias(name) for name, field in zip(FIELDS, fields, strict=True))
-    if head.separator != ",":
-        columns = columns.with_columns(pl.col("label", "timestamp").str.replace(*_DECIMAL_COMMA))
+    numbers = pl.col("label", "timestamp")
+    if head.separator != "," and any(columns.select(numbers.str.contains(",", literal=True).any()).row(0)):
+        columns = columns.with_columns(numbers.str.replace(*_DECIMAL_COMMA))
     return Rows(
         mapping=mapping,
         columns=columns,
