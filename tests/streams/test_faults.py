@@ -1,6 +1,6 @@
 """What the world does wrong, for every verb that it can happen to: one clear line, and the right exit code.
 
-Faults of one room alone are tested there: docs/operations.md has the list.
+Faults of one room alone are tested there: docs/guarantees.md has the list.
 """
 
 import importlib

