@@ -42,7 +42,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import EVENTS, FLOW_GROUP, MODELS
-from streams.logs.data import get_log, source_named
+from streams.logs.data import get_log, log_named
 from streams.logs.event_log import encode_events, load_log
 from streams.replay.throttle import Throttle
 from wire.signing import new_keys, sign_model
@@ -64,7 +64,7 @@ class Load:
     """The events as they travel, and a model that knows them."""
 
     def __init__(self, name: str, events: int, model: CloudModel | None = None, first: int = 0) -> None:
-        path = get_log(source_named(name), _say)
+        path = get_log(log_named(name), _say)
         log = load_log(path).slice(first, events)
         self.keys = [user.encode() for user in log["user_id"].to_list()]
         self.values = encode_events(log)

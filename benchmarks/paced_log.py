@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from streams.logs.data import get_log, source_named
+from streams.logs.data import get_log, log_named
 from streams.logs.event_log import load_log
 from wire.errors import CodaError
 
@@ -27,7 +27,7 @@ def paced_log(name: str, users: int, per_user: int, pace_per_s: float, say: Call
     `name` is a log that `coda data get` knows, or `generated`; a log that cannot be had is generated, too.
     """
     try:
-        events = _generated(users, per_user) if name == "generated" else load_log(get_log(source_named(name), say))
+        events = _generated(users, per_user) if name == "generated" else load_log(get_log(log_named(name), say))
     except (CodaError, OSError) as error:
         say(f"{name} cannot be had ({error}); going on with a generated log")
         events = _generated(users, per_user)

@@ -40,7 +40,7 @@ from index.spec import PoolSpec
 from index.verify import recall_of
 from models.cloud_trainer import train_first
 from models.sample import SampleBlock
-from streams.logs.data import get_log, source_named
+from streams.logs.data import get_log, log_named
 from streams.logs.event_log import load_log
 from streams.logs.head import samples_of
 
@@ -55,7 +55,7 @@ NOISE = 1e-3  # per component: moves a key by .01, where one more item in a hist
 
 def load_samples(name: str, rows: int) -> SampleBlock:
     """The first `rows` events of a log as samples with strictly earlier histories."""
-    return samples_of(load_log(get_log(source_named(name), _say)).head(rows))
+    return samples_of(load_log(get_log(log_named(name), _say)).head(rows))
 
 
 def encoded_samples(name: str, rows: int) -> SampleBlock:

