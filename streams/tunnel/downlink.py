@@ -19,7 +19,7 @@ from monitor import metrics
 from streams.bus import Bus, Message, Partition, Positions
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.mqtt.broker import WINDOW, Broker
-from streams.progress import Progress
+from streams.offset_tracker import OffsetTracker
 from streams.tunnel.current import CURRENT, Current
 from streams.tunnel.ledger import Ledger, Tally
 from streams.tunnel.phase import Opening, Phase
@@ -67,7 +67,7 @@ class Downlink:
         self._client = broker.client(client_id, [PRESENCE, self._name.topic], qos=0)
         self._current = Current(public)
         self._ledger, self._counted = Ledger(), Tally(0, 0, 0, 0, 0)
-        self._progress = Progress()
+        self._offsets = OffsetTracker()
         self._uncommitted: Positions = {}
         self._commit_at_ms = 0
         self._waiting = PushQueue()
@@ -159,9 +159,9 @@ class Downlink:
     def _end(self) -> None:
         self._settle()
         self._commit()
-        if self._progress.unfinished():
+        if self._offsets.unfinished():
             log.warning(
-                "batches not confirmed by MQTT; the next tunnel pushes them", batches=self._progress.unfinished()
+                "batches not confirmed by MQTT; the next tunnel pushes them", batches=self._offsets.unfinished()
             )
         self._ledger.close()
         self._export()
@@ -170,13 +170,13 @@ class Downlink:
     def _take_batches(self, messages: list[Message]) -> None:
         for message in messages:
             partition = (message.topic, message.partition)
-            self._progress.started(partition, message.offset)
+            self._offsets.started(partition, message.offset)
             try:
                 push = Push.of(message, self._expiry_ms, self._clock.wall_ms())
             except Malformed as error:
                 metrics.tunnel_rejected.labels("malformed_batch").inc()
                 log.error(str(error), partition=partition, offset=message.offset)
-                self._progress.done(partition, message.offset)
+                self._offsets.done(partition, message.offset)
                 continue
             self._ledger.pushed(push.device, push.seq, push.expires_ms)
             self._drop(push.device)
@@ -186,7 +186,7 @@ class Downlink:
         """What waits for this device need not go out any more."""
         self._unanswered.pop(device)
         if (push := self._waiting.pop(device)) is not None:
-            self._progress.done(push.partition, push.offset)
+            self._offsets.done(push.partition, push.offset)
 
     def _throttle(self) -> None:
         """Leave the rest to Kafka while too much waits; the consumer stays in its group meanwhile."""
@@ -203,7 +203,7 @@ class Downlink:
             push = self._waiting.first()
             left_s = push.left_s(now_ms)
             if left_s <= 0:
-                self._progress.done(push.partition, push.offset)
+                self._offsets.done(push.partition, push.offset)
                 continue
             topic = mqtt_topics.candidates(push.device)
             self._client.publish(topic, push.payload, token=push, retain=True, expiry_s=left_s)
@@ -211,12 +211,12 @@ class Downlink:
     def _take_confirmed(self) -> None:
         now_ms = self._clock.wall_ms()
         for push in filter(None, self._client.taken()):
-            self._progress.done(push.partition, push.offset)
+            self._offsets.done(push.partition, push.offset)
             metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
             if self._ledger.awaits(push.device) == push.seq:
                 self._unanswered.put(push.device, push, len(push.payload))
         for push in filter(None, self._client.refused()):  # the device gets nothing of it, and its push expires
-            self._progress.done(push.partition, push.offset)
+            self._offsets.done(push.partition, push.offset)
 
     def _take_reports(self, messages: list[Message]) -> None:
         newer = set()
@@ -278,7 +278,7 @@ class Downlink:
     def _commit(self) -> None:
         self._commit_at_ms = self._clock.steady_ms() + COMMIT_EVERY_MS
         self.pushed = self._answered()
-        self._uncommitted |= self._progress.positions()
+        self._uncommitted |= self._offsets.positions()
         try:
             if self._uncommitted:
                 self._consumer.commit(self._uncommitted)
@@ -314,7 +314,7 @@ class Downlink:
         self._take_confirmed()
         self._commit()
         for partition in partitions:
-            self._progress.forget(partition)
+            self._offsets.forget(partition)
             self._uncommitted.pop(partition, None)
         self._paused = [p for p in self._paused if p not in gone]
 

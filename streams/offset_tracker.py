@@ -8,15 +8,15 @@ from collections import deque
 Partition = tuple[str, int]
 
 
-class Progress:
+class OffsetTracker:
     """Positions of the partitions that one consumer reads.
 
-    >>> progress = Progress()
-    >>> progress.started(("candidates", 0), 5), progress.started(("candidates", 0), 6)
+    >>> offsets = OffsetTracker()
+    >>> offsets.started(("candidates", 0), 5), offsets.started(("candidates", 0), 6)
     (None, None)
-    >>> progress.done(("candidates", 0), 6); progress.positions()
+    >>> offsets.done(("candidates", 0), 6); offsets.positions()
     {}
-    >>> progress.done(("candidates", 0), 5); progress.positions()
+    >>> offsets.done(("candidates", 0), 5); offsets.positions()
     {('candidates', 0): 7}
     """
 
