@@ -30,7 +30,7 @@ LIVE = {
 TIME = {
     **LIVE,
     "monitor/seldom.py": "paces log lines, which are no behaviour",
-    "streams/evaluation/walk.py": "charges devices for the processor time they took",
+    "streams/evaluation/prequential.py": "charges devices for the processor time they took",
     "streams/simulation/campaign.py": "says how many seeds a minute it does",
     "streams/work_view.py": "paces what a terminal shows, and says what is left",
     "streams/replay/view.py": "paces what a terminal shows",

@@ -8,9 +8,9 @@ from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
 from streams.evaluation.paired import ArmFigures, Comparison, Pair, with_interval
+from streams.evaluation.prequential import Outcome
 from streams.evaluation.result import Result
 from streams.evaluation.verdict import TERMS
-from streams.evaluation.walk import Outcome
 from streams.logs.check import USERS_NEEDED, LogCheck
 from streams.logs.page import log_section
 from wire.task import ARMS

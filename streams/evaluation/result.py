@@ -8,8 +8,8 @@ import polars as pl
 
 from streams.evaluation.harm import Harm, harm_of
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
+from streams.evaluation.prequential import REFRESHED_CLOUD, Outcome, Plan
 from streams.evaluation.verdict import Verdict, freshness_line, price_line, refresh_line, verdict_of
-from streams.evaluation.walk import REFRESHED_CLOUD, Outcome, Plan
 from streams.logs.check import USERS_NEEDED
 from wire.task import ARMS
 

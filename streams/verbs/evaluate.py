@@ -18,10 +18,10 @@ from index.spec import PoolSpec
 from operators.user import MatchRules
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
+from streams.evaluation.prequential import Outcome, Plan, evaluate
 from streams.evaluation.report import evaluation_report, figure
 from streams.evaluation.result import Result, Setting, all_arms, result_of
 from streams.evaluation.verdict import TERMS
-from streams.evaluation.walk import Outcome, Plan, evaluate
 from streams.logs.check import USERS_NEEDED
 from streams.logs.data import find_log
 from streams.logs.event_log import EventLog
@@ -65,7 +65,7 @@ def command(
 ) -> int:
     """Say whether personal models beat a global one on a log, by test-then-train, without any broker.
 
-    The head of the log trains the first cloud model and fills the pool. The rest is walked in event time with the live
+    The head of the log trains the first cloud model and fills the pool. The rest comes in event time with the live
     system's own parts: every arm predicts each event of the chosen users before anything learns from it. The verdict
     comes first; the run folder gets the result as JSON, a report, and all predictions.
 
@@ -134,9 +134,9 @@ def command(
             for line in check.lines():
                 _say(line)
             with stop.listening():
-                walk = partial(_walked, events, spec=spec, stop=stop)
-                outcomes = {name: walk(f"{name} cloud model: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
-                slower = {name: walk(f"learning after {name}: ", plan=p) for name, p in later.items()}
+                run = partial(_prequential, events, spec=spec, stop=stop)
+                outcomes = {name: run(f"{name} cloud model: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
+                slower = {name: run(f"learning after {name}: ", plan=p) for name, p in later.items()}
             result = result_of(log, len(events), outcomes, plan=plan, settings=settings, later=slower)
             write_json(folder / RESULT, result)
             write_json(folder / RUN, {"settings": settings, "log": check.as_dict(), "environment": environment()})
@@ -155,8 +155,8 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _walked(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
-    """One walk on a pool of its own, with its progress; raises `Stopped`."""
+def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:
+    """One prequential run on a pool of its own, with its progress; raises `Stopped`."""
     with (
         work_view(prefix) as show,
         tempfile.TemporaryDirectory(prefix="coda-pool-") as place,

@@ -1,4 +1,4 @@
-"""Small synthetic logs for the evaluation, and walks over them."""
+"""Small synthetic logs for the evaluation, and prequential runs over them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import polars as pl
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
-from streams.evaluation.walk import Outcome, Plan, evaluate
+from streams.evaluation.prequential import Outcome, Plan, evaluate
 from wire.task import Task
 
 TASK = Task(task_version=1, classifier_steps=5, retrain_every=20, window_count=64)
@@ -44,7 +44,7 @@ def plan(**changes: object) -> Plan:
     return Plan(**(settings | changes))  # type: ignore[arg-type]
 
 
-def walk(log: pl.DataFrame, folder: Path, pool_type: type[Pool] = Pool, **changes: object) -> Outcome:
-    """One walk in a fresh pool under `folder`."""
+def prequential(log: pl.DataFrame, folder: Path, pool_type: type[Pool] = Pool, **changes: object) -> Outcome:
+    """One prequential run in a fresh pool under `folder`."""
     with pool_type.open(folder / "pool", SPEC) as pool:
         return evaluate(log, pool, plan(**changes), lambda *_: None)

@@ -18,9 +18,9 @@ from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
 from streams.evaluation.paired import Comparison
-from streams.evaluation.walk import REFRESHED_CLOUD, Plan, _slices, chosen_users
+from streams.evaluation.prequential import REFRESHED_CLOUD, Plan, _slices, chosen_users
 from streams.training import cloud_trainer
-from tests.streams.evaluation.world import TASK, plan, taste_log, walk
+from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
 from wire.errors import InputError
 from wire.ids import item_key, user_key
 from wire.task import ARMS
@@ -35,7 +35,7 @@ def gaucs(predictions: pl.DataFrame) -> dict[str, float]:
 
 
 def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path: Path) -> None:
-    outcome = walk(LOG, tmp_path, head=1 / 3)
+    outcome = prequential(LOG, tmp_path, head=1 / 3)
     assert outcome.predictions["event_id"].to_list() == LOG["event_id"][1000:].to_list()
     assert outcome.trainings and outcome.bytes_down
     found = gaucs(outcome.predictions)
@@ -48,7 +48,7 @@ def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_non
     common = {item_key(item) for item, users in takers.iter_rows() if users >= 3}
     expected = sum(item_key(item) in common for item in log["item_id"])
     assert 100 < expected < 1400
-    walk(log, tmp_path, min_users=3)
+    prequential(log, tmp_path, min_users=3)
     with Pool.open(tmp_path / "pool", read_only=True) as pool:
         pooled = [int(item) for block in pool.store.read() for item in block.item]
     assert set(pooled) == common and len(pooled) == expected
@@ -57,14 +57,14 @@ def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_non
 def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
     """12,000 predicted events: the standard error of GAUC is .006."""
     log = taste_log(14_400, users=30, seed=1, labels="random")
-    found = gaucs(walk(log, tmp_path, head=1 / 6).predictions)
+    found = gaucs(prequential(log, tmp_path, head=1 / 6).predictions)
     assert found == {arm: pytest.approx(0.5, abs=0.015) for arm in ARMS}
 
 
 def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where labels are random nothing may rank above chance; a history that knows what is taken next does."""
     log = taste_log(3000, users=10, labels="random")
-    honest = gaucs(walk(log, tmp_path / "honest").predictions)
+    honest = gaucs(prequential(log, tmp_path / "honest").predictions)
     taken = {
         int(t): (item_key(i).to_bytes(4, "little"), item_key(c).to_bytes(4, "little"))
         for i, c, t in log.filter(pl.col("label") == 1).select("item_id", "category_id", "timestamp").iter_rows()
@@ -77,7 +77,7 @@ def test_a_planted_future_feature_is_caught(tmp_path: Path, monkeypatch: pytest.
         return 8 * item + items[: 22 * 4], 8 * category + categories[: 22 * 4]
 
     monkeypatch.setattr(History, "bytes_before", clairvoyant)
-    planted = gaucs(walk(log, tmp_path / "planted").predictions)
+    planted = gaucs(prequential(log, tmp_path / "planted").predictions)
     assert max(honest.values()) < 0.55, "three standard errors of 1,200 events"
     assert min(planted.values()) > 0.6
 
@@ -90,7 +90,7 @@ def test_what_comes_later_changes_no_earlier_prediction(tmp_path: Path) -> None:
         label=pl.when(later).then(1 - pl.col("label")).otherwise("label").cast(pl.Int8),
         category_id=pl.when(later).then(pl.lit("c0")).otherwise("category_id"),
     )
-    whole, other = (walk(log, tmp_path / n, refresh_ms=600_000) for n, log in (("a", LOG), ("b", altered)))
+    whole, other = (prequential(log, tmp_path / n, refresh_ms=600_000) for n, log in (("a", LOG), ("b", altered)))
     until = LOG["timestamp"][cut]
     earlier = [o.predictions.filter(pl.col("timestamp") < until) for o in (whole, other)]
     assert len(earlier[0]) == cut - 1500
@@ -142,7 +142,7 @@ def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicte
 
     monkeypatch.setattr(Fleet, "handle_events", predict)
     monkeypatch.setattr(TrainingJob, "run", train)
-    walk(LOG, tmp_path, SpyPool)
+    prequential(LOG, tmp_path, SpyPool)
     assert SpyPool.returned > 1000
     assert trained_on[0] > LOG["timestamp"][2500]
 
@@ -159,7 +159,7 @@ def ages_on_return(folder: Path, idle_age_ms: int, patch: pytest.MonkeyPatch) ->
 
     with patch.context() as patched:
         patched.setattr(Fleet, "handle_events", look)
-        walk(LOG, folder, task=msgspec.structs.replace(TASK, idle_age_ms=idle_age_ms))
+        prequential(LOG, folder, task=msgspec.structs.replace(TASK, idle_age_ms=idle_age_ms))
     return ages
 
 
@@ -176,8 +176,8 @@ def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)  # the log is short
-    stale = walk(LOG, tmp_path / "stale", head=1 / 3, refresh_ms=400_000)
-    refreshed = walk(LOG, tmp_path / "refreshed", head=1 / 3, refresh_ms=400_000, refreshed=True)
+    stale = prequential(LOG, tmp_path / "stale", head=1 / 3, refresh_ms=400_000)
+    refreshed = prequential(LOG, tmp_path / "refreshed", head=1 / 3, refresh_ms=400_000, refreshed=True)
     assert stale.versions == refreshed.versions > 2
     assert stale.predictions["version"].n_unique() == 1
     assert refreshed.predictions["version"].n_unique() >= refreshed.versions - 1, "the last may come with the end"
@@ -189,7 +189,7 @@ def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
 
 
 def test_the_seed_decides_everything_but_measured_time(tmp_path: Path) -> None:
-    first, again = (walk(LOG, tmp_path / name, devices=10) for name in ("first", "again"))
+    first, again = (prequential(LOG, tmp_path / name, devices=10) for name in ("first", "again"))
     assert first.predictions.equals(again.predictions)
     assert [t.accepted for t in first.trainings] == [t.accepted for t in again.trainings]
     assert first.bytes_down == again.bytes_down
@@ -206,18 +206,18 @@ def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeyp
         connect(self, user_id, now_ms)
 
     monkeypatch.setattr(Fleet, "connected", connected)
-    walk(LOG, tmp_path)
+    prequential(LOG, tmp_path)
     assert came == LOG["user_id"].unique(maintain_order=True).to_list()
 
 
 def test_a_head_that_leaves_nothing_to_learn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="head is empty"):
-        walk(LOG, tmp_path, head=0.0001)
+        prequential(LOG, tmp_path, head=0.0001)
 
 
 def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> None:
     """Devices are left with the levels that they learn as they predict, which know nothing of taste."""
-    outcome = walk(LOG, tmp_path, delay_ms=10**12)
+    outcome = prequential(LOG, tmp_path, delay_ms=10**12)
     for arm in ARMS[1:]:
         np.testing.assert_allclose(outcome.predictions[arm], outcome.predictions["local"], atol=1e-6)
     found = gaucs(outcome.predictions)

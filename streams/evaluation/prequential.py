@@ -1,18 +1,18 @@
 """The prequential run behind `coda evaluate`: the live system's own parts in event-time order, without a broker.
 
 Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
-Bytewax are missing. The log is walked in slices: every arm predicts a slice's events, then the slice enters the pool,
+Bytewax are missing. The log comes in slices: every arm predicts a slice's events, then the slice enters the pool,
 due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
 matched or trained on before it is over (levels, blends and what its user took, which a device updates as it predicts,
 wait for nobody, as live). Every clock is the newest event time, so nothing depends on the machine's speed but the
 measured compute.
 
-Beside the walk a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
+Beside it a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
 `REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. What devices report goes into the
 next task, which comes whenever that says something new, as live.
 
 An idle device asks for a batch every `Task.idle_age_ms`, and nobody sees what it makes of any but the newest. So the
-walk keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
+run keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
 would have asked: the same predictions for a small part of the work.
 """
 
@@ -98,15 +98,15 @@ class Outcome:
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
     first = _first_of_tail(log, plan.head)
-    walk = Walk(pool, plan, chosen_users(log[first:], plan))
+    run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
     head = _told("reading the head of the log", first, _slices(log[:first], _HEAD_ROWS), progress)
-    records = [record for part in head for record in walk.remember(part)]
-    walk.learn_head(records, partial(progress, "training the first global model"))
+    records = [record for part in head for record in run.remember(part)]
+    run.learn_head(records, partial(progress, "training the first global model"))
     del records
-    tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, walk.users)
+    tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
-        walk.step(part)
-    outcome = walk.outcome()
+        run.step(part)
+    outcome = run.outcome()
     return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
 
 
@@ -126,7 +126,7 @@ def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
     return frozenset(users[: plan.devices or None])
 
 
-class Walk:
+class PrequentialRun:
     """The whole system at one point of the log."""
 
     def __init__(self, pool: Pool, plan: Plan, users: frozenset[str]) -> None:
