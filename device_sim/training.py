@@ -13,7 +13,7 @@ from device_sim.instruction import Train
 from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieved
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
-from models.blend import HABIT, LIKE, LOTS, PERSONAL, personal_heads
+from models.blend import HABIT, LIKE, PERSONAL, RANDOM, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
@@ -146,7 +146,7 @@ class TrainingJob:
         if "coda" in arms:
             least, most = sieved(coarse, own, devices, self.task, self.seed)
             weights |= {"coda": least.weight, LIKE: most.weight}
-        return [Source(random, {LOTS: random.weight}), Source(coarse, weights)]
+        return [Source(random, {RANDOM: random.weight}), Source(coarse, weights)]
 
     def _trained(self, names: list[str], recipe: Recipe, own: OwnRows, sources: list[Source]) -> _Lineup:
         """Heads `names` of all devices that have something to make them from.

@@ -32,32 +32,31 @@ SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head 
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
 PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
-LOTS = "random"  # from samples drawn by lot
+RANDOM = "random"  # from random samples
 ADJUSTED = "adjusted"  # the cloud's logit with the device's level and repeats: what personal heads add to
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
-# Matched samples say much of a few items, those drawn by lot a little of many: no device knows beforehand which is
+# Matched samples say much of a few items, random ones a little of many: no device knows beforehand which is
 # worth more, nor which side of its classifier's border is. Its blend finds out. A head has this share of the trust in
-# outside samples; samples drawn by lot have as much of it beside matched ones however many heads these make, or arms
-# would differ by that (docs/research.md, ideas 40, 45 and 46).
+# outside samples; random samples have as much of it beside matched ones however many heads these make, or arms
+# would differ by that.
 _OUTSIDE: dict[str, dict[str, float]] = {
     "local": {},
-    "random": {LOTS: 1 / 2, LOTS + HABIT: 1 / 2},
-    "coarse": {"coarse": 1 / 3, "coarse" + HABIT: 1 / 3, LOTS: 1 / 3},
-    "mpda": {"mpda": 1 / 3, "mpda" + HABIT: 1 / 3, LOTS: 1 / 3},
-    "coda": {"coda": 2 / 9, "coda" + HABIT: 2 / 9, LIKE: 2 / 9, LOTS: 1 / 3},
+    "random": {RANDOM: 1 / 2, RANDOM + HABIT: 1 / 2},
+    "coarse": {"coarse": 1 / 3, "coarse" + HABIT: 1 / 3, RANDOM: 1 / 3},
+    "mpda": {"mpda": 1 / 3, "mpda" + HABIT: 1 / 3, RANDOM: 1 / 3},
+    "coda": {"coda": 2 / 9, "coda" + HABIT: 2 / 9, LIKE: 2 / 9, RANDOM: 1 / 3},
 }
 ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
-# Nats of log-prior per nat of loss summed over the fleet; ours. With .02, the design's, a fleet of 500 that sees 9,000
-# events has hardly learned by the end which head is best: news GAUC .641, with .1 .643, with .3 .644; the other logs
-# within .0003 of each other (first halves).
+# Nats of log-prior per nat of loss summed over the fleet. With .02 a fleet of 500 that sees 9,000 events has hardly
+# learned by their end which head is best.
 FLEET_RATE = 0.3
-# The most that the prior says, as a device's own events; ours. A fleet soon sums up so many that of two heads as good
-# as each other one has all the weight, and chance says which (docs/research.md, idea 37).
+# The most that the prior says, as a device's own events. A fleet soon sums up so many that of two heads as good
+# as each other one has all the weight, and chance says which.
 FLEET_EVENTS = 700
-UNIFORM_SHARE = 0.1  # ours: however sure the fleet is, it costs a device at most ln 10 more
-# What the heads from outside samples have together where the cloud and either local head have 1; ours. With 2 coda
-# gains .0004 GAUC less over the cloud on news, .0003 on ml-1m and online-retail, and as much on ml-100k (first halves).
+UNIFORM_SHARE = 0.1  # however sure the fleet is, it costs a device at most ln 10 more
+# What the heads from outside samples have together where the cloud and either local head have 1. With 2 a
+# stream that drifts is followed less.
 OUTSIDE_SHARES = 4
 
 

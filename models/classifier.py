@@ -6,10 +6,10 @@ on held-back samples: the logit is tempered by the factor with the least held-ba
 the classifier has learned nothing, and then every outside sample weighs 1 as without a classifier.
 
 What it may see decides what it learns. Not the user, not time: either identifies the owner. Not the interest
-vector either: it is the user's own history pooled, as good as a name (held-back AUC .99), and its product with the
-target gives it away (.80). The target alone tells which items a user meets, and where a stream drifts that is mostly
-their age: weights from it lost to none at all. It sees the label, and how far the label is from what the cloud
-model expected: in what way the user surprises the cloud, compared to others (.60 to .66; docs/research.md).
+vector either: it is the user's own history pooled, as good as a name, and its product with the target gives it
+away. The target alone tells which items a user meets, and where a stream drifts that is mostly their age: weights
+from it lost to none at all. It sees the label, and how far the label is from what the cloud model expected: in what
+way the user surprises the cloud, compared to others.
 """
 
 from typing import NamedTuple
@@ -25,10 +25,10 @@ from models.stacked import Layout, StackedRows
 from wire.arrays import F32, F64, I64, U8, Bool
 
 HIDDEN = 16
-MAX_RATIO = 5.0  # ours: density ratios are clipped to [1/5, 5]; beyond it a few samples would be all that counts
+MAX_RATIO = 5.0  # density ratios are clipped to [1/5, 5]; beyond it a few samples would be all that counts
 HOLD_BACK = 5  # every fifth row of each class is held back from the classifier
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
-DECAY = 0.01  # L2 toward the common start; ours
+DECAY = 0.01  # L2 toward the common start
 
 
 class Verdict(NamedTuple):

@@ -27,7 +27,7 @@ from wire.identity import ModelId
 from wire.ids import NO_KEY
 from wire.sample import HISTORY_LEN
 
-DIM = 32  # d; ours: an interest is 64 bytes in a device's window
+DIM = 32  # d: an interest is 64 bytes in a device's window
 _CHUNK = 256  # rows encoded at once: their histories stay in the cache, which at 1,024 costs a third more (measured)
 MEASURED = frozenset({"centre", "spread", "taken"})  # of `Weights`
 T = TypeVar("T")

@@ -23,15 +23,14 @@ from models.vocabulary import MODEL_BYTES, Names, Vocabulary, aged, choose, posi
 from wire.arrays import F64, I64, U32
 from wire.errors import InputError
 
-# All ours. Scored on what follows the first 60 % by time: GAUC is .707 on ml-100k, .644 on online-retail.
-BATCH, LEAST_BATCH = 1024, 64  # of 4,096 gives .633 on online-retail, and outgrows the cache: it is not faster
+BATCH, LEAST_BATCH = 1024, 64  # larger ones predict worse, and outgrow the cache: they are not faster
 STEPS = 60  # an epoch has at least this many where samples allow: small blocks get small batches
 DROP = 0.1  # chance that a known item, or category, is shown as unknown
-POOL_LOSS = 1.0  # weight of the two-tower loss: .3 gives AUC .694 instead of .702
+POOL_LOSS = 1.0  # weight of the two-tower loss: with less, pooled histories match worse
 MEASURED_ON = 50_000  # samples are enough for the mean and spread of item vectors
 LEAST_SPREAD = 1e-6  # less is one item alone, which must not blow up the others
 # Decoupled from the gradient (AdamW, arXiv 1711.05101): within it, Adam makes of any decay, however small, a step of
-# the learning rate for every row that is not in the batch, which gave GAUC .601 instead of .644 on online-retail.
+# the learning rate for every row that is not in the batch, and rare items forget what they learned.
 TABLE_DECAY, DECAY = 0.3, 0.01  # embeddings overfit within two epochs without theirs
 LEFT_OUT = "names_left_out"  # of a model's metrics: items and categories it has no room for
 LEAST_RATE = 0.02  # of the learning rate, which falls in a straight line to it over the run

@@ -9,7 +9,7 @@ import numpy as np
 
 from wire.arrays import I64, U32
 
-_MOST = 8  # comparisons; keys that crowd together so much are no hashes, and are searched for; ours
+_MOST = 8  # comparisons; keys that crowd together so much are no hashes, and are searched for
 
 
 class KeyRows:

@@ -23,7 +23,7 @@ over all events of all devices: sums, which devices report like their losses. x 
 each interval from one training of a device to its next: weights say how to rank what a user meets within some ten
 events. Otherwise they also learn who clicks more and when, which the level is for. A device takes the means out itself,
 so that it can add up its intervals. All personal heads add to what cloud, level and repeats say, in fitting as in
-predicting. All of it but that is ours.
+predicting.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ import numpy as np
 from wire.arrays import F32, F64, I64, U8, U32
 
 TRAITS = ("taken", "times", "since", "cloud")
-PRECISION = 2.0  # of the weights' prior; ours. 200 events of items taken before, of p(1−p) = .2, count 20 times as much
+PRECISION = 2.0  # of the weights' prior: 200 events of items taken before, of p(1−p) = .2, count 20 times as much
 _DAY_S = 86_400
 _LEAST_CURVATURE = 0.02  # as in `models.head_fit`
 _ROW, _COLUMN = np.triu_indices(len(TRAITS) + 1)

@@ -19,7 +19,7 @@ GROUP = 64  # models per stacked step: at 256 the working set leaves the cache a
 MULTIPLE = 8  # group sizes are padded to this, so that batched products take the same path
 _FLOATS_PER_LINE = 16
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam (Kingma & Ba, 2015)
-BATCH_ROWS = 32  # rows per model and step; ours: more costs time in proportion and won nothing on ml-100k
+BATCH_ROWS = 32  # rows per model and step: more cost time in proportion and win nothing
 
 
 @dataclass(frozen=True, slots=True)

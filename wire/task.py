@@ -40,7 +40,7 @@ class Recipe(msgspec.Struct, frozen=True):
     doubt: Amount
 
 
-# Ours, chosen on the first halves of the streamed logs (docs/research.md). No one recipe wins everywhere: where the
+# Chosen on the first halves of streamed logs. No one recipe wins everywhere: where the
 # stream drifts (news), outside samples say what is new and own items hardly come again; where people buy what
 # they bought (shops), an own item says nearly everything. Every device has both, and its blend finds out.
 PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_weight=1.0, trust=1.0, doubt=10.0)

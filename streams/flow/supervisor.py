@@ -15,7 +15,7 @@ from streams.ports import free_ports
 from streams.stop import Stop
 from wire.errors import ConnectionFailed
 
-# Restarting helps against crashes; what dies this soon after its start this often in a row is broken (ours).
+# Restarting helps against crashes; what dies this soon after its start this often in a row is broken.
 _RESTARTS, _SOON_S = 5, 60.0
 _DRAIN_S = 60.0  # to finish what is on its way and take the last snapshot
 _LAST_WORDS_S = 2.0  # for the others to say why, when one has failed

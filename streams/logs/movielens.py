@@ -4,7 +4,7 @@ import io
 
 import polars as pl
 
-# A rating of 4 or 5 is a positive: DESIGN.md.
+# A rating of 4 or 5 is a positive.
 POSITIVE_RATING = 4
 
 

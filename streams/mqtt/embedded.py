@@ -23,7 +23,7 @@ from streams.mqtt.connection import MqttSettings
 from streams.ports import free_ports
 from wire.errors import ConnectionFailed
 
-START_LIMIT_S = 20.0  # ours: it takes 0.1 s alone, and the machine may be busy
+START_LIMIT_S = 20.0  # it takes 0.1 s alone, and the machine may be busy
 # rumqttd keeps a log per subscription filter and forgets its oldest segment when the last one is full. On a device's
 # own filters the newest message is all that matters: two segments that one batch of 30 kB fills cost 2,500 devices
 # at most 2 * 2,500 * (16 + 30) kB = 230 MB (measured: the process takes 413 MB, retained batches included).
