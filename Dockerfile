@@ -1,4 +1,4 @@
-# One image for every verb: `docker run coda-streaming --help`.
+# One image for every command: `docker run coda-streaming --help`.
 #
 # On x86-64 the default torch wheel carries CUDA, which nothing here uses: about 3 GB less with
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels> .

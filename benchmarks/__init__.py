@@ -1,6 +1,6 @@
 """Benchmarks: each file is one command that prints a table and JSON; results are in docs/benchmarks.md.
 
-All compute on one core, as the verbs do (`streams.cli`): threads that BLAS spins up would count as CPU seconds.
+All compute on one core, as the commands do (`streams.cli`): threads that BLAS spins up would count as CPU seconds.
 """
 
 import os

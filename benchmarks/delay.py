@@ -17,9 +17,9 @@ import msgspec
 from matplotlib.figure import Figure
 
 from monitor.plots import ARM_COLOURS, STYLE
+from streams.commands.evaluate import RESULT
 from streams.evaluation.result import Result
 from streams.times import Duration
-from streams.verbs.evaluate import RESULT
 from wire.errors import InputError
 from wire.task import ARMS
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line; until a verb listens to them itself, Ctrl-C and SIGTERM just end the process."""
+    """Run the command line; until a command listens to them itself, Ctrl-C and SIGTERM just end the process."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from streams import cli  # noqa: PLC0415 - a third of a second, on a quiet machine

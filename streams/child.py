@@ -1,6 +1,6 @@
-"""A verb as a process of its own that never outlives whoever started it.
+"""A command as a process of its own that never outlives whoever started it.
 
-`python -m streams.child VERB …` is `coda VERB …` with one difference: when the other end of its standard input
+`python -m streams.child COMMAND …` is `coda COMMAND …` with one difference: when the other end of its standard input
 closes, it ends as if told to by SIGTERM. A demo that is killed leaves nothing running.
 """
 
@@ -36,7 +36,7 @@ class ChildFailed(CodaError):
 
 
 class Child:
-    """One `coda` verb in a process of its own, its stdout in `<name>.out`, its stderr in `<name>.log`."""
+    """One `coda` command in a process of its own, its stdout in `<name>.out`, its stderr in `<name>.log`."""
 
     def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
         self.name = name

@@ -1,7 +1,7 @@
-"""The one command, `coda`: its verbs, where their settings come from, and how their failures read.
+"""`coda`: its commands, where their settings come from, and how their failures read.
 
-Verbs are named by import path and loaded when asked for, so that `coda --help` costs no torch.
-Settings come from flags, then `CODA_VERB_FLAG`, then `CODA_FLAG`, then the section `[verb]`
+Commands are named by import path and loaded when asked for, so that `coda --help` costs no torch.
+Settings come from flags, then `CODA_COMMAND_FLAG`, then `CODA_FLAG`, then the section `[command]`
 of `coda.toml` in the working directory.
 
 Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 interrupted (Ctrl-C) · 143 told to end (SIGTERM).
@@ -34,45 +34,48 @@ CONFIG_FILE = "coda.toml"
 DISTRIBUTION = "coda-streaming"
 
 # name: (where it lives, what it does)
-VERBS = {
-    "demo": ("streams.verbs.demo:command", "Everything on this machine, on a real log, with a live view and a report."),
-    "chaos": ("streams.verbs.chaos:command", "Break the real system on purpose, as a scenario says, with a verdict."),
-    "data": ("streams.verbs.data:app", "Event logs: list and get real ones by name, check and convert your own."),
-    "replay": ("streams.verbs.replay:command", "Replay an event log into Kafka."),
-    "flow": ("streams.verbs.flow:command", "The cloud dataflow: events to pool to candidate batches."),
-    "train-cloud": ("streams.verbs.train_cloud:command", "The cloud trainer: new cloud model versions."),
-    "tunnel": ("streams.verbs.tunnel:command", "The tunnel between Kafka and MQTT."),
-    "pace": ("streams.verbs.pace:command", "Tell devices when to come back, should they lose their connection."),
-    "fleet": ("streams.verbs.fleet:command", "The simulated devices."),
-    "devices": ("streams.verbs.devices:app", "Credentials and rights of devices at the MQTT broker."),
-    "watch": ("streams.verbs.watch:command", "How fresh everything is, what is stuck, and whose fault that is."),
-    "metrics": ("streams.verbs.metrics:command", "What is measured, and what it means."),
-    "evaluate": ("streams.verbs.evaluate:command", "Compare the arms on a log by test-then-train, without a broker."),
-    "combine": ("streams.verbs.combine:command", "Several evaluations of one log, with other seeds, as one."),
-    "simulate": ("streams.verbs.simulate:command", "The whole system by a virtual clock, with all that can go wrong."),
-    "doctor": ("streams.verbs.doctor:command", "Whether all is there that the verbs need, and what to do where not."),
-    "dlq": ("streams.verbs.dlq:command", "Dead letters: what was refused, why, and where it came from."),
-    "pool": ("streams.verbs.pool:app", "Look at, check and rebuild a pool on disk."),
+COMMANDS = {
+    "demo": ("streams.commands.demo:command", "Everything on this machine, on a real log, with a view and a report."),
+    "chaos": ("streams.commands.chaos:command", "Break the real system on purpose, by a scenario, with a verdict."),
+    "data": ("streams.commands.data:app", "Event logs: list and get real ones by name, check and convert your own."),
+    "replay": ("streams.commands.replay:command", "Replay an event log into Kafka."),
+    "flow": ("streams.commands.flow:command", "The cloud dataflow: events to pool to candidate batches."),
+    "train-cloud": ("streams.commands.train_cloud:command", "The cloud trainer: new cloud model versions."),
+    "tunnel": ("streams.commands.tunnel:command", "The tunnel between Kafka and MQTT."),
+    "pace": ("streams.commands.pace:command", "Tell devices when to come back, should they lose their connection."),
+    "fleet": ("streams.commands.fleet:command", "The simulated devices."),
+    "devices": ("streams.commands.devices:app", "Credentials and rights of devices at the MQTT broker."),
+    "watch": ("streams.commands.watch:command", "How fresh everything is, what is stuck, and whose fault that is."),
+    "metrics": ("streams.commands.metrics:command", "What is measured, and what it means."),
+    "evaluate": ("streams.commands.evaluate:command", "Compare the arms on a log by test-then-train, with no broker."),
+    "combine": ("streams.commands.combine:command", "Several evaluations of one log, with other seeds, as one."),
+    "simulate": (
+        "streams.commands.simulate:command",
+        "The whole system by a virtual clock, and all that can go wrong.",
+    ),
+    "doctor": ("streams.commands.doctor:command", "Whether all is there that commands need, and what to do where not."),
+    "dlq": ("streams.commands.dlq:command", "Dead letters: what was refused, why, and where it came from."),
+    "pool": ("streams.commands.pool:app", "Look at, check and rebuild a pool on disk."),
 }
 
 
 class Terminated(BaseException):
-    """SIGTERM: ends a verb the way Ctrl-C does, whatever it is doing."""
+    """SIGTERM: ends a command the way Ctrl-C does, whatever it is doing."""
 
 
 def make_app(asked: str | None = None) -> App:
-    """The command line with all verbs, none of them loaded yet; the verb `asked` for helps in its own words."""
+    """The command line with all commands, none of them loaded yet; the one `asked` for helps in its own words."""
     app = App(
         name="coda",
         help="CoDA streaming: on-device personal models, fed by a pool of fresh samples, as a live system.",
-        help_epilogue=f"Settings: flags, then `{PREFIX}VERB_FLAG`, `{PREFIX}FLAG`, then `[verb]` in `{CONFIG_FILE}`.",
-        config=[_verb_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE), _check_whole],
+        help_epilogue=f"Settings: flags, `{PREFIX}COMMAND_FLAG`, `{PREFIX}FLAG`, then `[command]` in `{CONFIG_FILE}`.",
+        config=[_command_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE), _check_whole],
         version=metadata.version(DISTRIBUTION),
         version_flags=["--version"],
         error_console=Console(stderr=True, soft_wrap=True),
         error_formatter=_one_line,
     )
-    for name, (path, purpose) in VERBS.items():
+    for name, (path, purpose) in COMMANDS.items():
         app.command(path, name=name, help=None if name == asked else purpose)
     return app
 
@@ -80,13 +83,13 @@ def make_app(asked: str | None = None) -> App:
 def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
     """Run one command line and return its exit code; what is our own mistake keeps its traceback.
 
-    `begin` is called when the verb is loaded and its settings are understood, just before it runs.
+    `begin` is called when the command is loaded and its settings are understood, just before it runs.
     """
     try:
-        verb, settings, _ = make_app(tokens[0] if tokens else None).parse_args(list(tokens))
+        command, settings, _ = make_app(tokens[0] if tokens else None).parse_args(list(tokens))
         _check_finite(settings.arguments)
         begin()
-        result = verb(*settings.args, **settings.kwargs)
+        result = command(*settings.args, **settings.kwargs)
     except SystemExit as usage:  # the parser has said what is wrong
         return int(usage.code or 0)
     except CodaError as error:
@@ -111,7 +114,7 @@ def main() -> NoReturn:
     # Before numpy and torch load: their threads would fight over the cores that our own processes share.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    # Until the verb is loaded a signal just ends us: an exception in the middle of torch's own start would abort it.
+    # Until the command is loaded a signal just ends us: an exception in the middle of torch's own start would abort it.
     # (A shell without job control starts background commands with SIGINT ignored; we always want to hear it.)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -135,23 +138,23 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def _verb_environment(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """`CODA_TRAIN_CLOUD_SEED`: a verb's dash cannot stand in the name of a variable."""
+def _command_environment(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """`CODA_TRAIN_CLOUD_SEED`: a command's dash cannot stand in the name of a variable."""
     Env(PREFIX)(app, tuple(name.replace("-", "_") for name in commands), arguments)
 
 
 def _check_config(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCollection) -> None:
-    """Refuse a config file that is none, and a section that no verb would ever read."""
+    """Refuse a config file that is none, and a section that no command would ever read."""
     try:
         sections = tomllib.loads(Path(CONFIG_FILE).read_text("utf-8"))
     except FileNotFoundError:
         return
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{CONFIG_FILE} cannot be read ({error}): mend it, or move it away") from error
-    strangers = sorted(set(sections) - set(VERBS))
+    strangers = sorted(set(sections) - set(COMMANDS))
     if strangers:
         raise InputError(
-            f"{CONFIG_FILE} has [{strangers[0]}], which is no verb; sections are named after verbs: {', '.join(VERBS)}"
+            f"{CONFIG_FILE} has [{strangers[0]}], which is no command; name it after one: {', '.join(COMMANDS)}"
         )
 
 
@@ -176,7 +179,7 @@ def _check_finite(settings: Mapping[str, object]) -> None:
 def _one_line(error: CycloptsError) -> Text:
     chain = " ".join(("coda", *(error.command_chain or ())))
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
-        # Its own text would load every verb just to name their commands.
+        # Its own text would load every command just to name them.
         words = f"there is no command {error.unused_tokens[0]!r}{_nearest(error.unused_tokens[0])}"
     else:
         words = str(error)
@@ -184,7 +187,7 @@ def _one_line(error: CycloptsError) -> Text:
 
 
 def _nearest(word: str) -> str:
-    near = get_close_matches(word, VERBS, n=1)
+    near = get_close_matches(word, COMMANDS, n=1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

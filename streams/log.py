@@ -1,4 +1,4 @@
-"""Logs: one plain readable line per event on stderr, the same in every verb.
+"""Logs: one plain readable line per event on stderr, the same in every command.
 
 Standard output belongs to results (`--json`), so that `coda … | jq` never meets a log line. What logs with
 Python's own `logging` comes out in the same form.

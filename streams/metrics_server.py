@@ -8,7 +8,7 @@ from prometheus_client import start_http_server
 
 from wire.errors import ConnectionFailed, InputError
 
-# Read by every verb; an image sets it to 0.0.0.0 so that Prometheus reaches the container.
+# Read by every command; an image sets it to 0.0.0.0 so that Prometheus reaches the container.
 HOST_VARIABLE = "CODA_METRICS_HOST"
 
 

@@ -1,4 +1,4 @@
-"""What settings take: durations, numbers from a smallest one on, how many devices. One form, in every verb."""
+"""What settings take: durations, numbers from a smallest one on, how many devices. One form, in every command."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

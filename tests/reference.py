@@ -12,7 +12,7 @@ from cyclopts import App
 from docstring_parser import parse
 
 from monitor import metrics
-from streams.cli import VERBS, make_app
+from streams.cli import COMMANDS, make_app
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """# Reference
@@ -49,9 +49,9 @@ def page() -> str:
 
 def commands() -> Iterator[list[str]]:
     """Every command line of ours without its settings, such as `["pool", "stats"]`."""
-    for verb in VERBS:
-        own = [name for name in make_app(verb)[verb] if not name.startswith("-")]
-        yield from ([verb, name] for name in own) if own else [[verb]]
+    for command in COMMANDS:
+        own = [name for name in make_app(command)[command] if not name.startswith("-")]
+        yield from ([command, name] for name in own) if own else [[command]]
 
 
 def _section(words: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""docker-compose.yml, checked without an engine: its commands and settings are ones that our verbs take."""
+"""docker-compose.yml, checked without an engine: its commands and settings are ones that our commands take."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SERVERS = {"kafka", "mosquitto", "prometheus", "grafana"}
 
 
 def settings_of(command: list[str]) -> set[str]:
-    """The names of the variables that the verb of `command` takes."""
+    """The names of the variables that `command` takes."""
     app: App = make_app(command[0])
     _, apps, _ = app.parse_commands(command)
     names = {name for argument in apps[-1].assemble_argument_collection() for name in argument.names}
@@ -54,7 +54,7 @@ def test_each_command_parses_through_our_own_command_line(name: str, tmp_path: P
         monkeypatch.setenv(variable, str(value))
     command = OURS[name]["command"]
     function, bound, ignored = make_app(command[0]).parse_args(command, exit_on_error=False, print_error=False)
-    assert function.__module__.startswith("streams.verbs.")
+    assert function.__module__.startswith("streams.commands.")
     assert not ignored
     for flag in ("bootstrap", "mqtt", "metrics_port"):
         variable = PREFIX + flag.upper()
@@ -63,7 +63,7 @@ def test_each_command_parses_through_our_own_command_line(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_variable_is_a_setting_of_its_verb(name: str) -> None:
+def test_each_variable_is_a_setting_of_its_command(name: str) -> None:
     variables = {v for v in OURS[name].get("environment", {}) if v.startswith(PREFIX)} - {HOST_VARIABLE}
     assert variables <= settings_of(OURS[name]["command"])
 
@@ -108,7 +108,7 @@ def test_every_metric_of_the_dashboard_is_one_of_ours() -> None:
     assert used <= metric_names()
 
 
-def test_the_image_holds_what_the_verbs_need() -> None:
+def test_the_image_holds_what_the_commands_need() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "HNSWLIB_NO_NATIVE=1" in dockerfile
     assert '"streams.cli"' in dockerfile

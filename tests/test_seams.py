@@ -25,7 +25,7 @@ LIVE = {
     "streams/process/pulse.py": "says each second how a process is, in a thread",
     "streams/tunnel/room.py": "looks for room beside Bytewax, in a thread",
     "streams/tunnel/tunnel.py": "the live loops of a tunnel",
-    "streams/verbs/*.py": "the commands",
+    "streams/commands/*.py": "the commands",
 }
 TIME = {
     **LIVE,

@@ -1,6 +1,6 @@
 """The demo: the whole system as processes on this machine, from the first cloud model to a report.
 
-Both brokers are embedded and live as long as the demo; each verb is a child with its log in the run folder.
+Both brokers are embedded and live as long as the demo; each command is a child with its log in the run folder.
 """
 
 import re

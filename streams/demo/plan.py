@@ -1,4 +1,4 @@
-"""What the demo is going to do, worked out before anything starts: where history ends, and each verb's command line."""
+"""What the demo is going to do, worked out before anything starts: where history ends, all command lines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,7 +125,7 @@ def side_by_side(frame: pl.DataFrame, each: int) -> pl.DataFrame:
 
 
 def checked_log(settings: DemoSettings, say: Callable[[str], None]) -> tuple[LogCheck, Path]:
-    """What the log holds, and a file of it as all verbs read one, with sampled negatives if they were asked for.
+    """What the log holds, and a file of it as all commands read one, with sampled negatives if they were asked for.
 
     A log by name is fetched when it is not here yet. Raises `InputError` for one that can't be used.
     """

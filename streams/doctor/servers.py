@@ -49,7 +49,7 @@ def _topics(settings: KafkaSettings) -> list[Finding]:
     there = [topic for topic in TOPICS if topic not in missing]
     found = []
     if missing:
-        remedy = "the first verb that needs one makes it; `coda replay --partitions --replication` decides how"
+        remedy = "the first command that needs one makes it; `coda replay --partitions --replication` decides how"
         found.append(Finding("topics", "warn", f"missing: {', '.join(missing)}", remedy))
     odd = [line for topic in there for line in _odd(settings, topic, _config(admin, settings, topic))]
     found += [Finding("topics", "warn", line, "set it so with kafka-configs, unless it is meant") for line in odd]

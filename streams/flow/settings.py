@@ -13,7 +13,7 @@ from wire.errors import InputError
 
 
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `coda flow` can be told; its processes get it as JSON. The verb's help says what each means."""
+    """Everything that `coda flow` can be told; its processes get it as JSON. Its help says what each means."""
 
     bootstrap: str
     pool: str

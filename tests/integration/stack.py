@@ -1,4 +1,4 @@
-"""The whole system as processes, for tests that kill its parts: Apache Kafka, mosquitto and our verbs."""
+"""The whole system as processes, for tests that kill its parts: Apache Kafka, mosquitto and our commands."""
 
 import os
 import signal
@@ -40,16 +40,16 @@ class Server(servers.Server):
         super().__init__(name, folder / name, free_port(), *options)
 
 
-class Verb:
-    """One `coda` verb as a process of its own, its output in `<name>.log`."""
+class Command:
+    """One `coda` command as a process of its own, its output in `<name>.log`."""
 
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
         self.name, self._arguments = name, arguments
         self._folder, self._log = folder, folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Verb":
-        """Start the verb as a process group of its own, so that `kill` takes its children too."""
+    def start(self) -> "Command":
+        """Start the command as a process group of its own, so that `kill` takes its children too."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams.cli", *self._arguments],
@@ -86,10 +86,10 @@ class Verb:
         return self._process.wait(timeout_s)
 
     def finish(self, timeout_s: float) -> int:
-        """Wait for the verb to end by itself; returns the exit code."""
+        """Wait for the command to end by itself; returns the exit code."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
     def said(self) -> str:
-        """Everything the verb has printed, all starts together."""
+        """Everything the command has printed, all starts together."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""

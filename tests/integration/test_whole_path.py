@@ -23,7 +23,7 @@ from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
 from streams.tunnel.accounting import account_for_pushes
 from tests.integration.log import EVERY_MS, FIRST_MS, write_log
-from tests.integration.stack import Server, Verb, wait_for_nothing, wait_until
+from tests.integration.stack import Command, Server, wait_for_nothing, wait_until
 from wire.candidates import decode_batch
 from wire.event import decode_event
 from wire.outcome import Batches, Trainings
@@ -37,7 +37,7 @@ SPEED = ROWS * (1 - HEAD) * EVERY_MS / 1000 / TAIL_S
 
 
 class System:
-    """Servers and verbs over one run folder."""
+    """Servers and commands over one run folder."""
 
     def __init__(self, folder: Path, own: str) -> None:
         self.folder, self.own = folder, own
@@ -47,14 +47,14 @@ class System:
         trainer = ("--head-log", str(self.log), "--head-share", str(HEAD), "--keys", "keys")
         flow = ("--pool", "pool", "--state", "flow", "--candidates", "40", "--match-every", "10", "--min-users", "1")
         fleet = ("--state", "fleet/state", "--out", "fleet", "--cloud-key", "keys/cloud.pub", "--own", own)
-        self.trainer = Verb(folder, "train-cloud", "train-cloud", *at, *trainer)
-        self.flow = Verb(folder, "flow", "flow", *at, *flow)
-        self.tunnel = Verb(folder, "tunnel", "tunnel", *at, *through)
-        self.fleet = Verb(folder, "fleet", "fleet", *at, *through, *fleet)
+        self.trainer = Command(folder, "train-cloud", "train-cloud", *at, *trainer)
+        self.flow = Command(folder, "flow", "flow", *at, *flow)
+        self.tunnel = Command(folder, "tunnel", "tunnel", *at, *through)
+        self.fleet = Command(folder, "fleet", "fleet", *at, *through, *fleet)
         replay = ("replay", str(self.log), *at, "--via", "kafka" if own == "events" else "devices")
         middle = str(FIRST_MS + round(ROWS * HEAD) * EVERY_MS)
-        self.head = Verb(folder, "replay-head", *replay, "--until", middle, "--position", "head.position")
-        self.tail = Verb(
+        self.head = Command(folder, "replay-head", *replay, "--until", middle, "--position", "head.position")
+        self.tail = Command(
             folder, "replay-tail", *replay, "--from", middle, "--speed", f"{SPEED:g}", "--position", "tail.position"
         )
 
@@ -72,23 +72,23 @@ class System:
 @pytest.fixture
 def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
     made = System(tmp_path, request.param)
-    verbs = (made.tail, made.head, made.fleet, made.tunnel, made.flow, made.trainer)
+    commands = (made.tail, made.head, made.fleet, made.tunnel, made.flow, made.trainer)
     try:
         made.kafka.up()
         made.mqtt.up()
         yield made
     finally:
-        for verb in verbs:
-            if verb.alive:
-                verb.kill()
+        for command in commands:
+            if command.alive:
+                command.kill()
         made.mqtt.down()
         made.kafka.down()
 
 
 @pytest.mark.parametrize("system", ["events", "behaviour"], indirect=True)
 def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: System) -> None:
-    for verb in (system.trainer, system.flow, system.tunnel, system.fleet):
-        verb.start()
+    for command in (system.trainer, system.flow, system.tunnel, system.fleet):
+        command.start()
     wait_until(lambda: "published the cloud model" in system.trainer.said(), "the first cloud model", 120)
     assert system.head.start().finish(120) == 0, system.head.said()
     wait_until(lambda: len(system.messages(SAMPLES)) >= ROWS * HEAD, "the head to be pooled", 120)
@@ -100,8 +100,8 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
     before = newest_reports(system)
     system.fleet.start()  # every device says once more what it did
     wait_for_nothing(lambda: unreported(system, before), 120, every_s=2)
-    for verb in (system.fleet, system.tunnel, system.flow, system.trainer):
-        assert verb.stop() in (0, 130), verb.said()[-2000:]  # 130: ended by Ctrl-C, in good order
+    for command in (system.fleet, system.tunnel, system.flow, system.trainer):
+        assert command.stop() in (0, 130), command.said()[-2000:]  # 130: ended by Ctrl-C, in good order
     events_are_exact(system)
     predictions_are_exact(system)
     pushes_are_exact(system)
@@ -111,9 +111,9 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
 
 def kill_everything_once(system: System) -> None:
     """Flow, tunnel, fleet, mosquitto and Kafka, one after the other, while events stream."""
-    for verb in (system.flow, system.tunnel, system.fleet):
+    for command in (system.flow, system.tunnel, system.fleet):
         time.sleep(TAIL_S / 7)
-        verb.restart()
+        command.restart()
     for server in (system.mqtt, system.kafka):
         time.sleep(TAIL_S / 7)
         server.kill()
@@ -122,8 +122,8 @@ def kill_everything_once(system: System) -> None:
 
 def unsettled(system: System) -> str:
     """What is not processed yet, or has no outcome yet; "" when the system has come to rest."""
-    for verb in (system.flow, system.tunnel, system.fleet, system.trainer):
-        assert verb.alive, f"{verb.name} ended:\n{verb.said()[-2000:]}"
+    for command in (system.flow, system.tunnel, system.fleet, system.trainer):
+        assert command.alive, f"{command.name} ended:\n{command.said()[-2000:]}"
     uploaded = len({decode_event(m.value).event_id for m in system.messages(EVENTS)})
     if uploaded < ROWS:
         return f"{uploaded} of {ROWS} events are in Kafka"

@@ -15,7 +15,7 @@ from streams.child import CLEAN_CODES, ROOT, Child, ChildFailed
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Child]:
-    """A verb that serves metrics and waits: the replay of a log that never comes would end, this one does not."""
+    """A command that serves metrics and waits: the replay of a log that never comes would end, this one does not."""
     child = Child("sleeper", ["sleep"], tmp_path)
     child.command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
     child.start()
@@ -52,13 +52,13 @@ def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_is_told_by_name_with_the_end_of_its_log(tmp_path: Path) -> None:
-    child = Child("fleet", ["no-such-verb"], tmp_path)
+    child = Child("fleet", ["no-such-command"], tmp_path)
     child.start()
     wait_for_end(child)
     with pytest.raises(ChildFailed, match=r"fleet ended with exit code 2 after \d+ s; its log is .*fleet.log") as told:
         child.check()
-    assert "there is no command 'no-such-verb'" in told.value.tail
-    assert "no-such-verb" in child.last_words()
+    assert "there is no command 'no-such-command'" in told.value.tail
+    assert "no-such-command" in child.last_words()
 
 
 def test_a_child_that_was_never_started_has_nothing_to_stop(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli import VERBS, make_app, run
+from streams.cli import COMMANDS, make_app, run
 
 TOY = "train-toy"
 LAUNCHER = f"""
 import sys
 from streams import cli
-cli.VERBS[{TOY!r}] = ("tests.streams.toy_verbs:command", "a toy")
+cli.COMMANDS[{TOY!r}] = ("tests.streams.toy_commands:command", "a toy")
 cli.main()
 """
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(VERBS, TOY, ("tests.streams.toy_verbs:command", "a toy"))
+    monkeypatch.setitem(COMMANDS, TOY, ("tests.streams.toy_commands:command", "a toy"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -37,20 +37,20 @@ def launch(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_help_names_every_verb_within_a_second_and_loads_none_of_them() -> None:
+def test_help_names_every_command_within_a_second_and_loads_none_of_them() -> None:
     code = "import sys; from streams.cli import run; run(['--help']); sys.exit('torch' in sys.modules)"
     started_s = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     took_s = time.perf_counter() - started_s
     assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in VERBS if verb != TOY)
+    assert all(command in done.stdout for command in COMMANDS if command != TOY)
     assert took_s < 3, "1 s on a quiet machine; three times that on a busy one"
 
 
-@pytest.mark.parametrize("verb", [v for v in VERBS if v != TOY])
-def test_every_verb_helps_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    own_verbs = [name for name in make_app(verb)[verb] if not name.startswith("-")]
-    for words in [[verb, own] for own in own_verbs] or [[verb]]:
+@pytest.mark.parametrize("command", [v for v in COMMANDS if v != TOY])
+def test_every_command_helps_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own_commands = [name for name in make_app(command)[command] if not name.startswith("-")]
+    for words in [[command, own] for own in own_commands] or [[command]]:
         assert run([*words, "--help"]) == 0
         usage, *shown = capsys.readouterr().out.splitlines()
         example = f"coda {' '.join(words)}"
@@ -59,7 +59,7 @@ def test_every_verb_helps_with_an_example(verb: str, capsys: pytest.CaptureFixtu
         assert any(line.startswith("Example") for line in shown)
 
 
-def test_flags_beat_the_verbs_variable_beats_the_shared_one_beats_the_file(
+def test_flags_beat_the_commands_variable_beats_the_shared_one_beats_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def seed(*flags: str) -> str:
@@ -123,7 +123,7 @@ def test_our_own_mistake_keeps_its_traceback() -> None:
         run([TOY, "--fail", "bug"])
 
 
-def test_an_unknown_verb_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fleat"]) == 2
     assert "did you mean 'fleet'?" in capsys.readouterr().err
 
@@ -131,7 +131,7 @@ def test_an_unknown_verb_is_answered_with_the_nearest_one(capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[flaw]\nseed = 1\n", "[flaw], which is no verb"),
+        ("[flaw]\nseed = 1\n", "[flaw], which is no command"),
         (f"[{TOY}]\nsead = 1\n", 'Unknown option: "[sead]" from'),
         ("[train-toy\n", "coda.toml cannot be read (Expected ']'"),
         ("a = " + "[" * 100_000, "coda.toml cannot be read"),
@@ -146,7 +146,7 @@ def test_a_mistake_in_the_file_is_named(text: str, words: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_verb_without_a_traceback(number: signal.Signals, code: int) -> None:
+def test_a_signal_ends_a_command_without_a_traceback(number: signal.Signals, code: int) -> None:
     with launch(TOY, "--wait") as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""What the world does wrong, for every verb that it can happen to: one clear line, and the right exit code.
+"""What the world does wrong, for every command that it can happen to: one clear line, and the right exit code.
 
 Faults of one room alone are tested there: docs/guarantees.md has the list.
 """
@@ -22,7 +22,7 @@ from index.spec import PoolSpec
 from index.store import FORMAT
 from models.artefact import model_to_bytes
 from models.cloud_model import random_model
-from streams.cli import VERBS, run
+from streams.cli import COMMANDS, run
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
@@ -40,9 +40,9 @@ LOG = f"{HEADER}\nann,i,c,view,1,1\nbob,i,c,view,0,2\n"
 Told = Callable[..., tuple[int, str]]
 
 
-def settings_of(verb: str) -> set[str]:
-    """The names of a verb's settings; none for a verb that only has verbs of its own."""
-    module, _, name = VERBS[verb][0].partition(":")
+def settings_of(command: str) -> set[str]:
+    """The names of a command's settings; none for one that only has commands of its own."""
+    module, _, name = COMMANDS[command][0].partition(":")
     return (
         set(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
         if name == "command"
@@ -51,8 +51,8 @@ def settings_of(verb: str) -> set[str]:
 
 
 def having(setting: str) -> list[str]:
-    """The verbs with this setting; the doctor tells of what is not there on standard output, among other findings."""
-    return [verb for verb in VERBS if verb != "doctor" and setting in settings_of(verb)]
+    """The commands with this setting, without the doctor: it tells of what is not there on standard output."""
+    return [command for command in COMMANDS if command != "doctor" and setting in settings_of(command)]
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probe, "__defaults__", (0.5, *(probe.__defaults__ or ())[1:]))
 
-    def tell(verb: str, *flags: str) -> tuple[int, str]:
-        code = run([verb, *(["log.csv"] if verb == "replay" else []), *flags])
+    def tell(command: str, *flags: str) -> tuple[int, str]:
+        code = run([command, *(["log.csv"] if command == "replay" else []), *flags])
         return code, capfd.readouterr().err
 
     return tell
@@ -73,24 +73,24 @@ def one_line(said: str) -> bool:
     return re.match(r"coda[ a-z-]*: ", said) is not None and said.endswith("\n") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", having("bootstrap"))
-def test_an_unreachable_kafka(verb: str, told: Told, tmp_path: Path) -> None:
-    code, said = told(verb, "--bootstrap", f"127.0.0.1:{free_port()}")
+@pytest.mark.parametrize("command", having("bootstrap"))
+def test_an_unreachable_kafka(command: str, told: Told, tmp_path: Path) -> None:
+    code, said = told(command, "--bootstrap", f"127.0.0.1:{free_port()}")
     assert code == 1 and one_line(said)
     assert "no Kafka answers at" in said and "--bootstrap" in said
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"], "nothing is made before Kafka has answered"
 
 
-@pytest.mark.parametrize("verb", having("bootstrap"))
-def test_no_address_of_kafka(verb: str, told: Told) -> None:
-    code, said = told(verb, "--bootstrap", "")
+@pytest.mark.parametrize("command", having("bootstrap"))
+def test_no_address_of_kafka(command: str, told: Told) -> None:
+    code, said = told(command, "--bootstrap", "")
     assert code == 2 and one_line(said) and "HOST:PORT" in said
 
 
-@pytest.mark.parametrize("verb", having("mqtt"))
-def test_an_unreachable_mqtt_broker(verb: str, told: Told, kafka: KafkaSettings) -> None:
-    reached = ("--bootstrap", kafka.bootstrap) if verb in having("bootstrap") else ()
-    code, said = told(verb, *reached, "--mqtt", f"127.0.0.1:{free_port()}")
+@pytest.mark.parametrize("command", having("mqtt"))
+def test_an_unreachable_mqtt_broker(command: str, told: Told, kafka: KafkaSettings) -> None:
+    reached = ("--bootstrap", kafka.bootstrap) if command in having("bootstrap") else ()
+    code, said = told(command, *reached, "--mqtt", f"127.0.0.1:{free_port()}")
     assert code == 1 and one_line(said)
     assert "no MQTT broker at" in said and "--mqtt" in said
 
@@ -103,22 +103,22 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-@pytest.mark.parametrize("verb", having("metrics_port"))
-def test_a_busy_metrics_port(verb: str, told: Told, kafka: KafkaSettings, taken_port: int) -> None:
-    code, said = told(verb, "--bootstrap", kafka.bootstrap, "--metrics-port", str(taken_port))
+@pytest.mark.parametrize("command", having("metrics_port"))
+def test_a_busy_metrics_port(command: str, told: Told, kafka: KafkaSettings, taken_port: int) -> None:
+    code, said = told(command, "--bootstrap", kafka.bootstrap, "--metrics-port", str(taken_port))
     assert code == 1 and one_line(said)
     assert "choose another --metrics-port" in said
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
-@pytest.mark.parametrize("verb", having("metrics_port"))
-def test_a_metrics_port_that_is_none(verb: str, port: str, told: Told, kafka: KafkaSettings) -> None:
-    code, said = told(verb, "--bootstrap", kafka.bootstrap, "--metrics-port", port)
+@pytest.mark.parametrize("command", having("metrics_port"))
+def test_a_metrics_port_that_is_none(command: str, port: str, told: Told, kafka: KafkaSettings) -> None:
+    code, said = told(command, "--bootstrap", kafka.bootstrap, "--metrics-port", port)
     assert code == 2 and one_line(said)
 
 
 @pytest.mark.parametrize(
-    ("verb", "flag"),
+    ("command", "flag"),
     [
         ("replay", "--position"),
         ("flow", "--pool"),
@@ -130,14 +130,14 @@ def test_a_metrics_port_that_is_none(verb: str, port: str, told: Told, kafka: Ka
         ("fleet", "--out"),
     ],
 )
-def test_a_path_that_cannot_be_used(verb: str, flag: str, told: Told, kafka: KafkaSettings) -> None:
+def test_a_path_that_cannot_be_used(command: str, flag: str, told: Told, kafka: KafkaSettings) -> None:
     with EmbeddedMqtt() as mqtt:
         flags = [
             "--bootstrap",
             kafka.bootstrap,
-            *(["--mqtt", mqtt.settings.address] if "mqtt" in settings_of(verb) else []),
+            *(["--mqtt", mqtt.settings.address] if "mqtt" in settings_of(command) else []),
         ]
-        code, said = told(verb, *flags, flag, "log.csv/here")
+        code, said = told(command, *flags, flag, "log.csv/here")
     assert code in {1, 2}
     assert one_line(said[said.index("coda: ") :]) and "Traceback" not in said
     assert "log.csv" in said
@@ -223,7 +223,7 @@ def test_errors_of_the_system_that_name_no_path_are_our_own(monkeypatch: pytest.
     def fail(_bootstrap: str, **_: object) -> str:
         raise OSError(9, os.strerror(9))
 
-    monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
+    monkeypatch.setattr("streams.commands.tunnel.probe", fail)
     with pytest.raises(OSError, match="Bad file descriptor"):
         told("tunnel")
 
@@ -232,7 +232,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     def fail(_bootstrap: str, **_: object) -> str:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("streams.verbs.tunnel.probe", fail)
+    monkeypatch.setattr("streams.commands.tunnel.probe", fail)
     code, said = told("tunnel")
     assert code == 1 and one_line(said) and "No space left" in said
 
@@ -246,5 +246,5 @@ def test_a_signal_within_an_evaluation_ends_it(
         progress("predicting", 1, 2)
         pytest.fail("it went on")
 
-    monkeypatch.setattr("streams.verbs.evaluate.evaluate", interrupted)
+    monkeypatch.setattr("streams.commands.evaluate.evaluate", interrupted)
     assert told("evaluate", "log.csv")[0] == 128 + number

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli import VERBS, run
+from streams.cli import COMMANDS, run
 
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(VERBS, "set-toy", ("tests.streams.toy_verbs:settings", "a toy"))
+    monkeypatch.setitem(COMMANDS, "set-toy", ("tests.streams.toy_commands:settings", "a toy"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Standard streams that can't be written as they are: the verb does its work and its exit code is its own."""
+"""Standard streams that can't be written as they are: the command does its work and its exit code is its own."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SAYS = """
 import sys
 from streams import cli
-cli.VERBS["train-toy"] = ("tests.streams.toy_verbs:command", "a toy ≥ a model … done")
+cli.COMMANDS["train-toy"] = ("tests.streams.toy_commands:command", "a toy ≥ a model … done")
 cli.main()
 """
 

@@ -58,14 +58,14 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def children_named(demo: subprocess.Popen[str], verb: str, within_s: float = 60) -> list[int]:
-    """The demo's child that runs `verb`, waited for."""
+def children_named(demo: subprocess.Popen[str], command: str, within_s: float = 60) -> list[int]:
+    """The demo's child that runs `command`, waited for."""
     end_s = time.monotonic() + within_s
     while demo.poll() is None and time.monotonic() < end_s:
-        if found := [pid for pid in descendants(demo.pid) if f"streams.child {verb}" in command_of(pid)]:
+        if found := [pid for pid in descendants(demo.pid) if f"streams.child {command}" in command_of(pid)]:
             return found
         time.sleep(0.1)
-    pytest.fail(f"the demo never started {verb}: {demo.stderr.read() if demo.stderr else ''}")
+    pytest.fail(f"the demo never started {command}: {demo.stderr.read() if demo.stderr else ''}")
 
 
 def assert_gone(pids: list[int]) -> None:
@@ -143,7 +143,7 @@ def test_all_processes_ended_cleanly(finished: tuple[dict[str, Any], Path, str])
 
 def test_ctrl_c_ends_everything_cleanly_and_leaves_a_report(log: Path, tmp_path: Path) -> None:
     with start(log, tmp_path / "run") as demo:
-        pids = [pid for verb in ("train-cloud", "fleet") for pid in children_named(demo, verb)]
+        pids = [pid for command in ("train-cloud", "fleet") for pid in children_named(demo, command)]
         demo.send_signal(signal.SIGINT)
         _, lines = demo.communicate(timeout=60)
     assert demo.returncode == 130, lines

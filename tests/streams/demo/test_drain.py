@@ -72,7 +72,7 @@ def test_a_lag_that_never_ends_is_a_problem_that_is_named(tmp_path: Path) -> Non
 
 
 def test_a_child_that_died_meanwhile_ends_the_wait(tmp_path: Path) -> None:
-    dead = Child("flow", ["no-such-verb"], tmp_path)
+    dead = Child("flow", ["no-such-command"], tmp_path)
     dead.start()
     dead.stop(20)
     with pytest.raises(ChildFailed, match="flow ended with exit code"):

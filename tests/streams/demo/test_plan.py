@@ -1,4 +1,4 @@
-"""The demo's plan: where history ends, and command lines that our own verbs take."""
+"""The demo's plan: where history ends, and command lines that `coda` takes."""
 
 from dataclasses import replace
 from pathlib import Path

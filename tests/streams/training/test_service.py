@@ -19,6 +19,7 @@ from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
 from models.sample import SampleBlock
+from streams.commands.train_cloud import command
 from streams.kafka.admin import largest_model
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
@@ -31,7 +32,6 @@ from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.published import SAMPLES_ID, newest, published_model, published_task
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
-from streams.verbs.train_cloud import command
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
 from tests.wire.reports import training
 from wire.clock import SystemClock

@@ -11,7 +11,7 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.topics import CANDIDATES
 from streams.tunnel.accounting import account_for_pushes
 from streams.tunnel.tunnel import Tunnel
-from tests.integration.stack import Verb
+from tests.integration.stack import Command
 from tests.streams.mqtt.brokers import KINDS
 from tests.streams.tunnel.world import REAL, World, batch, now_ms, wait_for
 from wire.event import Event, encode_event
@@ -69,7 +69,9 @@ def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: 
     users = [f"kill{n}" for n in range(20)]
     devices = [world.device(user) for user in users]
     addresses = ("--bootstrap", world.kafka.bootstrap, "--mqtt", world.broker.settings.address)
-    one, two, three = (Verb(tmp_path, name, "tunnel", *addresses, "--name", name) for name in ("one", "two", "three"))
+    one, two, three = (
+        Command(tmp_path, name, "tunnel", *addresses, "--name", name) for name in ("one", "two", "three")
+    )
     seq = 0
 
     def push_for(seconds: float) -> None:
@@ -100,11 +102,11 @@ def test_of_two_tunnels_one_is_killed_and_another_joins(world: World, tmp_path: 
         push_for(3)
         wait_for(everyone_has_the_newest, "the newest batches", 60)
         wait_for(lambda: world.lag() == 0, "the committed offsets", 40)
-        codes = [verb.stop() for verb in (two, three)]
+        codes = [command.stop() for command in (two, three)]
     finally:
-        for verb in (one, two, three):
-            if verb.alive:
-                verb.kill()
+        for command in (one, two, three):
+            if command.alive:
+                command.kill()
     assert codes == [130, 130], two.said() + three.said()
     tally = account_for_pushes(KafkaBus(world.kafka), 600_000, now_ms())
     assert (tally.pushes - before.pushes, tally.balanced, tally.outstanding) == (seq * len(users), True, 0)

@@ -258,9 +258,9 @@ def test_a_kafka_that_hangs_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("world", KINDS[:1], indirect=True)  # tests/integration does it to mosquitto
 def test_a_tunnel_that_is_killed_loses_nothing(world: World, tmp_path: Path) -> None:
-    verb = [sys.executable, "-m", "streams.cli", "tunnel", "--bootstrap", world.kafka.bootstrap, "--mqtt"]
-    verb.append(world.broker.settings.address)
-    with subprocess.Popen([*verb, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+    command = [sys.executable, "-m", "streams.cli", "tunnel", "--bootstrap", world.kafka.bootstrap, "--mqtt"]
+    command.append(world.broker.settings.address)
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
         ann = world.device("ann")
         for seq in range(1, 30):
             world.send(CANDIDATES, "ann", batch("ann", seq))
@@ -268,7 +268,7 @@ def test_a_tunnel_that_is_killed_loses_nothing(world: World, tmp_path: Path) -> 
         first.send_signal(signal.SIGKILL)
     world.send(CANDIDATES, "ann", batch("ann", 30))
     with subprocess.Popen(
-        [*verb, "--json", "--ledger-out", str(tmp_path / "ledger.json")],
+        [*command, "--json", "--ledger-out", str(tmp_path / "ledger.json")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as second:

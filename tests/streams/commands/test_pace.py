@@ -3,10 +3,10 @@
 import pytest
 
 from device_sim import topics
+from streams.commands.pace import command
 from streams.mqtt.client import MqttClient
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.times import Duration
-from streams.verbs.pace import command
 from wire.errors import InputError
 from wire.pace import Pace, decode_pace
 

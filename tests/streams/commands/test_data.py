@@ -19,7 +19,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "shop.csv"
 
 
-def test_a_log_of_ones_own_becomes_one_that_every_verb_reads(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_of_ones_own_becomes_one_that_every_command_reads(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "get", str(log), "--positive", "buy"]) == 0
     path = Path(capsys.readouterr().out.splitlines()[-1])
     assert EventLog(path).is_uniform

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from streams.cli import run
+from tests.streams.commands.test_evaluate import SETTINGS
 from tests.streams.evaluation.world import taste_log
-from tests.streams.verbs.test_evaluate import SETTINGS
 
 
 @pytest.fixture(scope="module")

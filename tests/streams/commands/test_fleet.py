@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from streams.commands.fleet import _account, _orders
 from streams.fleet.drop import Drop
 from streams.times import Duration
-from streams.verbs.fleet import _account, _orders
 from wire.errors import InputError
 
 WAITS = """
 import asyncio, signal
-from streams.verbs.fleet import _signals
+from streams.commands.fleet import _signals
 
 async def never_ends():
     with _signals((signal.SIGINT, signal.SIGTERM), lambda: print("ending", flush=True)):

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from streams.commands.demo import run_in_view
 from streams.demo.plan import DemoSettings
 from streams.demo.stack import StackName
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import find_scenario, shipped
 from streams.run_folder import run_folder
 from streams.settings import AtLeast1
-from streams.verbs.demo import run_in_view
 from wire.durable import make_folder
 
 

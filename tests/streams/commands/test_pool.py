@@ -42,12 +42,12 @@ def test_rebuild(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.out)["kept"] == 60 and "kept 60 samples, lost 0" in captured.err
 
 
-@pytest.mark.parametrize("verb", ["stats", "verify"])
+@pytest.mark.parametrize("command", ["stats", "verify"])
 @pytest.mark.parametrize("file", ["*.sst", "MANIFEST-*", "CURRENT"])
-def test_damage_is_told(path: Path, verb: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_told(path: Path, command: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for damaged in path.glob(file):
         damaged.write_bytes(b"\xa5" * max(100, damaged.stat().st_size))
-    assert run(["pool", verb, str(path)]) == 1
+    assert run(["pool", command, str(path)]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and f"pool {path} is damaged (" in said and f"coda pool rebuild {path}" in said
 
@@ -60,9 +60,11 @@ def test_low_recall_fails_the_check(
     assert "recall 0.5000 is under 0.95" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["stats", "verify", "rebuild"])
-def test_what_is_not_a_pool_is_said_in_one_line(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["pool", verb, str(tmp_path)]) == 1
+@pytest.mark.parametrize("command", ["stats", "verify", "rebuild"])
+def test_what_is_not_a_pool_is_said_in_one_line(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["pool", command, str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -53,7 +53,7 @@ def get(
     options: LogOptions = AS_FOUND,
     json: bool = False,
 ) -> None:
-    """Fetch a log into the cache folder, or bring one of your own into the form that all verbs read; print where it is.
+    """Fetch a log into the cache folder, or bring one of your own into the form that commands read; print where it is.
 
     The terms of a log are printed the first time.
 

@@ -1,4 +1,4 @@
-"""`coda doctor`: whether everything is there that the other verbs need, each with what to do where it is not."""
+"""`coda doctor`: whether everything is there that the other commands need, each with what to do where it is not."""
 
 from pathlib import Path
 

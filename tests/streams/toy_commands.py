@@ -1,4 +1,4 @@
-"""Verbs for the tests of the command line: they print their settings, or fail the way they are told to."""
+"""Commands for the tests of the command line: they print their settings, or fail the way they are told to."""
 
 import sys
 import time

@@ -6,10 +6,10 @@ import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
+from streams.commands.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
 from streams.evaluation.combined import Combined, Run, combined
 from streams.evaluation.verdict import verdict_of
 from streams.logs.check import USERS_NEEDED
-from streams.verbs.evaluate import PREDICTIONS, RESULT, arm_lines, pair_lines
 from wire.errors import InputError
 
 
