@@ -242,7 +242,7 @@ def require_file(path: Path) -> None:
 def _rules(first: Rows, options: LogOptions, where: str) -> Rules:
     return Rules(
         find_time_rule(first.columns["timestamp"], options, where),
-        find_label_rule(first.columns, first.mapping.columns, options, where),
+        find_label_rule(first.columns, first.mapping.columns, options, where, first.context),
     )
 
 

@@ -32,6 +32,7 @@ _OTHERS = (
     "%d/%b/%Y:%H:%M:%S%#z",  # web servers
     "%a, %d %b %Y %H:%M:%S%#z",  # mail, HTTP
     "%a %b %d %H:%M:%S%#z %Y",
+    "%a %b %d %H:%M:%S %Y",
 )
 
 

@@ -1,5 +1,6 @@
 """What counts as a positive: a label of 0 and 1, some event types, a comparison, or every row. Never guessed."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -70,11 +71,13 @@ def compared_column(positive: str) -> str | None:
     return match[1] if match else None
 
 
-def find_label_rule(first: pl.DataFrame, names: dict[str, str], options: LogOptions, where: str) -> LabelRule:
+def find_label_rule(
+    first: pl.DataFrame, names: dict[str, str], options: LogOptions, where: str, context: pl.Series
+) -> LabelRule:
     """The rule for a log that begins with the rows `first` (columns `item_id`, `label`, `event_type`, String).
 
-    `names` has the log's own names of its fields. Raises `InputError`, with commands that would work, unless the
-    rows themselves or the user say what a positive is.
+    `names` has the log's own names of its fields, `context` its other columns as JSON (String). Raises `InputError`,
+    with commands that would work, unless the rows themselves or the user say what a positive is.
     """
     of_items = "label" not in names and are_impressions(first["item_id"])
     if of_items and options.positive:
@@ -87,9 +90,10 @@ def find_label_rule(first: pl.DataFrame, names: dict[str, str], options: LogOpti
         return _found(first["label"], names["label"], where)
     if "event_type" in names:
         raise InputError(f"{where} has no label: {_type_choices(first['event_type'])}")
+    choices = " or ".join(_comparisons(context)) or "--positive 'NAME>=4' or --positive NAME=yes"
     raise InputError(
         f"{where} does not say which events are positives: give --positive {EVERY} if all of them are, or compare a "
-        "column that tells, as in --positive 'NAME>=4' or --positive NAME=yes"
+        f"column that tells, as in {choices}"
     )
 
 
@@ -129,6 +133,19 @@ def _thresholds(known: pl.Series, name: str) -> list[str]:
     distinct = numbers.filter(numbers.is_finite()).unique().sort()
     upper = distinct.filter(distinct >= 0.8 * distinct[-1])[0] if distinct[-1] > 0 else distinct[-1]
     return list(dict.fromkeys(f"--positive '{name}>={value:g}'" for value in (upper, distinct[:2][-1])))
+
+
+def _comparisons(context: pl.Series) -> list[str]:
+    """One for each of the first columns that hold numbers."""
+    known = context.drop_nulls()
+    names = [name for name in (json.loads(known[0]) if len(known) else ()) if '"' not in name and "'" not in name]
+    columns = {name: known.str.json_path_match(f'$["{name}"]') for name in names}
+    telling = [
+        name
+        for name, values in columns.items()
+        if values.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
+    ]
+    return [_thresholds(columns[name], name)[0] for name in telling[:2]]
 
 
 def _type_choices(types: pl.Series) -> str:

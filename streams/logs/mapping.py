@@ -21,7 +21,9 @@ _NAMES = {
     "feedbacktype interactiontype interaction type",
     "label": "label clicked click isclick target rating ratings score overall stars purchased bought liked islike",
     "timestamp": "timestamp timestampms timestampmillis timems ts eventtimestamp eventtime unixtime unixreviewtime "
-    "epoch playedat invoicedate orderdate reviewtime time datetime createdat date",
+    "epoch playedat invoicedate orderdate reviewtime time datetime createdat date when clicktime clickdate "
+    "purchasedate purchasedat purchasetime viewedat watchedat ratedat loggedat occurredat eventdate servertime "
+    "createdtime transactiontimestamp transactiontime transactiondate visittime visitdate",
 }
 _ATOMIC = re.compile(r"(.+):(token|token_seq|float|float_seq)")  # RecBole's headers say the type, too
 
@@ -66,7 +68,7 @@ def find_mapping(
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        raise InputError(f"{where} has the column {twice[0]} more than once: rename one of them")
+        raise _twice(twice[0], where)
     taken = {name for field, name in found.items() if not (compared and field == "label")}
     return Mapping({field: found[field] for field in FIELDS if field in found}, frozenset(taken | {""}))
 
@@ -97,12 +99,18 @@ def _usual(field: str, names: Sequence[str], where: str) -> str | None:
         return field
     for usual in _NAMES[field].split():
         found = [name for name in names if _bare(name) == usual]
+        if len(found) > len(set(found)):
+            raise _twice(found[0], where)
         if len(found) > 1:
             choices = " or ".join(f"--column {field}={name}" for name in found)
             raise InputError(f"{where} has more than one column that may be {field}: give {choices}")
         if found:
             return found[0]
     return None
+
+
+def _twice(name: str, where: str) -> InputError:
+    return InputError(f"{where} has the column {name} more than once: rename one of them")
 
 
 def _bare(name: str) -> str:
