@@ -33,6 +33,7 @@ from device_sim.stimulus import (
     Trained,
     TrainingFailed,
     TrainingSlot,
+    Unheard,
 )
 from device_sim.usage import Usage
 from device_sim.window import Window
@@ -189,6 +190,10 @@ class Device:
         self.connected = False
         self.outbox.link_lost()
         return self._want_training(now_ms)
+
+    def _unheard(self, _stimulus: Unheard, now_ms: WallMs) -> list[Instruction]:
+        self.outbox.unheard()
+        return self._send_outbox(now_ms)
 
     def _batch_arrived(self, stimulus: BatchArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += len(stimulus.raw)
@@ -379,6 +384,7 @@ _HANDLERS: dict[type, Callable[[Device, Any, WallMs], list[Instruction]]] = {
     Predicted: Device._predicted,
     Connected: Device._connected,
     LinkLost: Device._link_lost,
+    Unheard: Device._unheard,
     BatchArrived: Device._batch_arrived,
     ModelArrived: Device._model_arrived,
     TaskArrived: Device._task_arrived,

@@ -35,6 +35,7 @@ from device_sim.stimulus import (
     Trained,
     TrainingFailed,
     TrainingSlot,
+    Unheard,
 )
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
@@ -151,6 +152,10 @@ class Fleet:
     def link_lost(self, user_id: str, now_ms: int) -> None:
         """The device's link is down."""
         self._tell(user_id, LinkLost(), now_ms)
+
+    def unheard(self, user_id: str, now_ms: int) -> None:
+        """The broker says that nobody listens to the device's events."""
+        self._tell(user_id, Unheard(), now_ms)
 
     def deliver_batch(self, user_id: str, raw: bytes, now_ms: int) -> None:
         """A candidate batch came down."""

@@ -14,8 +14,9 @@ UPWARD = {"events": topics.events, "ack": topics.ack, "requests": topics.request
 class Arrival(msgspec.Struct, frozen=True):
     """Something came over the link.
 
-    `kind` is `up` or `down` (of the device's connection), `candidates` or `receipts` for one device, or `model` or
-    `task` for all (`user_id` is empty then).
+    `kind` is `up` or `down` (of the device's connection), `unheard` where the broker says that nobody listens to the
+    device's events (it need not say so), `candidates` or `receipts` for one device, or `model` or `task` for all
+    (`user_id` is empty then).
     """
 
     kind: str

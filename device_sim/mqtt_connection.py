@@ -43,6 +43,7 @@ KEEPALIVE_S = 30  # a half-open connection is noticed within twice this
 _TWICE = 2
 _WITH_WILL = ReasonCode(PacketTypes.DISCONNECT, identifier=4)
 _INFLIGHT = 20  # publishes on the wire at a time, if the broker takes as many
+_NO_SUBSCRIBERS = 16  # MQTT 5, PUBACK: the broker need not say so, and mosquitto does
 _KEEPALIVE = 141  # paho's reason when pings are not answered
 _HEADER_BYTES = 32  # of a PUBLISH packet beside topic and payload: 1 + 4 + 2 + 2 + properties
 
@@ -82,6 +83,9 @@ class Owner(Protocol):
 
     def refused(self, who: Identity, topic: str, failure: Failure) -> None:
         """The broker did not take a message or a subscription."""
+
+    def unheard(self, who: Identity, topic: str) -> None:
+        """The broker took a message, and says that nobody subscribes to its topic."""
 
     def came(self, who: Identity, topic: str, payload: bytes) -> None:
         """A message arrived."""
@@ -336,6 +340,8 @@ class Connection:
         _nbytes, topic = self._pending.pop(mid, (0, ""))
         if reason.is_failure:
             self._owner.refused(self._who, topic, of_code(reason.value))
+        elif reason.value == _NO_SUBSCRIBERS:
+            self._owner.unheard(self._who, topic)
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         self._owner.came(self._who, message.topic, bytes(message.payload))

@@ -186,6 +186,11 @@ class MqttLink:
         if topic in SHARED:
             self._give_up(failure)
 
+    def unheard(self, who: Identity, topic: str) -> None:
+        """The broker took a message for which nobody listens: of events, a device keeps them and tries again."""
+        if who.user_id and topic == topics.events(who.user_id):
+            self._arrived(Arrival("unheard", who.user_id))
+
     def came(self, who: Identity, topic: str, payload: bytes) -> None:
         """A message arrived."""
         if topic == self._name.topic:

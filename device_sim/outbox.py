@@ -2,21 +2,28 @@
 
 from collections.abc import Iterable
 
-RETRY_MS = 10_000  # without a receipt for so long, everything is sent again
+RETRY_MS = 10_000  # without a receipt for so long, what was sent may be lost
 RECEIPT_MS = 2_000  # a receipt comes sooner, or what it is for may be lost: what came later waits, not to overtake it
+PROBE_MS = 1_000  # without a receipt for so long the first event is sent again; then after twice that, up to `RETRY_MS`
 MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a link
 
 
 class Outbox:
-    """Events by id; delivery is at least once, the cloud drops repeats by `event_id`."""
+    """Events by id; delivery is at least once, the cloud drops repeats by `event_id`.
 
-    __slots__ = ("_events", "_sent_ms", "_unsent", "nbytes")
+    A broker takes events although no tunnel listens to it yet, as one that starts anew does: later events would come to
+    the cloud before those. So a way up is trusted only once a receipt came: until then the oldest event goes alone, and
+    again after a pause that doubles.
+    """
+
+    __slots__ = ("_events", "_pause_ms", "_sent_ms", "_trusted", "_unsent", "nbytes")
 
     def __init__(self) -> None:
         self.nbytes = 0
         self._events: dict[str, bytes] = {}
         self._sent_ms: dict[str, int] = {}
         self._unsent: dict[str, None] = {}  # in order
+        self._trusted, self._pause_ms = False, PROBE_MS
 
     def __len__(self) -> int:
         return len(self._events)
@@ -35,29 +42,49 @@ class Outbox:
     def due(self, now_ms: int) -> list[bytes]:
         """Events to send now, in order; they count as sent.
 
-        Those never sent, but none while the oldest has no receipt though it should; all of them after `RETRY_MS`. A
-        broker that starts anew may take events before a tunnel listens to it: later ones would come before these.
+        Those never sent, but none while the oldest has no receipt though it should.
 
         >>> outbox = Outbox()
-        >>> outbox.add("a", b"...")
+        >>> outbox.add("a", b"first") + outbox.add("b", b"second")
         0
-        >>> outbox.due(0), outbox.due(1), outbox.due(RETRY_MS)
-        ([b'...'], [], [b'...'])
+        >>> outbox.due(0), outbox.due(1), outbox.due(PROBE_MS)
+        ([b'first'], [], [b'first'])
+        >>> outbox.confirm(["a"]), outbox.due(PROBE_MS)
+        (1, [b'second'])
         """
         oldest = next(iter(self._events), "")
-        waits_ms = now_ms - self._sent_ms.get(oldest, now_ms)
-        if abs(waits_ms) >= RETRY_MS:  # or the clock was set back
+        waits_ms = abs(now_ms - self._sent_ms.get(oldest, now_ms))  # longer than it did, if the clock was set back
+        if self._trusted and waits_ms >= RETRY_MS:
             self.link_lost()
-        elif waits_ms >= RECEIPT_MS:
+        if not self._trusted:
+            return self._probe(oldest, now_ms)
+        if waits_ms >= RECEIPT_MS:
             return []
         ids, self._unsent = self._unsent, {}
         self._sent_ms.update(dict.fromkeys(ids, now_ms))
         return [self._events[i] for i in ids]
 
+    def _probe(self, oldest: str, now_ms: int) -> list[bytes]:
+        if oldest in self._sent_ms:
+            if abs(now_ms - self._sent_ms[oldest]) < self._pause_ms:
+                return []
+            self._pause_ms = min(2 * self._pause_ms, RETRY_MS)
+        elif not oldest:
+            return []
+        self._unsent.pop(oldest, None)
+        self._sent_ms[oldest] = now_ms
+        return [self._events[oldest]]
+
     def link_lost(self) -> None:
-        """What was sent may never have arrived: everything here is due again."""
+        """What was sent may never have arrived: everything here is due again, the oldest event first and alone."""
         self._sent_ms.clear()
         self._unsent = dict.fromkeys(self._events)
+        self._trusted, self._pause_ms = False, PROBE_MS
+
+    def unheard(self) -> None:
+        """The broker says that it took an event which nobody listens to; while that is tried, it is no news."""
+        if self._trusted:
+            self.link_lost()
 
     def confirm(self, event_ids: Iterable[str]) -> int:
         """Drop the events that the cloud has; returns how many of them were still here.
@@ -65,6 +92,7 @@ class Outbox:
         A receipt names an event twice when it was sent twice, so a name that is gone is no surprise.
         """
         held = [i for i in dict.fromkeys(event_ids) if i in self._events]
+        self._trusted = self._trusted or any(i in self._sent_ms for i in held)
         for event_id in held:
             self.nbytes -= len(self._events.pop(event_id))
             self._sent_ms.pop(event_id, None)

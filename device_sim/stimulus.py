@@ -37,6 +37,10 @@ class LinkLost(msgspec.Struct, frozen=True):
     """The link is down; nothing published until `Connected` arrives anywhere."""
 
 
+class Unheard(msgspec.Struct, frozen=True):
+    """The broker took an own event for which nobody listens: it is lost, and the link is up."""
+
+
 class BatchArrived(msgspec.Struct, frozen=True):
     """A candidate batch came down, as bytes: it may be malformed, old, or of another version."""
 
@@ -99,6 +103,7 @@ Stimulus = (
     | Predicted
     | Connected
     | LinkLost
+    | Unheard
     | BatchArrived
     | ModelArrived
     | TaskArrived

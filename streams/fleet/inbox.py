@@ -24,6 +24,7 @@ class Inbox:
         self._kinds: dict[str, Callable[[Arrival, int], None]] = {
             "up": lambda arrival, now_ms: fleet.connected(arrival.user_id, now_ms),
             "down": lambda arrival, now_ms: fleet.link_lost(arrival.user_id, now_ms),
+            "unheard": lambda arrival, now_ms: fleet.unheard(arrival.user_id, now_ms),
             "candidates": lambda arrival, now_ms: fleet.deliver_batch(arrival.user_id, arrival.payload, now_ms),
             "receipts": lambda arrival, now_ms: fleet.deliver_receipt(arrival.user_id, arrival.payload, now_ms),
             "model": self._model,

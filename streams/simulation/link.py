@@ -31,6 +31,7 @@ class SimulatedLink:
             will=goodbye,
             on_up=lambda: self._up(user_id),
             on_down=lambda: self._arrivals.append(Arrival("down", user_id)),
+            on_unheard=lambda topic: self._unheard(user_id, topic),
             on_message=lambda topic, payload: self._arrivals.append(Arrival(leaves[topic], user_id, payload)),
         )
         self.clients[user_id].begin()
@@ -69,6 +70,10 @@ class SimulatedLink:
         presence = encode_report(Presence(user_id, online=True))
         self.clients[user_id].publish(topics.presence(user_id), presence, retain=True)
         self._arrivals.append(Arrival("up", user_id))
+
+    def _unheard(self, user_id: str, topic: str) -> None:
+        if topic == topics.events(user_id):
+            self._arrivals.append(Arrival("unheard", user_id))
 
     def _for_all(self, topic: str, payload: bytes) -> None:
         self._arrivals.append(Arrival(SHARED[topic], payload=payload))

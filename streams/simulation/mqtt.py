@@ -86,12 +86,13 @@ class SimulatedBroker:
             self.publish(session.will.topic, session.will.payload, retain=True)
         session.will = None
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> None:
-        """Take a message and give it to whoever subscribed."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> bool:
+        """Take a message and give it to whoever subscribed; whether anybody did."""
         self.journal.message(self.timeline.now_ms, "mqtt", topic, payload)
         if retain:
             until_ms = None if expiry_s is None else self.timeline.now_ms + 1000 * expiry_s
             self.retained[topic] = _Retained(payload, until_ms)
+        heard = False
         members: dict[str, list[Session]] = {}
         for session in list(self.sessions.values()):
             for subscription in session.subscriptions:
@@ -101,9 +102,11 @@ class SimulatedBroker:
                     members.setdefault(subscription, []).append(session)
                 else:
                     session.deliver(topic, payload)
+                    heard = True
                     break
         for several in members.values():
             self.die.pick(several).deliver(topic, payload)
+        return heard or bool(members)
 
     def _alive(self, topic: str, kept: _Retained) -> bool:
         if kept.until_ms is None or kept.until_ms > self.timeline.now_ms:
@@ -157,7 +160,8 @@ class _Publish:
 class SimulatedClient:
     """A client that comes back by itself, as `streams.mqtt.broker.Client` says.
 
-    `on_up` and `on_down` are told of its connection; with `on_message` messages go there, and not to `received`.
+    `on_up` and `on_down` are told of its connection, `on_unheard` of a topic that nobody subscribes to, if the broker
+    says so; with `on_message` messages go there, and not to `received`.
     """
 
     def __init__(
@@ -169,11 +173,12 @@ class SimulatedClient:
         will: Will | None = None,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
+        on_unheard: Callable[[str], object] = _forget,
         on_message: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.client_id, self.connections, self.connected = client_id, 0, False
         self._broker, self._subscriptions, self._will = broker, list(subscriptions), will
-        self._on_up, self._on_down, self._on_message = on_up, on_down, on_message
+        self._on_up, self._on_down, self._on_unheard, self._on_message = on_up, on_down, on_unheard, on_message
         self._waiting: deque[_Publish] = deque()
         self._sent: deque[_Publish] = deque()
         self._taken: list[Any] = []
@@ -351,16 +356,20 @@ class SimulatedClient:
     def _at_broker(self, publish: _Publish, session: Session) -> None:
         if not self._broker.up:
             return
+        heard = True
         left_ms = None if publish.until_ms is None else publish.until_ms - self._broker.timeline.now_ms
         if left_ms is None or left_ms > 0:
             expiry_s = None if left_ms is None else -(-left_ms // 1000)
-            self._broker.publish(publish.topic, publish.payload, retain=publish.retain, expiry_s=expiry_s)
-        session.wire.send(up=False, arrive=lambda: self._confirmed(publish))
+            heard = self._broker.publish(publish.topic, publish.payload, retain=publish.retain, expiry_s=expiry_s)
+        said = heard or self._broker.die.chance(0.5)  # a broker need not say that nobody listens
+        session.wire.send(up=False, arrive=lambda: self._confirmed(publish, unheard=not said))
 
-    def _confirmed(self, publish: _Publish) -> None:
+    def _confirmed(self, publish: _Publish, *, unheard: bool) -> None:
         if publish in self._sent:
             self._sent.remove(publish)
             self._taken.append(publish.token)
+            if unheard:
+                self._on_unheard(publish.topic)
             self._fill()
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:

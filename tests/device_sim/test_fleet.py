@@ -17,6 +17,7 @@ from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch, resumed
 from wire.arrays import F64
+from wire.event import decode_event
 from wire.telemetry import Receipt, encode_report
 
 USERS = 3
@@ -173,10 +174,11 @@ def test_a_new_device_comes_with_model_and_task() -> None:
 def test_what_devices_publish_is_taken_once_in_order() -> None:
     made = fleet(1, uploads=True)
     made.handle_events(own("u0", 0, 3), 0)
-    outgoing = made.take_outgoing()
-    assert [publish.leaf for _, publish in outgoing] == ["events"] * 3
+    assert [publish.leaf for _, publish in made.take_outgoing()] == ["events"], "one, until there is a receipt"
+    made.deliver_receipt("u0", encode_report(Receipt(("u0-0",))), 0)
+    assert [decode_event(publish.payload).event_id for _, publish in made.take_outgoing()] == ["u0-1", "u0-2"]
     assert made.take_outgoing() == []
-    made.deliver_receipt("u0", encode_report(Receipt(("u0-0", "u0-1", "u0-2"))), 0)
+    made.deliver_receipt("u0", encode_report(Receipt(("u0-1", "u0-2"))), 0)
     assert len(made.devices["u0"].outbox) == 0
     made.deliver_receipt("u0", b"{", 0)
     assert made.counts["receipts", "malformed"] == 1

@@ -3,7 +3,7 @@
 import numpy as np
 
 from device_sim.device import PATIENCE
-from device_sim.instruction import Publish
+from device_sim.instruction import Instruction, Publish
 from device_sim.outbox import RETRY_MS
 from device_sim.report import answer, standing
 from device_sim.stimulus import (
@@ -12,6 +12,7 @@ from device_sim.stimulus import (
     LinkLost,
     ReceiptArrived,
     Tick,
+    Unheard,
 )
 from device_sim.usage import Usage
 from models.blend import HEADS
@@ -39,19 +40,31 @@ def test_the_newest_report_says_all_that_older_ones_did() -> None:
     assert (first.batches, last.trainings) == ({Batches.ACCEPTED: 1}, {Trainings.ACCEPTED: 1})
 
 
+def sent(instructions: list[Instruction]) -> list[str]:
+    """The events that go up."""
+    return [decode_event(p.payload).event_id for p in only(Publish, instructions) if p.leaf == "events"]
+
+
 def test_events_go_up_until_the_receipt_comes() -> None:
     phone = Phone(uploads=True)
     assert not only(Publish, phone.live(2))  # offline
-    sent = [p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]
-    assert [decode_event(p.payload).event_id for p in sent] == ["ann-0", "ann-1"]
-    assert [p.leaf for p in only(Publish, phone.live(1))] == ["events"]
-    phone.tell(ReceiptArrived(("ann-0", "ann-2"), 10))
+    assert sent(phone.tell(Connected())) == ["ann-0"], "one, to see that somebody listens"
+    assert sent(phone.tell(ReceiptArrived(("ann-0",), 10))) == ["ann-1"]
+    assert sent(phone.live(1)) == ["ann-2"]
+    phone.tell(ReceiptArrived(("ann-2",), 10))
     assert not only(Publish, phone.tell(Tick()))
     phone.now_ms += RETRY_MS
-    (again,) = [p for p in only(Publish, phone.tell(Tick())) if p.leaf == "events"]
-    assert decode_event(again.payload).event_id == "ann-1"
+    assert sent(phone.tell(Tick())) == ["ann-1"]
     phone.tell(LinkLost())
-    assert len([p for p in only(Publish, phone.tell(Connected())) if p.leaf == "events"]) == 1
+    assert sent(phone.tell(Connected())) == ["ann-1"]
+
+
+def test_an_event_that_nobody_listened_to_goes_up_again() -> None:
+    phone = Phone(uploads=True)
+    phone.tell(Connected())
+    assert sent(phone.live(1)) == ["ann-0"]
+    phone.tell(ReceiptArrived(("ann-0",), 10))
+    assert sent(phone.live(1)) == sent(phone.tell(Unheard())) == ["ann-1"]
 
 
 def test_a_training_report_sums_up_all_of_a_life() -> None:

@@ -23,6 +23,7 @@ from tests.streams.fleet.world import TASK, cloud_model, history_of
 from wire.errors import ConnectionFailed
 from wire.event import decode_event, encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
+from wire.telemetry import Receipt, encode_report
 
 NOW_MS = 1_700_000_000_000
 
@@ -128,7 +129,9 @@ def test_a_device_whose_clock_is_wrong_stamps_its_events_by_it(world: World) -> 
         for _ in range(3):
             fleet.step([])
             world.clock.passes(100)
-    sent = [decode_event(raw) for topic, raw in world.broker.published if topic == topics.events("ann")]
+            sent = [decode_event(raw) for topic, raw in world.broker.published if topic == topics.events("ann")]
+            receipt = Receipt(tuple(event.event_id for event in sent))
+            world.broker.publish(topics.receipts("ann"), encode_report(receipt))
     assert {event.event_id: event.timestamp for event in sent} == {
         event.event_id: event.timestamp + off_ms for event in history_of("ann", 0, 5)
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_sim import topics
@@ -24,11 +24,11 @@ from streams.mqtt.embedded import EmbeddedMqtt
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.claim import Claim
 from wire.clock import SystemClock
-from wire.event import Event, encode_event
+from wire.event import Event, decode_event, encode_event
 from wire.ids import item_keys
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
 from wire.task import Task
-from wire.telemetry import Upward, decode_report
+from wire.telemetry import Receipt, Upward, decode_report, encode_report
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=6, classifier_steps=5)
@@ -49,10 +49,17 @@ class Cloud:
         self.private, _ = keys_in(keys)
         self.heard: list[tuple[str, str, bytes]] = []
         self.mqtt = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        self.mqtt.on_message = lambda _c, _u, m: self.heard.append((*topics.device_of(m.topic), bytes(m.payload)))
+        self.mqtt.on_message = self._hear
+        self.has_not: set[str] = set()  # events that get no receipt
         self.mqtt.connect(mqtt.settings.host, mqtt.settings.port)
         self.mqtt.loop_start()
         self.mqtt.subscribe([(topic, 1) for topic in topics.UP])
+
+    def _hear(self, _client: Client, _: Any, message: MQTTMessage) -> None:
+        (user_id, leaf), raw = topics.device_of(message.topic), bytes(message.payload)
+        self.heard.append((user_id, leaf, raw))
+        if leaf == "events" and (event_id := decode_event(raw).event_id) not in self.has_not:
+            self.mqtt.publish(topics.receipts(user_id), encode_report(Receipt((event_id,))), 1)
 
     def push(self, topic: str, payload: bytes) -> None:
         self.mqtt.publish(topic, payload, 1, True).wait_for_publish(LIMIT_S)

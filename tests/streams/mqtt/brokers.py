@@ -61,11 +61,11 @@ class Mosquitto:
         subprocess.run(command, check=True, capture_output=True)
 
 
-_missing = pytest.mark.skipif(
+MISSING = pytest.mark.skipif(
     shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None,
     reason="mosquitto is not installed (apt-get install mosquitto)",
 )
 KINDS = [
     pytest.param(Embedded, id="embedded"),
-    pytest.param(Mosquitto, id="mosquitto", marks=[pytest.mark.servers, _missing]),
+    pytest.param(Mosquitto, id="mosquitto", marks=[pytest.mark.servers, MISSING]),
 ]
