@@ -20,6 +20,9 @@ from streams.home import Home
 Partition = tuple[str, int]  # topic and number
 Positions = dict[Partition, int]  # the offset that comes next
 Start = Literal["committed", "earliest", "latest"]
+# How late a message may be read on a bus that can't wake its readers (the embedded one): as soon as can be, for what
+# devices wait for; for the rest, which is looked at once in a while.
+SOON_MS, BY_THE_WAY_MS = 10, 100
 
 
 class Message(NamedTuple):
@@ -160,6 +163,7 @@ class Bus(Protocol):
         assign: Mapping[Partition, int | None] | None = None,
         on_assign: Callable[[Positions], None] | None = None,
         on_revoke: Callable[[list[Partition]], None] | None = None,
+        within_ms: int = SOON_MS,
     ) -> Consumer:
         """A consumer of all `topics`, as a member of `group` or over the partitions in `assign`.
 
@@ -167,6 +171,7 @@ class Bus(Protocol):
         it never committed), at the beginning, or at the end. Without `assign` the group shares the partitions out:
         `on_assign` gets the first offsets of those that come (negative: the beginning or end), `on_revoke` those about
         to go: commit there what is done. With `assign`, partitions that `topics` get later are read, too.
+        A bus that can't wake its readers is asked anew every `within_ms`: whoever can wait saves it work.
         """
 
     def producer(self, *, linger_ms: float = 5, give_up_s: float = 0, stopping: Callable[[], bool] = never) -> Producer:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
 from monitor import metrics
-from streams.bus import Bus, Message
+from streams.bus import BY_THE_WAY_MS, Bus, Message
 from streams.kafka.topics import MODELS
 from wire.clock import Clock
 from wire.identity import ModelId
@@ -38,7 +38,9 @@ class ModelFeed:
         self, bus: Bus, clock: Clock, known: Iterable[ModelId] = (), public: Ed25519PublicKey | None = None
     ) -> None:
         everywhere = dict.fromkeys(bus.bounds(MODELS))
-        self._consumer = bus.consumer("coda-model-feed", [MODELS], "earliest", assign=everywhere)
+        self._consumer = bus.consumer(
+            "coda-model-feed", [MODELS], "earliest", assign=everywhere, within_ms=BY_THE_WAY_MS
+        )
         self._succession, self._public = Succession(known), public
         self._model: CloudModel | None = None
         self._refused = ""  # the newest refusal

@@ -28,7 +28,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
-from streams.flow.source import KafkaInput, Reader
+from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
 from streams.flow.supervisor import AGAIN, NO_RESTART
 from streams.home import settle
@@ -94,7 +94,7 @@ def _run_once(
     partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
     restart = Restart(TopicWatch(kafka, partitions), clock)
     with ExitStack() as opened:
-        reader = Reader(bus, blame, clock, time.sleep)
+        reader = Reader(bus, blame, clock, time.sleep, IDLE_S if addresses else IDLE_ALONE_S)
         opened.callback(reader.close)
         room = opened.enter_context(TunnelRoom(bus, clock))
         source = KafkaInput(

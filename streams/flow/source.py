@@ -16,12 +16,16 @@ from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.clock import Clock
 from wire.errors import InputError
 
-# Each pass through the dataflow costs the same few ms for one event as for twenty: so passes begin so far apart, unless
-# more is there than that; an event that comes alone waits for nothing. Far below the 250 ms that pooling may take.
-_PASS_MS = 20
+# A pass through the dataflow costs the same few ms for one event as for twenty. So passes begin so far apart, and the
+# further the longer they take: few at a time have a third of a core, and a busy machine takes more at once. An event
+# that comes alone waits for nothing; no other for more than the longest of it, far below the 250 ms of pooling.
+_PASS_MS, _PASS_MOST_MS = 20, 60
+_SHARE = 3
 _MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
-# When no part has anything, until the first message; a dataflow of several processes hears of the others as late.
-_IDLE_S = 0.01
+_NOT_YET_S = 0.01  # while nothing may be read
+# When no part has anything, until the first message. A dataflow of several processes hears of the others as late; one
+# that is alone looks so often whether it shall stop.
+IDLE_S, IDLE_ALONE_S = 0.01, 0.1
 # Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
 _NOW = datetime.fromtimestamp(0, UTC)
 _BATCH = 1000  # from here on bigger batches gain nothing (DESIGN.md: 0.78 M items/s)
@@ -32,12 +36,15 @@ _MIRROR_EVERY_MS = 200
 class Reader:
     """The one consumer of this process, which all its parts share; opened when the first part asks for messages.
 
-    It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set.
+    It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set. For
+    the first message it waits up to `idle_s`.
     """
 
-    def __init__(self, bus: Bus, blame: Blame, clock: Clock, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, bus: Bus, blame: Blame, clock: Clock, sleep: Callable[[float], None], idle_s: float = IDLE_S
+    ) -> None:
         self.blame = blame
-        self._bus, self._clock, self._sleep = bus, clock, sleep
+        self._bus, self._clock, self._sleep, self._idle_s = bus, clock, sleep, idle_s
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
         self._buffered = 0
@@ -70,7 +77,7 @@ class Reader:
     def rest(self, partition: Partition) -> None:
         """Instead of `take`, while nothing may be read."""
         if self._begins_round(partition):
-            self._sleep(_IDLE_S)
+            self._sleep(_NOT_YET_S)
 
     def offset(self, partition: Partition) -> int | None:
         """The offset that comes next, once everything before was taken: markers of transactions are passed over."""
@@ -107,14 +114,16 @@ class Reader:
     def _poll(self) -> None:
         """Once per pass, for all parts; rests first, but not before the dataflow is through with what it has."""
         if self._buffered >= _BUFFERED_MOST:
-            self._sleep(_IDLE_S)
+            self._sleep(_NOT_YET_S)
             return
+        now_ms = self._clock.steady_ms()
         if 0 < self._polled < _MANY:
             if not self._through:
                 self._through = True
                 return
-            self._sleep(max(0, self._polled_ms + _PASS_MS - self._clock.steady_ms()) / 1000)
-        messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else _IDLE_S)
+            apart_ms = min(max(_PASS_MS, _SHARE * (now_ms - self._polled_ms)), _PASS_MOST_MS)
+            self._sleep(max(0, self._polled_ms + apart_ms - now_ms) / 1000)
+        messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else self._idle_s)
         self._polled, self._through, self._polled_ms = len(messages), False, self._clock.steady_ms()
         for message in messages:
             self._buffers[message.topic, message.partition].append(message)

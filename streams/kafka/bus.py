@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
-from streams.bus import Message, Partition, Positions, Start, never
+from streams.bus import SOON_MS, Message, Partition, Positions, Start, never
 from streams.home import Home
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.connection import KafkaSettings, is_embedded
@@ -46,11 +47,11 @@ class KafkaBus:
         assign: Mapping[Partition, int | None] | None = None,
         on_assign: Callable[[Positions], None] | None = None,
         on_revoke: Callable[[list[Partition]], None] | None = None,
+        within_ms: int = SOON_MS,
     ) -> BatchConsumer:
         """See `BatchConsumer`."""
-        return BatchConsumer(
-            self.settings, group, topics, start, assign=assign, on_assign=on_assign, on_revoke=on_revoke
-        )
+        hooks: dict[str, Any] = {"on_assign": on_assign, "on_revoke": on_revoke}
+        return BatchConsumer(self.settings, group, topics, start, assign=assign, within_ms=within_ms, **hooks)
 
     def producer(
         self, *, linger_ms: float = 5, give_up_s: float = 0, stopping: Callable[[], bool] = never

@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from streams.bus import Message, Partition, Positions, Start
+from streams.bus import SOON_MS, Message, Partition, Positions, Start
 from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, leave, partitions_of, reason
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import CONTROL
@@ -44,7 +44,8 @@ class BatchConsumer:
     the offset to begin at, or to None for `start`; without it the group shares the partitions out, and `on_assign`
     gets their first offsets (negative: the beginning or end), `on_revoke` the partitions that are about to go:
     commit there what is done. Nothing is committed on its own. With `assign`, the partitions that `topics` get later
-    are read from their beginning, too, and so is a control topic that was made anew.
+    are read from their beginning, too, and so is a control topic that was made anew. `within_ms` is how late the
+    embedded broker may tell of a message that came when it had none (`fetch_settings`).
 
     >>> from streams.kafka.embedded import EmbeddedKafka
     >>> from streams.kafka.producer import CheckedProducer
@@ -68,6 +69,7 @@ class BatchConsumer:
         assign: Mapping[Partition, int | None] | None = None,
         on_assign: Callable[[Positions], None] | None = None,
         on_revoke: Callable[[list[Partition]], None] | None = None,
+        within_ms: int = SOON_MS,
     ):
         self._bootstrap = settings.bootstrap
         self._embedded = is_embedded(settings.bootstrap, settings.properties)
@@ -81,7 +83,7 @@ class BatchConsumer:
         self._consumer = Consumer(
             {
                 **settings.client("consumer"),
-                **fetch_settings(settings),
+                **fetch_settings(settings, within_ms),
                 "group.id": group,
                 # The default would jump over data that is gone, without a word.
                 "auto.offset.reset": "error",

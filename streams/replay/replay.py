@@ -29,7 +29,7 @@ from wire.status import Frontier
 
 _CHUNK = 5000  # events between two looks at the clock, at the view and at the throttle
 _CHECKPOINT_EVERY_S = 1.0
-_TICK_S = 0.01  # the finest step of pacing: below the freshness targets by far
+_TICK_S = 0.02  # the finest step of pacing: below the freshness targets by far, and a request per partition each
 _STOP_FLUSH_S = 10
 _REASONS_SHOWN = 5
 _REASONS_LISTED = 20

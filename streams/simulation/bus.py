@@ -6,7 +6,7 @@ from typing import Self
 
 from xxhash import xxh32_intdigest
 
-from streams.bus import Message, Partition, Positions, Span, Start, never
+from streams.bus import SOON_MS, Message, Partition, Positions, Span, Start, never
 from streams.home import Home
 from streams.simulation.engine import NotYet
 from streams.simulation.kafka import AWAY, Member, SimulatedKafka
@@ -39,8 +39,10 @@ class SimulatedBus:
         assign: Mapping[Partition, int | None] | None = None,
         on_assign: Callable[[Positions], None] | None = None,
         on_revoke: Callable[[list[Partition]], None] | None = None,
+        within_ms: int = SOON_MS,
     ) -> "SimulatedConsumer":
         """A consumer as `streams.bus.Bus` says."""
+        del within_ms  # it is asked whenever somebody polls
         self.kafka.ask()
         if gone := [topic for topic in topics if topic not in self.kafka.topics]:
             raise ConnectionFailed(f"{self.name} has no topic {gone[0]}")

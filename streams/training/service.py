@@ -10,7 +10,7 @@ from models.cloud_model import CloudModel
 from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
 from monitor import metrics
-from streams.bus import Bus, Consumer, Message
+from streams.bus import BY_THE_WAY_MS, Bus, Consumer, Message
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stop, Stopped
 from streams.training.cloud_trainer import CloudTrainer
@@ -105,7 +105,7 @@ class TrainingService:
 
     def _reading(self, topic: str) -> Consumer:
         everything = dict.fromkeys(self._bus.bounds(topic))
-        return self._bus.consumer(TRAINER_GROUP, [topic], "earliest", assign=everything)
+        return self._bus.consumer(TRAINER_GROUP, [topic], "earliest", assign=everything, within_ms=BY_THE_WAY_MS)
 
     def _model_arrived(self, model: CloudModel) -> None:
         self.published += 1

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from device_sim import topics as mqtt_topics
 from device_sim.name import HEARD_S, Name
 from monitor import metrics
-from streams.bus import Bus, Message, Partition, Positions
+from streams.bus import BY_THE_WAY_MS, Bus, Message, Partition, Positions
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.mqtt.broker import WINDOW, Broker
 from streams.offset_tracker import OffsetTracker
@@ -138,7 +138,9 @@ class Downlink:
         """Read Kafka; answers from before the first push: an ack that overtakes us would be missed."""
         begin: dict[Partition, int | None] = {p: end for p, (_, end) in self._bus.bounds(TELEMETRY).items()}
         begin |= {partition: None for topic in CURRENT for partition in self._bus.bounds(topic)}
-        self._reader = self._bus.consumer(f"{TUNNEL_GROUP}-reader", [TELEMETRY, *CURRENT], "earliest", assign=begin)
+        self._reader = self._bus.consumer(
+            f"{TUNNEL_GROUP}-reader", [TELEMETRY, *CURRENT], "earliest", assign=begin, within_ms=BY_THE_WAY_MS
+        )
         self._consumer = self._bus.consumer(
             TUNNEL_GROUP, [CANDIDATES], on_assign=self._assigned, on_revoke=self._revoked
         )

@@ -5,7 +5,7 @@ from typing import Self
 
 from monitor.stages import STAGES
 from monitor.words import Word
-from streams.bus import Bus
+from streams.bus import BY_THE_WAY_MS, Bus
 from streams.kafka.topics import STATUS
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
@@ -29,7 +29,8 @@ class StatusReader:
         self.fold, self.refused = Fold(), 0
         self._ends = {partition: end for partition, (_, end) in bounds.items()}
         self._group = bus.group(_GROUP)
-        self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=dict.fromkeys(bounds))
+        everything = dict.fromkeys(bounds)
+        self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=everything, within_ms=BY_THE_WAY_MS)
 
     def poll(self, timeout_s: float = 0.1) -> int:
         """Take in what has come; how many there were."""

@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from streams.bus import Bus
+from streams.bus import BY_THE_WAY_MS, Bus
 from streams.kafka.topics import STATUS
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
@@ -29,7 +29,8 @@ class Recorder:
     """Writes what the topic `status` says to `folder`, a step at a time."""
 
     def __init__(self, bus: Bus, folder: Path) -> None:
-        self._consumer = bus.consumer("coda-recorder", [STATUS], "earliest", assign=dict.fromkeys(bus.bounds(STATUS)))
+        everything = dict.fromkeys(bus.bounds(STATUS))
+        self._consumer = bus.consumer("coda-recorder", [STATUS], "earliest", assign=everything, within_ms=BY_THE_WAY_MS)
         self._file = (folder / FILE).open("wb")
 
     def step(self) -> None:

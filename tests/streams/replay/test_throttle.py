@@ -43,6 +43,17 @@ def test_it_looks_again_after_a_moment_and_waits_while_nobody_reads() -> None:
     assert limit.allowance(1, 0) == 99
 
 
+def test_with_plenty_of_room_kafka_is_seldom_asked() -> None:
+    flow = Group("flow", {0: 10})
+    limit = throttle(flow)
+    assert limit.allowance(0, 0) == 90
+    flow.behind = {0: 20}
+    assert limit.allowance(0.1, 0) == 90
+    limit.sent(50)
+    assert limit.allowance(0.11, 0) == 80
+    assert limit.allowance(0.7, 0) == 80
+
+
 def test_without_a_limit_it_is_what_the_embedded_broker_keeps_of_the_largest_events() -> None:
     limit = throttle(Group("flow", {0: 0}), max_ahead=None)
     limit.seen(300)
