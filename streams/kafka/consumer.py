@@ -7,6 +7,7 @@ no longer has, and the reset policy of this consumer is to say so.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any, Self
 
 import structlog
@@ -113,7 +114,7 @@ class BatchConsumer:
             # consume() would wait for a full batch: take what is there, and wait only for the first message.
             raw = self._consumer.consume(max_messages, 0)
             if not raw and (left_s := deadline_s - time.monotonic()) > 0:
-                first = self._consumer.poll(left_s)
+                first = self._consumer.poll(ceil(1000 * left_s) / 1000)  # whole ms: of less it would wait for nothing
                 raw = [] if first is None else [first, *self._consumer.consume(max_messages - 1, 0)]
             messages = [message for message in map(self._checked, raw) if message is not None]
             if messages or time.monotonic() >= deadline_s:

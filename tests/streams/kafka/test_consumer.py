@@ -71,6 +71,15 @@ def test_poll_returns_at_once_with_what_is_there(kafka: KafkaSettings) -> None:
         assert time.monotonic() - began < 2
 
 
+def test_waiting_for_messages_costs_nothing(kafka: KafkaSettings) -> None:
+    with BatchConsumer(kafka, "readers", [], assign={("events", 0): None}) as consumer:
+        consumer.poll(100, timeout_s=0.5)
+        spent_s, began_s = time.thread_time(), time.monotonic()
+        for _ in range(25):
+            assert not consumer.poll(100, timeout_s=0.02)
+        assert time.thread_time() - spent_s < 0.02 * (time.monotonic() - began_s)
+
+
 def overflow(settings: KafkaSettings) -> None:
     """Hardly compressible, so that the embedded broker's 5 MB per partition run over."""
     producer = CheckedProducer(settings)
