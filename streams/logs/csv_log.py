@@ -22,7 +22,7 @@ _EXCEL = re.compile(r"sep=(.)", re.IGNORECASE)  # Excel's own first line
 
 
 @dataclass(frozen=True)
-class _Head:
+class _Header:
     """What a file's first lines say: its separator, its columns' names and how many lines come before the data."""
 
     separator: str
@@ -40,16 +40,16 @@ def read_csv(path: Path, options: LogOptions) -> Iterator[Rows]:
             _require_text(written, path)
             if not len(written.texts):
                 continue
-            head = _head(written.texts.head(_SAMPLE_LINES).to_list(), options, path)
-            mapping = find_mapping(head.names, options, str(path))
-            time = head.names.index(mapping.columns["timestamp"])
-            reader = RecordReader(Layout(head.separator, len(head.names), time))
-            before = written.numbers[head.lines - 1] if head.lines else 0
+            header = _header(written.texts.head(_SAMPLE_LINES).to_list(), options, path)
+            mapping = find_mapping(header.names, options, str(path))
+            time = header.names.index(mapping.columns["timestamp"])
+            reader = RecordReader(Layout(header.separator, len(header.names), time))
+            before = written.numbers[header.lines - 1] if header.lines else 0
             rows = block[block.numbers > before]
-        yield _rows(head, mapping, reader.read(rows))
+        yield _rows(header, mapping, reader.read(rows))
     if reader is None:
         raise InputError(f"{path} is empty: an event log has at least one event")
-    yield _rows(head, mapping, reader.read(NO_LINES, last=True))
+    yield _rows(header, mapping, reader.read(NO_LINES, last=True))
 
 
 def _require_text(block: Block, path: Path) -> None:
@@ -58,7 +58,7 @@ def _require_text(block: Block, path: Path) -> None:
         raise InputError(f"{path} does not begin with a header ({block.rejected[0].reason}): is it a CSV file?")
 
 
-def _head(lines: list[str], options: LogOptions, path: Path) -> _Head:
+def _header(lines: list[str], options: LogOptions, path: Path) -> _Header:
     declared = _EXCEL.fullmatch(lines[0].strip())
     if declared:
         del lines[0]
@@ -69,8 +69,8 @@ def _head(lines: list[str], options: LogOptions, path: Path) -> _Head:
     names = list(map(plain_name, fields))
     numbered = any(name.isdecimal() and name not in names for name in options.columns().values())
     if numbered:
-        return _Head(separator, [str(number) for number in range(1, len(names) + 1)], 1 if declared else 0)
-    return _Head(separator, names, 2 if declared else 1)
+        return _Header(separator, [str(number) for number in range(1, len(names) + 1)], 1 if declared else 0)
+    return _Header(separator, names, 2 if declared else 1)
 
 
 def _asked_separator(asked: str) -> str:
@@ -87,15 +87,15 @@ def _likely_separator(lines: list[str]) -> str:
     return max(found, key=lambda sign: (sum(agreeing[sign]), lines[0].count(sign)), default=",")
 
 
-def _rows(head: _Head, mapping: Mapping, records: Records) -> Rows:
-    at = {name: str(number) for number, name in enumerate(head.names)}
+def _rows(header: _Header, mapping: Mapping, records: Records) -> Rows:
+    at = {name: str(number) for number, name in enumerate(header.names)}
     fields = (
         pl.col(at[mapping.columns[field]]) if field in mapping.columns else pl.lit(None, pl.String) for field in FIELDS
     )
-    context = records.fields.select(pl.col(at[name]).alias(name) for name in head.names if name not in mapping.taken)
+    context = records.fields.select(pl.col(at[name]).alias(name) for name in header.names if name not in mapping.taken)
     columns = records.fields.select(field.alias(name) for name, field in zip(FIELDS, fields, strict=True))
     numbers = pl.col("label", "timestamp")
-    if head.separator != "," and any(columns.select(numbers.str.contains(",", literal=True).any()).row(0)):
+    if header.separator != "," and any(columns.select(numbers.str.contains(",", literal=True).any()).row(0)):
         columns = columns.with_columns(numbers.str.replace(*_DECIMAL_COMMA))
     return Rows(
         mapping=mapping,

@@ -32,7 +32,7 @@ from wire.telemetry import Ack, Training, decode_report
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 USERS, ROWS, HEAD = 40, 9_000, 0.5
-TAIL_S = 75  # how long the second half is streamed, while parts are killed
+TAIL_S = 50  # how long the second half is streamed, while parts are killed
 SPEED = ROWS * (1 - HEAD) * EVERY_MS / 1000 / TAIL_S
 
 
