@@ -60,7 +60,7 @@ class NewestBatchWins(Invariant):
             self._newest[user] = device.newest_seq
             batch = device.batch
             self.hold(batch is None or batch.user_id == user, f"{user} took a batch of {batch and batch.user_id}")
-        if self.world.timeline.now_ms > self.world.plan.safety_ms:
+        if self.world.timeline.now_ms > self.world.plan.safety_ms and not self.world.stopped_workers:
             self._watch_arrivals(work)
         if not self._forgets:
             self._watch_retained()
