@@ -57,13 +57,13 @@ def behaviour(devices: int, per_device: int, seed: int) -> list[OwnEvent]:
     return [
         OwnEvent(
             Event(
-                f"e{seed}-{n}",
-                f"user-{n % devices}",
-                ITEMS[i],
-                CATEGORIES[i % 20],
-                "view",
-                1 if (i + n) % 3 else 0,
-                1000 * n,
+                event_id=f"e{seed}-{n}",
+                user_id=f"user-{n % devices}",
+                item_id=ITEMS[i],
+                category_id=CATEGORIES[i % 20],
+                event_type="view",
+                label=1 if (i + n) % 3 else 0,
+                timestamp=1000 * n,
             ),
             0,
         )
@@ -109,7 +109,17 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
     similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
     began, arrived = time.monotonic(), 0
     for n in range(devices):
-        batch = CandidateBatch(f"user-{n}", 0, NO_MODEL, 0, 0, 0, matched, similarity, random)
+        batch = CandidateBatch(
+            user_id=f"user-{n}",
+            batch_seq=0,
+            model=NO_MODEL,
+            query_timestamp=0,
+            produced_ms=0,
+            matched_ms=0,
+            matched=matched,
+            similarity=similarity,
+            random=random,
+        )
         cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
     while arrived < devices:
         await link.wait(1.0)

@@ -91,7 +91,15 @@ class Churn:
             when = start_ms + at_ms + np.sort(rng.integers(0, STEP_MS, n))
             rows = zip(user.tolist(), item.tolist(), label.tolist(), when.tolist(), strict=True)
             yield [
-                Event(f"e{number + k}", f"user-{u}", f"item-{i}", f"category-{i % 400}", "view", y, t)
+                Event(
+                    event_id=f"e{number + k}",
+                    user_id=f"user-{u}",
+                    item_id=f"item-{i}",
+                    category_id=f"category-{i % 400}",
+                    event_type="view",
+                    label=y,
+                    timestamp=t,
+                )
                 for k, (u, i, y, t) in enumerate(rows)
             ]
             number += n
@@ -200,15 +208,15 @@ class Everything:
 
     def _look(self) -> Look:
         return Look(
-            (self._now_ms - self._start_ms) / 60_000,
-            memory_mb(),
-            REGISTRY.get_sample_value(name_of(metrics.users)) or 0,
-            REGISTRY.get_sample_value(name_of(metrics.pool_live), {"shard": "0"}) or 0,
-            self.trainer.waiting,
-            len(self.trainer.model.item_keys),
-            self.ledger.tally().outstanding,
-            len(self.unanswered),
-            len(self.fleet.devices),
+            minute=(self._now_ms - self._start_ms) / 60_000,
+            memory_mb=memory_mb(),
+            users=REGISTRY.get_sample_value(name_of(metrics.users)) or 0,
+            pooled=REGISTRY.get_sample_value(name_of(metrics.pool_live), {"shard": "0"}) or 0,
+            waiting_samples=self.trainer.waiting,
+            items_known=len(self.trainer.model.item_keys),
+            pushes_open=self.ledger.tally().outstanding,
+            payloads=len(self.unanswered),
+            devices=len(self.fleet.devices),
         )
 
 

@@ -141,7 +141,17 @@ def some_batch(rng: np.random.Generator, user: str, model: CloudModel) -> Candid
     """A full candidate batch."""
     matched, random = some_candidates(rng), some_candidates(rng)
     similarity = rng.uniform(0.5, 1, len(matched)).astype(np.float16)
-    return CandidateBatch(user, 1, model.id, 0, 0, 0, matched, similarity, random)
+    return CandidateBatch(
+        user_id=user,
+        batch_seq=1,
+        model=model.id,
+        query_timestamp=0,
+        produced_ms=0,
+        matched_ms=0,
+        matched=matched,
+        similarity=similarity,
+        random=random,
+    )
 
 
 def some_candidates(rng: np.random.Generator) -> Candidates:

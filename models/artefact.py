@@ -34,7 +34,14 @@ def model_to_bytes(model: CloudModel) -> bytes:
     arrays |= {f"head.{name}": getattr(model.head, name) for name in _HEAD}
     arrays |= {"item_keys": model.item_keys, "category_keys": model.category_keys}
     arrays |= {name: arrays[name].astype(np.float16) for name in _TABLES}
-    manifest = Manifest(model.lineage, model.version, model.trained_until, _DIMS, model.metrics, model.replaces)
+    manifest = Manifest(
+        lineage=model.lineage,
+        version=model.version,
+        trained_until=model.trained_until,
+        dims=_DIMS,
+        metrics=model.metrics,
+        replaces=model.replaces,
+    )
     return encode_model(manifest, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 

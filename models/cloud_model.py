@@ -258,7 +258,9 @@ def random_model(items: U32, categories: U32, seed: int, version: int = 1) -> Cl
     )
     w1 = normal(3 * DIM, HIDDEN, scale=(2 / (3 * DIM)) ** 0.5)
     head = HeadParams(w1, np.zeros(HIDDEN, np.float32), normal(HIDDEN, scale=0.1), np.zeros(1, np.float32))
-    return CloudModel(version, 0, item_keys, category_keys, weights, head)
+    return CloudModel(
+        version=version, trained_until=0, item_keys=item_keys, category_keys=category_keys, weights=weights, head=head
+    )
 
 
 def half(table: F32) -> Tensor:

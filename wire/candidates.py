@@ -139,4 +139,6 @@ def _unpack(wire: _Columns) -> Candidates:
 def no_candidates() -> Candidates:
     """An empty set of candidates."""
     none, no_bytes = np.zeros(0, np.uint32), np.zeros(0, np.uint8)
-    return Candidates(np.zeros(0, np.float16), none, none, no_bytes, no_bytes, none)
+    return Candidates(
+        logit=np.zeros(0, np.float16), item=none, category=none, label=no_bytes, times=no_bytes, age_s=none
+    )

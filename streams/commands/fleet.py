@@ -101,7 +101,9 @@ def command(
         json: Print the result as JSON on standard output.
     """
     told = _orders(population, drop, for_, orders, seed)
-    settings = FleetSettings(own, devices, state, out, cloud_key, seed, told)
+    settings = FleetSettings(
+        own=own, devices=devices, state=state, out=out, cloud_key=cloud_key, seed=seed, orders=told
+    )
     kafka, broker = (
         KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
         MqttSettings.parse(mqtt, FLEET, mqtt_credentials),

@@ -148,7 +148,14 @@ def open_log(path: Path) -> Log:
     history = int((times < live_from_ms).sum())
     if not history:
         raise InputError(f"{path} has too few distinct times to be split into history and live part")
-    return Log(path, len(times), history, events["user_id"].n_unique(), live_from_ms, int(times[-1]))
+    return Log(
+        path=path,
+        events=len(times),
+        history=history,
+        users=events["user_id"].n_unique(),
+        live_from_ms=live_from_ms,
+        last_ms=int(times[-1]),
+    )
 
 
 @dataclass(frozen=True)

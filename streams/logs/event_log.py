@@ -192,7 +192,15 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
         positives += int(batch.events["label"].sum())
         before_ms = times[-1]
         first_ms, last_ms = min(first_ms, int(times.min())), max(last_ms, int(times.max()))  # type: ignore[arg-type]
-    return Survey(events, rejected, positives, duplicates, first_ms if events else 0, max(last_ms, 0), unsorted_line)
+    return Survey(
+        events=events,
+        rejected=rejected,
+        positives=positives,
+        duplicates=duplicates,
+        first_ms=first_ms if events else 0,
+        last_ms=max(last_ms, 0),
+        unsorted_line=unsorted_line,
+    )
 
 
 def count_duplicates(events: pl.DataFrame) -> int:

@@ -21,7 +21,16 @@ class Lookout:
         found, event_ms = [], metrics.event_frontier_ms(self._stage)
         for partition, span in self._group.spans(self._topic).items():
             until_ms = self._reached.setdefault(partition, Reached()).look(asked_ms, span.position, span.end)
-            found.append(Frontier(self._stage, partition, span.position, span.end, until_ms, event_ms))
+            found.append(
+                Frontier(
+                    stage=self._stage,
+                    partition=partition,
+                    position=span.position,
+                    end=span.end,
+                    until_ms=until_ms,
+                    event_ms=event_ms,
+                )
+            )
             self._show(found[-1])
         return found
 

@@ -99,7 +99,14 @@ class Replay:
     @property
     def frontier(self) -> Frontier:
         """Up to which moment this is in Kafka, and up to which event time."""
-        return Frontier("produced", -1, self._done, self._done, self._sent_ms, self._event_ms)
+        return Frontier(
+            stage="produced",
+            partition=-1,
+            position=self._done,
+            end=self._done,
+            until_ms=self._sent_ms,
+            event_ms=self._event_ms,
+        )
 
     def run(self) -> Totals:
         """Send everything; whatever ends it early, the state says where the next run has to go on.

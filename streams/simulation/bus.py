@@ -46,7 +46,9 @@ class SimulatedBus:
         self.kafka.ask()
         if gone := [topic for topic in topics if topic not in self.kafka.topics]:
             raise ConnectionFailed(f"{self.name} has no topic {gone[0]}")
-        return SimulatedConsumer(self, group, topics, start, assign, (on_assign, on_revoke))
+        return SimulatedConsumer(
+            bus=self, group=group, topics=topics, start=start, assign=assign, hooks=(on_assign, on_revoke)
+        )
 
     def producer(
         self, *, linger_ms: float = 5, give_up_s: float = 0, stopping: Callable[[], bool] = never
