@@ -28,12 +28,12 @@ import torch
 
 from benchmarks.flow_profile import profile
 from benchmarks.pool import load_samples
+from benchmarks.scrape import Snapshot, scrape, together
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
 from monitor import metrics
 from monitor.metrics import name_of
-from monitor.scrape import Snapshot, scrape, together
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.bus import KafkaBus

@@ -30,10 +30,10 @@ from typing import Any
 import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
+from benchmarks.scrape import Snapshot, scrape, together
 from monitor import metrics
 from monitor.metrics import name_of
-from monitor.scrape import Snapshot, scrape, together
-from monitor.state import STAGES
+from monitor.stages import STAGES
 from streams.child import Child, ChildFailed
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP

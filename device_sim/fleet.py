@@ -39,6 +39,7 @@ from device_sim.stimulus import (
 )
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
+from device_sim.use_ages import observe_predictions, observe_training
 from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.malformed import Malformed
@@ -250,6 +251,7 @@ class Fleet:
         for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
             if device is None:
                 continue
+            observe_training(train)
             trained = Trained(
                 model=job.model.id,
                 accepted=came.accepted,
@@ -395,6 +397,8 @@ class Fleet:
             )
         )
         metrics.predictions.inc(len(asked))
+        models = [self.bank.models[self.devices[user_id].model.key] for user_id, _ in asked]
+        observe_predictions(rows.timestamp, [model.trained_until for model in models])
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]
             model = self.devices[user_id].model

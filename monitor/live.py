@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.spark import spark
-from monitor.state import STAGES, State, events_per_s
+from monitor.stages import STAGES
+from monitor.state import State, events_per_s
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
@@ -78,8 +79,8 @@ def plain_line(recent: Sequence[State], note: str) -> str:
             f"{rate(recent):,.0f} events/s",
             f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {_sum(s.rejected):,} rejected",
         ]
-    if any(s.lag_events.values()):
-        parts.append("lag " + " ".join(f"{_group(g)} {n:,}" for g, n in s.lag_events.items() if n))
+    if any(s.behind.values()):
+        parts.append("behind " + " ".join(f"{stage} {n:,}" for stage, n in s.behind.items() if n))
     if s.freshness:
         parts.append("p99 " + " ".join(f"{stage} {_seconds(f.p99_s)}" for stage, f in s.freshness.items()))
     if s.devices_connected:
@@ -137,8 +138,8 @@ def _rows(pairs: Mapping[str, str]) -> Table:
 
 def _stream(recent: Sequence[State]) -> Table:
     s = recent[-1]
-    furthest, behind = max(s.lag_events.items(), key=lambda item: item[1], default=("", 0))
-    oldest = max(s.lag_seconds.values(), default=0.0)
+    furthest, behind = max(s.behind.items(), key=lambda item: item[1], default=("", 0))
+    oldest = max(s.own_lag_s.values(), default=0.0)
     return _rows(
         {
             "events/s": f"{spark(events_per_s(*two) for two in pairwise(recent))} [bold]{rate(recent):,.0f}",
@@ -147,8 +148,8 @@ def _stream(recent: Sequence[State]) -> Table:
             "waiting for more users": f"{s.waiting:,}",
             "rejected": f"{_sum(s.rejected):,}",
             "live in pool": f"{s.pool_live:,}",
-            "most behind": f"{_group(furthest)} {behind:,}" if behind else "none",
-            "oldest waiting": _seconds(oldest),
+            "most behind": f"{furthest} {behind:,}" if behind else "none",
+            "largest own lag": _seconds(oldest),
         }
     )
 
@@ -207,10 +208,6 @@ def _pushes(state: State) -> Text:
 
 def _sum(parts: Mapping[str, int]) -> int:
     return sum(parts.values())
-
-
-def _group(name: str) -> str:
-    return name.removeprefix("coda-")
 
 
 def _clock(seconds: float) -> str:

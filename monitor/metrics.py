@@ -17,12 +17,14 @@ VALUES = {
     "arm": "8",
     "client": "2",
     "group": "4",
+    "leg": "3",
     "outcome": "30",
     "partition": "one per partition",
     "reason": "30",
     "shard": "one per shard",
     "stage": "8",
     "topic": "one per topic",
+    "use": "4",
     "what": "10",
 }
 
@@ -52,6 +54,9 @@ FRESHNESS_BUCKETS_S = (
     60,
 )
 
+# From a minute to a year of event time: what is kept for 90 days may be as old.
+USE_BUCKETS_S = (60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0, 7776000.0, 31536000.0)
+
 produced = Counter("coda_events_produced", "events the replay handed to Kafka or to devices")
 rejected = Counter("coda_events_rejected", "events not pooled, by reason", ["reason"])
 pooled = Counter("coda_samples_pooled", "distinct samples written to the pool")
@@ -73,6 +78,12 @@ pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["sh
 model_version = Gauge("coda_model_version", "cloud model version in use")
 freshness_s = Histogram(
     "coda_freshness_seconds", "age since the produce timestamp, per stage", ["stage"], buckets=FRESHNESS_BUCKETS_S
+)
+use_age_s = Histogram(
+    "coda_use_age_seconds",
+    "event time: age of what is used: own, matched and random samples in a training, the cloud model in a prediction",
+    ["use"],
+    buckets=USE_BUCKETS_S,
 )
 lag_events = Gauge("coda_lag_events", "events produced but not yet processed", ["group", "topic", "partition"])
 lag_seconds = Gauge("coda_lag_seconds", "age of the oldest event not yet processed", ["group", "topic", "partition"])
@@ -96,6 +107,16 @@ mqtt_failures = Counter(
 mqtt_refused = Counter("coda_mqtt_refused", "messages that the MQTT broker refused, by reason", ["client", "reason"])
 uploads = Counter("coda_uploads", "events that devices uploaded and Kafka has")
 devices_connected = Gauge("coda_devices_connected", "devices with an open MQTT connection")
+canaries_sent = Counter("coda_canaries_sent", "canaries sent through everything, one a second")
+canaries_arrived = Counter("coda_canaries_arrived", "canaries that came back to their device")
+canaries_lost = Counter("coda_canaries_lost", "canaries that did not come back within a minute")
+canaries_in_flight = Gauge("coda_canaries_in_flight", "canaries on their way")
+canary_s = Gauge(
+    "coda_canary_seconds", "how long the newest canary took, by leg: up to Kafka, match, down to its device", ["leg"]
+)
+canary_frontier_s = Gauge(
+    "coda_canary_timestamp_seconds", "wall clock: when the newest canary was sent that came back; age = time() - this"
+)
 predictions = Counter("coda_predictions", "events predicted by every arm before anything learned from them")
 trainings = Counter("coda_trainings", "retrainings, by outcome: accepted, rolled_back, failed", ["outcome"])
 batches = Counter("coda_batches", "candidate batches that reached devices, by outcome", ["outcome"])
@@ -179,10 +200,18 @@ def name_of(metric: MetricWrapperBase) -> str:
     return f"{metric._name}_total" if metric._type == "counter" else f"{metric._name}"
 
 
+# Gauges of one and the same thing, seen from several processes: the largest speaks for all.
+LARGEST_WINS = frozenset(
+    map(name_of, (model_version, devices_connected, lag_events, lag_seconds, frontier_s, event_frontier_s))
+)
+# Gauges of what is gone with its process; what all others show is kept on its disk.
+FLEETING = frozenset(map(name_of, (devices_connected, pushes_outstanding, canaries_in_flight, canary_s)))
+
+
 def values() -> dict[str, dict[str, float]]:
     """What this process counted, by Prometheus name and then by labels, as `reason=late`; without zeros.
 
-    Frontiers and ages are left out: each is a series per partition or per bucket, and a status says them otherwise.
+    Frontiers and ages since production are left out: a status says them otherwise.
 
     >>> rejected.labels("late").inc(2)
     >>> values()["coda_events_rejected_total"]["reason=late"] >= 2
@@ -192,9 +221,9 @@ def values() -> dict[str, dict[str, float]]:
     for name, metric in defined().items():
         for family in () if metric in _NOT_VALUES else metric.collect():
             for sample in family.samples:
-                if sample.name == name and sample.value and math.isfinite(sample.value):
+                if sample.name in {name, f"{name}_bucket"} and sample.value and math.isfinite(sample.value):
                     labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
-                    shown.setdefault(name, {})[labels] = sample.value
+                    shown.setdefault(sample.name, {})[labels] = sample.value
     return shown
 
 

@@ -159,18 +159,18 @@ def freshness_plot(states: Sequence[State]) -> str:
 
 
 def lag_plot(states: Sequence[State]) -> str:
-    """Events produced but not yet processed, per group, and the age of the oldest of them."""
-    groups = list(dict.fromkeys(group for s in states for group in (*s.lag_events, *s.lag_seconds)))
+    """By stage, events that are left to do, and how far it lies behind the stage before."""
+    stages = list(dict.fromkeys(stage for s in states for stage in (*s.behind, *s.own_lag_s)))
 
     def draw(axes: Sequence[Axes]) -> None:
         seconds = [s.elapsed_s for s in states]
-        for colour, group in zip(COLOURS, groups, strict=False):
-            words: dict[str, Any] = {"color": colour, "label": group, "lw": 1.4}
-            axes[0].plot(seconds, [s.lag_events.get(group, 0) for s in states], **words)
-            axes[1].plot(seconds, [s.lag_seconds.get(group, 0.0) for s in states], **words)
+        for colour, stage in zip(COLOURS, stages, strict=False):
+            words: dict[str, Any] = {"color": colour, "label": stage, "lw": 1.4}
+            axes[0].plot(seconds, [s.behind.get(stage, 0) for s in states], **words)
+            axes[1].plot(seconds, [s.own_lag_s.get(stage, math.nan) for s in states], **words)
         for axis, title, linear_up_to in (
-            (axes[0], "lag in events", 100),
-            (axes[1], "lag in seconds (oldest event waiting)", 1),
+            (axes[0], "events left to do", 100),
+            (axes[1], "own lag: seconds behind the stage before", 1),
         ):
             axis.set_title(title)
             wide_axis(axis, linear_up_to)

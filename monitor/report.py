@@ -9,6 +9,7 @@ from monitor.accounting import Accounting
 from monitor.arms import ArmResult, ArmsOverTime
 from monitor.plots import arms_plot, device_plot, freshness_plot, lag_plot, rate_plot
 from monitor.state import Freshness, State
+from monitor.use import used
 
 _CSS = """
 :root { color-scheme: light; --ink: #111827; --soft: #6b7280; --line: #e5e7eb; --good: #047857; --bad: #b91c1c; }
@@ -33,7 +34,7 @@ th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); } tr:last-chil
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 24px;
   align-items: start; }
 .figures { grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); }
-.wide { overflow-x: auto; margin-top: 18px; } .columns > * { min-width: 0; margin-top: 0; }
+.scroll, .wide { overflow-x: auto; } .wide { margin-top: 18px; } .columns > * { min-width: 0; margin-top: 0; }
 .words th:nth-child(2), .words td:nth-child(2) { text-align: left; } .bad td { font-weight: 600; }
 pre { margin: 0; overflow-x: auto; font-size: 13px; }
 """
@@ -64,12 +65,17 @@ def report(
         *sections,
         section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
         section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
+        *_use(last),
         section(
             "Throughput",
-            "The history goes in as fast as the flow takes it, then the live part is paced.",
+            "A history goes in as fast as the flow takes it, what is live at its pace.",
             rate_plot(states),
         ),
-        section("Lag", "Events that are in Kafka and not yet processed, by the group that has to.", lag_plot(states)),
+        section(
+            "Lag",
+            "By stage: what is left to do, and how far it lies behind the stage before, so its own fault.",
+            lag_plot(states),
+        ),
         section("Devices and pushes", "A device that reconnects gets its newest batch only.", device_plot(states)),
         section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
         section(
@@ -84,7 +90,8 @@ def report(
 def page(title: str, body: Sequence[str]) -> str:
     """A page that needs nothing beside it; `body` is HTML."""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style></head><body><main>{''.join(body)}</main></body></html>"
     )
 
@@ -96,7 +103,17 @@ _ARMS_WORDS = (
     "weighed by its classifier; these three add random ones too. Intervals are 95 % bootstrap over users, paired with "
     "the cloud arm."
 )
-_FRESHNESS_WORDS = "Age since an event was produced to Kafka when it reaches each stage, over the live part of the run."
+_FRESHNESS_WORDS = (
+    "Age since an event was produced to Kafka when it reaches each stage, over the live part of a run, or all of one "
+    "that was recorded by hand."
+)
+
+
+_USE_WORDS = (
+    "Age in event time of the samples that devices trained on, each time they did, and of the cloud model that "
+    "predicted: which share was older than so much."
+)
+_USE_BOUNDS = {"1 min": 60.0, "1 h": 3600.0, "1 d": 86400.0, "7 d": 604800.0, "30 d": 2592000.0, "90 d": 7776000.0}
 
 
 def section(title: str, words: str, *parts: str) -> str:
@@ -120,7 +137,10 @@ def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
         "minutes": f"{last.elapsed_s / 60:.1f}",
     }
     if "coda" in arms:
-        figures["coda's GAUC − cloud's"] = f"{arms['coda'].gauc_gain:+.4f}"
+        coda = arms["coda"]
+        figures[f"coda's GAUC − cloud's, 95 %: {coda.gauc_gain_low:+.4f} to {coda.gauc_gain_high:+.4f}"] = (
+            f"{coda.gauc_gain:+.4f}"
+        )
     cards = "".join(
         f'<div class="card"><b>{value}</b><span>{escape(name)}</span></div>' for name, value in figures.items()
     )
@@ -135,7 +155,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of text."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _arms_table(arms: Mapping[str, ArmResult]) -> str:
@@ -157,10 +177,35 @@ def _arms_table(arms: Mapping[str, ArmResult]) -> str:
 
 def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
     rows = [
-        (f"produced → {stage}", f"{f.count:,}", *(f"{value * 1000:,.0f} ms" for value in (f.p50_s, f.p95_s, f.p99_s)))
+        (f"produced → {stage}", f"{f.count:,}", *map(_age, (f.p50_s, f.p95_s, f.p99_s)))
         for stage, f in freshness.items()
     ]
     return table(("stage", "passed", "p50", "p95", "p99"), rows)
+
+
+def _age(seconds: float) -> str:
+    """An age to two digits: more than the buckets that it was counted in can tell."""
+    return f"{float(f'{1000 * seconds:.2g}'):g} ms" if seconds < 1 else f"{float(f'{seconds:.2g}'):g} s"
+
+
+def _batches(outcomes: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+    """How many there were, and what became of each; some accepted ones are outdated by a newer model since."""
+    parts = dict(outcomes)
+    if outdated := parts.pop("outdated", 0):
+        parts["accepted, outdated since"] = outdated
+        parts["accepted"] = max(0, parts.get("accepted", 0) - outdated)
+    return sum(parts.values()), parts
+
+
+def _use(last: State) -> list[str]:
+    """How old what devices used was; nothing where they used nothing."""
+    uses = used(last.use_ages)
+    if not uses:
+        return []
+    rows = [(each.use, f"{each.count:,}", *(f"{each.older[s]:.1%}" for s in _USE_BOUNDS.values())) for each in uses]
+    return [
+        section("Freshness at use", _USE_WORDS, table(("of", "used", *(f"> {bound}" for bound in _USE_BOUNDS)), rows))
+    ]
 
 
 def _accounts(accounts: Accounting, last: State) -> str:
@@ -171,9 +216,9 @@ def _accounts(accounts: Accounting, last: State) -> str:
             {"pooled": accounts.pooled, "waiting": accounts.waiting, **_named("rejected", accounts.rejected)},
         ),
         ("pushes", accounts.pushes, accounts.push_outcomes),
-        # Outdated batches are among the accepted ones: a new model version has made them so.
-        ("batches at devices", sum(last.batches.values()) - last.batches.get("outdated", 0), last.batches),
+        ("batches at devices", *_batches(last.batches)),
         ("retrainings", sum(last.trainings.values()), last.trainings),
+        ("canaries", last.canaries.get("sent", 0), {k: n for k, n in last.canaries.items() if k != "sent"}),
         ("matches", sum(last.matches.values()), last.matches),
     )
     return '<div class="columns">' + "".join(_account(*table) for table in tables) + "</div>"

@@ -13,14 +13,11 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
-
-import msgspec
+from typing import NoReturn
 
 from streams.cli import PREFIX, main
 from wire.errors import CodaError
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 # Done by itself, or ended by us (at the very start by the signal itself), or never started: all else is a failure.
 CLEAN_CODES = frozenset({0, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, None})
@@ -43,7 +40,7 @@ class Child:
         self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
         self.command = [sys.executable, "-m", "streams.child", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
-        self._started_s = 0.0
+        self._started_s, self._told = 0.0, False
 
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches it only through us and in our order."""
@@ -60,7 +57,7 @@ class Child:
                 env=environment,
                 start_new_session=True,
             )
-        self._started_s = time.monotonic()
+        self._started_s, self._told = time.monotonic(), False
 
     @property
     def pid(self) -> int | None:
@@ -72,8 +69,8 @@ class Child:
         return self._process.poll() if self._process else None
 
     def check(self) -> None:
-        """Raise `ChildFailed` when it has ended with anything but success."""
-        if self.code():
+        """Raise `ChildFailed` when it has ended with anything but success, and was not told to."""
+        if self.code() and not self._told:
             raise self.failure()
 
     def failure(self) -> ChildFailed:
@@ -92,13 +89,6 @@ class Child:
         """The newest line of its log, as it would stand on a terminal."""
         lines = self.tail().replace("\r", "\n").splitlines()
         return lines[-1].strip() if lines else ""
-
-    def document(self, kind: type[T]) -> T:
-        """The JSON document that it printed, as `kind`; raises `ChildFailed` when there is none."""
-        try:
-            return msgspec.json.decode(self.out.read_bytes(), type=kind)
-        except (OSError, msgspec.DecodeError) as error:
-            raise ChildFailed(f"{self.name} left no result in {self.out} ({error})", self.tail()) from error
 
     def kill(self, grace_s: float = 0.0) -> None:
         """`kill -9` with all that it started, at once or when it has not ended in order within `grace_s`.
@@ -123,6 +113,7 @@ class Child:
         if self._process is None:
             return None
         if self._process.poll() is None:
+            self._told = True
             self._process.terminate()
         try:
             self._process.wait(timeout_s)

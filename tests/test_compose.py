@@ -1,17 +1,13 @@
 """docker-compose.yml, checked without an engine: its commands and settings are ones that our commands take."""
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import pytest
 import yaml
 from cyclopts import App
 
-import monitor.metrics  # noqa: F401  registers the names
 from streams.cli import PREFIX, make_app
 from streams.metrics_server import HOST_VARIABLE
 
@@ -27,12 +23,6 @@ def settings_of(command: list[str]) -> set[str]:
     _, apps, _ = app.parse_commands(command)
     names = {name for argument in apps[-1].assemble_argument_collection() for name in argument.names}
     return {PREFIX + name.lstrip("-").upper().replace("-", "_") for name in names}
-
-
-def metric_names() -> set[str]:
-    families = list(prometheus_client.REGISTRY.collect())
-    suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-    return {family.name + suffix for family in families for suffix in suffixes.get(family.type, ("",))}
 
 
 def test_all_servers_and_all_our_services_are_there() -> None:
@@ -94,18 +84,6 @@ def test_prometheus_scrapes_every_service_that_serves_metrics() -> None:
     port = PREFIX + "METRICS_PORT"
     serving = {f"{name}:{s['environment'][port]}" for name, s in OURS.items() if port in s.get("environment", {})}
     assert set(scraped["targets"]) == serving
-
-
-def test_every_metric_of_the_dashboard_is_one_of_ours() -> None:
-    dashboard = json.loads((ROOT / "monitor/grafana/coda.json").read_text())
-    used = {
-        name
-        for panel in dashboard["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"\bcoda_\w+", target["expr"])
-    }
-    assert used
-    assert used <= metric_names()
 
 
 def test_the_image_holds_what_the_commands_need() -> None:

@@ -14,6 +14,7 @@ ROOMS = ("wire", "models", "index", "operators", "monitor", "device_sim", "strea
 LIVE = {
     "device_sim/mqtt_*.py": "the link over real connections, in an asyncio loop",
     "streams/child.py": "child processes",
+    "streams/dashboard/*.py": "a command's room: a web server, and a thread that reads Kafka",
     "streams/doctor/*.py": "a command's room: looks at this machine and its servers",
     "streams/demo/*.py": "a command's room: processes and a terminal",
     "streams/faults/*.py": "a command's room: faults on real connections and processes",

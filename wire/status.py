@@ -25,6 +25,7 @@ class Role(StrEnum):
     TRAINER = "trainer"
     TUNNEL = "tunnel"
     FLEET = "fleet"
+    CANARY = "canary"
 
 
 class Frontier(msgspec.Struct, frozen=True, array_like=True):

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -12,10 +13,10 @@ from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
 from streams.kafka.properties import read_properties
 from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
-from streams.watch.recording import Playback, recorded
+from streams.watch.recording import Playback, Recorder, recorded
 from streams.watch.text import as_text
 from wire.clock import SystemClock
-from wire.errors import ConnectionFailed
+from wire.errors import InputError
 
 _EVERY_S = 1.0
 _TEXT_EVERY_S = 10.0
@@ -27,6 +28,7 @@ def command(
     *,
     bootstrap: str = DEFAULT_BOOTSTRAP,
     kafka_config: Path | None = None,
+    record: Path | None = None,
     once: bool = False,
     json: bool = False,
 ) -> None:
@@ -39,6 +41,7 @@ def command(
     ```
     coda watch --bootstrap 127.0.0.1:9092
     coda watch --once --json
+    coda watch --record runs/mine
     coda watch runs/20261128-101500
     ```
 
@@ -46,11 +49,14 @@ def command(
         run: The folder of a run of `coda demo`, to play it back; with --once as it was at its end.
         bootstrap: Kafka, as host:port.
         kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
+        record: A folder to write to what all processes say from now on: `coda report` makes a report of it.
         once: Show it once and end.
         json: Print the picture as JSON on standard output: a line each second, or with --once one line.
     """
     shows = sys.stdout.isatty() and not (once or json)
     if run is not None:
+        if record is not None:
+            raise InputError("a run that is played back was recorded: give a folder, or --record, not both")
         playback = Playback(recorded(run))
         if shows:
             _show(playback.take, lambda: playback.now_ms, playback)
@@ -60,13 +66,16 @@ def command(
         return
     settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
     probe(bootstrap, properties=settings.properties)
-    with StatusReader(KafkaBus(settings)) as reader:
-        _read_what_is_there(reader)
+    clock = SystemClock()
+    with ExitStack() as opened:
+        recorder = opened.enter_context(Recorder(record, clock.wall_ms())) if record is not None else None
+        reader = opened.enter_context(StatusReader(KafkaBus(settings), clock, recorder))
+        reader.catch_up(_READ_S)
         if shows:
-            _show(lambda: _newest(reader), SystemClock().wall_ms)
+            _show(reader.newest, clock.wall_ms)
             return
         while True:
-            _print(reader.picture(SystemClock().wall_ms()), as_json=json)
+            _print(reader.picture(), as_json=json)
             if once:
                 return
             _read_for(reader, _EVERY_S if json else _TEXT_EVERY_S)
@@ -78,22 +87,8 @@ def _show(take: Callable[[], Picture], now_ms: Callable[[], int], playback: Play
     WatchApp(take, now_ms, playback).run()
 
 
-def _newest(reader: StatusReader) -> Picture:
-    while reader.poll(0):
-        pass
-    return reader.picture(SystemClock().wall_ms())
-
-
 def _print(picture: Picture, *, as_json: bool) -> None:
     print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)  # noqa: T201
-
-
-def _read_what_is_there(reader: StatusReader) -> None:
-    end_s = time.monotonic() + _READ_S
-    while not reader.caught_up:
-        reader.poll()
-        if time.monotonic() > end_s:
-            raise ConnectionFailed(f"Kafka did not give all of the topic status within {_READ_S:.0f} s: try again")
 
 
 def _read_for(reader: StatusReader, seconds: float) -> None:

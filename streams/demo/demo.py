@@ -6,41 +6,37 @@ Both brokers are embedded and live as long as the demo; each command is a child 
 import re
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
 
-from monitor import metrics
-from monitor.accounting import MALFORMED_ROW, Accounting, accounting
-from monitor.arms import ArmResult
+from monitor.accounting import accounting
+from monitor.histogram import NO_HISTOGRAM, Histogram
 from monitor.live import LiveView
-from monitor.metrics import name_of
-from monitor.report import report
-from monitor.scrape import Snapshot, series
-from monitor.state import Freshness, State, read_state
+from monitor.stages import STAGES
+from monitor.state import Freshness, State
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, checked_log, commands, open_log, paced
+from streams.demo.result import DemoResult
 from streams.demo.stack import open_stack
 from streams.demo.watcher import EVERY_S, Watcher
-from streams.evaluation.arms import arms_over_time, compare_arms, read_predictions
+from streams.evaluation.arms import compare_arms, read_predictions
 from streams.faults.ordeal import Ordeal
-from streams.faults.page import outage_section
 from streams.faults.small_disk import small_disk
-from streams.faults.timeline import Course
-from streams.faults.verdict import Verdict
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import STATUS
-from streams.logs.check import USERS_NEEDED, LogCheck
-from streams.logs.page import log_section
-from streams.ports import free_ports
+from streams.logs.check import LogCheck
+from streams.report.folder import CONFIG, RESULT, TIMELINE
+from streams.report.page import write_report
 from streams.run_folder import environment, write_json
+from streams.watch.reader import StatusReader
 from streams.watch.recording import Recorder
-from wire.durable import write_durably
+from wire.clock import SystemClock
 from wire.errors import CodaError
 
 PHASES = ("brokers", "first cloud model", "history", "live stream", "drain", "report")
@@ -49,21 +45,6 @@ MODEL_LIMIT_S, REPLAY_LIMIT_S, DRAIN_LIMIT_S, STOP_LIMIT_S = 120.0, 600.0, 60.0,
 POOL_DISK_BYTES = 64 << 20  # several times what a short run's pool needs
 CALM_LOOKS = 3  # this many looks without any change, nothing waiting: drained
 UNANSWERED_LOOKS = 15  # the same while pushes are unanswered: several times what an answer takes on a busy machine
-
-
-class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run; `ok` when there are no `problems`. `freshness` is of the live part."""
-
-    ok: bool
-    problems: list[str]
-    elapsed_s: float
-    accounting: Accounting
-    freshness: dict[str, Freshness]
-    arms: dict[str, ArmResult]
-    log: LogCheck
-    exit_codes: dict[str, int | None]
-    last_state: State
-    verdict: Verdict | None = None
 
 
 def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: Path | None = None) -> DemoResult:
@@ -84,11 +65,9 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
                 opened.enter_context(small_disk(folder / "pool", POOL_DISK_BYTES))
             ordeal = opened.enter_context(Ordeal(settings.scenario, stack, folder))
             brokers = ordeal.brokers
-        names = (*SERVICES, "history", "live")
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        lines = commands(settings, log, brokers, folder, ports)
+        lines = commands(settings, log, brokers, folder)
         write_json(
-            folder / "config.json",
+            folder / CONFIG,
             {
                 "settings": {**asdict(settings), "scenario": settings.scenario and settings.scenario.name},
                 "log": {**asdict(log), "path": str(log.path)},
@@ -97,17 +76,13 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
             | {"commands": {name: shlex.join(("coda", *line)) for name, line in lines.items()}, **environment()},
         )
         children = {name: Child(name, line, folder) for name, line in lines.items()}
-        watcher = Watcher(
-            urls={name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()},
-            timeline=opened.enter_context((folder / "timeline.jsonl").open("wb")),
-            view=view,
-            statuses=opened.enter_context(_recorder(stack.kafka, folder)),
-        )
-        run, live_since = DemoRun(settings, log, children, watcher, ordeal), Snapshot()
+        timeline = opened.enter_context((folder / TIMELINE).open("wb", buffering=0))
+        watcher = Watcher(reader=opened.enter_context(_statuses(stack.kafka, folder)), timeline=timeline, view=view)
+        run = DemoRun(settings, log, children, watcher, ordeal)
         try:
             run.start_services()
             run.replay_history()
-            live_since = watcher.snapshot
+            run.live_since = watcher.passed
             run.replay_live()
             run.drain()
             run.stop()
@@ -116,32 +91,19 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         except BaseException:  # Ctrl-C, SIGTERM
             view.say("ending early: writing a report of what there is")
             run.problems.append("ended early, so that not everything is accounted for")
-            finish(run, folder, live_since, stop_all(children), undisturbed=None, check=check)
+            finish(run, folder, stop_all(children), undisturbed=None, check=check)
             raise
         finally:
             codes = stop_all(children)
-        return finish(run, folder, live_since, codes, undisturbed=undisturbed, check=check)
+        return finish(run, folder, codes, undisturbed=undisturbed, check=check)
 
 
-def _recorder(kafka: KafkaSettings, folder: Path) -> Recorder:
+@contextmanager
+def _statuses(kafka: KafkaSettings, folder: Path) -> Iterator[StatusReader]:
+    """What all processes say, read as it comes and recorded in the run's folder."""
     ensure_topics(kafka, [STATUS])
-    return Recorder(KafkaBus(kafka), folder)
-
-
-class ReplayTotals(msgspec.Struct):
-    """What `coda replay --json` says that matters here."""
-
-    sent: int
-    rejected: int
-
-
-class TunnelTotals(msgspec.Struct):
-    """What `coda tunnel --json` says that matters here."""
-
-    pushes: int
-    acknowledged: int
-    superseded: int
-    expired: int
+    with Recorder(folder) as recorder, StatusReader(KafkaBus(kafka), SystemClock(), recorder) as reader:
+        yield reader
 
 
 class DemoRun:
@@ -157,6 +119,7 @@ class DemoRun:
     ) -> None:
         self.settings, self.log, self.watcher, self.ordeal = settings, log, watcher, ordeal
         self.problems: list[str] = []
+        self.live_since: Mapping[str, Histogram] = {}
         self._children = children
 
     def start_services(self) -> None:
@@ -166,7 +129,7 @@ class DemoRun:
         trainer = self._children["train-cloud"]
         self._wait(
             PHASES[1],
-            lambda state: state.cloud_versions > 0 and all(map(self.watcher.ready, SERVICES)),
+            lambda state: state.cloud_versions > 0 and all(map(self.watcher.heard, SERVICES.values())),
             lambda _state: percent_in(trainer.last_words()),
             MODEL_LIMIT_S,
             "the first cloud model, or a service that does not answer",
@@ -177,7 +140,7 @@ class DemoRun:
         self._replay("history", PHASES[2], self.log.history, REPLAY_LIMIT_S)
         self._wait(
             PHASES[2],
-            lambda state: not any(state.lag_events.values()),
+            lambda state: not any(state.behind.values()),
             _waiting_for,
             REPLAY_LIMIT_S,
             "history to sink in",
@@ -187,7 +150,12 @@ class DemoRun:
         """The live part at its pace, and what breaks in it."""
         if self.ordeal is not None:
             self.ordeal.begin(self._children, self.watcher)
+        canary = self._children.get("canary")
+        if canary is not None:
+            canary.start()
         self._replay("live", PHASES[3], self.log.events - self.log.history, self.settings.seconds + REPLAY_LIMIT_S)
+        if canary is not None:  # what asks for ever is never drained
+            canary.stop(STOP_LIMIT_S)
 
     def drain(self) -> None:
         """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""
@@ -200,7 +168,7 @@ class DemoRun:
             # A push to a user without a device is never answered: the tunnel lets it expire when it ends.
             enough = UNANSWERED_LOOKS if state.pushes_outstanding else CALM_LOOKS
             healed = self.ordeal is None or (self.ordeal.over and not self.ordeal.missing)
-            return len(calm) > enough and healed and not any(state.lag_events.values())
+            return len(calm) > enough and healed and not any(state.behind.values())
 
         try:
             self._wait(PHASES[4], drained, _waiting_for, self._drain_limit_s(), "the system to drain")
@@ -214,11 +182,7 @@ class DemoRun:
         """End the devices and the tunnel, which knows for certain only then what became of every push."""
         for name in ("fleet", "tunnel"):
             self._children[name].stop(STOP_LIMIT_S)
-            self.watcher.look(PHASES[4], f"{name} ended")
-        totals = self._children["tunnel"].document(TunnelTotals)
-        outcomes = {name: getattr(totals, name) for name in ("acknowledged", "superseded", "expired")}
-        counted = {series(name_of(metrics.push_outcomes), outcome=name): count for name, count in outcomes.items()}
-        self.watcher.ended("tunnel", {series(name_of(metrics.pushes)): totals.pushes, **counted})
+            self.watcher.look_again(PHASES[4], f"{name} ended")
 
     def _replay(self, name: str, phase: str, events: int, limit_s: float) -> None:
         replay, before = self._children[name], self.watcher.states[-1].produced
@@ -230,11 +194,7 @@ class DemoRun:
             limit_s,
             f"the {name} to be replayed",
         )
-        totals = replay.document(ReplayTotals)
-        counted = {series(name_of(metrics.produced)): totals.sent}
-        if totals.rejected:
-            counted[series(name_of(metrics.rejected), reason=MALFORMED_ROW)] = totals.rejected
-        self.watcher.ended(name, counted)
+        self.watcher.look_again(phase)
 
     def _wait(
         self,
@@ -274,21 +234,20 @@ def replay_folder(children: Mapping[str, Child]) -> Path:
 
 def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
     """Stop what still runs, what feeds others first, and return all exit codes."""
-    order = ("live", "history", "fleet", "tunnel", "flow", "train-cloud")
-    return {name: children[name].stop(STOP_LIMIT_S) for name in order}
+    order = ("canary", "live", "history", "fleet", "tunnel", "flow", "train-cloud")
+    return {name: children[name].stop(STOP_LIMIT_S) for name in order if name in children}
 
 
 def finish(
     run: DemoRun,
     folder: Path,
-    live_since: Snapshot,
     codes: dict[str, int | None],
     *,
     undisturbed: Path | None,
     check: LogCheck,
 ) -> DemoResult:
     """Everything after the last process ended: accounts, arms, result and report."""
-    last = run.watcher.look(PHASES[5], "comparing arms")
+    last = run.watcher.look_again(PHASES[5], "comparing arms")
     accounts = accounting(last)
     unclean = [f"{name} ended with exit code {code}" for name, code in codes.items() if code not in CLEAN_CODES]
     problems = [*run.problems, *unclean]
@@ -302,50 +261,27 @@ def finish(
         problems = verdict.broken()
         run.ordeal.write(folder / "history.jsonl")
     arms = compare_arms(predictions, run.settings.seed)
-    enough = check.users_with_both >= USERS_NEEDED  # of fewer, figures would only look like a result
     result = DemoResult(
         ok=not problems,
         problems=problems,
         elapsed_s=last.elapsed_s,
         accounting=accounts,
-        freshness=read_state(run.watcher.snapshot, live_since, 0, "").freshness,
+        freshness=_freshness(run),
         arms=arms,
         log=check,
         exit_codes=codes,
         last_state=last,
         verdict=verdict,
     )
-    scenario = run.settings.scenario
-    page = report(
-        title=f"CoDA streaming: {scenario.name if scenario is not None else 'demo'} on {run.settings.log}",
-        states=run.watcher.states,
-        accounts=accounts,
-        problems=problems,
-        freshness=result.freshness,
-        arms=result.arms if enough else {},
-        arms_over_time=arms_over_time(predictions) if enough else None,
-        configuration=msgspec.json.decode((folder / "config.json").read_bytes()),
-        sections=[*_outage(run, verdict, undisturbed), log_section(check)],
-    )
-    write_durably(folder / "report.html", page.encode())
-    write_json(folder / "result.json", result)
+    write_json(folder / RESULT, result)
+    write_report(folder, undisturbed)
     return result
 
 
-def _outage(run: DemoRun, verdict: Verdict | None, undisturbed: Path | None) -> list[str]:
-    """The report's section on what was broken, before the run in `undisturbed`."""
-    if verdict is None or not verdict.faults:
-        return []
-    mine = Course(run.watcher.states, verdict)
-    return [outage_section(mine, None if undisturbed is None else _course(undisturbed))]
-
-
-def _course(folder: Path) -> Course | None:
-    """That of an earlier run, if it was judged."""
-    lines = (folder / "timeline.jsonl").read_bytes().splitlines()
-    result = msgspec.json.decode((folder / "result.json").read_bytes(), type=DemoResult)
-    states = [msgspec.json.decode(line, type=State) for line in lines]
-    return Course(states, result.verdict) if result.verdict is not None else None
+def _freshness(run: DemoRun) -> dict[str, Freshness]:
+    """By stage, how old things were that passed it in the live part."""
+    live = {s: ages.combine(run.live_since.get(s, NO_HISTOGRAM), -1) for s, ages in run.watcher.passed.items()}
+    return {stage: found for stage in STAGES if stage in live and (found := Freshness.of(live[stage]))}
 
 
 def percent_in(words: str) -> str:
@@ -359,11 +295,11 @@ def percent_in(words: str) -> str:
 
 
 def _without_time(state: State) -> State:
-    return msgspec.structs.replace(state, elapsed_s=0.0, freshness={}, lag_seconds={})
+    return msgspec.structs.replace(state, elapsed_s=0.0, freshness={}, own_lag_s={})
 
 
 def _waiting_for(state: State) -> str:
-    waiting = [f"{group} lags {lag:,}" for group, lag in state.lag_events.items() if lag]
+    waiting = [f"{stage} is {left:,} behind" for stage, left in state.behind.items() if left]
     if state.pushes_outstanding:
         waiting.append(f"{state.pushes_outstanding:,} pushes outstanding")
     return ", ".join(waiting) or "settling"

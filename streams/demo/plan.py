@@ -17,13 +17,14 @@ from streams.logs.event_log import EventLog, load_log
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
+from wire.status import Role
 
 HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part
 REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
 LEAST_EACH = 20  # events of each device that a scenario asks for: 12 of them history, so that it has heads
-SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
+SERVICES = {"train-cloud": Role.TRAINER, "flow": Role.FLOW, "tunnel": Role.TUNNEL, "fleet": Role.FLEET}
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,7 @@ class Brokers:
     devices: str = ""
 
 
-def commands(
-    settings: DemoSettings, log: Log, brokers: Brokers, folder: Path, ports: dict[str, int]
-) -> dict[str, Sequence[str]]:
+def commands(settings: DemoSettings, log: Log, brokers: Brokers, folder: Path) -> dict[str, Sequence[str]]:
     """The command line of every process by name: the four services, then the two replays."""
     kafka = ("--bootstrap", brokers.kafka)
     mqtt, link = ("--mqtt", brokers.mqtt), ("--mqtt", brokers.devices or brokers.mqtt)
@@ -202,7 +201,8 @@ def commands(
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet"), *orders),
         ),
+        **({} if settings.through_devices else {"canary": ("canary", *kafka, *mqtt)}),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),
         "live": (*replay, *throttle, "--speed", f"{log.speed(settings.seconds):.3f}", "--from", str(log.live_from_ms)),
     }
-    return {name: (*line, "--metrics-port", str(ports[name])) for name, line in lines.items()}
+    return lines

@@ -12,6 +12,7 @@ from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.topics import BEHAVIOUR, CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
+from wire.canary import is_canary
 from wire.event import decode_event
 from wire.identity import ModelId
 from wire.ids import sample_key, user_key
@@ -101,7 +102,10 @@ class History:
 
     def _match(self, message: Message) -> None:
         headers = PushHeaders.decode(message.headers)
-        batch = addressee(message.key), headers.seq
+        device = addressee(message.key)
+        if is_canary(device):
+            return
+        batch = device, headers.seq
         self.batches.setdefault(batch, headers.matched_ms)
         self.made_by.setdefault(batch, headers.model)
 

@@ -90,7 +90,7 @@ class Ordeal:
             victims=victims,
             kafka=self._kafka,
             elapsed_s=lambda: watcher.elapsed_s,
-            crowd=Crowd(self._folder / ORDERS, lambda: watcher.snapshot.by(_OUTCOMES, "outcome")),
+            crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(_OUTCOMES, "outcome")),
             seed=self.scenario.seed,
             pool=self._folder / "pool",
         )

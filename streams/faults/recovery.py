@@ -26,7 +26,7 @@ def there_before(looks: Sequence[Look], began_s: float) -> frozenset[str]:
 def recovered_after_s(looks: Sequence[Look], states: Sequence[State], began_s: float, ended_s: float) -> float | None:
     """How long after the last fault all was as before the first; None when never."""
     before = there_before(looks, began_s)
-    lags = [(state.elapsed_s, sum(state.lag_events.values())) for state in states]
+    lags = [(state.elapsed_s, sum(state.behind.values())) for state in states]
     behind = max([FEW_EVENTS, *[lag for at_s, lag in lags if at_s < began_s][-10:]])
     calm: list[float] = []
     for look in looks:

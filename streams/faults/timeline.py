@@ -38,7 +38,7 @@ PANELS: tuple[tuple[str, Callable[[Course], Line]], ...] = (
         "devices that the broker can reach",
         lambda run: ([at_s for at_s, _ in run.verdict.reachable], [n for _, n in run.verdict.reachable]),
     ),
-    ("events not yet processed", lambda run: run.over_time(lambda s: sum(s.lag_events.values()))),
+    ("events not yet processed", lambda run: run.over_time(lambda s: sum(s.behind.values()))),
     (
         "p99 of age when pooled, since the user did it, s",
         lambda run: ([age.at_s for age in run.verdict.ages], [age.p99_s for age in run.verdict.ages]),

@@ -1,8 +1,8 @@
 """The cloud dataflow, put together: Kafka in, decode, per user, per pool shard, gather, Kafka out.
 
 events, requests ─▶ decode ─▶ user (dedupe, features) ─▶ audience ─▶ shard (pool, search) ─▶ gather ─▶ candidates
-                      │            │                                     └─▶ samples
-                      └────────────┴─▶ events.dlq
+                      │            │                          ▲          └─▶ samples
+                      └────────────┴─▶ events.dlq    canaries ┘
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +18,7 @@ from models.cloud_model import CloudModel
 from monitor import metrics
 from monitor.freshness import observe_freshness
 from operators.audience import audience_step
+from operators.canary import canaries, people
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
@@ -28,6 +29,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
+from wire.canary import is_canary
 from wire.candidates import CandidateBatch, encode_batch
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
@@ -63,11 +65,18 @@ def build_flow(
         lead_ms=settings.rules.lead_ms,
         clock=clock,
     )
-    users = user_step("user", arrivals, settings.rules, clock=clock, stay=settings.stay)
+    users = user_step(
+        "user", op.flat_map_batch("people", arrivals, people), settings.rules, clock=clock, stay=settings.stay
+    )
     late = op.flat_map_batch("late", users, _late)
+    asked: KeyedStream[UserOutput] = op.merge(
+        "asked",
+        audience_step("audience", users, settings.min_users),
+        op.flat_map_batch("canaries", arrivals, canaries),
+    )
     shards = shard_step(
         "shard",
-        audience_step("audience", users, settings.min_users),
+        asked,
         matching,
         open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
         model=model,
@@ -133,9 +142,10 @@ class _Emitter:
         batches = [finished for _, finished in keyed]
         if not batches:
             return []
-        for reason, _ in batches:
+        of_users = [(reason, batch.produced_ms) for reason, batch in batches if not is_canary(batch.user_id)]
+        for reason, _ in of_users:
             metrics.matches.labels(reason).inc()
-        produced_ms = np.fromiter((batch.produced_ms for _, batch in batches), np.int64, len(batches))
+        produced_ms = np.fromiter((at_ms for _, at_ms in of_users), np.int64, len(of_users))
         observe_freshness("matched", produced_ms, self._clock.wall_ms())
         return [(self._part, _push(batch)) for _, batch in batches]
 

@@ -63,6 +63,12 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(metrics.batches, "batches", "outcome"),
         Figure(metrics.trainings, "trainings", "outcome"),
     ),
+    Role.CANARY: (
+        Figure(metrics.canaries_sent, "canaries sent"),
+        Figure(metrics.canaries_arrived, "came back"),
+        Figure(metrics.canaries_lost, "lost"),
+        Figure(metrics.canaries_in_flight, "on their way"),
+    ),
     Role.TRAINER: (
         Figure(metrics.samples_read, "samples read"),
         Figure(metrics.samples_unlearned, "not learned from yet"),

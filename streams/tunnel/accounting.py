@@ -5,6 +5,7 @@ from contextlib import closing
 from streams.bus import Bus
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.tunnel.ledger import Push, Tally, account
+from wire.canary import is_canary
 from wire.malformed import Malformed
 from wire.push_headers import PushHeaders, addressee
 from wire.telemetry import Standing, decode_report
@@ -30,7 +31,8 @@ def _pushes(bus: Bus, expiry_ms: int) -> list[Push]:
             device, headers = addressee(message.key), PushHeaders.decode(message.headers)
         except Malformed:
             continue  # the tunnel counted it as rejected: it was never pushed
-        pushes.append(Push(device, headers.seq, headers.matched_ms + expiry_ms))
+        if not is_canary(device):
+            pushes.append(Push(device, headers.seq, headers.matched_ms + expiry_ms))
     return pushes
 
 

@@ -25,6 +25,7 @@ from streams.tunnel.ledger import Ledger, Tally
 from streams.tunnel.phase import Opening, Phase
 from streams.tunnel.push import Push, PushQueue
 from streams.tunnel.unanswered import Unanswered
+from wire.canary import is_canary
 from wire.claim import Claim
 from wire.clock import Clock
 from wire.errors import DeliveryError
@@ -180,7 +181,8 @@ class Downlink:
                 log.error(str(error), partition=partition, offset=message.offset)
                 self._offsets.done(partition, message.offset)
                 continue
-            self._ledger.pushed(push.device, push.seq, push.expires_ms)
+            if not is_canary(push.device):
+                self._ledger.pushed(push.device, push.seq, push.expires_ms)
             self._drop(push.device)
             self._waiting.put(push)
 
@@ -208,13 +210,15 @@ class Downlink:
                 self._offsets.done(push.partition, push.offset)
                 continue
             topic = mqtt_topics.candidates(push.device)
-            self._client.publish(topic, push.payload, token=push, retain=True, expiry_s=left_s)
+            kept = not is_canary(push.device)  # a canary that comes late has not come
+            self._client.publish(topic, push.payload, token=push, retain=kept, expiry_s=left_s)
 
     def _take_confirmed(self) -> None:
         now_ms = self._clock.wall_ms()
         for push in filter(None, self._client.taken()):
             self._offsets.done(push.partition, push.offset)
-            metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
+            if not is_canary(push.device):
+                metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
             if self._ledger.awaits(push.device) == push.seq:
                 self._unanswered.put(push.device, push, len(push.payload))
         for push in filter(None, self._client.refused()):  # the device gets nothing of it, and its push expires

@@ -22,6 +22,7 @@ from streams.tunnel.courier import WAIT_S, Courier
 from streams.tunnel.phase import Opening, Phase
 from streams.tunnel.storm import Storm
 from streams.tunnel.upload import Letter, Upload, read_upload
+from wire.canary import is_canary
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
 from wire.pace import encode_pace
@@ -139,7 +140,7 @@ class Uplink:
         if over_rate:
             self.counts[Reason.RATE] += over_rate
             metrics.tunnel_rejected.labels(Reason.RATE).inc(over_rate)
-        self.counts.update(letter.topic for letter in letters)
+        self.counts.update(letter.topic for letter in letters if not is_canary(letter.key.decode()))
         metrics.uploads.inc(sum(letter.topic == EVENTS for letter in letters))
         for refused in dead:
             self.counts[f"dead: {refused.reason}"] += 1

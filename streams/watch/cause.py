@@ -13,7 +13,7 @@ _BUSY_CORES = 0.9  # of the one core that a process computes on
 _IDLE_CORES = 0.3
 _CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larger
 _ILL = frozenset({Word.BEHIND, Word.STALLED})
-_COMMANDS = {Role.FLOW: "flow", Role.TUNNEL: "tunnel", Role.FLEET: "fleet", Role.TRAINER: "train-cloud"}
+_COMMANDS = {role: "train-cloud" if role is Role.TRAINER else str(role) for role in Role}
 
 
 def likely_cause(picture: Picture) -> str:
@@ -63,7 +63,7 @@ def _no_model(picture: Picture) -> str:
 
 
 def _alike(picture: Picture) -> str:
-    ill = [stage for stage in picture.stages if stage.word in _ILL and stage.global_s]
+    ill = [stage for stage in _ill(picture) if stage.global_s]
     if len(ill) < 2:
         return ""
     lags = [stage.global_s or 0.0 for stage in ill]
@@ -74,7 +74,7 @@ def _alike(picture: Picture) -> str:
 
 
 def _one(picture: Picture) -> str:
-    ill = [stage for stage in picture.stages if stage.word in _ILL]
+    ill = _ill(picture)
     if not ill:
         return ""
     worst = max(ill, key=lambda stage: (stage.word is Word.STALLED, stage.local_s or 0.0))
@@ -89,6 +89,13 @@ def _unanswered(picture: Picture) -> str:
         return ""
     devices = picture.total(metrics.name_of(metrics.devices_connected))
     return f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices"
+
+
+def _canary(picture: Picture) -> str:
+    stage = picture.stage("canary")
+    if stage is None or stage.word not in _ILL:
+        return ""
+    return f"no canary came back for {span(stage.age_s)}, and no stage is behind: the MQTT broker, or the way to Kafka"
 
 
 def _missing(picture: Picture) -> str:
@@ -109,8 +116,14 @@ SYMPTOMS: Sequence[Callable[[Picture], str]] = (
     _alike,
     _one,
     _unanswered,
+    _canary,
     _missing,
 )
+
+
+def _ill(picture: Picture) -> list[StageView]:
+    """Stages that are; a canary that does not come back is no stage's fault but of one of these."""
+    return [stage for stage in picture.stages if stage.word in _ILL and stage.stage != "canary"]
 
 
 def _whose(stage: StageView, picture: Picture) -> str:

@@ -1,12 +1,13 @@
 """All statuses, folded into one picture (sans-I/O): processes of one role add up, and the silent are called silent."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 
 from msgspec.structs import replace
 
-from monitor.scrape import LARGEST_WINS, Histogram
+from monitor.histogram import NO_HISTOGRAM, Histogram
+from monitor.metrics import FLEETING, LARGEST_WINS
 from monitor.stages import STAGES, before, path_to
 from monitor.state import Freshness
 from monitor.words import Judgement, Look, Word, judge
@@ -16,6 +17,7 @@ from streams.watch.picture import PartitionView, Picture, ProcessView, StageView
 from wire.status import Frontier, Role, Status
 
 MOST_PROCESSES = 1000  # whoever may write to the topic could name more; the longest silent are let go
+_FLOWN = frozenset({Role.FLOW, Role.TUNNEL})  # what canaries go through
 _WORST = [Word.IDLE, Word.FRESH, Word.BEHIND, Word.STALLED, Word.DOWN]  # of a stage's partitions, the last speaks
 
 
@@ -37,6 +39,14 @@ class Fold:
             self._heard[status.key] = self._heard.pop(status.key)  # the longest silent come first
         while len(self._heard) > MOST_PROCESSES:
             del self._heard[next(iter(self._heard))]
+
+    def passed(self) -> dict[str, Histogram]:
+        """By stage, the ages of all that passed it so far, in all lives of all processes."""
+        passed: dict[str, Histogram] = {}
+        for heard in self._heard.values():
+            for stage, ages in heard.all_aged().items():
+                passed[stage] = passed.get(stage, NO_HISTOGRAM).combine(ages, 1)
+        return passed
 
     def picture(self, now_ms: int) -> Picture:
         """Everything, at `now_ms` by the same clock."""
@@ -66,13 +76,17 @@ def _process(heard: Heard, now_ms: int, rates: Mapping[str, float] | None) -> Pr
     )
 
 
-def _totals(everybody: Iterable[Heard], up: Iterable[Heard]) -> Values:
-    """What was ever counted, and what is so now with those that are there."""
+def _totals(everybody: Collection[Heard], up: Collection[Heard]) -> Values:
+    """What was ever counted, and what is so now; what is kept on a disk is so still where nobody of its role is up."""
     totals: Values = {}
     for heard in everybody:
         totals = added(totals, heard.totals())
-    for heard in up:
+    there = {heard.newest.role for heard in up}
+    for heard in everybody:
         gauges = heard.gauges()
+        if heard not in up:
+            gone = heard.newest.role in there
+            gauges = {} if gone else {name: values for name, values in gauges.items() if name not in FLEETING}
         totals = added(totals, {name: values for name, values in gauges.items() if name not in LARGEST_WINS})
         for name in LARGEST_WINS & gauges.keys():
             for label, value in gauges[name].items():
@@ -170,7 +184,19 @@ class _Stages:
         silent_ms = heard.silent_ms(self._now_ms)
         if heard.newest.ended and heard.newest.role is Role.REPLAY:
             return Judgement(Word.IDLE, "the replay is through")
-        return judge(looks, silent_ms, ended=heard.newest.ended)
+        judged = judge(looks, silent_ms, ended=heard.newest.ended)
+        return self._beside_canary(judged) if judged.word is Word.IDLE and heard.newest.role in _FLOWN else judged
+
+    def _beside_canary(self, idle: Judgement) -> Judgement:
+        """That of a stage to which nothing comes: a canary, if one is there, tells whether anything could."""
+        known = self._known.get("canary", {}).values()
+        heard, frontier = max(known, key=lambda each: self._rank(*each), default=(None, None))
+        if heard is None or frontier is None or not heard.up(self._now_ms):
+            return idle
+        canary = judge(self._looks[heard]["canary", frontier.partition], 0)
+        if canary.word is Word.FRESH:
+            return Judgement(Word.IDLE, f"{idle.rule}, and canaries come back")
+        return Judgement(canary.word, f"{idle.rule}, but canaries do not come back: {canary.rule}")
 
     def _until_ms(self, stage: str) -> int | None:
         """The moment up to which all its partitions are done; None where one of them never was."""
@@ -194,10 +220,7 @@ class _Stages:
         if len(bounds) != 1:
             return None
         summed = [sum(column) for column in zip(*(ages for _, ages in found), strict=True)]
-        passed = Histogram((*bounds.pop(), math.inf), tuple(accumulate(summed)))
-        if not passed.count:
-            return None
-        return Freshness(int(passed.count), passed.quantile(0.5), passed.quantile(0.95), passed.quantile(0.99))
+        return Freshness.of(Histogram((*bounds.pop(), math.inf), tuple(accumulate(summed))))
 
 
 def _least(moments: list[int | None]) -> int | None:

@@ -1,13 +1,17 @@
 """What one process has said: its newest statuses, and what its former lives counted."""
 
+import math
 from collections import deque
+from itertools import accumulate
 
 from msgspec.structs import replace
 
+from monitor.histogram import NO_HISTOGRAM, Histogram
 from monitor.words import SILENT_MS, WINDOW, Look
 from wire.status import Frontier, Status
 
 CPU = "process_cpu_seconds_total"  # by the name that Prometheus' own client gives it
+GROWING = ("_total", "_bucket")
 Values = dict[str, dict[str, float]]
 
 
@@ -17,6 +21,7 @@ class Heard:
     def __init__(self) -> None:
         self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
         self._lived: Values = {}
+        self._lived_ages: dict[str, Histogram] = {}
         self._rival_ms = -SILENT_MS
         self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
 
@@ -30,6 +35,7 @@ class Heard:
                 return False
             if status.boot > newest.boot:
                 self._lived = added(self._lived, counts(newest.values))
+                self._lived_ages = self.all_aged()
                 self._reached = {(f.stage, f.partition): f for f in self.frontiers()}
                 self._window.clear()
         self._window.append((heard_ms, status))
@@ -59,7 +65,7 @@ class Heard:
 
     def gauges(self) -> Values:
         """What is so now."""
-        return {name: values for name, values in self.newest.values.items() if not name.endswith("_total")}
+        return {name: values for name, values in self.newest.values.items() if not name.endswith(GROWING)}
 
     def per_s(self) -> dict[str, float]:
         """Growth of each count per second within the window: of one life, so never negative."""
@@ -80,6 +86,15 @@ class Heard:
             for stage, ages in last.items()
             if len(first.get(stage, nothing)) == len(ages)
         }
+
+    def all_aged(self) -> dict[str, Histogram]:
+        """By stage, the ages of all that passed in all its lives."""
+        bounds = (*self.newest.age_bounds_s, math.inf)
+        passed = dict(self._lived_ages)
+        for stage, ages in self.newest.ages.items():
+            now, before = Histogram(bounds, tuple(accumulate(ages))), passed.get(stage, NO_HISTOGRAM)
+            passed[stage] = before.combine(now, 1) if before.bounds in {bounds, ()} else now  # of another version
+        return passed
 
     def frontiers(self) -> tuple[Frontier, ...]:
         """How far its stages are, as it said last; moments by the clock of whoever heard it."""
@@ -114,7 +129,7 @@ class Heard:
 
 def counts(values: Values) -> Values:
     """What only grows."""
-    return {name: by_label for name, by_label in values.items() if name.endswith("_total")}
+    return {name: by_label for name, by_label in values.items() if name.endswith(GROWING)}
 
 
 def added(one: Values, other: Values) -> Values:

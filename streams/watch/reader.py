@@ -9,6 +9,8 @@ from streams.bus import BY_THE_WAY_MS, Bus
 from streams.kafka.topics import STATUS
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
+from streams.watch.recording import Recorder
+from wire.clock import Clock
 from wire.errors import ConnectionFailed, InputError
 from wire.malformed import Malformed
 from wire.status import decode_status
@@ -17,16 +19,19 @@ _GROUP = "coda-watch"
 
 
 class StatusReader:
-    """Feeds a `Fold` with the topic `status`, from its beginning on; `refused` counts what is no status.
+    """Feeds a `Fold` with the topic `status`, from its beginning on, and a `recorder` if there is one.
+
+    `refused` counts what is no status.
 
     Raises `InputError` for a Kafka that has no such topic.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, clock: Clock, recorder: Recorder | None = None) -> None:
         bounds = bus.bounds(STATUS)
         if not bounds:
             raise InputError(f"{bus.name} has no topic {STATUS}: no process of ours has ever run there")
         self.fold, self.refused = Fold(), 0
+        self._bus, self._clock, self._recorder = bus, clock, recorder
         self._ends = {partition: end for partition, (_, end) in bounds.items()}
         self._group = bus.group(_GROUP)
         everything = dict.fromkeys(bounds)
@@ -40,10 +45,14 @@ class StatusReader:
                 self.fold.take(decode_status(message.value), message.timestamp_ms)
             except Malformed:
                 self.refused += 1
+                continue
+            if self._recorder is not None:
+                self._recorder.take(message.value, message.timestamp_ms)
         return len(messages)
 
-    def picture(self, now_ms: int) -> Picture:
-        """How everything is at `now_ms`; what waits for a process that is gone is asked of Kafka."""
+    def picture(self) -> Picture:
+        """How everything is now, as far as it was read; what waits for a process that is gone is asked of Kafka."""
+        now_ms = self._clock.wall_ms()
         picture = self.fold.picture(now_ms)
         down = [stage.stage for stage in picture.stages if stage.word is Word.DOWN and stage.stage in STAGES]
         topics = {STAGES[stage].reads for stage in down} - {""}
@@ -54,9 +63,26 @@ class StatusReader:
                 self.fold.ends(topic, {partition: span.end for partition, span in self._group.spans(topic).items()})
         return self.fold.picture(now_ms)
 
+    def newest(self) -> Picture:
+        """How everything is now, with all that has come."""
+        while self.poll(0):
+            pass
+        return self.picture()
+
+    def catch_up(self, limit_s: float) -> None:
+        """Read all that is there by now; raises `ConnectionFailed` if that takes longer."""
+        self._ends = {partition: end for partition, (_, end) in self._bus.bounds(STATUS).items()}
+        end_ms = self._clock.steady_ms() + 1000 * limit_s
+        while not self.caught_up:
+            self.poll()
+            if self._clock.steady_ms() > end_ms:
+                raise ConnectionFailed(
+                    f"{self._bus.name} did not give all of {STATUS} within {limit_s:.0f} s: try again"
+                )
+
     @property
     def caught_up(self) -> bool:
-        """Whether everything was read that was there at the start."""
+        """Whether everything was read that was there at the start, or when it last caught up."""
         positions = self._consumer.positions()
         return all(end == 0 or positions.get(partition, -1) >= end for partition, end in self._ends.items())
 

@@ -6,10 +6,10 @@ from typing import Self
 
 import msgspec
 
-from streams.bus import BY_THE_WAY_MS, Bus
-from streams.kafka.topics import STATUS
+from monitor.histogram import Histogram
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
+from wire.durable import make_folder
 from wire.errors import InputError
 from wire.malformed import Malformed
 from wire.status import Status, decode_status
@@ -26,28 +26,30 @@ class _Line(msgspec.Struct):
 
 
 class Recorder:
-    """Writes what the topic `status` says to `folder`, a step at a time."""
+    """Writes statuses to a new file in `folder`: those that were heard since `since_ms`.
 
-    def __init__(self, bus: Bus, folder: Path) -> None:
-        everything = dict.fromkeys(bus.bounds(STATUS))
-        self._consumer = bus.consumer("coda-recorder", [STATUS], "earliest", assign=everything, within_ms=BY_THE_WAY_MS)
-        self._file = (folder / FILE).open("wb")
+    Raises `InputError` where there is such a file already.
+    """
 
-    def step(self) -> None:
-        """Write what has come; what is no status is left out."""
-        for message in self._consumer.poll(timeout_s=0):
-            try:
-                decode_status(message.value)
-            except Malformed:
-                continue
-            self._file.write(msgspec.json.encode(_Line(message.timestamp_ms, msgspec.Raw(message.value))) + b"\n")
+    def __init__(self, folder: Path, since_ms: int = 0) -> None:
+        self._since_ms = since_ms
+        make_folder(folder)
+        path = folder / FILE
+        try:
+            self._file = path.open("xb")
+        except FileExistsError as error:
+            raise InputError(f"{path} holds a run already: give another folder") from error
+
+    def take(self, raw: bytes, heard_ms: int) -> None:
+        """Write the status in `raw`, heard at `heard_ms`."""
+        if heard_ms >= self._since_ms:
+            self._file.write(msgspec.json.encode(_Line(heard_ms, msgspec.Raw(raw))) + b"\n")
+            self._file.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.step()
-        self._consumer.close()
         self._file.close()
 
 
@@ -59,7 +61,8 @@ def recorded(folder: Path) -> list[tuple[int, Status]]:
         found = [(line.heard_ms, decode_status(bytes(line.status))) for line in lines]
     except OSError as error:
         raise InputError(
-            f"{folder} has no {FILE} ({error.strerror}): give the folder of a run of `coda demo`"
+            f"{folder} has no {FILE} ({error.strerror}): give the folder of a run of `coda demo`, or of "
+            "`coda watch --record`"
         ) from error
     except (msgspec.DecodeError, Malformed) as error:
         raise InputError(f"{path} is damaged, or of another version ({error}): run it again") from error
@@ -77,6 +80,26 @@ class Playback:
         self.now_ms = self._begin_ms
         self.paused = False
         self._fold, self._taken = Fold(), 0
+
+    @property
+    def passed_before(self) -> dict[str, Histogram]:
+        """By stage, the ages of what had passed before the run was heard, as processes said first that were there."""
+        fold, keys = Fold(), set[str]()
+        for heard_ms, status in self._heard:
+            if status.key not in keys and status.boot < self._begin_ms:
+                fold.take(status, heard_ms)
+            keys.add(status.key)
+        return fold.passed()
+
+    @property
+    def passed(self) -> dict[str, Histogram]:
+        """By stage, the ages of all that passed until this moment."""
+        return self._fold.passed()
+
+    @property
+    def ended(self) -> bool:
+        """Whether all who were heard said that they ended."""
+        return all({status.key: status.ended for _, status in self._heard}.values())
 
     def take(self) -> Picture:
         """The picture at this moment; unless it is paused, the next one is a second later."""

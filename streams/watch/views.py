@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
+from monitor.use import BUCKETS, used
 from monitor.words import Word
 from streams.times import span
 from streams.watch.picture import Picture, ProcessView, StageView
@@ -99,11 +100,19 @@ def _series(picture: Picture, metric: MetricWrapperBase) -> list[Row]:
     name = metrics.name_of(metric)
     series = sorted(picture.totals.get(name, {}).items(), key=lambda each: -each[1])
     words = metric._documentation
-    return [Row((_labels(labels) or "all", f"{value:,.0f}", words, name)) for labels, value in series]
+    shown = span if name.endswith("_seconds") else "{:,.0f}".format
+    return [Row((_labels(labels) or "all", shown(value), words, name)) for labels, value in series]
 
 
 def _labels(labels: str) -> str:
     return " ".join(pair.split("=", 1)[-1] for pair in labels.split(","))
+
+
+def _use(picture: Picture) -> list[Row]:
+    return [
+        Row((each.use, f"{each.count:,}", *(f"{share:.0%}" for share in each.older.values())))
+        for each in used(picture.totals.get(BUCKETS, {}))
+    ]
 
 
 def _arms(picture: Picture) -> list[Row]:
@@ -166,6 +175,18 @@ VIEWS: Sequence[View] = (
             metrics.trainings,
             metrics.device_outcomes,
             metrics.mqtt_failures,
+        ),
+    ),
+    View("use", ("use", "how many", *(f"> {span(bound)}" for bound in metrics.USE_BUCKETS_S)), _use),
+    View(
+        "canary",
+        _COUNTED,
+        _of(
+            metrics.canaries_sent,
+            metrics.canaries_arrived,
+            metrics.canaries_lost,
+            metrics.canaries_in_flight,
+            metrics.canary_s,
         ),
     ),
     View("arms", ("arm", "GAUC", "− cloud", "AUC"), _arms),

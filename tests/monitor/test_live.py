@@ -15,7 +15,7 @@ BUSY = State(
     pooled=1490,
     rejected={"late": 10},
     freshness={"pooled": Freshness(1490, 0.02, 0.1, 0.25), "trained": Freshness(40, 0.5, 1.5, 12.3)},
-    lag_events={"coda-flow": 7, "coda-fleet": 0},
+    behind={"pooled": 7, "predicted": 0},
     devices_connected=200,
     model_version=3,
     trainings={"accepted": 30, "rolled_back": 10},
@@ -37,7 +37,18 @@ def shown(columns: int = 100) -> str:
 
 def test_the_screen_shows_every_figure_a_person_looks_for() -> None:
     text = shown()
-    for words in ("01:05", "live stream 40 %", "500", "1,490", "flow 7", "250 ms", "12 s", "v3", "-0.0100", "+0.0100"):
+    for words in (
+        "01:05",
+        "live stream 40 %",
+        "500",
+        "1,490",
+        "pooled 7",
+        "250 ms",
+        "12 s",
+        "v3",
+        "-0.0100",
+        "+0.0100",
+    ):
         assert words in text
     assert "50 = 45 acknowledged + 2 superseded + 3 outstanding" in text
 
@@ -54,7 +65,7 @@ def test_a_small_terminal_gets_what_matters_whole() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len(lines) <= 14 and max(map(len, lines)) <= 60
-    for words in ("2 of 3: live stream 40 %", "500 events/s", "flow 7", "coda 0.640", "50 pushes, 3 outstanding"):
+    for words in ("2 of 3: live stream 40 %", "500 events/s", "pooled 7", "coda 0.640", "50 pushes, 3 outstanding"):
         assert any(words in line for line in lines), words
 
 
@@ -76,5 +87,5 @@ def test_without_a_terminal_a_line_comes_at_each_phase_and_every_five_seconds() 
 
 def test_a_plain_line_names_lag_freshness_and_arms() -> None:
     line = plain_line([EARLIER, BUSY], "40 %")
-    for words in ("500 events/s", "lag flow 7", "pooled 250 ms", "200 devices", "coda 0.640"):
+    for words in ("500 events/s", "behind pooled 7", "pooled 250 ms", "200 devices", "coda 0.640"):
         assert words in line

@@ -93,6 +93,14 @@ def test_every_event_and_every_push_is_accounted_for(finished: tuple[dict[str, A
     assert accounts["pushes"] == sum(accounts["push_outcomes"].values()) > 0
 
 
+def test_canaries_came_back_and_count_nowhere_else(finished: tuple[dict[str, Any], Path, str]) -> None:
+    result, out, _ = finished
+    canaries = result["last_state"]["canaries"]
+    assert canaries["arrived"] > 0 and "lost" not in canaries
+    assert not any("canary" in user for user in pl.read_parquet(out / "fleet" / "predictions.parquet")["user_id"])
+    assert "canary" not in result["last_state"]["matches"]
+
+
 def test_every_arm_predicted_every_event_of_the_live_part(finished: tuple[dict[str, Any], Path, str]) -> None:
     result, out, _ = finished
     assert result["arms"].keys() == set(ARMS)
@@ -132,6 +140,7 @@ def test_plain_lines_tell_the_phases_where_there_is_no_terminal(finished: tuple[
 def test_all_processes_ended_cleanly(finished: tuple[dict[str, Any], Path, str]) -> None:
     result, _, _ = finished
     assert result["exit_codes"] == {
+        "canary": 143,
         "history": 0,
         "live": 0,
         "fleet": 143,

@@ -15,8 +15,8 @@ from streams.demo.demo import CALM_LOOKS, UNANSWERED_LOOKS, DemoRun
 from streams.demo.plan import DemoSettings, Log
 from streams.demo.watcher import Watcher
 
-QUIET = State(produced=10, pooled=10, pushes=4, push_outcomes={"acknowledged": 4}, lag_events={"coda-flow": 0})
-BEHIND = msgspec.structs.replace(QUIET, pooled=9, lag_events={"coda-flow": 1})
+QUIET = State(produced=10, pooled=10, pushes=4, push_outcomes={"acknowledged": 4}, behind={"pooled": 0})
+BEHIND = msgspec.structs.replace(QUIET, pooled=9, behind={"pooled": 1})
 UNANSWERED = msgspec.structs.replace(QUIET, push_outcomes={"acknowledged": 3}, pushes_outstanding=1)
 
 
@@ -67,7 +67,7 @@ def test_a_lag_that_never_ends_is_a_problem_that_is_named(tmp_path: Path) -> Non
     run = drained([BEHIND], {"flow": Child("flow", [], tmp_path)})
     (problem,) = run.problems
     assert "still waiting for the system to drain" in problem
-    assert "coda-flow lags 1" in problem
+    assert "pooled is 1 behind" in problem
     assert str(tmp_path) in problem
 
 

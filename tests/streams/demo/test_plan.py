@@ -114,15 +114,13 @@ def test_settings_that_make_no_sense_are_told(settings: DemoSettings) -> None:
 @pytest.mark.parametrize("devices", [None, 7])
 def test_every_command_parses_through_our_own_command_line(tmp_path: Path, devices: int | None) -> None:
     log = Log(tmp_path / "log.csv", 10, 6, 3, 6 * DAY_MS, 10 * DAY_MS)
-    ports = {name: 9100 + i for i, name in enumerate((*SERVICES, "history", "live"))}
     brokers = Brokers("127.0.0.1:1", "127.0.0.1:2")
-    lines = commands(DemoSettings(devices=devices), log, brokers, tmp_path, ports)
-    assert lines.keys() == ports.keys()
-    for name, line in lines.items():
+    lines = commands(DemoSettings(devices=devices), log, brokers, tmp_path)
+    assert lines.keys() == {*SERVICES, "canary", "history", "live"}
+    for line in lines.values():
         app = make_app(line[0])
         _, bound, ignored = app.parse_args(list(line), exit_on_error=False, print_error=False)
         assert not ignored
-        assert bound.arguments["metrics_port"] == ports[name]
         assert bound.arguments["bootstrap"] == brokers.kafka
         if "mqtt" in bound.signature.parameters:
             assert bound.arguments["mqtt"] == brokers.mqtt
@@ -130,8 +128,7 @@ def test_every_command_parses_through_our_own_command_line(tmp_path: Path, devic
 
 def test_history_and_live_part_share_no_event_and_leave_none_out(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.csv", 10, 6, 3, 6 * DAY_MS, 10 * DAY_MS)
-    ports = dict.fromkeys((*SERVICES, "history", "live"), 9100)
-    lines = commands(DemoSettings(), log, Brokers("k:1", "m:2"), tmp_path, ports)
+    lines = commands(DemoSettings(), log, Brokers("k:1", "m:2"), tmp_path)
     until = lines["history"][lines["history"].index("--until") + 1]
     since = lines["live"][lines["live"].index("--from") + 1]
     assert until == since == str(log.live_from_ms)

@@ -3,22 +3,16 @@
 import io
 from typing import Any, cast
 
-import pytest
+import msgspec
 
 from monitor.live import LiveView
-from monitor.scrape import Snapshot, series
-from streams.demo import watcher
+from monitor.state import State
 from streams.demo.watcher import Watcher
-
-
-def shown(born_s: float, pooled: int, connected: int) -> Snapshot:
-    return Snapshot(
-        {
-            series("process_start_time_seconds"): born_s,
-            series("coda_samples_pooled_total"): pooled,
-            series("coda_devices_connected"): connected,
-        }
-    )
+from streams.watch.fold import Fold
+from streams.watch.picture import Picture
+from streams.watch.reader import StatusReader
+from tests.streams.watch.statuses import frontier, pooled, status
+from wire.status import Role, Status
 
 
 class Unseen:
@@ -26,28 +20,37 @@ class Unseen:
         pass
 
 
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
-    script: list[Snapshot] = []
-    monkeypatch.setattr(watcher, "scrape", lambda *_: script.pop(0))
-    return script
+class Script:
+    """Stands for the reader: hears the next of these statuses, a second apart."""
+
+    def __init__(self, said: list[Status]) -> None:
+        self._said, self.fold = iter(said), Fold()
+
+    def newest(self) -> Picture:
+        said = next(self._said)
+        self.fold.take(said, said.said_ms)
+        return self.fold.picture(said.said_ms)
 
 
-@pytest.fixture
-def watching() -> Watcher:
-    return Watcher(urls={"flow": "x"}, timeline=io.BytesIO(), view=cast(LiveView, Unseen()))
+def states(*said: Status) -> list[State]:
+    timeline = io.BytesIO()
+    watcher = Watcher(reader=cast(StatusReader, Script(list(said))), timeline=timeline, view=cast(LiveView, Unseen()))
+    shown = [watcher.look("live") for _ in said]
+    assert watcher.heard(Role.FLOW) and not watcher.heard(Role.FLEET)
+    assert [msgspec.json.decode(line, type=State) for line in timeline.getvalue().splitlines()] == shown
+    return shown
 
 
-def test_a_process_that_was_killed_counts_on_from_where_it_was(scripted: list[Snapshot], watching: Watcher) -> None:
-    scripted += [shown(1, 10, 5), shown(1, 30, 5), shown(2, 0, 0), shown(2, 7, 4), shown(3, 1, 4)]
-    states = [watching.look("live") for _ in range(5)]
-    assert [s.pooled for s in states] == [10, 30, 30, 37, 38]
-    assert [s.devices_connected for s in states] == [5, 5, 0, 4, 4], "what is so now is not added up"
+def test_a_process_that_was_killed_counts_on_from_where_it_was() -> None:
+    lives = [(1, 10), (1, 30), (2, 0), (2, 7), (3, 1)]
+    shown = states(*(status(at_s=s, boot=boot, values=pooled(n)) for s, (boot, n) in enumerate(lives, 1)))
+    assert [state.pooled for state in shown] == [10, 30, 30, 37, 38]
 
 
-def test_a_process_that_was_started_anew_is_behind_until_it_says_otherwise(
-    scripted: list[Snapshot], watching: Watcher
-) -> None:
-    lag = series("coda_lag_events", group="coda-flow", topic="events", partition="0")
-    scripted += [Snapshot({lag: 300}), shown(2, 0, 0), Snapshot({lag: 0})]
-    assert [watching.look("live").lag_events for _ in range(3)] == [{"coda-flow": 300}] * 2 + [{"coda-flow": 0}]
+def test_a_process_that_was_started_anew_is_behind_until_it_says_otherwise() -> None:
+    shown = states(
+        status(at_s=1, boot=1, frontiers=(frontier("pooled", 0, 300, 0),)),
+        status(at_s=2, boot=2),
+        status(at_s=3, boot=2, frontiers=(frontier("pooled", 300, 300, 3),)),
+    )
+    assert [state.behind for state in shown] == [{"pooled": 300}] * 2 + [{"pooled": 0}]

@@ -14,6 +14,7 @@ from index.pool import Pool
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS, REQUESTS
 from tests.streams.flow.world import START_MS, Flow, World, event, keys, rows, stream, wait_until
+from wire.canary import canary_id
 from wire.event import Event
 from wire.ids import item_key, user_key
 
@@ -49,6 +50,22 @@ def test_every_event_is_pooled_or_rejected_with_its_reason(world: World, tmp_pat
     own = {item_key(e.item_id) for e in good if e.user_id == "user-1"}
     assert set(last.matched.item.tolist()) != own and (last.matched.age_s > 0).all()
     assert user_key("user-1") in world.samples().user
+
+
+def test_a_canary_is_answered_by_its_number_and_counts_nowhere(world: World, tmp_path: Path) -> None:
+    canary = canary_id("one")
+    world.publish()
+    world.send(stream(60))
+    world.ask([canary], requested_ms=41)
+    world.ask([canary], requested_ms=42)
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        wait_until(lambda: any(batch.batch_seq == 42 for batch in world.batches()), "the canary's answer")
+        assert flow.stop() == 130
+    mine = [batch for batch in world.batches() if batch.user_id == canary]
+    assert {batch.batch_seq for batch in mine} <= {41, 42}
+    assert all(len(batch.matched) == len(batch.random) == 0 for batch in mine), "nobody's samples"
+    assert f" {len(world.batches()) - len(mine)} matched" in flow.said() and len(flow.pooled()) == 60
 
 
 def test_waits_for_the_first_model_and_follows_the_next_one(world: World, tmp_path: Path) -> None:

@@ -43,15 +43,14 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
     with capture_logs() as lines, Pulse(Role.FLOW, "0", bus, clock, [lookout], out=io.StringIO()):
         metrics.pooled.inc(5)
         time.sleep(1.5)
-    with StatusReader(bus) as reader:
-        while not reader.caught_up:
-            reader.poll()
+    with StatusReader(bus, SystemClock()) as reader:
+        reader.catch_up(10)
         picture = reader.fold.picture(clock.wall_ms())
         producer.send_many(EVENTS, [b"bob"] * 3, [b"{}"] * 3)
         producer.flush(10)
         with Pulse(Role.TUNNEL, "t", bus, clock, shows=False) as other:  # somebody is there, so Kafka is
             other.beat()
-            while len((later := reader.picture(clock.wall_ms())).processes) < 2:
+            while len((later := reader.picture()).processes) < 2:
                 reader.poll()
     (process,) = picture.processes
     stage = picture.stage("pooled")
@@ -68,9 +67,8 @@ def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -
     producer = bus.producer()
     producer.send(STATUS, "x", b"hello")
     producer.flush(10)
-    with StatusReader(bus) as reader:
-        while not reader.caught_up:
-            reader.poll()
+    with StatusReader(bus, SystemClock()) as reader:
+        reader.catch_up(10)
         assert reader.refused == 1
 
 

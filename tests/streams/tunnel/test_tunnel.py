@@ -27,6 +27,7 @@ from tests.integration.stack import free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded
 from tests.streams.tunnel.world import PUBLIC, Device, World, batch, live_tunnel, model, now_ms, task, wait_for
 from tests.wire.reports import training
+from wire.canary import canary_id
 from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, DeliveryError
 from wire.event import Event, encode_event
@@ -34,6 +35,20 @@ from wire.push_headers import PushHeaders
 from wire.signing import new_keys, open_model, sign_model, sign_task
 from wire.task import Task
 from wire.telemetry import MatchRequest, Presence, encode_report
+
+
+def test_a_canary_is_carried_and_is_no_push(world: World) -> None:
+    canary = world.device(canary_id("one"))
+    with world.tunnel() as tunnel:
+        canary.publish(topics.requests(canary.user_id), encode_report(MatchRequest(canary.user_id, "canary", 7)))
+        assert world.read(REQUESTS, 1)
+        world.send(CANDIDATES, canary.user_id, batch(canary.user_id, 7))
+        wait_for(lambda: canary.batches(canary.read()) == [7], "its batch")
+        wait_for(lambda: world.lag() == 0, "the committed offset")
+    summary = tunnel.summary()
+    assert (summary["pushes"], summary["expired"], summary["requests"]) == (0, 0, 0)
+    assert account_for_pushes(KafkaBus(world.kafka), 1000, now_ms()).pushes == 0
+    assert world.device(canary.user_id).batches() == [], "none is retained"
 
 
 def test_a_batch_reaches_its_device_and_its_answer_closes_the_push(world: World) -> None:

@@ -107,3 +107,11 @@ def test_a_process_that_was_started_anew_under_another_name_is_not_mourned() -> 
         said = status(Role.TRAINER, "old" if second < 48 else "new", at_s=second, values=MODEL)
         fold.take(said, said.said_ms)
     assert fold.picture(60_000).cause == ""
+
+
+def test_a_canary_that_does_not_come_back_speaks_where_no_stage_is_behind() -> None:
+    fold = Fold()
+    for second in range(40, NOW_S + 1):
+        sent = frontier("canary", 40, second, 40, partition=-1)
+        fold.take(status(Role.CANARY, "c", at_s=second, frontiers=(sent,)), second * 1000)
+    assert fold.picture(NOW_S * 1000).cause.startswith("no canary came back for 20 s, and no stage is behind")

@@ -200,3 +200,32 @@ def test_what_has_no_partitions_is_as_far_as_the_process_that_is_least_far() -> 
     other = status(Role.TUNNEL, "b", at_s=9, frontiers=(frontier("pushed", 4, 9, 2, partition=-1),))
     stage = told(one, other).picture(9000).stage("pushed")
     assert stage is not None and (stage.age_s, stage.behind, stage.word) == (7, 5, Word.BEHIND)
+
+
+@pytest.mark.parametrize(
+    ("back_until_s", "word", "said"),
+    [
+        (100, Word.IDLE, "and canaries come back"),
+        (80, Word.STALLED, "but canaries do not come back"),
+        (None, Word.IDLE, "nothing is left"),
+    ],
+)
+def test_idle_is_what_a_canary_still_comes_through(back_until_s: int | None, word: Word, said: str) -> None:
+    fold = Fold()
+    for second in range(85, 101):
+        fold.take(status(at_s=second, frontiers=(frontier("pooled", 5, 5, second),)), second * 1000)
+        if back_until_s is not None:
+            back = min(second, back_until_s)
+            sent = frontier("canary", back, second, back, partition=-1)
+            fold.take(status(Role.CANARY, "c", at_s=second, frontiers=(sent,)), second * 1000)
+    stage = fold.picture(100_000).stage("pooled")
+    assert stage is not None and stage.word is word and said in stage.rule
+
+
+def test_what_a_process_keeps_on_its_disk_is_there_when_it_has_ended() -> None:
+    values = {"coda_samples_waiting": {"": 3.0}, "coda_devices_connected": {"": 9.0}}
+    fold = told(status(at_s=1, values=values, ended=True))
+    picture = fold.picture(60_000)
+    assert (picture.total("coda_samples_waiting"), picture.total("coda_devices_connected")) == (3, 0)
+    fold.take(status(name="1", at_s=61, values={"coda_samples_waiting": {"": 2.0}}), 61_000)
+    assert fold.picture(61_000).total("coda_samples_waiting") == 2, "another one has taken it over"

@@ -12,8 +12,10 @@ from streams.kafka.topics import STATUS
 from streams.watch.app import WatchApp
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
+from streams.watch.reader import StatusReader
 from streams.watch.recording import FILE, Playback, Recorder, recorded
 from tests.streams.watch.statuses import frontier, pooled, status
+from wire.clock import SystemClock
 from wire.errors import InputError
 from wire.status import encode_status
 
@@ -26,16 +28,16 @@ def test_what_a_run_said_is_in_its_folder(tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         bus = KafkaBus(KafkaSettings(kafka.bootstrap))
         ensure_topics(bus.settings, [STATUS])
-        with Recorder(bus, tmp_path) as recorder:
-            producer = bus.producer()
-            for _, said in RUN:
-                producer.send(STATUS, said.key, encode_status(said))
-            producer.send(STATUS, "x", b"no status")
-            producer.flush(10)
-            while (tmp_path / FILE).stat().st_size == 0:
-                recorder.step()
-                recorder._file.flush()
-    assert [said for _, said in recorded(tmp_path)] == [said for _, said in RUN]
+        producer = bus.producer()
+        for at_ms, said in RUN:
+            producer.send(STATUS, said.key, encode_status(said), timestamp_ms=at_ms)
+        producer.send(STATUS, "x", b"no status", timestamp_ms=99_000)
+        producer.flush(10)
+        with Recorder(tmp_path, since_ms=5000) as recorder, StatusReader(bus, SystemClock(), recorder) as reader:
+            reader.catch_up(10)
+    assert recorded(tmp_path) == RUN[4:], "from when it was told to, and what is no status is left out"
+    with pytest.raises(InputError, match="holds a run already"), Recorder(tmp_path):
+        pass
 
 
 def test_each_moment_is_as_it_was() -> None:

@@ -1,84 +1,21 @@
 """Other processes' metrics, read over HTTP into snapshots that can be added, subtracted and asked for quantiles."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor import metrics
+from monitor.histogram import NO_HISTOGRAM, Histogram
+from monitor.metrics import LARGEST_WINS
 
 Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
-
-# Gauges of one and the same thing, seen from several processes: the largest speaks for all.
-LARGEST_WINS = frozenset(
-    map(
-        metrics.name_of,
-        (
-            metrics.model_version,
-            metrics.devices_connected,
-            metrics.lag_events,
-            metrics.lag_seconds,
-            metrics.frontier_s,
-            metrics.event_frontier_s,
-        ),
-    )
-)
 
 
 def series(name: str, **labels: str) -> Series:
     """The name of one series."""
     return name, frozenset(labels.items())
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Cumulative counts at upper bounds (seconds for ours), the last bound being infinity."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[float, ...]
-
-    @property
-    def count(self) -> float:
-        """How many observations there are."""
-        return self.counts[-1] if self.counts else 0.0
-
-    def quantile(self, q: float) -> float:
-        """The `q` quantile, linear within its bucket; nan when there is nothing, the last finite bound beyond it.
-
-        >>> Histogram((1.0, 2.0, math.inf), (0, 10, 10)).quantile(0.5)
-        1.5
-        """
-        if self.count == 0:
-            return math.nan
-        rank = q * self.count
-        below, lower = 0.0, 0.0
-        for bound, count in zip(self.bounds, self.counts, strict=True):
-            if count >= rank and count > below:
-                inside = (rank - below) / (count - below)
-                return lower if math.isinf(bound) else lower + inside * (bound - lower)
-            below, lower = count, bound
-        return lower
-
-    def combine(self, other: "Histogram", sign: int) -> "Histogram":
-        """The sum (`sign` 1) or the growth since `other` (-1; never negative, a restarted process counts anew)."""
-        if not other.counts:
-            return self
-        if not self.counts:
-            return other if sign > 0 else self
-        assert self.bounds == other.bounds, "histograms of one name share their buckets"
-        steps = [a + sign * b for a, b in zip(_steps(self.counts), _steps(other.counts), strict=True)]
-        total, counts = 0.0, []
-        for step in steps:
-            total += max(step, 0.0)
-            counts.append(total)
-        return Histogram(self.bounds, tuple(counts))
-
-
-NO_HISTOGRAM = Histogram((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +92,3 @@ def together(snapshots: Iterable[Snapshot]) -> Snapshot:
 def _histogram(pairs: list[tuple[float, float]]) -> Histogram:
     bounds, counts = zip(*sorted(pairs), strict=True)
     return Histogram(bounds, counts)
-
-
-def _steps(counts: tuple[float, ...]) -> list[float]:
-    return [counts[0], *(b - a for a, b in pairwise(counts))]

@@ -1,0 +1,1 @@
+"""`coda canary`: a device that asks once a second whether all of it works."""

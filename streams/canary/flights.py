@@ -1,0 +1,70 @@
+"""Canaries on their way, and what became of them (sans-I/O)."""
+
+from monitor import metrics
+from wire.candidates import CandidateBatch
+from wire.clock import Clock
+from wire.status import Frontier
+from wire.telemetry import MatchRequest
+
+LOST_MS = 60_000  # as long as the dataflow waits for all shards to answer
+
+
+class Flights:
+    """Those of one device, by when they were sent: that is their number, too."""
+
+    def __init__(self, device: str, clock: Clock) -> None:
+        self.sent = self.arrived = self.lost = 0
+        self._device, self._clock = device, clock
+        self._away: dict[int, int] = {}  # number: steady clock when it was sent
+        self._newest_ms = 0  # when the newest one was sent that came back
+
+    def send(self) -> MatchRequest:
+        """One more; a number is never given twice."""
+        number = max(self._clock.wall_ms(), max(self._away, default=0) + 1)
+        self._away[number] = self._clock.steady_ms()
+        self.sent += 1
+        metrics.canaries_sent.inc()
+        self._count()
+        return MatchRequest(self._device, "canary", number)
+
+    def take(self, batch: CandidateBatch) -> bool:
+        """One came back; False for one that came twice, late, or of an earlier run."""
+        began_ms = self._away.pop(batch.batch_seq, None)
+        if began_ms is None:
+            return False
+        self.arrived += 1
+        self._newest_ms = max(self._newest_ms, batch.batch_seq)
+        metrics.canaries_arrived.inc()
+        metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
+        legs = {
+            "up": batch.produced_ms - batch.batch_seq,
+            "match": batch.matched_ms - batch.produced_ms,
+            "down": self._clock.wall_ms() - batch.matched_ms,
+        }
+        for leg, ms in legs.items():
+            metrics.canary_s.labels(leg).set(max(0, ms) / 1000)  # clocks of two machines differ
+        metrics.canary_frontier_s.set(self._newest_ms / 1000)
+        self._count()
+        return True
+
+    def give_up(self) -> None:
+        """Those that have been away too long are lost."""
+        since_ms = self._clock.steady_ms() - LOST_MS
+        for number in [number for number, began_ms in self._away.items() if began_ms <= since_ms]:
+            del self._away[number]
+            self.lost += 1
+            metrics.canaries_lost.inc()
+        self._count()
+
+    @property
+    def in_flight(self) -> int:
+        """How many are on their way."""
+        return len(self._away)
+
+    @property
+    def frontier(self) -> Frontier:
+        """Up to which moment what was sent is back."""
+        return Frontier("canary", -1, self.arrived, self.arrived + self.in_flight, self._newest_ms)
+
+    def _count(self) -> None:
+        metrics.canaries_in_flight.set(self.in_flight)

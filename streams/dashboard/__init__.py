@@ -1,0 +1,1 @@
+"""`coda dashboard`: what `coda watch` shows, in a browser."""

@@ -1,0 +1,98 @@
+"""Each device as one cell, from what devices and the tunnel report on the topic `telemetry` (sans-I/O)."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from wire.canary import is_canary
+from wire.malformed import Malformed
+from wire.outcome import Batches, Trainings
+from wire.telemetry import Ack, Presence, Training, decode_report
+
+MOST = 100_000  # devices: 60 MB; who comes after is not shown
+FRESH_MS = 600_000  # a device that trained within so long is fresh: as long as its batches are (Task.candidate_age_ms)
+OFFLINE, CONNECTED, STALE, TRAINED = "o", "c", "s", "t"
+
+
+class Device(msgspec.Struct):
+    """What is known of one device; moments by Kafka's clock, 0 for never."""
+
+    user_id: str
+    online: bool = False
+    since_ms: int = 0
+    batch_ms: int = 0
+    batch_outcome: str = ""
+    trained_ms: int = 0
+    model: str = ""
+    version: int = 0
+    trainings: Mapping[Trainings, int] = {}
+    batches: Mapping[Batches, int] = {}
+    passed: Mapping[str, int] = {}
+    events: int = 0
+    log_loss: Mapping[str, float] = {}
+    bytes_up: int = 0
+    bytes_down: int = 0
+    compute_ms: float = 0.0
+    link: list[tuple[int, bool]] = []
+
+    def cell(self, now_ms: int, newest_version: int) -> str:
+        """How it is in one letter: offline; connected; stale (an older model, or long untrained); freshly trained."""
+        if not self.online:
+            return OFFLINE
+        if not self.trained_ms:
+            return CONNECTED
+        fresh = now_ms - self.trained_ms < FRESH_MS and self.version >= newest_version
+        return TRAINED if fresh else STALE
+
+
+class Crowd:
+    """All devices by the order in which they were first heard of; `refused` counts what is no report."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, Device] = {}
+        self.refused = 0
+
+    def take(self, raw: bytes, heard_ms: int) -> None:
+        """What a device reported, or the tunnel of it."""
+        try:
+            report = decode_report(raw)
+        except Malformed:
+            self.refused += 1
+            return
+        if is_canary(report.user_id) or (report.user_id not in self._devices and len(self._devices) >= MOST):
+            return
+        device = self._devices.setdefault(report.user_id, Device(report.user_id))
+        match report:
+            case Presence(online=online):
+                self._came_or_went(device, heard_ms, online=online)
+            case Ack():
+                device.batch_ms, device.batch_outcome, device.batches = heard_ms, str(report.outcome), report.batches
+                self._came_or_went(device, heard_ms, online=True)
+            case Training():
+                device.trained_ms, device.trainings, device.passed = heard_ms, report.trainings, report.passed
+                device.model, device.version, device.batches = str(report.model), report.model.version, report.batches
+                device.events, device.compute_ms = report.events, report.compute_ms
+                device.log_loss, device.bytes_up, device.bytes_down = (
+                    report.head_log_loss,
+                    report.bytes_up,
+                    report.bytes_down,
+                )
+
+    def device(self, user_id: str) -> Device | None:
+        """One device."""
+        return self._devices.get(user_id)
+
+    @property
+    def names(self) -> list[str]:
+        """Users, in the order of `cells`."""
+        return list(self._devices)
+
+    def cells(self, now_ms: int) -> str:
+        """A letter for each device."""
+        newest = max((device.version for device in self._devices.values()), default=0)
+        return "".join(device.cell(now_ms, newest) for device in self._devices.values())
+
+    def _came_or_went(self, device: Device, at_ms: int, *, online: bool) -> None:
+        if device.online != online:
+            device.online, device.since_ms = online, at_ms
+            device.link = [*device.link[-19:], (at_ms, online)]

@@ -1,0 +1,511 @@
+// The dashboard: draws what the server tells once a second. A frozen run brings its history in the page and asks nobody.
+"use strict";
+
+const STALE_S = 5;      // older than that, a tile is greyed
+const KEPT = 900;       // moments in a plot: a quarter of an hour
+const COLOURS = ["#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00", "#777777"];
+const ARMS = { cloud: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
+const CELLS = { o: "offline", c: "connected, not trained yet", s: "stale: an older model, or untrained for 10 min", t: "trained" };
+const TRUNKS = [
+  ["data", ["produced", "pooled", "matched", "tunnelled", "pushed"]],
+  ["devices", ["predicted", "trained"]],
+  ["model", ["learned"]],
+  ["check", ["canary"]],
+];
+
+// What there is to see: how each panel is made of `panel/line` series or of a table.
+const PANELS = [
+  { name: "flow", wide: true, says: "Each stage with its word; on the way to it what passes per second, and how far it lies behind the stage before. Its age is that of the moment up to which all is done.", draw: drawFlow },
+  { name: "freshness", says: "Age since produced of what passed each stage within 10 s.", of: ["p50", "p95", "p99"], chosen: "p99", unit: span, log: true },
+  { name: "own lag", id: "lag", says: "How far each stage lies behind the one before: its own fault.", of: ["own lag", "lag"], labels: { "own lag": "time, by stage", lag: "events, by partition" }, chosen: "own lag", unit: span, units: { lag: count } },
+  { name: "throughput", says: "Done per second, by stage.", of: ["rate"], unit: count },
+  { name: "arms", says: "GAUC of each arm on the events so far, with 95 % bands where they are known.", of: ["arms"], unit: (x) => x.toFixed(3), bands: "bands", colours: ARMS },
+  { name: "use", says: "Freshness at use: which share of the samples that devices trained on, and of predictions' models, was older than that (event time).", draw: drawUse },
+  { name: "model", says: "Cloud model version in use, and devices connected.", of: ["model", "devices"], chosen: "model", unit: count },
+  { name: "canary", says: "The newest canary's seconds by leg.", of: ["canary"], unit: span },
+  { name: "fleet", wide: true, says: "Each device a cell: click on it, or press / and type its name.", draw: drawFleet },
+  { name: "stages", wide: true, table: "overview", says: "Each stage, the rule that gave its word, and the window it was judged from." },
+  { name: "partitions", wide: true, table: "partitions" },
+  { name: "processes", wide: true, table: "processes" },
+  { name: "faults", wide: true, table: "faults" },
+];
+
+const view = { at: [], series: {}, marks: [], frame: null, heard: 0, cells: "", names: [], ill: false, frozen: null };
+const only = document.body.dataset.only;
+
+function span(s) {
+  if (s === null || s === undefined) return "–";
+  if (s < 0.9995) return `${Math.round(s * 1000)} ms`;
+  if (s < 9.95) return `${s.toFixed(1)} s`;
+  const m = Math.floor(s / 60), h = Math.floor(s / 3600), d = Math.floor(s / 86400);
+  if (d) return `${d} d ${h % 24} h`;
+  if (h) return `${h} h ${m % 60} min`;
+  return m ? `${m} min ${Math.floor(s % 60)} s` : `${Math.round(s)} s`;
+}
+
+// The same in few characters, for an axis.
+function tick(s) {
+  if (s >= 86400) return `${+(s / 86400).toFixed(1)} d`;
+  if (s >= 3600) return `${+(s / 3600).toFixed(1)} h`;
+  if (s >= 60) return `${+(s / 60).toFixed(1)} min`;
+  return s >= 1 || s === 0 ? `${+s.toFixed(1)} s` : `${+(s * 1000).toPrecision(2)} ms`;
+}
+
+function count(n) {
+  return n >= 100 || Number.isInteger(n) ? Math.round(n).toLocaleString("en") : n.toFixed(1);
+}
+
+function element(tag, words = {}, ...inside) {
+  const made = Object.assign(document.createElement(tag), words);
+  made.append(...inside);
+  return made;
+}
+
+// The moment now by the server's clock, from the last frame on.
+function now() {
+  return view.frozen ? view.frame.at_ms : view.frame.at_ms + performance.now() - view.heard;
+}
+
+// ---- panels -------------------------------------------------------------------------------------------------------
+
+function build() {
+  const main = document.getElementById("panels");
+  for (const panel of PANELS) {
+    panel.id ??= panel.name;
+    if (only && panel.id !== only) continue;
+    const asof = element("span", { className: "asof" });
+    const link = element("a", { href: view.frozen ? `#${panel.id}` : `/panel/${panel.id}` }, panel.name);
+    const top = element("div", { className: "top" }, element("h2", {}, link));
+    if (panel.of && panel.of.length > 1) top.append(choice(panel));
+    top.append(asof);
+    panel.box = element("section", { className: `panel${panel.wide ? " wide" : ""}`, id: panel.id, tabIndex: -1 }, top);
+    if (panel.says) panel.box.append(element("p", { className: "says" }, panel.says));
+    panel.body = element("div");
+    panel.asof = asof;
+    panel.box.append(panel.body);
+    main.append(panel.box);
+  }
+}
+
+function choice(panel) {
+  const group = element("span", { className: "choice" });
+  for (const name of panel.of) {
+    const button = element("button", { type: "button" }, panel.labels?.[name] ?? name);
+    button.setAttribute("aria-pressed", name === (panel.chosen ?? panel.of[0]));
+    button.onclick = () => {
+      panel.chosen = name;
+      for (const each of group.children) each.setAttribute("aria-pressed", each === button);
+      drawPlot(panel);
+    };
+    group.append(button);
+  }
+  return group;
+}
+
+function draw() {
+  if (!view.frame) return;
+  for (const panel of PANELS) {
+    if (!panel.box) continue;
+    if (panel.draw) panel.draw(panel);
+    else if (panel.table) drawTable(panel);
+    else drawPlot(panel);
+  }
+  document.getElementById("cause").textContent = view.frame.cause ? `likely cause: ${view.frame.cause}` : "";
+  clock();
+}
+
+// Ages go on between frames, and when no frame comes.
+function clock() {
+  if (!view.frame) return;
+  const old = (now() - view.frame.at_ms) / 1000;
+  const at = new Date(view.frame.at_ms).toLocaleTimeString("en-GB");
+  const said = old >= STALE_S ? `no data for ${span(old)}` : `as of ${at}`;
+  for (const panel of PANELS) {
+    if (!panel.box) continue;
+    panel.asof.textContent = said;
+    panel.box.classList.toggle("old", old >= STALE_S);
+  }
+  const end = view.frozen ? "a run, as it ended" : said;
+  document.getElementById("head").textContent = `${view.frame.up} of ${view.frame.processes} processes up · ${end}`;
+  for (const each of document.querySelectorAll("[data-until]")) {
+    const until = Number(each.dataset.until);
+    each.textContent = until ? `age ${span(Math.max(0, now() - until) / 1000)}` : "nothing done yet";
+  }
+}
+
+// ---- flow ---------------------------------------------------------------------------------------------------------
+
+function drawFlow(panel) {
+  const stages = Object.fromEntries(view.frame.stages.map((stage) => [stage.name, stage]));
+  panel.body.replaceChildren(...TRUNKS.filter(([, names]) => names.some((name) => stages[name])).map(([of, names]) => {
+    const row = element("div", { className: "flow" }, element("span", { className: "of" }, of));
+    names.forEach((name, place) => {
+      const stage = stages[name];
+      if (place || name !== "produced") {
+        const own = stage && stage.local_s !== null ? `, lag ${span(stage.local_s)}` : "";
+        row.append(element("span", { className: "edge" }, stage ? `${count(stage.per_s)}/s${own}` : ""));
+      }
+      row.append(node(name, stage));
+    });
+    return row;
+  }));
+}
+
+function node(name, stage) {
+  const box = element("div", { className: `node ${stage ? stage.word : ""}`, title: stage ? stage.rule : "nobody says" });
+  box.dataset.stage = name;
+  const word = element("span", { className: `word ${stage ? stage.word : ""}` }, stage ? stage.word : "?");
+  box.append(element("b", {}, `${name} `, word));
+  if (!stage) return box;
+  if (stage.behind) box.append(element("small", {}, `${count(stage.behind)} behind · `));
+  const until = element("small");
+  until.dataset.until = stage.until_ms;
+  box.append(until);
+  return box;
+}
+
+// ---- plots over time ----------------------------------------------------------------------------------------------
+
+function drawPlot(panel) {
+  const prefix = `${panel.chosen ?? panel.of[0]}/`;
+  const lines = Object.keys(view.series).filter((line) => line.startsWith(prefix)).slice(0, 16);
+  if (!lines.length) {
+    panel.plot?.destroy();
+    panel.plot = null;
+    panel.body.textContent = "nothing yet";
+    return;
+  }
+  const bands = panel.bands ? lines.map((line) => line.slice(prefix.length)).filter((arm) => view.series[`${panel.bands}/${arm} low`]) : [];
+  const wanted = [prefix, theme(), ...lines, ...bands].join("|");
+  const data = [view.at.map((ms) => ms / 1000), ...lines.map((line) => view.series[line])];
+  for (const arm of bands) data.push(view.series[`${panel.bands}/${arm} high`], view.series[`${panel.bands}/${arm} low`]);
+  if (panel.log) for (let i = 1; i < data.length; i++) data[i] = data[i].map((y) => (y > 0 ? y : null));
+  if (panel.drawn === wanted && panel.plot) {
+    panel.plot.setData(data);
+    return;
+  }
+  panel.plot?.destroy();
+  panel.body.textContent = "";
+  panel.drawn = wanted;
+  panel.plot = new uPlot(plotOptions(panel, prefix, lines, bands), data, panel.body);
+}
+
+function plotOptions(panel, prefix, lines, bands) {
+  const style = getComputedStyle(document.documentElement);
+  const ink = style.getPropertyValue("--soft"), grid = { stroke: style.getPropertyValue("--line"), width: 1 };
+  const unit = panel.units?.[prefix.slice(0, -1)] ?? panel.unit;
+  const colour = (line, at) => COLOURS[(panel.colours?.[line.slice(prefix.length)] ?? at) % COLOURS.length];
+  const said = (_, y) => (y === null || y === undefined ? "–" : unit(y));
+  const series = lines.map((line, at) => ({
+    label: line.slice(prefix.length), stroke: colour(line, at), width: 1.6, points: { show: false }, value: said,
+  }));
+  for (const arm of bands) {
+    series.push({ label: `${arm} high`, stroke: "transparent", points: { show: false }, value: said });
+    series.push({ label: `${arm} low`, stroke: "transparent", points: { show: false }, value: said });
+  }
+  return {
+    width: panel.body.clientWidth || 400,
+    height: 220,
+    cursor: { sync: { key: "coda" } },
+    scales: { y: panel.log ? { distr: 3 } : { range: (_, low, high) => spread(low, high, panel.bands) } },
+    axes: [
+      { stroke: ink, grid, ticks: grid, values: (_, times) => times.map((s) => new Date(s * 1000).toLocaleTimeString("en-GB")), space: 90 },
+      { stroke: ink, grid, ticks: grid, size: 64, values: (_, ys) => ys.map((y) => (y === null ? "" : unit === span ? tick(y) : unit(y))) },
+    ],
+    series: [{ value: (_, s) => (s === null ? "" : new Date(s * 1000).toLocaleTimeString("en-GB")) }, ...series],
+    bands: bands.map((arm, at) => ({
+      series: [1 + lines.length + 2 * at, 2 + lines.length + 2 * at], fill: `${colour(prefix + arm, lines.indexOf(prefix + arm))}22`,
+    })),
+    hooks: { draw: [drawMarks] },
+  };
+}
+
+function spread(low, high, tight) {
+  if (low === null || high === null) return [0, 1];
+  if (tight) return [low - 0.005, high + 0.005];
+  return [0, high > 0 ? high * 1.1 : 1];
+}
+
+function drawMarks(plot) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--soft");
+  ctx.font = `${10 * devicePixelRatio}px system-ui`;
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const mark of view.marks) {
+    const x = plot.valToPos(mark.at_ms / 1000, "x", true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.fillText(mark.what, x + 3, bbox.top + 10 * devicePixelRatio);
+  }
+  ctx.restore();
+}
+
+// ---- freshness at use ---------------------------------------------------------------------------------------------
+
+function drawUse(panel) {
+  const uses = Object.keys(view.frame.older);
+  if (!uses.length) {
+    panel.plot?.destroy();
+    panel.plot = null;
+    panel.body.textContent = "nothing used yet";
+    return;
+  }
+  const bounds = Object.keys(view.frame.older[uses[0]]).map(Number).sort((a, b) => a - b);
+  const shares = uses.map((use) => bounds.map((bound) => view.frame.older[use][bound] ?? view.frame.older[use][`${bound}.0`] ?? 0));
+  const wanted = [theme(), ...uses].join("|");
+  if (panel.drawn === wanted && panel.plot) {
+    panel.plot.setData([bounds, ...shares]);
+    return;
+  }
+  panel.plot?.destroy();
+  panel.body.textContent = "";
+  panel.drawn = wanted;
+  const style = getComputedStyle(document.documentElement);
+  const ink = style.getPropertyValue("--soft"), grid = { stroke: style.getPropertyValue("--line"), width: 1 };
+  const percent = (y) => `${Math.round(y * 100)} %`;
+  panel.plot = new uPlot({
+    width: panel.body.clientWidth || 400,
+    height: 220,
+    scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
+    axes: [
+      { stroke: ink, grid, ticks: grid, splits: () => bounds, values: (_, xs) => xs.map(short), space: 40 },
+      { stroke: ink, grid, ticks: grid, values: (_, ys) => ys.map(percent) },
+    ],
+    series: [{ label: "older than", value: (_, x) => (x === null ? "" : span(x)) }, ...uses.map((use, at) => ({
+      label: use, stroke: COLOURS[at], width: 1.6, value: (_, y) => (y === null ? "–" : percent(y)),
+    }))],
+  }, [bounds, ...shares], panel.body);
+}
+
+function short(s) {
+  return s >= 86400 ? `${s / 86400} d` : s >= 3600 ? `${s / 3600} h` : `${s / 60} min`;
+}
+
+// ---- fleet --------------------------------------------------------------------------------------------------------
+
+function drawFleet(panel) {
+  if (!panel.canvas) {
+    panel.canvas = element("canvas", { className: "cells" });
+    panel.canvas.setAttribute("role", "img");
+    panel.find = element("input", { placeholder: "a device's name", type: "search" });
+    panel.find.setAttribute("aria-label", "find a device by its name");
+    panel.find.onkeydown = (event) => { if (event.key === "Enter" && panel.find.value) showDevice(panel.find.value); };
+    panel.legend = element("p", { className: "legend" });
+    panel.canvas.onclick = (event) => { const at = cellAt(panel, event); if (at >= 0) showDevice(view.names[at]); };
+    panel.canvas.onmousemove = (event) => { panel.canvas.title = view.names[cellAt(panel, event)] ?? ""; };
+    panel.body.append(panel.find, panel.canvas, panel.legend);
+  }
+  const n = view.cells.length;
+  const width = panel.body.clientWidth || 600;
+  const size = Math.max(4, Math.min(18, Math.floor(Math.sqrt((width * 260) / Math.max(n, 1)))));
+  const across = Math.max(1, Math.floor(width / size));
+  const height = Math.max(size, Math.ceil(n / across) * size);
+  const shape = [n, width, size, theme()].join();
+  if (panel.shape !== shape) {
+    panel.shape = shape;
+    panel.size = size;
+    panel.across = across;
+    panel.canvas.width = width * devicePixelRatio;
+    panel.canvas.height = height * devicePixelRatio;
+    panel.canvas.style.height = `${height}px`;
+    panel.shown = "";
+  }
+  paint(panel);
+  const counts = {};
+  for (const cell of view.cells) counts[cell] = (counts[cell] ?? 0) + 1;
+  panel.legend.replaceChildren(...Object.entries(CELLS).map(([cell, words]) => {
+    const dot = element("i");
+    dot.style.background = `var(--cell-${cell})`;
+    return element("span", {}, dot, `${count(counts[cell] ?? 0)} ${words}`);
+  }));
+  panel.canvas.setAttribute("aria-label", panel.legend.textContent);
+}
+
+// Only cells that changed are painted: ten thousand stay fluid.
+function paint(panel) {
+  const style = getComputedStyle(document.documentElement), ctx = panel.canvas.getContext("2d");
+  const colours = Object.fromEntries(Object.keys(CELLS).map((cell) => [cell, style.getPropertyValue(`--cell-${cell}`)]));
+  const size = panel.size * devicePixelRatio, gap = Math.max(1, Math.round(size / 10));
+  for (let at = 0; at < view.cells.length; at++) {
+    const cell = view.cells[at];
+    if (cell === panel.shown[at]) continue;
+    ctx.fillStyle = colours[cell];
+    ctx.fillRect((at % panel.across) * size, Math.floor(at / panel.across) * size, size - gap, size - gap);
+  }
+  panel.shown = view.cells;
+}
+
+function cellAt(panel, event) {
+  const at = Math.floor(event.offsetY / panel.size) * panel.across + Math.floor(event.offsetX / panel.size);
+  return at < view.cells.length ? at : -1;
+}
+
+async function showDevice(name) {
+  const answer = await fetch(`/devices/${encodeURIComponent(name)}`);
+  const about = document.getElementById("about");
+  if (!answer.ok) {
+    about.replaceChildren(element("h2", {}, name), element("p", {}, await answer.text()));
+  } else {
+    const device = await answer.json();
+    const ago = (ms) => (ms ? `${span((now() - ms) / 1000)} ago` : "never");
+    const listed = (parts) => Object.entries(parts).map(([what, n]) => `${count(n)} ${what.replaceAll("_", " ")}`).join(", ") || "–";
+    const losses = Object.entries(device.log_loss).map(([head, sum]) => [head, sum / Math.max(device.events, 1)]).sort((a, b) => a[1] - b[1]);
+    const rows = {
+      link: `${device.online ? "online" : "offline"} since ${ago(device.since_ms)}`,
+      "came and went": device.link.map(([ms, on]) => `${on ? "came" : "went"} ${ago(ms)}`).reverse().join(", ") || "–",
+      "cloud model": device.model || "–",
+      "last batch": device.batch_ms ? `${device.batch_outcome.replaceAll("_", " ")}, ${ago(device.batch_ms)}` : "never",
+      batches: listed(device.batches),
+      "last trained": ago(device.trained_ms),
+      trainings: listed(device.trainings),
+      "heads that passed their test": listed(device.passed),
+      "events predicted": count(device.events),
+      "log-loss per event, best heads first": losses.slice(0, 6).map(([head, loss]) => `${head} ${loss.toFixed(4)}`).join(", ") || "–",
+      "computed for": span(device.compute_ms / 1000),
+      "sent up, got down": `${count(device.bytes_up / 1000)} kB, ${count(device.bytes_down / 1000)} kB`,
+      "what it learned": "stays on it: no personal parameter ever leaves a device",
+    };
+    const list = element("dl");
+    for (const [what, words] of Object.entries(rows)) list.append(element("dt", {}, what), element("dd", {}, words));
+    about.replaceChildren(element("h2", {}, name), list);
+  }
+  document.getElementById("device").showModal();
+}
+
+// ---- tables -------------------------------------------------------------------------------------------------------
+
+function drawTable(panel) {
+  const { columns, rows, words } = view.frame.tables[panel.table];
+  let shown = rows.map((cells, at) => [cells, words[at]]);
+  if (view.ill) shown = shown.filter(([, word]) => word && word !== "FRESH" && word !== "IDLE");
+  if (panel.by !== undefined) shown.sort((a, b) => order(b[0][panel.by]) - order(a[0][panel.by]) || a[0][panel.by].localeCompare(b[0][panel.by]));
+  const head = element("tr", {}, ...columns.map((name, at) => {
+    const cell = element("th", { tabIndex: 0, scope: "col" }, name + (panel.by === at ? " ▾" : ""));
+    cell.onclick = () => { panel.by = panel.by === at ? undefined : at; drawTable(panel); };
+    cell.onkeydown = (event) => { if (event.key === "Enter") cell.onclick(); };
+    return cell;
+  }));
+  const body = shown.map(([cells, word]) => element("tr", {}, ...cells.map((cell) =>
+    element("td", cell === word ? { className: `word ${word}` } : {}, cell))));
+  const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+  const scroll = panel.body.firstElementChild ?? element("div", { className: "scroll" });
+  scroll.replaceChildren(table);
+  if (!scroll.isConnected) panel.body.append(scroll);
+}
+
+// Numbers by size, spans of time by length, words last.
+function order(cell) {
+  const [number, unit] = cell.replaceAll(",", "").split(" ");
+  const scale = { ms: 1e-3, min: 60, h: 3600, d: 86400 }[unit] ?? 1;
+  const value = parseFloat(number) * scale;
+  return Number.isNaN(value) ? -Infinity : value;
+}
+
+// ---- what comes ---------------------------------------------------------------------------------------------------
+
+function take(history) {
+  view.at = history.at_ms;
+  view.series = history.series;
+  view.marks = history.marks;
+  hear(history.newest);
+}
+
+function add(frame) {
+  if (view.frame && frame.number <= view.frame.number) return;
+  view.at.push(frame.at_ms);
+  for (const line of new Set([...Object.keys(view.series), ...Object.keys(frame.series)])) {
+    const values = (view.series[line] ??= new Array(view.at.length - 1).fill(null));
+    values.push(frame.series[line] ?? null);
+  }
+  view.marks.push(...frame.marks);
+  while (view.at.length > KEPT) {
+    view.at.shift();
+    for (const values of Object.values(view.series)) values.shift();
+  }
+  hear(frame);
+}
+
+function hear(frame) {
+  if (!frame) return;
+  view.frame = frame;
+  document.body.dataset.moments = view.at.length;
+  view.heard = performance.now();
+  draw();
+}
+
+async function listen() {
+  const reload = async () => take(await (await fetch("/history")).json());
+  for (;;) {
+    try {
+      await reload();
+      break;
+    } catch {
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+  }
+  const frames = new EventSource("/frames");  // comes back by itself, and says which frame it had last
+  frames.onmessage = (event) => add(JSON.parse(event.data));
+  frames.addEventListener("reset", reload);
+  frames.addEventListener("cells", async (event) => {
+    const said = JSON.parse(event.data);
+    if (said.all !== undefined) view.cells = said.all;
+    else {
+      const cells = view.cells.slice(0, said.count).split("");
+      for (const [at, cell] of said.changed) cells[at] = cell;
+      view.cells = cells.join("");
+    }
+    if (view.names.length !== view.cells.length) view.names = await (await fetch("/devices")).json();
+    const fleet = PANELS.find((panel) => panel.name === "fleet");
+    if (fleet.box && view.frame) drawFleet(fleet);
+  });
+}
+
+// ---- keys, theme, size --------------------------------------------------------------------------------------------
+
+function theme() {
+  return document.documentElement.dataset.theme;
+}
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  try { localStorage.setItem("theme", name); } catch { /* a page from a file keeps nothing */ }
+  draw();
+}
+
+document.getElementById("theme").onclick = () => setTheme(theme() === "dark" ? "light" : "dark");
+document.getElementById("keys").onclick = () => document.getElementById("help").showModal();
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const numbered = PANELS.filter((panel) => panel.box)[Number(event.key) - 1];
+  if (numbered) {
+    numbered.box.scrollIntoView({ behavior: "smooth" });
+    numbered.box.focus();
+  } else if (event.key === "t") document.getElementById("theme").click();
+  else if (event.key === "?") document.getElementById("help").showModal();
+  else if (event.key === "u") { view.ill = !view.ill; draw(); }
+  else if (event.key === "/") { event.preventDefault(); document.querySelector("#fleet input")?.focus(); }
+});
+let resized;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(() => {
+    for (const panel of PANELS) panel.plot?.setSize({ width: panel.body.clientWidth, height: 220 });
+    draw();
+  }, 150);
+});
+
+let kept = null;
+try { kept = localStorage.getItem("theme"); } catch { /* as above */ }
+document.documentElement.dataset.theme = kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+const run = document.getElementById("run");
+view.frozen = run ? JSON.parse(run.textContent) : null;
+build();
+if (view.frozen) take(view.frozen);
+else {
+  listen();
+  setInterval(clock, 500);
+}

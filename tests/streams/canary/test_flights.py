@@ -1,0 +1,54 @@
+"""Canaries on their way: none is counted twice, and what is away too long is lost."""
+
+import numpy as np
+import pytest
+
+from streams.canary.flights import LOST_MS, Flights
+from tests.clock import HandClock
+from wire.candidates import CandidateBatch, no_candidates
+from wire.identity import ModelId
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(1_000_000)
+
+
+@pytest.fixture
+def flights(clock: HandClock) -> Flights:
+    return Flights("~canary/x", clock)
+
+
+def back(number: int, produced_ms: int = 0) -> CandidateBatch:
+    none = no_candidates()
+    return CandidateBatch("~canary/x", number, ModelId("", 1), 0, produced_ms, 0, none, np.zeros(0, np.float16), none)
+
+
+def test_what_comes_back_counts_once(flights: Flights) -> None:
+    number = flights.send().requested_ms
+    assert (flights.sent, flights.in_flight) == (1, 1)
+    assert flights.take(back(number)) and not flights.take(back(number)) and not flights.take(back(number - 1))
+    assert (flights.arrived, flights.lost, flights.in_flight) == (1, 0, 0)
+
+
+def test_a_number_is_given_once_though_no_time_has_passed(flights: Flights) -> None:
+    assert len({flights.send().requested_ms for _ in range(3)}) == 3
+
+
+def test_what_is_away_for_a_minute_is_lost_and_comes_too_late(flights: Flights, clock: HandClock) -> None:
+    number = flights.send().requested_ms
+    clock.passes(LOST_MS - 1)
+    flights.give_up()
+    assert flights.lost == 0
+    clock.passes(1)
+    flights.give_up()
+    assert (flights.lost, flights.in_flight, flights.take(back(number))) == (1, 0, False)
+
+
+def test_its_frontier_stays_where_the_last_one_came_back(flights: Flights, clock: HandClock) -> None:
+    first = flights.send().requested_ms
+    flights.take(back(first))
+    for _ in range(5):
+        clock.passes(1000)
+        flights.send()
+    assert (flights.frontier.position, flights.frontier.end, flights.frontier.until_ms) == (1, 6, first)

@@ -1,0 +1,36 @@
+"""Each device is a cell, from what it reported last."""
+
+from streams.dashboard.crowd import FRESH_MS, Crowd
+from tests.wire.reports import ack, training
+from wire.telemetry import Presence, Upward, encode_report
+
+
+def crowd(*reports: tuple[int, Upward]) -> Crowd:
+    found = Crowd()
+    for at_ms, report in reports:
+        found.take(encode_report(report), at_ms)
+    return found
+
+
+def test_a_device_comes_trains_grows_stale_and_goes() -> None:
+    found = crowd((1, Presence("ann", online=True)))
+    assert found.cells(2) == "c"
+    found.take(encode_report(training("ann", 5, 1.0)), 10)
+    assert found.cells(11) == "t" and found.cells(10 + FRESH_MS) == "s"
+    found.take(encode_report(Presence("ann", online=False)), 20)
+    assert found.cells(21) == "o"
+    device = found.device("ann")
+    assert device is not None and device.link == [(1, True), (20, False)]
+
+
+def test_who_answers_a_batch_is_there_though_nobody_said_so() -> None:
+    found = crowd((5, ack("bob", 3)))
+    device = found.device("bob")
+    assert device is not None and (device.online, device.batch_ms, device.batch_outcome) == (True, 5, "accepted")
+
+
+def test_cells_stay_in_their_order_and_what_is_no_report_is_counted() -> None:
+    found = crowd(*((1, Presence(user, online=user != "b")) for user in "abc"), (2, Presence("~canary/x", online=True)))
+    found.take(b"hello", 3)
+    assert (found.names, found.cells(4), found.refused) == (["a", "b", "c"], "coc", 1)
+    assert found.device("nobody") is None

@@ -1,0 +1,107 @@
+"""The page in a real browser: its numbers are those of the topic, a killed flow is DOWN, a reload loses nothing."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from streams.kafka.embedded import EmbeddedKafka
+from tests.streams.dashboard.browser import CHROMIUM, Page, browser
+from tests.streams.dashboard.world import Dashboard, Speaker, dashboard
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
+NODE = "document.querySelector('[data-stage=pooled]').innerText"
+THERE = "!!document.querySelector('[data-stage=pooled]')"
+MOMENTS = "Number(document.body.dataset.moments)"
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[str]:
+    with EmbeddedKafka() as server:
+        yield server.bootstrap
+
+
+@pytest.fixture(scope="module")
+def served(kafka: str) -> Iterator[Dashboard]:
+    Speaker(kafka, devices=10_000).kill()
+    with dashboard(kafka) as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def address(served: Dashboard, path: str = "/") -> str:
+    return f"http://127.0.0.1:{served.port}{path}"
+
+
+def test_a_flow_that_is_killed_is_down_within_five_seconds_and_its_age_grows(
+    served: Dashboard, kafka: str, page: Page
+) -> None:
+    speaker = Speaker(kafka)
+    page.open(address(served))
+    page.wait(f"{NODE}.includes('FRESH')")
+    assert "3 behind" in page.ask(NODE)
+    assert re.search(r"1 of 1 processes up · as of \d\d:\d\d:\d\d", page.text())
+    before = page.ask(MOMENTS)
+    page.ask("location.reload()")
+    page.wait(f"{MOMENTS} > {before}")
+    speaker.kill()
+    killed_s = time.monotonic()
+    page.wait(f"{NODE}.includes('DOWN')", within_s=7)
+    assert time.monotonic() - killed_s < 6.5, "five seconds, and one that the last word was young"
+    assert "flow/0: silent since" in page.text()
+    first = age_s(page.ask(NODE))
+    time.sleep(2)
+    assert age_s(page.ask(NODE)) > first + 1
+
+
+def test_each_of_ten_thousand_devices_is_a_cell_and_has_a_page(served: Dashboard, page: Page) -> None:
+    page.open(address(served, "/panel/fleet"))
+    page.wait("document.querySelector('.legend')?.innerText.includes('9,000 connected')")
+    assert "1,000 offline" in page.text() and page.ask("document.querySelectorAll('section').length") == 1
+    painted_ms = page.ask(
+        "(() => { const t = performance.now(), fleet = PANELS.find((p) => p.name === 'fleet');"
+        " for (let i = 0; i < 10; i++) drawFleet(fleet); return (performance.now() - t) / 10; })()"
+    )
+    assert painted_ms < 50, "cells that did not change are not painted again"
+    page.ask("showDevice('user-7')")
+    page.wait("document.getElementById('device').open")
+    assert "online since" in page.text() and "no personal parameter ever leaves a device" in page.text()
+
+
+def test_a_phone_needs_no_scrolling_sideways(served: Dashboard, page: Page) -> None:
+    page.open(address(served), width=390, height=844)
+    page.wait(THERE)
+    assert page.ask("document.documentElement.scrollWidth") <= 390
+
+
+def test_keys_change_theme_and_open_help(served: Dashboard, page: Page) -> None:
+    page.open(address(served))
+    page.wait(THERE)
+    theme = page.ask("document.documentElement.dataset.theme")
+    page.press("t")
+    assert {theme, page.ask("document.documentElement.dataset.theme")} == {"light", "dark"}
+    page.press("?")
+    assert page.ask("document.getElementById('help').open")
+
+
+def test_a_server_that_is_gone_is_greyed_and_says_for_how_long(kafka: str, page: Page) -> None:
+    speaker = Speaker(kafka)
+    with dashboard(kafka) as shown:
+        page.open(address(shown))
+        page.wait(THERE)
+    speaker.kill()
+    page.wait("document.querySelectorAll('.panel.old').length > 5", within_s=15)
+    assert re.search(r"no data for \d", page.text())
+
+
+def age_s(words: str) -> float:
+    """The age that a stage shows."""
+    found = re.search(r"age (?:(\d+) min )?([\d.]+) s", words)
+    assert found, words
+    return 60 * float(found[1] or 0) + float(found[2])
