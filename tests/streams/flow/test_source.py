@@ -12,6 +12,7 @@ from streams.kafka.topics import EVENTS, REQUESTS
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
 from wire.clock import SystemClock
 from wire.errors import InputError
+from wire.moments import SteadyMs, WallMs
 
 
 @pytest.fixture
@@ -124,6 +125,34 @@ def test_rests_between_few_events_and_not_between_many(world: World) -> None:
     parts.read_until(1)
     assert time.monotonic() - began > 0.01 and len(parts.rests_s) > rested, "it came soon after another"
     parts.reader.close()
+
+
+class SetClock:
+    """Says what the test sets."""
+
+    now_ms = 0
+
+    def wall_ms(self) -> WallMs:
+        return WallMs(self.now_ms)
+
+    def steady_ms(self) -> SteadyMs:
+        return SteadyMs(self.now_ms)
+
+
+@pytest.mark.parametrize(("took_ms", "rests_ms"), [(1, 19), (10, 30), (50, 10), (200, 0)])
+def test_passes_are_the_further_apart_the_longer_they_take(world: World, took_ms: int, rests_ms: int) -> None:
+    rests_s: list[float] = []
+    clock = SetClock()
+    reader = Reader(world.bus, Blame(), clock, rests_s.append)
+    reader.add((EVENTS, 0), 0)
+    world.send(stream(20))
+    wait_until(lambda: bool(reader.take((EVENTS, 0))), "messages")
+    reader.take((EVENTS, 0))  # nothing: the dataflow has a pass for those
+    assert rests_s == []
+    clock.now_ms = took_ms
+    reader.take((EVENTS, 0))
+    assert rests_s == [rests_ms / 1000]
+    reader.close()
 
 
 def test_a_state_of_another_kafka_is_told(world: World) -> None:
