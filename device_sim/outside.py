@@ -70,7 +70,7 @@ def random_and_coarse(
     return _outside(random, model, repeats), coarse.weighed(np.square(np.maximum(similarity, LEAST_SIMILARITY)))
 
 
-def sieved(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> tuple[Outside, Outside]:
+def reweighted(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: int) -> tuple[Outside, Outside]:
     """The matched rows as each device's sample classifier weighs them, 1 on average: those that are least like its own
     samples most, by the inverse root of the density ratio, and those that are most like them, by the ratio.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from device_sim.instruction import Train
-from device_sim.outside import Source, accepted_by_auc, random_and_coarse, sieved
+from device_sim.outside import Source, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.blend import HABIT, LIKE, PERSONAL, RANDOM, personal_heads
@@ -144,7 +144,7 @@ class TrainingJob:
         if "mpda" in arms:
             weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight
         if "coda" in arms:
-            least, most = sieved(coarse, own, devices, self.task, self.seed)
+            least, most = reweighted(coarse, own, devices, self.task, self.seed)
             weights |= {"coda": least.weight, LIKE: most.weight}
         return [Source(random, {RANDOM: random.weight}), Source(coarse, weights)]
 

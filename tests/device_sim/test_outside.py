@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.outside import STEPS, Outside, accepted_by_auc, random_and_coarse, sieved
+from device_sim.outside import STEPS, Outside, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
 from models.cloud_model import DIM
 from tests.device_sim.world import batch, cloud_model
@@ -14,7 +14,7 @@ from wire.candidates import CandidateBatch
 from wire.task import PLAIN, Task
 
 MODEL = cloud_model()
-SIEVING = Task(task_version=1)
+REWEIGHTING = Task(task_version=1)
 NONE: dict[str, float] = {}
 
 
@@ -43,7 +43,7 @@ def test_devices_without_a_batch_have_no_rows() -> None:
     random, coarse = random_and_coarse([None], MODEL, NONE)
     assert len(random) == len(coarse) == 0
     own = own_rows(np.zeros(4, np.int64), np.zeros(4))
-    assert [len(rows) for rows in sieved(coarse, own, 1, SIEVING, 0)] == [0, 0]
+    assert [len(rows) for rows in reweighted(coarse, own, 1, REWEIGHTING, 0)] == [0, 0]
     assert len(accepted_by_auc(coarse, own, 1, PLAIN)) == 0
 
 
@@ -131,10 +131,10 @@ def unlike_the_others(rows: int, seed: int = 0) -> tuple[F64, F64]:
     return sign * own[:, 0], np.concatenate([sign * alike[:, 0], sign * expected[:, 0]])
 
 
-def test_samples_such_as_the_device_has_itself_count_less_on_one_side_of_the_sieve_and_more_on_the_other() -> None:
+def test_samples_such_as_the_device_has_itself_count_less_in_one_reweighting_and_more_in_the_other() -> None:
     logit, others = unlike_the_others(80)
     coarse = outside(np.zeros(160, np.int64), others)
-    least, most = sieved(coarse, own_rows(np.zeros(80, np.int64), logit), 1, SIEVING, 0)
+    least, most = reweighted(coarse, own_rows(np.zeros(80, np.int64), logit), 1, REWEIGHTING, 0)
     assert least.weight[80:].mean() > 1.4 * least.weight[:80].mean() and least.weight.min() > 0
     assert most.weight[:80].mean() > 2 * most.weight[80:].mean() and most.weight.min() > 0
 
@@ -144,7 +144,7 @@ def test_weights_are_1_on_average_for_each_label_of_each_device() -> None:
     own = own_rows(np.repeat([0, 1], 60), np.concatenate([logit, -logit / 2]))
     keep = np.random.default_rng(1).random(240) < 0.7  # not as many of either label, nor of either device
     coarse = outside(np.repeat([0, 1], 120), np.tile(others, 2)).take(keep)
-    for rows in sieved(coarse, own, 2, SIEVING, 0):
+    for rows in reweighted(coarse, own, 2, REWEIGHTING, 0):
         assert rows.weight.std() > 0.05
         for device in (0, 1):
             for label in (0, 1):
@@ -152,11 +152,11 @@ def test_weights_are_1_on_average_for_each_label_of_each_device() -> None:
                 assert rows.weight[mine].mean() == pytest.approx(1, abs=1e-5)
 
 
-def test_the_sieve_weighs_on_top_of_similarity() -> None:
+def test_reweighting_is_on_top_of_similarity() -> None:
     logit, others = unlike_the_others(60)
     own, coarse = own_rows(np.zeros(60, np.int64), logit), outside(np.zeros(120, np.int64), others)
     similar = np.random.default_rng(2).uniform(0.2, 1, 120)
-    sides = sieved(coarse, own, 1, SIEVING, 0), sieved(coarse.weighed(similar), own, 1, SIEVING, 0)
+    sides = reweighted(coarse, own, 1, REWEIGHTING, 0), reweighted(coarse.weighed(similar), own, 1, REWEIGHTING, 0)
     for alike, weighed in zip(*sides, strict=True):
         np.testing.assert_allclose(weighed.weight, alike.weighed(alike.weight * similar).weight, rtol=1e-5)
 
@@ -165,10 +165,10 @@ def test_a_device_with_too_few_own_samples_weighs_nothing_differently() -> None:
     logit, others = unlike_the_others(40)
     own = own_rows(np.repeat([0, 2], [40, 3]), np.concatenate([logit, logit[:3]]))  # device 1 has none, 2 has three
     coarse = outside(np.repeat([0, 1, 2], 80), np.tile(others, 3))
-    for rows in sieved(coarse, own, 3, SIEVING, 0):
+    for rows in reweighted(coarse, own, 3, REWEIGHTING, 0):
         assert rows.weight[:80].std() > 0.05
         assert set(rows.weight[80:].tolist()) == {1}
-    for rows in sieved(coarse, own_rows(np.zeros(0, np.int64), np.zeros(0)), 3, SIEVING, 0):
+    for rows in reweighted(coarse, own_rows(np.zeros(0, np.int64), np.zeros(0)), 3, REWEIGHTING, 0):
         assert set(rows.weight.tolist()) == {1}
 
 
