@@ -48,7 +48,7 @@ class Outside(Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class WeightedRows:
     """Outside rows, and how much each counts (r,) for every head that learns from them."""
 
     rows: Outside

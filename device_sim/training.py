@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from device_sim.instruction import Train
-from device_sim.outside import Source, accepted_by_auc, random_and_coarse, reweighted
+from device_sim.outside import WeightedRows, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
 from models.blend import HABIT, LIKE, PERSONAL, RANDOM, personal_heads
@@ -135,7 +135,7 @@ class TrainingJob:
             (place >= np.repeat(lengths - held, lengths)) & ~known,
         )
 
-    def _sources(self, own: OwnRows) -> list[Source]:
+    def _sources(self, own: OwnRows) -> list[WeightedRows]:
         """The outside rows that the task's arms need."""
         arms, devices = self.task.arms, len(self.users)
         batches = [train.batch for train in self.trains]
@@ -146,9 +146,9 @@ class TrainingJob:
         if "coda" in arms:
             least, most = reweighted(coarse, own, devices, self.task, self.seed)
             weights |= {"coda": least.weight, LIKE: most.weight}
-        return [Source(random, {RANDOM: random.weight}), Source(coarse, weights)]
+        return [WeightedRows(random, {RANDOM: random.weight}), WeightedRows(coarse, weights)]
 
-    def _trained(self, names: list[str], recipe: Recipe, own: OwnRows, sources: list[Source]) -> _Lineup:
+    def _trained(self, names: list[str], recipe: Recipe, own: OwnRows, sources: list[WeightedRows]) -> _Lineup:
         """Heads `names` of all devices that have something to make them from.
 
         They prove themselves on the newest samples, which they have not seen, and then learn from these as well.
@@ -168,7 +168,7 @@ class TrainingJob:
         head = np.array([PERSONAL.index(name) for name in names], np.int64)[number]
         return _Lineup(device, head, passed[has.ravel()], whole.take(np.flatnonzero(has)))
 
-    def _from_outside(self, source: Source, names: list[str], recipe: Recipe) -> Heads:
+    def _from_outside(self, source: WeightedRows, names: list[str], recipe: Recipe) -> Heads:
         """What own samples start from: what outside samples alone say, as far as it is trusted."""
         weights = [source.weights[name.removesuffix(HABIT)] for name in names]
         alone = fit_heads(source.rows.of_heads(weights, recipe), len(self.users), recipe.outside)
