@@ -73,7 +73,7 @@ class Device:
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.usage = Asking(), usage or Usage()
         self.task: Task | None = None
-        self.parameters = Parameters()  # as they were when they were last taken out of a bank
+        self.parameters = Parameters()  # as they were when they were last taken out of a store
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on

@@ -13,12 +13,12 @@ from operator import attrgetter
 import numpy as np
 import structlog
 
-from device_sim.bank import Bank, Rows
 from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
 from device_sim.outcome import Attendances, Devices, Models, Receipts
+from device_sim.parameter_store import ParameterStore, Rows
 from device_sim.quarantine import Quarantine
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import (
@@ -65,7 +65,7 @@ class Fleet:
         self.boot, self.sequence = boot, sequence
         self.devices: dict[str, Device] = {}
         self.slots: dict[str, int] = {}
-        self.bank = Bank()
+        self.store = ParameterStore()
         self.model: CloudModel | None = None
         self.model_size = 0
         self.task: Task | None = None
@@ -84,7 +84,7 @@ class Fleet:
         """The user's device, made at first sight with the newest model and task, as an app comes with them."""
         if user_id not in self.devices:
             self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
-            self.slots[user_id] = self.bank.add()
+            self.slots[user_id] = self.store.add()
             self._changed[user_id] = None
             self._catch_up(user_id, 0)
         return self.devices[user_id]
@@ -92,20 +92,20 @@ class Fleet:
     def at_rest(self, user_id: str) -> Device:
         """The device with all that is its own, what it has learned included: to be saved, or adopted elsewhere."""
         device = self.devices[user_id]
-        device.parameters = self.bank.take(self.slots[user_id])
+        device.parameters = self.store.take(self.slots[user_id])
         return device
 
     def adopt(self, device: Device) -> None:
-        """Take over a device that was at rest; the cloud model that it has must be one of the bank's."""
+        """Take over a device that was at rest; the cloud model that it has must be one of the store's."""
         self.devices[device.user_id] = device
         if device.wanting:
             self.due.add(device.user_id)
         self._changed[device.user_id] = None
         self.clocks.wake(device.user_id, 0)
-        slot = self.slots[device.user_id] = self.bank.add()
+        slot = self.slots[device.user_id] = self.store.add()
         if device.task is not None:
-            self.bank.configure(slot, device.task)
-        self.bank.put(slot, device.parameters)
+            self.store.configure(slot, device.task)
+        self.store.put(slot, device.parameters)
 
     def release(self, user_id: str) -> Device:
         """Let a device go that is not in training, at rest and with all that is its own."""
@@ -181,7 +181,7 @@ class Fleet:
             if verdict is not Verdict.ADOPTED:
                 return
         self.model, self.model_size = model, size
-        self.bank.models[model.id.key] = model
+        self.store.models[model.id.key] = model
         metrics.model_version.set(model.version)
         for user_id, device in list(self.devices.items()):
             if device.connected or device.version == 0:
@@ -203,8 +203,8 @@ class Fleet:
         """Time passed: devices repeat what was never answered. Nearly all have nothing to do, and are not asked."""
         for user_id in sorted(self.clocks.awake(now_ms), key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
-        if len(self.bank.models) > 1:
-            self.bank.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
+        if len(self.store.models) > 1:
+            self.store.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
 
     @property
     def model_key(self) -> int:
@@ -219,7 +219,7 @@ class Fleet:
         if not group:
             return None
         users, trains = zip(*group, strict=True)
-        return TrainingJob(users, trains, self.bank.models[trains[0].model.key], trains[0].task, self.seed)
+        return TrainingJob(users, trains, self.store.models[trains[0].model.key], trains[0].task, self.seed)
 
     def finish_training(self, attempts: Sequence[Attempt], now_ms: int) -> None:
         """Apply what trainings came to; of those that failed each device keeps its heads, and loses its batch."""
@@ -247,7 +247,7 @@ class Fleet:
         usable = current[result.device]
         if usable.any():
             heads = result.heads.take(np.flatnonzero(usable))
-            self.bank.keep(slots[result.device[usable]], result.head[usable], heads)
+            self.store.keep(slots[result.device[usable]], result.head[usable], heads)
         for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
             if device is None:
                 continue
@@ -256,7 +256,7 @@ class Fleet:
                 model=job.model.id,
                 accepted=came.accepted,
                 compute_ms=came.compute_ms,
-                heads_bytes=self.bank.heads_bytes(self.slots[user_id]),
+                heads_bytes=self.store.heads_bytes(self.slots[user_id]),
                 seqs=came.encoded.seq,
                 interest=came.encoded.interest,
             )
@@ -337,7 +337,7 @@ class Fleet:
         if self.task is not None and device.task != self.task:
             self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)
             if device.task == self.task and user_id in self.slots:
-                self.bank.configure(self.slots[user_id], self.task)
+                self.store.configure(self.slots[user_id], self.task)
 
     def _fail(self, user_id: str, at: str, error: Exception) -> None:
         """What fails for one device may be its data: it goes, and the others stay."""
@@ -347,7 +347,7 @@ class Fleet:
         self._let_go(user_id)
 
     def _let_go(self, user_id: str) -> None:
-        self.bank.release(self.slots.pop(user_id))
+        self.store.release(self.slots.pop(user_id))
         del self.devices[user_id]
         self.clocks.forget(user_id)
         self.due.discard(user_id)
@@ -367,7 +367,7 @@ class Fleet:
                 case Freshness(stage, produced_ms):
                     metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
                 case Forget():
-                    self.bank.forget(self.slots[user_id])
+                    self.store.forget(self.slots[user_id])
 
     def _predict(self, asked: list[tuple[str, Predict]], now_ms: int) -> None:
         """All in one batch; if that fails, one by one, to find out whose rows it fails of."""
@@ -379,7 +379,7 @@ class Fleet:
                 [self.slots[user_id] for user_id, _ in asked],
                 [self.devices[user_id].model.key for user_id, _ in asked],
             )
-            predicted = self.bank.predict(rows)
+            predicted = self.store.predict(rows)
         except Exception as error:
             if len(asked) == 1:
                 self._fail(asked[0][0], "Predict", error)
@@ -397,7 +397,7 @@ class Fleet:
             )
         )
         metrics.predictions.inc(len(asked))
-        models = [self.bank.models[self.devices[user_id].model.key] for user_id, _ in asked]
+        models = [self.store.models[self.devices[user_id].model.key] for user_id, _ in asked]
         observe_predictions(rows.timestamp, [model.trained_until for model in models])
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]

@@ -1,4 +1,4 @@
-"""What one device has learned for itself: its own, wherever its bank keeps it meanwhile."""
+"""What one device has learned for itself: its own, wherever its store keeps it meanwhile."""
 
 from dataclasses import dataclass, field
 

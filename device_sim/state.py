@@ -114,7 +114,7 @@ class FleetState:
             recorded=recorded,
         )
         unwritten = self._noted.devices if self._noted is not None else {}
-        self._noted = _Snapshot(head, dict(fleet.bank.models), unwritten | changed)
+        self._noted = _Snapshot(head, dict(fleet.store.models), unwritten | changed)
 
     def write(self) -> None:
         """Put what was noted on disk, all of it or nothing; models that no device uses are deleted.
@@ -167,8 +167,8 @@ class FleetState:
         fleet.due = Due(head.wanting)
         fleet.counts.update({(what, outcome): n for what, outcome, n in head.counts})
         in_use = {device.model for device in fleet.devices.values()} | {head.model}
-        fleet.bank.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
-        fleet.model = fleet.bank.models.get(head.model.key)
+        fleet.store.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
+        fleet.model = fleet.store.models.get(head.model.key)
         fleet.take_changed()
         return Resumed(fleet, head.positions, head.recorded)
 

@@ -1,4 +1,4 @@
-"""Personal heads: what a device adds to the cloud head's logit, a few kB each, kept for many devices in one bank.
+"""Personal heads: what a device adds to the cloud head's logit, a few kB each, kept for many in one store.
 
 A head adds taste · x(item) + a bias of the item + a bias of the category, x being the item's standardised vector
 (`CloudModel.standardised`). `models.head_fit` finds the numbers; a head that adds nothing is the cloud's opinion.
@@ -20,7 +20,7 @@ _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key sp
 KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
 BIAS_KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
-GROWTH = 1.25  # a bank's columns widen by at least this, lest each head that is a little wider copies them all; ours
+GROWTH = 1.25  # a store's columns widen by at least this, lest each head that is a little wider copies them all; ours
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Heads:
         return type(self)(self.taste[which], self.bias_keys[which, :width], self.bias_values[which, :width])
 
     def put(self, which: I64, heads: Self) -> None:
-        """Replace the heads `which` (distinct) by `heads`; the bank's bias columns grow as needed."""
+        """Replace the heads `which` (distinct) by `heads`; the store's bias columns grow as needed."""
         width, needed = self.bias_keys.shape[1], heads.bias_keys.shape[1]
         if needed > width:
             width = max(needed, int(GROWTH * width))
@@ -154,7 +154,7 @@ def category_bias_key(category: U32) -> U64:
 
 
 def _widen(column: NDArray[Any], width: int, fill: Any) -> NDArray[Any]:
-    """The column itself where it is as wide already: a bank's may have 100 MB."""
+    """The column itself where it is as wide already: a store's may have 100 MB."""
     if column.shape[1] == width:
         return column
     return np.pad(column, [(0, 0), (0, width - column.shape[1])], constant_values=fill)

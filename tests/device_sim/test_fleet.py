@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from device_sim.bank import Rows
 from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
+from device_sim.parameter_store import Rows
 from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
@@ -85,7 +85,7 @@ def test_a_training_on_an_outdated_model_changes_nothing() -> None:
     made.deliver_model(cloud_model(2), 1000, 0)
     made.finish_training(job.attempt(cpu_s), 0)
     assert made.counts["trainings", "outdated"] == 1
-    assert not made.bank.personal.any()
+    assert not made.store.personal.any()
     made.tick(BATCH_WAIT_MS)
     assert list(made.due) == ["u0"]
 
@@ -142,12 +142,12 @@ def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
     made.handle_events([*own("u0", 0, 1), *own("u1", 0, 1)], 0)
     assert made.take_predictions()[0].version.tolist() == [1, 2]
     made.tick(0)
-    assert {model.version for model in made.bank.models.values()} == {1, 2}
+    assert {model.version for model in made.store.models.values()} == {1, 2}
     made.connected("u0", 0)
     made.handle_events([*own("u0", 1, 1), *own("u1", 1, 1)], 0)
     assert made.take_predictions()[0].version.tolist() == [2, 2]
     made.tick(0)
-    assert {model.version for model in made.bank.models.values()} == {2}
+    assert {model.version for model in made.store.models.values()} == {2}
     assert {device.task.task_version for device in made.devices.values() if device.task} == {2}
 
 
@@ -162,7 +162,7 @@ def test_a_second_lineage_is_refused_by_the_fleet_until_it_takes_the_place_of_th
     made.handle_events([*own("u0", 0, 1), *own("u1", 0, 1)], 0)
     assert [made.devices[user].model for user in ("u0", "u1")] == [cloud_model(1).id, other.id]
     assert made.take_predictions()[0].version.tolist() == [1, 1]
-    assert len(made.bank.models) == 2, "each predicts with its own, though both are number 1"
+    assert len(made.store.models) == 2, "each predicts with its own, though both are number 1"
 
 
 def test_a_new_device_comes_with_model_and_task() -> None:
@@ -209,13 +209,13 @@ def test_of_too_many_devices_those_idle_longest_retire_and_leave_their_slots_cle
     gone = made.take_gone()
     assert gone == [f"u{user}" for user in range(5)] and not set(gone) & set(made.devices)
     assert made.counts["devices", "retired"] == 5 and made.retire(most=16) == 0
-    fresh, slots = fleet(1), made.bank.slots
+    fresh, slots = fleet(1), made.store.slots
     new = [OwnEvent(e.event, 0) for e in own("new", 0, 4)]
     made.take_predictions()
     made.handle_events(new, 0)
     fresh.handle_events([OwnEvent(msgspec.structs.replace(e.event, user_id="u0"), 0) for e in new], 0)
     np.testing.assert_array_equal(made.take_predictions()[-1].arms, fresh.take_predictions()[-1].arms)
-    assert made.bank.slots == slots, "a slot is used again"
+    assert made.store.slots == slots, "a slot is used again"
 
 
 def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> None:
@@ -265,14 +265,14 @@ def test_a_device_that_fails_is_let_go_and_the_others_do_not_notice(monkeypatch:
 
 def test_rows_that_cannot_be_predicted_cost_their_own_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = fleet(20)
-    odd, predict = made.slots["u1"], made.bank.predict
+    odd, predict = made.slots["u1"], made.store.predict
 
     def picky(rows: Rows) -> Any:
         if odd in rows.slot:
             raise ValueError("shapes do not match")
         return predict(rows)
 
-    monkeypatch.setattr(made.bank, "predict", picky)
+    monkeypatch.setattr(made.store, "predict", picky)
     made.handle_events(mixed(0, 2), 0)
     assert {user for block in made.take_predictions() for user in block.user_id} == {"u0", "u2"}
     assert made.take_gone() == ["u1"]
@@ -284,7 +284,7 @@ def test_when_many_devices_fail_the_code_is_to_blame(monkeypatch: pytest.MonkeyP
     def broken(_: Rows) -> Any:
         raise ValueError("shapes do not match")
 
-    monkeypatch.setattr(made.bank, "predict", broken)
+    monkeypatch.setattr(made.store, "predict", broken)
     with pytest.raises(FleetFailed, match=r"of .* devices failed, the last one with ValueError: shapes"):
         made.handle_events([e for user in range(20) for e in own(f"u{user}", 0, 1)], 0)
 

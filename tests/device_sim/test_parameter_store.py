@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.bank import Bank, Rows, turns
+from device_sim.parameter_store import ParameterStore, Rows, turns
 from device_sim.parameters import Parameters
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
@@ -28,8 +28,8 @@ def test_turns_take_one_event_of_each_device_at_a_time_in_order(slots: list[int]
         assert rows == sorted(rows)
 
 
-def bank(devices: int) -> Bank:
-    made = Bank()
+def store(devices: int) -> ParameterStore:
+    made = ParameterStore()
     made.models = {model.id.key: model for model in (cloud_model(1), cloud_model(2))}
     for _ in range(devices):
         made.add()
@@ -69,7 +69,7 @@ def personal_heads(count: int, seed: int) -> Heads:
 
 def test_before_any_training_every_arm_is_the_cloud() -> None:
     some = rows([0, 1, 1, 2])
-    predicted = bank(3).predict(some)
+    predicted = store(3).predict(some)
     model = cloud_model(1)
     encoded = model.encode(some.item, some.category, some.history_item, some.history_category)
     cloud = sigmoid(model.logits(model.features(encoded.interest, some.item, some.category)))
@@ -91,7 +91,7 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     ],
 )
 def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]) -> None:
-    plain, changed = bank(2), bank(2)
+    plain, changed = store(2), store(2)
     changed.keep(np.array([1]), np.array([PERSONAL.index(head)]), personal_heads(1, seed=4))
     before, after = plain.predict(rows([0, 1])).arms, changed.predict(rows([0, 1])).arms
     different = np.abs(before - after) > 1e-6
@@ -99,7 +99,7 @@ def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]
     assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == arms
 
 
-def all_heads(made: Bank, devices: int) -> Bank:
+def all_heads(made: ParameterStore, devices: int) -> ParameterStore:
     pairs: I64 = np.arange(devices * len(PERSONAL))
     made.keep(pairs // len(PERSONAL), pairs % len(PERSONAL), personal_heads(len(pairs), seed=1))
     return made
@@ -108,7 +108,7 @@ def all_heads(made: Bank, devices: int) -> Bank:
 @pytest.mark.parametrize("cut", [1, 7, 20])
 def test_predictions_do_not_depend_on_how_events_are_batched(cut: int) -> None:
     slots = np.random.default_rng(5).integers(0, 6, 40).tolist()
-    together, apart = all_heads(bank(6), 6), all_heads(bank(6), 6)
+    together, apart = all_heads(store(6), 6), all_heads(store(6), 6)
     events = rows(slots, step_ms=400)
     whole = together.predict(events)
     parts = [apart.predict(part(events, slice(at, at + cut))) for at in range(0, 40, cut)]
@@ -118,7 +118,7 @@ def test_predictions_do_not_depend_on_how_events_are_batched(cut: int) -> None:
 
 
 def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
-    one, other = all_heads(bank(1), 1), all_heads(bank(1), 1)
+    one, other = all_heads(store(1), 1), all_heads(store(1), 1)
     some = rows([0, 0])
     flipped = replace(some, label=1 - some.label)
     first, second = one.predict(some).arms, other.predict(flipped).arms
@@ -127,21 +127,21 @@ def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
 
 
 def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -> None:
-    made = bank(1)
+    made = store(1)
     eager = replace(rows([0] * 50, step_ms=1000), label=np.ones(50, np.uint8))
     arms = made.predict(eager).arms
     cloud, gain = arms[:, 0], arms - arms[:, :1]
     np.testing.assert_allclose(gain[0], 0, atol=1e-6)
     assert (gain[-1, 1:] > 0.05).all()
-    np.testing.assert_array_equal(cloud, bank(1).predict(replace(eager, label=1 - eager.label)).arms[:, 0])
+    np.testing.assert_array_equal(cloud, store(1).predict(replace(eager, label=1 - eager.label)).arms[:, 0])
 
 
 def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None:
     def gain(times: int) -> F64:
         some = replace(rows([0, 1]), times=np.full(2, times, np.uint8))
-        made = bank(2)
+        made = store(2)
         made.configure(1, Task(task_version=1, repeats={"taken": 2.0}))
-        return made.predict(some).arms - bank(2).predict(some).arms
+        return made.predict(some).arms - store(2).predict(some).arms
 
     assert (gain(times=1)[1, 1:] > 0.05).all()
     np.testing.assert_array_equal(gain(times=1)[:, 0], 0, err_msg="the cloud's arm")
@@ -152,14 +152,14 @@ def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None
 def test_devices_on_different_versions_are_predicted_by_their_own() -> None:
     mixed = rows([0, 1])
     mixed.model[1] = cloud_model(2).id.key
-    predicted = bank(2).predict(mixed).arms
+    predicted = store(2).predict(mixed).arms
     for n, version in ((0, 1), (1, 2)):
-        alone = bank(2).predict(part(rows([0, 1], version=version), slice(n, n + 1))).arms
+        alone = store(2).predict(part(rows([0, 1], version=version), slice(n, n + 1))).arms
         np.testing.assert_allclose(predicted[n], alone[0], atol=1e-6)
 
 
 def test_the_bank_grows_and_keeps_what_it_has() -> None:
-    made = all_heads(bank(3), 3)
+    made = all_heads(store(3), 3)
     before = made.predict(rows([0, 1, 2])).arms
     for _ in range(200):
         made.add()
@@ -173,28 +173,28 @@ def test_the_bank_grows_and_keeps_what_it_has() -> None:
 
 
 def test_forgotten_heads_leave_the_cloud() -> None:
-    made = all_heads(bank(1), 1)
+    made = all_heads(store(1), 1)
     made.forget(0)
-    plain = bank(1)
+    plain = store(1)
     np.testing.assert_array_equal(made.predict(rows([0])).arms, plain.predict(rows([0])).arms)
     assert made.heads_bytes(0) == 0
 
 
 def test_models_nobody_uses_go() -> None:
-    made = bank(1)
+    made = store(1)
     used = cloud_model(1).id.key
     made.drop_models({used})
     assert set(made.models) == {used}
 
 
 def test_every_head_has_a_loss() -> None:
-    predicted = bank(1).predict(rows([0]))
+    predicted = store(1).predict(rows([0]))
     assert predicted.head_losses.shape == (1, len(HEADS))
     assert (predicted.head_losses > 0).all()
 
 
 def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_the_bit() -> None:
-    made, other = bank(4), bank(150)
+    made, other = store(4), store(150)
     task = Task(task_version=1, repeats={"again": 0.5})
     made.configure(2, task)
     made.keep(np.array([2, 2, 3]), np.array([0, 7, 1]), personal_heads(3, seed=5))
@@ -212,7 +212,7 @@ def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_t
 
 
 def test_a_slot_that_is_given_back_predicts_as_a_new_one() -> None:
-    made = bank(2)
+    made = store(2)
     made.keep(np.array([0]), np.array([3]), personal_heads(1, seed=5))
     made.predict(rows([0, 0, 0], step_ms=1000))
     made.release(0)

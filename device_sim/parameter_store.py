@@ -1,6 +1,6 @@
-"""The bank: what devices have learned in stacked tensors, and predictions from it in batch.
+"""The parameter store: what devices have learned in stacked tensors, and predictions from it in batch.
 
-A device's place in the bank is its slot: a cache of its `Parameters`, that `take` brings back. Several cloud model
+A device's place in the store is its slot: a cache of its `Parameters`, that `take` brings back. Several cloud model
 versions live side by side, because a device that is offline keeps the version it has.
 """
 
@@ -71,7 +71,7 @@ class Predicted:
     evidence: F64
 
 
-class Bank:
+class ParameterStore:
     """Slots are handed out by `add` and taken back by `release`; there are never more than devices at one time."""
 
     def __init__(self) -> None:
