@@ -15,8 +15,8 @@ from device_sim.window import padded
 from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
-from models.level import Level
 from models.repeats import Repeats, evidence, traits
+from models.user_bias import UserBias
 from wire.arrays import F32, F64, I64, U8, U32, Bool
 from wire.task import ARMS, Task
 
@@ -77,7 +77,7 @@ class ParameterStore:
     def __init__(self) -> None:
         self.models: dict[int, CloudModel] = {}  # by `ModelId.key`
         self.blend = Blend(0)
-        self.level = Level(0)
+        self.user_bias = UserBias(0)
         self.repeats = Repeats(0)
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
@@ -91,7 +91,7 @@ class ParameterStore:
         if self.slots == len(self.blend):
             more = max(_FIRST_SLOTS, self.slots)
             self.blend.grow(more)
-            self.level.grow(more)
+            self.user_bias.grow(more)
             self.repeats.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
             if self.heads is not None:
@@ -111,11 +111,11 @@ class ParameterStore:
         """Copies of all that the device of this slot has learned."""
         head = np.flatnonzero(self.personal[slot])
         heads = self.heads.take(slot * len(PERSONAL) + head) if self.heads is not None else Heads.none(0)
-        return Parameters(head, heads, self.blend.loss[slot].copy(), self.level.state[slot].copy())
+        return Parameters(head, heads, self.blend.loss[slot].copy(), self.user_bias.state[slot].copy())
 
     def put(self, slot: int, parameters: Parameters) -> None:
         """Make these the parameters of the slot; it predicts to the bit what the one did that they were taken from."""
-        self.blend.loss[slot], self.level.state[slot] = parameters.loss, parameters.level
+        self.blend.loss[slot], self.user_bias.state[slot] = parameters.loss, parameters.user_bias
         self.forget(slot)
         if len(parameters.head):
             self.keep(np.full_like(parameters.head, slot), parameters.head, parameters.heads)
@@ -157,16 +157,16 @@ class ParameterStore:
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
-        for at in turns(rows.slot):  # levels and blend weights learn from each event before the device's next one
+        for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
-            level = self.level.before(slot, when).astype(np.float32)
-            adjusted = (level + cloud_and_repeats[at])[:, None]
+            user_bias = self.user_bias.before(slot, when).astype(np.float32)
+            adjusted = (user_bias + cloud_and_repeats[at])[:, None]
             logits = cloud[at, None], adjusted, adjusted + added[at]
             probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
             losses[at] = self.blend.update(slot, probability, label)
-            expected[at] = sigmoid(cloud[at] + level)
-            self.level.learn(slot, when, cloud_and_repeats[at], label)
+            expected[at] = sigmoid(cloud[at] + user_bias)
+            self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
         return Predicted(interest, arms, losses, evidence(trait, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:

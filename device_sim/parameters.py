@@ -8,26 +8,26 @@ import numpy as np
 from models.blend import HEADS
 from models.cloud_model import DIM
 from models.heads import Heads
-from models.level import Level
+from models.user_bias import UserBias
 from wire.arrays import F64, I64
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Personal heads in use, `heads[i]` being PERSONAL[head[i]]; `loss` (heads,) is the discounted log-loss that its
-    blend weighs each head by, `level` (6,) a row of `Level.state`. All together nothing, unless given.
+    blend weighs each head by, `user_bias` (6,) a row of `UserBias.state`. All together nothing, unless given.
     """
 
     head: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     heads: Heads = field(default_factory=lambda: Heads.none(0))
     loss: F64 = field(default_factory=lambda: np.zeros(len(HEADS)))
-    level: F64 = field(default_factory=lambda: Level(1).state[0])
+    user_bias: F64 = field(default_factory=lambda: UserBias(1).state[0])
 
     def state(self) -> "tuple[HeadsState, WeightsState]":
         """The parameters at rest: what a training changes, and what every event does."""
         heads = self.heads
         arrays = self.head, heads.taste, heads.bias_keys, heads.bias_values
-        return HeadsState(*(a.tobytes() for a in arrays)), WeightsState(self.loss.tobytes(), self.level.tobytes())
+        return HeadsState(*(a.tobytes() for a in arrays)), WeightsState(self.loss.tobytes(), self.user_bias.tobytes())
 
     @classmethod
     def restore(cls, heads: "HeadsState", weights: "WeightsState") -> "Parameters":
@@ -41,7 +41,7 @@ class Parameters:
             head,
             Heads(taste, keys.reshape(shape), values.reshape(shape)),
             np.frombuffer(weights.loss),
-            np.frombuffer(weights.level),
+            np.frombuffer(weights.user_bias),
         )
 
 
@@ -55,7 +55,7 @@ class HeadsState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WeightsState(msgspec.Struct, frozen=True, array_like=True):
-    """Blend and level at rest, as little-endian bytes."""
+    """Blend and user bias at rest, as little-endian bytes."""
 
     loss: bytes
-    level: bytes
+    user_bias: bytes

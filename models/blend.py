@@ -33,7 +33,7 @@ HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
 PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
 RANDOM = "random"  # from random samples
-ADJUSTED = "adjusted"  # the cloud's logit with the device's level and repeats: what personal heads add to
+ADJUSTED = "adjusted"  # the cloud's logit with the device's user bias and repeats: what personal heads add to
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
 _LOCAL = ("local", "local" + HABIT)
 # Matched samples say much of a few items, random ones a little of many: no device knows beforehand which is

@@ -1,8 +1,8 @@
 """Training personal heads: exact ridge regression on what the cloud model got wrong, many heads at once.
 
 A head's additions are Gaussian a priori: taste ~ N(0, `taste`·I), each item's bias ~ N(0, `item`), each category's
-~ N(0, `category`), and the user's level ~ N(0, `level`), which takes up how much more or less they click and is then
-left out (`models.level` keeps it). The logistic loss is taken to second order around the logits that samples have
+~ N(0, `category`), and the user's bias ~ N(0, `level`), which takes up how much more or less they click and is then
+left out (`models.user_bias` keeps it). The logistic loss is taken to second order around the logits that samples have
 without the head (one Newton step; additions are small, and what they are not the blend notices), so its minimum is a
 linear solve and there is no learning rate, number of steps or seed. A copy of the cloud's MLP instead
 has 3,200 parameters to learn from a few hundred samples: it ranks worse than the cloud, and takes ten times as long.
@@ -10,10 +10,10 @@ has 3,200 parameters to learn from a few hundred samples: it ranks worse than th
 The solve is cheap because items lie in categories. With z the working response of the n distinct items of a head and
 N its noise, the covariance of z is
 
-    K = diag(item + N) + category · [same category] + X Xᵀ,    X (n, d + 1): taste and level
+    K = diag(item + N) + category · [same category] + X Xᵀ,    X (n, d + 1): taste and user bias
 
 The first two are diagonal and rank one per category (Sherman-Morrison), the last has rank d + 1 (Woodbury):
-n·(d + 1)² operations instead of n³. With A the inverse of the first two, u = (I + XᵀAX)⁻¹ XᵀAz are taste and level;
+n·(d + 1)² operations instead of n³. With A the inverse of the first two, u = (I + XᵀAX)⁻¹ XᵀAz are taste and user bias;
 of what is left, z − Xu, each category takes its shrunken mean as bias, and each item its part of the rest.
 
 Most heads of a device learn from the same rows: own samples with another logit to add to, candidates with another
@@ -87,7 +87,7 @@ def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Head
     sums = np.add.reduceat(rooted * root, starts)
     gram = _squared(items.device, devices, rooted) - _squared(owner, devices, np.sqrt(damping)[:, :, None] * sums)
     along = np.linalg.solve(np.eye(DIM + 1) + gram[..., :-1, :-1], gram[..., :-1, -1:])[..., 0]
-    # From here on along [x, z] lies what taste and level leave of z.
+    # From here on along [x, z] lies what taste and user bias leave of z.
     remains = np.concatenate([-along, np.ones((devices, heads, 1))], axis=2)
     category_bias = damping * np.einsum("nhd,nhd->nh", sums, remains[owner])
     left = np.einsum("nhd,nhd->nh", columns, remains[items.device])

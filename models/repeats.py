@@ -3,7 +3,7 @@
 People buy again what they bought and don't read again what they read. A cloud model that pools histories can't tell, a
 personal head would have to find it out from its few events, item by item; so the fleet does, by one regression for all:
 
-    logit = cloud + level + Σ weight(t) · trait(t),      weight ~ N(0, 1/`PRECISION`) for every trait t
+    logit = cloud + bias + Σ weight(t) · trait(t),      weight ~ N(0, 1/`PRECISION`) for every trait t
 
 of an item that the device's user has taken (the traits of all others are 0, and weights say nothing):
 
@@ -14,15 +14,15 @@ of an item that the device's user has taken (the traits of all others are 0, and
 
 Logarithms because how long ago is what tells most, and works by factors rather than by steps (Anderson et al. 2014,
 "The dynamics of repeat consumption": a power law with a cut-off). The logistic loss is taken to second order around
-cloud + level, as in `models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights
+cloud + bias, as in `models.head_fit`. With p what these two expect of an event, x its traits and y its label, weights
 are then
 
     (PRECISION · I + Σ p(1−p) x xᵀ)⁻¹ Σ (y − p) x
 
 over all events of all devices: sums, which devices report like their losses. x and y are taken from their means within
 each interval from one training of a device to its next: weights say how to rank what a user meets within some ten
-events. Otherwise they also learn who clicks more and when, which the level is for. A device takes the means out itself,
-so that it can add up its intervals. All personal heads add to what cloud, level and repeats say, in fitting as in
+events. Otherwise they also learn who clicks more and when, which the user bias is for. A device takes the means out
+itself, so that it can add up its intervals. All personal heads add to what cloud, user bias and repeats say, in fitting as in
 predicting.
 """
 
@@ -94,7 +94,7 @@ def _in_order(weights: Mapping[str, float]) -> F64:
 
 
 def evidence(trait: F32, expected: F64, label: F64) -> F64:
-    """What each of n events teaches, (n, EVIDENCE), where cloud and level expected `expected` (n,) of traits `trait`
+    """What each of n events teaches, (n, EVIDENCE), where cloud and bias expected `expected` (n,) of traits `trait`
     (n, traits) and the label was `label` (n,).
     """
     x = np.concatenate([trait, np.ones((len(trait), 1))], axis=1)

@@ -3,7 +3,7 @@
 Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
 Bytewax are missing. The log comes in slices: every arm predicts a slice's events, then the slice enters the pool,
 due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
-matched or trained on before it is over (levels, blends and what its user took, which a device updates as it predicts,
+matched or trained on before it is over (biases, blends and what its user took, which a device updates as it predicts,
 wait for nobody, as live). Every clock is the newest event time, so nothing depends on the machine's speed but the
 measured compute.
 

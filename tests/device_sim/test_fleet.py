@@ -44,7 +44,7 @@ def test_arms_start_alike_and_part_with_training() -> None:
     made = fleet(USERS)
     early, late = live(made, range(2)), live(made, range(2, 12))
     assert np.ptp(early[:, 1:], axis=1).max() < 1e-6
-    assert np.ptp(early, axis=1).max() < 0.02, "before any training only the user's level tells arms from the cloud"
+    assert np.ptp(early, axis=1).max() < 0.02, "before any training only the user's bias tells arms from the cloud"
     assert np.ptp(late[-20:], axis=1).max() > 1e-4
     assert made.counts["trainings", "accepted"] + made.counts["trainings", "rolled_back"] > USERS
 

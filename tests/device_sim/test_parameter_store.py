@@ -114,7 +114,7 @@ def test_predictions_do_not_depend_on_how_events_are_batched(cut: int) -> None:
     parts = [apart.predict(part(events, slice(at, at + cut))) for at in range(0, 40, cut)]
     np.testing.assert_allclose(whole.arms, np.concatenate([p.arms for p in parts]), atol=1e-6)
     np.testing.assert_allclose(together.blend.loss, apart.blend.loss, atol=1e-4)
-    np.testing.assert_allclose(together.level.state, apart.level.state, atol=1e-6)
+    np.testing.assert_allclose(together.user_bias.state, apart.user_bias.state, atol=1e-6)
 
 
 def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:

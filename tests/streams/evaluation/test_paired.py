@@ -9,7 +9,7 @@ ARMS = ("cloud", "coda")
 
 
 def predictions(n: int = 6000, users: int = 80, seed: int = 0) -> pl.DataFrame:
-    """Users have levels of their own; coda knows more than cloud."""
+    """Users have biases of their own; coda knows more than cloud."""
     rng = np.random.default_rng(seed)
     user = rng.integers(0, users, n)
     label = (rng.random(n) < rng.uniform(0.2, 0.8, users)[user]).astype(np.int64)

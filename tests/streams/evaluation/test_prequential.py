@@ -216,7 +216,7 @@ def test_a_head_that_leaves_nothing_to_learn_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> None:
-    """Devices are left with the levels that they learn as they predict, which know nothing of taste."""
+    """Devices are left with the user biases that they learn as they predict, which know nothing of taste."""
     outcome = prequential(LOG, tmp_path, delay_ms=10**12)
     for arm in ARMS[1:]:
         np.testing.assert_allclose(outcome.predictions[arm], outcome.predictions["local"], atol=1e-6)

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from models.level import DISCOUNT, SPREAD, Level
+from models.user_bias import DISCOUNT, SPREAD, UserBias
 from wire.arrays import F64
 
 
 def offsets(labels: list[int], times: list[int], logit: float = 0.0) -> F64:
     """The offset before each event of one device."""
-    level, which, found = Level(1), np.array([0]), []
+    bias, which, found = UserBias(1), np.array([0]), []
     for label, at in zip(labels, times, strict=True):
-        found.append(level.before(which, np.array([at]))[0])
-        level.learn(which, np.array([at]), np.array([logit]), np.array([float(label)]))
+        found.append(bias.before(which, np.array([at]))[0])
+        bias.learn(which, np.array([at]), np.array([logit]), np.array([float(label)]))
     return np.array(found)
 
 
@@ -43,12 +43,12 @@ def test_rows_of_one_moment_never_see_each_other() -> None:
 
 
 def test_devices_have_levels_of_their_own() -> None:
-    level, both = Level(1), np.array([0, 1])
-    level.grow(1)
+    bias, both = UserBias(1), np.array([0, 1])
+    bias.grow(1)
     for at in range(1, 30):
-        level.before(both, np.full(2, at))
-        level.learn(both, np.full(2, at), np.zeros(2), np.array([1.0, 0.0]))
-    up, down = level.before(both, np.full(2, 30))
+        bias.before(both, np.full(2, at))
+        bias.learn(both, np.full(2, at), np.zeros(2), np.array([1.0, 0.0]))
+    up, down = bias.before(both, np.full(2, 30))
     assert up == pytest.approx(-down)
     assert up > 0.2
-    assert len(level) == 2
+    assert len(bias) == 2

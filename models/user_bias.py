@@ -1,6 +1,6 @@
-"""The level: how much more, or less, a device's user clicks than the cloud head expects, as one number per device.
+"""User bias: how much more, or less, a device's user clicks than the cloud head expects, as one number per device.
 
-Personal heads that learn the level as well move it at every retraining, and what moves a user's scores up and down
+Personal heads that learn the bias as well move it at every retraining, and what moves a user's scores up and down
 over time spoils their ranking: on ml-100k every personal arm lost GAUC to the cloud for that reason alone. So heads
 leave it out (`models.head_fit`), and it is kept apart, where it can be as slow as it has to be.
 
@@ -36,8 +36,8 @@ class _Columns(NamedTuple):
 _AT = _Columns()
 
 
-class Level:
-    """Levels of G devices; `state` (G, 6) is all there is to keep."""
+class UserBias:
+    """User biases of G devices; `state` (G, 6) is all there is to keep."""
 
     def __init__(self, devices: int) -> None:
         self.state: F64 = np.zeros((devices, len(_AT)))
@@ -48,7 +48,7 @@ class Level:
 
     def grow(self, devices: int) -> None:
         """Add `devices` fresh devices at the end."""
-        self.state = np.concatenate([self.state, Level(devices).state])
+        self.state = np.concatenate([self.state, UserBias(devices).state])
 
     def before(self, which: I64, timestamp: I64) -> F64:
         """The offsets (r,) of devices `which` (distinct) for events at `timestamp`: what earlier moments taught."""
