@@ -31,12 +31,12 @@ def paced_log(name: str, users: int, per_user: int, pace_per_s: float, say: Call
     except (CodaError, OSError) as error:
         say(f"{name} cannot be had ({error}); going on with a generated log")
         events = _generated(users, per_user)
-    acting = _by_lot(events, users, per_user)
+    acting = _at_random(events, users, per_user)
     times = START_MS + np.floor(1000 / pace_per_s * np.arange(len(acting))).astype(np.int64)
     return acting.with_columns(pl.Series("timestamp", times))
 
 
-def _by_lot(events: pl.DataFrame, users: int, per_user: int) -> pl.DataFrame:
+def _at_random(events: pl.DataFrame, users: int, per_user: int) -> pl.DataFrame:
     """The first `per_user` events of the first `users` that have so many, shuffled but for each user's own order."""
     nth = events.with_columns(nth=pl.int_range(pl.len()).over("user_id"), of=pl.len().over("user_id"))
     able = nth.filter(pl.col("of") >= per_user)["user_id"].unique(maintain_order=True).head(users)

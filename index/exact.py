@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from index.fetched import NO_ROW
-from index.lots import points
+from index.hash_sampling import points
 from index.matches import LABELS, Matches, Scored
 from index.pool import Upserted, time_slack_ms
 from index.spec import PoolSpec
@@ -122,7 +122,7 @@ class ExactPool:
 
     def _closeness(self, point: int, rows: I64) -> F64:
         assert self._block is not None
-        return np.array([-float((lot - point) % 2**64) for lot in mix(self._block.sample[rows]).tolist()])
+        return np.array([-float((hashed - point) % 2**64) for hashed in mix(self._block.sample[rows]).tolist()])
 
     def _scored(self, matches: Matches, query: int) -> Scored:
         found = matches.row[query] != NO_ROW

@@ -1,4 +1,4 @@
-"""What one source of rows (a graph, a table of lots) gives a search before limits and merging."""
+"""What one source of rows (a graph, a table of hashes) gives a search before limits and merging."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from index.compared import Compared
-from index.lots import points
+from index.hash_sampling import points
 from index.matches import LABELS, Limits, Matches
-from index.search import Effort, Search, Source, by_lot, by_similarity
+from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
 from index.spec import PoolSpec
 from index.table import Table
@@ -74,11 +74,11 @@ class Memory:
         runs = [(s.start, s.stop) for s in self._reaching(floor)] + [(self._indexed, self.table.end)]
         return sum(self.table.count_up_to(start, stop, floor) for start, stop in runs)
 
-    def bury(self, floor: Floor) -> int:
+    def expire(self, floor: Floor) -> int:
         """Let rows at or below `floor` die, and segments without live rows go; returns how many died."""
-        died = self.table.bury(self._indexed, self.table.end, floor)
+        died = self.table.expire(self._indexed, self.table.end, floor)
         for segment in self._reaching(floor):
-            dead = self.table.bury(segment.start, segment.stop, floor)
+            dead = self.table.expire(segment.start, segment.stop, floor)
             segment.live -= dead
             died += dead
             if not segment.flat and not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows:
@@ -96,11 +96,11 @@ class Memory:
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
-        lots: dict[int, list[Source[U64]]] = {
-            label: [s.lots(self.table, label) for s in self._standing()] for label in LABELS
+        orders: dict[int, list[RowSource[U64]]] = {
+            label: [s.hash_order(self.table, label) for s in self._standing()] for label in LABELS
         }
         drawn = points(limits.user, limits.before_ms, seed)
-        return self._search(lots, self.loose(), by_lot(self.table)).best(drawn, limits, k)
+        return self._search(orders, self.loose(), by_hash(self.table)).best(drawn, limits, k)
 
     def exact(self, keys: F32, limits: Limits, k: int) -> Matches:
         """What `nearest` should find: every row compared."""
@@ -130,7 +130,7 @@ class Memory:
             self._loose = self._by_label(np.concatenate([*flat, np.arange(self._indexed, self.table.end)]))
         return self._loose
 
-    def _sources(self, label: int) -> list[Source[F32]]:
+    def _sources(self, label: int) -> list[RowSource[F32]]:
         """What a search for similar rows of one label asks: graphs with an index, and all those without as one."""
         graphs = [s.graphs[label] for s in self._standing() if len(s.graphs[label])]
         few = [graph for graph in graphs if not graph.indexed]

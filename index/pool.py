@@ -208,7 +208,7 @@ class Pool:
         state = self._after(None)
         if state != self.store.state:  # the window's settings changed
             self.store.adopt(state)
-            self._bury(state)
+            self._expire(state)
 
     def _leave_ring(self) -> None:
         """Move all rows but the ring's into segments, where that takes no time worth spreading."""
@@ -237,7 +237,7 @@ class Pool:
         stay = fresh.take(np.flatnonzero(above(fresh.timestamp, fresh.sample, state.floor)))
         self.store.write(stay, state)
         self.memory.append(stay)
-        self._bury(state)
+        self._expire(state)
         if not self.spec.never_linked:
             self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
         elif self.memory.ring >= 2 * self.spec.ring_rows:  # all rows of a segment are sorted anew when some come
@@ -260,8 +260,8 @@ class Pool:
             )
         return State(model, self._time.state(), floor, min(live, self.spec.window_count))
 
-    def _bury(self, state: State) -> None:
-        self._evicted += self.memory.bury(state.floor)
+    def _expire(self, state: State) -> None:
+        self._evicted += self.memory.expire(state.floor)
         if self._evicted * EVICT_SHARE > self.spec.window_count:
             self.store.evict()
             self._evicted = 0

@@ -12,8 +12,8 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from index.fetched import NO_ROW, Fetched, Scores
+from index.hash_sampling import closeness
 from index.highest import highest, pick, top_k
-from index.lots import closeness
 from index.matches import LABELS, Limits, Matches
 from index.table import Table
 from wire.arrays import F32, F64, I64, U64, Bool
@@ -24,7 +24,7 @@ Query = TypeVar("Query", F32, U64)
 Asked_contra = TypeVar("Asked_contra", F32, U64, contravariant=True)
 
 
-class Source(Protocol[Asked_contra]):
+class RowSource(Protocol[Asked_contra]):
     """Rows that can be fetched by score without looking at all of them."""
 
     @property
@@ -54,7 +54,7 @@ class Search(Generic[Query]):
     """
 
     table: Table
-    sources: dict[int, Sequence[Source[Query]]]
+    sources: dict[int, Sequence[RowSource[Query]]]
     loose: dict[int, I64]
     score: Callable[[Query, I64], Scores]  # queries, rows (n,) -> (q, n)
     window_age_ms: int
@@ -112,8 +112,8 @@ def by_similarity(table: Table) -> Callable[[F32, I64], Scores]:
     return lambda keys, rows: keys @ table.match_key[table.at(rows)].T
 
 
-def by_lot(table: Table) -> Callable[[U64, I64], Scores]:
-    """Scores of rows for drawn points: how closely their lots follow."""
+def by_hash(table: Table) -> Callable[[U64, I64], Scores]:
+    """Scores of rows for drawn points: how closely their hashes follow."""
     return lambda points, rows: closeness(points[:, None], mix(table.sample[table.at(rows)]))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from index.graph import Graph
-from index.lots import Lots
+from index.hash_sampling import HashOrder
 from index.matches import LABELS
 from index.spec import PoolSpec
 from index.table import Table
@@ -24,7 +24,7 @@ class Segment:
         self.oldest = np.iinfo(np.int64).max  # timestamp of its oldest row
         self.graphs = {label: Graph(spec) for label in LABELS}
         self.flat = False
-        self._lots: dict[int, Lots] = {}
+        self._hash_orders: dict[int, HashOrder] = {}
 
     @property
     def room(self) -> int:
@@ -42,19 +42,19 @@ class Segment:
         self.stop += n
         self.live += len(places)
         self.oldest = min(self.oldest, int(table.timestamp[span].min()))
-        self._lots = {}
+        self._hash_orders = {}
         if self.room == 0:
             for graph in self.graphs.values():
                 graph.seal()
 
-    def lots(self, table: Table, label: int) -> Lots:
+    def hash_order(self, table: Table, label: int) -> HashOrder:
         """The rows of one label for random draws."""
-        if label not in self._lots:
+        if label not in self._hash_orders:
             rows = self.graphs[label].rows
-            self._lots[label] = Lots(rows, table.sample[table.at(rows)])
-        return self._lots[label]
+            self._hash_orders[label] = HashOrder(rows, table.sample[table.at(rows)])
+        return self._hash_orders[label]
 
     def flatten(self) -> None:
         """Let the graphs go."""
-        self.graphs, self._lots = {}, {}
+        self.graphs, self._hash_orders = {}, {}
         self.flat = True

@@ -75,7 +75,7 @@ class Table:
         self.live[places] = False
         self.end += len(rows)
 
-    def bury(self, start: int, stop: int, floor: Floor) -> int:
+    def expire(self, start: int, stop: int, floor: Floor) -> int:
         """Mark rows of a range at or below `floor` dead; returns how many died."""
         span = self.span(start, stop)
         timestamp, live = self.timestamp[span], self.live[span]

@@ -140,7 +140,7 @@ def test_every_sample_is_drawn_about_equally_often(pool: AnyPool) -> None:
     users = np.arange(1000, 5000, dtype=np.uint64)
     drawn = pool.candidates(pool.sample_random(users, np.full(4000, 500), 2, 0))
     _, counts = np.unique(np.concatenate([c.item for c in drawn]), return_counts=True)
-    # Shares follow the gaps between lots on a circle, so they vary more than binomial counts; none is left out.
+    # Shares follow the gaps between hashes on a circle, so they vary more than binomial counts; none is left out.
     assert len(counts) == 20 and counts.min() > 30 and counts.max() < 3000
 
 

@@ -29,10 +29,10 @@ def test_segments_fill_up_and_the_last_one_grows() -> None:
 
 def test_a_segment_goes_flat_and_then_altogether() -> None:
     memory = filled(24)
-    assert memory.bury(Floor(4, 2**64 - 1)) == 5 and layout(memory)[0] == (0, 10, 5, False)
-    assert memory.bury(Floor(5, 2**64 - 1)) == 1 and layout(memory)[0] == (0, 10, 4, True)
+    assert memory.expire(Floor(4, 2**64 - 1)) == 5 and layout(memory)[0] == (0, 10, 5, False)
+    assert memory.expire(Floor(5, 2**64 - 1)) == 1 and layout(memory)[0] == (0, 10, 4, True)
     assert sorted(np.concatenate([*memory.loose().values()]).tolist()) == [6, 7, 8, 9]
-    assert memory.bury(Floor(9, 2**64 - 1)) == 4 and layout(memory)[0] == (10, 20, 10, False)
+    assert memory.expire(Floor(9, 2**64 - 1)) == 4 and layout(memory)[0] == (10, 20, 10, False)
     assert memory.live == 14 and memory.table.first == 10
     assert memory.has(np.array([1, 10, 11, 24], np.uint64)).tolist() == [False, False, True, True]
 
@@ -41,7 +41,7 @@ def test_remains_of_many_flat_segments_are_gathered_into_a_new_graph() -> None:
     """A stream far out of order leaves a few live rows in every segment."""
     memory = filled(40, [1 if row % 10 < 7 else 100 + row for row in range(40)])
     window = memory.table.sample[memory.window()].tolist()
-    memory.bury(Floor(50, 0))
+    memory.expire(Floor(50, 0))
     assert memory.segments == [] and memory.live == 12 == memory.ring
     samples_now = memory.table.sample[memory.table.at(memory.window())].tolist()
     assert samples_now == window[-12:]

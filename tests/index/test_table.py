@@ -28,8 +28,8 @@ def test_what_is_at_or_below_the_floor_dies_once() -> None:
     table = Table(KEY_DIM)
     table.append(samples([5, 5, 6, 9], keys=[1, 2, 3, 4]))
     floor = Floor(5, 1)
-    assert table.count_up_to(0, 4, floor) == 1 == table.bury(0, 4, floor)
-    assert table.count_up_to(0, 4, floor) == 0 == table.bury(0, 4, floor)
+    assert table.count_up_to(0, 4, floor) == 1 == table.expire(0, 4, floor)
+    assert table.count_up_to(0, 4, floor) == 0 == table.expire(0, 4, floor)
     assert table.live[table.span(0, 4)].tolist() == [False, True, True, True]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from index.lots import Lots, closeness, points
+from index.hash_sampling import HashOrder, closeness, points
 from wire.ids import mix
 
 
@@ -16,17 +16,17 @@ def test_the_mix_is_splitmix64() -> None:
 
 def test_fetches_the_rows_that_follow_most_closely_around_the_circle() -> None:
     sample = np.arange(1, 41, dtype=np.uint64)
-    lots = Lots(np.arange(40) + 7, sample)
+    order = HashOrder(np.arange(40) + 7, sample)
     drawn = points(np.arange(500, dtype=np.uint64), np.full(500, 9), seed=1)
-    fetched = lots.fetch(drawn, 6)
+    fetched = order.fetch(drawn, 6)
     every = closeness(drawn[:, None], mix(sample))
     assert (fetched.row - 7).tolist() == np.argsort(-every, axis=1)[:, :6].tolist()
     assert (fetched.bound == fetched.score[:, -1]).all()
-    assert np.isneginf(lots.fetch(drawn, 40).bound).all()
+    assert np.isneginf(order.fetch(drawn, 40).bound).all()
 
 
 def test_no_rows_no_draws() -> None:
-    none = Lots(np.zeros(0, np.int64), np.zeros(0, np.uint64))
+    none = HashOrder(np.zeros(0, np.int64), np.zeros(0, np.uint64))
     assert none.fetch(points(np.ones(3, np.uint64), np.ones(3, np.int64), 0), 5).row.shape == (3, 0)
 
 
@@ -34,7 +34,7 @@ def test_over_many_pools_every_place_is_drawn_equally_often() -> None:
     """For one query the draw is uniform over what the samples' keys could have been."""
     point = points(np.ones(1, np.uint64), np.ones(1, np.int64), 0)
     keys = np.random.default_rng(0).integers(1, 2**63, (4000, 20)).astype(np.uint64)
-    drawn = np.concatenate([Lots(np.arange(20), row).fetch(point, 5).row[0] for row in keys])
+    drawn = np.concatenate([HashOrder(np.arange(20), row).fetch(point, 5).row[0] for row in keys])
     counts = np.bincount(drawn, minlength=20)
     chi2 = ((counts - 1000) ** 2 / 1000).sum()
     assert chi2 < 43.8  # 99.9 % of chi-squared with 19 degrees of freedom; draws without replacement lie below

@@ -1,7 +1,7 @@
 """Random draws that do not depend on how the pool is sharded or in which order samples came.
 
-Every sample has a lot, a hash of its key; a query draws a point, a hash of who asks, when and the seed. Its
-random samples are those whose lots follow the point most closely, around the circle of 64-bit numbers. For
+Every sample has a hash of its key; a query draws a point, a hash of who asks, when and the seed. Its
+random samples are those whose hashes follow the point most closely, around the circle of 64-bit numbers. For
 one query that is a uniform draw without replacement, and shards merge like any other search. The price: two
 queries whose points lie close together share samples.
 """
@@ -18,25 +18,25 @@ def points(user: U64, before_ms: I64, seed: int) -> U64:
     return mix(mix(user ^ mix(np.full(1, seed, np.uint64))) ^ before_ms.view(np.uint64))
 
 
-def closeness(point: U64, lot: U64) -> F64:
-    """The score of lots for points, by broadcasting: minus how far the lot follows the point."""
-    return -(lot - point).astype(np.float64)
+def closeness(point: U64, hashed: U64) -> F64:
+    """The score of hashes for points, by broadcasting: minus how far the hash follows the point."""
+    return -(hashed - point).astype(np.float64)
 
 
-class Lots:
-    """Rows sorted by lot, for draws that do not look at all of them."""
+class HashOrder:
+    """Rows sorted by hash, for draws that do not look at all of them."""
 
     def __init__(self, rows: I64, sample: U64) -> None:
-        lot = mix(sample)
-        order = np.argsort(lot)
+        hashed = mix(sample)
+        order = np.argsort(hashed)
         self.rows = rows[order]
-        self._lot = lot[order]
+        self._hashed = hashed[order]
 
     def fetch(self, point: U64, k: int) -> Fetched:
         """The k rows that follow each point most closely."""
         n = len(self.rows)
         want = min(k, n)
-        places = (np.searchsorted(self._lot, point)[:, None] + np.arange(want)) % max(n, 1)
-        score = closeness(point[:, None], self._lot[places])
+        places = (np.searchsorted(self._hashed, point)[:, None] + np.arange(want)) % max(n, 1)
+        score = closeness(point[:, None], self._hashed[places])
         bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
         return Fetched(self.rows[places], score, bound)
