@@ -17,7 +17,7 @@ from device_sim.window import Window, WindowState
 from models.cloud_model import DIM
 from models.features import Known
 from models.history import History
-from models.taken import Taken
+from models.interaction_log import InteractionLog
 from wire.candidates import decode_batch
 from wire.identity import ModelId
 from wire.moments import EventMs
@@ -78,7 +78,7 @@ def parts_of(device: Device) -> Parts:
         **{name: getattr(device, name) for name in _PLAIN},
         stale_heads=device.stale_heads or device.busy,
         history=device.known.history.state(),
-        taken=device.known.taken.state(),
+        taken=device.known.interactions.state(),
         seen=device.seen.state(),
         outbox=device.outbox.state(),
         usage=device.usage.state(),
@@ -100,7 +100,7 @@ def restore_device(user_id: str, parts: Parts, sequence: int, *, uploads: bool) 
     window = _decode(parts["window"], type=WindowState)
     device.window = Window.restore(window, DIM, task.window_count, task.window_age_ms)
     device.known = Known.restore(
-        History.restore(*core.history), Taken.restore(*core.taken), EventMs(device.window.newest)
+        History.restore(*core.history), InteractionLog.restore(*core.taken), EventMs(device.window.newest)
     )
     device.seen, device.outbox = Seen.restore(core.seen), Outbox.restore(core.outbox)
     device.batch = decode_batch(parts["batch"]) if parts["batch"] else None

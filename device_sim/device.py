@@ -123,7 +123,7 @@ class Device:
     @property
     def bytes_stored(self) -> int:
         """What a phone would keep: model, personal heads, window, what its user took, batch, unsent events."""
-        learned_from = self.window.nbytes + self.known.taken.nbytes + len(self.batch_at_rest)
+        learned_from = self.window.nbytes + self.known.interactions.nbytes + len(self.batch_at_rest)
         return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
 
     @property

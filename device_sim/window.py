@@ -81,7 +81,7 @@ class Window:
         taken: tuple[int, int],
         history: tuple[bytes, bytes],
     ) -> int:
-        """Add one sample with `taken` and `history` as `Taken.before` and `History.bytes_before` give them; returns its
+        """Add one sample with `taken` and `history` as `InteractionLog.before` and `History.bytes_before` give them; returns its
         sequence number.
         """
         if self._end == len(self._columns["item"]):

@@ -9,14 +9,14 @@ one that comes again behind newer ones changes nothing.
 from typing import NamedTuple, Self
 
 from models.history import History
-from models.taken import Taken
+from models.interaction_log import InteractionLog
 from wire.moments import NO_EVENT, EventMs
 
 
 class Features(NamedTuple):
     """What was known strictly before an event: rows of one basket never see each other.
 
-    `times` and `since_s` as `Taken.before` gives them, histories as `History.bytes_before` does.
+    `times` and `since_s` as `InteractionLog.before` gives them, histories as `History.bytes_before` does.
     """
 
     times: int
@@ -38,11 +38,11 @@ class Known:
     __slots__ = ("history", "newest", "taken")
 
     def __init__(self) -> None:
-        self.history, self.taken, self.newest = History(), Taken(), NO_EVENT
+        self.history, self.interactions, self.newest = History(), InteractionLog(), NO_EVENT
 
     def take(self, item: int, category: int, label: int, timestamp: EventMs) -> Features:
         """The features of an event that came now and happened at `timestamp`; from then on it is known itself."""
-        features = Features(*self.taken.before(item, timestamp), *self.history.bytes_before(timestamp))
+        features = Features(*self.interactions.before(item, timestamp), *self.history.bytes_before(timestamp))
         if label:
             self.add(item, category, timestamp)
         self.newest = max(self.newest, timestamp)
@@ -51,14 +51,14 @@ class Known:
     def add(self, item: int, category: int, timestamp: EventMs) -> None:
         """Know a positive, unless it is out of order and known already."""
         behind = timestamp < self.newest
-        if not (behind and self.taken.holds(item, timestamp)):
-            self.taken.add(item, timestamp)
+        if not (behind and self.interactions.holds(item, timestamp)):
+            self.interactions.add(item, timestamp)
         if not (behind and self.history.holds(item, timestamp)):
             self.history.add(timestamp, item, category)
 
     @classmethod
-    def restore(cls, history: History, taken: Taken, newest: EventMs) -> Self:
+    def restore(cls, history: History, interactions: InteractionLog, newest: EventMs) -> Self:
         """What was known when these were at rest."""
         known = cls()
-        known.history, known.taken, known.newest = history, taken, newest
+        known.history, known.interactions, known.newest = history, interactions, newest
         return known

@@ -21,7 +21,7 @@ from wire.sample import HISTORY_LEN, SampleRecord, decode_record
 class SampleBlock:
     """n samples in columns; histories newest first, padded with `NO_KEY`.
 
-    `times` positives of its item its user had before, as `Taken.before` counts them.
+    `times` positives of its item its user had before, as `InteractionLog.before` counts them.
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
     to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
     pool searches by; both are None until encoded, and carry the cloud `model` that made them.

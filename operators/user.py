@@ -15,8 +15,8 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from models.features import Known
 from models.history import History
+from models.interaction_log import InteractionLog
 from models.quorum import LEAD_MS, Quorum
-from models.taken import Taken
 from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
 from wire.clock import Clock, after
@@ -169,7 +169,7 @@ class UserState:
         """
         plain = {name: getattr(self, name) for name in _PLAIN}
         known = self.known
-        history, taken, newest = known.history.state(), known.taken.state(), known.newest
+        history, taken, newest = known.history.state(), known.interactions.state(), known.newest
         return _encoder.encode(_AtRest(history=history, taken=taken, watermark=newest, **plain))
 
     @classmethod
@@ -179,7 +179,7 @@ class UserState:
         state = cls.__new__(cls)
         for name in _PLAIN:
             setattr(state, name, getattr(rest, name))
-        state.known = Known.restore(History.restore(*rest.history), Taken.restore(*rest.taken), rest.watermark)
+        state.known = Known.restore(History.restore(*rest.history), InteractionLog.restore(*rest.taken), rest.watermark)
         return state
 
     def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> None:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.interaction_log import MOST_TIMES
 from models.quorum import Quorum
 from models.sample import block_of
-from models.taken import MOST_TIMES
 from operators.decode import Arrival, Asked
 from operators.residents import Leave, Residents, Stay
 from operators.user import MOST_SEEN, MatchRules, Query, UserLogic, UserState

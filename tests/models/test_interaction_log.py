@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import taken as taken_module
-from models.taken import MOST, MOST_TIMES, Taken
+from models.interaction_log import MOST, MOST_TIMES, InteractionLog
 
 # Keys whose bytes also turn up between keys: 256, 256 is 00 01 00 00 00 01 00 00 and holds 01 00 00 00, which is 1.
 ITEMS = st.sampled_from([1, 256, 1 << 16, 1 << 24, 0x01010101, 0x01000001])
@@ -14,28 +14,28 @@ POSITIVES = st.lists(st.tuples(ITEMS, st.integers(0, 10**5)), max_size=60)
 def test_says_what_a_list_would_also_after_a_rest(
     positives: list[tuple[int, int]], rest_at: int, most: int, item: int, now_ms: int
 ) -> None:
-    taken = Taken()
+    interactions = InteractionLog()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(taken_module, "MOST", most)
         for n, positive in enumerate(positives):
             if n == rest_at:
-                taken = Taken.restore(*taken.state())
-            taken.add(*positive)
+                interactions = InteractionLog.restore(*interactions.state())
+            interactions.add(*positive)
     earlier = [at for i, at in positives[-most:] if i == item and at < now_ms]
-    assert taken.before(item, now_ms) == ((len(earlier), (now_ms - max(earlier)) // 1000) if earlier else (0, 0))
+    assert interactions.before(item, now_ms) == ((len(earlier), (now_ms - max(earlier)) // 1000) if earlier else (0, 0))
 
 
 def test_forgets_the_oldest_and_says_what_it_takes() -> None:
-    taken = Taken()
+    interactions = InteractionLog()
     for n in range(MOST + 1):
-        taken.add(n, n)
-    assert taken.before(0, 10_000 + MOST) == (0, 0)
-    assert taken.before(MOST, 10_000 + MOST) == (1, 10)
-    assert taken.nbytes == 12 * MOST
+        interactions.add(n, n)
+    assert interactions.before(0, 10_000 + MOST) == (0, 0)
+    assert interactions.before(MOST, 10_000 + MOST) == (1, 10)
+    assert interactions.nbytes == 12 * MOST
 
 
 def test_counts_no_further_than_a_byte_goes() -> None:
-    taken = Taken()
+    interactions = InteractionLog()
     for n in range(MOST_TIMES + 10):
-        taken.add(7, n)
-    assert taken.before(7, 10**6)[0] == MOST_TIMES
+        interactions.add(7, n)
+    assert interactions.before(7, 10**6)[0] == MOST_TIMES

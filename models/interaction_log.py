@@ -11,7 +11,7 @@ MOST_TIMES = 255  # what a byte holds; who took something as often will take it 
 _TIME_BYTES = 8  # a timestamp is a little-endian int64
 
 
-class Taken:
+class InteractionLog:
     """The newest `MOST` positives in arrival order.
 
     Keys lie in one `bytearray`, so that the usual answer, never, is one search for four bytes, and timestamps in
@@ -25,12 +25,12 @@ class Taken:
         self._added = 0
 
     def before(self, item: int, timestamp: int) -> tuple[int, int]:
-        """How many positives of the item are from strictly before `timestamp`, `MOST_TIMES` standing for more, and how
+        r"""How many positives of the item are from strictly before `timestamp`, `MOST_TIMES` standing for more, and how
         long ago the newest of them was in seconds (0 where there is none): rows of one basket never see each other.
 
-        >>> taken = Taken()
-        >>> taken.add(7, 1000)
-        >>> taken.before(7, 1000), taken.before(7, 6999), taken.before(8, 6999)
+        >>> interactions = InteractionLog()
+        \>>> interactions.add(7, 1000)
+        \>>> interactions.before(7, 1000), interactions.before(7, 6999), interactions.before(8, 6999)
         ((0, 0), (1, 5), (0, 0))
         """
         key = item.to_bytes(KEY_BYTES, "little")
@@ -65,7 +65,7 @@ class Taken:
         return self._added, bytes(self._items), bytes(self._timestamps)
 
     @classmethod
-    def restore(cls, added: int, items: bytes, timestamps: bytes) -> "Taken":
+    def restore(cls, added: int, items: bytes, timestamps: bytes) -> "InteractionLog":
         """What was at rest as `state` gave it."""
         taken = cls()
         taken._added, taken._items, taken._timestamps = added, bytearray(items), bytearray(timestamps)
