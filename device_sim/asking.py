@@ -1,7 +1,7 @@
 """When a device asks the cloud for a batch: with a reason, once in a while, ever more seldom while unanswered."""
 
-FIRST_WAIT_MS = 5_000  # the retained batch comes at once, and the cloud may still be switching models; ours
-LONGEST_WAIT_MS = 80_000  # four doublings; ours
+FIRST_WAIT_MS = 5_000  # the retained batch comes at once, and the cloud may still be switching models
+LONGEST_WAIT_MS = 80_000  # four doublings
 
 
 class Asking:

@@ -19,8 +19,8 @@ from wire.candidates import CandidateBatch, Candidates, no_candidates
 from wire.columns import Columns
 from wire.task import Recipe, Task
 
-LEAST_SIMILARITY = 0.01  # match keys may point away from each other; then a sample counts next to nothing; ours
-STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried; ours
+LEAST_SIMILARITY = 0.01  # match keys may point away from each other; then a sample counts next to nothing
+STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def reweighted(coarse: Outside, own: OwnRows, devices: int, task: Task, seed: in
     samples most, by the inverse root of the density ratio, and those that are most like them, by the ratio.
 
     The first say what the device does not know yet, the second what it can be surest of; neither is worth more on
-    every log, and a device's blend finds out (docs/research.md, ideas 20 and 40).
+    every log, and a device's blend finds out.
     Labels keep their shares: what is weighed is how a sample of its label surprises the cloud model.
     """
     if not len(coarse):

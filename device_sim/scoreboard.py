@@ -25,7 +25,7 @@ from wire.task import ARMS
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
 _PARTS, _RUN = "predictions", "run"
-PART_ROWS = 50_000  # a part is rewritten until it has so many rows; ours
+PART_ROWS = 50_000  # a part is rewritten until it has so many rows
 SCORED = 1_000_000  # predictions, 33 MB: of twice as many the older half no longer counts for the scores
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ import numpy as np
 
 from wire.arrays import U64
 
-REMEMBERED = 1024  # events; ours: four default windows, in 8 kB per device
+REMEMBERED = 1024  # events: four default windows, in 8 kB per device
 _FIRST = 32
 
 

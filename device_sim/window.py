@@ -15,7 +15,7 @@ from wire.arrays import F16, F32, I64, U8, U32
 from wire.columns import Columns
 from wire.sample import HISTORY_LEN
 
-_FIRST_ROWS = 16  # rows allotted to a new device; ours
+_FIRST_ROWS = 16  # rows allotted to a new device
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Window:
         taken: tuple[int, int],
         history: tuple[bytes, bytes],
     ) -> int:
-        """Add one sample with `taken` and `history` as `InteractionLog.before` and `History.bytes_before` give them; returns its
-        sequence number.
+        """Add one sample with `taken` and `history` as `InteractionLog.before` and `History.bytes_before` give them;
+        returns its sequence number.
         """
         if self._end == len(self._columns["item"]):
             self._make_room()

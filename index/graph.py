@@ -37,7 +37,7 @@ from wire.arrays import F32, I64
 from wire.ids import mix
 
 # Vectors in one cell of this grid are one node. The same history encoded in different batches differs by up to
-# 6e-8 (measured), different histories by far more; ours.
+# 6e-8 (measured), different histories by far more.
 CELLS = 2.0**16
 FIRST_CAPACITY = 1024  # rows and nodes; doubles
 

@@ -15,12 +15,12 @@ from wire.arrays import I64
 
 T = TypeVar("T", bound=np.generic)
 
-STRIDE = 16  # one score in so many is looked at first; ours
+STRIDE = 16  # one score in so many is looked at first
 # How many more than its share the sample's k-th is taken from, in standard deviations of how many of the k it holds
 # (√(k/16)), and so many besides, for small k: too few are left less than once in 30,000 rows of independent scores, and
 # those rows are partitioned whole.
 MARGIN = 4
-SIFTED_FROM = 4096  # scores, and 4 for each of k: with fewer, little is won and single queries lose; ours
+SIFTED_FROM = 4096  # scores, and 4 for each of k: with fewer, little is won and single queries lose
 
 
 def highest(score: Scores, k: int) -> tuple[I64, Scores]:

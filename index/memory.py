@@ -20,7 +20,7 @@ from models.sample import SampleBlock
 from wire.arrays import F32, I64, U64, Bool
 
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
-FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly; ours
+FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
 
 
 class Memory:

@@ -23,10 +23,10 @@ from wire.errors import PoolError
 from wire.identity import ModelId
 from wire.moments import EventMs
 
-EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left; ours
-CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding); ours
+EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left
+CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding)
 
-REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second; ours
+REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second
 Progress = Callable[[int, int], None]  # rows done, rows in all
 
 

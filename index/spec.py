@@ -20,7 +20,7 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     `search_beam` are M, efConstruction and ef of HNSW.
 
     Sources: links and build_beam from the design's measurements; graph_nodes (figures in `index.graph`), search_beam
-    and ring_rows ours (benchmarks/pool.py: recall@800 over .99 on a real log); the window is ours, one month of a small
+    and ring_rows from benchmarks/pool.py (recall@800 over .99 on a real log); the window is one month of a small
     service.
     """
 

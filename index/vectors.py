@@ -10,7 +10,7 @@ from models.sample import SampleBlock
 from wire.arrays import F32
 from wire.errors import VectorError
 
-LARGEST = 1e9  # of a match key: an inner product of such vectors still fits float32; ours
+LARGEST = 1e9  # of a match key: an inner product of such vectors still fits float32
 
 
 def check_block(block: SampleBlock, spec: PoolSpec) -> None:

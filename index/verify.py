@@ -8,7 +8,7 @@ from index.pool import Pool, time_slack_ms
 from models.sample import SampleBlock
 from wire.arrays import F64, Bool
 
-TIE = 1e-6  # scores closer than this are equal: graph and matrix product round differently; ours
+TIE = 1e-6  # scores closer than this are equal: graph and matrix product round differently
 COMPARED = ("sample", "timestamp", "user", "item", "category", "label", "match_key")
 
 

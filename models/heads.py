@@ -20,7 +20,7 @@ _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key sp
 KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
 BIAS_KEY = np.uint64((1 << 33) - 1)
 _BYTES_PER_BIAS = 4 + 4  # a key and a value
-GROWTH = 1.25  # a store's columns widen by at least this, lest each head that is a little wider copies them all; ours
+GROWTH = 1.25  # a store's columns widen by at least this, lest each head that is a little wider copies them all
 
 
 @dataclass(slots=True)

@@ -22,8 +22,8 @@ are then
 over all events of all devices: sums, which devices report like their losses. x and y are taken from their means within
 each interval from one training of a device to its next: weights say how to rank what a user meets within some ten
 events. Otherwise they also learn who clicks more and when, which the user bias is for. A device takes the means out
-itself, so that it can add up its intervals. All personal heads add to what cloud, user bias and repeats say, in fitting as in
-predicting.
+itself, so that it can add up its intervals. All personal heads add to what cloud, user bias and repeats say, in
+fitting as in predicting.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The per-user step: dedupe, lateness, strictly-earlier features, and when a match is due.
 
-Pure state, one `UserState` per user, which Bytewax saves with every epoch (`operators.steps`). The per-event path
+Pure state, one `UserState` per user, which Bytewax saves with every epoch. The per-event path
 touches no array: features are slices of bytes (`models.features`), and arrays are made per block later.
 """
 
