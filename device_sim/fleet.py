@@ -263,13 +263,13 @@ class Fleet:
             self._tell(user_id, trained, now_ms)
             self.trainings.append(
                 TrainingRecord(
-                    user_id,
-                    job.model.version,
-                    train.batch.batch_seq if train.batch else -1,
-                    round(came.compute_ms, 3),
-                    len(train.rows),
-                    came.accepted,
-                    device.bytes_stored,
+                    user_id=user_id,
+                    version=job.model.version,
+                    batch_seq=train.batch.batch_seq if train.batch else -1,
+                    compute_ms=round(came.compute_ms, 3),
+                    own_rows=len(train.rows),
+                    accepted=came.accepted,
+                    bytes_stored=device.bytes_stored,
                 )
             )
 

@@ -44,7 +44,15 @@ class Outside(Columns):
     def of_heads(self, weights: Sequence[F32], recipe: Recipe) -> HeadRows:
         """The rows as what a head for each of `weights` (r,) is to learn from them alone."""
         weight = np.stack(weights, axis=1) * np.float32(recipe.outside_weight)
-        return HeadRows(self.device, self.x, self.label, self.item, self.category, self.logit[:, None], weight)
+        return HeadRows(
+            device=self.device,
+            x=self.x,
+            label=self.label,
+            item=self.item,
+            category=self.category,
+            logit=self.logit[:, None],
+            weight=weight,
+        )
 
 
 @dataclass(frozen=True, slots=True)

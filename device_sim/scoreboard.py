@@ -234,6 +234,11 @@ def _frame(block: Predictions) -> pl.DataFrame:
 
 
 _NOTHING = Predictions(
-    [], [], np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros((0, len(ARMS)))
+    user_id=[],
+    event_id=[],
+    timestamp=np.zeros(0, np.int64),
+    label=np.zeros(0, np.uint8),
+    version=np.zeros(0, np.int64),
+    arms=np.zeros((0, len(ARMS))),
 )
 _COLUMNS = _frame(_NOTHING).columns

@@ -126,13 +126,13 @@ class TrainingJob:
         known = (joined.timestamp <= self.model.trained_until) & np.repeat(learned, lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
         return OwnRows(
-            np.repeat(np.arange(len(rows)), lengths),
-            self.model.standardised(features[:, DIM : 2 * DIM]),
-            with_repeats(self.model.logits(features), joined.times, joined.since_s, self.task.repeats),
-            joined.label,
-            joined.item,
-            joined.category,
-            (place >= np.repeat(lengths - held, lengths)) & ~known,
+            device=np.repeat(np.arange(len(rows)), lengths),
+            x=self.model.standardised(features[:, DIM : 2 * DIM]),
+            logit=with_repeats(self.model.logits(features), joined.times, joined.since_s, self.task.repeats),
+            label=joined.label,
+            item=joined.item,
+            category=joined.category,
+            held=(place >= np.repeat(lengths - held, lengths)) & ~known,
         )
 
     def _sources(self, own: OwnRows) -> list[WeightedRows]:
@@ -179,7 +179,15 @@ class TrainingJob:
     def _fitted(self, own: OwnRows, before: Heads, recipe: Recipe) -> Heads:
         """`before`, as many heads for every device, and what own samples add to it."""
         logit = self._logits(own, before)
-        rows = HeadRows(own.device, own.x, own.label, own.item, own.category, logit, np.ones_like(logit))
+        rows = HeadRows(
+            device=own.device,
+            x=own.x,
+            label=own.label,
+            item=own.item,
+            category=own.category,
+            logit=logit,
+            weight=np.ones_like(logit),
+        )
         return fit_heads(rows, len(self.users), recipe.own).plus(before)
 
     def _acceptance(self, held: OwnRows, heads: Heads) -> Bool:

@@ -149,7 +149,14 @@ class Memory:
         return {which: rows[label == which] for which in LABELS}
 
     def _search(self, sources: Any, loose: dict[int, I64], score: Any) -> Search[Any]:
-        return Search(self.table, sources, loose, score, self._spec.window_age_ms, self.effort)
+        return Search(
+            table=self.table,
+            sources=sources,
+            loose=loose,
+            score=score,
+            window_age_ms=self._spec.window_age_ms,
+            effort=self.effort,
+        )
 
     def _gather_flat(self) -> range:
         """When much is flat (a stream far out of order), copy its rows to the ring; returns the new rows."""
