@@ -25,12 +25,12 @@ class InteractionLog:
         self._added = 0
 
     def before(self, item: int, timestamp: int) -> tuple[int, int]:
-        r"""How many positives of the item are from strictly before `timestamp`, `MOST_TIMES` standing for more, and how
+        """How many positives of the item are from strictly before `timestamp`, `MOST_TIMES` standing for more, and how
         long ago the newest of them was in seconds (0 where there is none): rows of one basket never see each other.
 
         >>> interactions = InteractionLog()
-        \>>> interactions.add(7, 1000)
-        \>>> interactions.before(7, 1000), interactions.before(7, 6999), interactions.before(8, 6999)
+        >>> interactions.add(7, 1000)
+        >>> interactions.before(7, 1000), interactions.before(7, 6999), interactions.before(8, 6999)
         ((0, 0), (1, 5), (0, 0))
         """
         key = item.to_bytes(KEY_BYTES, "little")

@@ -119,7 +119,7 @@ def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_be
     )
 
 
-def test_arms_of_matched_samples_trust_those_drawn_by_lot_as_much_before_anything_is_known() -> None:
+def test_arms_of_matched_samples_trust_random_ones_as_much_before_anything_is_known() -> None:
     weights = Blend(1).weights(np.array([0]))[0, [ARMS.index(arm) for arm in ("coarse", "mpda", "coda")]]
     np.testing.assert_allclose(weights[:, HEADS.index("random")], 1 / 6)
 

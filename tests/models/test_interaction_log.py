@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import taken as taken_module
+from models import interaction_log
 from models.interaction_log import MOST, MOST_TIMES, InteractionLog
 
 # Keys whose bytes also turn up between keys: 256, 256 is 00 01 00 00 00 01 00 00 and holds 01 00 00 00, which is 1.
@@ -16,7 +16,7 @@ def test_says_what_a_list_would_also_after_a_rest(
 ) -> None:
     interactions = InteractionLog()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(taken_module, "MOST", most)
+        patch.setattr(interaction_log, "MOST", most)
         for n, positive in enumerate(positives):
             if n == rest_at:
                 interactions = InteractionLog.restore(*interactions.state())
