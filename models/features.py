@@ -35,7 +35,7 @@ class Known:
     (1, 5, b'\\x07\\x00\\x00\\x00')
     """
 
-    __slots__ = ("history", "newest", "taken")
+    __slots__ = ("history", "interactions", "newest")
 
     def __init__(self) -> None:
         self.history, self.interactions, self.newest = History(), InteractionLog(), NO_EVENT
