@@ -132,9 +132,11 @@ def checked_log(settings: DemoSettings, say: Callable[[str], None]) -> tuple[Log
     """
     found = get_log(NAMED_LOGS[settings.log], say) if settings.log in NAMED_LOGS else find_log(settings.log)
     check = check_log(EventLog(found, settings.options))
+    unusable = not check.events or not check.positives or (check.positives == check.events and not settings.negatives)
     for line in check.lines():
-        say(line)
-    if not check.events or not check.positives or (check.positives == check.events and not settings.negatives):
+        if not (unusable and line == check.verdict):  # which is what the error says
+            say(line)
+    if unusable:
         raise InputError(f"{settings.log}: {check.verdict}")
     path = uniform_log(found.resolve(), settings.options, say)
     sampling = Sampling(settings.negatives, seed=settings.seed) if settings.negatives else None

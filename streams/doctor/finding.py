@@ -25,7 +25,7 @@ class Finding(msgspec.Struct, frozen=True):
 def at_least(name: str, value: float, *, warn: float, fail: float, unit: str, remedy: str) -> Finding:
     """`value` held against two limits: below `warn` it may become too little, below `fail` it is."""
     word: Word = "fail" if value < fail else "warn" if value < warn else "ok"
-    return Finding(name, word, f"{value:,.1f} {unit}", remedy if word != "ok" else "")
+    return Finding(name, word, f"{value:,.1f}".removesuffix(".0") + f" {unit}", remedy if word != "ok" else "")
 
 
 def looked(name: str, look: Callable[[], list[Finding]]) -> list[Finding]:

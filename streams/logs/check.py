@@ -86,7 +86,7 @@ class LogCheck:
             p10, p50, p90 = self.per_user
             yield f"{self.events:,} events; {self.users:,} users, {self.items:,} items"
             yield f"from {moment(self.first_ms)} to {moment(self.last_ms)}"
-            yield f"{self.positives:,} positives ({self.positives / self.events:.1%})"
+            yield f"{self.positives:,} positive{'s' * (self.positives != 1)} ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
 
