@@ -17,10 +17,10 @@ from wire.clock import Clock
 from wire.errors import InputError
 
 # A pass through the dataflow costs the same few ms for one event as for twenty. So passes begin so far apart, and the
-# further the longer they take: few at a time have a quarter of a core, and a busy machine takes more at once. An event
+# further the longer they take: few at a time have half a core, and a busy machine takes more at once. An event
 # that comes alone waits for nothing; no other for more than the longest of it, far below the 250 ms of pooling.
-_PASS_MS, _PASS_MOST_MS = 20, 60
-_SHARE = 4
+_PASS_MS, _PASS_MOST_MS = 20, 40
+_SHARE = 2
 _MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
 _NOT_YET_S = 0.01  # while nothing may be read
 # When no part has anything, until the first message. A dataflow of several processes hears of the others as late; one
