@@ -36,7 +36,7 @@ from wire.telemetry import Ack, Presence, Standing, decode_report
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.02  # how long an acknowledgement from the MQTT broker may lie unread
-COMMIT_EVERY_MS = 500  # what a crash repeats
+COMMIT_EVERY_MS = 200  # what a crash repeats; an embedded dataflow waits for it (`streams.tunnel.room`)
 WAITING_BYTES = 256 << 20  # then Kafka keeps the rest; 8,000 batches of 30 kB
 REVOKE_LIMIT_S = 5.0  # well within the 5 minutes that a group waits for a member in a rebalance
 PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
