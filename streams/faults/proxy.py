@@ -127,9 +127,7 @@ class FaultProxy:
             hello = await asyncio.wait_for(_hello(reader), _HELLO_S)
             connection.device = device_in_connect(hello)
             await self._pass_on(connection, hello)
-        except (OSError, TimeoutError, EOFError):
-            connection.reset()
-        except asyncio.CancelledError:
+        except (OSError, EOFError, asyncio.CancelledError):
             connection.reset()
         finally:
             self._connections.discard(connection)

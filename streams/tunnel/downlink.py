@@ -231,7 +231,7 @@ class Downlink:
                 self._take_answer(message.value)
             elif topic := self._current.take(message):
                 newer.add(topic)
-        for topic in newer:
+        for topic in sorted(newer):
             self._client.publish(topic, self._current.retained[topic], retain=True, essential=True)
 
     def _take_answer(self, raw: bytes) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from streams.faults.timetable import Order
 from streams.faults.toxics import Down
 from streams.kafka.connection import KafkaSettings
 from tests.disks import small_disk
+from tests.integration.stack import wait_until
 from wire.errors import CodaError
 
 
@@ -70,18 +71,8 @@ def conduct(
     return made
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.01)
-
-
 def wait(conductor: Conductor) -> None:
-    end_s = time.monotonic() + 20
-    while not conductor.finished and time.monotonic() < end_s:
-        conductor.check()
-        time.sleep(0.01)
+    wait_until(lambda: conductor.finished, "the end of all faults", 20, every_s=0.01)
     conductor.check()
 
 
@@ -110,7 +101,7 @@ def test_a_full_disk_is_full_until_the_flow_has_ended_and_then_the_flow_is_start
 ) -> None:
     with small_disk(tmp_path / "pool", 1 << 20) as disk:
         conductor = conduct([Order(DiskFull(), 0.0, 0.2)], sleeper, pool=disk)
-        wait_for(lambda: free_bytes(disk) == 0)
+        wait_until(lambda: free_bytes(disk) == 0, "a full disk", 20, every_s=0.01)
         assert "flow" in conductor.may_end and sleeper.pid is not None
         before = sleeper.pid
         os.kill(before, signal.SIGTERM)

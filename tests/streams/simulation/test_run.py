@@ -1,6 +1,9 @@
 """Seeds that always run, seeds that nobody ran before, and that a seed is one history."""
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -22,6 +25,16 @@ def test_a_seed_holds_and_is_one_history(seed: int) -> None:
     outcome, again = simulate(draw(seed)), simulate(draw(seed), converge=False)
     assert outcome.violation is None, f"{outcome.violation}; again: {command(seed)}"
     assert first_difference(outcome.journal, again.journal) == ""
+
+
+def test_a_seed_is_one_history_in_every_process() -> None:
+    """Where Python orders sets of names anew in each process, nothing may follow that order."""
+    command = [sys.executable, "-m", "streams", "simulate", "--seed", "4"]
+    one, other = (
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
+        for seed in ("0", "2")
+    )
+    assert "history" in one.stdout and one.stdout == other.stdout
 
 
 def test_seeds_that_nobody_ran_before_hold() -> None:
