@@ -6,6 +6,7 @@ from pathlib import Path
 from device_sim.fleet import Fleet
 from device_sim.training import TrainingJob
 from streams.fleet.hands import Hands
+from streams.fleet.orders import Orders
 from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings, Own
 from streams.simulation.bus import SimulatedBus
@@ -31,6 +32,7 @@ class Devices:
         die: Die,
         folder: Path,
         own: Own,
+        orders: Orders,
         begun: Callable[[TrainingJob], object],
     ) -> None:
         self._bus, self.link = bus, link
@@ -41,7 +43,7 @@ class Devices:
         )
         key = folder / "cloud.pub"
         key.write_text(PUBLIC.public_bytes_raw().hex())
-        settings = FleetSettings(own, None, folder / "state", folder / "records", key, seed=1)
+        settings = FleetSettings(own, None, folder / "state", folder / "records", key, seed=1, orders=orders)
         self.service = FleetService(settings, bus, link, clock, Hands(*self._hands, lambda: 0.0))
         self.handled: dict[str, str] = {}  # events that this run took, or found in an outbox, and whose they are
         for user_id, device in self.fleet.devices.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_sim import topics
 from streams.kafka.topics import CANDIDATES, EVENTS, MODELS, REQUESTS, TASKS, TELEMETRY
-from streams.simulation.network import Wire
+from streams.simulation.network import Way, Wire
 from streams.simulation.plan import HOUR_MS, Fault, Kind
 from streams.simulation.process import Process
 from streams.simulation.trainer import STRANGER
@@ -73,11 +73,17 @@ def _silent(world: "World", fault: Fault) -> End:
 
 
 def _hold(world: "World", fault: Fault) -> End:
+    """In the end what was held up gets through, or the connection is cut and nobody knows what had arrived."""
     if (wire := _wire(world, fault)) is None:
         return None
-    name = wire.name
-    world.network.hold(name)
-    return lambda: world.network.release(name)
+    world.network.hold(wire.name, list(Way)[fault.number // 64 % len(Way)])
+
+    def end() -> None:
+        if fault.number // 256 % 2:
+            wire.cut()
+        world.network.release(wire.name)
+
+    return end
 
 
 def _burst(world: "World", _fault: Fault) -> End:
@@ -142,6 +148,11 @@ def _paused(which: Which) -> Callable[["World", Fault], End]:
         return end
 
     return begin
+
+
+def _people(world: "World", fault: Fault) -> End:
+    who = world.people.come(fault.number)
+    return lambda: world.people.go(who)
 
 
 def _tunnel(world: "World", fault: Fault) -> Process[Any]:
@@ -237,6 +248,7 @@ _BEGIN: dict[Kind, Callable[["World", Fault], End]] = {
     Kind.TUNNEL_PAUSE: _paused(_tunnel),
     Kind.FLEET_KILL: _killed(lambda world, _: world.fleet),
     Kind.FLEET_PAUSE: _paused(lambda world, _: world.fleet),
+    Kind.PEOPLE: _people,
     Kind.TRAINER_KILL: _killed(lambda world, _: world.trainer),
     Kind.DISK_FULL: _disk_full,
     Kind.CLOCK: _clock,

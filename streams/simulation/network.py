@@ -6,12 +6,21 @@ or the connection ends. So loss shows as delay and as cut connections, and repet
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from streams.simulation.dice import Die
 from streams.simulation.timeline import Timeline
 
 SILENCE_MS = 22_000  # after which an end of a connection gives it up: one and a half times the keep-alive
 RESEND_MS = 200  # the first time that TCP waits for an answer; twice as long each time
+
+
+class Way(StrEnum):
+    """What a partition holds up: what goes to the broker, what comes from it, or both."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
 
 
 @dataclass
@@ -32,7 +41,7 @@ class Wire:
         self.open = True
         self.silent = False  # half open: nothing arrives any more, and nobody says so
         self._free_ms = [0, 0]  # when the last packet of each way will have arrived
-        self._held: list[Callable[[], None]] = []
+        self._held: list[tuple[bool, Callable[[], None]]] = []  # which way, and what arrives
 
     def send(self, *, up: bool, arrive: Callable[[], None]) -> None:
         """Send one packet: `arrive` is called when it is there, if it ever is."""
@@ -42,7 +51,7 @@ class Wire:
             self.fall_silent()
         at_ms = max(self._free_ms[up], network.timeline.now_ms + delay_ms)
         self._free_ms[up] = at_ms
-        network.timeline.after(at_ms - network.timeline.now_ms, lambda: self._arrive(arrive))
+        network.timeline.after(at_ms - network.timeline.now_ms, lambda: self._arrive(up, arrive))
 
     def cut(self) -> None:
         """The connection ends, and both ends know; what is under way is lost."""
@@ -68,14 +77,14 @@ class Wire:
         held, self._held = self._held, []
         if held and self.open:
             self._network.note("a partition was released before anybody noticed")
-        for arrive in held:
-            self._arrive(arrive)
+        for up, arrive in held:
+            self._arrive(up, arrive)
 
-    def _arrive(self, arrive: Callable[[], None]) -> None:
+    def _arrive(self, up: bool, arrive: Callable[[], None]) -> None:
         if not self.open or self.silent:
             return
-        if self._network.holds(self.name):
-            self._held.append(arrive)
+        if self._network.holds(self.name, up=up):
+            self._held.append((up, arrive))
         else:
             arrive()
 
@@ -85,7 +94,7 @@ class Network:
 
     def __init__(self, timeline: Timeline, die: Die, weather: Weather) -> None:
         self.timeline, self.die, self.weather = timeline, die, weather
-        self.held: set[str] = set()
+        self.held: dict[str, Way] = {}
         self.wires: dict[str, Wire] = {}  # the newest of each client
         self.note: Callable[[str], object] = lambda _: None  # is told of what is rare
         self._losing = False
@@ -104,20 +113,20 @@ class Network:
             resend_ms *= 2
         return delay_ms
 
-    def holds(self, name: str) -> bool:
-        """Whether nothing of this client gets through."""
-        return name in self.held
+    def holds(self, name: str, *, up: bool) -> bool:
+        """Whether nothing of this client gets through that way."""
+        return self.held.get(name) in (Way.BOTH, Way.UP if up else Way.DOWN)
 
-    def hold(self, name: str) -> None:
+    def hold(self, name: str, way: Way = Way.BOTH) -> None:
         """Hold up everything of a client; if that takes too long, its connection ends."""
-        self.held.add(name)
+        self.held[name] = way
         wire = self.wires.get(name)
         if wire is not None:
             self.timeline.after(SILENCE_MS, lambda: wire.cut() if name in self.held else None)
 
     def release(self, name: str) -> None:
         """Let everything through again."""
-        self.held.discard(name)
+        self.held.pop(name, None)
         if name in self.wires:
             self.wires[name].release()
 

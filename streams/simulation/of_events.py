@@ -122,9 +122,9 @@ class Convergence(Invariant):
     name = "convergence"
 
     def end(self) -> None:
-        """Compare with the run in which nothing failed, if what was refused is the same."""
+        """Compare with the run in which nothing failed, if the same events came, stamped alike, and were refused."""
         other = self.world.undisturbed
-        if other is None or other.seen.refused != self.world.seen.refused:
+        if other is None or _came(other) != _came(self.world):
             return
         twice = {sample_key(event_id) for event_id in self.world.seen.refused}  # a repetition is judged anew
         for shard in range(self.world.plan.shards):
@@ -145,6 +145,10 @@ class Convergence(Invariant):
             known = here.known.history.state(), here.known.newest
             self.hold(known == (device.known.history.state(), device.known.newest), f"the history of {user} differs")
             self.hold(here.model == device.model, f"{user} has {here.model}, and not {device.model}")
+
+
+def _came(world: "World") -> tuple[dict[str, int], dict[str, str]]:
+    return {key: event.timestamp for key, event in world.seen.events.items()}, world.seen.refused
 
 
 def _window(device: Device) -> list[tuple[int, ...]]:

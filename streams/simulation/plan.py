@@ -29,6 +29,7 @@ class Kind(StrEnum):
     TUNNEL_PAUSE = "tunnel-pause"
     FLEET_KILL = "fleet-kill"
     FLEET_PAUSE = "fleet-pause"
+    PEOPLE = "people"  # devices are there, train and stamp events as people of a population do
     TRAINER_KILL = "trainer-kill"
     DISK_FULL = "disk-full"
     CLOCK = "clock"  # a process's clock jumps

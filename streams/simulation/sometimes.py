@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from device_sim.outcome import Attendances
 from streams.kafka.topics import TUNNEL_GROUP
 from streams.simulation.world import World
 from wire.outcome import Batches, Trainings
@@ -37,6 +38,9 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "the dataflow began anew, as its clock was set back": lambda w: bool(w.dataflow and w.dataflow.begun_anew),
     "a tunnel took over from another": lambda w: w.plan.tunnels > 1 and w.kafka.group(TUNNEL_GROUP).generation > 2,
     "a full disk healed": lambda w: any("No space left" in e.what for e in w.journal.entries) and bool(w.dataflow),
+    "a device came back as its user did": _counted("attendances", Attendances.CAME),
+    "a clock of a device was set": _counted("attendances", Attendances.CLOCK_SET),
+    "a training was begun anew, as a device had left it": _counted("attendances", Attendances.UNFINISHED),
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }
 NOTED = (

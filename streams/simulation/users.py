@@ -3,12 +3,9 @@
 import random
 from typing import Literal, NamedTuple
 
-from models.features import Features, Known
 from streams.simulation.plan import Plan
 from streams.simulation.timeline import START_MS
 from wire.event import Event
-from wire.ids import item_key
-from wire.moments import EventMs
 
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(30)], [f"kind-{n}" for n in range(4)]
 
@@ -41,13 +38,3 @@ class Users:
         kept = plan.limits.devices
         alive = set(self.names if kept is None else (self.names[number] for number in kept))
         self.acts = [act for act in self.acts if act.event.user_id in alive][: plan.limits.events]
-
-    def features(self) -> dict[str, Features]:
-        """What is known before each event, by its id: what every sample of it must say."""
-        known = {user: Known() for user in self.names}
-        return {
-            event.event_id: known[event.user_id].take(
-                item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
-            )
-            for _, event in self.acts
-        }

@@ -129,7 +129,7 @@ def _link(world: World, user: str) -> str:
         return "[red]down[/]"
     if wire.silent:
         return "[yellow]half open[/]"
-    return "[yellow]held up[/]" if world.network.holds(name) else "[green]up[/]"
+    return "[yellow]held up[/]" if name in world.network.held else "[green]up[/]"
 
 
 def _inside(device: Device | None, world: World) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from streams.simulation.mqtt import SimulatedBroker
 from streams.simulation.network import Network, Weather
 from streams.simulation.of_batches import Alike, Candidates
 from streams.simulation.of_events import rows_of
+from streams.simulation.people import People
 from streams.simulation.plan import Kind, Plan
 from streams.simulation.process import Process, Work
 from streams.simulation.seen import Seen
@@ -70,6 +71,7 @@ class World:
             self._process(name, partial(self._begin_tunnel, name))
             for name in (f"tunnel-{number}" for number in range(1, plan.tunnels + 1))
         ]
+        self.people = People(self.timeline)
         self.fleet: Process[Devices] = self._process("fleet", self._begin_fleet)
         self.trainer: Process[Trainer] = self._process("trainer", self._begin_trainer)
         self.kafka_driver = SimulatedBus(self.kafka, VirtualClock(self.timeline)).producer()
@@ -242,6 +244,7 @@ class World:
             die=die,
             folder=self.folder,
             own=self._own,
+            orders=self.people,
             begun=self._told,
         )
         if devices.fleet.devices:
