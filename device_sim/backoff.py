@@ -8,7 +8,7 @@ are cut at one moment no two groups come back together, which half-and-half jitt
 from random import Random
 
 BASE_S = 0.5  # the first ceiling: on average a connection that was lost is tried again after half of it
-CAP_S = 10.0  # the last one: a broker that comes back has everybody again so much later
+CAP_S = 5.0  # the last one: a broker that comes back has everybody again so much later
 _DOUBLINGS = 16  # of anything above a millisecond these make a minute: more would only overflow
 
 

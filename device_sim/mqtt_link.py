@@ -52,7 +52,7 @@ class MqttLink:
         self._comeback = Comeback(random.Random(seed))
         self._backoff = Backoff(random.Random(seed))  # of the fleet's own connection, which hears the cloud's pace
         self._rate = ConnectRate(CONNECTS_PER_S, BURST)
-        self._places, self._next = asyncio.Semaphore(CONNECTING), asyncio.Lock()
+        self._places = asyncio.Semaphore(CONNECTING)
         self._threads = ThreadPoolExecutor(CONNECTING + 1, "mqtt-connect")
         self._loop = asyncio.get_running_loop()
         self._arrivals: list[Arrival] = []
@@ -135,15 +135,14 @@ class MqttLink:
         """An attempt to connect, from its beginning to its answer, and threads to block in.
 
         Devices have theirs at the rate that all share, and not before nobody contests our name. Who has a turn has a
-        place: where attempts hang, turns do not pile up, to be taken all at once when they no longer do.
+        place: where attempts hang, or a busy loop is late for turns, those that pile up to be taken at once are few.
         """
         if not who.user_id:
             yield self._threads
             return
         await self._unchallenged.wait()
         async with self._places:
-            async with self._next:  # one at a time, so that turns which a busy loop is late for do not bunch up either
-                await asyncio.sleep(self._rate.wait_s(self._loop.time()))
+            await asyncio.sleep(self._rate.wait_s(self._loop.time()))
             yield self._threads
 
     def pause_s(self, who: Identity, failures: int) -> float:

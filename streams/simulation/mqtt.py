@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from device_sim.backoff import BASE_S, CAP_S
 from streams.mqtt.broker import WINDOW, Received
 from streams.simulation.dice import Die
 from streams.simulation.journal import Journal
@@ -12,7 +13,7 @@ from streams.simulation.network import Network, Wire
 from streams.simulation.timeline import Timeline
 from wire.errors import ConnectionFailed
 
-BACK_OFF_MS = (500, 10_000)
+BACK_OFF_MS = (1000 * BASE_S, 1000 * CAP_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -242,6 +243,26 @@ async def test_thousands_of_devices_come_no_faster_than_the_rate(
         link.open(f"u{number}")
     await up(link, 60)
     assert asyncio.get_running_loop().time() - began_s >= (60 - mqtt_link.BURST) / 50
+    await link.close()
+
+
+async def test_a_busy_loop_does_not_keep_devices_from_their_turns(broker: EmbeddedMqtt) -> None:
+    link = a_link(broker.settings.host, broker.settings.port)
+    link.open("first")
+    await up(link, 1)
+
+    async def busy() -> None:
+        while True:
+            time.sleep(0.03)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+
+    work = asyncio.create_task(busy())
+    began_s = asyncio.get_running_loop().time()
+    for number in range(150):
+        link.open(f"u{number}")
+    await up(link, 150)
+    assert asyncio.get_running_loop().time() - began_s < 150 * 0.03  # more than one each time that the loop is free
+    work.cancel()
     await link.close()
 
 
