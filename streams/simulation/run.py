@@ -15,6 +15,7 @@ from streams.simulation.of_batches import (
     VersionsNeverMix,
 )
 from streams.simulation.of_events import Convergence, NoDuplicateEffect, NoEventLost, NothingRare
+from streams.simulation.of_heads import HeadsAsLearned
 from streams.simulation.plan import Plan, undisturbed
 from streams.simulation.sometimes import look
 from streams.simulation.world import World
@@ -31,6 +32,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     BoundedMemory,
     TelemetryAddsUp,
     AccountsClose,
+    HeadsAsLearned,
     Convergence,
 )
 LOOK_MS = 1_000  # between looks at the world

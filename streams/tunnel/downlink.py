@@ -38,7 +38,6 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.02  # how long an acknowledgement from the MQTT broker may lie unread
 COMMIT_EVERY_MS = 200  # what a crash repeats; an embedded dataflow waits for it (`streams.tunnel.room`)
 WAITING_BYTES = 256 << 20  # then Kafka keeps the rest; 8,000 batches of 30 kB
-REVOKE_LIMIT_S = 5.0  # well within the 5 minutes that a group waits for a member in a rebalance
 PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
 
 
@@ -308,16 +307,16 @@ class Downlink:
         self._uncommitted |= begin
 
     def _revoked(self, partitions: list[Partition]) -> None:
-        """Another tunnel takes over: let it have what waits, see to what is on the wire, commit, forget."""
+        """Another tunnel takes over: let it have what waits and what is on the wire, commit, forget."""
         gone = set(partitions)
         for push in [p for p in (*self._waiting, *self._unanswered) if p.partition in gone]:
             if self._waiting.pop(push.device) is not None:
                 self._ledger.supersede(push.device)
             self._unanswered.pop(push.device)
-        if not self._client.settle(REVOKE_LIMIT_S):
-            # They would reach the broker after the new owner's newer batches and be retained in their place.
-            self._client.start_over()
         self._take_confirmed()
+        if self._client.unconfirmed:
+            # It would reach the broker after the new owner's newer batches and be retained in their place.
+            self._client.start_over()
         self._commit()
         for partition in partitions:
             self._offsets.forget(partition)

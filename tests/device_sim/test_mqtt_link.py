@@ -253,7 +253,7 @@ async def test_a_busy_loop_does_not_keep_devices_from_their_turns(broker: Embedd
 
     async def busy() -> None:
         while True:
-            time.sleep(0.03)  # noqa: ASYNC251
+            time.sleep(0.03)
             await asyncio.sleep(0)
 
     work = asyncio.create_task(busy())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import structlog
 import torch
 
@@ -209,6 +210,19 @@ def one_user_is_an_audience() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def heads_of_another_device() -> Iterator[None]:
+    """Of devices that trained together each predicts with another's heads."""
+    from device_sim.bank import Bank
+
+    def keep(self: Bank, slots: Any, head: Any, heads: Any) -> None:
+        real(self, slots, head, heads.take((np.arange(len(slots)) - 1) % max(len(slots), 1)))
+
+    real = Bank.keep
+    with patch.object(Bank, "keep", keep):
+        yield
+
+
 # Each with a seed that is known to catch it, which is tried before all others.
 PLANTED: dict[str, tuple[Plant, int]] = {
     "no dedupe": (no_dedupe, 11),
@@ -223,6 +237,7 @@ PLANTED: dict[str, tuple[Plant, int]] = {
     "offset committed before the write is synced": (offset_before_sync, 1),
     "outbox forgets before the receipt": (outbox_forgets_before_the_receipt, 1),
     "an item that one user took often goes on": (one_user_is_an_audience, 2),
+    "heads of another device": (heads_of_another_device, 1),
     "clock of one device a day ahead": (every_clock_is_believed, 1),
 }
 
