@@ -35,10 +35,11 @@ def outage_section(run: Course, undisturbed: Course | None = None) -> str:
 
 def closing_words(verdict: Verdict) -> str:
     """What to know in a sentence or two."""
+    back = "never all back" if verdict.back_s is None else f"all back {verdict.back_s:g} s later"
     healed = "never all as before" if verdict.recovered_s is None else f"all as before {verdict.recovered_s:g} s later"
     up, down, stale = verdict.stability.uploaded, verdict.stability.answered, verdict.stability.stale_reads
     return (
-        f"{verdict.devices_left:,} of {verdict.devices_before:,} devices at the worst moment, {healed}. "
+        f"{verdict.devices_left:,} of {verdict.devices_before:,} devices at the worst moment, {back}, {healed}. "
         f"A user's event reached the cloud after {up.p50_s:.2f} s (p50) and {up.p99_s:.1f} s (p99), "
         f"a batch its device after {down.p50_s:.2f} s and {down.p99_s:.1f} s; "
         f"{stale.count:,} batches were taken though a newer one was there; "

@@ -23,6 +23,14 @@ def there_before(looks: Sequence[Look], began_s: float) -> frozenset[str]:
     return earlier[-1].devices if earlier else frozenset()
 
 
+def back_after_s(looks: Sequence[Look], began_s: float, ended_s: float) -> float | None:
+    """How long after the last fault all devices had a connection again that had one before the first; None: never."""
+    before = there_before(looks, began_s)
+    back = (look.at_s for look in looks if look.at_s >= ended_s and before <= look.devices)
+    first_s = next(back, None)
+    return None if first_s is None else round(first_s - ended_s, 1)
+
+
 def recovered_after_s(looks: Sequence[Look], states: Sequence[State], began_s: float, ended_s: float) -> float | None:
     """How long after the last fault all was as before the first; None when never."""
     before = there_before(looks, began_s)

@@ -12,7 +12,7 @@ from streams.faults.convergence import Pooled
 from streams.faults.fates import Fates, fates_of_batches, fates_of_events
 from streams.faults.history import History
 from streams.faults.personalisation import Arms
-from streams.faults.recovery import Look, recovered_after_s, there_before
+from streams.faults.recovery import Look, back_after_s, recovered_after_s, there_before
 from streams.faults.stability import Moment, Stability, ages_over_time, stability
 from streams.faults.versions import mixed, went_back
 from wire.identity import ModelId
@@ -29,10 +29,10 @@ class Invariant(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All that can be said; `ok` when no invariant was broken.
 
-    `devices_before` were there when the first fault began, of which `devices_left` at the worst moment. `arms` are the
-    arms' results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories. By
-    seconds of live stream, `reachable` is how many devices the broker could reach, `ages` how old events were when they
-    were pooled.
+    `devices_before` were there when the first fault began, of which `devices_left` at the worst moment. After the last
+    one all were connected again within `back_s`, and nobody was behind within `recovered_s`. `arms` are the arms'
+    results by whose they are, such as `disturbed`; `pool_digest` is of all samples with their histories. By seconds of
+    live stream, `reachable` is how many devices the broker could reach, `ages` how old events were when pooled.
     """
 
     ok: bool
@@ -42,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     batches: Fates
     redelivered: int
     stability: Stability
+    back_s: float | None
     recovered_s: float | None
     devices_before: int
     devices_left: int
@@ -118,6 +119,7 @@ def judge(evidence: Evidence, arms: Arms) -> Verdict:
         batches=batches,
         redelivered=history.delivered.total() - len(history.delivered),
         stability=stability(history, evidence.live_ms),
+        back_s=back_after_s(evidence.looks, began_s, ended_s),
         recovered_s=recovered_s,
         devices_before=len(before),
         devices_left=min(left, default=len(before)),

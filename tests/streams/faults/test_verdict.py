@@ -70,7 +70,22 @@ def test_a_run_in_which_all_held() -> None:
     assert result.reachable[12:15] == [(12, 1), (13, 1), (14, 3)], "seconds of live stream, which began at 11 s"
     assert result.stability.uploaded == Spread(1, 9.0, 9.0), "two of three are history, which is replayed at once"
     assert result.events.recovered == result.batches.recovered == 1
-    assert (result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (5, 1, 3, 1)
+    assert (result.back_s, result.recovered_s, result.devices_left, result.devices_before, result.redelivered) == (
+        5,
+        5,
+        1,
+        3,
+        1,
+    )
+
+
+def test_devices_that_are_back_may_still_have_much_to_catch_up_on() -> None:
+    behind = [
+        msgspec.structs.replace(state, lag_events={"coda-flow": 900 if 20 <= state.elapsed_s < 31 else 0})
+        for state in STATES
+    ]
+    result = verdict(good(), states=behind)
+    assert (result.back_s, result.recovered_s) == (5, 11)
 
 
 def test_a_lost_event_is_named() -> None:
