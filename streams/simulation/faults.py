@@ -68,15 +68,19 @@ def _cut(world: "World", fault: Fault) -> End:
 
 def _silent(world: "World", fault: Fault) -> End:
     if (wire := _wire(world, fault)) is not None:
-        wire.fall_silent()
+        wire.fall_silent(_way(fault))
     return None
+
+
+def _way(fault: Fault) -> Way:
+    return list(Way)[fault.number // 64 % len(Way)]
 
 
 def _hold(world: "World", fault: Fault) -> End:
     """In the end what was held up gets through, or the connection is cut and nobody knows what had arrived."""
     if (wire := _wire(world, fault)) is None:
         return None
-    world.network.hold(wire.name, list(Way)[fault.number // 64 % len(Way)])
+    world.network.hold(wire.name, _way(fault))
 
     def end() -> None:
         if fault.number // 256 % 2:

@@ -16,11 +16,15 @@ RESEND_MS = 200  # the first time that TCP waits for an answer; twice as long ea
 
 
 class Way(StrEnum):
-    """What a partition holds up: what goes to the broker, what comes from it, or both."""
+    """Which packets something happens to: those that go to the broker, those that come from it, or both."""
 
     BOTH = "both"
     UP = "up"
     DOWN = "down"
+
+    def has(self, *, up: bool) -> bool:
+        """Whether it happens to packets that go up, or come down."""
+        return self in (Way.BOTH, Way.UP if up else Way.DOWN)
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Wire:
         self._network, self.name = network, name
         self._lost = (client_lost, broker_lost)
         self.open = True
-        self.silent = False  # half open: nothing arrives any more, and nobody says so
+        self.silent: Way | None = None  # half open: nothing arrives that way any more, and nobody says so
         self._free_ms = [0, 0]  # when the last packet of each way will have arrived
         self._held: list[tuple[bool, Callable[[], None]]] = []  # which way, and what arrives
 
@@ -61,10 +65,10 @@ class Wire:
             for lost in self._lost:
                 self._network.timeline.after(1, lost)
 
-    def fall_silent(self) -> None:
-        """Half open: each end finds out when it has heard nothing for too long."""
+    def fall_silent(self, way: Way = Way.BOTH) -> None:
+        """Half open: an end that hears nothing for too long finds out."""
         if self.open and not self.silent:
-            self.silent = True
+            self.silent = way
             self._network.timeline.after(SILENCE_MS, self._found_out)
 
     def _found_out(self) -> None:
@@ -81,7 +85,7 @@ class Wire:
             self._arrive(up, arrive)
 
     def _arrive(self, up: bool, arrive: Callable[[], None]) -> None:
-        if not self.open or self.silent:
+        if not self.open or (self.silent and self.silent.has(up=up)):
             return
         if self._network.holds(self.name, up=up):
             self._held.append((up, arrive))
@@ -115,7 +119,7 @@ class Network:
 
     def holds(self, name: str, *, up: bool) -> bool:
         """Whether nothing of this client gets through that way."""
-        return self.held.get(name) in (Way.BOTH, Way.UP if up else Way.DOWN)
+        return name in self.held and self.held[name].has(up=up)
 
     def hold(self, name: str, way: Way = Way.BOTH) -> None:
         """Hold up everything of a client; if that takes too long, its connection ends."""

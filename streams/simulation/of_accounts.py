@@ -146,7 +146,7 @@ class EveryWaitEnds(Invariant):
             "events are held": sum(len(clock.times) for clock in world.logics("decode")),
             "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
             "devices are not connected": sum(not client.connected for client in link.clients.values()),
-            "connections are half open": sum(w.open and w.silent for w in world.network.wires.values()),
+            "connections are half open": sum(w.open and w.silent is not None for w in world.network.wires.values()),
             "publishes are not confirmed": sum(client.unconfirmed for client in link.clients.values()),
             "outboxes hold events": sum(len(device.outbox) for device in devices),
             "pushes are open": sum(carrier.down.tally().outstanding for carrier in world.carriers),

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     """What can go wrong, or just happen."""
 
     CUT = "cut"  # a connection to the MQTT broker ends
-    SILENT = "silent"  # half open: nothing arrives, and nobody says so
+    SILENT = "silent"  # half open: nothing arrives, one way or both, and nobody says so
     HOLD = "hold"  # a partition that holds everything up and lets it go in the end
     BURST = "burst"  # packets are lost in bursts, all over the network
     BROKER = "broker"  # the MQTT broker restarts
