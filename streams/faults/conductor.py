@@ -157,16 +157,15 @@ class Conductor:
         return end(victim, fault)
 
     def _break(self, toxic: Toxic, order: Order) -> tuple[Effect, Callable[[], None]]:
-        """Each of the link's proxies; what they did is summed up when it is over."""
+        """Each of the link's proxies, which count together, and on after it is over: half-open is for good."""
         effect = Effect()
-        injections = [(proxy, Injection(toxic, order.devices)) for proxy in self._proxies[order.link]]
+        injections = [(proxy, Injection(toxic, order.devices, effect)) for proxy in self._proxies[order.link]]
         for proxy, injection in injections:
             proxy.inject(injection)
 
         def lift() -> None:
             for proxy, injection in injections:
                 proxy.lift(injection)
-                effect.add(injection.effect)
 
         return effect, lift
 

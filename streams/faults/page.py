@@ -50,7 +50,7 @@ def closing_words(verdict: Verdict) -> str:
 def verdict_lines(verdict: Verdict) -> list[str]:
     """The verdict on a terminal: faults, fates, one line per invariant."""
     lines = [
-        f"{name}: injected {n:,}, took effect {acted:,}{f', found nobody {n - acted:,}' if n > acted else ''} ({words})"
+        f"{name}: injected {n:,}, took effect {acted:,}{f', did nothing {n - acted:,}' if n > acted else ''} ({words})"
         for name, (n, acted, words) in summed(verdict.faults).items()
     ]
     for what, fates in (("events", verdict.events), ("batches", verdict.batches)):

@@ -18,7 +18,7 @@ from streams.faults.process_state import state_of
 from streams.faults.proxy import FaultProxy
 from streams.faults.small_disk import free_bytes
 from streams.faults.timetable import Order
-from streams.faults.toxics import Down
+from streams.faults.toxics import Down, HalfOpen
 from streams.kafka.connection import KafkaSettings
 from tests.disks import small_disk
 from tests.integration.stack import wait_until
@@ -88,9 +88,9 @@ def test_a_killed_process_is_gone_and_another_one_comes(sleeper: Sleeper) -> Non
 
 def test_a_paused_process_is_stopped_and_goes_on(sleeper: Sleeper) -> None:
     assert sleeper.pid is not None
-    conductor = conduct([Order(Pause(process="flow"), 0.0, 0.5)], sleeper)
-    time.sleep(0.25)
-    assert state_of(sleeper.pid) == "T"
+    pid = sleeper.pid
+    conductor = conduct([Order(Pause(process="flow"), 0.0, 2.0)], sleeper)
+    wait_until(lambda: state_of(pid) == "T", "a process that stands still", 20, every_s=0.01)
     wait(conductor)
     assert conductor.done[0].acted
     assert state_of(sleeper.pid) in ("S", "R")
@@ -108,6 +108,22 @@ def test_a_full_disk_is_full_until_the_flow_has_ended_and_then_the_flow_is_start
         wait(conductor)
         assert free_bytes(disk) > 0 and sleeper.pid not in (None, before)
     assert conductor.done[0].effect.seen == f"0 bytes free, flow ({before}) ended" and not conductor.may_end
+
+
+def test_a_connection_that_is_half_open_for_good_is_seen_to_block_what_comes_later(sleeper: Sleeper) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        FaultProxy(server.getsockname()) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port)) as client,
+    ):
+        client.sendall(b"\x00\x00\x00\x10")
+        with server.accept()[0]:
+            conductor = conduct([Order(HalfOpen(), 0.5, 0.1, link="devices")], sleeper, {"devices": [proxy]})
+            wait(conductor)
+            assert not conductor.done[0].acted, "nobody has said anything"
+            client.sendall(b"hello")
+            wait_until(lambda: conductor.done[0].effect.blocked_bytes == 5, "what is blocked", 20, every_s=0.01)
+    assert conductor.done[0].acted
 
 
 def test_a_fault_of_kafka_acts_at_each_nodes_proxy_and_is_counted_once(sleeper: Sleeper) -> None:
