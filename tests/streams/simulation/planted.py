@@ -226,19 +226,19 @@ def heads_of_another_device() -> Iterator[None]:
 # Each with a seed that is known to catch it, which is tried before all others.
 PLANTED: dict[str, tuple[Plant, int]] = {
     "no dedupe": (no_dedupe, 11),
-    "ack before write": (ack_before_write, 3),
-    "retained batch of another device": (another_devices_batch, 26),
-    "version check off": (version_check_off, 13),
-    "eviction off by one": (eviction_off_by_one, 1),
+    "ack before write": (ack_before_write, 6),
+    "retained batch of another device": (another_devices_batch, 36),
+    "version check off": (version_check_off, 5),
+    "eviction off by one": (eviction_off_by_one, 6),
     "last batch lost at reconnect": (last_batch_lost_at_reconnect, 2),
     "watermark stuck when idle": (watermark_stuck_when_idle, 23),
     "late shard answers dropped": (late_shard_answers_dropped, 2),
     "telemetry counted twice": (telemetry_counted_twice, 1),
-    "offset committed before the write is synced": (offset_before_sync, 1),
+    "offset committed before the write is synced": (offset_before_sync, 6),
     "outbox forgets before the receipt": (outbox_forgets_before_the_receipt, 1),
     "an item that one user took often goes on": (one_user_is_an_audience, 2),
-    "heads of another device": (heads_of_another_device, 1),
-    "clock of one device a day ahead": (every_clock_is_believed, 1),
+    "heads of another device": (heads_of_another_device, 7),
+    "clock of one device a day ahead": (every_clock_is_believed, 28),
 }
 
 
