@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from streams.faults.scenario import find_scenario, shipped
 from tests import reference
 from tests.wire.messages import GOLDEN, MESSAGES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *DOCS.glob("*.md")))
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *DOCS.rglob("*.md")))
 ROOMS = ("streams", "operators", "device_sim", "index", "models", "wire", "monitor")
 
 
@@ -66,6 +67,13 @@ def test_the_readme_is_read_in_one_go() -> None:
 def test_the_glossary_has_at_most_25_words() -> None:
     glossary = (DOCS / "concepts.md").read_text().split("The arms,")[0]
     assert 0 < len(re.findall(r"(?m)^\| \*\*", glossary)) <= 25
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_has_a_page_that_says_what_it_teaches(name: str) -> None:
+    page = (DOCS / "scenarios" / f"{name}.md").read_text()
+    assert " ".join(find_scenario(name).teaches.split()) in " ".join(page.split())
+    assert f"[`{name}`](scenarios/{name}.md)" in (DOCS / "scenarios.md").read_text()
 
 
 def test_every_test_that_a_page_names_is_there() -> None:

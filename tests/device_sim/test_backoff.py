@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.backoff import Backoff
+from device_sim.backoff import CAP_S, Backoff
 
 SECONDS = st.floats(0.001, 3600)
 
@@ -25,7 +25,7 @@ def test_no_pause_is_longer_than_its_ceiling_and_none_than_the_cap(
 def test_who_is_cut_at_one_moment_comes_back_all_along_the_window(seed: int) -> None:
     random = Random(seed)
     pauses = [Backoff(random).pause_s(20) for _ in range(1000)]
-    peak = np.histogram(pauses, bins=10, range=(0, 10))[0].max()
+    peak = np.histogram(pauses, bins=10, range=(0, CAP_S))[0].max()
     assert peak <= 1.5 * 100
 
 
