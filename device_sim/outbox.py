@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 RETRY_MS = 10_000  # without a receipt for so long, what was sent may be lost
-RECEIPT_MS = 2_000  # a receipt comes sooner, or what it is for may be lost: what came later waits, not to overtake it
 PROBE_MS = 1_000  # without a receipt for so long the first event is sent again; then after twice that, up to `RETRY_MS`
 MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a link
 
@@ -11,9 +10,9 @@ MOST_BYTES = 1 << 20  # some 5,000 events: at 50 a day, three months without a l
 class Outbox:
     """Events by id; delivery is at least once, the cloud drops repeats by `event_id`.
 
-    A broker takes events although no tunnel listens to it yet, as one that starts anew does: later events would come to
-    the cloud before those. So a way up is trusted only once a receipt came: until then the oldest event goes alone, and
-    again after a pause that doubles.
+    A broker takes events although no tunnel listens to it, as one that starts anew does, or whose tunnel died: later
+    events would come to the cloud before those. So nothing goes while anything sent has no receipt. And a way up is
+    trusted only once a receipt came: until then the oldest event goes alone, and again after a pause that doubles.
     """
 
     __slots__ = ("_events", "_pause_ms", "_sent_ms", "_trusted", "_unsent", "nbytes")
@@ -42,7 +41,7 @@ class Outbox:
     def due(self, now_ms: int) -> list[bytes]:
         """Events to send now, in order; they count as sent.
 
-        Those never sent, but none while the oldest has no receipt though it should.
+        Those never sent, but none while one that was sent has no receipt: it may be lost.
 
         >>> outbox = Outbox()
         >>> outbox.add("a", b"first") + outbox.add("b", b"second")
@@ -58,7 +57,7 @@ class Outbox:
             self.link_lost()
         if not self._trusted:
             return self._probe(oldest, now_ms)
-        if waits_ms >= RECEIPT_MS:
+        if self._sent_ms:
             return []
         ids, self._unsent = self._unsent, {}
         self._sent_ms.update(dict.fromkeys(ids, now_ms))
