@@ -80,10 +80,7 @@ def test_a_run_in_which_all_held() -> None:
 
 
 def test_devices_that_are_back_may_still_have_much_to_catch_up_on() -> None:
-    behind = [
-        msgspec.structs.replace(state, lag_events={"coda-flow": 900 if 20 <= state.elapsed_s < 31 else 0})
-        for state in STATES
-    ]
+    behind = [behind_by(state, 900 if 20 <= state.elapsed_s < 31 else 0) for state in STATES]
     result = verdict(good(), states=behind)
     assert (result.back_s, result.recovered_s) == (5, 11)
 
@@ -146,7 +143,7 @@ def test_a_group_that_stays_behind_is_not_healed() -> None:
 
 
 def behind_by(state: State, events: int) -> State:
-    return msgspec.structs.replace(state, lag_events={"coda-flow": events})
+    return msgspec.structs.replace(state, behind={"pooled": events})
 
 
 def test_an_answer_that_names_another_model_than_its_batch_is_a_mix() -> None:
