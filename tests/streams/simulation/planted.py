@@ -213,13 +213,13 @@ def one_user_is_an_audience() -> Iterator[None]:
 @contextmanager
 def heads_of_another_device() -> Iterator[None]:
     """Of devices that trained together each predicts with another's heads."""
-    from device_sim.bank import Bank
+    from device_sim.parameter_store import ParameterStore
 
-    def keep(self: Bank, slots: Any, head: Any, heads: Any) -> None:
+    def keep(self: ParameterStore, slots: Any, head: Any, heads: Any) -> None:
         real(self, slots, head, heads.take((np.arange(len(slots)) - 1) % max(len(slots), 1)))
 
-    real = Bank.keep
-    with patch.object(Bank, "keep", keep):
+    real = ParameterStore.keep
+    with patch.object(ParameterStore, "keep", keep):
         yield
 
 
