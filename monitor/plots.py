@@ -1,22 +1,18 @@
 """The plots of a report, each as one SVG that stands alone in a page."""
 
 import io
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from monitor.arms import ArmsOverTime
-from monitor.live import RATE_WINDOW, rate
-from monitor.state import State
 
 # One colour per arm wherever it appears; `coda` is the one to look at.
 ARM_COLOURS = {
@@ -115,93 +111,6 @@ def _course(samples: Sequence[int], gains: Sequence[float]) -> tuple[list[float]
     return ([sum(n for n, _ in part) / len(part) for part in parts], [sum(g for _, g in p) / len(p) for p in parts])
 
 
-def rate_plot(states: Sequence[State]) -> str:
-    """Events produced and retrainings done per second."""
-
-    def draw(axes: Sequence[Axes]) -> None:
-        seconds = [s.elapsed_s for s in states]
-        produced = [rate(states[max(0, i - RATE_WINDOW) : i + 1]) for i in range(len(states))]
-        trained = _growth(states, lambda s: sum(s.trainings.values()))
-        for axis, values, title, colour in (
-            (axes[0], produced, "events produced per second", COLOURS[0]),
-            (axes[1], trained, "devices retrained per second", COLOURS[3]),
-        ):
-            axis.fill_between(seconds, values, color=colour, alpha=0.15, lw=0)
-            axis.plot(seconds, values, color=colour, lw=1.4)
-            axis.set_title(title)
-            axis.set_ylim(bottom=0)
-            time_axis(axis, states)
-        wide_axis(axes[0], linear_up_to=100)
-
-    return svg(draw, panels=2)
-
-
-def freshness_plot(states: Sequence[State]) -> str:
-    """p50 and p99 of the age since the produce timestamp, per stage."""
-    stages = list(dict.fromkeys(stage for s in states for stage in s.freshness))
-
-    def draw(axes: Sequence[Axes]) -> None:
-        for axis, which in ((axes[0], "p50"), (axes[1], "p99")):
-            for colour, stage in zip(COLOURS, stages, strict=False):
-                values = [
-                    getattr(s.freshness[stage], f"{which}_s") if stage in s.freshness else math.nan for s in states
-                ]
-                axis.plot([s.elapsed_s for s in states], values, color=colour, label=stage, lw=1.4, marker=".", ms=2)
-            axis.set_title(f"{which} of age since produced")
-            axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} s" if y >= 1 else f"{y * 1000:g} ms"))
-            time_axis(axis, states)
-        legend(axes[0])
-
-    return svg(draw, panels=2)
-
-
-def lag_plot(states: Sequence[State]) -> str:
-    """By stage, events that are left to do, and how far it lies behind the stage before."""
-    stages = list(dict.fromkeys(stage for s in states for stage in (*s.behind, *s.own_lag_s)))
-
-    def draw(axes: Sequence[Axes]) -> None:
-        seconds = [s.elapsed_s for s in states]
-        for colour, stage in zip(COLOURS, stages, strict=False):
-            words: dict[str, Any] = {"color": colour, "label": stage, "lw": 1.4}
-            axes[0].plot(seconds, [s.behind.get(stage, 0) for s in states], **words)
-            axes[1].plot(seconds, [s.own_lag_s.get(stage, math.nan) for s in states], **words)
-        for axis, title, linear_up_to in (
-            (axes[0], "events left to do", 100),
-            (axes[1], "own lag: seconds behind the stage before", 1),
-        ):
-            axis.set_title(title)
-            wide_axis(axis, linear_up_to)
-            time_axis(axis, states)
-        legend(axes[0])
-
-    return svg(draw, panels=2)
-
-
-def device_plot(states: Sequence[State]) -> str:
-    """Devices connected, and what became of pushes."""
-    outcomes = list(dict.fromkeys(outcome for s in states for outcome in s.push_outcomes))
-
-    def draw(axes: Sequence[Axes]) -> None:
-        seconds = [s.elapsed_s for s in states]
-        axes[0].plot(seconds, [s.devices_connected for s in states], color=COLOURS[1], lw=1.4)
-        axes[0].set_title("devices connected")
-        axes[1].plot(seconds, [s.pushes for s in states], color="#111827", lw=1.2, ls="--", label="pushed")
-        for colour, outcome in zip(COLOURS, outcomes, strict=False):
-            axes[1].plot(
-                seconds, [s.push_outcomes.get(outcome, 0) for s in states], color=colour, label=outcome, lw=1.4
-            )
-        axes[1].set_title("pushes and their outcomes")
-        legend(axes[1])
-        for axis in axes:
-            axis.set_ylim(bottom=0)
-            time_axis(axis, states)
-
-    return svg(draw, panels=2)
-
-
 def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
     for arm, line in values.items():
         axis.plot(predicted, line, color=ARM_COLOURS.get(arm, "#111827"), label=arm, lw=2.2 if arm == "coda" else 1.4)
@@ -222,42 +131,6 @@ def legend(axis: Axes) -> None:
             handlelength=1.2,
             columnspacing=1.2,
         )
-
-
-def _growth(states: Sequence[State], count: Callable[[State], int]) -> list[float]:
-    """Per second, over the same window as the event rate."""
-    values = []
-    for i, state in enumerate(states):
-        earlier = states[max(0, i - RATE_WINDOW)]
-        elapsed = state.elapsed_s - earlier.elapsed_s
-        values.append((count(state) - count(earlier)) / elapsed if elapsed > 0 else 0.0)
-    return values
-
-
-def time_axis(axis: Axes, states: Sequence[State]) -> None:
-    """Seconds since the start, every other phase shaded and all of them named."""
-    axis.set_xlabel("seconds since the start")
-    axis.set_xlim(0, max(states[-1].elapsed_s, 1))
-    for i, (phase, members) in enumerate(_spans(states).items()):
-        start, end = members
-        if i % 2:
-            axis.axvspan(start, end, color="#f3f4f6", zorder=0, lw=0)
-        if end - start >= _LETTER_SHARE * len(phase) * states[-1].elapsed_s:
-            axis.annotate(phase, (start, 1), xycoords=("data", "axes fraction"), fontsize=7, color="#9aa0aa",
-                          xytext=(2, -2), textcoords="offset points", va="top")  # fmt: skip
-
-
-def wide_axis(axis: Axes, linear_up_to: float) -> None:
-    """From 0, linear up to a point and logarithmic beyond: history goes in a hundred times as fast as the live part."""
-    axis.set_yscale("symlog", linthresh=linear_up_to)
-    axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
-
-
-def _spans(states: Sequence[State]) -> Mapping[str, tuple[float, float]]:
-    starts = [(phase, next(members).elapsed_s) for phase, members in groupby(states, key=lambda s: s.phase)]
-    ends = [start for _, start in starts[1:]] + [states[-1].elapsed_s if states else 0.0]
-    return {phase: (start, end) for (phase, start), end in zip(starts, ends, strict=True)}
 
 
 def svg(draw: Callable[[Sequence[Axes]], None], panels: int, height: float = 2.6, columns: int = 2) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from monitor.accounting import Accounting
 from monitor.arms import ArmResult, ArmsOverTime
-from monitor.plots import arms_plot, device_plot, freshness_plot, lag_plot, rate_plot
+from monitor.metrics import FRESHNESS_BUCKETS_S
+from monitor.plots import arms_plot
 from monitor.state import Freshness, State
 from monitor.use import used
 
@@ -20,6 +21,7 @@ h1 { font-size: 26px; margin: 0; letter-spacing: -.02em; } h2 { font-size: 17px;
 p { margin: 4px 0 12px; color: var(--soft); max-width: 78ch; }
 section { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 18px 20px; margin-top: 18px; }
 svg { width: 100%; height: auto; display: block; margin-top: 14px; }
+iframe { width: 100%; height: 1600px; border: 0; margin-top: 12px; border-radius: 8px; }
 .verdict { display: inline-block; margin: 12px 0 0; padding: 6px 12px; border-radius: 8px; font-weight: 600; }
 .good { background: #ecfdf5; color: var(--good); } .bad { background: #fef2f2; color: var(--bad); }
 .open { background: #fffbeb; color: #92400e; }
@@ -50,12 +52,14 @@ def report(
     arms: Mapping[str, ArmResult],
     arms_over_time: ArmsOverTime | None,
     configuration: Mapping[str, Any],
+    frozen: str = "",
     sections: Sequence[str] = (),
 ) -> str:
     """The page.
 
     `states` is the whole run, at least one; `freshness` is of its live part; `problems` are what did not add up
-    or go well; `arms_over_time` is None when nothing was predicted; `sections` (HTML) come first.
+    or go well; `arms_over_time` is None when nothing was predicted; `frozen` is the dashboard of the run,
+    a page of its own; `sections` (HTML) come first.
     """
     last = states[-1]
     body = [
@@ -64,19 +68,9 @@ def report(
         _cards(last, arms),
         *sections,
         section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
-        section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness), freshness_plot(states)),
+        section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness)),
         *_use(last),
-        section(
-            "Throughput",
-            "A history goes in as fast as the flow takes it, what is live at its pace.",
-            rate_plot(states),
-        ),
-        section(
-            "Lag",
-            "By stage: what is left to do, and how far it lies behind the stage before, so its own fault.",
-            lag_plot(states),
-        ),
-        section("Devices and pushes", "A device that reconnects gets its newest batch only.", device_plot(states)),
+        *([section("Second by second", _FROZEN_WORDS, _frame(frozen))] if frozen else []),
         section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
         section(
             "Configuration",
@@ -109,6 +103,7 @@ _FRESHNESS_WORDS = (
 )
 
 
+_FROZEN_WORDS = "What `coda dashboard` showed, or would have: stages, lag, throughput and arms over time, as it ended."
 _USE_WORDS = (
     "Age in event time of the samples that devices trained on, each time they did, and of the cloud model that "
     "predicted: which share was older than so much."
@@ -185,6 +180,8 @@ def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
 
 def _age(seconds: float) -> str:
     """An age to two digits: more than the buckets that it was counted in can tell."""
+    if seconds >= FRESHNESS_BUCKETS_S[-1]:
+        return f"≥ {FRESHNESS_BUCKETS_S[-1]} s"
     return f"{float(f'{1000 * seconds:.2g}'):g} ms" if seconds < 1 else f"{float(f'{seconds:.2g}'):g} s"
 
 
@@ -195,6 +192,11 @@ def _batches(outcomes: Mapping[str, int]) -> tuple[int, dict[str, int]]:
         parts["accepted, outdated since"] = outdated
         parts["accepted"] = max(0, parts.get("accepted", 0) - outdated)
     return sum(parts.values()), parts
+
+
+def _frame(page: str) -> str:
+    """A page within this one, with styles of its own."""
+    return f'<iframe title="the dashboard of the run" srcdoc="{escape(page)}"></iframe>'
 
 
 def _use(last: State) -> list[str]:

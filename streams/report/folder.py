@@ -14,10 +14,11 @@ import polars as pl
 from monitor.accounting import Accounting, accounting
 from monitor.arms import ArmResult
 from monitor.histogram import NO_HISTOGRAM
+from monitor.stages import STAGES
 from monitor.state import Freshness, State
 from streams.demo.result import DemoResult
 from streams.evaluation.arms import compare_arms, read_predictions
-from streams.watch.recording import Playback, recorded
+from streams.watch.recording import FILE, Playback, recorded
 from streams.watch.states import state_of
 from wire.errors import InputError
 
@@ -39,6 +40,7 @@ class Run:
     predictions: pl.DataFrame
     configuration: Mapping[str, Any]
     result: DemoResult | None = None
+    playback: Playback | None = None
 
 
 def read_run(folder: Path) -> Run:
@@ -58,6 +60,7 @@ def read_run(folder: Path) -> Run:
         arms=compare_arms(predictions, seed=0),
         predictions=predictions,
         configuration={"recorded by": "coda watch --record", "folder": str(folder)},
+        playback=Playback(recorded(folder)),
     )
 
 
@@ -65,7 +68,7 @@ def _freshness(playback: Playback) -> dict[str, Freshness]:
     """By stage, how old things were that passed it while the run was recorded."""
     before = playback.passed_before
     grown = {stage: ages.combine(before.get(stage, NO_HISTOGRAM), -1) for stage, ages in playback.passed.items()}
-    return {stage: found for stage, ages in grown.items() if (found := Freshness.of(ages))}
+    return {stage: found for stage in STAGES if stage in grown and (found := Freshness.of(grown[stage]))}
 
 
 def _ours(folder: Path) -> Run:
@@ -91,6 +94,7 @@ def _ours(folder: Path) -> Run:
         predictions=_predictions(folder),
         configuration=configuration,
         result=result,
+        playback=Playback(recorded(folder)) if (folder / FILE).exists() else None,
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from monitor.report import report
+from streams.dashboard.frozen import frozen_page
 from streams.evaluation.arms import arms_over_time
 from streams.faults.page import outage_section
 from streams.faults.timeline import Course
@@ -37,6 +38,7 @@ def run_page(run: Run, undisturbed: Run | None = None) -> str:
         arms=run.arms if enough else {},
         arms_over_time=arms_over_time(run.predictions) if enough else None,
         configuration=run.configuration,
+        frozen=frozen_page(run.playback) if run.playback else "",
         sections=[*_outage(run, undisturbed), *([log_section(result.log)] if result else [])],
     )
 

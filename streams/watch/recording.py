@@ -124,6 +124,11 @@ class Playback:
         self.now_ms = min(self._end_ms, max(self._begin_ms, self.now_ms + ms))
 
     @property
+    def length_ms(self) -> int:
+        """How long the run was."""
+        return self._end_ms - self._begin_ms
+
+    @property
     def place(self) -> str:
         """How far that is."""
         at, of = ((ms - self._begin_ms) // 1000 for ms in (self.now_ms, self._end_ms))

@@ -102,7 +102,12 @@ def test_the_page_says_what_came_of_the_run() -> None:
     ):
         assert words in text
     assert "&quot;seed&quot;: 7" in text
-    assert text.count("<svg ") == 5
+    assert text.count("<svg ") == 1
+
+
+def test_the_dashboard_of_the_run_is_a_page_within_the_page() -> None:
+    text = page(frozen='<p class="x">as it was</p>')
+    assert 'srcdoc="&lt;p class=&quot;x&quot;&gt;as it was&lt;/p&gt;"' in text
 
 
 def test_what_does_not_add_up_stands_at_the_top() -> None:

@@ -72,7 +72,7 @@ function build() {
   const main = document.getElementById("panels");
   for (const panel of PANELS) {
     panel.id ??= panel.name;
-    if (only && panel.id !== only) continue;
+    if ((only && panel.id !== only) || (view.frozen && panel.id === "fleet")) continue;
     const asof = element("span", { className: "asof" });
     const link = element("a", { href: view.frozen ? `#${panel.id}` : `/panel/${panel.id}` }, panel.name);
     const top = element("div", { className: "top" }, element("h2", {}, link));
@@ -232,6 +232,7 @@ function drawMarks(plot) {
   ctx.strokeStyle = ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--soft");
   ctx.font = `${10 * devicePixelRatio}px system-ui`;
   ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  let free = -Infinity;  // words that would lie over others are left out; their line stays
   for (const mark of view.marks) {
     const x = plot.valToPos(mark.at_ms / 1000, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
@@ -239,7 +240,9 @@ function drawMarks(plot) {
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
+    if (x < free) continue;
     ctx.fillText(mark.what, x + 3, bbox.top + 10 * devicePixelRatio);
+    free = x + 9 + ctx.measureText(mark.what).width;
   }
   ctx.restore();
 }
@@ -500,9 +503,9 @@ addEventListener("resize", () => {
 
 let kept = null;
 try { kept = localStorage.getItem("theme"); } catch { /* as above */ }
-document.documentElement.dataset.theme = kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 const run = document.getElementById("run");
 view.frozen = run ? JSON.parse(run.textContent) : null;
+document.documentElement.dataset.theme = view.frozen ? "light" : kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 build();
 if (view.frozen) take(view.frozen);
 else {

@@ -66,6 +66,7 @@ def test_the_command_makes_the_page_and_says_where(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out == f"{page}\n"
     text = page.read_text()
     assert "3,622" in text and "</html>" in text and 'name="viewport"' in text
+    assert "rate/pooled" in text, "the dashboard of the run is in it"
 
 
 @pytest.mark.parametrize(

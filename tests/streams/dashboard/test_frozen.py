@@ -1,0 +1,41 @@
+"""A run that is over is the same page, with all that it shows in it."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.dashboard.frozen import MOST, frozen_page
+from streams.watch.recording import Playback
+from tests.streams.dashboard.browser import CHROMIUM, browser
+from tests.streams.watch.statuses import frontier, pooled, status
+
+
+def run(seconds: int) -> Playback:
+    return Playback(
+        [
+            (s * 1000, status(at_s=s, values=pooled(10 * s), frontiers=(frontier("pooled", 10 * s, 10 * s + 3, s),)))
+            for s in range(1, seconds + 1)
+        ]
+    )
+
+
+def test_it_needs_nothing_beside_it() -> None:
+    text = frozen_page(run(20))
+    assert "/static/" not in text and 'id="run"' in text
+
+
+def test_a_long_run_has_as_many_moments_as_can_be_drawn_and_its_end() -> None:
+    page = frozen_page(run(3 * MOST))
+    moments = page.partition('"at_ms":[')[2].partition("]")[0].split(",")
+    assert len(moments) <= 2 * MOST and moments[0] == "1000" and moments[-1] == f"{3 * MOST * 1000}"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
+def test_a_browser_shows_how_it_ended(tmp_path: Path) -> None:
+    (tmp_path / "run.html").write_text(frozen_page(run(20)))
+    with browser(tmp_path / "profile") as page:
+        page.open(f"file://{tmp_path / 'run.html'}")
+        page.wait("!!document.querySelector('[data-stage=pooled]')")
+        said = page.text()
+        assert "a run, as it ended" in said and "3 behind" in said and "no data" not in said
+        assert page.ask("document.body.dataset.moments") == "20"
