@@ -45,7 +45,7 @@ from monitor import metrics
 from wire.malformed import Malformed
 from wire.outcome import Batches, Outcome, Trainings
 from wire.succession import Verdict, judge, refusal
-from wire.task import Task
+from wire.task import ARMS, Task
 from wire.telemetry import decode_receipt
 
 log = structlog.get_logger(__name__)
@@ -397,8 +397,8 @@ class Fleet:
             )
         )
         metrics.predictions.inc(len(asked))
-        models = [self.store.models[self.devices[user_id].model.key] for user_id, _ in asked]
-        observe_predictions(rows.timestamp, [model.trained_until for model in models])
+        until_ms = [self.store.models[key].trained_until for key in rows.model.tolist()]
+        observe_predictions(rows.timestamp, until_ms, rows.label, predicted.arms[:, ARMS.index("cloud")])
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]
             model = self.devices[user_id].model

@@ -15,8 +15,10 @@ import numpy as np
 import polars as pl
 import structlog
 
+from device_sim.lately import calibration, gains
 from device_sim.record import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
+from monitor import metrics
 from wire.arrays import F32, U8, U64
 from wire.durable import make_folder, sync, told, write_durably, write_frame
 from wire.errors import InputError
@@ -46,6 +48,19 @@ class Scores:
             arm: (auc(self.label, self.arms[:, n]), gauc(self.user, self.label, self.arms[:, n]))
             for n, arm in enumerate(ARMS)
         }
+
+    def show(self) -> None:
+        """Tell how the arms compare, so far and lately."""
+        for arm, (arm_auc, arm_gauc) in self.ranking().items():
+            metrics.arm_auc.labels(arm).set(arm_auc)
+            metrics.arm_gauc.labels(arm).set(arm_gauc)
+        for gain in gains(self.user, self.label, self.arms):
+            for bound in ("low", "mean", "high"):
+                metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(getattr(gain, bound))
+            if gain.devices == "all":
+                metrics.lately_harmed.labels(gain.arm).set(gain.harmed)
+        for arm, error in calibration(self.label, self.arms).items():
+            metrics.lately_calibration.labels(arm).set(error)
 
     def result(self) -> dict[str, dict[str, float | None]]:
         """Everything about each arm, as JSON can hold it (None for NaN)."""

@@ -92,7 +92,12 @@ USED = (
     ),
     (
         Panel("GAUC by arm", "so far", {"{{arm}}": "max by (arm) (coda_arm_gauc)"}, "none"),
-        Panel("AUC by arm", "so far", {"{{arm}}": "max by (arm) (coda_arm_auc)"}, "none"),
+        Panel(
+            "GAUC minus the cloud's, lately",
+            "over the newest 20,000 predictions, with the bounds of its 95 % interval",
+            {"coda, {{bound}}": 'coda_lately_gauc_gain{arm="coda", devices="all"}'},
+            "none",
+        ),
         Panel(
             "Trainings",
             "of devices, by outcome",
@@ -112,6 +117,15 @@ USED = (
             "event time, of samples in trainings and of the model in predictions",
             {"{{use}}": "histogram_quantile(0.5, sum by (use, le) (rate(coda_use_age_seconds_bucket[5m])))"},
             "s",
+        ),
+        Panel(
+            "Log-loss of the cloud model by its age",
+            "is it time for a newer one?",
+            {
+                "{{age}}": "sum by (age) (rate(coda_cloud_log_loss_total[15m])) "
+                "/ sum by (age) (rate(coda_cloud_log_loss_events_total[15m]))"
+            },
+            "none",
         ),
         Panel(
             "Predicted by a model older than 30 days",

@@ -14,8 +14,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 # How many values a label takes at most: Prometheus holds a series for each.
 VALUES = {
+    "age": "6",
     "arm": "8",
+    "bound": "3",
     "client": "2",
+    "devices": "4",
     "group": "4",
     "leg": "3",
     "outcome": "30",
@@ -122,6 +125,21 @@ trainings = Counter("coda_trainings", "retrainings, by outcome: accepted, rolled
 batches = Counter("coda_batches", "candidate batches that reached devices, by outcome", ["outcome"])
 arm_auc = Gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
 arm_gauc = Gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
+lately_gain = Gauge(
+    "coda_lately_gauc_gain",
+    "GAUC minus the cloud arm's over the newest 20,000 predictions, with the bounds of its 95 % interval",
+    ["arm", "devices", "bound"],
+)
+lately_harmed = Gauge(
+    "coda_lately_harmed_share", "users whose AUC lies .02 below the cloud arm's, over the newest predictions", ["arm"]
+)
+lately_calibration = Gauge(
+    "coda_lately_calibration_error", "expected calibration error over the newest predictions", ["arm"]
+)
+cloud_loss = Counter(
+    "coda_cloud_log_loss", "log-loss (nats) of the cloud model's predictions, by its age in event time", ["age"]
+)
+cloud_loss_events = Counter("coda_cloud_log_loss_events", "predictions that this loss is the sum of", ["age"])
 models_refused = Counter(
     "coda_models_refused", "cloud models refused, by reason: older_version, unsigned, …", ["reason"]
 )

@@ -33,6 +33,8 @@ PANELS = (
     "fleet",
     "partitions",
     "processes",
+    "results",
+    "drift",
     "faults",
 )
 _COOKIE = "coda-token"

@@ -161,6 +161,11 @@ def _series(picture: Picture) -> Iterator[tuple[str, float]]:
             yield f"lag/{stage.stage} {partition.partition}", partition.behind
     for arm, gauc in picture.by(name_of(metrics.arm_gauc), "arm").items():
         yield f"arms/{arm}", round(gauc, 5)
+    for labels, gain in picture.totals.get(name_of(metrics.lately_gain), {}).items():
+        pairs = dict(pair.partition("=")[::2] for pair in labels.split(","))
+        if pairs["devices"] == "all":
+            line = f"gain/{pairs['arm']}" if pairs["bound"] == "mean" else f"bands/{pairs['arm']} {pairs['bound']}"
+            yield line, round(gain, 5)
     yield "devices/connected", picture.total(name_of(metrics.devices_connected))
     yield "model/version", picture.total(name_of(metrics.model_version))
     for leg, seconds in picture.by(name_of(metrics.canary_s), "leg").items():

@@ -21,7 +21,6 @@ from device_sim.scoreboard import Scoreboard
 from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
-from monitor import metrics
 from streams.bus import Bus, Consumer, Message, Partition
 from streams.fleet.attendance import Attendance
 from streams.fleet.errand import Chore, Errand, Work
@@ -228,10 +227,7 @@ class FleetService:
     def _report(self) -> Work:
         scores = self.board.scores()
         if len(scores):
-            ranking = yield self._hands.aside.submit(scores.ranking)
-            for arm, (auc, gauc) in ranking.items():
-                metrics.arm_auc.labels(arm).set(auc)
-                metrics.arm_gauc.labels(arm).set(gauc)
+            yield self._hands.aside.submit(scores.show)
 
     def _snapshot(self) -> Work:
         """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""

@@ -61,7 +61,7 @@ class WatchApp(App[None]):
         Binding("space", "pause", "pause", show=False),
         Binding("left", "step(-1)", "back", show=False, priority=True),
         Binding("right", "step(1)", "on", show=False, priority=True),
-        *(Binding(str(n), f"go('{view.name}')", view.name, show=False) for n, view in enumerate(VIEWS, 1)),
+        *(Binding(str(n), f"go('{view.name}')", view.name, show=False) for n, view in enumerate(VIEWS[:9], 1)),
     ]
 
     def __init__(
@@ -80,7 +80,9 @@ class WatchApp(App[None]):
         yield Static(id="head", markup=False)
         yield Static(id="cause", markup=False)
         yield Static(id="graph")
-        yield Static(_HELP.format(views=" ".join(v.name for v in VIEWS), count=len(VIEWS)), id="help", markup=False)
+        yield Static(
+            _HELP.format(views=" ".join(v.name for v in VIEWS), count=min(9, len(VIEWS))), id="help", markup=False
+        )
         yield DataTable(cursor_type="row")
         yield Static(id="more", markup=False)
         yield Input(id="ask", compact=True)

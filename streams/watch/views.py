@@ -9,6 +9,7 @@ from monitor import metrics
 from monitor.use import BUCKETS, used
 from monitor.words import Word
 from streams.times import span
+from streams.watch import results
 from streams.watch.picture import Picture, ProcessView, StageView
 
 WELL = frozenset({None, Word.FRESH, Word.IDLE})
@@ -115,13 +116,8 @@ def _use(picture: Picture) -> list[Row]:
     ]
 
 
-def _arms(picture: Picture) -> list[Row]:
-    aucs, gaucs = (picture.by(metrics.name_of(metric), "arm") for metric in (metrics.arm_auc, metrics.arm_gauc))
-    cloud = gaucs.get("cloud")
-    return [
-        Row((arm, f"{gauc:.4f}", "" if cloud is None else f"{gauc - cloud:+.4f}", f"{aucs.get(arm, 0):.4f}"))
-        for arm, gauc in sorted(gaucs.items(), key=lambda each: -each[1])
-    ]
+def _rows(cells: Callable[[Picture], list[tuple[str, ...]]]) -> Callable[[Picture], list[Row]]:
+    return lambda picture: [Row(each) for each in cells(picture)]
 
 
 def _faults(picture: Picture) -> list[Row]:
@@ -189,7 +185,8 @@ VIEWS: Sequence[View] = (
             metrics.canary_s,
         ),
     ),
-    View("arms", ("arm", "GAUC", "− cloud", "AUC"), _arms),
+    View("arms", results.ARMS, _rows(results.arms)),
+    View("drift", results.DRIFT, _rows(results.drift)),
     View("faults", _COUNTED, _faults),
 )
 

@@ -19,7 +19,7 @@ const PANELS = [
   { name: "freshness", says: "Age since produced of what passed each stage within 10 s.", of: ["p50", "p95", "p99"], chosen: "p99", unit: span, log: true },
   { name: "own lag", id: "lag", says: "How far each stage lies behind the one before: its own fault.", of: ["own lag", "lag"], labels: { "own lag": "time, by stage", lag: "events, by partition" }, chosen: "own lag", unit: span, units: { lag: count } },
   { name: "throughput", says: "Done per second, by stage.", of: ["rate"], unit: count },
-  { name: "arms", says: "GAUC of each arm on the events so far, with 95 % bands where they are known.", of: ["arms"], unit: (x) => x.toFixed(3), bands: "bands", colours: ARMS },
+  { name: "arms", says: "GAUC of each arm minus the cloud's over the newest 20,000 predictions, with 95 % bands over users; or of all so far.", of: ["gain", "arms"], labels: { gain: "lately, − cloud", arms: "all so far" }, chosen: "gain", unit: (x) => x.toFixed(3), bands: { gain: "bands" }, colours: ARMS },
   { name: "use", says: "Freshness at use: which share of the samples that devices trained on, and of predictions' models, was older than that (event time).", draw: drawUse },
   { name: "model", says: "Cloud model version in use, and devices connected.", of: ["model", "devices"], chosen: "model", unit: count },
   { name: "canary", says: "The newest canary's seconds by leg.", of: ["canary"], unit: span },
@@ -27,6 +27,8 @@ const PANELS = [
   { name: "stages", wide: true, table: "overview", says: "Each stage, the rule that gave its word, and the window it was judged from." },
   { name: "partitions", wide: true, table: "partitions" },
   { name: "processes", wide: true, table: "processes" },
+  { name: "results", wide: true, table: "arms", says: "Arms so far and lately, and by how much was predicted for a user before: new < 20, regular < 200, heavy." },
+  { name: "drift", table: "drift", says: "Log-loss of the cloud model by the age of its version (event time): is it time for a newer one?" },
   { name: "faults", wide: true, table: "faults" },
 ];
 
@@ -175,10 +177,11 @@ function drawPlot(panel) {
     panel.body.textContent = "nothing yet";
     return;
   }
-  const bands = panel.bands ? lines.map((line) => line.slice(prefix.length)).filter((arm) => view.series[`${panel.bands}/${arm} low`]) : [];
+  const banded = panel.bands?.[prefix.slice(0, -1)];
+  const bands = banded ? lines.map((line) => line.slice(prefix.length)).filter((arm) => view.series[`${banded}/${arm} low`]) : [];
   const wanted = [prefix, theme(), ...lines, ...bands].join("|");
   const data = [view.at.map((ms) => ms / 1000), ...lines.map((line) => view.series[line])];
-  for (const arm of bands) data.push(view.series[`${panel.bands}/${arm} high`], view.series[`${panel.bands}/${arm} low`]);
+  for (const arm of bands) data.push(view.series[`${banded}/${arm} high`], view.series[`${banded}/${arm} low`]);
   if (panel.log) for (let i = 1; i < data.length; i++) data[i] = data[i].map((y) => (y > 0 ? y : null));
   if (panel.drawn === wanted && panel.plot) {
     panel.plot.setData(data);

@@ -1,0 +1,45 @@
+"""How the arms do, and whether it is time for a newer cloud model, as rows of text."""
+
+from monitor import metrics
+from monitor.metrics import name_of
+from streams.watch.picture import Picture
+
+Cells = tuple[str, ...]
+ARMS = ("arm", "GAUC", "− cloud", "AUC", "lately − cloud, 95 %", "harmed", "calibration")
+DRIFT = ("cloud model's age", "predictions", "log-loss")
+_USERS = ("new", "regular", "heavy")  # by how much was predicted for them
+
+
+def arms(picture: Picture) -> list[Cells]:
+    """Each arm over all predictions and over the newest, the best first; then coda by group of users."""
+    auc, gauc, harmed, off = (
+        picture.by(name_of(metric), "arm")
+        for metric in (metrics.arm_auc, metrics.arm_gauc, metrics.lately_harmed, metrics.lately_calibration)
+    )
+    rows: list[Cells] = [
+        (
+            arm,
+            f"{gauc[arm]:.4f}",
+            f"{gauc[arm] - gauc['cloud']:+.4f}" if "cloud" in gauc else "",
+            f"{auc.get(arm, 0):.4f}",
+            interval(picture, arm, "all"),
+            f"{harmed[arm]:.0%}" if arm in harmed else "",
+            f"{off[arm]:.3f}" if arm in off else "",
+        )
+        for arm in sorted(gauc, key=lambda arm: -gauc[arm])
+    ]
+    groups = {users: interval(picture, "coda", users) for users in _USERS}
+    return rows + [(f"coda, {users} users", "", "", "", said, "", "") for users, said in groups.items() if said]
+
+
+def interval(picture: Picture, arm: str, devices: str) -> str:
+    """GAUC minus the cloud's lately, with its bounds; "" where nothing is known."""
+    series = picture.totals.get(name_of(metrics.lately_gain), {})
+    low, mean, high = (series.get(f"arm={arm},devices={devices},bound={bound}") for bound in ("low", "mean", "high"))
+    return "" if low is None or mean is None or high is None else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def drift(picture: Picture) -> list[Cells]:
+    """The cloud model's log-loss by the age of its version, from this age on."""
+    losses, events = (picture.by(name_of(metric), "age") for metric in (metrics.cloud_loss, metrics.cloud_loss_events))
+    return [(age, f"{n:,.0f}", f"{losses.get(age, 0) / n:.4f}") for age, n in events.items() if n]

@@ -1,0 +1,51 @@
+"""How the arms compare lately: intervals hold what is true, and who is harmed is counted."""
+
+import numpy as np
+
+from device_sim.lately import WINDOW, calibration, gains
+from wire.arrays import F32, U8, U64
+from wire.task import ARMS
+
+
+def predicted(n: int, users: int, lift: float, seed: int = 0) -> tuple[U64, U8, F32]:
+    """Predictions in which coda ranks better than the cloud by some lift, and all other arms like the cloud."""
+    rng = np.random.default_rng(seed)
+    user, label = rng.integers(0, users, n).astype(np.uint64), rng.integers(0, 2, n).astype(np.uint8)
+    noise = rng.normal(size=n)
+    arms = np.repeat((0.3 * label + noise)[:, None], len(ARMS), 1)
+    arms[:, ARMS.index("coda")] += lift * label
+    return user, label, (1 / (1 + np.exp(-arms))).astype(np.float32)
+
+
+def test_a_gain_is_within_its_interval_and_none_is_not_seen_as_one() -> None:
+    found = {(gain.arm, gain.devices): gain for gain in gains(*predicted(20_000, 200, lift=0.3))}
+    assert found["coda", "all"].low > 0 and found["coda", "all"].harmed < 0.2
+    assert found["local", "all"].low == found["local", "all"].high == 0.0
+
+
+def test_intervals_hold_the_truth_nineteen_times_of_twenty() -> None:
+    held = 0
+    for seed in range(40):
+        user, label, arms = predicted(4000, 80, lift=0.0, seed=seed)
+        arms[:, ARMS.index("coda")] = np.random.default_rng(1000 + seed).permutation(arms[:, 0])
+        truth = 0.5 - 0.584  # of noise against the cloud, whose AUC is that of a shift by .3
+        (coda,) = [gain for gain in gains(user, label, arms) if (gain.arm, gain.devices) == ("coda", "all")]
+        held += coda.low <= truth <= coda.high
+    assert held >= 34
+
+
+def test_only_the_newest_predictions_count_and_groups_go_by_all_of_them() -> None:
+    user, label, arms = predicted(WINDOW + 5000, 50, lift=0.3)
+    arms[:5000, ARMS.index("coda")] = 0.5
+    found = {(gain.arm, gain.devices) for gain in gains(user, label, arms)}
+    assert ("coda", "heavy") in found and ("coda", "new") not in found
+    assert all(gain.mean > 0 for gain in gains(user, label, arms) if gain.arm == "coda")
+
+
+def test_of_too_few_users_nothing_is_said() -> None:
+    assert list(gains(*predicted(50, 1, lift=0.3))) == []
+
+
+def test_calibration_is_of_every_arm() -> None:
+    _, label, arms = predicted(1000, 10, lift=0.0)
+    assert calibration(label, arms).keys() == set(ARMS)
