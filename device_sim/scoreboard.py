@@ -26,6 +26,7 @@ from wire.ids import user_keys
 from wire.task import ARMS
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
+_DIGITS = 5  # of a figure that is told each second
 _PARTS, _RUN = "predictions", "run"
 PART_ROWS = 50_000  # a part is rewritten until it has so many rows
 SCORED = 1_000_000  # predictions, 33 MB: of twice as many the older half no longer counts for the scores
@@ -52,15 +53,15 @@ class Scores:
     def show(self) -> None:
         """Tell how the arms compare, so far and lately."""
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
-            metrics.arm_auc.labels(arm).set(arm_auc)
-            metrics.arm_gauc.labels(arm).set(arm_gauc)
+            metrics.arm_auc.labels(arm).set(round(arm_auc, _DIGITS))
+            metrics.arm_gauc.labels(arm).set(round(arm_gauc, _DIGITS))
         for gain in gains(self.user, self.label, self.arms):
             for bound in ("low", "mean", "high"):
-                metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(getattr(gain, bound))
+                metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(round(getattr(gain, bound), _DIGITS))
             if gain.devices == "all":
-                metrics.lately_harmed.labels(gain.arm).set(gain.harmed)
+                metrics.lately_harmed.labels(gain.arm).set(round(gain.harmed, _DIGITS))
         for arm, error in calibration(self.label, self.arms).items():
-            metrics.lately_calibration.labels(arm).set(error)
+            metrics.lately_calibration.labels(arm).set(round(error, _DIGITS))
 
     def result(self) -> dict[str, dict[str, float | None]]:
         """Everything about each arm, as JSON can hold it (None for NaN)."""

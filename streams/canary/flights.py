@@ -17,6 +17,7 @@ class Flights:
         self._device, self._clock = device, clock
         self._away: dict[int, int] = {}  # number: steady clock when it was sent
         self._newest_ms = 0  # when the newest one was sent that came back
+        metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
 
     def send(self) -> MatchRequest:
         """One more; a number is never given twice."""
