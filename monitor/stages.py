@@ -23,8 +23,8 @@ STAGES = {
     "pushed": Stage("tunnelled", "tunnel", "devices that are there have answered for their batches"),
     "predicted": Stage("produced", "fleet", "devices have what their users did"),
     "trained": Stage("predicted", "fleet", "devices that were due have trained"),
-    "canary": Stage(None, "canary", "canaries are back that went through requests, pool, candidates and MQTT"),
     "learned": Stage("pooled", "trainer", "the cloud trainer has the samples", "samples"),
+    "canary": Stage(None, "canary", "canaries are back that went through requests, pool, candidates and MQTT"),
 }
 
 

@@ -9,11 +9,11 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from monitor.live import LiveView
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, run_demo
 from streams.demo.plan import DemoSettings
 from streams.demo.result import DemoResult
+from streams.demo.view import LiveView
 from streams.faults.page import verdict_lines
 from streams.faults.scenario import Scenario, dropping, find_scenario, length_s, peopled
 from streams.faults.units import Share

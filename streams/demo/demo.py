@@ -15,13 +15,13 @@ import msgspec
 
 from monitor.accounting import accounting
 from monitor.histogram import NO_HISTOGRAM, Histogram
-from monitor.live import LiveView
 from monitor.stages import STAGES
 from monitor.state import Freshness, State
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, checked_log, commands, open_log, paced
 from streams.demo.result import DemoResult
 from streams.demo.stack import open_stack
+from streams.demo.view import LiveView
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import compare_arms, read_predictions
 from streams.faults.ordeal import Ordeal

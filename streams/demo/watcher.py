@@ -7,8 +7,8 @@ from typing import IO
 import msgspec
 
 from monitor.histogram import Histogram
-from monitor.live import LiveView
 from monitor.state import State
+from streams.demo.view import LiveView
 from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
 from streams.watch.states import state_of
@@ -46,7 +46,7 @@ class Watcher:
         state = msgspec.structs.replace(state, behind=dict(self._behind))
         self.states.append(state)
         self._timeline.write(msgspec.json.encode(state) + b"\n")
-        self._view.update(state, note)
+        self._view.update(state, note, self.picture)
         return state
 
     def look_again(self, phase: str, note: str = "") -> State:

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import msgspec
 
-from monitor.live import LiveView
 from monitor.state import State
+from streams.demo.view import LiveView
 from streams.demo.watcher import Watcher
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture

@@ -4,8 +4,12 @@ import io
 
 from rich.console import Console
 
-from monitor.live import LiveView, plain_line, screen, small_screen
 from monitor.state import Freshness, State
+from streams.demo.view import LiveView, plain_line, screen, small_screen
+from streams.watch.fold import Fold
+from streams.watch.picture import Picture
+from tests.streams.watch.statuses import frontier, status
+from wire.status import Role
 
 PHASES = ("brokers", "live stream", "done")
 BUSY = State(
@@ -26,29 +30,37 @@ BUSY = State(
     arm_gauc={"cloud": 0.65, "coda": 0.64},
 )
 EARLIER = State(elapsed_s=64.0, phase="live stream", produced=1000)
+STAGES = {
+    Role.REPLAY: ("produced",),
+    Role.FLOW: ("pooled", "matched"),
+    Role.TUNNEL: ("tunnelled", "pushed"),
+    Role.FLEET: ("predicted", "trained"),
+    Role.TRAINER: ("learned",),
+    Role.CANARY: ("canary",),
+}
+
+
+def picture() -> Picture:
+    """A system of which every stage is there."""
+    fold = Fold()
+    for second in range(1, 11):
+        for role, stages in STAGES.items():
+            at = tuple(frontier(stage, 10 * second, 10 * second + 7, second - 1) for stage in stages)
+            said = status(role, "x", at_s=second, values={"coda_devices_connected": {"": 200.0}}, frontiers=at)
+            fold.take(said, said.said_ms)
+    return fold.picture(10_000)
 
 
 def shown(columns: int = 100) -> str:
     console = Console(file=io.StringIO(), width=columns)
-    console.print(screen("CoDA", PHASES, [EARLIER, BUSY], "40 %"))
+    console.print(screen("CoDA", PHASES, [EARLIER, BUSY], "40 %", picture()))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def test_the_screen_shows_every_figure_a_person_looks_for() -> None:
     text = shown()
-    for words in (
-        "01:05",
-        "live stream 40 %",
-        "500",
-        "1,490",
-        "pooled 7",
-        "250 ms",
-        "12 s",
-        "v3",
-        "-0.0100",
-        "+0.0100",
-    ):
+    for words in ("01:05", "live stream 40 %", "pooled FRESH", "own lag", "200 devices", "v3", "coda -0.0100"):
         assert words in text
     assert "50 = 45 acknowledged + 2 superseded + 3 outstanding" in text
 
@@ -71,7 +83,7 @@ def test_a_small_terminal_gets_what_matters_whole() -> None:
 
 def test_the_empty_system_has_a_screen_and_a_line() -> None:
     console = Console(file=io.StringIO(), width=100)
-    console.print(screen("CoDA", PHASES, [State(phase="brokers")], ""))
+    console.print(screen("CoDA", PHASES, [State(phase="brokers")], "", None))
     assert plain_line([State(phase="brokers")], "") == "00:00 brokers"
 
 

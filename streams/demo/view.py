@@ -1,20 +1,19 @@
-"""The live view: the whole system on one screen of a terminal, plain lines where there is no terminal."""
+"""The demo's live view: what `coda watch` shows, with the phase of the run; plain lines where there is no terminal."""
 
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.spark import spark
-from monitor.stages import STAGES
 from monitor.state import State, events_per_s
+from streams.watch.graph import COLOURS, graph
+from streams.watch.picture import Picture
+from streams.watch.views import OVERVIEW
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
@@ -42,14 +41,15 @@ class LiveView:
         if self._live:
             self._live.stop()
 
-    def update(self, state: State, note: str = "") -> None:
-        """Show `state`; `note` says how far its phase is."""
+    def update(self, state: State, note: str = "", picture: Picture | None = None) -> None:
+        """Show `state` and the picture that it was made of; `note` says how far its phase is."""
         self._recent.append(state)
         self._note = note
         if self._live:
             width, height = self._console.size
-            draw = screen if width >= _WIDTH and height >= _HEIGHT else small_screen
-            self._live.update(draw(self._title, self._phases, list(self._recent), note), refresh=True)
+            shown = self._title, self._phases, list(self._recent), note
+            large = width >= _WIDTH and height >= _HEIGHT
+            self._live.update(screen(*shown, picture) if large else small_screen(*shown), refresh=True)
         else:
             self._print_line(state, note)
 
@@ -101,20 +101,29 @@ def small_screen(title: str, phases: Sequence[str], recent: Sequence[State], not
     return Text("\n".join(told))
 
 
-def screen(title: str, phases: Sequence[str], recent: Sequence[State], note: str) -> RenderableType:
-    """The newest state as one screen, about 80 columns by 24 rows."""
+def screen(
+    title: str, phases: Sequence[str], recent: Sequence[State], note: str, picture: Picture | None
+) -> RenderableType:
+    """The newest state and picture as one screen of 80 columns by 24 rows: what `coda watch` shows, in its phase."""
     state = recent[-1]
-    top = Table.grid(expand=True, padding=(0, 1))
-    for ratio in (5, 6):
-        top.add_column(ratio=ratio)
-    top.add_row(_panel("stream", _stream(recent)), _panel("freshness since produced", _freshness(state)))
-    top.add_row(_panel("devices", _devices(state)), _panel("arms, on the same events", _arms(state)))
     head = Text.assemble((title, "bold"), "   ", (_clock(state.elapsed_s), "bold cyan"))
-    return Group(head, _phase_line(phases, state.phase, note), top, _pushes(state))
+    head.truncate(_WIDTH)
+    told: list[RenderableType] = [head, _phase_line(phases, state.phase, note)]
+    if picture is not None:
+        told += [graph(picture), _stages(picture)]
+        told += [Text(f" likely cause: {picture.cause}", no_wrap=True, overflow="ellipsis")] if picture.cause else []
+    return Group(*told, _devices(state), _arms(state), _pushes(state))
 
 
-def _panel(title: str, body: RenderableType) -> Panel:
-    return Panel(body, title=f"[bold]{title}", title_align="left", border_style="dim", height=9)
+def _stages(picture: Picture) -> Table:
+    """The overview of `coda watch`, but for the rules."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for at, name in enumerate(OVERVIEW.columns[:-1]):
+        table.add_column(name, justify="left" if at < 2 else "right", no_wrap=True)
+    for row in OVERVIEW.rows(picture):
+        style = COLOURS[row.word] if row.word else ""
+        table.add_row(*(Text(cell, style=style if cell == row.word else "") for cell in row.cells[:-1]))
+    return table
 
 
 def _phase_line(phases: Sequence[str], current: str, note: str) -> Text:
@@ -127,72 +136,25 @@ def _phase_line(phases: Sequence[str], current: str, note: str) -> Text:
     return line
 
 
-def _rows(pairs: Mapping[str, str]) -> Table:
-    table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(style="dim", no_wrap=True, min_width=max(map(len, pairs)))
-    table.add_column(justify="right", no_wrap=True, ratio=1)
-    for name, value in pairs.items():
-        table.add_row(name, value)
-    return table
+def _devices(state: State) -> Text:
+    parts = [
+        f"{state.devices_connected:,} devices",
+        f"cloud model v{state.model_version}" if state.model_version else "no cloud model yet",
+        f"{state.predictions:,} predicted",
+        f"{_sum(state.trainings):,} trainings",
+        f"{state.pool_live:,} in the pool, {state.waiting:,} waiting",
+    ]
+    return Text(f" {_BETWEEN.join(parts)}", no_wrap=True, overflow="ellipsis")
 
 
-def _stream(recent: Sequence[State]) -> Table:
-    s = recent[-1]
-    furthest, behind = max(s.behind.items(), key=lambda item: item[1], default=("", 0))
-    oldest = max(s.own_lag_s.values(), default=0.0)
-    return _rows(
-        {
-            "events/s": f"{spark(events_per_s(*two) for two in pairwise(recent))} [bold]{rate(recent):,.0f}",
-            "produced": f"{s.produced:,}",
-            "pooled": f"{s.pooled:,}",
-            "waiting for more users": f"{s.waiting:,}",
-            "rejected": f"{_sum(s.rejected):,}",
-            "live in pool": f"{s.pool_live:,}",
-            "most behind": f"{furthest} {behind:,}" if behind else "none",
-            "largest own lag": _seconds(oldest),
-        }
-    )
-
-
-def _freshness(state: State) -> Table:
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("stage", style="dim", no_wrap=True, min_width=max(map(len, STAGES)))
-    for name in ("passed", "p50", "p95", "p99"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for stage, f in state.freshness.items():
-        table.add_row(stage, f"{f.count:,}", _seconds(f.p50_s), _seconds(f.p95_s), f"[bold]{_seconds(f.p99_s)}")
-    return table
-
-
-def _devices(state: State) -> Table:
-    return _rows(
-        {
-            "connected": f"[bold]{state.devices_connected:,}",
-            "cloud model": f"[bold]v{state.model_version}" if state.model_version else "–",
-            "predicted events": f"{state.predictions:,}",
-            "retrainings": f"{_sum(state.trainings):,}",
-            **{f"  {name.replace('_', ' ')}": f"{count:,}" for name, count in state.trainings.items()},
-            **({"uploads": f"{state.uploads:,}"} if state.uploads else {}),
-        }
-    )
-
-
-def _arms(state: State) -> Table:
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("arm", style="dim", no_wrap=True, min_width=6)
-    for name in ("GAUC", "−cloud", "AUC", "−cloud"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for arm, value in state.arm_auc.items():
-        table.add_row(arm, *_against(state.arm_gauc, arm), *_against({**state.arm_auc, arm: value}, arm))
-    return table
-
-
-def _against(values: Mapping[str, float], arm: str) -> tuple[str, str]:
-    if arm not in values:
-        return "–", ""
-    gain = values[arm] - values.get("cloud", values[arm])
-    colour = "green" if gain > 0 else "red" if gain < 0 else "dim"
-    return f"{values[arm]:.4f}", "" if arm == "cloud" else f"[{colour}]{gain:+.4f}"
+def _arms(state: State) -> Text:
+    """GAUC of each arm, and how far it is from the cloud's."""
+    cloud = state.arm_gauc.get("cloud")
+    parts = [
+        f"{arm} {gauc:.4f}" if arm == "cloud" or cloud is None else f"{arm} {gauc - cloud:+.4f}"
+        for arm, gauc in state.arm_gauc.items()
+    ]
+    return Text(f" GAUC {'  '.join(parts) or 'of no arm yet'}", no_wrap=True, overflow="ellipsis")
 
 
 def _pushes(state: State) -> Text:
