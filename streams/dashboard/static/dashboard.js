@@ -203,8 +203,9 @@ function plotOptions(panel, prefix, lines, bands) {
     label: line.slice(prefix.length), stroke: colour(line, at), width: 1.6, points: { show: false }, value: said,
   }));
   for (const arm of bands) {
-    series.push({ label: `${arm} high`, stroke: "transparent", points: { show: false }, value: said });
-    series.push({ label: `${arm} low`, stroke: "transparent", points: { show: false }, value: said });
+    for (const bound of ["high", "low"]) {
+      series.push({ label: `${arm} ${bound}`, class: "bound", stroke: "transparent", points: { show: false }, value: said });
+    }
   }
   return {
     width: panel.body.clientWidth || 400,
@@ -278,7 +279,7 @@ function drawUse(panel) {
     height: 220,
     scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
     axes: [
-      { stroke: ink, grid, ticks: grid, splits: () => bounds, values: (_, xs) => xs.map(short), space: 40 },
+      { stroke: ink, grid, ticks: grid, splits: () => bounds, filter: (_, xs) => xs, values: (_, xs) => xs.map(short) },
       { stroke: ink, grid, ticks: grid, values: (_, ys) => ys.map(percent) },
     ],
     series: [{ label: "older than", value: (_, x) => (x === null ? "" : span(x)) }, ...uses.map((use, at) => ({

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,8 @@ def test_each_of_ten_thousand_devices_is_a_cell_and_has_a_page(served: Dashboard
         " for (let i = 0; i < 10; i++) drawFleet(fleet); return (performance.now() - t) / 10; })()"
     )
     assert painted_ms < 50, "cells that did not change are not painted again"
+    resident_kb = re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{served.pid}/status").read_text())
+    assert int(resident_kb[0]) < 150_000
     page.ask("showDevice('user-7')")
     page.wait("document.getElementById('device').open")
     assert "online since" in page.text() and "no personal parameter ever leaves a device" in page.text()

@@ -57,8 +57,8 @@ class Speaker:
 class Dashboard:
     """A running `coda dashboard`."""
 
-    def __init__(self, port: int, said: str) -> None:
-        self.port, self.said = port, said
+    def __init__(self, port: int, pid: int, said: str) -> None:
+        self.port, self.pid, self.said = port, pid, said
 
     def get(self, path: str, **headers: str) -> tuple[int, str, http.client.HTTPMessage]:
         with self._asked(path, headers) as answer:
@@ -83,7 +83,7 @@ def dashboard(bootstrap: str, *flags: str) -> Iterator[Dashboard]:
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            yield Dashboard(port, process.stderr.readline())
+            yield Dashboard(port, process.pid, process.stderr.readline())
         finally:
             process.terminate()
             process.communicate(timeout=10)
