@@ -49,6 +49,7 @@ COMMANDS = {
     "watch": ("streams.commands.watch:command", "How fresh everything is, what is stuck, and whose fault that is."),
     "dashboard": ("streams.commands.dashboard:command", "How everything is, in a browser."),
     "report": ("streams.commands.report:command", "The report of a run, from its folder."),
+    "trace": ("streams.commands.trace:command", "One event from its production to the devices that trained on it."),
     "metrics": ("streams.commands.metrics:command", "What is measured, and what it means."),
     "evaluate": ("streams.commands.evaluate:command", "Compare the arms on a log by test-then-train, with no broker."),
     "combine": ("streams.commands.combine:command", "Several evaluations of one log, with other seeds, as one."),

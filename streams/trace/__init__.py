@@ -1,0 +1,1 @@
+"""`coda trace`: one event on its way, from what Kafka keeps."""
