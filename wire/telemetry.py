@@ -70,7 +70,7 @@ class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/2"):
 
 
 class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/1"):
-    """A device asks for a fresh batch; reason is `connected`, `expired` or `wrong_model`."""
+    """A device asks for a fresh batch; reason is `connected`, `expired`, `wrong_model` or `canary`."""
 
     user_id: Name
     reason: str
