@@ -62,6 +62,16 @@ def _no_model(picture: Picture) -> str:
     return "there is no cloud model yet: `coda train-cloud --head-log LOG` makes the first"
 
 
+def _offline(picture: Picture) -> str:
+    up = {process.role for process in picture.processes if process.up}
+    were_there = picture.total(metrics.name_of(metrics.push_outcomes))
+    if not {Role.TUNNEL, Role.FLEET} <= up or not were_there:
+        return ""
+    if picture.total(metrics.name_of(metrics.devices_connected)):
+        return ""
+    return "no device is connected, though the fleet is there: the MQTT broker, or the network before it"
+
+
 def _alike(picture: Picture) -> str:
     ill = [stage for stage in _ill(picture) if stage.global_s]
     if len(ill) < 2:
@@ -113,6 +123,7 @@ SYMPTOMS: Sequence[Callable[[Picture], str]] = (
     _silent,
     _ended,
     _no_model,
+    _offline,
     _alike,
     _one,
     _unanswered,

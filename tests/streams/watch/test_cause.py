@@ -115,3 +115,16 @@ def test_a_canary_that_does_not_come_back_speaks_where_no_stage_is_behind() -> N
         sent = frontier("canary", 40, second, 40, partition=-1)
         fold.take(status(Role.CANARY, "c", at_s=second, frontiers=(sent,)), second * 1000)
     assert fold.picture(NOW_S * 1000).cause.startswith("no canary came back for 20 s, and no stage is behind")
+
+
+@pytest.mark.parametrize(("connected", "said"), [(0.0, "no device is connected"), (1.0, "")])
+def test_a_fleet_that_went_offline_is_no_stage_s_fault(connected: float, said: str) -> None:
+    fold = Fold()
+    answered = MODEL | {"coda_push_outcomes_total": {"outcome=acknowledged": 5.0}}
+    for second in range(40, NOW_S + 1):
+        for role, stage in WELL.items():
+            values = answered | {"coda_devices_connected": {"": connected}} if role is Role.FLEET else answered
+            fold.take(
+                status(role, "x", at_s=second, values=values, frontiers=(_frontier(stage, second, 0),)), second * 1000
+            )
+    assert fold.picture(NOW_S * 1000).cause.startswith(said)
