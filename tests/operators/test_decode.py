@@ -106,7 +106,7 @@ def test_the_clock_here_stepping_back_makes_no_event_one_of_the_future(now_ms: i
 
 def test_a_request_comes_under_its_user() -> None:
     raw = encode_report(MatchRequest("ann", "connected", 1))
-    assert one(Message("requests", raw)) == Asked("ann", NOW_MS)
+    assert one(Message("requests", raw)) == Asked("ann", NOW_MS, requested_ms=1)
 
 
 @pytest.mark.parametrize("raw", [b"garbage", encode_report(Presence("ann", True)), event()])
