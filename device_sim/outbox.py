@@ -35,7 +35,8 @@ class Outbox:
             self._unsent[event_id] = None
         given_up = 0
         while self.nbytes > MOST_BYTES and len(self._events) > 1:
-            given_up += self.confirm([next(iter(self._events))])
+            self._drop(next(iter(self._events)))
+            given_up += 1
         return given_up
 
     def due(self, now_ms: int) -> list[bytes]:
@@ -93,10 +94,13 @@ class Outbox:
         held = [i for i in dict.fromkeys(event_ids) if i in self._events]
         self._trusted = self._trusted or any(i in self._sent_ms for i in held)
         for event_id in held:
-            self.nbytes -= len(self._events.pop(event_id))
-            self._sent_ms.pop(event_id, None)
-            self._unsent.pop(event_id, None)
+            self._drop(event_id)
         return len(held)
+
+    def _drop(self, event_id: str) -> None:
+        self.nbytes -= len(self._events.pop(event_id))
+        self._sent_ms.pop(event_id, None)
+        self._unsent.pop(event_id, None)
 
     def state(self) -> dict[str, bytes]:
         """The events at rest, oldest first."""

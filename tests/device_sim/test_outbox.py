@@ -120,6 +120,16 @@ def test_a_full_outbox_gives_up_its_oldest_events() -> None:
     assert outbox.add("huge", bytes(2 * MOST_BYTES)) == 10 and len(outbox) == 1, "it is tried at least"
 
 
+def test_a_way_up_is_not_trusted_because_an_event_was_given_up() -> None:
+    outbox = Outbox()
+    event = bytes(MOST_BYTES // 2)
+    outbox.add("a", event)
+    assert len(outbox.due(0)) == 1
+    assert outbox.add("b", event) + outbox.add("c", event) == 1
+    assert len(outbox.due(1)) == 1, "one goes, to see that somebody listens"
+    assert outbox.due(2) == []
+
+
 def test_an_event_that_is_kept_already_takes_no_room_twice() -> None:
     outbox = Outbox()
     outbox.add("a", b"one")
