@@ -82,6 +82,7 @@ def _ours(folder: Path) -> Run:
         result = msgspec.json.decode(path.read_bytes(), type=DemoResult) if path.exists() else None
     except (OSError, KeyError, msgspec.DecodeError) as error:
         raise InputError(f"{folder} is damaged, or a run of another version ({error}): run it again") from error
+    heard = folder / FILE  # empty where Ctrl-C came before any process said something
     if not states:
         raise InputError(f"{folder / TIMELINE} is empty: that run ended before a process said anything")
     return Run(
@@ -94,7 +95,7 @@ def _ours(folder: Path) -> Run:
         predictions=_predictions(folder),
         configuration=configuration,
         result=result,
-        playback=Playback(recorded(folder)) if (folder / FILE).exists() else None,
+        playback=Playback(recorded(folder)) if heard.exists() and heard.stat().st_size else None,
     )
 
 

@@ -14,6 +14,7 @@ from streams.demo import demo
 from streams.demo.demo import CALM_LOOKS, UNANSWERED_LOOKS, DemoRun
 from streams.demo.plan import DemoSettings, Log
 from streams.demo.watcher import Watcher
+from tests.integration.stack import wait_until
 
 QUIET = State(produced=10, pooled=10, pushes=4, push_outcomes={"acknowledged": 4}, behind={"pooled": 0})
 BEHIND = msgspec.structs.replace(QUIET, pooled=9, behind={"pooled": 1})
@@ -74,6 +75,7 @@ def test_a_lag_that_never_ends_is_a_problem_that_is_named(tmp_path: Path) -> Non
 def test_a_child_that_died_meanwhile_ends_the_wait(tmp_path: Path) -> None:
     dead = Child("flow", ["no-such-command"], tmp_path)
     dead.start()
+    wait_until(lambda: dead.code() is not None, "its end", 20)
     dead.stop(20)
     with pytest.raises(ChildFailed, match="flow ended with exit code"):
         drained([QUIET], {"flow": dead})

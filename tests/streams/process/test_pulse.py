@@ -1,6 +1,8 @@
 """A process says each second how it is, to Kafka and to a person, and at its end what it did."""
 
 import io
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +19,7 @@ from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from streams.watch.reader import StatusReader
 from tests.clock import HandClock
+from tests.integration.stack import REPOSITORY
 from tests.streams.scripted import ScriptedBus
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
@@ -105,14 +108,27 @@ def test_a_kafka_that_is_away_costs_the_status_alone(monkeypatch: pytest.MonkeyP
     assert lines[-1]["event"].startswith("flow/0 ended:")
 
 
-def test_statuses_are_numbered_and_small() -> None:
+def test_statuses_are_numbered() -> None:
     bus = ScriptedBus()
     pulse = Pulse(Role.FLOW, "0", bus, HandClock(5), out=io.StringIO())  # type: ignore[arg-type]
     for _ in range(3):
         pulse.beat()
     said = [decode_status(raw) for topic, raw in bus.producers[0].sent if topic == STATUS]
     assert [(status.boot, status.sequence) for status in said] == [(5, 1), (5, 2), (5, 3)]
-    assert max(len(raw) for _, raw in bus.producers[0].sent) < 5000
+
+
+def test_a_status_is_small() -> None:
+    """In a process of its own: a status tells all that its process counted, and here many tests did."""
+    code = "from tests.streams.process.test_pulse import sent_at_once as s; print(max(map(len, s())))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert 100 < int(done.stdout) < 5000
+
+
+def sent_at_once() -> list[bytes]:
+    """What a flow says that has just begun."""
+    bus = ScriptedBus()
+    Pulse(Role.FLOW, "0", bus, HandClock(5), out=io.StringIO()).beat()  # type: ignore[arg-type]
+    return [raw for topic, raw in bus.producers[0].sent if topic == STATUS]
 
 
 def test_who_fails_at_once_says_only_why() -> None:
