@@ -200,6 +200,8 @@ def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
     name, stages = name_of(metrics.freshness_s), {}
     for stage in STAGES:
         ages = after.histogram(name, stage=stage).combine(before.histogram(name, stage=stage), -1)
+        if not ages.count and stage not in TARGETS_S:
+            continue  # a stage of which no process here tells ages
         stages[stage] = {f"p{round(100 * q)}_ms": 1000 * ages.quantile(q) for q in QUANTILES} | {"count": ages.count}
         if stage in TARGETS_S:
             target_ms = 1000 * TARGETS_S[stage]
