@@ -129,14 +129,12 @@ class Device:
     @property
     def wakes_ms(self) -> float:
         """Before then a `Tick` changes nothing, if nothing else comes before; infinite when only that can."""
-        if self.connected and len(self.outbox):
-            return 0  # the outbox itself knows what is due
-        wakes = math.inf
+        wakes = self.outbox.wakes_ms if self.connected else math.inf
         if self.asking.reason:
             if self.connected and self.eligible:
-                wakes = self.asking.next_ms
+                wakes = min(wakes, self.asking.next_ms)
         elif self.batch is not None:
-            wakes = self.batch_since_ms + self._batch_age_ms + 1
+            wakes = min(wakes, self.batch_since_ms + self._batch_age_ms + 1)
         if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
             wakes = min(wakes, self.hold_until_ms)
         return self.clock.wall_ms(wakes)

@@ -1,5 +1,6 @@
 """The outbox: own events that the cloud has not confirmed yet, oldest first."""
 
+import math
 from collections.abc import Iterable
 
 RETRY_MS = 10_000  # without a receipt for so long, what was sent may be lost
@@ -15,29 +16,35 @@ class Outbox:
     trusted only once a receipt came: until then the oldest event goes alone, and again after a pause that doubles.
     """
 
-    __slots__ = ("_events", "_pause_ms", "_sent_ms", "_trusted", "_unsent", "nbytes")
+    __slots__ = ("_pause_ms", "_sent", "_sent_ms", "_trusted", "_unsent", "nbytes")
 
     def __init__(self) -> None:
         self.nbytes = 0
-        self._events: dict[str, bytes] = {}
-        self._sent_ms: dict[str, int] = {}
-        self._unsent: dict[str, None] = {}  # in order
+        self._sent: dict[str, bytes] = {}  # at `_sent_ms`, and older than `_unsent`
+        self._unsent: dict[str, bytes] = {}
+        self._sent_ms = 0
         self._trusted, self._pause_ms = False, PROBE_MS
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._sent) + len(self._unsent)
 
     def add(self, event_id: str, raw: bytes) -> int:
         """Keep an event until its receipt; how many of the oldest were given up because there was no room for them."""
-        self.nbytes += len(raw) - len(self._events.get(event_id, b""))
-        self._events[event_id] = raw
-        if event_id not in self._sent_ms:
-            self._unsent[event_id] = None
+        events = self._sent if event_id in self._sent else self._unsent
+        self.nbytes += len(raw) - len(events.get(event_id, b""))
+        events[event_id] = raw
         given_up = 0
-        while self.nbytes > MOST_BYTES and len(self._events) > 1:
-            self._drop(next(iter(self._events)))
+        while self.nbytes > MOST_BYTES and len(self) > 1:
+            self._drop(next(iter(self._sent or self._unsent)))
             given_up += 1
         return given_up
+
+    @property
+    def wakes_ms(self) -> float:
+        """When something is due next: 0 for at once, infinite with nothing to send."""
+        if self._sent:
+            return self._sent_ms + self._pause_ms
+        return 0 if self._unsent else math.inf
 
     def due(self, now_ms: int) -> list[bytes]:
         """Events to send now, in order; they count as sent.
@@ -52,33 +59,24 @@ class Outbox:
         >>> outbox.confirm(["a"]), outbox.due(PROBE_MS)
         (1, [b'second'])
         """
-        oldest = next(iter(self._events), "")
-        waits_ms = abs(now_ms - self._sent_ms.get(oldest, now_ms))  # longer than it did, if the clock was set back
-        if self._trusted and waits_ms >= RETRY_MS:
-            self.link_lost()
-        if not self._trusted:
-            return self._probe(oldest, now_ms)
-        if self._sent_ms:
-            return []
-        ids, self._unsent = self._unsent, {}
-        self._sent_ms.update(dict.fromkeys(ids, now_ms))
-        return [self._events[i] for i in ids]
-
-    def _probe(self, oldest: str, now_ms: int) -> list[bytes]:
-        if oldest in self._sent_ms:
-            if abs(now_ms - self._sent_ms[oldest]) < self._pause_ms:
+        if self._sent:
+            if abs(now_ms - self._sent_ms) < self._pause_ms:  # longer than it was, if the clock was set back
                 return []
-            self._pause_ms = min(2 * self._pause_ms, RETRY_MS)
-        elif not oldest:
-            return []
-        self._unsent.pop(oldest, None)
-        self._sent_ms[oldest] = now_ms
-        return [self._events[oldest]]
+            if self._trusted:
+                self.link_lost()
+            else:
+                self._pause_ms = min(2 * self._pause_ms, RETRY_MS)
+        if self._trusted:
+            self._sent, self._unsent = self._unsent, {}
+        elif self._unsent and not self._sent:
+            oldest = next(iter(self._unsent))
+            self._sent[oldest] = self._unsent.pop(oldest)
+        self._sent_ms = now_ms
+        return list(self._sent.values())
 
     def link_lost(self) -> None:
         """What was sent may never have arrived: everything here is due again, the oldest event first and alone."""
-        self._sent_ms.clear()
-        self._unsent = dict.fromkeys(self._events)
+        self._sent, self._unsent = {}, self._sent | self._unsent
         self._trusted, self._pause_ms = False, PROBE_MS
 
     def unheard(self) -> None:
@@ -91,20 +89,19 @@ class Outbox:
 
         A receipt names an event twice when it was sent twice, so a name that is gone is no surprise.
         """
-        held = [i for i in dict.fromkeys(event_ids) if i in self._events]
-        self._trusted = self._trusted or any(i in self._sent_ms for i in held)
+        held = [i for i in dict.fromkeys(event_ids) if i in self._sent or i in self._unsent]
+        if any(i in self._sent for i in held):
+            self._trusted, self._pause_ms = True, RETRY_MS
         for event_id in held:
             self._drop(event_id)
         return len(held)
 
     def _drop(self, event_id: str) -> None:
-        self.nbytes -= len(self._events.pop(event_id))
-        self._sent_ms.pop(event_id, None)
-        self._unsent.pop(event_id, None)
+        self.nbytes -= len((self._sent if event_id in self._sent else self._unsent).pop(event_id))
 
     def state(self) -> dict[str, bytes]:
         """The events at rest, oldest first."""
-        return dict(self._events)
+        return self._sent | self._unsent
 
     @classmethod
     def restore(cls, state: dict[str, bytes]) -> "Outbox":

@@ -1,5 +1,6 @@
 """The device as a state machine: what goes in, what comes out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ import pytest
 from device_sim.asking import FIRST_WAIT_MS
 from device_sim.cloud_clock import LEAST
 from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
-from device_sim.instruction import Count, Forget, Freshness, Predict, Train, WantTraining
+from device_sim.instruction import Count, Forget, Freshness, Predict, Publish, Train, WantTraining
+from device_sim.outbox import PROBE_MS, RETRY_MS
 from device_sim.outcome import Events, Models, Tasks, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
     ModelArrived,
     OwnEvent,
+    ReceiptArrived,
     TaskArrived,
     Tick,
     Trained,
@@ -371,3 +374,20 @@ def test_what_is_too_small_to_train_does_not_ask() -> None:
     phone.live(2)
     phone.now_ms += 10**6
     assert reports(phone.tell(Tick())) == []
+
+
+def test_a_device_that_waits_for_a_receipt_is_left_alone_until_it_would_send_again() -> None:
+    phone = Phone(uploads=True)
+    phone.live(1)
+    assert phone.device.wakes_ms == math.inf, "without a link"
+    phone.tell(Connected())
+    assert phone.device.wakes_ms == phone.now_ms + PROBE_MS
+    phone.now_ms += PROBE_MS - 1
+    assert only(Publish, phone.tell(Tick())) == []
+    phone.now_ms += 1
+    assert len(only(Publish, phone.tell(Tick()))) == 1
+    phone.live(1)
+    phone.tell(ReceiptArrived(("ann-0",), 10))
+    assert phone.device.wakes_ms == phone.now_ms + RETRY_MS
+    phone.tell(ReceiptArrived(("ann-1",), 10))
+    assert phone.device.wakes_ms == math.inf

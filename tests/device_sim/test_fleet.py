@@ -110,7 +110,7 @@ def test_a_tick_leaves_out_only_devices_for_which_it_changes_nothing(seed: int, 
     rng, now_ms, version = np.random.default_rng(seed), 0, 1
     for n in range(150):
         now_ms += int(rng.integers(0, 12_000))
-        user, what = f"u{rng.integers(USERS)}", rng.integers(12)
+        user, what = f"u{rng.integers(USERS)}", rng.integers(13)
         version += int(what == 0)
         for made in lives:
             if what == 0:
@@ -123,6 +123,8 @@ def test_a_tick_leaves_out_only_devices_for_which_it_changes_nothing(seed: int, 
                 made.deliver_batch(user, raw_batch(user, now_ms, version=made.device(user).version), now_ms)
             elif what < 6:
                 made.train_due(now_ms, cpu_s)
+            elif what < 7 and (oldest := list(made.device(user).outbox.state())[:1]):
+                made.deliver_receipt(user, encode_report(Receipt(tuple(oldest))), now_ms)
             else:
                 made.handle_events(own(user, n, 1), now_ms)
         lives[0].tick(now_ms)
