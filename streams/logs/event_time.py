@@ -20,6 +20,8 @@ _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nan
 _BANDS = {unit: (631e9 * per_ms, 4134e9 * per_ms) for unit, per_ms in _PER_MS.items()}
 # So many rows of another unit than most have are no slips any more: the log mixes units.
 _MIXED_ROWS, _MIXED_SHARE = 2, 0.05
+# A format in which none of so many rows is written is not the log's: trying all on every row takes seconds.
+_SOME_ROWS = 1_000
 _ISO = (
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"),
     *("%Y%m%d %H%M%S%#z", "%Y%m%d %H%M%S"),
@@ -130,10 +132,11 @@ def _unit_rule(numbers: pl.Series, where: str) -> TimeRule:
 
 
 def _format_rule(texts: pl.Series, zone: str, where: str) -> TimeRule:
-    fitting = {each: _fitting(texts, each) for each in (*_ISO, *_OTHERS)}
-    if any(fitting[each] for each in _ISO):
-        return TimeRule(formats=tuple(sorted(_ISO, key=lambda each: -fitting[each])), zone=zone)
-    best = [each for each in _OTHERS if fitting[each] == max(fitting.values()) > 0]
+    some = texts.gather_every(1 + len(texts) // _SOME_ROWS)
+    fitting = {each: _fitting(texts, each) for each in (*_ISO, *_OTHERS) if _fitting(some, each)}
+    if not fitting.keys().isdisjoint(_ISO):
+        return TimeRule(formats=tuple(sorted(_ISO, key=lambda each: -fitting.get(each, 0))), zone=zone)
+    best = [each for each, rows in fitting.items() if rows == max(fitting.values())]
     example = repr(texts[0][:40])
     if not best:
         raise InputError(
