@@ -1,8 +1,11 @@
 """The state of the whole system at one moment, in the words that people ask for; one line of `timeline.jsonl`."""
 
+from collections.abc import Mapping
+
 import msgspec
 
-from monitor.histogram import Histogram
+from monitor.histogram import NO_HISTOGRAM, Histogram
+from monitor.stages import STAGES
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -19,6 +22,12 @@ class Freshness(msgspec.Struct, frozen=True):
         if not ages.count:
             return None
         return cls(int(ages.count), *(round(ages.quantile(q), 4) for q in (0.5, 0.95, 0.99)))
+
+
+def freshness_since(before: Mapping[str, Histogram], passed: Mapping[str, Histogram]) -> dict[str, Freshness]:
+    """By stage, that of what passed it since `before`, both being the ages of all that had passed by then."""
+    grown = {stage: passed[stage].combine(before.get(stage, NO_HISTOGRAM), -1) for stage in STAGES if stage in passed}
+    return {stage: found for stage, ages in grown.items() if (found := Freshness.of(ages))}
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,7 @@ MOST = 600  # moments of a run that are drawn: of a longer one every other secon
 def frozen_page(playback: Playback) -> str:
     """The page of the run from its beginning to its end."""
     frames, every = Frames(kept=2 * MOST), 1 + playback.length_ms // STEP_MS // MOST
-    pictures = list(playback.pictures())
-    for picture in [*pictures[:-1:every], pictures[-1]]:
+    for picture in playback.pictures(every * STEP_MS):
         frames.take(picture)
     history = msgspec.json.encode(frames.history()).decode().replace("</", "<\\/")
     page = (STATIC / "page.html").read_text()

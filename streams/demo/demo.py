@@ -14,9 +14,8 @@ from pathlib import Path
 import msgspec
 
 from monitor.accounting import accounting
-from monitor.histogram import NO_HISTOGRAM, Histogram
-from monitor.stages import STAGES
-from monitor.state import Freshness, State
+from monitor.histogram import Histogram
+from monitor.state import State, freshness_since
 from streams.child import CLEAN_CODES, Child
 from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, checked_log, commands, open_log, paced
 from streams.demo.result import DemoResult
@@ -266,7 +265,7 @@ def finish(
         problems=problems,
         elapsed_s=last.elapsed_s,
         accounting=accounts,
-        freshness=_freshness(run),
+        freshness=freshness_since(run.live_since, run.watcher.passed),
         arms=arms,
         log=check,
         exit_codes=codes,
@@ -276,12 +275,6 @@ def finish(
     write_json(folder / RESULT, result)
     write_report(folder, undisturbed)
     return result
-
-
-def _freshness(run: DemoRun) -> dict[str, Freshness]:
-    """By stage, how old things were that passed it in the live part."""
-    live = {s: ages.combine(run.live_since.get(s, NO_HISTOGRAM), -1) for s, ages in run.watcher.passed.items()}
-    return {stage: found for stage in STAGES if stage in live and (found := Freshness.of(live[stage]))}
 
 
 def percent_in(words: str) -> str:

@@ -13,9 +13,7 @@ import polars as pl
 
 from monitor.accounting import Accounting, accounting
 from monitor.arms import ArmResult
-from monitor.histogram import NO_HISTOGRAM
-from monitor.stages import STAGES
-from monitor.state import Freshness, State
+from monitor.state import Freshness, State, freshness_since
 from streams.demo.result import DemoResult
 from streams.evaluation.arms import compare_arms, read_predictions
 from streams.watch.recording import FILE, Playback, recorded
@@ -56,19 +54,12 @@ def read_run(folder: Path) -> Run:
         states=states,
         accounts=accounting(states[-1]),
         problems=() if playback.ended else (NOT_ENDED,),
-        freshness=_freshness(playback),
+        freshness=freshness_since(playback.passed_before, playback.passed),
         arms=compare_arms(predictions, seed=0),
         predictions=predictions,
         configuration={"recorded by": "coda watch --record", "folder": str(folder)},
-        playback=Playback(recorded(folder)),
+        playback=playback,
     )
-
-
-def _freshness(playback: Playback) -> dict[str, Freshness]:
-    """By stage, how old things were that passed it while the run was recorded."""
-    before = playback.passed_before
-    grown = {stage: ages.combine(before.get(stage, NO_HISTOGRAM), -1) for stage, ages in playback.passed.items()}
-    return {stage: found for stage in STAGES if stage in grown and (found := Freshness.of(grown[stage]))}
 
 
 def _ours(folder: Path) -> Run:

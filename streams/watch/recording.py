@@ -108,10 +108,12 @@ class Playback:
             self.step(STEP_MS)
         return picture
 
-    def pictures(self) -> Iterator[Picture]:
-        """All that are left, a second apart."""
+    def pictures(self, step_ms: int = STEP_MS) -> Iterator[Picture]:
+        """All of the run from its beginning, so far apart, and its end."""
+        self.now_ms = self._begin_ms
         while self.now_ms < self._end_ms:
-            yield self.take()
+            yield self._picture()
+            self.step(step_ms)
         yield self._picture()
 
     def last(self) -> Picture:
