@@ -13,11 +13,6 @@ Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
 
 
-def series(name: str, **labels: str) -> Series:
-    """The name of one series."""
-    return name, frozenset(labels.items())
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one process, or several together, showed at one moment."""
@@ -29,26 +24,9 @@ class Snapshot:
         """The sum of all series of a counter or gauge; 0 when there is none."""
         return sum(value for (its_name, _), value in self.values.items() if its_name == name)
 
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """The series of `name` summed by the value of `label`."""
-        sums: dict[str, float] = {}
-        for (its_name, labels), value in self.values.items():
-            if its_name == name:
-                key = dict(labels).get(label, "")
-                sums[key] = sums.get(key, 0.0) + value
-        return sums
-
-    def counts(self) -> "Snapshot":
-        """What only grows: counters and histograms, without what is so now."""
-        return Snapshot({key: v for key, v in self.values.items() if key[0].endswith("_total")}, self.histograms)
-
     def histogram(self, name: str, **labels: str) -> Histogram:
         """The histogram of `name` with these labels; empty when there is none."""
         return self.histograms.get((name, frozenset(labels.items())), NO_HISTOGRAM)
-
-    def label_values(self, name: str, label: str) -> list[str]:
-        """The values that `label` takes among the histograms of `name`."""
-        return sorted({dict(labels)[label] for its_name, labels in self.histograms if its_name == name})
 
 
 def parse(text: str) -> Snapshot:

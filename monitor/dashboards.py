@@ -22,7 +22,6 @@ class Panel:
     means: str
     queries: dict[str, str]
     unit: str = "short"
-    kind: str = "timeseries"
 
 
 BROKEN = (
@@ -166,7 +165,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "id": number,
         "title": panel.title,
         "description": panel.means,
-        "type": panel.kind,
+        "type": "timeseries",
         "datasource": _SOURCE,
         "gridPos": place,
         "fieldConfig": {"defaults": {"unit": panel.unit, "custom": {"spanNulls": False}}, "overrides": []},

@@ -25,7 +25,6 @@ ARM_COLOURS = {
 }
 COLOURS = ("#3b82f6", "#0d9488", "#d97706", "#db2777", "#7c3aed", "#65a30d")
 _DAY_MS = 86_400_000
-_LETTER_SHARE = 0.014  # of an axis' width that a letter of a phase's name takes
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -142,7 +142,7 @@ async def _stream(service: DashboardService, number: int | None, ended: Callable
             last = frame.number
             yield f"id: {frame.number}\ndata: {msgspec.json.encode(frame).decode()}\n\n"
         if frames:
-            _, cells = await asyncio.to_thread(service.cells)
+            cells = await asyncio.to_thread(service.cells)
             if cells != told:
                 yield f"event: cells\ndata: {msgspec.json.encode(_changes(told, cells)).decode()}\n\n"
                 told = cells

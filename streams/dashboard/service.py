@@ -72,11 +72,10 @@ class DashboardService:
         with self._lock:
             return self._frames.history()
 
-    def cells(self) -> tuple[int, str]:
-        """How many devices there are, and a letter for each."""
+    def cells(self) -> str:
+        """A letter for each device."""
         with self._lock:
-            cells = self._crowd.cells(self._clock.wall_ms())
-        return len(cells), cells
+            return self._crowd.cells(self._clock.wall_ms())
 
     @property
     def crowd(self) -> Crowd:

@@ -217,18 +217,12 @@ class DemoRun:
             if over(state):
                 return
             time.sleep(max(0.0, next_s - time.monotonic()))
-        raise DemoFailed(
-            f"after {limit_s:.0f} s still waiting for {what}; the logs are in {replay_folder(self._children)}"
-        )
+        logs = next(iter(self._children.values())).log.parent
+        raise DemoFailed(f"after {limit_s:.0f} s still waiting for {what}; the logs are in {logs}")
 
 
 class DemoFailed(CodaError):
     """Something that had to come never came."""
-
-
-def replay_folder(children: Mapping[str, Child]) -> Path:
-    """The folder that the children's logs are in."""
-    return next(iter(children.values())).log.parent
 
 
 def stop_all(children: Mapping[str, Child]) -> dict[str, int | None]:
