@@ -245,6 +245,15 @@ def values() -> dict[str, dict[str, float]]:
     return shown
 
 
+def pairs(labels: str) -> dict[str, str]:
+    """The labels of a series of `values`.
+
+    >>> pairs("arm=coda,bound=low")
+    {'arm': 'coda', 'bound': 'low'}
+    """
+    return dict(pair.partition("=")[::2] for pair in labels.split(","))
+
+
 def event_frontier_ms(stage: str) -> int:
     """The newest event time that a stage of this process is through with; -1 before there is any.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor import metrics
-from monitor.metrics import name_of
+from monitor.metrics import name_of, pairs
 
 BUCKETS = f"{name_of(metrics.use_age_s)}_bucket"
 
@@ -27,8 +27,8 @@ def used(buckets: Mapping[str, float]) -> list[Used]:
     """
     within: dict[str, dict[float, float]] = {}
     for labels, count in buckets.items():
-        pairs = dict(pair.partition("=")[::2] for pair in labels.split(","))
-        within.setdefault(pairs["use"], {})[float(pairs["le"])] = count
+        of = pairs(labels)
+        within.setdefault(of["use"], {})[float(of["le"])] = count
     return [_used(use, counts) for use, counts in sorted(within.items())]
 
 

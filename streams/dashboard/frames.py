@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import msgspec
 
 from monitor import metrics
-from monitor.metrics import name_of
 from monitor.use import BUCKETS, used
 from streams.watch.picture import Picture, StageView
 from streams.watch.views import VIEWS, View
@@ -117,7 +116,7 @@ class Frames:
             if process.since_ms > born + 1000:  # clocks differ by less than that from one status to the next
                 self._born[process.key] = process.since_ms
                 yield Mark(picture.at_ms, f"{process.key} starts again")
-        version = picture.total(name_of(metrics.model_version))
+        version = picture.total(metrics.model_version)
         if version > self._version > 0:
             yield Mark(picture.at_ms, f"cloud model v{version:.0f}")
         self._version = max(version, self._version)
@@ -159,14 +158,14 @@ def _series(picture: Picture) -> Iterator[tuple[str, float]]:
                 yield f"{quantile}/{stage.stage}", getattr(stage.ages, f"{quantile}_s")
         for partition in stage.partitions if len(stage.partitions) > 1 else ():
             yield f"lag/{stage.stage} {partition.partition}", partition.behind
-    for arm, gauc in picture.by(name_of(metrics.arm_gauc), "arm").items():
+    for arm, gauc in picture.by(metrics.arm_gauc, "arm").items():
         yield f"arms/{arm}", round(gauc, 5)
-    for labels, gain in picture.totals.get(name_of(metrics.lately_gain), {}).items():
-        pairs = dict(pair.partition("=")[::2] for pair in labels.split(","))
-        if pairs["devices"] == "all":
-            line = f"gain/{pairs['arm']}" if pairs["bound"] == "mean" else f"bands/{pairs['arm']} {pairs['bound']}"
+    for labels, gain in picture.series(metrics.lately_gain).items():
+        of = metrics.pairs(labels)
+        if of["devices"] == "all":
+            line = f"gain/{of['arm']}" if of["bound"] == "mean" else f"bands/{of['arm']} {of['bound']}"
             yield line, round(gain, 5)
-    yield "devices/connected", picture.total(name_of(metrics.devices_connected))
-    yield "model/version", picture.total(name_of(metrics.model_version))
-    for leg, seconds in picture.by(name_of(metrics.canary_s), "leg").items():
+    yield "devices/connected", picture.total(metrics.devices_connected)
+    yield "model/version", picture.total(metrics.model_version)
+    for leg, seconds in picture.by(metrics.canary_s, "leg").items():
         yield f"canary/{leg}", seconds

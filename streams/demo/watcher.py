@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import IO
 
 import msgspec
+from prometheus_client.metrics import MetricWrapperBase
 
 from monitor.histogram import Histogram
 from monitor.state import State
@@ -64,9 +65,9 @@ class Watcher:
         """By stage, the ages of all that passed it so far."""
         return self._reader.fold.passed()
 
-    def total(self, name: str, label: str) -> dict[str, float]:
+    def total(self, metric: MetricWrapperBase, label: str) -> dict[str, float]:
         """A metric summed by one of its labels, as of the last look."""
-        return self.picture.by(name, label) if self.picture else {}
+        return self.picture.by(metric, label) if self.picture else {}
 
     def heard(self, role: Role) -> bool:
         """Whether a process of this role has said anything yet."""

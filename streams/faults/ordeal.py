@@ -12,7 +12,6 @@ import polars as pl
 
 from monitor import metrics
 from monitor.accounting import Accounting
-from monitor.metrics import name_of
 from monitor.state import State
 from streams.child import Child
 from streams.demo.plan import Brokers
@@ -35,8 +34,6 @@ from streams.tunnel.ledger import Push, account
 from streams.tunnel.tunnel import EXPIRY_MS
 from wire.durable import write_durably
 from wire.signing import load_public_key
-
-_OUTCOMES = name_of(metrics.device_outcomes)
 
 
 class Ordeal:
@@ -90,7 +87,7 @@ class Ordeal:
             victims=victims,
             kafka=self._kafka,
             elapsed_s=lambda: watcher.elapsed_s,
-            crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(_OUTCOMES, "outcome")),
+            crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(metrics.device_outcomes, "outcome")),
             seed=self.scenario.seed,
             pool=self._folder / "pool",
         )

@@ -22,12 +22,11 @@ class Figure:
 
     def said(self, picture: Picture, *, rate: bool) -> str:
         """Its words with what it grows by per second; "" while it is zero."""
-        name = metrics.name_of(self.metric)
-        parts = picture.by(name, self.label, self.only)
+        parts = picture.by(self.metric, self.label, self.only)
         total = sum(parts.values())
         if not total:
             return ""
-        per_s = 0.0 if self.only else picture.per_s.get(name, 0.0)
+        per_s = 0.0 if self.only else picture.growth(self.metric)
         fast = f" ({per_s:,.0f}/s)" if rate and per_s >= 1 else f" ({per_s:.1f}/s)" if rate and per_s else ""
         return f"{total:,.0f} {self.words}{fast}{self._listed(parts)}"
 
@@ -103,7 +102,7 @@ def _figures(role: Role, picture: Picture, *, rate: bool) -> list[str]:
 
 
 def _model(role: Role, picture: Picture) -> str:
-    version = picture.total(metrics.name_of(metrics.model_version))
+    version = picture.total(metrics.model_version)
     if version:
         return f"cloud model v{version:.0f}"
     return "waiting for the first cloud model" if role in _NEED_A_MODEL else ""

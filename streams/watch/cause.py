@@ -57,17 +57,17 @@ def _ended(picture: Picture) -> str:
 
 def _no_model(picture: Picture) -> str:
     waits = any(process.up and process.role in {Role.FLOW, Role.FLEET} for process in picture.processes)
-    if not waits or picture.total(metrics.name_of(metrics.model_version)):
+    if not waits or picture.total(metrics.model_version):
         return ""
     return "there is no cloud model yet: `coda train-cloud --head-log LOG` makes the first"
 
 
 def _offline(picture: Picture) -> str:
     up = {process.role for process in picture.processes if process.up}
-    were_there = picture.total(metrics.name_of(metrics.push_outcomes))
+    were_there = picture.total(metrics.push_outcomes)
     if not {Role.TUNNEL, Role.FLEET} <= up or not were_there:
         return ""
-    if picture.total(metrics.name_of(metrics.devices_connected)):
+    if picture.total(metrics.devices_connected):
         return ""
     return "no device is connected, though the fleet is there: the MQTT broker, or the network before it"
 
@@ -92,12 +92,12 @@ def _one(picture: Picture) -> str:
 
 
 def _unanswered(picture: Picture) -> str:
-    pushed = picture.per_s.get(metrics.name_of(metrics.pushes), 0.0)
-    answered = picture.per_s.get(metrics.name_of(metrics.push_outcomes), 0.0)
-    open_ = picture.total(metrics.name_of(metrics.pushes_outstanding))
+    pushed = picture.growth(metrics.pushes)
+    answered = picture.growth(metrics.push_outcomes)
+    open_ = picture.total(metrics.pushes_outstanding)
     if not pushed or answered or not open_:
         return ""
-    devices = picture.total(metrics.name_of(metrics.devices_connected))
+    devices = picture.total(metrics.devices_connected)
     return f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices"
 
 

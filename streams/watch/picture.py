@@ -1,7 +1,9 @@
 """What all processes together look like at one moment: the one thing that every view shows."""
 
 import msgspec
+from prometheus_client.metrics import MetricWrapperBase
 
+from monitor.metrics import name_of, pairs
 from monitor.state import Freshness
 from monitor.words import Word
 from wire.status import Role
@@ -78,16 +80,23 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         """The stage of this name, if anybody has said something of it."""
         return next((stage for stage in self.stages if stage.stage == name), None)
 
-    def total(self, name: str) -> float:
-        """A metric summed over its labels."""
-        return sum(self.totals.get(name, {}).values())
+    def series(self, metric: MetricWrapperBase) -> dict[str, float]:
+        """A metric by its labels."""
+        return self.totals.get(name_of(metric), {})
 
-    def by(self, name: str, label: str, only: str = "") -> dict[str, float]:
+    def total(self, metric: MetricWrapperBase) -> float:
+        """A metric summed over its labels."""
+        return sum(self.series(metric).values())
+
+    def by(self, metric: MetricWrapperBase, label: str, only: str = "") -> dict[str, float]:
         """A metric summed by one of its labels: of all its series, or of those with the pair `only`."""
         sums: dict[str, float] = {}
-        for labels, value in self.totals.get(name, {}).items():
-            pairs = labels.split(",")
-            if not only or only in pairs:
-                part = dict(pair.partition("=")[::2] for pair in pairs).get(label, "")
+        for labels, value in self.series(metric).items():
+            if not only or only in labels.split(","):
+                part = pairs(labels).get(label, "")
                 sums[part] = sums.get(part, 0.0) + value
         return sums
+
+    def growth(self, metric: MetricWrapperBase) -> float:
+        """By how much a metric grows per second."""
+        return self.per_s.get(name_of(metric), 0.0)

@@ -1,7 +1,6 @@
 """How the arms do, and whether it is time for a newer cloud model, as rows of text."""
 
 from monitor import metrics
-from monitor.metrics import name_of
 from streams.watch.picture import Picture
 
 Cells = tuple[str, ...]
@@ -13,7 +12,7 @@ _USERS = ("new", "regular", "heavy")  # by how much was predicted for them
 def arms(picture: Picture) -> list[Cells]:
     """Each arm over all predictions and over the newest, the best first; then coda by group of users."""
     auc, gauc, harmed, off = (
-        picture.by(name_of(metric), "arm")
+        picture.by(metric, "arm")
         for metric in (metrics.arm_auc, metrics.arm_gauc, metrics.lately_harmed, metrics.lately_calibration)
     )
     rows: list[Cells] = [
@@ -34,12 +33,12 @@ def arms(picture: Picture) -> list[Cells]:
 
 def interval(picture: Picture, arm: str, devices: str) -> str:
     """GAUC minus the cloud's lately, with its bounds; "" where nothing is known."""
-    series = picture.totals.get(name_of(metrics.lately_gain), {})
+    series = picture.series(metrics.lately_gain)
     low, mean, high = (series.get(f"arm={arm},devices={devices},bound={bound}") for bound in ("low", "mean", "high"))
     return "" if low is None or mean is None or high is None else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def drift(picture: Picture) -> list[Cells]:
     """The cloud model's log-loss by the age of its version, from this age on."""
-    losses, events = (picture.by(name_of(metric), "age") for metric in (metrics.cloud_loss, metrics.cloud_loss_events))
+    losses, events = (picture.by(metric, "age") for metric in (metrics.cloud_loss, metrics.cloud_loss_events))
     return [(age, f"{n:,.0f}", f"{losses.get(age, 0) / n:.4f}") for age, n in events.items() if n]

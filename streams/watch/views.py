@@ -98,15 +98,14 @@ def _of(*shown: MetricWrapperBase) -> Callable[[Picture], list[Row]]:
 
 
 def _series(picture: Picture, metric: MetricWrapperBase) -> list[Row]:
-    name = metrics.name_of(metric)
-    series = sorted(picture.totals.get(name, {}).items(), key=lambda each: -each[1])
-    words = metric._documentation
+    name, words = metrics.name_of(metric), metric._documentation
+    series = sorted(picture.series(metric).items(), key=lambda each: -each[1])
     shown = span if name.endswith("_seconds") else "{:,.0f}".format
-    return [Row((_labels(labels) or "all", shown(value), words, name)) for labels, value in series]
+    return [Row((_labels(labels), shown(value), words, name)) for labels, value in series]
 
 
 def _labels(labels: str) -> str:
-    return " ".join(pair.split("=", 1)[-1] for pair in labels.split(","))
+    return " ".join(metrics.pairs(labels).values()) or "all"
 
 
 def _use(picture: Picture) -> list[Row]:

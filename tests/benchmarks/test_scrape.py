@@ -6,7 +6,7 @@ from benchmarks.scrape import parse, scrape, together
 from tests.benchmarks.exposition import Process
 
 
-def test_counters_are_summed_over_their_labels_and_split_by_them() -> None:
+def test_counters_are_summed_over_their_labels() -> None:
     process = Process()
     process.count("coda_events_rejected", 3, reason="late")
     process.count("coda_events_rejected", 4, reason="malformed")

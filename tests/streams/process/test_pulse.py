@@ -60,7 +60,7 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
     pooled = later.stage("pooled")
     assert pooled is not None and pooled.behind == 8, "what waits for a process that is gone grows"
     assert (process.key, process.ended) == ("flow/0", True)
-    assert picture.total("coda_samples_pooled_total") >= 5
+    assert picture.total(metrics.pooled) >= 5
     assert stage is not None and stage.behind == 5
     last = lines[-1]["event"]
     assert last.startswith("flow/0 ended: ") and "pooled" in last and last.endswith("5 left to do")
