@@ -1,7 +1,7 @@
 """The names of everything we measure, and the one registry that holds them.
 
-Every process serves these at 127.0.0.1:<metrics port>/metrics; the live view, the demo's accounting and
-Prometheus read them there. Counters end in `_total`, units come last.
+Every process tells them in its status, which the live views and all accounts are made of, and serves them to
+Prometheus at 127.0.0.1:<metrics port>/metrics. Counters end in `_total`, units come last.
 """
 
 import math
@@ -25,7 +25,7 @@ VALUES = {
     "partition": "one per partition",
     "reason": "30",
     "shard": "one per shard",
-    "stage": "8",
+    "stage": "9",
     "topic": "one per topic",
     "use": "4",
     "what": "10",

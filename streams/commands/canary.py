@@ -1,4 +1,4 @@
-"""`coda canary`: one sample a second through everything, until interrupted."""
+"""`coda canary`: one request a second through everything, until interrupted."""
 
 import secrets
 import sys
