@@ -46,10 +46,13 @@ def test_each_command_parses_through_our_own_command_line(name: str, tmp_path: P
     function, bound, ignored = make_app(command[0]).parse_args(command, exit_on_error=False, print_error=False)
     assert function.__module__.startswith("streams.commands.")
     assert not ignored
+    arguments = dict(bound.arguments)
+    for group in ("kafka", "mqtt"):
+        arguments |= vars(arguments.pop(group)) if group in arguments else {}
     for flag in ("bootstrap", "mqtt", "metrics_port"):
         variable = PREFIX + flag.upper()
         if variable in OURS[name].get("environment", {}):
-            assert str(bound.arguments[flag]) == OURS[name]["environment"][variable]
+            assert str(arguments[flag]) == OURS[name]["environment"][variable]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -2,7 +2,6 @@
 
 import secrets
 import sys
-from pathlib import Path
 
 import msgspec
 
@@ -10,12 +9,12 @@ from device_sim.mqtt_credentials import device
 from streams.canary.device import CanaryDevice
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import STATUS
 from streams.metrics_server import metrics_server
-from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.mqtt.paho_broker import PahoBroker
 from streams.process.pulse import Pulse
 from streams.settings import AtLeast0
@@ -27,10 +26,8 @@ from wire.status import Role
 
 def command(
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
-    mqtt: str = MqttSettings().address,
-    mqtt_credentials: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
+    mqtt: MqttOptions = LOCAL_MQTT,
     name: str = "canary",
     metrics_port: AtLeast0 = 0,
     json: bool = False,
@@ -38,7 +35,7 @@ def command(
     """Send a marked request once a second through Kafka, the pool's search and MQTT, and see that it comes back.
 
     It is the one thing to be woken for: it tells the truth while users are silent. It is no user's, and counts nowhere
-    but among canaries.
+    but among canaries. Among credentials it is the device ~canary/NAME; Kafka it tells how it is, and no more.
 
     Example
 
@@ -47,25 +44,20 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port: where it tells how it is. Canaries themselves go by MQTT.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
-        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
-        mqtt_credentials: The folder of `coda devices enrol`, of which this one is the device ~canary/NAME.
         name: Tells this canary from others on the same brokers.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print what became of all canaries as JSON on standard output at the end.
     """
     user_id = canary_id(name)
-    kafka = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
-    broker = MqttSettings.parse(mqtt, device(user_id), mqtt_credentials)
+    settings, broker = kafka.settings(), mqtt.settings(device(user_id))
     with metrics_server(metrics_port):
-        probe(bootstrap, properties=kafka.properties)
+        probe(settings.bootstrap, properties=settings.properties)
         probe_mqtt(broker)
-        ensure_topics(kafka, [STATUS])
+        ensure_topics(settings, [STATUS])
         clock, stop = SystemClock(), Stop()
         canary = CanaryDevice(user_id, PahoBroker(broker), clock, secrets.token_hex(4))
-        print(f"canary {name}: Kafka {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
-        pulse = Pulse(Role.CANARY, name, KafkaBus(kafka), clock, frontiers=lambda: [canary.flights.frontier])
+        print(f"canary {name}: Kafka {settings.bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        pulse = Pulse(Role.CANARY, name, KafkaBus(settings), clock, frontiers=lambda: [canary.flights.frontier])
         canary.open()
         try:
             with stop.listening(), pulse:

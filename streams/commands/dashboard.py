@@ -3,15 +3,14 @@
 import secrets
 import socket
 import sys
-from pathlib import Path
 
 import uvicorn
 
 from streams.dashboard.app import make_app
 from streams.dashboard.service import DashboardService
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.metrics_server import PortTaken
 from streams.settings import AtLeast0
 from wire.clock import SystemClock
@@ -23,8 +22,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 def command(
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     host: str = "127.0.0.1",
     port: AtLeast0 = PORT,
     token: str | None = None,
@@ -42,22 +40,20 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         host: The address to serve on; any but this machine's own asks for the token.
         port: The port to serve on; 0 takes a free one.
         token: What whoever opens the page has to bring; made up anew each time, where it is needed.
     """
-    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
+    settings = kafka.settings()
     wanted = token if token is not None else "" if host in _LOOPBACK else secrets.token_urlsafe(16)
     if not wanted and host not in _LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
-    probe(bootstrap, properties=settings.properties)
+    probe(settings.bootstrap, properties=settings.properties)
     with _listening(host, port) as listener, DashboardService(KafkaBus(settings), SystemClock()) as service:
         server = uvicorn.Server(uvicorn.Config("", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
         server.config.app = make_app(service, wanted, ended=lambda: server.should_exit)
         address = f"http://{host}:{listener.getsockname()[1]}/{f'?token={wanted}' if wanted else ''}"
-        print(f"dashboard of Kafka {bootstrap}: {address}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"dashboard of Kafka {settings.bootstrap}: {address}", file=sys.stderr, flush=True)  # noqa: T201
         server.run(sockets=[listener])
 
 

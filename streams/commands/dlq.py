@@ -1,14 +1,13 @@
 """`coda dlq`: the dead letters, that is what was refused, why, and where it came from."""
 
 from collections import Counter
-from pathlib import Path
 
 import msgspec
 
 from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS
 from streams.settings import AtLeast0
 from streams.times import moment
@@ -34,8 +33,7 @@ def command(
     last: AtLeast0 = 20,
     reason: str = "",
     full: bool = False,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     json: bool = False,
 ) -> int:
     """Count the dead letters by reason and origin, and print the newest of them.
@@ -51,12 +49,10 @@ def command(
         last: How many of the newest to print.
         reason: Only those refused for this reason, such as malformed or late.
         full: Print all that was kept of each, and not only its beginning.
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         json: Print one JSON document instead of lines.
     """
-    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
-    probe(bootstrap, properties=settings.properties)
+    settings = kafka.settings()
+    probe(settings.bootstrap, properties=settings.properties)
     messages = sorted(
         read_between(settings, "coda-dlq", bounds(settings, DEAD_LETTERS)), key=lambda message: message.timestamp_ms
     )
@@ -67,7 +63,7 @@ def command(
         table = [{"what": w, "reason": r, "from": o, "letters": n} for (w, r, o), n in counts.most_common()]
         print(msgspec.json.encode({"counts": table, "newest": shown}).decode())  # noqa: T201
         return 0
-    print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {bootstrap}")  # noqa: T201
+    print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {settings.bootstrap}")  # noqa: T201
     for (what, why, source), number in counts.most_common():
         print(f"  {number:,} × {what}: {why}, from {source}")  # noqa: T201
     for letter in shown:

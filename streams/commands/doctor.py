@@ -11,18 +11,15 @@ from streams.doctor.disk import model, on_disk
 from streams.doctor.finding import looked
 from streams.doctor.machine import machine
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
-from streams.kafka.properties import read_properties
-from streams.mqtt.connection import MqttSettings
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
+from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from wire.clock import SystemClock
 
 
 def command(
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
-    mqtt: str = MqttSettings().address,
-    mqtt_credentials: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
+    mqtt: MqttOptions = LOCAL_MQTT,
     keys: Path = Path("runs/keys"),
     pool: Path = Path("runs/pool"),
     state: Path = Path("runs/flow-state"),
@@ -41,19 +38,15 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
-        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
-        mqtt_credentials: The folder of `coda devices enrol`.
         keys: The folder of the signing keys.
         pool: The pool's folder, as `coda flow` has it.
         state: The flow's folder for positions and user states.
         json: Print one JSON document instead of lines.
     """
-    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
+    settings = kafka.settings()
     found = machine(DISTRIBUTION)
     found += servers.kafka(settings, SystemClock().wall_ms())
-    found += servers.mqtt(MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials))
+    found += servers.mqtt(mqtt.settings(TUNNEL))
     if not any(each.name == "Kafka" and each.word == "fail" for each in found):
         found += looked("model", lambda: model(KafkaBus(settings), keys))
     found += on_disk(keys, pool, state)

@@ -24,13 +24,13 @@ from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell, one_thread
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings
 from streams.kafka.connection import probe as probe_kafka
-from streams.kafka.properties import read_properties
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import FLEET_GROUP, STATUS
 from streams.metrics_server import metrics_server
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.connection import probe as probe_mqtt
+from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.population.table import find_table
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
@@ -51,10 +51,8 @@ def command(
     *,
     own: Literal["events", "behaviour"] = "events",
     devices: Devices = None,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
-    mqtt: str = MqttSettings().address,
-    mqtt_credentials: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
+    mqtt: MqttOptions = LOCAL_MQTT,
     state: Path = Path("runs/fleet/state"),
     out: Path = Path("runs/fleet"),
     cloud_key: Path = Path("runs/keys") / PUBLIC,
@@ -82,10 +80,6 @@ def command(
         own: Where a device learns what its user does: the topic `events` (the event is in Kafka already) or
             `behaviour` (the device is its origin and uploads it through the tunnel).
         devices: How many users have a device, those that do something first; by default `all`.
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
-        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
-        mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, a device's own for each.
         state: Folder for snapshots, made if need be.
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with
@@ -104,19 +98,16 @@ def command(
     settings = FleetSettings(
         own=own, devices=devices, state=state, out=out, cloud_key=cloud_key, seed=seed, orders=told
     )
-    kafka, broker = (
-        KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
-        MqttSettings.parse(mqtt, FLEET, mqtt_credentials),
-    )
+    reached, broker = kafka.settings(), mqtt.settings(FLEET)
     with ExitStack() as held, metrics_server(metrics_port):
-        probe_kafka(bootstrap, properties=kafka.properties)
+        probe_kafka(reached.bootstrap, properties=reached.properties)
         probe_mqtt(broker)
         for folder in {state.resolve(), out.resolve()}:
             make_folder(folder)
             held.enter_context(hold(folder))
-        ensure_topics(kafka, [settings.topic, STATUS])
-        print(f"fleet: own events from {settings.topic} at {bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
-        result, stopped_by = asyncio.run(_run(settings, KafkaBus(kafka), broker))
+        ensure_topics(reached, [settings.topic, STATUS])
+        print(f"fleet: own events from {settings.topic} at {reached.bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        result, stopped_by = asyncio.run(_run(settings, KafkaBus(reached), broker))
     if isinstance(told, Drop):
         result |= {"drop": _account(told, out, seed)}
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()

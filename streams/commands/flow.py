@@ -8,7 +8,8 @@ import msgspec
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
 from streams.flow.supervisor import supervise
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, probe
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
 from streams.stop import Stop
 from streams.times import DAY_MS, Duration
@@ -20,8 +21,7 @@ _LEAST_EPOCH_MS = 10  # saving the state takes milliseconds
 
 def command(
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     pool: Path = Path("runs/pool"),
     state: Path = Path("runs/flow-state"),
     cloud_key: Path | None = None,
@@ -52,8 +52,6 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         pool: The pool's folder, made when it is new.
         state: The folder for positions and user states, made when it is new; it belongs to this Kafka.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models signed with another are refused.
@@ -77,8 +75,8 @@ def command(
     if epoch.ms < _LEAST_EPOCH_MS:
         raise InputError(f"--epoch is {epoch}: give it at least {_LEAST_EPOCH_MS}ms")
     settings = FlowSettings(
-        bootstrap=bootstrap,
-        kafka_config=str(kafka_config.absolute()) if kafka_config else "",
+        bootstrap=kafka.bootstrap,
+        kafka_config=str(kafka.kafka_config.absolute()) if kafka.kafka_config else "",
         pool=str(pool.absolute()),  # the processes of a cluster run in another folder
         state=str(state.absolute()),
         cloud_key=str(cloud_key.absolute()) if cloud_key else "",
@@ -98,7 +96,7 @@ def command(
         metrics_port=metrics_port,
         seed=seed,
     ).checked()
-    probe(bootstrap, properties=settings.kafka.properties)  # before anything is made on disk
+    probe(kafka.bootstrap, properties=settings.kafka.properties)  # before anything is made on disk
     make_folder(state)
     with hold(state):
         prepare_state(state)

@@ -1,12 +1,11 @@
 """`coda pace`: tells devices when to come back, should they lose their connection."""
 
 import sys
-from pathlib import Path
 
 from device_sim import topics
 from device_sim.mqtt_credentials import TUNNEL
 from streams.mqtt.client import MqttClient
-from streams.mqtt.connection import MqttSettings
+from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.settings import Span
 from streams.times import Duration
 from wire.errors import DeliveryError, InputError
@@ -18,8 +17,7 @@ _LIMIT_S = 10.0
 
 def command(
     *,
-    mqtt: str = MqttSettings().address,
-    mqtt_credentials: Path | None = None,
+    mqtt: MqttOptions = LOCAL_MQTT,
     wait: Span = Duration.parse("0s"),
     spread: Span = Duration.parse("60s"),
     lasts: Span = Duration.parse("10m"),
@@ -28,6 +26,7 @@ def command(
     """Tell devices when to come back, should they lose their connection: before a broker is restarted, say.
 
     A retained message that holds for `--lasts` on every device; the newest one counts. Devices obey within an hour.
+    Among credentials this command is `tunnel`.
 
     Example
 
@@ -36,24 +35,23 @@ def command(
     ```
 
     Args:
-        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
-        mqtt_credentials: The folder of `coda devices enrol`: this command is `tunnel` there, too.
         wait: How long a device stays away before its first attempt.
         spread: Over how long devices spread their attempts, evenly.
         lasts: For how long this holds.
         take_back: Devices come back as they would without having been told.
     """
     raw = b"" if take_back else _checked(Pace(wait.s, spread.s, lasts.s))
-    client = MqttClient(MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials), "coda-pace")
+    broker = mqtt.settings(TUNNEL)
+    client = MqttClient(broker, "coda-pace")
     try:
         client.open()
         client.publish(topics.PACE, raw, retain=True, expiry_s=max(1, round(lasts.s)), essential=True)
         if not client.settle(_LIMIT_S):
-            raise DeliveryError(f"the MQTT broker at {mqtt} has not confirmed the pace; try again")
+            raise DeliveryError(f"the MQTT broker at {broker.address} has not confirmed the pace; try again")
     finally:
         client.close()
     said = "taken back" if take_back else f"wait {wait}, spread over {spread}, for {lasts}"
-    print(f"pace for devices of {mqtt}: {said}", file=sys.stderr)  # noqa: T201
+    print(f"pace for devices of {broker.address}: {said}", file=sys.stderr)  # noqa: T201
 
 
 def _checked(pace: Pace) -> bytes:

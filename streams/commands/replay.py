@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,8 +13,8 @@ from xxhash import xxh3_64_hexdigest
 
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import KafkaSettings, probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
 from streams.logs.data import cache_folder, find_log
 from streams.logs.options import AS_FOUND, LogOptions
@@ -47,8 +48,7 @@ def command(
     fresh: bool = False,
     throttle_groups: str | None = None,
     max_ahead: AtLeast1 | None = None,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     partitions: AtLeast1 = KafkaSettings.partitions,
     replication: AtLeast1 = KafkaSettings.replication,
     metrics_port: AtLeast0 = 0,
@@ -84,10 +84,6 @@ def command(
         embedded Kafka, which drops what nobody has read, and none on a real one.
     max_ahead
         How many events of one partition to be ahead of those groups at most; by default what the embedded Kafka keeps.
-    bootstrap
-        Kafka's address.
-    kafka_config
-        A file of librdkafka properties, one name=value on each line: TLS and SASL.
     partitions
         Partitions of topics that do not exist yet.
     replication
@@ -98,9 +94,7 @@ def command(
         Print one JSON document with what was done.
     """
     pacer = Pacer(parse_speed(speed))
-    settings = KafkaSettings(
-        bootstrap, partitions=partitions, replication=replication, properties=read_properties(kafka_config)
-    )
+    settings = replace(kafka.settings(), partitions=partitions, replication=replication)
     topic = EVENTS if via == "kafka" else BEHAVIOUR
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
@@ -114,7 +108,7 @@ def command(
         read_state(state_path)  # so that nothing is written over what is no replay's
     start = load_state(state_path, identity) if state_path and not fresh else None
     if start is not None and start.finished:
-        _report(log, Totals(), topic, bootstrap, json=json)
+        _report(log, Totals(), topic, settings.bootstrap, json=json)
         _say_finished(log)
         return 0
     with ExitStack() as stack:
@@ -143,7 +137,7 @@ def command(
             Pulse(Role.REPLAY, Path(log).name, bus, SystemClock(), frontiers=lambda: [run.frontier], shows=False)
         )
         totals = _run(run, view, state_path)
-    _report(log, totals, topic, bootstrap, json=json)
+    _report(log, totals, topic, settings.bootstrap, json=json)
     nothing = not totals.sent and not totals.already_there and start is None
     return 2 if nothing else 0
 

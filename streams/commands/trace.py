@@ -1,14 +1,13 @@
 """`coda trace`: one event on its way."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
 from streams.bus import Bus, Message
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
 from streams.times import moment, span
 from streams.trace.trace import Found, Step, batched, find, pooled, refused, used
@@ -19,8 +18,7 @@ def command(
     event: str | None = None,
     *,
     user: str = "",
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     json: bool = False,
 ) -> None:
     """Follow one event from the moment it was produced to every batch it was in, and each device that trained on it.
@@ -38,12 +36,10 @@ def command(
     Args:
         event: The event's id.
         user: Whose event; alone, the newest of this user.
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         json: Print one JSON document instead of lines.
     """
-    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
-    probe(bootstrap, properties=settings.properties)
+    settings = kafka.settings()
+    probe(settings.bootstrap, properties=settings.properties)
     bus = KafkaBus(settings)
     found = find(_all(bus, EVENTS), event or "", user)
     if found is None:

@@ -9,8 +9,8 @@ import torch
 
 from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import SAMPLES, TRAINER_GROUP
 from streams.logs.data import find_log
 from streams.logs.head import head_samples
@@ -44,8 +44,7 @@ def command(
     publish_only: bool = False,
     replace: str = "",
     back_to: AtLeast0 = 0,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     metrics_port: AtLeast0 = 0,
     seed: int = 0,
     json: bool = False,
@@ -72,19 +71,16 @@ def command(
             With a head log that made none of both, the first version of a new lineage takes the place of both.
         back_to: Publish this version again, as the newest, and end. A trainer that runs has to be stopped before.
         publish_only: Publish the first version, or the newest again, and the task, and end.
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         seed: Of everything that is drawn; the same seed and samples give the same versions.
         json: Print what was published as JSON on standard output, at the end.
     """
     torch.set_num_threads(1)
-    wanted, settings = read_task(task), KafkaSettings(bootstrap, properties=read_properties(kafka_config))
+    wanted, settings = read_task(task), kafka.settings()
     bus = KafkaBus(settings)
-    stop = (
-        Stop()
-    )  # asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it
-    probe(bootstrap, properties=settings.properties)
+    # Asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it.
+    stop = Stop()
+    probe(settings.bootstrap, properties=settings.properties)
     ensure_topics(settings)
     clock = SystemClock()
     pulse = Pulse(Role.TRAINER, "cloud", bus, clock, [Lookout(bus, clock, "learned", TRAINER_GROUP, SAMPLES)])

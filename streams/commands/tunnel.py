@@ -9,11 +9,11 @@ import msgspec
 from device_sim.mqtt_credentials import TUNNEL
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.metrics_server import metrics_server
-from streams.mqtt.connection import MqttSettings
+from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.mqtt.paho_broker import PahoBroker
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
@@ -31,10 +31,8 @@ _EXPIRY, _DRAIN = Duration(EXPIRY_MS / 1000), Duration(DRAIN_S)
 
 def command(
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
-    mqtt: str = MqttSettings().address,
-    mqtt_credentials: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
+    mqtt: MqttOptions = LOCAL_MQTT,
     name: str = "tunnel",
     expiry: SomeTime = _EXPIRY,
     drain: Span = _DRAIN,
@@ -57,10 +55,6 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
-        mqtt: The MQTT 5 broker, as host:port, or with TLS as mqtts://host:port.
-        mqtt_credentials: The folder of `coda devices enrol`: certificates and passwords, of which this one is `tunnel`.
         name: Tells this tunnel from others on the same brokers; keep it over restarts.
         expiry: Freshness budget: a batch that is older when it could be delivered is not delivered.
         drain: At the end, how long to wait for devices to answer the last pushes.
@@ -73,18 +67,15 @@ def command(
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
         json: Print the final counts as JSON on standard output.
     """
-    kafka, broker = (
-        KafkaSettings(bootstrap, properties=read_properties(kafka_config)),
-        MqttSettings.parse(mqtt, TUNNEL, mqtt_credentials),
-    )
+    settings, broker = kafka.settings(), mqtt.settings(TUNNEL)
     public = load_public_key(cloud_key) if cloud_key else None
     rate = Rate(device_kib_per_s, device_burst_kib).checked()
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
     with metrics_server(metrics_port):
-        probe(bootstrap, properties=kafka.properties)
-        ensure_topics(kafka)
-        bus, clock = KafkaBus(kafka), SystemClock()
+        probe(settings.bootstrap, properties=settings.properties)
+        ensure_topics(settings)
+        bus, clock = KafkaBus(settings), SystemClock()
         tunnel = Tunnel(
             bus,
             PahoBroker(broker),
@@ -100,7 +91,7 @@ def command(
             lookout = Lookout(bus, clock, "tunnelled", TUNNEL_GROUP, CANDIDATES)
             with Pulse(Role.TUNNEL, name, bus, clock, [lookout], frontiers=lambda: tunnel.frontiers), tunnel:
                 started = True
-                print(f"tunnel {name}: Kafka {bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+                print(f"tunnel {name}: Kafka {settings.bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
                 tunnel.wait()
         finally:
             if started:

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from streams.kafka.bus import KafkaBus
-from streams.kafka.connection import DEFAULT_BOOTSTRAP, KafkaSettings, probe
-from streams.kafka.properties import read_properties
+from streams.kafka.connection import probe
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
 from streams.watch.recording import Playback, Recorder, recorded
@@ -26,8 +26,7 @@ _READ_S = 30.0  # a day of statuses is read within seconds
 def command(
     run: Path | None = None,
     *,
-    bootstrap: str = DEFAULT_BOOTSTRAP,
-    kafka_config: Path | None = None,
+    kafka: KafkaOptions = LOCAL_KAFKA,
     record: Path | None = None,
     once: bool = False,
     json: bool = False,
@@ -47,8 +46,6 @@ def command(
 
     Args:
         run: The folder of a run of `coda demo`, to play it back; with --once as it was at its end.
-        bootstrap: Kafka, as host:port.
-        kafka_config: A file of librdkafka properties, one name=value on each line: TLS and SASL.
         record: A folder to write to what all processes say from now on: `coda report` makes a report of it.
         once: Show it once and end.
         json: Print the picture as JSON on standard output: a line each second, or with --once one line.
@@ -64,8 +61,8 @@ def command(
         for picture in [playback.last()] if once else playback.pictures():
             _print(picture, as_json=json)
         return
-    settings = KafkaSettings(bootstrap, properties=read_properties(kafka_config))
-    probe(bootstrap, properties=settings.properties)
+    settings = kafka.settings()
+    probe(settings.bootstrap, properties=settings.properties)
     clock = SystemClock()
     with ExitStack() as opened:
         recorder = opened.enter_context(Recorder(record, clock.wall_ms())) if record is not None else None

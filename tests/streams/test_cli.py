@@ -76,6 +76,22 @@ def test_flags_beat_the_commands_variable_beats_the_shared_one_beats_the_file(
     assert seed("--seed", "4") == "4"
 
 
+def test_what_many_commands_share_is_set_the_same_ways(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bootstrap(*flags: str) -> str:
+        assert run([TOY, *flags]) == 0
+        return capsys.readouterr().out.split()[0]
+
+    Path("coda.toml").write_text(f'[{TOY}]\nbootstrap = "a:1"\n')
+    assert bootstrap() == "a:1"
+    monkeypatch.setenv("CODA_BOOTSTRAP", "b:2")
+    assert bootstrap() == "b:2"
+    monkeypatch.setenv("CODA_TRAIN_TOY_BOOTSTRAP", "c:3")
+    assert bootstrap() == "c:3"
+    assert bootstrap("--bootstrap", "d:4") == "d:4"
+
+
 def test_a_whole_number_is_never_rounded_wherever_it_comes_from(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,8 +3,6 @@
 Faults of one room alone are tested there: docs/guarantees.md has the list.
 """
 
-import importlib
-import inspect
 import os
 import re
 import signal
@@ -22,7 +20,7 @@ from index.spec import PoolSpec
 from index.store import FORMAT
 from models.artefact import model_to_bytes
 from models.cloud_model import random_model
-from streams.cli import COMMANDS, run
+from streams.cli import COMMANDS, make_app, run
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.producer import CheckedProducer
@@ -42,12 +40,10 @@ Told = Callable[..., tuple[int, str]]
 
 def settings_of(command: str) -> set[str]:
     """The names of a command's settings; none for one that only has commands of its own."""
-    module, _, name = COMMANDS[command][0].partition(":")
-    return (
-        set(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-        if name == "command"
-        else set()
-    )
+    _, apps, _ = make_app(command).parse_commands([command])
+    if not apps[-1].default_command:
+        return set()
+    return {name for argument in apps[-1].assemble_argument_collection() for name in argument.names}
 
 
 def having(setting: str) -> list[str]:
@@ -73,7 +69,7 @@ def one_line(said: str) -> bool:
     return re.match(r"coda[ a-z-]*: ", said) is not None and said.endswith("\n") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", having("bootstrap"))
+@pytest.mark.parametrize("command", having("--bootstrap"))
 def test_an_unreachable_kafka(command: str, told: Told, tmp_path: Path) -> None:
     code, said = told(command, "--bootstrap", f"127.0.0.1:{free_port()}")
     assert code == 1 and one_line(said)
@@ -81,15 +77,15 @@ def test_an_unreachable_kafka(command: str, told: Told, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"], "nothing is made before Kafka has answered"
 
 
-@pytest.mark.parametrize("command", having("bootstrap"))
+@pytest.mark.parametrize("command", having("--bootstrap"))
 def test_no_address_of_kafka(command: str, told: Told) -> None:
     code, said = told(command, "--bootstrap", "")
     assert code == 2 and one_line(said) and "HOST:PORT" in said
 
 
-@pytest.mark.parametrize("command", having("mqtt"))
+@pytest.mark.parametrize("command", having("--mqtt"))
 def test_an_unreachable_mqtt_broker(command: str, told: Told, kafka: KafkaSettings) -> None:
-    reached = ("--bootstrap", kafka.bootstrap) if command in having("bootstrap") else ()
+    reached = ("--bootstrap", kafka.bootstrap) if command in having("--bootstrap") else ()
     code, said = told(command, *reached, "--mqtt", f"127.0.0.1:{free_port()}")
     assert code == 1 and one_line(said)
     assert "no MQTT broker at" in said and "--mqtt" in said
@@ -103,7 +99,7 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-@pytest.mark.parametrize("command", having("metrics_port"))
+@pytest.mark.parametrize("command", having("--metrics-port"))
 def test_a_busy_metrics_port(command: str, told: Told, kafka: KafkaSettings, taken_port: int) -> None:
     code, said = told(command, "--bootstrap", kafka.bootstrap, "--metrics-port", str(taken_port))
     assert code == 1 and one_line(said)
@@ -111,7 +107,7 @@ def test_a_busy_metrics_port(command: str, told: Told, kafka: KafkaSettings, tak
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
-@pytest.mark.parametrize("command", having("metrics_port"))
+@pytest.mark.parametrize("command", having("--metrics-port"))
 def test_a_metrics_port_that_is_none(command: str, port: str, told: Told, kafka: KafkaSettings) -> None:
     code, said = told(command, "--bootstrap", kafka.bootstrap, "--metrics-port", port)
     assert code == 2 and one_line(said)
@@ -135,7 +131,7 @@ def test_a_path_that_cannot_be_used(command: str, flag: str, told: Told, kafka: 
         flags = [
             "--bootstrap",
             kafka.bootstrap,
-            *(["--mqtt", mqtt.settings.address] if "mqtt" in settings_of(command) else []),
+            *(["--mqtt", mqtt.settings.address] if "--mqtt" in settings_of(command) else []),
         ]
         code, said = told(command, *flags, flag, "log.csv/here")
     assert code in {1, 2}

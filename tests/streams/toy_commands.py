@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from streams.cli import Terminated
+from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.settings import AtLeast1, Devices, SomeTime
 from streams.times import Duration
 from wire.errors import ConnectionFailed, InputError
@@ -19,7 +20,7 @@ _FAILURES: dict[str, Callable[[], BaseException]] = {
 
 
 def command(
-    *, bootstrap: str = "127.0.0.1:9092", seed: int = 0, fail: str = "", code: int = 0, wait: bool = False
+    *, kafka: KafkaOptions = LOCAL_KAFKA, seed: int = 0, fail: str = "", code: int = 0, wait: bool = False
 ) -> int:
     """Print the settings.
 
@@ -28,13 +29,12 @@ def command(
     ```
 
     Args:
-        bootstrap: Kafka, as host:port.
         seed: A number.
         fail: How to fail.
         code: What to return.
         wait: Wait for a signal.
     """
-    sys.stdout.write(f"{bootstrap} {seed}\n")
+    sys.stdout.write(f"{kafka.bootstrap} {seed}\n")
     sys.stdout.flush()
     if fail:
         raise _FAILURES[fail]()

@@ -6,6 +6,7 @@ from device_sim import topics
 from streams.commands.pace import command
 from streams.mqtt.client import MqttClient
 from streams.mqtt.embedded import EmbeddedMqtt
+from streams.mqtt.options import MqttOptions
 from streams.times import Duration
 from wire.errors import InputError
 from wire.pace import Pace, decode_pace
@@ -21,10 +22,10 @@ def retained(broker: EmbeddedMqtt) -> list[bytes]:
 
 def test_a_pace_is_retained_until_it_is_taken_back() -> None:
     with EmbeddedMqtt() as broker:
-        command(mqtt=broker.address, wait=Duration(5), spread=Duration(30), lasts=Duration(120))
+        command(mqtt=MqttOptions(broker.address), wait=Duration(5), spread=Duration(30), lasts=Duration(120))
         (said,) = retained(broker)
         assert decode_pace(said) == Pace(5, 30, 120)
-        command(mqtt=broker.address, take_back=True)
+        command(mqtt=MqttOptions(broker.address), take_back=True)
         assert retained(broker) == []
 
 

@@ -121,9 +121,9 @@ def test_every_command_parses_through_our_own_command_line(tmp_path: Path, devic
         app = make_app(line[0])
         _, bound, ignored = app.parse_args(list(line), exit_on_error=False, print_error=False)
         assert not ignored
-        assert bound.arguments["bootstrap"] == brokers.kafka
+        assert bound.arguments["kafka"].bootstrap == brokers.kafka
         if "mqtt" in bound.signature.parameters:
-            assert bound.arguments["mqtt"] == brokers.mqtt
+            assert bound.arguments["mqtt"].mqtt == brokers.mqtt
 
 
 def test_history_and_live_part_share_no_event_and_leave_none_out(tmp_path: Path) -> None:

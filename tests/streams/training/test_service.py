@@ -25,6 +25,7 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
+from streams.kafka.options import KafkaOptions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
@@ -62,14 +63,14 @@ def log(tmp_path: Path) -> Path:
 
 def test_without_a_model_or_a_log_it_says_what_to_give(tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka, pytest.raises(InputError, match="--head-log"):
-        command(bootstrap=kafka.bootstrap, keys=tmp_path)
+        command(kafka=_at(kafka), keys=tmp_path)
 
 
 def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = tmp_path / "keys"
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=keys, publish_only=True, json=True)
+        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=keys, publish_only=True, json=True)
         (document,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
         said = msgspec.json.decode(document)
         assert said["version"] == said["task_version"] == said["published"] == 1
@@ -83,6 +84,10 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
         assert task is not None and task.task_version >= 2 and task.head_prior["coda"] == 0 > task.head_prior["cloud"]
         with pytest.raises(ArtefactError, match="--keys"):
             published_task(KafkaBus(settings), keys_in(tmp_path / "other")[1])
+
+
+def _at(kafka: EmbeddedKafka) -> KafkaOptions:
+    return KafkaOptions(kafka.bootstrap)
 
 
 def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
@@ -129,14 +134,14 @@ def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
 
     monkeypatch.setattr("streams.training.beginning.train_first", interrupted)
     with EmbeddedKafka() as kafka:
-        assert command(head_log=str(log), bootstrap=kafka.bootstrap, keys=tmp_path) == 130
+        assert command(head_log=str(log), kafka=_at(kafka), keys=tmp_path) == 130
         assert newest(KafkaBus(KafkaSettings(kafka.bootstrap)), MODELS) is None
 
 
 def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         model, learned = _published(settings, tmp_path)
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
@@ -160,7 +165,7 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
     misleading = SampleBlock.concat([TURNED.take(slice(0, 800)), REST.take(slice(800, 1000))])
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         model, learned = _published(settings, tmp_path)
         # The samples span 1,000 s, of which the last few are one user's word alone.
         trainer = CloudTrainer(model, learned, refresh_ms=990_000, seed=1)
@@ -191,7 +196,7 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
     monkeypatch.setattr("streams.training.service._BATCH", 50)
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         service = _service(settings, *_published(settings, tmp_path), tmp_path)
         service.offer_task()
         service.publish()
@@ -224,7 +229,7 @@ def test_the_newest_of_an_empty_topic_is_none() -> None:
 
 def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
-        command(head_log=str(log), head_share=0.9, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        command(head_log=str(log), head_share=0.9, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         message = newest(KafkaBus(KafkaSettings(kafka.bootstrap)), TASKS)
         assert message is not None and message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
@@ -322,14 +327,14 @@ def test_models_that_another_key_signed_are_followed_up_by_nobody(
 def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        first = {"head_share": 1.0, "bootstrap": kafka.bootstrap, "keys": tmp_path, "publish_only": True}
+        first = {"head_share": 1.0, "kafka": _at(kafka), "keys": tmp_path, "publish_only": True}
         command(head_log=str(log), **first)  # type: ignore[arg-type]
         model, learned = _published(settings, tmp_path)
         worse = replace(model.as_version(2), trained_until=model.trained_until + 1)
         publish(_service(settings, worse, Learned(5, {0: 9}), tmp_path))
         with pytest.raises(InputError, match="keeps 1 to go back to"):
-            command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=7)
-        assert command(bootstrap=kafka.bootstrap, keys=tmp_path, back_to=1) == 0
+            command(kafka=_at(kafka), keys=tmp_path, back_to=7)
+        assert command(kafka=_at(kafka), keys=tmp_path, back_to=1) == 0
         again, positions = _published(settings, tmp_path)
         assert (again.lineage, again.version, positions) == (model.lineage, 3, learned)
         assert again.trained_until == model.trained_until and (again.weights.items == model.weights.items).all()
@@ -385,7 +390,7 @@ def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Pa
 def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, bootstrap=kafka.bootstrap, keys=tmp_path, publish_only=True)
+        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         service = _service(settings, *_published(settings, tmp_path), tmp_path)
         mine = service.trainer.model.id
         producer = CheckedProducer(settings)
