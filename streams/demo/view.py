@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.state import State, events_per_s
+from streams.times import span
 from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
 from streams.watch.views import OVERVIEW
@@ -29,7 +30,6 @@ class LiveView:
         self._console = console or Console(file=sys.stderr)
         self._recent: deque[State] = deque(maxlen=60)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._note = ""
         self._last_line = ("", -PLAIN_EVERY_S)
 
     def __enter__(self) -> Self:
@@ -44,7 +44,6 @@ class LiveView:
     def update(self, state: State, note: str = "", picture: Picture | None = None) -> None:
         """Show `state` and the picture that it was made of; `note` says how far its phase is."""
         self._recent.append(state)
-        self._note = note
         if self._live:
             width, height = self._console.size
             shown = self._title, self._phases, list(self._recent), note
@@ -77,14 +76,14 @@ def plain_line(recent: Sequence[State], note: str) -> str:
     if s.produced:
         parts += [
             f"{rate(recent):,.0f} events/s",
-            f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {_sum(s.rejected):,} rejected",
+            f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {sum(s.rejected.values()):,} rejected",
         ]
     if any(s.behind.values()):
         parts.append("behind " + " ".join(f"{stage} {n:,}" for stage, n in s.behind.items() if n))
     if s.freshness:
-        parts.append("p99 " + " ".join(f"{stage} {_seconds(f.p99_s)}" for stage, f in s.freshness.items()))
+        parts.append("p99 " + " ".join(f"{stage} {span(f.p99_s)}" for stage, f in s.freshness.items()))
     if s.devices_connected:
-        parts.append(f"{s.devices_connected:,} devices {_sum(s.trainings):,} trained v{s.model_version}")
+        parts.append(f"{s.devices_connected:,} devices {sum(s.trainings.values()):,} trained v{s.model_version}")
     if s.arm_gauc:
         parts.append("GAUC " + " ".join(f"{arm} {value:.3f}" for arm, value in s.arm_gauc.items()))
     return _BETWEEN.join(parts)
@@ -141,7 +140,7 @@ def _devices(state: State) -> Text:
         f"{state.devices_connected:,} devices",
         f"cloud model v{state.model_version}" if state.model_version else "no cloud model yet",
         f"{state.predictions:,} predicted",
-        f"{_sum(state.trainings):,} trainings",
+        f"{sum(state.trainings.values()):,} trainings",
         f"{state.pool_live:,} in the pool, {state.waiting:,} waiting",
     ]
     return Text(f" {_BETWEEN.join(parts)}", no_wrap=True, overflow="ellipsis")
@@ -168,16 +167,5 @@ def _pushes(state: State) -> Text:
     )
 
 
-def _sum(parts: Mapping[str, int]) -> int:
-    return sum(parts.values())
-
-
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
-
-
-def _seconds(value: float) -> str:
-    """Three digits and a unit: 4 ms, 250 ms, 1.20 s, 75 s."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
