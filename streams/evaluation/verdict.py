@@ -57,11 +57,18 @@ def _answer(pair: Pair) -> tuple[str, str]:
             f"No: personal models do not beat the global one on this log: {gain}; a gain of {WORTH:g} is not "
             f"likely; {better}."
         )
-    needed = math.ceil(pair.users * ((high - low) / 2 / max(abs(pair.gauc), WORTH)) ** 2)
     return "can't tell", (
-        f"Can't tell: {gain}, which may be a gain or none; {better}. What it takes: some {round_up(needed):,} users "
+        f"Can't tell: {gain}, which may be a gain or none; {better}. What it takes: some {_needed(pair):,} users "
         f"with both labels, where this log gave {pair.users:,}, or a longer log."
     )
+
+
+def _needed(pair: Pair) -> int:
+    """With how many users the interval, were its middle to stay, would leave out 0 or `WORTH`."""
+    low, high = pair.ci95
+    narrower = [(pair.gauc - low) / pair.gauc] if pair.gauc > 0 else []
+    narrower += [(high - pair.gauc) / (WORTH - pair.gauc)] if pair.gauc < WORTH else []
+    return round_up(math.ceil(pair.users * min(narrower) ** 2))
 
 
 def _parts(paired: Mapping[str, Pair], base: str) -> str:

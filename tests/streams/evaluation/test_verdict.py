@@ -31,6 +31,8 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
         ),
         (pair(-0.01, -0.02, -0.001), "no", "do not beat"),
         (pair(0.001, -0.002, 0.004), "no", "a gain of 0.005 is not likely"),
+        (pair(0.0039, -0.0001, 0.0085), "can't tell", "some 850 users with both labels, where this log gave 800"),
+        (pair(-0.002, -0.02, 0.012), "can't tell", "some 3,200 users with both labels, where this log gave 800"),
         (pair(0.01, -0.03, 0.05), "can't tell", "some 13,000 users with both labels, where this log gave 800"),
     ],
 )
