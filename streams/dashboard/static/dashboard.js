@@ -3,6 +3,7 @@
 
 const STALE_S = 5;      // older than that, a tile is greyed
 const KEPT = 900;       // moments in a plot: a quarter of an hour
+const HEIGHT = 220;     // of a plot, px
 const COLOURS = ["#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00", "#777777"];
 const ARMS = { cloud: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
 const CELLS = { o: "offline", c: "connected, not trained yet", s: "stale: an older model, or untrained for 10 min", t: "trained" };
@@ -171,31 +172,37 @@ function node(name, stage) {
 function drawPlot(panel) {
   const prefix = `${panel.chosen ?? panel.of[0]}/`;
   const lines = Object.keys(view.series).filter((line) => line.startsWith(prefix)).slice(0, 16);
-  if (!lines.length) {
-    panel.plot?.destroy();
-    panel.plot = null;
-    panel.body.textContent = "nothing yet";
-    return;
-  }
+  if (!lines.length) return clear(panel, "nothing yet");
   const banded = panel.bands?.[prefix.slice(0, -1)];
   const bands = banded ? lines.map((line) => line.slice(prefix.length)).filter((arm) => view.series[`${banded}/${arm} low`]) : [];
   const wanted = [prefix, theme(), ...lines, ...bands].join("|");
   const data = [view.at.map((ms) => ms / 1000), ...lines.map((line) => view.series[line])];
   for (const arm of bands) data.push(view.series[`${banded}/${arm} high`], view.series[`${banded}/${arm} low`]);
   if (panel.log) for (let i = 1; i < data.length; i++) data[i] = data[i].map((y) => (y > 0 ? y : null));
-  if (panel.drawn === wanted && panel.plot) {
-    panel.plot.setData(data);
-    return;
-  }
+  plot(panel, wanted, data, () => plotOptions(panel, prefix, lines, bands));
+}
+
+function clear(panel, words = "") {
   panel.plot?.destroy();
-  panel.body.textContent = "";
+  panel.plot = null;
+  panel.body.textContent = words;
+}
+
+// New data in the plot that there is, unless what is `wanted` of it is another one.
+function plot(panel, wanted, data, options) {
+  if (panel.drawn === wanted && panel.plot) return panel.plot.setData(data);
+  clear(panel);
   panel.drawn = wanted;
-  panel.plot = new uPlot(plotOptions(panel, prefix, lines, bands), data, panel.body);
+  panel.plot = new uPlot({ width: panel.body.clientWidth || 400, height: HEIGHT, ...options() }, data, panel.body);
+}
+
+function axis(more) {
+  const style = getComputedStyle(document.documentElement);
+  const grid = { stroke: style.getPropertyValue("--line"), width: 1 };
+  return { stroke: style.getPropertyValue("--soft"), grid, ticks: grid, ...more };
 }
 
 function plotOptions(panel, prefix, lines, bands) {
-  const style = getComputedStyle(document.documentElement);
-  const ink = style.getPropertyValue("--soft"), grid = { stroke: style.getPropertyValue("--line"), width: 1 };
   const unit = panel.units?.[prefix.slice(0, -1)] ?? panel.unit;
   const colour = (line, at) => COLOURS[(panel.colours?.[line.slice(prefix.length)] ?? at) % COLOURS.length];
   const said = (_, y) => (y === null || y === undefined ? "–" : unit(y));
@@ -208,13 +215,11 @@ function plotOptions(panel, prefix, lines, bands) {
     }
   }
   return {
-    width: panel.body.clientWidth || 400,
-    height: 220,
     cursor: { sync: { key: "coda" } },
     scales: { y: panel.log ? { distr: 3 } : { range: (_, low, high) => spread(low, high, panel.bands) } },
     axes: [
-      { stroke: ink, grid, ticks: grid, values: (_, times) => times.map((s) => new Date(s * 1000).toLocaleTimeString("en-GB")), space: 90 },
-      { stroke: ink, grid, ticks: grid, size: 64, values: (_, ys) => ys.map((y) => (y === null ? "" : unit === span ? tick(y) : unit(y))) },
+      axis({ values: (_, times) => times.map((s) => new Date(s * 1000).toLocaleTimeString("en-GB")), space: 90 }),
+      axis({ size: 64, values: (_, ys) => ys.map((y) => (y === null ? "" : unit === span ? tick(y) : unit(y))) }),
     ],
     series: [{ value: (_, s) => (s === null ? "" : new Date(s * 1000).toLocaleTimeString("en-GB")) }, ...series],
     bands: bands.map((arm, at) => ({
@@ -255,37 +260,20 @@ function drawMarks(plot) {
 
 function drawUse(panel) {
   const uses = Object.keys(view.frame.older);
-  if (!uses.length) {
-    panel.plot?.destroy();
-    panel.plot = null;
-    panel.body.textContent = "nothing used yet";
-    return;
-  }
+  if (!uses.length) return clear(panel, "nothing used yet");
   const bounds = Object.keys(view.frame.older[uses[0]]).map(Number).sort((a, b) => a - b);
-  const shares = uses.map((use) => bounds.map((bound) => view.frame.older[use][bound] ?? view.frame.older[use][`${bound}.0`] ?? 0));
-  const wanted = [theme(), ...uses].join("|");
-  if (panel.drawn === wanted && panel.plot) {
-    panel.plot.setData([bounds, ...shares]);
-    return;
-  }
-  panel.plot?.destroy();
-  panel.body.textContent = "";
-  panel.drawn = wanted;
-  const style = getComputedStyle(document.documentElement);
-  const ink = style.getPropertyValue("--soft"), grid = { stroke: style.getPropertyValue("--line"), width: 1 };
+  const shares = uses.map((use) => bounds.map((bound) => view.frame.older[use][`${bound}.0`]));
   const percent = (y) => `${Math.round(y * 100)} %`;
-  panel.plot = new uPlot({
-    width: panel.body.clientWidth || 400,
-    height: 220,
+  plot(panel, [theme(), ...uses].join("|"), [bounds, ...shares], () => ({
     scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
     axes: [
-      { stroke: ink, grid, ticks: grid, splits: () => bounds, filter: (_, xs) => xs, values: (_, xs) => xs.map(short) },
-      { stroke: ink, grid, ticks: grid, values: (_, ys) => ys.map(percent) },
+      axis({ splits: () => bounds, filter: (_, xs) => xs, values: (_, xs) => xs.map(short) }),
+      axis({ values: (_, ys) => ys.map(percent) }),
     ],
     series: [{ label: "older than", value: (_, x) => (x === null ? "" : span(x)) }, ...uses.map((use, at) => ({
       label: use, stroke: COLOURS[at], width: 1.6, value: (_, y) => (y === null ? "–" : percent(y)),
     }))],
-  }, [bounds, ...shares], panel.body);
+  }));
 }
 
 function short(s) {
@@ -500,7 +488,7 @@ let resized;
 addEventListener("resize", () => {
   clearTimeout(resized);
   resized = setTimeout(() => {
-    for (const panel of PANELS) panel.plot?.setSize({ width: panel.body.clientWidth, height: 220 });
+    for (const panel of PANELS) panel.plot?.setSize({ width: panel.body.clientWidth, height: HEIGHT });
     draw();
   }, 150);
 });
