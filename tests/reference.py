@@ -3,7 +3,6 @@
 python -m tests.reference    writes it anew
 """
 
-import re
 from collections.abc import Iterator
 from inspect import Parameter, cleandoc
 from pathlib import Path
@@ -58,12 +57,8 @@ def _section(words: list[str]) -> str:
     _, apps, _ = make_app(words[0]).parse_commands(words)
     app: App = apps[-1]
     told = cleandoc(app.default_command.__doc__ or "")
-    prose = re.split(r"(?m)^(?:Args:|Parameters)$", told)[0].strip()
-    return f"## coda {' '.join(words)}\n\n{_examples_as_code(prose)}\n\n{settings_table(app)}\n"
-
-
-def _examples_as_code(prose: str) -> str:
-    return re.sub(r"(?m)^Example: (.*)$", r"Example: `\1`", prose)
+    prose = told.partition("\nArgs:\n")[0].strip()
+    return f"## coda {' '.join(words)}\n\n{prose}\n\n{settings_table(app)}\n"
 
 
 def settings_table(app: App) -> str:

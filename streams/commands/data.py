@@ -28,12 +28,14 @@ app = App(name="data", help="Event logs: list and get real ones by name, check a
 def list_logs(*, json: bool = False) -> None:
     """Which logs there are, and which of them are already here.
 
-    Example: coda data list
+    Example
 
-    Parameters
-    ----------
-    json
-        Print one JSON document instead of lines.
+    ```
+    coda data list
+    ```
+
+    Args:
+        json: Print one JSON document instead of lines.
     """
     if json:
         _print(msgspec.json.encode([_described(name) for name in NAMED_LOGS]).decode())
@@ -57,24 +59,20 @@ def get(
 
     The terms of a log are printed the first time.
 
-    Example: coda data get ml-100k
+    Example
 
-    Example: coda data get completejourney --negatives 4
+    ```
+    coda data get ml-100k
+    coda data get completejourney --negatives 4
+    coda data get events.csv --positive addtocart,transaction --negatives 2
+    ```
 
-    Example: coda data get events.csv --positive addtocart,transaction --negatives 2
-
-    Parameters
-    ----------
-    name
-        One of those that `coda data list` shows, or a file.
-    negatives
-        Sampled negatives per positive; 0 leaves the log as it is.
-    negatives_window
-        How many positives on either side of a positive its negatives are drawn from.
-    seed
-        Seed of the sampling; the same seed gives the same log.
-    json
-        Print one JSON document instead of the path.
+    Args:
+        name: One of those that `coda data list` shows, or a file.
+        negatives: Sampled negatives per positive; 0 leaves the log as it is.
+        negatives_window: How many positives on either side of a positive its negatives are drawn from.
+        seed: Seed of the sampling; the same seed gives the same log.
+        json: Print one JSON document instead of the path.
     """
     if name not in NAMED_LOGS and Path(name).exists():
         path = uniform_log(find_log(name), options, _say)
@@ -101,14 +99,15 @@ def check(
 
     Exit code 2 when no event can be read.
 
-    Example: coda data check events.csv --positive addtocart,transaction
+    Example
 
-    Parameters
-    ----------
-    log
-        A file, or a name from `coda data list`.
-    json
-        Print one JSON document instead of lines.
+    ```
+    coda data check events.csv --positive addtocart,transaction
+    ```
+
+    Args:
+        log: A file, or a name from `coda data list`.
+        json: Print one JSON document instead of lines.
     """
     found = check_log(EventLog(find_log(log), options))
     if json:

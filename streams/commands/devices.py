@@ -30,20 +30,18 @@ def enrol(
 
     Who has some already keeps them. `scripts/mqtt up --credentials FOLDER` starts mosquitto with all of it.
 
-    Example: coda devices enrol ann bob --folder runs/credentials
+    Example
 
-    Parameters
-    ----------
-    users
-        Users whose devices are enrolled.
-    log
-        A file, or a name from `coda data list`: all its users are enrolled.
-    folder
-        Where all of it goes, made if need be; `--mqtt-credentials` of tunnel and fleet.
-    host
-        A name or address of the broker, for its certificate; once for each.
-    valid
-        How long certificates hold, in whole days.
+    ```
+    coda devices enrol ann bob --folder runs/credentials
+    ```
+
+    Args:
+        users: Users whose devices are enrolled.
+        log: A file, or a name from `coda data list`: all its users are enrolled.
+        folder: Where all of it goes, made if need be; `--mqtt-credentials` of tunnel and fleet.
+        host: A name or address of the broker, for its certificate; once for each.
+        valid: How long certificates hold, in whole days.
     """
     days = valid.ms // DAY_MS
     if not days:
@@ -57,14 +55,15 @@ def enrol(
 def remove(*users: str, folder: Path = FOLDER) -> None:
     """Take devices' credentials away, as of one that was stolen: void once the broker has started again.
 
-    Example: coda devices remove ann --folder runs/credentials
+    Example
 
-    Parameters
-    ----------
-    users
-        Users whose devices are removed.
-    folder
-        The folder of `coda devices enrol`.
+    ```
+    coda devices remove ann --folder runs/credentials
+    ```
+
+    Args:
+        users: Users whose devices are removed.
+        folder: The folder of `coda devices enrol`.
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: `coda devices enrol` makes one")

@@ -28,14 +28,15 @@ app = App(name="pool", help="Look at, check and rebuild a pool on disk.")
 def stats(path: Path, /, *, json: bool = False) -> None:
     """What a pool holds, also while a flow is writing it.
 
-    Example: coda pool stats runs/pool/shard-0-of-1
+    Example
 
-    Parameters
-    ----------
-    path
-        The directory of one pool shard.
-    json
-        Print one JSON document instead of lines.
+    ```
+    coda pool stats runs/pool/shard-0-of-1
+    ```
+
+    Args:
+        path: The directory of one pool shard.
+        json: Print one JSON document instead of lines.
     """
     with Pool.open(path, read_only=True) as pool:
         numbers = pool_stats(pool)
@@ -52,20 +53,18 @@ def verify(path: Path, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed:
 
     Works on a copy in memory, also while a flow is writing the pool. Exits 1 when the check fails.
 
-    Example: coda pool verify runs/pool/shard-0-of-1
+    Example
 
-    Parameters
-    ----------
-    path
-        The directory of one pool shard.
-    queries
-        How many of its samples to search by.
-    k
-        How many samples of each label to search for.
-    seed
-        Which samples those are.
-    json
-        Print one JSON document instead of lines.
+    ```
+    coda pool verify runs/pool/shard-0-of-1
+    ```
+
+    Args:
+        path: The directory of one pool shard.
+        queries: How many of its samples to search by.
+        k: How many samples of each label to search for.
+        seed: Which samples those are.
+        json: Print one JSON document instead of lines.
     """
     with Pool.open(path, read_only=True) as pool:
         found = _checked(pool, queries, k, seed)
@@ -78,14 +77,15 @@ def rebuild(path: Path, /, *, json: bool = False) -> None:
 
     For a pool that is damaged, or that takes more room than its rows need. No flow may have it open.
 
-    Example: coda pool rebuild runs/pool/shard-0-of-1
+    Example
 
-    Parameters
-    ----------
-    path
-        The directory of one pool shard.
-    json
-        Print one JSON document instead of lines.
+    ```
+    coda pool rebuild runs/pool/shard-0-of-1
+    ```
+
+    Args:
+        path: The directory of one pool shard.
+        json: Print one JSON document instead of lines.
     """
     with _progress("copying") as progress:
         rebuilt = rebuild_on_disk(path, progress)

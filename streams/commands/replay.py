@@ -56,42 +56,32 @@ def command(
 ) -> int:
     """Replay an event log into Kafka; run it again after an interruption and it goes on where it stopped.
 
-    Example: coda replay my-log.csv.gz --bootstrap 127.0.0.1:9092 --speed 60
+    Example
 
-    Example: coda replay events.csv --column user_id=visitorid --positive addtocart,transaction
+    ```
+    coda replay my-log.csv.gz --bootstrap 127.0.0.1:9092 --speed 60
+    coda replay events.csv --column user_id=visitorid --positive addtocart,transaction
+    coda replay ml-100k --from 1998-01-01 --until 1998-02-01
+    ```
 
-    Example: coda replay ml-100k --from 1998-01-01 --until 1998-02-01
-
-    Parameters
-    ----------
-    log
-        A file (.csv, .jsonl, also .gz and .zst, or .parquet), a name from `coda data list`, or a topic that holds
-        events: kafka://TOPIC or kafka://HOST:PORT/TOPIC.
-    speed
-        How many times faster than event time, or max.
-    from_
-        Leave out what is earlier: Unix ms, or an ISO date or time (UTC). For a topic: produced earlier.
-    until
-        Leave out what is not earlier than this.
-    via
-        kafka: straight to the topic events. devices: to the simulated devices, which upload their events themselves.
-    position
-        The file that says what is done; by default one of this replay's own in the cache folder.
-    fresh
-        Forget what an earlier run did and begin anew.
-    throttle_groups
-        Consumer groups, separated by commas, to stay close to: by default the flow's (or the fleet's) on the
-        embedded Kafka, which drops what nobody has read, and none on a real one.
-    max_ahead
-        How many events of one partition to be ahead of those groups at most; by default what the embedded Kafka keeps.
-    partitions
-        Partitions of topics that do not exist yet.
-    replication
-        Replicas of topics that do not exist yet.
-    metrics_port
-        Serve metrics on 127.0.0.1 at this port; 0 serves none.
-    json
-        Print one JSON document with what was done.
+    Args:
+        log: A file (.csv, .jsonl, also .gz and .zst, or .parquet), a name from `coda data list`, or a topic that holds
+            events: kafka://TOPIC or kafka://HOST:PORT/TOPIC.
+        speed: How many times faster than event time, or max.
+        from_: Leave out what is earlier: Unix ms, or an ISO date or time (UTC). For a topic: produced earlier.
+        until: Leave out what is not earlier than this.
+        via: kafka: straight to the topic events. devices: to the simulated devices, which upload their events
+            themselves.
+        position: The file that says what is done; by default one of this replay's own in the cache folder.
+        fresh: Forget what an earlier run did and begin anew.
+        throttle_groups: Consumer groups, separated by commas, to stay close to: by default the flow's (or the fleet's)
+            on the embedded Kafka, which drops what nobody has read, and none on a real one.
+        max_ahead: How many events of one partition to be ahead of those groups at most; by default what the embedded
+            Kafka keeps.
+        partitions: Partitions of topics that do not exist yet.
+        replication: Replicas of topics that do not exist yet.
+        metrics_port: Serve metrics on 127.0.0.1 at this port; 0 serves none.
+        json: Print one JSON document with what was done.
     """
     pacer = Pacer(parse_speed(speed))
     settings = replace(kafka.settings(), partitions=partitions, replication=replication)

@@ -55,8 +55,8 @@ def test_every_command_helps_with_an_example(command: str, capsys: pytest.Captur
         usage, *shown = capsys.readouterr().out.splitlines()
         example = f"coda {' '.join(words)}"
         assert usage.startswith(f"Usage: {example}")
-        assert any(line.strip(" │").startswith((example, f"Example: {example}")) for line in shown), "it has no example"
-        assert any(line.startswith("Example") for line in shown)
+        assert any(line.strip(" │").startswith(example) for line in shown), "it has no example"
+        assert any(line.strip() == "Example" for line in shown)
 
 
 def test_flags_beat_the_commands_variable_beats_the_shared_one_beats_the_file(
