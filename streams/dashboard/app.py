@@ -142,10 +142,9 @@ async def _stream(service: DashboardService, number: int | None, ended: Callable
             last = frame.number
             yield f"id: {frame.number}\ndata: {msgspec.json.encode(frame).decode()}\n\n"
         if frames:
-            cells = await asyncio.to_thread(service.cells)
-            if cells != told:
-                yield f"event: cells\ndata: {msgspec.json.encode(_changes(told, cells)).decode()}\n\n"
-                told = cells
+            before, told = told, service.cells
+            if told != before:
+                yield f"event: cells\ndata: {msgspec.json.encode(_changes(before, told)).decode()}\n\n"
         await asyncio.sleep(_LOOK_S)
 
 

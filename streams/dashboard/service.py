@@ -23,9 +23,9 @@ class DashboardService:
     """Looks while the context is open; raises `InputError` for a Kafka that has no topic `status`."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
         self._reader = StatusReader(bus, clock)
-        self._frames, self._crowd = Frames(), Crowd()
+        self._frames, self._crowd, self._cells = Frames(), Crowd(), ""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dashboard", daemon=True)
@@ -50,10 +50,10 @@ class DashboardService:
     def look(self) -> None:
         """Take in what has come."""
         while messages := self._telemetry.poll(5000, 0):
-            with self._lock:
-                for message in messages:
-                    self._crowd.take(message.value, message.timestamp_ms)
+            for message in messages:
+                self._crowd.take(message.value, message.timestamp_ms)
         picture = self._reader.newest()
+        self._cells = self._crowd.cells(picture.at_ms)
         with self._lock:
             self._frames.take(picture)
 
@@ -72,10 +72,10 @@ class DashboardService:
         with self._lock:
             return self._frames.history()
 
+    @property
     def cells(self) -> str:
-        """A letter for each device."""
-        with self._lock:
-            return self._crowd.cells(self._clock.wall_ms())
+        """A letter for each device, as of the last look."""
+        return self._cells
 
     @property
     def crowd(self) -> Crowd:
