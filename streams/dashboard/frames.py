@@ -74,7 +74,7 @@ class Frames:
         """The last one."""
         return self._frames[-1] if self._frames else None
 
-    def take(self, picture: Picture) -> Frame:
+    def take(self, picture: Picture) -> None:
         """The frame of this picture, which comes after the last one."""
         self._made += 1
         marks = list(self._happened(picture))
@@ -92,7 +92,6 @@ class Frames:
             marks=marks,
         )
         self._frames.append(frame)
-        return frame
 
     def since(self, number: int) -> list[Frame] | None:
         """Those after `number`; None where some of them are no longer kept, or it is of another run."""

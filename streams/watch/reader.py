@@ -1,11 +1,12 @@
 """Statuses from Kafka, as they come: whoever watches needs Kafka's address and nothing else."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 
 from monitor.stages import STAGES
 from monitor.words import Word
-from streams.bus import BY_THE_WAY_MS, Bus
+from streams.bus import BY_THE_WAY_MS, Bus, Partition
 from streams.kafka.topics import STATUS
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
@@ -32,7 +33,6 @@ class StatusReader:
             raise InputError(f"{bus.name} has no topic {STATUS}: no process of ours has ever run there")
         self.fold, self.refused = Fold(), 0
         self._bus, self._clock, self._recorder = bus, clock, recorder
-        self._ends = {partition: end for partition, (_, end) in bounds.items()}
         self._group = bus.group(_GROUP)
         everything = dict.fromkeys(bounds)
         self._consumer = bus.consumer(_GROUP, [STATUS], "earliest", assign=everything, within_ms=BY_THE_WAY_MS)
@@ -71,20 +71,18 @@ class StatusReader:
 
     def catch_up(self, limit_s: float) -> None:
         """Read all that is there by now; raises `ConnectionFailed` if that takes longer."""
-        self._ends = {partition: end for partition, (_, end) in self._bus.bounds(STATUS).items()}
+        ends = {partition: end for partition, (_, end) in self._bus.bounds(STATUS).items() if end}
         end_ms = self._clock.steady_ms() + 1000 * limit_s
-        while not self.caught_up:
+        while not self._is_at(ends):
             self.poll()
             if self._clock.steady_ms() > end_ms:
                 raise ConnectionFailed(
                     f"{self._bus.name} did not give all of {STATUS} within {limit_s:.0f} s: try again"
                 )
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether everything was read that was there at the start, or when it last caught up."""
+    def _is_at(self, ends: Mapping[Partition, int]) -> bool:
         positions = self._consumer.positions()
-        return all(end == 0 or positions.get(partition, -1) >= end for partition, end in self._ends.items())
+        return all(positions.get(partition, -1) >= end for partition, end in ends.items())
 
     def close(self) -> None:
         """Let the connection go."""
