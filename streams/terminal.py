@@ -38,6 +38,11 @@ def mend_streams() -> None:
         stream.reconfigure(errors="coda")  # type: ignore[union-attr]  # both are text files here
 
 
+def say(line: str) -> None:
+    """Tell a person: on standard error, at once."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _as_plain(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     return "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end

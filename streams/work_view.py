@@ -1,6 +1,5 @@
 """How far a long piece of work is: what is being done, how much of it, the time left; on stderr."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,18 +7,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streams.terminal import say
 from streams.times import span
 
 _LINE_EVERY_S = 2.0
 Show = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much of it there is
 
 
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
 @contextmanager
-def work_view(prefix: str = "", say: Callable[[str], None] = _print) -> Iterator[Show]:
+def work_view(prefix: str = "", say: Callable[[str], None] = say) -> Iterator[Show]:
     """What to call with how far it is: a bar on a terminal, else lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -43,7 +39,7 @@ class Lines:
     def __init__(
         self,
         prefix: str = "",
-        say: Callable[[str], None] = _print,
+        say: Callable[[str], None] = say,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._prefix, self._say, self._clock = prefix, say, clock

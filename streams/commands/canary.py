@@ -56,7 +56,7 @@ def command(
         ensure_topics(settings, [STATUS])
         clock, stop = SystemClock(), Stop()
         canary = CanaryDevice(user_id, PahoBroker(broker), clock, secrets.token_hex(4))
-        print(f"canary {name}: Kafka {settings.bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        print(f"canary {name}: Kafka {settings.bootstrap}, MQTT {broker.address}", file=sys.stderr)
         pulse = Pulse(Role.CANARY, name, KafkaBus(settings), clock, frontiers=lambda: [canary.flights.frontier])
         canary.open()
         try:
@@ -68,5 +68,5 @@ def command(
     flights = canary.flights
     counts = {"sent": flights.sent, "arrived": flights.arrived, "lost": flights.lost, "in_flight": flights.in_flight}
     if json:
-        print(msgspec.json.encode(counts).decode())  # noqa: T201
+        print(msgspec.json.encode(counts).decode())
     return stop.exit_code

@@ -54,7 +54,7 @@ def command(
     """
     if scenario is None:
         for name in shipped():
-            print(f"{name}: {find_scenario(name).teaches}")  # noqa: T201
+            print(f"{name}: {find_scenario(name).teaches}")
         return 0
     wanted = find_scenario(scenario)
     wanted = msgspec.structs.replace(wanted, seed=wanted.seed if seed is None else seed)
@@ -71,7 +71,7 @@ def command(
             run_in_view("undisturbed", replace(disturbed, scenario=calm), beside, console)
         result = run_in_view(wanted.name, disturbed, folder, console, undisturbed=beside)
     if json:
-        print(msgspec.json.encode(result).decode())  # noqa: T201
+        print(msgspec.json.encode(result).decode())
     for line in verdict_lines(result.verdict) if result.verdict else result.problems:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     verdict = "[green]it held" if result.ok else "[red]it broke"

@@ -33,10 +33,10 @@ def command(*runs: Path, json: bool = False) -> None:
         raise InputError("give the run folders of at least one `coda evaluate`")
     result = combined([read_run(folder) for folder in runs])
     if json:
-        print(msgspec.json.encode(result).decode())  # noqa: T201
+        print(msgspec.json.encode(result).decode())
         return
     for line in lines(result):
-        print(line)  # noqa: T201
+        print(line)
 
 
 class _Document(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def command(
         server = uvicorn.Server(uvicorn.Config("", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
         server.config.app = make_app(service, wanted, ended=lambda: server.should_exit)
         address = f"http://{host}:{listener.getsockname()[1]}/{f'?token={wanted}' if wanted else ''}"
-        print(f"dashboard of Kafka {settings.bootstrap}: {address}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"dashboard of Kafka {settings.bootstrap}: {address}", file=sys.stderr, flush=True)
         server.run(sockets=[listener])
 
 

@@ -1,6 +1,5 @@
 """`coda data`: real logs by name."""
 
-import sys
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from streams.logs.event_log import EventLog
 from streams.logs.negatives import NEAREST, Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.settings import AtLeast0, AtLeast1
+from streams.terminal import say
 
 app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
 
@@ -38,10 +38,10 @@ def list_logs(*, json: bool = False) -> None:
         json: Print one JSON document instead of lines.
     """
     if json:
-        _print(msgspec.json.encode([_described(name) for name in NAMED_LOGS]).decode())
+        print(msgspec.json.encode([_described(name) for name in NAMED_LOGS]).decode())
         return
     for name, source in NAMED_LOGS.items():
-        _print(f"{name:<16} {source.about}  [{source.path if source.path.is_file() else 'not fetched'}]")
+        print(f"{name:<16} {source.about}  [{source.path if source.path.is_file() else 'not fetched'}]")
 
 
 @app.command
@@ -75,15 +75,15 @@ def get(
         json: Print one JSON document instead of the path.
     """
     if name not in NAMED_LOGS and Path(name).exists():
-        path = uniform_log(find_log(name), options, _say)
-        path = log_with_negatives(path, Sampling(negatives, negatives_window, seed), _say) if negatives else path
+        path = uniform_log(find_log(name), options, say)
+        path = log_with_negatives(path, Sampling(negatives, negatives_window, seed), say) if negatives else path
         _print_path(name, path, json=json)
         return
     source = log_named(name)
     if negatives:
-        path = get_log_with_negatives(source, Sampling(negatives, negatives_window, seed), _say)
+        path = get_log_with_negatives(source, Sampling(negatives, negatives_window, seed), say)
     else:
-        path = get_log(source, _say)
+        path = get_log(source, say)
     _print_path(name, path, json=json)
 
 
@@ -111,15 +111,15 @@ def check(
     """
     found = check_log(EventLog(find_log(log), options))
     if json:
-        _print(msgspec.json.encode(found.as_dict()).decode())
+        print(msgspec.json.encode(found.as_dict()).decode())
     else:
         for line in found.lines():
-            _print(line)
+            print(line)
     return 0 if found.events else 2
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:
-    _print(msgspec.json.encode({"name": name, "path": str(path)}).decode() if json else str(path))
+    print(msgspec.json.encode({"name": name, "path": str(path)}).decode() if json else str(path))
 
 
 def _described(name: str) -> dict[str, object]:
@@ -132,11 +132,3 @@ def _described(name: str) -> dict[str, object]:
         "positives_only": source.positives_only,
         "path": str(source.path) if source.path.is_file() else None,
     }
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201

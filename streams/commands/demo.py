@@ -73,7 +73,7 @@ def command(
     with run_folder(out, datetime.now()) as folder:
         result = run_in_view(log, settings, folder, console)
     if json:
-        print(msgspec.json.encode(result).decode())  # noqa: T201
+        print(msgspec.json.encode(result).decode())
     for line in closing_lines(result, folder):
         console.print(line, highlight=False, soft_wrap=True)
     return 0 if result.ok else 1
@@ -87,7 +87,7 @@ def run_in_view(
         with LiveView(f"CoDA streaming · {title} · seed {settings.seed}", PHASES, console) as view:
             return run_demo(settings, folder, view, undisturbed)
     except ChildFailed as failure:
-        print(failure.tail, file=sys.stderr)  # noqa: T201
+        print(failure.tail, file=sys.stderr)
         raise
     except BaseException:
         if any(folder.iterdir()):

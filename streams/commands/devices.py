@@ -1,6 +1,5 @@
 """`coda devices`: credentials and rights of devices at the MQTT broker."""
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from streams.enrolment.enrolment import Enrolment
 from streams.logs.data import find_log
 from streams.logs.event_log import load_log
 from streams.settings import SomeTime
+from streams.terminal import say
 from streams.times import DAY_MS, Duration
 from wire.errors import InputError
 
@@ -48,7 +48,7 @@ def enrol(
         raise InputError(f"--valid is {valid}: give it at least 1d")
     everyone = [*users, *(load_log(find_log(log))["user_id"].unique(maintain_order=True).to_list() if log else [])]
     new = Enrolment(folder, datetime.now(UTC), hosts=host, days=days).add(everyone)
-    _say(f"{new} devices enrolled, {len(set(everyone)) - new} were already: {folder}")
+    say(f"{new} devices enrolled, {len(set(everyone)) - new} were already: {folder}")
 
 
 @app.command
@@ -68,8 +68,4 @@ def remove(*users: str, folder: Path = FOLDER) -> None:
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: `coda devices enrol` makes one")
     Enrolment(folder, datetime.now(UTC), hosts=("localhost",), days=365).remove(users)
-    _say(f"{len(users)} devices removed: {folder}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    say(f"{len(users)} devices removed: {folder}")

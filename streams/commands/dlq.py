@@ -61,14 +61,14 @@ def command(
     shown = letters[max(len(letters) - last, 0) :]
     if json:
         table = [{"what": w, "reason": r, "from": o, "letters": n} for (w, r, o), n in counts.most_common()]
-        print(msgspec.json.encode({"counts": table, "newest": shown}).decode())  # noqa: T201
+        print(msgspec.json.encode({"counts": table, "newest": shown}).decode())
         return 0
-    print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {settings.bootstrap}")  # noqa: T201
+    print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {settings.bootstrap}")
     for (what, why, source), number in counts.most_common():
-        print(f"  {number:,} × {what}: {why}, from {source}")  # noqa: T201
+        print(f"  {number:,} × {what}: {why}, from {source}")
     for letter in shown:
         raw = letter.raw if full else one_line(letter.raw)[:_EXAMPLE_CHARS]
-        print(f"{letter.at} {letter.what} {letter.reason} {letter.source}{letter.place}: {letter.detail}\n    {raw}")  # noqa: T201
+        print(f"{letter.at} {letter.what} {letter.reason} {letter.source}{letter.place}: {letter.detail}\n    {raw}")
     return 0
 
 

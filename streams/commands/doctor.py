@@ -50,5 +50,5 @@ def command(
     if not any(each.name == "Kafka" and each.word == "fail" for each in found):
         found += looked("model", lambda: model(KafkaBus(settings), keys))
     found += on_disk(keys, pool, state)
-    print(msgspec.json.encode(found).decode() if json else "\n".join(map(str, found)))  # noqa: T201
+    print(msgspec.json.encode(found).decode() if json else "\n".join(map(str, found)))
     return 1 if any(each.word == "fail" for each in found) else 0

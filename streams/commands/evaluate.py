@@ -1,6 +1,5 @@
 """`coda evaluate`: the arms compared on a log, without a broker."""
 
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,6 +29,7 @@ from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import environment, run_folder, write_json
 from streams.settings import ALL, AtLeast0, AtLeast1, AtLeast2, Devices, Share, SomeTime, Span
 from streams.stop import Stop, Stopped
+from streams.terminal import say
 from streams.times import Duration
 from streams.work_view import work_view
 from wire.durable import write_durably, write_frame
@@ -132,7 +132,7 @@ def command(
         with run_folder(out, datetime.now()) as folder:
             check, events = evaluation_log(EventLog(find_log(log), options), sampling)
             for line in check.lines():
-                _say(line)
+                say(line)
             with stop.listening():
                 run = partial(_prequential, events, spec=spec, stop=stop)
                 outcomes = {name: run(f"{name} cloud model: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
@@ -145,14 +145,10 @@ def command(
     except Stopped:
         return stop.exit_code
     if json:
-        print(msgspec.json.encode(result).decode())  # noqa: T201
+        print(msgspec.json.encode(result).decode())
     for line in closing_lines(result, folder):
-        _say(line)
+        say(line)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:

@@ -106,7 +106,7 @@ def command(
             make_folder(folder)
             held.enter_context(hold(folder))
         ensure_topics(reached, [settings.topic, STATUS])
-        print(f"fleet: own events from {settings.topic} at {reached.bootstrap}, MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+        print(f"fleet: own events from {settings.topic} at {reached.bootstrap}, MQTT {broker.address}", file=sys.stderr)
         result, stopped_by = asyncio.run(_run(settings, KafkaBus(reached), broker))
     if isinstance(told, Drop):
         result |= {"drop": _account(told, out, seed)}
@@ -165,7 +165,7 @@ def _signals(numbers: Sequence[signal.Signals], stop: Any) -> Any:
 
     def hear(number: int) -> None:
         if caught:
-            print("fleet: ended at once; it goes on from its last snapshot", file=sys.stderr)  # noqa: T201
+            print("fleet: ended at once; it goes on from its last snapshot", file=sys.stderr)
             os._exit(128 + number)
         caught.append(number)
         stop()

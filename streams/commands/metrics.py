@@ -21,8 +21,8 @@ def command(*, json: bool = False) -> None:
     """
     found = metrics.described()
     if json:
-        print(msgspec.json.encode(found).decode())  # noqa: T201
+        print(msgspec.json.encode(found).decode())
         return
     for each in found:
         labels = ", ".join(f"{label} ({how_many})" for label, how_many in each.labels.items())
-        print(f"{each.name}  {each.kind}{f' by {labels}' if labels else ''}\n    {each.means}")  # noqa: T201
+        print(f"{each.name}  {each.kind}{f' by {labels}' if labels else ''}\n    {each.means}")

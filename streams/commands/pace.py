@@ -51,7 +51,7 @@ def command(
     finally:
         client.close()
     said = "taken back" if take_back else f"wait {wait}, spread over {spread}, for {lasts}"
-    print(f"pace for devices of {broker.address}: {said}", file=sys.stderr)  # noqa: T201
+    print(f"pace for devices of {broker.address}: {said}", file=sys.stderr)
 
 
 def _checked(pace: Pace) -> bytes:

@@ -1,22 +1,19 @@
 """`coda pool`: look at, check and rebuild a pool on disk."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from cyclopts import App
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from index.pool import Pool, Progress
+from index.pool import Pool
 from index.rebuild import rebuild_on_disk
 from index.verify import Verification
 from index.verify import stats as pool_stats
 from index.verify import verify as verify_pool
 from streams.settings import AtLeast1
+from streams.terminal import say
+from streams.work_view import work_view
 from wire.errors import PoolError
 
 MIN_RECALL = 0.95  # below it a check fails: far under what benchmarks/pool.py reaches
@@ -41,10 +38,10 @@ def stats(path: Path, /, *, json: bool = False) -> None:
     with Pool.open(path, read_only=True) as pool:
         numbers = pool_stats(pool)
     if json:
-        _print(msgspec.json.encode(numbers).decode())
+        print(msgspec.json.encode(numbers).decode())
         return
     for name, value in numbers.items():
-        _print(f"{name:<20} {value}")
+        print(f"{name:<20} {value}")
 
 
 @app.command
@@ -87,55 +84,34 @@ def rebuild(path: Path, /, *, json: bool = False) -> None:
         path: The directory of one pool shard.
         json: Print one JSON document instead of lines.
     """
-    with _progress("copying") as progress:
-        rebuilt = rebuild_on_disk(path, progress)
-    _say(
+    with work_view() as show:
+        rebuilt = rebuild_on_disk(path, partial(show, "copying"))
+    say(
         f"kept {rebuilt.kept:,} samples, lost {rebuilt.lost:,}; "
         f"{rebuilt.bytes_before / 1e6:,.1f} MB on disk are now {rebuilt.bytes_after / 1e6:,.1f} MB"
     )
     if rebuilt.lost:
-        _say("to have those again from Kafka, as far as it still has them, delete the flow's --state before it starts")
+        say("to have those again from Kafka, as far as it still has them, delete the flow's --state before it starts")
     with Pool.open(path) as pool:
         found = _checked(pool, queries=1_000, k=100, seed=0)
         _report(pool, found, msgspec.to_builtins(rebuilt) | msgspec.to_builtins(found), json)
 
 
 def _checked(pool: Pool, queries: int, k: int, seed: int) -> Verification:
-    with _progress("indexing") as progress:
-        pool.rebuild(progress)
+    with work_view() as show:
+        pool.rebuild(partial(show, "indexing"))
     return verify_pool(pool, queries, k, seed)
 
 
 def _report(pool: Pool, found: Verification, document: dict[str, int | float], json: bool) -> None:
     """Print the result of a check; raises `PoolError` when it failed."""
     if json:
-        _print(msgspec.json.encode(document).decode())
+        print(msgspec.json.encode(document).decode())
     else:
         for name, value in document.items():
-            _print(f"{name:<20} {value:,.4f}" if isinstance(value, float) else f"{name:<20} {value:,}")
+            print(f"{name:<20} {value:,.4f}" if isinstance(value, float) else f"{name:<20} {value:,}")
     path = pool.store.path
     if not found.consistent:
         raise PoolError(f"pool {path}: memory and disk differ; this is a bug, please report it")
     if found.recall < MIN_RECALL:
         raise PoolError(f"pool {path}: recall {found.recall:.4f} is under {MIN_RECALL}: raise graph_nodes or links")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere one plain line at the end."""
-    console = Console(stderr=True)
-    with Bar(
-        what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-    if not console.is_terminal and bar.tasks[0].completed:
-        _say(f"{what}: {int(bar.tasks[0].completed):,} rows in {bar.tasks[0].elapsed or 0:.1f} s")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201

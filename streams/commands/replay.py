@@ -190,13 +190,13 @@ def _cluster(kafka: KafkaSettings) -> str:
 def _report(log: str, totals: Totals, topic: str, bootstrap: str, *, json: bool) -> None:
     done: dict[str, Any] = {"log": log, "topic": topic, "bootstrap": bootstrap, **totals.as_dict()}
     if json:
-        print(msgspec.json.encode(done).decode())  # noqa: T201
+        print(msgspec.json.encode(done).decode())
         return
     line = f"{totals.sent:,} events to {topic} in {span(totals.seconds)} ({done['events_per_s']:,.0f}/s)"
     if totals.rejected:
         line += f", {totals.rejected.total():,} malformed rows to the dead letters"
-    print(line)  # noqa: T201
+    print(line)
 
 
 def _say_finished(log: str) -> None:
-    print(f"replay: all of {log} is in Kafka already; --fresh replays it once more", file=sys.stderr)  # noqa: T201
+    print(f"replay: all of {log} is in Kafka already; --fresh replays it once more", file=sys.stderr)

@@ -19,4 +19,4 @@ def command(run: Path, *, undisturbed: Path | None = None) -> None:
         run: The run's folder. Where a fleet's --out is the same folder, its predictions are compared, too.
         undisturbed: The folder of the same run without faults, to be drawn in grey.
     """
-    print(write_report(run, undisturbed))  # noqa: T201
+    print(write_report(run, undisturbed))

@@ -106,7 +106,7 @@ def _watched(plan: Plan, pace: float) -> Outcome:
 
 def _say(outcome: Outcome, *, verbose: bool) -> None:
     plan = outcome.plan
-    print(  # noqa: T201
+    print(
         f"seed {plan.seed}: {plan.devices} devices, {plan.events} events, {plan.shards} shards in {plan.processes} "
         f"processes, {len(plan.faults)} faults, {outcome.virtual_ms / 1000:.0f} s of virtual time, "
         f"history {outcome.journal.digest}"
@@ -114,22 +114,22 @@ def _say(outcome: Outcome, *, verbose: bool) -> None:
     if verbose:
         for entry in outcome.journal.entries:
             if entry.who in ("fault", "disk") or "ended" in entry.what or "killed" in entry.what:
-                print(entry)  # noqa: T201
+                print(entry)
     for name in sorted(outcome.sometimes):
-        print(f"  {name}")  # noqa: T201
+        print(f"  {name}")
 
 
 def _say_failure(outcome: Outcome, *, shrink: bool, limits: Limits = EVERYTHING) -> None:
     seed = outcome.plan.seed
-    print(f"FAILED {outcome.violation}")  # noqa: T201
+    print(f"FAILED {outcome.violation}")
     if shrink:
-        limits = shrunk(seed, limits, lambda fewer: print(f"  {reproduced(seed, fewer)}", file=sys.stderr))  # noqa: T201
-    print(f"again: {reproduced(seed, limits)}")  # noqa: T201
+        limits = shrunk(seed, limits, lambda fewer: print(f"  {reproduced(seed, fewer)}", file=sys.stderr))
+    print(f"again: {reproduced(seed, limits)}")
 
 
 def _say_twice(seed: int, limits: Limits) -> int:
     difference = run_twice(draw(seed, limits))
-    print(difference or f"seed {seed}: both runs are the same")  # noqa: T201
+    print(difference or f"seed {seed}: both runs are the same")
     return 1 if difference else 0
 
 
@@ -138,9 +138,9 @@ def _say_campaign(first: int, number: int, *, shrink: bool) -> int:
         if outcome.violation is not None:
             _say_failure(outcome, shrink=shrink)
         if found.seeds % 50 == 0:
-            print(f"{found.seeds} seeds, {len(found.failures)} failed", file=sys.stderr)  # noqa: T201
+            print(f"{found.seeds} seeds, {len(found.failures)} failed", file=sys.stderr)
 
     found = campaign(range(first, first + number), told)
     for line in found.lines():
-        print(line)  # noqa: T201
+        print(line)
     return 1 if found.failed else 0

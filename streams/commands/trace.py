@@ -54,10 +54,10 @@ def command(
     ]
     steps.sort(key=lambda step: step.at_ms)
     if json:
-        print(msgspec.json.encode({"found": found, "steps": steps}).decode())  # noqa: T201
+        print(msgspec.json.encode({"found": found, "steps": steps}).decode())
         return
     for line in lines(found, steps):
-        print(line)  # noqa: T201
+        print(line)
 
 
 def lines(found: Found, steps: list[Step]) -> Iterator[str]:

@@ -109,7 +109,7 @@ def command(
         finally:
             service.close()
             if json:
-                print(_summary(service))  # noqa: T201
+                print(_summary(service))
     return stop.exit_code
 
 

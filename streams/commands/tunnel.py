@@ -91,7 +91,7 @@ def command(
             lookout = Lookout(bus, clock, "tunnelled", TUNNEL_GROUP, CANDIDATES)
             with Pulse(Role.TUNNEL, name, bus, clock, [lookout], frontiers=lambda: tunnel.frontiers), tunnel:
                 started = True
-                print(f"tunnel {name}: Kafka {settings.bootstrap} <-> MQTT {broker.address}", file=sys.stderr)  # noqa: T201
+                print(f"tunnel {name}: Kafka {settings.bootstrap} <-> MQTT {broker.address}", file=sys.stderr)
                 tunnel.wait()
         finally:
             if started:
@@ -103,4 +103,4 @@ def _report(summary: dict[str, Any], ledger_out: Path | None, as_json: bool) -> 
     if ledger_out is not None:
         write_durably(ledger_out, document.encode() + b"\n")
     if as_json:
-        print(document)  # noqa: T201
+        print(document)

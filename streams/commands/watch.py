@@ -85,7 +85,7 @@ def _show(take: Callable[[], Picture], now_ms: Callable[[], int], playback: Play
 
 
 def _print(picture: Picture, *, as_json: bool) -> None:
-    print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)  # noqa: T201
+    print(msgspec.json.encode(picture).decode() if as_json else as_text(picture), flush=True)
 
 
 def _read_for(reader: StatusReader, seconds: float) -> None:
