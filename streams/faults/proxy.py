@@ -15,13 +15,12 @@ from typing import Any, Self, TypeVar
 
 from streams.faults.connection import Connection
 from streams.faults.effect import Effect
-from streams.faults.toxics import Down, HalfOpen, Refuse, ResetPeer, Toxic, Unplug
+from streams.faults.toxics import Down, HalfOpen, Refuse, Toxic, Unplug
 from streams.faults.whose import CONNECT_BYTES, Devices, device_in_connect, packet_length
 from wire.errors import ConnectionFailed
 
 T = TypeVar("T")
 _HELLO_S = 10.0  # for a client to say who it is
-_CUTS = Down | Refuse | ResetPeer
 
 
 @dataclass(eq=False)

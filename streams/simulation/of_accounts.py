@@ -18,10 +18,11 @@ from streams.kafka.topics import (
     TRAINER_GROUP,
     TUNNEL_GROUP,
 )
+from streams.simulation.bus import SimulatedBus
 from streams.simulation.invariants import Invariant
-from streams.tunnel.ledger import Push, account
-from wire.malformed import Malformed
-from wire.telemetry import Standing, Training, decode_report
+from streams.simulation.timeline import VirtualClock
+from streams.tunnel.accounting import account_for_pushes
+from wire.telemetry import Training
 
 QUEUED = 10_000  # messages before one step: far beyond what a simulation sends
 
@@ -70,17 +71,10 @@ class AccountsClose(Invariant):
 
     def end(self) -> None:
         """All tunnels together, by what Kafka has."""
-        pushes = [
-            Push(b.user_id, b.batch_seq, b.matched_ms + self.world.plan.expiry_ms) for b in self.world.seen.batches
-        ]
-        answers: set[tuple[str, int]] = set()
-        for message in self.world.kafka.all("telemetry"):
-            report = _report(message.value)
-            if isinstance(report, Standing):
-                answers |= {(report.user_id, seq) for seq in report.answers}
-        tally = account(pushes, answers, self.world.latest_ms)
-        self.hold(tally.balanced, f"{tally} does not balance")
-        late = self.world.plan.expiry_ms <= self.world.timeline.now_ms - self.world.plan.safety_ms
+        world = self.world
+        bus = SimulatedBus(world.kafka, VirtualClock(world.timeline))
+        tally = account_for_pushes(bus, world.plan.expiry_ms, world.latest_ms)
+        late = world.plan.expiry_ms <= world.timeline.now_ms - world.plan.safety_ms
         self.hold(not tally.outstanding or not late, f"{tally.outstanding} pushes are open")
 
 
@@ -163,10 +157,3 @@ class EveryWaitEnds(Invariant):
 def patience_ms(freshness_ms: int, expiry_ms: int) -> int:
     """How long all waits together may take: the longest of each kind, one after the other."""
     return PATIENCE_MS + freshness_ms + expiry_ms + 120_000
-
-
-def _report(raw: bytes) -> object:
-    try:
-        return decode_report(raw)
-    except Malformed:
-        return None
