@@ -52,7 +52,7 @@ from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 CODE_VERSION = "1"  # the training code this device runs; a task of another one is refused
 # A connected device expects a batch: its samples make the cloud match, and so does its request after a change of
 # models. Training before the batch is there would mean training twice, so it trains without one only after so
-# many times `retrain_every` samples (the cloud matches after 20, twice the default), or so long after the change. Ours.
+# many times `retrain_every` samples (the cloud matches after 20, twice the default), or so long after the change.
 PATIENCE = 3
 BATCH_WAIT_MS = 10_000
 _OUTSIDE_ARMS = {"random", "coarse", "mpda", "coda"}

@@ -40,7 +40,7 @@ def gains(user: U64, label: U8, arms: F32) -> Iterator[Gain]:
     told, so_far = ~np.isnan(cloud), seen[np.searchsorted(everyone, users)]
     for arm, each in zip(ARMS, of_each, strict=True):
         if arm != "cloud":
-            yield from _gain(arm, "all", (each - cloud), events, told)
+            yield from _gain(arm, "all", each - cloud, events, told)
     for name, (least, below) in DEVICES.items():
         members = told & (so_far >= least) & (so_far < below)
         yield from _gain("coda", name, of_each[ARMS.index("coda")] - cloud, events, members)
