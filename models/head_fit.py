@@ -78,7 +78,7 @@ def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Head
     share = items.precision / (1 + spread.item * items.precision)
     damping = spread.category / (1 + spread.category * np.add.reduceat(share, starts))
 
-    # x, level and the response z side by side; times the root of its share, products of two rows have all of it.
+    # x, bias and the response z side by side; times the root of its share, products of two rows have all of it.
     columns = np.empty((*share.shape, DIM + 2))
     columns[:, :, :DIM] = np.sqrt(spread.taste) * items.x[:, None]
     columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(spread.level), items.response

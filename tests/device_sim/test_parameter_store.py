@@ -126,7 +126,7 @@ def test_the_loss_of_an_event_counts_only_from_the_next_one_on() -> None:
     assert np.abs(first[1] - second[1]).max() > 0
 
 
-def test_a_users_level_moves_every_arm_but_the_cloud_from_the_next_moment_on() -> None:
+def test_a_users_bias_moves_every_arm_but_the_cloud_from_the_next_moment_on() -> None:
     made = store(1)
     eager = replace(rows([0] * 50, step_ms=1000), label=np.ones(50, np.uint8))
     arms = made.predict(eager).arms
@@ -158,7 +158,7 @@ def test_devices_on_different_versions_are_predicted_by_their_own() -> None:
         np.testing.assert_allclose(predicted[n], alone[0], atol=1e-6)
 
 
-def test_the_bank_grows_and_keeps_what_it_has() -> None:
+def test_the_store_grows_and_keeps_what_it_has() -> None:
     made = all_heads(store(3), 3)
     before = made.predict(rows([0, 1, 2])).arms
     for _ in range(200):

@@ -113,7 +113,7 @@ def test_heads_without_rows_add_nothing(devices: int, heads: int) -> None:
 
 
 def test_how_often_a_user_clicks_does_not_reach_the_head() -> None:
-    """All labels 1 is a matter of the level: with a wide prior for it, next to nothing is left for the parts."""
+    """All labels 1 is a matter of the bias: with a wide prior for it, next to nothing is left for the parts."""
     rows = some_rows([60])
     eager = replace(rows, logit=0 * rows.logit, label=np.ones_like(rows.label), weight=1 + 0 * rows.weight)
     narrow, wide = (fit_heads(eager, 1, Spread(0.5, 0.2, 0.1, level)) for level in (1e-6, 100.0))

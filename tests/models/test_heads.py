@@ -1,4 +1,4 @@
-"""Personal heads: what they add to the cloud's logit, and how a bank of them is kept."""
+"""Personal heads: what they add to the cloud's logit, and how a store of them is kept."""
 
 import numpy as np
 from hypothesis import given
@@ -70,14 +70,14 @@ def test_a_sum_adds_what_its_parts_add(parts: list[tuple[int, int, float]]) -> N
 
 def test_a_bank_gives_back_what_was_put() -> None:
     trained = some_heads([30, 60, 9])
-    bank = Heads.none(5)
-    bank.put(np.array([4, 0]), trained.take(np.array([1, 2])))
-    bank.put(np.array([4]), trained.take(np.array([0])))
+    store = Heads.none(5)
+    store.put(np.array([4, 0]), trained.take(np.array([1, 2])))
+    store.put(np.array([4]), trained.take(np.array([0])))
     for place, source in ((4, 0), (0, 2)):
         np.testing.assert_array_equal(
-            bank.added(np.full(60, place), *events(60)), trained.added(np.full(60, source), *events(60))
+            store.added(np.full(60, place), *events(60)), trained.added(np.full(60, source), *events(60))
         )
-    again = Heads.concat([bank.take(np.array([4])), trained])
+    again = Heads.concat([store.take(np.array([4])), trained])
     np.testing.assert_array_equal(
         again.added(np.zeros(60, np.int64), *events(60)), again.added(np.ones(60, np.int64), *events(60))
     )
@@ -89,14 +89,14 @@ def test_what_a_head_takes_is_its_taste_and_its_biases() -> None:
     assert (heads.bias_keys[0, 1:] == NO_BIAS).all()
 
 
-def test_heads_that_fit_in_are_put_without_copying_the_bank() -> None:
-    bank = Heads.none(3)
-    bank.put(
+def test_heads_that_fit_in_are_put_without_copying_the_store() -> None:
+    store = Heads.none(3)
+    store.put(
         np.array([0]), Heads.of(np.ones((1, DIM)), np.zeros(4, np.int64), np.arange(4, dtype=np.uint64), np.ones(4))
     )
-    keys, values = bank.bias_keys, bank.bias_values
-    bank.put(
+    keys, values = store.bias_keys, store.bias_values
+    store.put(
         np.array([2]), Heads.of(np.ones((1, DIM)), np.zeros(2, np.int64), np.arange(2, dtype=np.uint64), np.ones(2))
     )
-    assert bank.bias_keys is keys and bank.bias_values is values
-    assert bank.nbytes.tolist() == [DIM * 4 + 4 * 8, DIM * 4, DIM * 4 + 2 * 8]
+    assert store.bias_keys is keys and store.bias_values is values
+    assert store.nbytes.tolist() == [DIM * 4 + 4 * 8, DIM * 4, DIM * 4 + 2 * 8]

@@ -42,7 +42,7 @@ def test_rows_of_one_moment_never_see_each_other() -> None:
     assert late[2] == late[1], "an event that comes late learns nothing of its own moment"
 
 
-def test_devices_have_levels_of_their_own() -> None:
+def test_devices_have_biases_of_their_own() -> None:
     bias, both = UserBias(1), np.array([0, 1])
     bias.grow(1)
     for at in range(1, 30):
