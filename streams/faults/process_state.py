@@ -6,14 +6,20 @@ from pathlib import Path
 
 STOPPED = ("T",)
 ENDED = ("", "Z")  # one that nobody buries is as good as gone
+_LEAVING = "leaving"
+_THREADS = 20 - 4  # proc(5) counts fields of stat from 1: the state is the third
 
 
 def state_of(pid: int) -> str:
-    """The kernel's letter for a process's state (R, S, T, Z, …); nothing when there is none."""
+    """The kernel's letter for a process's state (R, S, T, Z, …); nothing when there is none.
+
+    Of one that was killed the first thread is a zombie while others still leave, and hold its ports: it has not ended.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        letter, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return _LEAVING if letter == "Z" and int(fields[_THREADS]) > 1 else letter
 
 
 def becomes(pid: int, states: Collection[str], within_s: float) -> bool:
