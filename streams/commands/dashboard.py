@@ -3,16 +3,21 @@
 import secrets
 import socket
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from streams.dashboard.app import make_app
+from streams.dashboard.played import frames_of, make_played_app
 from streams.dashboard.service import DashboardService
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.metrics_server import PortTaken
 from streams.settings import AtLeast0
+from streams.watch.recording import Playback, recorded
 from wire.clock import SystemClock
 from wire.errors import InputError
 
@@ -21,6 +26,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def command(
+    run: Path | None = None,
     *,
     kafka: KafkaOptions = LOCAL_KAFKA,
     host: str = "127.0.0.1",
@@ -29,32 +35,49 @@ def command(
 ) -> None:
     """Serve a page that shows how fresh everything is, what is stuck, each device, and the arms, until interrupted.
 
-    It finds all processes through Kafka, as `coda watch` does. On 127.0.0.1 it lets in whoever is on this machine;
-    elsewhere it asks for a token, which it prints.
+    It finds all processes through Kafka, as `coda watch` does. A run that was recorded is played back, a second per
+    second, stopped and stepped. On 127.0.0.1 it lets in whoever is on this machine; elsewhere it asks for a token,
+    which it prints.
 
     Example
 
     ```
     coda dashboard --bootstrap 127.0.0.1:9092
     coda dashboard --host 0.0.0.0 --port 8642
+    coda dashboard runs/20261128-101500
     ```
 
     Args:
+        run: The folder of a run of `coda demo`, `coda chaos` or `coda watch --record`, to play it back.
         host: The address to serve on; any but this machine's own asks for the token.
         port: The port to serve on; 0 takes a free one.
         token: What whoever opens the page has to bring; made up anew each time, where it is needed.
     """
-    settings = kafka.settings()
     wanted = token if token is not None else "" if host in _LOOPBACK else secrets.token_urlsafe(16)
     if not wanted and host not in _LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
+    if run is not None:
+        frames, name = frames_of(Playback(recorded(run))), run.resolve().name
+        with _listening(host, port) as listener:
+            _serve(listener, host, wanted, f"run {name}", lambda _: make_played_app(frames, name, wanted))
+        return
+    settings = kafka.settings()
     probe(settings.bootstrap, properties=settings.properties)
     with _listening(host, port) as listener, DashboardService(KafkaBus(settings), SystemClock()) as service:
-        server = uvicorn.Server(uvicorn.Config("", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
-        server.config.app = make_app(service, wanted, ended=lambda: server.should_exit)
-        address = f"http://{host}:{listener.getsockname()[1]}/{f'?token={wanted}' if wanted else ''}"
-        print(f"dashboard of Kafka {settings.bootstrap}: {address}", file=sys.stderr, flush=True)
-        server.run(sockets=[listener])
+        _serve(
+            listener, host, wanted, f"Kafka {settings.bootstrap}", lambda ended: make_app(service, wanted, ended=ended)
+        )
+
+
+def _serve(
+    listener: socket.socket, host: str, token: str, what: str, app: Callable[[Callable[[], bool]], Starlette]
+) -> None:
+    """Serve the `app`, which is made with a way to ask whether it ends, until interrupted."""
+    server = uvicorn.Server(uvicorn.Config("", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    server.config.app = app(lambda: server.should_exit)
+    address = f"http://{host}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
+    print(f"dashboard of {what}: {address}", file=sys.stderr, flush=True)
+    server.run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

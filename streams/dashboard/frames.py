@@ -101,6 +101,11 @@ class Frames:
             return None
         return [frame for frame in self._frames if frame.number > number]
 
+    def at(self, number: int) -> Frame | None:
+        """The one of that number, if it is kept."""
+        found = self.since(number - 1)
+        return found[0] if found else None
+
     def history(self) -> "History":
         """All that is kept, in columns."""
         frames = list(self._frames)

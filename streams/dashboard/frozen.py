@@ -2,19 +2,14 @@
 
 import msgspec
 
-from streams.dashboard.app import STATIC
-from streams.dashboard.frames import Frames
-from streams.watch.recording import STEP_MS, Playback
-
-MOST = 600  # moments of a run that are drawn: of a longer one every other second, or fewer
+from streams.dashboard.pages import STATIC
+from streams.dashboard.played import frames_of
+from streams.watch.recording import Playback
 
 
 def frozen_page(playback: Playback) -> str:
     """The page of the run from its beginning to its end."""
-    frames, every = Frames(kept=2 * MOST), 1 + playback.length_ms // STEP_MS // MOST
-    for picture in playback.pictures(every * STEP_MS):
-        frames.take(picture)
-    history = msgspec.json.encode(frames.history()).decode().replace("</", "<\\/")
+    history = msgspec.json.encode(frames_of(playback).history()).decode().replace("</", "<\\/")
     page = (STATIC / "page.html").read_text()
     for name in ("uPlot.min.css", "dashboard.css"):
         link = f'<link rel="stylesheet" href="/static/{name}">'

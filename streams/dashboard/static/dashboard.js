@@ -1,4 +1,5 @@
-// The dashboard: draws what the server tells once a second. A frozen run brings its history in the page and asks nobody.
+// The dashboard: draws what the server tells once a second. Of a run that is played back it asks for one moment after
+// the other; a frozen run brings its history in the page and asks nobody.
 "use strict";
 
 const STALE_S = 5;      // older than that, a tile is greyed
@@ -33,8 +34,11 @@ const PANELS = [
   { name: "faults", wide: true, table: "faults" },
 ];
 
-const view = { at: [], series: {}, marks: [], frame: null, heard: 0, cells: "", names: [], ill: false, frozen: null };
+const view = { at: [], series: {}, marks: [], frame: null, heard: 0, cells: "", names: [], ill: false };
 const only = document.body.dataset.only;
+const frozen = document.getElementById("run");
+const played = document.body.dataset.mode === "played";
+const past = Boolean(frozen) || played;  // moments are those of a run, not of now
 
 function span(s) {
   if (s === null || s === undefined) return "–";
@@ -66,7 +70,7 @@ function element(tag, words = {}, ...inside) {
 
 // The moment now by the server's clock, from the last frame on.
 function now() {
-  return view.frozen ? view.frame.at_ms : view.frame.at_ms + performance.now() - view.heard;
+  return past ? view.frame.at_ms : view.frame.at_ms + performance.now() - view.heard;
 }
 
 // ---- panels -------------------------------------------------------------------------------------------------------
@@ -75,9 +79,9 @@ function build() {
   const main = document.getElementById("panels");
   for (const panel of PANELS) {
     panel.id ??= panel.name;
-    if ((only && panel.id !== only) || (view.frozen && panel.id === "fleet")) continue;
+    if ((only && panel.id !== only) || (past && panel.id === "fleet")) continue;
     const asof = element("span", { className: "asof" });
-    const link = element("a", { href: view.frozen ? `#${panel.id}` : `/panel/${panel.id}` }, panel.name);
+    const link = element("a", { href: frozen ? `#${panel.id}` : `/panel/${panel.id}` }, panel.name);
     const top = element("div", { className: "top" }, element("h2", {}, link));
     if (panel.of && panel.of.length > 1) top.append(choice(panel));
     top.append(asof);
@@ -128,7 +132,7 @@ function clock() {
     panel.asof.textContent = said;
     panel.box.classList.toggle("old", old >= STALE_S);
   }
-  const end = view.frozen ? "a run, as it ended" : said;
+  const end = frozen ? "a run, as it ended" : played ? `run ${view.run}, ${said}` : said;
   document.getElementById("head").textContent = `${view.frame.up} of ${view.frame.processes} processes up · ${end}`;
   for (const each of document.querySelectorAll("[data-until]")) {
     const until = Number(each.dataset.until);
@@ -240,6 +244,10 @@ function drawMarks(plot) {
   ctx.save();
   ctx.strokeStyle = ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--soft");
   ctx.font = `${10 * devicePixelRatio}px system-ui`;
+  if (played) {
+    const x = plot.valToPos(view.frame.at_ms / 1000, "x", true);  // the moment that is shown
+    ctx.fillRect(x, bbox.top, 2 * devicePixelRatio, bbox.height);
+  }
   ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
   let free = -Infinity;  // words that would lie over others are left out; their line stays
   for (const mark of view.marks) {
@@ -459,6 +467,46 @@ async function listen() {
   });
 }
 
+// ---- a run played back --------------------------------------------------------------------------------------------
+
+const player = { at: 0, first: 0, stopped: false };
+
+async function playBack() {
+  const history = await (await fetch("/history")).json();
+  const { newest, run } = history;
+  Object.assign(view, { at: history.at_ms, series: history.series, marks: history.marks, run });
+  player.first = newest.number - view.at.length + 1;
+  document.getElementById("player").hidden = false;
+  document.getElementById("moment").max = view.at.length - 1;
+  document.getElementById("moment").oninput = (event) => goTo(Number(event.target.value));
+  document.getElementById("pause").onclick = () => stop(!player.stopped);
+  await show(0);
+  setInterval(() => { if (!player.stopped) show(player.at + 1); }, 1000);
+}
+
+async function show(at) {
+  player.at = Math.max(0, Math.min(at, view.at.length - 1));
+  if (player.at === view.at.length - 1) stop(true);
+  const wanted = player.at;
+  const frame = await (await fetch(`/frames/${player.first + wanted}`)).json();
+  if (wanted !== player.at) return;  // somebody has gone on meanwhile
+  const seconds = (ms) => Math.round((ms - view.at[0]) / 1000);
+  document.getElementById("moment").value = wanted;
+  document.getElementById("place").textContent = `${seconds(frame.at_ms)} s of ${seconds(view.at.at(-1))} s`;
+  hear(frame);
+}
+
+function goTo(at) {
+  stop(true);
+  show(at);
+}
+
+function stop(stopped) {
+  if (!stopped && player.at === view.at.length - 1) player.at = -1;  // from its end a run begins anew
+  player.stopped = stopped;
+  document.getElementById("pause").textContent = stopped ? "play" : "stop";
+}
+
 // ---- keys, theme, size --------------------------------------------------------------------------------------------
 
 function theme() {
@@ -474,7 +522,7 @@ function setTheme(name) {
 document.getElementById("theme").onclick = () => setTheme(theme() === "dark" ? "light" : "dark");
 document.getElementById("keys").onclick = () => document.getElementById("help").showModal();
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input:not([type=range])") || event.ctrlKey || event.metaKey || event.altKey) return;
   const numbered = PANELS.filter((panel) => panel.box)[Number(event.key) - 1];
   if (numbered) {
     numbered.box.scrollIntoView({ behavior: "smooth" });
@@ -482,6 +530,11 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "t") document.getElementById("theme").click();
   else if (event.key === "?") document.getElementById("help").showModal();
   else if (event.key === "u") { view.ill = !view.ill; draw(); }
+  else if (played && event.key === " " && !event.target.matches("button")) { event.preventDefault(); stop(!player.stopped); }
+  else if (played && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    event.preventDefault();
+    goTo(player.at + (event.key === "ArrowRight" ? 1 : -1));
+  }
   else if (event.key === "/") { event.preventDefault(); document.querySelector("#fleet input")?.focus(); }
 });
 let resized;
@@ -495,11 +548,10 @@ addEventListener("resize", () => {
 
 let kept = null;
 try { kept = localStorage.getItem("theme"); } catch { /* as above */ }
-const run = document.getElementById("run");
-view.frozen = run ? JSON.parse(run.textContent) : null;
-document.documentElement.dataset.theme = view.frozen ? "light" : kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+document.documentElement.dataset.theme = frozen ? "light" : kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 build();
-if (view.frozen) take(view.frozen);
+if (frozen) take(JSON.parse(frozen.textContent));
+else if (played) playBack();
 else {
   listen();
   setInterval(clock, 500);

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.cli import run
-from streams.dashboard.app import PANELS
+from streams.dashboard.pages import PANELS
 from streams.kafka.embedded import EmbeddedKafka
 from tests.streams.dashboard.world import Dashboard, Speaker, dashboard
 

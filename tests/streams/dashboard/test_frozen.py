@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.dashboard.frozen import MOST, frozen_page
+from streams.dashboard.frozen import frozen_page
+from streams.dashboard.played import MOST
 from streams.watch.recording import Playback
 from tests.streams.dashboard.browser import CHROMIUM, browser
 from tests.streams.watch.statuses import frontier, pooled, status

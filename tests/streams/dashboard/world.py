@@ -76,10 +76,15 @@ class Dashboard:
                 yield answer
 
 
+def dashboard(bootstrap: str, *flags: str) -> AbstractContextManager[Dashboard]:
+    """That of a live system."""
+    return serving("--bootstrap", bootstrap, *flags)
+
+
 @contextmanager
-def dashboard(bootstrap: str, *flags: str) -> Iterator[Dashboard]:
+def serving(*flags: str) -> Iterator[Dashboard]:
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "streams", "dashboard", "--bootstrap", bootstrap, "--port", str(port), *flags]
+    command = [sys.executable, "-m", "streams", "dashboard", "--port", str(port), *flags]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
