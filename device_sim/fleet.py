@@ -190,6 +190,7 @@ class Fleet:
     def deliver_task(self, task: Task, size: int, now_ms: int) -> None:
         """A task (signature already checked) for all devices that are connected."""
         self.task, self.task_size = task, size
+        metrics.task_version.set(task.task_version)
         for user_id, device in list(self.devices.items()):
             if device.connected or device.task is None:
                 self._catch_up(user_id, now_ms)

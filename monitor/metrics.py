@@ -19,6 +19,7 @@ VALUES = {
     "bound": "3",
     "client": "2",
     "devices": "4",
+    "fault": "30",
     "group": "4",
     "leg": "3",
     "outcome": "30",
@@ -79,6 +80,7 @@ samples_waiting = Gauge("coda_samples_waiting", "samples that wait until enough 
 requests_rejected = Counter("coda_requests_rejected", "device requests that could not be read")
 pool_live = Gauge("coda_pool_live_samples", "samples in the pool's window", ["shard"])
 model_version = Gauge("coda_model_version", "cloud model version in use")
+task_version = Gauge("coda_task_version", "version of the training task in use")
 freshness_s = Histogram(
     "coda_freshness_seconds", "age since the produce timestamp, per stage", ["stage"], buckets=FRESHNESS_BUCKETS_S
 )
@@ -110,6 +112,8 @@ mqtt_failures = Counter(
 mqtt_refused = Counter("coda_mqtt_refused", "messages that the MQTT broker refused, by reason", ["client", "reason"])
 uploads = Counter("coda_uploads", "events that devices uploaded and Kafka has")
 devices_connected = Gauge("coda_devices_connected", "devices with an open MQTT connection")
+faults_begun = Counter("coda_faults_begun", "faults that `coda chaos` began, by what they break", ["fault"])
+faults_over = Counter("coda_faults_over", "faults that are over, by what they broke", ["fault"])
 canaries_sent = Counter("coda_canaries_sent", "canaries sent through everything, one a second")
 canaries_arrived = Counter("coda_canaries_arrived", "canaries that came back to their device")
 canaries_lost = Counter("coda_canaries_lost", "canaries that did not come back within a minute")
@@ -220,7 +224,9 @@ def name_of(metric: MetricWrapperBase) -> str:
 
 # Gauges of one and the same thing, seen from several processes: the largest speaks for all.
 LARGEST_WINS = frozenset(
-    map(name_of, (model_version, devices_connected, lag_events, lag_seconds, frontier_s, event_frontier_s))
+    map(
+        name_of, (model_version, task_version, devices_connected, lag_events, lag_seconds, frontier_s, event_frontier_s)
+    )
 )
 # Gauges of what is gone with its process; what all others show is kept on its disk.
 FLEETING = frozenset(map(name_of, (devices_connected, pushes_outstanding, canaries_in_flight, canary_s)))

@@ -26,6 +26,7 @@ class Role(StrEnum):
     TUNNEL = "tunnel"
     FLEET = "fleet"
     CANARY = "canary"
+    CHAOS = "chaos"
 
 
 class Frontier(msgspec.Struct, frozen=True, array_like=True):

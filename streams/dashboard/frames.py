@@ -10,6 +10,7 @@ import msgspec
 
 from monitor import metrics
 from monitor.use import BUCKETS, used
+from streams.dashboard.marks import Happenings, Mark
 from streams.watch.picture import Picture, StageView
 from streams.watch.views import VIEWS, View
 
@@ -37,13 +38,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """Something happened at `at_ms` that a timeline shows."""
-
-    at_ms: int
-    what: str
-
-
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """Everything at `at_ms`; `series` are figures to draw over time, by `panel/line`; `marks` are new."""
 
@@ -65,8 +59,7 @@ class Frames:
     def __init__(self, kept: int = KEPT) -> None:
         self._frames: deque[Frame] = deque(maxlen=kept)
         self._marks: deque[Mark] = deque(maxlen=200)
-        self._born: dict[str, int] = {}
-        self._version = 0.0
+        self._happenings = Happenings()
         self._made = 0
 
     @property
@@ -77,7 +70,7 @@ class Frames:
     def take(self, picture: Picture) -> None:
         """The frame of this picture, which comes after the last one."""
         self._made += 1
-        marks = list(self._happened(picture))
+        marks = list(self._happenings.of(picture))
         self._marks.extend(marks)
         frame = Frame(
             number=self._made,
@@ -112,18 +105,6 @@ class Frames:
         lines = dict.fromkeys(line for frame in frames for line in frame.series)
         series = {line: [frame.series.get(line) for frame in frames] for line in lines}
         return History([frame.at_ms for frame in frames], series, list(self._marks), self.newest)
-
-    def _happened(self, picture: Picture) -> Iterator[Mark]:
-        """Restarts of processes, and versions of the cloud model."""
-        for process in picture.processes:
-            born = self._born.setdefault(process.key, process.since_ms)
-            if process.since_ms > born + 1000:  # clocks differ by less than that from one status to the next
-                self._born[process.key] = process.since_ms
-                yield Mark(picture.at_ms, f"{process.key} starts again")
-        version = picture.total(metrics.model_version)
-        if version > self._version > 0:
-            yield Mark(picture.at_ms, f"cloud model v{version:.0f}")
-        self._version = max(version, self._version)
 
 
 class History(msgspec.Struct, frozen=True):

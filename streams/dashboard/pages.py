@@ -25,6 +25,7 @@ PANELS = (
     "use",
     "model",
     "canary",
+    "timeline",
     "fleet",
     "partitions",
     "processes",

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from monitor import metrics
 from streams.faults.crowd import Crowd
 from streams.faults.effect import Effect
 from streams.faults.people import People
@@ -124,12 +125,14 @@ class Conductor:
             self._failed = error
 
     def _begin(self, number: int) -> None:
-        at_s = round(self._elapsed_s(), 3)
-        self._in_force[number] = (at_s, *self._inject(self._orders[number]))
+        order, at_s = self._orders[number], round(self._elapsed_s(), 3)
+        metrics.faults_begun.labels(order.name).inc()
+        self._in_force[number] = (at_s, *self._inject(order))
 
     def _lift(self, number: int) -> None:
         order, (began_s, effect, lift) = self._orders[number], self._in_force.pop(number)
         lift()
+        metrics.faults_over.labels(order.name).inc()
         self.done.append(
             Done(
                 name=order.name,

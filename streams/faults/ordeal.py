@@ -29,11 +29,14 @@ from streams.faults.scenario import Scenario
 from streams.faults.timetable import timetable
 from streams.faults.verdict import Evidence, Verdict, judge
 from streams.kafka.bus import KafkaBus
+from streams.process.pulse import Pulse
 from streams.training.published import published_versions
 from streams.tunnel.ledger import Push, account
 from streams.tunnel.tunnel import EXPIRY_MS
+from wire.clock import SystemClock
 from wire.durable import write_durably
 from wire.signing import load_public_key
+from wire.status import Role
 
 
 class Ordeal:
@@ -90,6 +93,9 @@ class Ordeal:
             crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(metrics.device_outcomes, "outcome")),
             seed=self.scenario.seed,
             pool=self._folder / "pool",
+        )
+        self._opened.enter_context(
+            Pulse(Role.CHAOS, self.scenario.name, KafkaBus(self._kafka), SystemClock(), shows=False)
         )
         self._conductor.start()
 

@@ -68,6 +68,10 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(metrics.canaries_lost, "lost"),
         Figure(metrics.canaries_in_flight, "on their way"),
     ),
+    Role.CHAOS: (
+        Figure(metrics.faults_begun, "faults begun", "fault"),
+        Figure(metrics.faults_over, "over", "fault"),
+    ),
     Role.TRAINER: (
         Figure(metrics.samples_read, "samples read"),
         Figure(metrics.samples_unlearned, "not learned from yet"),

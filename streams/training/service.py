@@ -165,6 +165,7 @@ class TrainingService:
 
 
 def _task_arrived(task: Task) -> None:
+    metrics.task_version.set(task.task_version)
     _log.info("published the task", version=task.task_version)
 
 

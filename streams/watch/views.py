@@ -126,6 +126,8 @@ def _faults(picture: Picture) -> list[Row]:
         for warning in process.warnings
     ]
     counted = _of(
+        metrics.faults_begun,
+        metrics.faults_over,
         metrics.rejected,
         metrics.requests_rejected,
         metrics.tunnel_rejected,

@@ -25,6 +25,7 @@ const PANELS = [
   { name: "use", says: "Freshness at use: which share of the samples that devices trained on, and of predictions' models, was older than that (event time).", draw: drawUse },
   { name: "model", says: "Cloud model version in use, and devices connected.", of: ["model", "devices"], chosen: "model", unit: count },
   { name: "canary", says: "The newest canary's seconds by leg.", of: ["canary"], unit: span },
+  { name: "timeline", says: "What the marks in the plots are, the newest first: faults of a run that breaks things on purpose, restarts, versions of the cloud model and of the training task.", draw: drawTimeline },
   { name: "fleet", wide: true, says: "Each device a cell: click on it, or press / and type its name.", draw: drawFleet },
   { name: "stages", wide: true, table: "overview", says: "Each stage, the rule that gave its word, and the window it was judged from." },
   { name: "partitions", wide: true, table: "partitions" },
@@ -239,29 +240,46 @@ function spread(low, high, tight) {
   return [0, high > 0 ? high * 1.1 : 1];
 }
 
+const KINDS = ["fault", "restart", "model", "task"];  // who comes first has room for its words first
+const LANES = 3;  // rows of words over each other
+
+// A line for each mark, and its words where they lie over no others: a phone has room for few, and the timeline for all.
 function drawMarks(plot) {
-  const { ctx, bbox } = plot;
+  const { ctx, bbox } = plot, style = getComputedStyle(document.documentElement), px = devicePixelRatio;
+  const right = bbox.left + bbox.width;
   ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--soft");
-  ctx.font = `${10 * devicePixelRatio}px system-ui`;
+  ctx.font = `${10 * px}px system-ui`;
   if (played) {
-    const x = plot.valToPos(view.frame.at_ms / 1000, "x", true);  // the moment that is shown
-    ctx.fillRect(x, bbox.top, 2 * devicePixelRatio, bbox.height);
+    ctx.fillStyle = style.getPropertyValue("--ink");
+    ctx.fillRect(plot.valToPos(view.frame.at_ms / 1000, "x", true), bbox.top, 2 * px, bbox.height);  // what is shown
   }
-  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-  let free = -Infinity;  // words that would lie over others are left out; their line stays
-  for (const mark of view.marks) {
-    const x = plot.valToPos(mark.at_ms / 1000, "x", true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    if (x < free) continue;
-    ctx.fillText(mark.what, x + 3, bbox.top + 10 * devicePixelRatio);
-    free = x + 9 + ctx.measureText(mark.what).width;
+  const taken = [];
+  for (const kind of KINDS) {
+    ctx.strokeStyle = ctx.fillStyle = style.getPropertyValue(`--mark-${kind}`);
+    ctx.setLineDash(kind === "fault" ? [] : [3 * px, 3 * px]);
+    for (const mark of view.marks.filter((each) => each.kind === kind)) {
+      const x = plot.valToPos(mark.at_ms / 1000, "x", true);
+      if (x < bbox.left || x > right) continue;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      const width = ctx.measureText(mark.what).width + 6 * px;
+      const from = x + width > right ? x - width : x + 3 * px;
+      const lane = [...Array(LANES).keys()].find((n) => !taken.some((t) => t.lane === n && from < t.to && t.from < from + width));
+      if (lane === undefined || from < bbox.left) continue;
+      taken.push({ lane, from, to: from + width });
+      ctx.fillText(mark.what, from, bbox.top + (10 + 12 * lane) * px);
+    }
   }
   ctx.restore();
+}
+
+function drawTimeline(panel) {
+  const at = (ms) => new Date(ms).toLocaleTimeString("en-GB");
+  const line = ({ at_ms, kind, what }) => element("li", {}, element("span", { className: `mark ${kind}` }, kind), ` ${at(at_ms)} ${what}`);
+  const list = element("ol", { className: "timeline" }, ...view.marks.slice(-100).reverse().map(line));
+  panel.body.replaceChildren(view.marks.length ? list : "nothing yet");
 }
 
 // ---- freshness at use ---------------------------------------------------------------------------------------------

@@ -49,4 +49,7 @@ def test_the_history_has_a_figure_for_each_moment() -> None:
 
 def test_a_restart_and_a_new_model_are_marked_once() -> None:
     marks = flowing(12, boot=8).history().marks
-    assert [(mark.at_ms, mark.what) for mark in marks] == [(5000, "cloud model v2"), (8000, "flow/0 starts again")]
+    assert [(mark.at_ms, mark.kind, mark.what) for mark in marks] == [
+        (5000, "model", "cloud model v2"),
+        (8000, "restart", "flow/0 starts again"),
+    ]
