@@ -17,6 +17,7 @@ from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
+from device_sim.lately import DEVICES, group_of
 from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
 from device_sim.quarantine import Quarantine
@@ -206,6 +207,13 @@ class Fleet:
             self._tell(user_id, Tick(), now_ms)
         if len(self.store.models) > 1:
             self.store.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
+
+    def show(self) -> None:
+        """Tell how many devices there are of each group, and how many of them are connected."""
+        there = Counter((group_of(device.usage.events), device.connected) for device in self.devices.values())
+        for group in DEVICES:
+            metrics.devices.labels(group).set(there[group, True] + there[group, False])
+            metrics.group_connected.labels(group).set(there[group, True])
 
     @property
     def model_key(self) -> int:

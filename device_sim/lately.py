@@ -27,28 +27,51 @@ class Gain:
     harmed: float
 
 
-def gains(user: U64, label: U8, arms: F32) -> Iterator[Gain]:
-    """Of every arm over all devices, and of coda over each group of them; `arms` (n, arms), all predictions so far.
+def group_of(predicted: int) -> str:
+    """The group of a device that has predicted so many events.
 
-    Users with one label only say nothing, and of fewer than two users there is no interval.
+    >>> group_of(0), group_of(20), group_of(5000)
+    ('new', 'regular', 'heavy')
     """
-    everyone, seen = np.unique(user, return_counts=True)
-    user, label, arms = user[-WINDOW:], label[-WINDOW:], arms[-WINDOW:]
-    users, place, events = np.unique(user, return_inverse=True, return_counts=True)
-    of_each = [auc_of_groups(place.astype(np.int64), len(users), label, arms[:, n]) for n in range(len(ARMS))]
-    cloud = of_each[ARMS.index("cloud")]
-    told, so_far = ~np.isnan(cloud), seen[np.searchsorted(everyone, users)]
-    for arm, each in zip(ARMS, of_each, strict=True):
-        if arm != "cloud":
-            yield from _gain(arm, "all", each - cloud, events, told)
-    for name, (least, below) in DEVICES.items():
-        members = told & (so_far >= least) & (so_far < below)
-        yield from _gain("coda", name, of_each[ARMS.index("coda")] - cloud, events, members)
+    return next(name for name, (_, below) in DEVICES.items() if predicted < below)
 
 
-def calibration(label: U8, arms: F32) -> dict[str, float]:
-    """Expected calibration error of each arm over the newest predictions."""
-    return {arm: ece(label[-WINDOW:], arms[-WINDOW:, n]) for n, arm in enumerate(ARMS)}
+class Lately:
+    """The newest of all predictions so far: user keys, labels, and `arms` (n, arms)."""
+
+    def __init__(self, user: U64, label: U8, arms: F32) -> None:
+        everyone, seen = np.unique(user, return_counts=True)
+        self._user, self._label, self._arms = user[-WINDOW:], label[-WINDOW:], arms[-WINDOW:]
+        self._so_far: I64 = seen[np.searchsorted(everyone, self._user)]
+
+    def gains(self) -> Iterator[Gain]:
+        """Of every arm over all devices, and of coda over each group of them.
+
+        Users with one label only say nothing, and of fewer than two users there is no interval.
+        """
+        users, first, place, events = np.unique(self._user, return_index=True, return_inverse=True, return_counts=True)
+        of_each = [
+            auc_of_groups(place.astype(np.int64), len(users), self._label, self._arms[:, n]) for n in range(len(ARMS))
+        ]
+        cloud = of_each[ARMS.index("cloud")]
+        told = ~np.isnan(cloud)
+        for arm, each in zip(ARMS, of_each, strict=True):
+            if arm != "cloud":
+                yield from _gain(arm, "all", each - cloud, events, told)
+        for name, members in self._groups(self._so_far[first]):
+            yield from _gain("coda", name, of_each[ARMS.index("coda")] - cloud, events, told & members)
+
+    def calibration(self) -> Iterator[tuple[str, str, float]]:
+        """Expected calibration error by arm and devices: of every arm over all, of coda over each group of them."""
+        for n, arm in enumerate(ARMS):
+            yield arm, "all", ece(self._label, self._arms[:, n])
+        for name, members in self._groups(self._so_far):
+            if members.any():
+                yield "coda", name, ece(self._label[members], self._arms[members, ARMS.index("coda")])
+
+    def _groups(self, so_far: I64) -> Iterator[tuple[str, Bool]]:
+        for name, (least, below) in DEVICES.items():
+            yield name, (so_far >= least) & (so_far < below)
 
 
 def _gain(arm: str, devices: str, gain: F64, events: I64, of: Bool) -> Iterator[Gain]:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import structlog
 
-from device_sim.lately import calibration, gains
+from device_sim.lately import Lately
 from device_sim.record import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
 from monitor import metrics
@@ -55,13 +55,13 @@ class Scores:
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
             metrics.arm_auc.labels(arm).set(round(arm_auc, _DIGITS))
             metrics.arm_gauc.labels(arm).set(round(arm_gauc, _DIGITS))
-        for gain in gains(self.user, self.label, self.arms):
+        lately = Lately(self.user, self.label, self.arms)
+        for gain in lately.gains():
             for bound in ("low", "mean", "high"):
                 metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(round(getattr(gain, bound), _DIGITS))
-            if gain.devices == "all":
-                metrics.lately_harmed.labels(gain.arm).set(round(gain.harmed, _DIGITS))
-        for arm, error in calibration(self.label, self.arms).items():
-            metrics.lately_calibration.labels(arm).set(round(error, _DIGITS))
+            metrics.lately_harmed.labels(gain.arm, gain.devices).set(round(gain.harmed, _DIGITS))
+        for arm, devices, error in lately.calibration():
+            metrics.lately_calibration.labels(arm, devices).set(round(error, _DIGITS))
 
     def result(self) -> dict[str, dict[str, float | None]]:
         """Everything about each arm, as JSON can hold it (None for NaN)."""

@@ -111,6 +111,10 @@ mqtt_failures = Counter(
 )
 mqtt_refused = Counter("coda_mqtt_refused", "messages that the MQTT broker refused, by reason", ["client", "reason"])
 uploads = Counter("coda_uploads", "events that devices uploaded and Kafka has")
+devices = Gauge(
+    "coda_devices", "devices by how much was predicted for them: new < 20 events, regular < 200, heavy", ["devices"]
+)
+group_connected = Gauge("coda_group_devices_connected", "those of them with an open MQTT connection", ["devices"])
 devices_connected = Gauge("coda_devices_connected", "devices with an open MQTT connection")
 faults_begun = Counter("coda_faults_begun", "faults that `coda chaos` began, by what they break", ["fault"])
 faults_over = Counter("coda_faults_over", "faults that are over, by what they broke", ["fault"])
@@ -135,10 +139,12 @@ lately_gain = Gauge(
     ["arm", "devices", "bound"],
 )
 lately_harmed = Gauge(
-    "coda_lately_harmed_share", "users whose AUC lies .02 below the cloud arm's, over the newest predictions", ["arm"]
+    "coda_lately_harmed_share",
+    "users whose AUC lies .02 below the cloud arm's, over the newest predictions",
+    ["arm", "devices"],
 )
 lately_calibration = Gauge(
-    "coda_lately_calibration_error", "expected calibration error over the newest predictions", ["arm"]
+    "coda_lately_calibration_error", "expected calibration error over the newest predictions", ["arm", "devices"]
 )
 cloud_loss = Counter(
     "coda_cloud_log_loss", "log-loss (nats) of the cloud model's predictions, by its age in event time", ["age"]
@@ -229,7 +235,9 @@ LARGEST_WINS = frozenset(
     )
 )
 # Gauges of what is gone with its process; what all others show is kept on its disk.
-FLEETING = frozenset(map(name_of, (devices_connected, pushes_outstanding, canaries_in_flight, canary_s)))
+FLEETING = frozenset(
+    map(name_of, (group_connected, devices_connected, pushes_outstanding, canaries_in_flight, canary_s))
+)
 
 
 def values() -> dict[str, dict[str, float]]:

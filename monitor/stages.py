@@ -15,6 +15,7 @@ class Stage(NamedTuple):
     reads: str = ""
 
 
+OF = "/"  # between a stage and the group of devices of which it is told
 STAGES = {
     "produced": Stage(None, "replay", "events are in Kafka"),
     "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected", "events"),
@@ -29,8 +30,12 @@ STAGES = {
 
 
 def before(stage: str | None) -> str | None:
-    """The stage before, if there is one."""
-    known = STAGES.get(stage) if stage else None
+    """The stage before, if there is one; of a group of devices, that of all of them.
+
+    >>> before("trained/new")
+    'predicted'
+    """
+    known = STAGES.get(stage.partition(OF)[0]) if stage else None
     return known.before if known else None
 
 

@@ -148,7 +148,7 @@ async def _run(settings: FleetSettings, bus: KafkaBus, broker: MqttSettings) -> 
     link = MqttLink(broker.host, broker.port, settings.seed, claim, broker.keyring)
     fleet = FleetShell(settings, bus, link, clock)
     lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
-    pulse = Pulse(Role.FLEET, NAME, bus, clock, [lookout], frontiers=lambda: [fleet.service.trained.frontier])
+    pulse = Pulse(Role.FLEET, NAME, bus, clock, [lookout], frontiers=lambda: fleet.service.trained.frontiers)
     with pulse, _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()
     return result, caught[0]

@@ -30,6 +30,7 @@ PANELS = (
     "partitions",
     "processes",
     "results",
+    "groups",
     "drift",
     "faults",
 )

@@ -28,7 +28,7 @@ from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
 from streams.fleet.result import result_of
 from streams.fleet.settings import FleetSettings
-from streams.fleet.trained import Trained
+from streams.fleet.trained import FleetTrained
 from streams.home import settle
 from streams.kafka.topics import FLEET_GROUP
 from wire.clock import Clock
@@ -76,7 +76,7 @@ class FleetService:
         self._consumer: Consumer | None = None
         self._job: Future[list[Attempt]] | None = None
         self._train_at_ms = self._say_at_ms = 0
-        self.trained = Trained(clock)
+        self.trained = FleetTrained(clock)
         self._chores = [
             Chore(clock, TICK_MS, self._tick),
             Chore(clock, REPORT_MS, self._report),
@@ -212,7 +212,8 @@ class FleetService:
         if job is None:
             self.trained.nobody()
         else:
-            self.trained.began(waiting=len(self.fleet.due))
+            devices = self.fleet.devices
+            self.trained.began(map(devices.__getitem__, job.users), map(devices.__getitem__, self.fleet.due))
             self._job = self._hands.training.submit(job.attempt, self._hands.cpu_s)
 
     def _finish_training(self, job: Future[list[Attempt]]) -> None:
@@ -222,6 +223,7 @@ class FleetService:
 
     def _tick(self) -> Work:
         self.fleet.tick(self._clock.wall_ms())
+        self.fleet.show()
         yield from ()
 
     def _report(self) -> Work:

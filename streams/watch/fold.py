@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from monitor.histogram import NO_HISTOGRAM, Histogram
 from monitor.metrics import FLEETING, LARGEST_WINS
-from monitor.stages import STAGES, before, path_to
+from monitor.stages import OF, STAGES, before, path_to
 from monitor.state import Freshness
 from monitor.words import Judgement, Look, Word, judge
 from streams.watch.cause import likely_cause
@@ -51,10 +51,12 @@ class Fold:
     def picture(self, now_ms: int) -> Picture:
         """Everything, at `now_ms` by the same clock."""
         rates = {heard: heard.per_s() for heard in self._heard.values() if heard.up(now_ms)}
+        stages = _Stages(self._heard.values(), now_ms, self._ends)
         picture = Picture(
             at_ms=now_ms,
             processes=tuple(_process(heard, now_ms, rates.get(heard)) for _, heard in sorted(self._heard.items())),
-            stages=_Stages(self._heard.values(), now_ms, self._ends).views(),
+            stages=stages.views(),
+            groups=stages.groups(),
             totals=_totals(self._heard.values(), rates),
             per_s=_per_s(rates.values()),
         )
@@ -135,7 +137,11 @@ class _Stages:
     def views(self) -> tuple[StageView, ...]:
         """All stages that somebody tells of, in their order."""
         order = [*STAGES, *sorted(self._known.keys() - STAGES.keys())]
-        return tuple(self._view(stage) for stage in order if stage in self._known)
+        return tuple(self._view(stage) for stage in order if stage in self._known and OF not in stage)
+
+    def groups(self) -> tuple[StageView, ...]:
+        """The same of stages that are told of groups of devices."""
+        return tuple(self._view(stage) for stage in self._known if OF in stage)
 
     def _view(self, stage: str) -> StageView:
         partitions = [self._partition(*known) for _, known in sorted(self._known[stage].items())]

@@ -67,13 +67,17 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess."""
+    """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess.
+
+    `groups` are stages of groups of devices, such as `trained/new`.
+    """
 
     at_ms: int
     processes: tuple[ProcessView, ...]
     stages: tuple[StageView, ...]
     totals: dict[str, dict[str, float]]
     per_s: dict[str, float]
+    groups: tuple[StageView, ...] = ()
     cause: str = ""
 
     def stage(self, name: str) -> StageView | None:

@@ -6,29 +6,30 @@ from streams.watch.picture import Picture
 Cells = tuple[str, ...]
 ARMS = ("arm", "GAUC", "− cloud", "AUC", "lately − cloud, 95 %", "harmed", "calibration")
 DRIFT = ("cloud model's age", "predictions", "log-loss")
-_USERS = ("new", "regular", "heavy")  # by how much was predicted for them
+GROUPS = ("new", "regular", "heavy")  # by how much was predicted for them
 
 
 def arms(picture: Picture) -> list[Cells]:
-    """Each arm over all predictions and over the newest, the best first; then coda by group of users."""
-    auc, gauc, harmed, off = (
-        picture.by(metric, "arm")
-        for metric in (metrics.arm_auc, metrics.arm_gauc, metrics.lately_harmed, metrics.lately_calibration)
-    )
-    rows: list[Cells] = [
+    """Each arm over all predictions and over the newest, the best first."""
+    auc, gauc = (picture.by(metric, "arm") for metric in (metrics.arm_auc, metrics.arm_gauc))
+    return [
         (
             arm,
             f"{gauc[arm]:.4f}",
             f"{gauc[arm] - gauc['cloud']:+.4f}" if "cloud" in gauc else "",
             f"{auc.get(arm, 0):.4f}",
-            interval(picture, arm, "all"),
-            f"{harmed[arm]:.0%}" if arm in harmed else "",
-            f"{off[arm]:.3f}" if arm in off else "",
+            *lately(picture, arm, "all"),
         )
         for arm in sorted(gauc, key=lambda arm: -gauc[arm])
     ]
-    groups = {users: interval(picture, "coda", users) for users in _USERS}
-    return rows + [(f"coda, {users} users", "", "", "", said, "", "") for users, said in groups.items() if said]
+
+
+def lately(picture: Picture, arm: str, devices: str) -> Cells:
+    """What an arm adds over the newest predictions, whom it harms, how well it is calibrated; "" where not known."""
+    of = f"arm={arm},devices={devices}"
+    harmed, off = (picture.series(each).get(of) for each in (metrics.lately_harmed, metrics.lately_calibration))
+    gain = interval(picture, arm, devices)
+    return gain, "" if harmed is None or not gain else f"{harmed:.0%}", "" if off is None else f"{off:.3f}"
 
 
 def interval(picture: Picture, arm: str, devices: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitor import metrics
+from monitor.stages import OF
 from monitor.use import BUCKETS, used
 from monitor.words import Word
 from streams.times import span
@@ -62,6 +63,30 @@ def _partitions(picture: Picture) -> list[Row]:
         )
         for stage in picture.stages
         for p in stage.partitions
+    ]
+
+
+def _groups(picture: Picture) -> list[Row]:
+    """Each group of devices: how its trainings are, how many there are and are connected, what coda adds for them."""
+    stages = {stage.stage.partition(OF)[2]: stage for stage in picture.groups}
+    there, connected = (picture.by(each, "devices") for each in (metrics.devices, metrics.group_connected))
+    return [
+        Row(
+            (
+                group,
+                stage.word,
+                f"{there.get(group, 0):,.0f}",
+                f"{connected.get(group, 0):,.0f}",
+                f"{stage.per_s:,.1f}",
+                f"{stage.behind:,}",
+                span(stage.age_s),
+                *results.lately(picture, "coda", group),
+                stage.rule,
+            ),
+            stage.word,
+        )
+        for group in results.GROUPS
+        if (stage := stages.get(group)) is not None
     ]
 
 
@@ -173,6 +198,14 @@ VIEWS: Sequence[View] = (
             metrics.device_outcomes,
             metrics.mqtt_failures,
         ),
+    ),
+    View(
+        "groups",
+        (
+            *("devices", "word", "there", "connected", "trained per s", "due", "age"),
+            *("coda lately − cloud, 95 %", "harmed", "calibration", "rule"),
+        ),
+        _groups,
     ),
     View("use", ("use", "how many", *(f"> {span(bound)}" for bound in metrics.USE_BUCKETS_S)), _use),
     View(

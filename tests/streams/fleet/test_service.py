@@ -104,7 +104,7 @@ def test_how_far_trainings_are_stands_still_while_somebody_waits(world: World) -
         for _ in range(60):
             fleet.step(fleet.poll())
             world.clock.passes(100)
-            frontier = fleet.trained.frontier
+            frontier = fleet.trained.frontiers[0]
             seen.append((frontier.behind, world.clock.wall_ms() - frontier.until_ms))
     assert {age_ms for left, age_ms in seen if not left} == {0}
     assert all(age_ms > 0 for left, age_ms in seen if left) and any(left for left, _ in seen)

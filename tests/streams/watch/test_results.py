@@ -2,7 +2,7 @@
 
 from streams.watch.fold import Fold
 from streams.watch.picture import Picture
-from streams.watch.results import arms, drift
+from streams.watch.results import arms, drift, lately
 from tests.streams.watch.statuses import status
 from wire.status import Role
 
@@ -16,7 +16,8 @@ def picture() -> Picture:
         "coda_arm_gauc": {"arm=cloud": 0.6, "arm=coda": 0.65},
         "coda_arm_auc": {"arm=cloud": 0.7, "arm=coda": 0.71},
         "coda_lately_gauc_gain": gain("coda", "all", 0.01, 0.03, 0.05) | gain("coda", "new", -0.02, 0.01, 0.04),
-        "coda_lately_harmed_share": {"arm=coda": 0.12},
+        "coda_lately_harmed_share": {"arm=coda,devices=all": 0.12, "arm=coda,devices=new": 0.25},
+        "coda_lately_calibration_error": {"arm=coda,devices=all": 0.011, "arm=coda,devices=new": 0.034},
         "coda_cloud_log_loss_total": {"age=< 1 h": 5.0, "age=1 d": 14.0},
         "coda_cloud_log_loss_events_total": {"age=< 1 h": 10.0, "age=1 d": 20.0},
     }
@@ -26,10 +27,14 @@ def picture() -> Picture:
 
 
 def test_the_best_arm_comes_first_with_its_interval_and_whom_it_harms() -> None:
-    best, cloud, new = arms(picture())
-    assert best[:5] == ("coda", "0.6500", "+0.0500", "0.7100", "+0.0300 [+0.0100, +0.0500]") and best[5] == "12%"
+    best, cloud = arms(picture())
+    assert best == ("coda", "0.6500", "+0.0500", "0.7100", "+0.0300 [+0.0100, +0.0500]", "12%", "0.011")
     assert cloud[0] == "cloud" and cloud[4] == ""
-    assert new[0] == "coda, new users" and new[4] == "+0.0100 [-0.0200, +0.0400]"
+
+
+def test_a_group_of_devices_has_its_own_interval_share_and_calibration() -> None:
+    assert lately(picture(), "coda", "new") == ("+0.0100 [-0.0200, +0.0400]", "25%", "0.034")
+    assert lately(picture(), "coda", "heavy") == ("", "", "")
 
 
 def test_drift_is_the_loss_by_the_age_of_the_model() -> None:
