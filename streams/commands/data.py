@@ -97,7 +97,7 @@ def check(
 ) -> int:
     """Say what a log holds, what was taken for what, what is rejected and why, and whether it is large enough.
 
-    Exit code 2 when no event can be read.
+    Exit code 2 when no event can be read, or none is what --positive says.
 
     Example
 
@@ -115,7 +115,7 @@ def check(
     else:
         for line in found.lines():
             print(line)
-    return 0 if found.events else 2
+    return 0 if found.events and (found.positives or not found.unmatched) else 2
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:

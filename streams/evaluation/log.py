@@ -19,7 +19,7 @@ def evaluation_log(log: EventLog, sampling: Sampling | None) -> tuple[LogCheck, 
     check = check_of(log, batches)
     events, _ = sorted_events(log.path, batches)
     if not check.positives:
-        raise InputError(f"{log.path}: {NO_POSITIVES}")
+        raise InputError(f"{log.path}: {check.unmatched or NO_POSITIVES}")
     if sampling is not None:
         return check, _with_ids(add_negatives(events.filter(pl.col("label") == 1), sampling).log)
     if check.positives == check.events:

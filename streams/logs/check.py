@@ -49,6 +49,7 @@ class LogCheck:
     repeats: float  # the user had taken the item before
     duplicates: int  # equal to an earlier event in user, item, type and time
     out_of_order: int  # earlier than the event before
+    unmatched: str  # what of --positive is no event, with what there is instead
     rejected: tuple[Reason, ...]
     over_time: tuple[int, ...]
     by_events: tuple[int, ...]
@@ -65,7 +66,7 @@ class LogCheck:
         if odd := implausible(self.first_ms, self.last_ms):
             return odd
         if not self.positives:
-            return NO_POSITIVES
+            return self.unmatched or NO_POSITIVES
         if self.positives == self.events:
             return only_positives(self.said)
         if self.users_with_both < USERS_NEEDED:
@@ -77,6 +78,8 @@ class LogCheck:
         yield from self.figures()
         for each in self.rejected:
             yield f"{_rows(each.rows)} rejected: {each.reason} (line {each.line}: {each.example})"
+        if self.unmatched and self.positives:
+            yield self.unmatched
         yield self.verdict
 
     def figures(self) -> Iterator[str]:
@@ -105,6 +108,7 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
     """The figures of a log that was read into `batches`."""
     events = pl.concat([batch.events for batch in batches]).drop("event_id", "context")
     users = events.group_by("user_id").agg(pl.len().alias("events"), pl.col("label").n_unique().alias("labels"))
+    positives = int(events["label"].sum())
     per_user = [users["events"].quantile(share, "nearest") or 0 for share in (0.1, 0.5, 0.9)]
     return LogCheck(
         said=log.said,
@@ -114,12 +118,13 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
         items=events["item_id"].n_unique(),
         first_ms=int(events["timestamp"].min() or 0),  # type: ignore[arg-type]  # polars types it as any value
         last_ms=int(events["timestamp"].max() or 0),  # type: ignore[arg-type]
-        positives=int(events["label"].sum()),
+        positives=positives,
         users_with_both=int((users["labels"] > 1).sum()),
         per_user=(int(per_user[0]), int(per_user[1]), int(per_user[2])),
         repeats=_share_of_repeats(events),
         duplicates=count_duplicates(events),
         out_of_order=int((events["timestamp"].diff() < 0).sum()),
+        unmatched=log.unmatched(events["event_type"].unique(), positives) if events.height else "",
         rejected=_reasons(batches),
         over_time=_over_time(events["timestamp"].to_numpy()),
         by_events=tuple(np.bincount(np.log2(users["events"].to_numpy()).astype(np.int64)).tolist()),

@@ -152,7 +152,7 @@ def uniform_log(path: Path, options: LogOptions, say: Callable[[str], None] = la
     log = EventLog(path, options)
     if log.is_uniform and survey(path, options).unsorted_line is None:
         return path
-    words = f"{path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size} {options.flags()}"
+    words = f"{log} {path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size} {options.flags()}"
     written = data_folder() / f"{path.name.partition('.')[0]}-{xxh3_64_hexdigest(words.encode())}.parquet"
     if not written.is_file():
         write_log(_with_context_columns(load_log(path, options)), written)

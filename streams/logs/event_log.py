@@ -5,7 +5,7 @@ the user (`streams.logs.options`). All other columns are context and pass throug
 events, with line number and reason.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from streams.logs.csv_log import read_csv
 from streams.logs.event_time import TimeRule, find_time_rule, implausible
 from streams.logs.json_log import read_jsonl
 from streams.logs.labels import LabelRule, find_label_rule
-from streams.logs.options import AS_FOUND, FIELDS, LogOptions
+from streams.logs.options import AS_FOUND, LogOptions, Unit
 from streams.logs.parquet_log import read_parquet
 from streams.logs.rejected import Rejected
+from streams.logs.unmatched import unmatched, unmatched_types
 from wire.decoder import FORMAT
 from wire.errors import InputError
 from wire.event import EVENT_FORMAT
@@ -90,13 +91,30 @@ class EventLog:
     @property
     def is_uniform(self) -> bool:
         """Whether the file is as the documents have a log: all fields by their names, ms, labels of 0 and 1."""
-        return self.mapping.columns == {field: field for field in FIELDS} and self.rules == Rules(
-            TimeRule("ms", band=self.rules.time.band), LabelRule()
-        )
+        uniform = Rules(TimeRule("ms", band=self.rules.time.band), LabelRule())
+        return self.mapping.is_documented and self.rules == uniform
 
     def batches(self) -> Iterator[LogBatch]:
         """The log in batches, in file order; raises `InputError` when it turns out to be damaged later on."""
         return (check_rows(rows, self.rules) for rows in self._reader(self.path, self.options))
+
+    def unmatched(self, occurring: Iterable[str], positives: int) -> str:
+        """What of `--positive` is no event of the log, "" where all of it is; reads the log again to say what there is.
+
+        `occurring` are its events' types, `positives` how many of them are.
+        """
+        rule = self.rules.label
+        missing = unmatched_types(rule, occurring)
+        if not missing and (positives or not self.options.positive):
+            return ""
+        return unmatched(rule, missing, self._reader(self.path, self.options))
+
+    def require_positive(self, occurring: Iterable[str], positives: int) -> str:
+        """As `unmatched`; raises `InputError` when not one event is what `--positive` says."""
+        line = self.unmatched(occurring, positives)
+        if line and not positives:
+            raise InputError(f"{self.path}: {line}")
+        return line
 
 
 @dataclass(frozen=True)
@@ -114,12 +132,13 @@ class Survey:
     first_ms: int
     last_ms: int
     unsorted_line: int | None  # the first event that is earlier than the one before it
+    unmatched: str  # what of --positive is no event, with what there is instead
 
     def notes(self, said: str) -> list[str]:
         """What is odd about it, one line each; `said` is the log as its user named it."""
         if not self.events:
             return []
-        lines = [implausible(self.first_ms, self.last_ms)]
+        lines = [implausible(self.first_ms, self.last_ms), self.unmatched]
         if self.unsorted_line is not None:
             lines.append(
                 f"not sorted by time (line {self.unsorted_line} is earlier than the event before it): sorted in memory"
@@ -148,7 +167,7 @@ def sorted_log(path: Path, options: LogOptions = AS_FOUND) -> Iterator[LogBatch]
 def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     """All events of the log, sorted by time, for those who need it whole; malformed rows are told of and left out.
 
-    Raises `InputError` as `read_log` does, and when there is not a single event.
+    Raises `InputError` as `read_log` does, and when there is not a single event, or none is what `--positive` says.
     """
     found = EventLog(path, options)
     if not found.is_uniform:
@@ -157,8 +176,9 @@ def load_log(path: Path, options: LogOptions = AS_FOUND) -> pl.DataFrame:
     if rejected:
         _log.warning("left malformed rows out", path=str(path), rows=len(rejected), first=_first_reason(rejected))
     odd = implausible(int(events["timestamp"][0]), int(events["timestamp"][-1]))
-    if odd:
-        _log.warning(odd, path=str(path))
+    unmatched = found.require_positive(events["event_type"].unique(), int(events["label"].sum()))
+    for line in filter(None, (odd, unmatched)):
+        _log.warning(line, path=str(path))
     return events
 
 
@@ -171,14 +191,19 @@ def sorted_events(path: Path, batches: list[LogBatch]) -> tuple[pl.DataFrame, tu
 
 
 def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
-    """Read the log once for its size, its span and its order; raises `InputError` when it holds no row at all."""
+    """Read the log once for its size, its span and its order.
+
+    Raises `InputError` when it holds no row at all, or none is what `--positive` says.
+    """
+    log = EventLog(path, options)
+    types: set[str] = set()
     events = rejected = positives = duplicates = 0
     moment = pl.DataFrame(
         schema=dict.fromkeys(SAME, pl.String) | {"timestamp": pl.Int64}
     )  # the events of the newest moment, some of which may be in the next batch
     first_ms, last_ms, before_ms = 1 << 62, -1, -1
     unsorted_line: int | None = None
-    for batch in read_log(path, options):
+    for batch in log.batches():
         rejected += len(batch.rejected)
         if not batch.events.height:
             continue
@@ -190,6 +215,7 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
         moment = same.filter(pl.col("timestamp") == times[-1])
         events += len(times)
         positives += int(batch.events["label"].sum())
+        types.update(batch.events["event_type"].unique())
         before_ms = times[-1]
         first_ms, last_ms = min(first_ms, int(times.min())), max(last_ms, int(times.max()))  # type: ignore[arg-type]
     return Survey(
@@ -200,6 +226,7 @@ def survey(path: Path, options: LogOptions = AS_FOUND) -> Survey:
         first_ms=first_ms if events else 0,
         last_ms=max(last_ms, 0),
         unsorted_line=unsorted_line,
+        unmatched=log.require_positive(types, positives) if events else "",
     )
 
 
@@ -248,8 +275,9 @@ def require_file(path: Path) -> None:
 
 
 def _rules(first: Rows, options: LogOptions, where: str) -> Rules:
+    promised: Unit | None = "ms" if first.mapping.is_documented else None
     return Rules(
-        find_time_rule(first.columns["timestamp"], options, where),
+        find_time_rule(first.columns["timestamp"], options, where, promised=promised),
         find_label_rule(first.columns, first.mapping.columns, options, where, first.context),
     )
 

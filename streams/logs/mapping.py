@@ -38,6 +38,11 @@ class Mapping:
     columns: dict[str, str]
     taken: frozenset[str]
 
+    @property
+    def is_documented(self) -> bool:
+        """Whether the log has all fields, by the names that the documents give them."""
+        return self.columns == {field: field for field in FIELDS}
+
     def __str__(self) -> str:
         return ", ".join(field if name == field else f"{field}={name}" for field, name in self.columns.items())
 

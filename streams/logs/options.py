@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from wire.errors import InputError
 
 FIELDS = ("user_id", "item_id", "category_id", "event_type", "label", "timestamp")
-Unit = Literal["s", "ms", "us", "ns"]
+Unit = Literal["s", "ms", "us", "ns", "min", "h", "d", "excel"]
 
 
 @Parameter(name="*")
@@ -33,7 +33,12 @@ class LogOptions:
             help="Which events are positives: event types (addtocart,transaction), a comparison (rating>=4), or all."
         ),
     ] = ""
-    time_unit: Annotated[Unit | None, Parameter(help="Unit of times that are numbers; found out when left out.")] = None
+    time_unit: Annotated[
+        Unit | None,
+        Parameter(
+            help="Unit of times that are numbers: since 1970, or excel, days since 1899-12-30; found out when left out."
+        ),
+    ] = None
     time_zone: Annotated[str, Parameter(help="The zone of times that name none, such as Europe/Berlin.")] = "UTC"
     time_format: Annotated[str, Parameter(help="How times are written, such as '%d/%m/%Y %H:%M:%S'.")] = ""
 

@@ -53,6 +53,6 @@ def test_what_is_missing_is_one_line_and_exit_2(log: Path, capsys: pytest.Captur
 def test_a_log_without_one_event_is_exit_2(
     log: Path, json: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log.write_text("user_id,item_id,label,timestamp\nu,i,1,-5\n")
+    log.write_text("user_id,item_id,label,timestamp\n,i,1,1500000000000\n")
     assert run(["data", "check", str(log), *json]) == 2
     assert "no event can be read" in capsys.readouterr().out

@@ -189,6 +189,15 @@ def write(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
     [
         ("20200203", 1_580_688_000_000),
         ("20200203101500", 1_580_724_900_000),
+        ("20200203101500.0", 1_580_724_900_000),
+        ("20200203101500250", 1_580_724_900_250),
+        ("202002031015", 1_580_724_900_000),
+        ("2020020310", 1_580_724_000_000),
+        ("202002", 1_580_515_200_000),
+        ("200213", 1_581_552_000_000),
+        ("20020310", 1_015_718_400_000),
+        ("14102103", 1_413_860_400_000),
+        ("2020-02-03 10", 1_580_724_000_000),
         ("20200203T101500Z", 1_580_724_900_000),
         ("2020-02-03T10:15:00+02:00", 1_580_717_700_000),
         ('"Mon, 03 Feb 2020 10:15:00 GMT"', 1_580_724_900_000),
@@ -230,6 +239,16 @@ UNCERTAIN = {
     "two users": (f"userId,userid,item,label,time\nu,v,i,1,{T}\n", "--column user_id=userId"),
     "mixed units": ("user,item,label,time\n" + f"u,i,1,{T}\n" * 5 + f"u,i,1,{T // 1000}\n" * 5, "--time-unit s"),
     "day or month": ("user,item,label,time\nu,i,1,01/02/2020 10:00:00\nu,i,1,03/04/2020 10:00:00\n", "'%m/%d/%Y"),
+    "year and month, or a day": (
+        "user,item,label,time\nu,i,1,200101\nu,i,1,200102\n",
+        "'%Y%m' or --time-format '%y%m%d'",
+    ),
+    "row numbers": ("user,item,label,time\n" + "".join(f"u,i,1,{n}\n" for n in range(20_000)), "--time-unit"),
+    "seconds since the beginning": (
+        "user,item,label,time\n" + "".join(f"u,i,1,{40 * n}\n" for n in range(10_000)),
+        "--time-unit",
+    ),
+    "days since year 1": ("user,item,label,time\nu,i,1,738000\nu,i,1,738001\n", "--time-unit"),
     "no time": ("user,item,label,time\nu,i,1,soon\nu,i,1,later\n", "--time-format"),
 }
 
@@ -260,7 +279,7 @@ def test_options_that_cannot_be_meant_are_one_line(options: LogOptions, says: st
 def test_what_was_taken_for_what_is_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, f"visitorid,itemid,event,timestamp\nu,i,buy,{T // 1000}\n")
     assert str(EventLog(path, LogOptions(positive="buy"))) == (
-        f"{path}: user_id=visitorid, item_id=itemid, event_type=event, timestamp; times in s; "
+        f"{path}: user_id=visitorid, item_id=itemid, event_type=event, timestamp; times in seconds; "
         "positive where event_type is buy"
     )
 
@@ -273,6 +292,40 @@ def test_the_unit_of_times_is_found(per_ms: float, number: type, tmp_path: Path)
     assert load_log(path)["timestamp"].to_list() == ms
 
 
+@pytest.mark.parametrize(
+    ("first", "per_day", "says"),
+    [
+        (17_532 * 1440, 1440, "minutes since 1970"),
+        (17_532 * 24, 24, "hours since 1970"),
+        (17_532, 1, "days since 1970"),
+        (17_532.25, 1, "days since 1970"),
+        (43_101, 1, "days since 1899-12-30"),
+        (43_101.75, 1, "days since 1899-12-30"),
+    ],
+)
+def test_long_units_are_found_and_said(first: float, per_day: int, says: str, tmp_path: Path) -> None:
+    log = "user,item,label,time\n" + "".join(f"u,i,1,{first + per_day * n}\n" for n in range(9))
+    path = write(tmp_path, log)
+    began = 1_514_764_800_000 + int(first % 1 * 86_400_000)  # 2018-01-01
+    assert says in str(EventLog(path))
+    assert load_log(path)["timestamp"].to_list() == [began + 86_400_000 * n for n in range(9)]
+
+
+def test_spreadsheets_write_times_of_their_own_zone(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,label,time\nu,i,1,43282.5\n")  # 2018-07-01, noon
+    assert load_log(path, LogOptions(time_zone="Europe/Berlin"))["timestamp"].to_list() == [1_530_439_200_000]
+
+
+def test_a_unit_said_counts_from_any_beginning(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,label,time\nu,i,1,0\nu,i,1,1.5\n")
+    assert load_log(path, LogOptions(time_unit="min"))["timestamp"].to_list() == [0, 90_000]
+
+
+def test_a_log_without_any_time_is_told_row_by_row(tmp_path: Path) -> None:
+    found = survey(write(tmp_path, "user,item,label,time\nu,i,1,\nu,j,0,\n"))
+    assert (found.events, found.rejected) == (0, 2)
+
+
 def test_one_row_of_another_unit_is_rejected_alone(tmp_path: Path) -> None:
     path = write(tmp_path, "user,item,label,time\n" + f"u,i,1,{T}\n" * 30 + f"u,i,1,{T // 1000}\n" + "u,i,1,0\n")
     found = survey(path)
@@ -280,9 +333,11 @@ def test_one_row_of_another_unit_is_rejected_alone(tmp_path: Path) -> None:
 
 
 def test_a_span_nobody_means_and_positives_only_are_told(tmp_path: Path) -> None:
-    (years, positives) = survey(write(tmp_path, "user,item,label,time\nu,i,1,5\n")).notes("a.csv")
+    path = write(tmp_path, "user,item,label,time\nu,i,1,5\n")
+    (years, positives) = survey(path, LogOptions(time_unit="ms")).notes("a.csv")
     assert "1970" in years and "coda data get a.csv --negatives 2" in positives
-    far = survey(write(tmp_path, f"user,item,label,time\nu,i,1,{32_503_680_000_000}\n"))
+    path = write(tmp_path, f"user,item,label,time\nu,i,1,{32_503_680_000_000}\n")
+    far = survey(path, LogOptions(time_unit="ms"))
     assert "3000" in far.notes("a.csv")[0]
 
 
