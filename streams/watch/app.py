@@ -102,8 +102,8 @@ class WatchApp(App[None]):
         self.show()
 
     def show(self) -> None:
-        """Everything anew, from the picture that there is."""
-        if (picture := self._picture) is None:
+        """Everything anew, from the picture that there is; nothing any more while it ends, and its widgets go."""
+        if (picture := self._picture) is None or not self.is_running:
             return
         self.query_one("#head", Static).update(self._head(picture))
         self.query_one("#cause", Static).update(f"likely cause: {picture.cause}" if picture.cause else "")

@@ -54,6 +54,13 @@ async def test_the_overview_shows_the_graph_the_words_and_the_likely_cause() -> 
         assert "tunnelled STALLED" in text(app, "graph") and "1/s lag" in text(app, "graph")
 
 
+async def test_a_look_that_comes_while_it_ends_finds_no_widgets_and_needs_none() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)):
+        pass
+    app.look()
+
+
 async def go(pilot: Pilot[None], name: str) -> None:
     await pilot.press("colon", *name, "enter")
     await pilot.pause()
