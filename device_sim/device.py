@@ -361,7 +361,7 @@ class Device:
         if not (self.asking.reason and self.connected and self.eligible):
             return []
         reason = self.asking.take(now_ms)
-        return [self._report(MatchRequest(self.user_id, reason, now_ms))] if reason else []
+        return [self._report(MatchRequest(self.user_id, reason, self.newest_seq))] if reason else []
 
     def _send_outbox(self, now_ms: WallMs) -> list[Instruction]:
         return [self._up("events", raw) for raw in self.outbox.due(now_ms)] if self.connected else []

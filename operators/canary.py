@@ -18,13 +18,13 @@ def people(keyed: Iterable[Keyed]) -> list[Keyed]:
 
 
 def canaries(keyed: Iterable[Keyed]) -> list[tuple[str, UserOutput]]:
-    """A query for each canary, numbered by when its device sent it: the batch that comes back bears that number.
+    """A query for each canary, numbered one higher than it says: so its device knows which one came back.
 
     No sample is older than what it asks for, so that it finds none.
     """
     asked = [each for key, each in keyed if isinstance(each, Asked) and is_canary(key)]
     queries = [
-        Query(each.user_id, user_key(each.user_id), each.requested_ms, EventMs(0), each.produced_ms, REASON, b"", b"")
+        Query(each.user_id, user_key(each.user_id), each.newest_seq + 1, EventMs(0), each.produced_ms, REASON, b"", b"")
         for each in asked
     ]
     return [(queries[0].user_id, UserOutput([], queries, [], 0))] if queries else []

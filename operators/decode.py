@@ -74,11 +74,11 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A device asked for a fresh batch at `produced_ms` (wall clock), at `requested_ms` by its own."""
+    """A device asked at `produced_ms` (wall clock) for a batch newer than `newest_seq`."""
 
     user_id: str
     produced_ms: WallMs
-    requested_ms: int = 0
+    newest_seq: int = -1
 
 
 Decoded = Arrival | Asked | DeadLetter
@@ -124,4 +124,4 @@ def _asked(message: Raw) -> Decoded:
     if not isinstance(report, MatchRequest):
         detail = f"a {type(report).__name__} where a match request belongs"
         return _refused("request", Reason.MALFORMED, detail, message)
-    return Asked(report.user_id, message.timestamp_ms, report.requested_ms)
+    return Asked(report.user_id, message.timestamp_ms, report.newest_seq)

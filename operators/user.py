@@ -109,6 +109,7 @@ class UserState:
     Deterministic in the order of the user's events, but for `seq`: it is the wall clock in ms where that is ahead
     of the last one, so that a device takes the batches of a dataflow that lost its state as newer than what it has.
     Numbers only count up: a clock that was a year ahead leaves a number to count on from, and nothing waits for it.
+    Where that number was lost in a crash, the device says it when it asks.
     """
 
     __slots__ = ("known", *_PLAIN)
@@ -209,6 +210,7 @@ class UserState:
         return "freshness" if stale else ""
 
     def _request(self, asked: Asked, out: UserOutput, now_ms: WallMs, stream_ms: EventMs) -> None:
+        self.seq = max(self.seq, asked.newest_seq)
         if self.watermark == NO_EVENT:  # "before when" is not known yet: answered with the user's first event
             self.asked_ms = asked.produced_ms
         else:

@@ -13,6 +13,7 @@ REPORT_BYTES = 16 << 10  # a training report has 2 kB
 RECEIPT_BYTES = 1 << 20  # as many ids as one upload has events
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seq = Annotated[int, msgspec.Meta(ge=-1)]
+MOST_SEQ = 1 << 53  # the cloud counts on from what a device says: batches and their headers have room for this
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -69,12 +70,15 @@ class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/2"):
     evidence: bytes
 
 
-class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/1"):
-    """A device asks for a fresh batch; reason is `connected`, `expired`, `wrong_model` or `canary`."""
+class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/2"):
+    """A device asks for a batch newer than `newest_seq`, -1 if it had none.
+
+    Reason is `connected`, `expired`, `wrong_model` or `canary`.
+    """
 
     user_id: Name
     reason: str
-    requested_ms: Count
+    newest_seq: Annotated[Seq, msgspec.Meta(lt=MOST_SEQ)]
 
 
 class Presence(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="presence/1"):

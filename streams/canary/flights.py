@@ -26,7 +26,7 @@ class Flights:
         self.sent += 1
         metrics.canaries_sent.inc()
         self._count()
-        return MatchRequest(self._device, "canary", number)
+        return MatchRequest(self._device, "canary", number - 1)
 
     def take(self, batch: CandidateBatch) -> bool:
         """One came back; False for one that came twice, late, or of an earlier run."""

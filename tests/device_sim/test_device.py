@@ -350,9 +350,8 @@ def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:
     phone.now_ms += TASK.candidate_age_ms + 10**6
     assert reports(phone.tell(Tick())) == []  # idle: it can wait
     phone.live(1)
-    (request,) = reports(phone.tell(Tick()))
-    assert isinstance(request, MatchRequest)
-    assert request.reason == "expired"
+    assert phone.device.batch is not None
+    assert reports(phone.tell(Tick())) == [MatchRequest("ann", "expired", phone.device.batch.batch_seq)]
 
 
 def test_an_idle_device_has_its_batch_renewed_too_but_seldom() -> None:

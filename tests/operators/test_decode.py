@@ -7,7 +7,7 @@ from wire.dead_letter import DeadLetter
 from wire.event import Event, encode_event
 from wire.ids import item_key, sample_key
 from wire.moments import SKEW_MS, EventMs, WallMs
-from wire.telemetry import MatchRequest, Presence, encode_report
+from wire.telemetry import MOST_SEQ, MatchRequest, Presence, encode_report
 
 NOW_MS = WallMs(1_700_000_000_000)
 
@@ -106,10 +106,13 @@ def test_the_clock_here_stepping_back_makes_no_event_one_of_the_future(now_ms: i
 
 def test_a_request_comes_under_its_user() -> None:
     raw = encode_report(MatchRequest("ann", "connected", 1))
-    assert one(Message("requests", raw)) == Asked("ann", NOW_MS, requested_ms=1)
+    assert one(Message("requests", raw)) == Asked("ann", NOW_MS, newest_seq=1)
 
 
-@pytest.mark.parametrize("raw", [b"garbage", encode_report(Presence("ann", True)), event()])
+_TOO_FAR = encode_report(MatchRequest("ann", "connected", MOST_SEQ))  # nothing higher could be counted on from
+
+
+@pytest.mark.parametrize("raw", [b"garbage", encode_report(Presence("ann", True)), event(), _TOO_FAR])
 def test_what_is_no_request_is_refused_and_not_counted_as_an_event(raw: bytes) -> None:
     rejected = one(Message("requests", raw))
     assert isinstance(rejected, DeadLetter) and rejected.what == "request" and rejected.raw == raw

@@ -25,8 +25,8 @@ def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0) -> Arriv
     return Arrival("ann", sample, item or sample, 7, label, *moments, b"raw%d" % sample, 0, sample)
 
 
-def asked_at(produced_ms: int) -> Asked:
-    return Asked("ann", WallMs(produced_ms))
+def asked_at(produced_ms: int, newest_seq: int = -1) -> Asked:
+    return Asked("ann", WallMs(produced_ms), newest_seq)
 
 
 def items(record: SampleRecord | Query) -> list[int]:
@@ -282,6 +282,16 @@ def test_batch_numbers_count_up_whatever_the_wall_clock_does(steps: list[int]) -
         wall_ms += step
         seqs += [query.seq for query in state.handle([asked_at(1)], RULES, WallMs(wall_ms)).queries]
     assert seqs == sorted(set(seqs)) and len(seqs) == len(steps)
+
+
+def test_a_device_with_a_number_from_a_clock_that_was_ahead_gets_a_higher_one() -> None:
+    ahead = NOW_MS + 7_200_000
+    known, new = UserState("ann"), UserState("ann")
+    feed(known, arrival(1, 1))
+    (query,) = feed(known, asked_at(1, ahead))[1]
+    assert not feed(new, asked_at(1, ahead))[1]
+    (first,) = feed(new, arrival(1, 1))[1]
+    assert query.seq == first.seq == ahead + 1
 
 
 def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:

@@ -56,8 +56,8 @@ def test_a_canary_is_answered_by_its_number_and_counts_nowhere(world: World, tmp
     canary = canary_id("one")
     world.publish()
     world.send(stream(60))
-    world.ask([canary], requested_ms=41)
-    world.ask([canary], requested_ms=42)
+    world.ask([canary], newest_seq=40)
+    world.ask([canary], newest_seq=41)
     with Flow(world, tmp_path) as flow:
         world.drained()
         wait_until(lambda: any(batch.batch_seq == 42 for batch in world.batches()), "the canary's answer")

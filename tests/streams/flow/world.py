@@ -87,9 +87,9 @@ class World:
         self._producer.send(topic, b"", raw)
         self._producer.flush()
 
-    def ask(self, users: Iterable[str], requested_ms: int = 1) -> None:
+    def ask(self, users: Iterable[str], newest_seq: int = -1) -> None:
         for user in users:
-            self._producer.send(REQUESTS, user, encode_report(MatchRequest(user, "connected", requested_ms)))
+            self._producer.send(REQUESTS, user, encode_report(MatchRequest(user, "connected", newest_seq)))
         self._producer.flush()
 
     def publish(self, version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> None:
