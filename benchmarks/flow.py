@@ -47,7 +47,7 @@ from streams.logs.event_log import encode_events, load_log
 from streams.replay.throttle import Throttle
 from wire.signing import new_keys, sign_model
 
-HEAD = 60_000  # samples that the cloud model is trained on
+INITIAL = 60_000  # samples that the cloud model is trained on
 # Shares of the events between which the clock runs: start-up and an empty pool are not what is asked, nor the 5 s for
 # which the last events that are ahead of others wait for these (`operators.event_time`).
 WARM, NEARLY = 0.2, 0.95
@@ -71,7 +71,7 @@ class Load:
         self.keys = [user.encode() for user in log["user_id"].to_list()]
         self.values = encode_events(log)
         self.largest = max(map(len, self.values))
-        self.model = model or train_first([load_samples(name, HEAD)], seed=0)
+        self.model = model or train_first([load_samples(name, INITIAL)], seed=0)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -233,7 +233,7 @@ def _free_ports(n: int) -> list[int]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything."""
-    _say(f"training a cloud model on {HEAD:,} samples of {options.log}")
+    _say(f"training a cloud model on {INITIAL:,} samples of {options.log}")
     load = Load(options.log, options.events)
     if options.bootstrap:
         settings = KafkaSettings(options.bootstrap)

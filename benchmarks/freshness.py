@@ -5,9 +5,9 @@
     python -m benchmarks.freshness --json FILE --seconds 30 --log generated
     python -m benchmarks.freshness --arms cloud,local,coda               what a service trains: no arms to compare with
 
-Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The head of the log trains the first
-cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains for
-the first time then; when that is over, the live part comes at its pace. Its first seconds are a warm-up and do not
+Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The initial part of the log trains the
+first cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains
+for the first time then; when that is over, the live part comes at its pace. Its first seconds are a warm-up and do not
 count either: devices asked for their first batches all at once, so at first all users are due at once, too.
 No new version of the cloud model comes, after which everyone would train anew.
 
@@ -44,7 +44,7 @@ from wire.task import ARMS
 TARGETS_S = {"pooled": 0.25, "pushed": 0.5, "trained": 2.0}  # p99
 QUANTILES = (0.5, 0.95, 0.99)
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
-HEAD_EVENTS = 60  # of each user, before the live part
+INITIAL_EVENTS = 60  # of each user, before the live part
 LOOK_S = 0.5
 PATIENCE_S = 180.0
 CALM_S = 3.0
@@ -132,10 +132,10 @@ def machine_busy_s() -> float:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """One run."""
     live_s = options.warm_up + options.seconds
-    per_user = HEAD_EVENTS + -(-int(live_s * options.pace) // options.devices)
+    per_user = INITIAL_EVENTS + -(-int(live_s * options.pace) // options.devices)
     log = paced_log(options.log, options.devices, per_user, options.pace, say)
-    head = HEAD_EVENTS * options.devices
-    log = log.head(head + int(live_s * options.pace))
+    initial = INITIAL_EVENTS * options.devices
+    log = log.head(initial + int(live_s * options.pace))
     with ExitStack() as opened:
         folder = options.out or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="coda-freshness-")))
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,9 +148,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if not mqtt:
             embedded = opened.enter_context(EmbeddedMqtt())
             mqtt, brokers["mqtt"] = embedded.address, embedded.pid
-        stack = Stack(folder, options.bootstrap, mqtt, options, int(log["timestamp"][head]))
+        stack = Stack(folder, options.bootstrap, mqtt, options, int(log["timestamp"][initial]))
         opened.callback(stack.stop)
-        result = steady_state(stack, options, head, brokers)
+        result = steady_state(stack, options, initial, brokers)
     result |= {
         "log": options.log,
         "arms": options.arms,
@@ -163,19 +163,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def steady_state(stack: Stack, options: argparse.Namespace, head: int, brokers: Mapping[str, int]) -> dict[str, Any]:
+def steady_state(stack: Stack, options: argparse.Namespace, initial: int, brokers: Mapping[str, int]) -> dict[str, Any]:
     """Bring everything up, and measure from the end of the warm-up to the end of the log."""
     stack.start(*SERVICES)
     say("first cloud model")
     stack.wait("the first cloud model", lambda now: now.total(name_of(metrics.cloud_versions)) > 0)
     say("history")
     stack.start("history")
-    stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= head)
+    stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= initial)
     stack.wait("all devices", lambda now: now.total(name_of(metrics.devices_connected)) >= options.devices)
     stack.wait("everyone's first trainings", _Calm(name_of(metrics.trainings)))
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
-    stack.wait("the live part", lambda now: taken_in(now) > head)
+    stack.wait("the live part", lambda now: taken_in(now) > initial)
     time.sleep(options.warm_up)
     before, cpu_before, busy_before, began = stack.look(), stack.cpu_s(brokers), machine_busy_s(), time.monotonic()
     while not stack.ended("live"):
@@ -252,7 +252,7 @@ def _commands(
     return {
         # No second version within the run: the live part is minutes of event time.
         "train-cloud": (
-            *("train-cloud", "--head-log", log, "--head-share", f"{share:.6f}", "--refresh", "1000h"),
+            *("train-cloud", "--initial-log", log, "--initial-share", f"{share:.6f}", "--refresh", "1000h"),
             *("--keys", str(folder / "keys"), "--task", str(folder / "task.json"), *bootstrap),
         ),
         "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),

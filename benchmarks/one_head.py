@@ -21,7 +21,7 @@ def solve_one_head(rows: HeadRows, spread: Spread) -> Heads:
         spread.item * (rows.item[:, None] == rows.item)
         + spread.category * (rows.category[:, None] == rows.category)
         + spread.taste * (x @ x.T)
-        + spread.level
+        + spread.user_bias
         + np.diag(1 / curvature)
     )
     dual = np.linalg.solve(covariance, weight * (rows.label - expected) / curvature)
@@ -35,13 +35,13 @@ class OneHead(nn.Module):
 
     def __init__(self, items: int, categories: int, dim: int, spread: Spread) -> None:
         super().__init__()
-        self.taste, self.level = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(1))
+        self.taste, self.user_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(1))
         self.item, self.category = nn.Parameter(torch.zeros(items)), nn.Parameter(torch.zeros(categories))
         self.spread = spread
 
     def forward(self, x: Tensor, item: Tensor, category: Tensor) -> Tensor:
         """What is added to the logits of rows with vectors x (n, d) and table rows (n,)."""
-        return x @ self.taste + self.item[item] + self.category[category] + self.level
+        return x @ self.taste + self.item[item] + self.category[category] + self.user_bias
 
     def prior(self) -> Tensor:
         """How unlikely the parameters are a priori: their negative log density, but for a constant."""

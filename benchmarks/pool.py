@@ -4,7 +4,7 @@ model, bytes per sample.
     python -m benchmarks.pool            ml-1m, 50,000 live samples, 5 turnovers; table
     python -m benchmarks.pool --json
 
-Vectors are the match keys of a cloud model that is trained on the head of the log; samples come in the log's order.
+Vectors are the match keys of a cloud model that is trained on the log's initial part; samples come in the log's order.
 The reference builds fresh hnswlib indexes over the same samples in the same run: one per segment and label like the
 pool's, same M and efConstruction, one thread, one `add_items` call each. Times are CPU seconds of the process, so
 RocksDB's own threads count against the pool. Queries are the users who act next, asking just after the last sample.
@@ -42,9 +42,9 @@ from models.cloud_trainer import train_first
 from models.sample import SampleBlock
 from streams.logs.data import get_log, log_named
 from streams.logs.event_log import load_log
-from streams.logs.head import samples_of
+from streams.logs.initial_part import samples_of
 
-HEAD = 60_000  # samples that the cloud model is trained on
+INITIAL = 60_000  # samples that the cloud model is trained on
 TURNOVERS = 5
 BLOCK = 500  # samples per upsert: half a second at 1,000 events/s
 QUERIES = 1_000
@@ -59,12 +59,12 @@ def load_samples(name: str, rows: int) -> SampleBlock:
 
 
 def encoded_samples(name: str, rows: int) -> SampleBlock:
-    """The log after its head, encoded by a cloud model that was trained on the head."""
-    block = load_samples(name, HEAD + rows)
-    if len(block) < HEAD + rows:
-        sys.exit(f"{name} has {len(block):,} events, {HEAD + rows:,} are needed: use a smaller --live")
-    model = train_first([block.take(slice(0, HEAD))], seed=0)
-    return model.encode_block(block.take(slice(HEAD, None)))
+    """The log after its initial part, on which a cloud model was trained, encoded by that."""
+    block = load_samples(name, INITIAL + rows)
+    if len(block) < INITIAL + rows:
+        sys.exit(f"{name} has {len(block):,} events, {INITIAL + rows:,} are needed: use a smaller --live")
+    model = train_first([block.take(slice(0, INITIAL))], seed=0)
+    return model.encode_block(block.take(slice(INITIAL, None)))
 
 
 def without_sharing(block: SampleBlock) -> SampleBlock:

@@ -249,7 +249,7 @@ async def storms(name: str, broker: Embedded | Mosquitto, devices: int, nbytes: 
     return rows
 
 
-HEAD = (
+HEADER = (
     "broker     storm    devices  served p50    p99   last  mean/s  peak/s  peak:mean  CPU s: fleet  broker  broker MB"
 )
 
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--batch-bytes", type=int, default=BATCH_BYTES)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    print(HEAD)
+    print(HEADER)
     rows: list[Storm] = []
     for name in given.brokers:
         for devices in given.devices:

@@ -50,7 +50,7 @@ _ERRORS = {
 }
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _Shared(msgspec.Struct, frozen=True):
     """What is the fleet's and no device's. `positions` are the caller's: the offset that comes next, per partition."""
 
     format: str
@@ -72,7 +72,7 @@ class _Head(msgspec.Struct, frozen=True):
 class _Snapshot:
     """What is to be written; of a device that is gone there are no parts."""
 
-    head: _Head
+    shared: _Shared
     models: dict[int, CloudModel]
     devices: dict[str, Parts]
 
@@ -99,7 +99,7 @@ class FleetState:
             user_id: parts_of(fleet.at_rest(user_id)) if user_id in fleet.devices else {}
             for user_id in fleet.take_changed()
         }
-        head = _Head(
+        shared = _Shared(
             format=FORMAT,
             uploads=fleet.uploads,
             boot=fleet.boot,
@@ -114,7 +114,7 @@ class FleetState:
             recorded=recorded,
         )
         unwritten = self._noted.devices if self._noted is not None else {}
-        self._noted = _Snapshot(head, dict(fleet.store.models), unwritten | changed)
+        self._noted = _Snapshot(shared, dict(fleet.store.models), unwritten | changed)
 
     def write(self) -> None:
         """Put what was noted on disk, all of it or nothing; models that no device uses are deleted.
@@ -130,11 +130,11 @@ class FleetState:
         with self._connected() as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
-            before = self._head(database)
+            before = self._shared(database)
             total = int.from_bytes(before.parts, "little") if before else 0
             total += sum(_put(database, u, parts) for u, parts in snapshot.devices.items())
-            head = msgspec.structs.replace(snapshot.head, parts=(total % _DIGESTS).to_bytes(16, "little"))
-            document = msgspec.msgpack.encode(head)
+            shared = msgspec.structs.replace(snapshot.shared, parts=(total % _DIGESTS).to_bytes(16, "little"))
+            document = msgspec.msgpack.encode(shared)
             row = 1, document, xxh3_128_digest(document)
             database.execute("INSERT OR REPLACE INTO fleet VALUES (?, ?, ?)", row)
             database.execute("COMMIT")
@@ -154,38 +154,38 @@ class FleetState:
             if not self._file.exists():
                 return None
         with self._connected() as database:
-            head = self._head(database)
-            if head is None:
+            shared = self._shared(database)
+            if shared is None:
                 raise self._damaged()
-            if head.uploads != uploads:
+            if shared.uploads != uploads:
                 raise InputError(f"{self._folder} is of a fleet with the other --own: give another --state and --out")
-            sequence = max(head.sequence + REPORTS, now_ms)
-            fleet = Fleet(uploads=uploads, seed=seed, boot=head.boot, sequence=sequence)
-            fleet.model_size, fleet.task, fleet.task_size = head.model_size, head.task, head.task_size
-            for user_id, parts in self._devices(database, head):
+            sequence = max(shared.sequence + REPORTS, now_ms)
+            fleet = Fleet(uploads=uploads, seed=seed, boot=shared.boot, sequence=sequence)
+            fleet.model_size, fleet.task, fleet.task_size = shared.model_size, shared.task, shared.task_size
+            for user_id, parts in self._devices(database, shared):
                 fleet.adopt(restore_device(user_id, parts, sequence, uploads=uploads))
-        fleet.due = Due(head.wanting)
-        fleet.counts.update({(what, outcome): n for what, outcome, n in head.counts})
-        in_use = {device.model for device in fleet.devices.values()} | {head.model}
+        fleet.due = Due(shared.wanting)
+        fleet.counts.update({(what, outcome): n for what, outcome, n in shared.counts})
+        in_use = {device.model for device in fleet.devices.values()} | {shared.model}
         fleet.store.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
-        fleet.model = fleet.store.models.get(head.model.key)
+        fleet.model = fleet.store.models.get(shared.model.key)
         fleet.take_changed()
-        return Resumed(fleet, head.positions, head.recorded)
+        return Resumed(fleet, shared.positions, shared.recorded)
 
-    def _head(self, database: sqlite3.Connection) -> _Head | None:
+    def _shared(self, database: sqlite3.Connection) -> _Shared | None:
         row = database.execute("SELECT document, digest FROM fleet").fetchone()
         if row is None:
             return None
         if not isinstance(row[0], bytes) or xxh3_128_digest(row[0]) != row[1]:
             raise self._damaged()
-        head = msgspec.msgpack.decode(row[0], type=_Head)
-        if head.format != FORMAT:
+        shared = msgspec.msgpack.decode(row[0], type=_Shared)
+        if shared.format != FORMAT:
             raise InputError(
-                f"{self._file} has format {head.format!r}, this code reads {FORMAT!r}: give another --state and --out"
+                f"{self._file} has format {shared.format!r}, this code reads {FORMAT!r}: give another --state and --out"
             )
-        return head
+        return shared
 
-    def _devices(self, database: sqlite3.Connection, head: _Head) -> Iterator[tuple[str, Parts]]:
+    def _devices(self, database: sqlite3.Connection, shared: _Shared) -> Iterator[tuple[str, Parts]]:
         """All devices, oldest first; raises `InputError` for a damaged one, and after the last when any is missing."""
         if database.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
             raise self._damaged()
@@ -201,7 +201,7 @@ class FleetState:
             if parts.keys() != PARTS:
                 raise self._damaged()
             yield user_id, parts
-        if (total % _DIGESTS).to_bytes(16, "little") != head.parts:
+        if (total % _DIGESTS).to_bytes(16, "little") != shared.parts:
             raise self._damaged()
 
     def _load(self, wanted: ModelId) -> CloudModel:

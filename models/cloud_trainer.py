@@ -1,4 +1,4 @@
-"""Training the cloud model: a first version from the head of a log, then the next from each new block of samples.
+"""Training the cloud model: a first version from a log's initial part, then the next from each new block of samples.
 
 Cross-entropy of the head, plus the same of a two-tower score (target-free pool · target) that gives match keys
 their meaning: users are near each other when they take the same items. AdamW in shuffled batches.
@@ -63,7 +63,9 @@ def train_first(
     The same blocks, seed and machine give the same model. As a message it has at most `limit_bytes`.
     """
     if not sum(map(len, blocks)):
-        raise InputError("there are no samples to train a cloud model from: give a longer log or a larger head share")
+        raise InputError(
+            "there are no samples to train a cloud model from: give a longer log or a larger --initial-share"
+        )
     block = agreed_on(SampleBlock.concat(blocks))
     nothing = np.zeros(0, np.uint32)
     names = _vocabulary(random_model(nothing, nothing, seed), block, limit_bytes)
@@ -115,7 +117,7 @@ def _vocabulary(model: CloudModel, block: SampleBlock, limit_bytes: int) -> Voca
 
 
 def _lineage(block: SampleBlock, seed: int) -> str:
-    """A name for the versions that begin here: another head, or another seed, makes another one."""
+    """A name for the versions that begin here: another log, or another seed, makes another one."""
     return xxh3_64_hexdigest(block.sample.tobytes() + block.timestamp.tobytes(), seed=seed & (2**64 - 1))
 
 

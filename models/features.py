@@ -1,9 +1,9 @@
 """What is known of one user, and the features it gives an event: the one place where features are made.
 
-Dataflow, device and head reader each keep a `Known` per user, so the same events in the same order of arrival have the
-same features everywhere. What comes late or out of order is known from then on, as of when it happened. None of that
-depends on how late an event may be and still become a sample, nor on how long who asks remembers which events came:
-one that comes again behind newer ones changes nothing.
+Dataflow, device and the reader of a log's initial part each keep a `Known` per user, so the same events in the same
+order of arrival have the same features everywhere. What comes late or out of order is known from then on, as of when it
+happened. None of that depends on how late an event may be and still become a sample, nor on how long who asks remembers
+which events came: one that comes again behind newer ones changes nothing.
 """
 
 from typing import NamedTuple, Self

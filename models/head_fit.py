@@ -1,7 +1,7 @@
 """Training personal heads: exact ridge regression on what the cloud model got wrong, many heads at once.
 
 A head's additions are Gaussian a priori: taste ~ N(0, `taste`·I), each item's bias ~ N(0, `item`), each category's
-~ N(0, `category`), and the user's bias ~ N(0, `level`), which takes up how much more or less they click and is then
+~ N(0, `category`), and the user's bias ~ N(0, `user_bias`), which takes up how much more or less they click and is then
 left out (`models.user_bias` keeps it). The logistic loss is taken to second order around the logits that samples have
 without the head (one Newton step; additions are small, and what they are not the blend notices), so its minimum is a
 linear solve and there is no learning rate, number of steps or seed. A copy of the cloud's MLP instead
@@ -81,7 +81,7 @@ def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Head
     # x, bias and the response z side by side; times the root of its share, products of two rows have all of it.
     columns = np.empty((*share.shape, DIM + 2))
     columns[:, :, :DIM] = np.sqrt(spread.taste) * items.x[:, None]
-    columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(spread.level), items.response
+    columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(spread.user_bias), items.response
     root = np.sqrt(share)[:, :, None]
     rooted = columns * root
     sums = np.add.reduceat(rooted * root, starts)

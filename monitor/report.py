@@ -91,7 +91,7 @@ def page(title: str, body: Sequence[str]) -> str:
 
 
 _ARMS_WORDS = (
-    "Every arm predicts each event before anything learns from it. Each device arm blends the cloud head, the local "
+    "Every arm predicts each event before anything learns from it. Each device arm blends the cloud model, the local "
     "head and its own: local trains on the device's own samples only, random adds random samples of the pool, coarse "
     "adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda adds matched ones "
     "weighed by its classifier; these three add random ones too. Intervals are 95 % bootstrap over users, paired with "
@@ -148,9 +148,9 @@ def _plot(arms_over_time: ArmsOverTime | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of text."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    names = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="scroll"><table><tr>{names}</tr>{body}</table></div>'
 
 
 def _arms_table(arms: Mapping[str, ArmResult]) -> str:

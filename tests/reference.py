@@ -14,7 +14,7 @@ from monitor import metrics
 from streams.cli import COMMANDS, make_app
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
-HEAD = """# Reference
+TITLE = """# Reference
 
 Every command with its settings, and every metric. `python -m tests.reference` makes this page from the program.
 
@@ -43,7 +43,7 @@ METRICS = """## Metrics
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(_section(words) for words in commands()), METRICS, metrics_table(), ""])
+    return "\n".join([TITLE, *(_section(words) for words in commands()), METRICS, metrics_table(), ""])
 
 
 def commands() -> Iterator[list[str]]:

@@ -68,8 +68,8 @@ _manifest = JsonDecoder[Manifest](_KIND, Manifest, MANIFEST_BYTES)
 
 def encode_model(manifest: Manifest, tensors: Tensors) -> bytes:
     """The model as one message."""
-    head = msgspec.json.encode(manifest)
-    return sealed(len(head).to_bytes(_LENGTH_BYTES, "big") + head + save(dict(tensors)))
+    first = msgspec.json.encode(manifest)
+    return sealed(len(first).to_bytes(_LENGTH_BYTES, "big") + first + save(dict(tensors)))
 
 
 def sealed(body: bytes) -> bytes:

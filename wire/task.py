@@ -23,7 +23,7 @@ class Spread(msgspec.Struct, frozen=True):
     item: Variance
     category: Variance
     taste: Variance
-    level: Variance
+    user_bias: Variance
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/2"):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/3"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after

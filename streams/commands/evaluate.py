@@ -47,7 +47,7 @@ def command(
     *,
     devices: Devices = 800,
     seed: int = 0,
-    head_share: Share = 0.6,
+    initial_share: Share = 0.6,
     retrain_every: AtLeast1 = 10,
     device_window: AtLeast1 = 1024,
     candidates: AtLeast2 = 1600,
@@ -65,9 +65,9 @@ def command(
 ) -> int:
     """Say whether personal models beat a global one on a log, by test-then-train, without any broker.
 
-    The head of the log trains the first cloud model and fills the pool. The rest comes in event time with the live
-    system's own parts: every arm predicts each event of the chosen users before anything learns from it. The verdict
-    comes first; the run folder gets the result as JSON, a report, and all predictions.
+    The initial part of the log trains the first cloud model and fills the pool. The rest comes in event time with the
+    live system's own parts: every arm predicts each event of the chosen users before anything learns from it. The
+    verdict comes first; the run folder gets the result as JSON, a report, and all predictions.
 
     Example
 
@@ -78,9 +78,9 @@ def command(
 
     Args:
         log: A file, or a name from `coda data list`.
-        devices: How many of the users after the head get a device, chosen by the seed, or `all`.
+        devices: How many of the users after the initial part get a device, chosen by the seed, or `all`.
         seed: Of everything that is drawn at random.
-        head_share: The share of the log, by time, that the first cloud model learns from.
+        initial_share: The share of the log, by time, that the first cloud model learns from.
         retrain_every: Own samples between two retrainings of a device; it is matched after twice as many.
         device_window: How many of its newest samples a device keeps.
         candidates: Matched samples in a batch, half of them of each label; the random arm gets as many.
@@ -100,7 +100,7 @@ def command(
     spec = PoolSpec(window_age_ms=pool_age.ms)
     plan = Plan(
         devices=devices or 0,
-        head=head_share,
+        initial_share=initial_share,
         refresh_ms=refresh.ms,
         delay_ms=delay.ms,
         seed=seed,
@@ -111,7 +111,7 @@ def command(
     )
     settings: dict[str, Setting] = {
         "devices": devices or ALL,
-        "head_share": head_share,
+        "initial_share": initial_share,
         "retrain_every": retrain_every,
         "device_window": device_window,
         "candidates": candidates,

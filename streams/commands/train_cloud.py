@@ -13,12 +13,12 @@ from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import SAMPLES, TRAINER_GROUP
 from streams.logs.data import find_log
-from streams.logs.head import head_samples
+from streams.logs.initial_part import initial_samples
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
-from streams.settings import AtLeast0, HeadShare, SomeTime
+from streams.settings import AtLeast0, InitialShare, SomeTime
 from streams.stop import Stop, Stopped
 from streams.times import Duration
 from streams.training.beginning import Beginning, Begun
@@ -35,8 +35,8 @@ _log = structlog.get_logger()
 
 def command(
     *,
-    head_log: str | None = None,
-    head_share: HeadShare = 0.6,
+    initial_log: str | None = None,
+    initial_share: InitialShare = 0.6,
     options: LogOptions = AS_FOUND,
     refresh: SomeTime = Duration.parse("24h"),
     task: Path | None = None,
@@ -51,24 +51,24 @@ def command(
 ) -> int:
     """Publish cloud model versions and signed training tasks, until interrupted; a second run resumes.
 
-    The first version comes from the head of a log, further ones from the topic samples. When the topic models has
-    a version already, it goes on from that one.
+    The first version comes from the initial part of a log, further ones from the topic samples. When the topic models
+    has a version already, it goes on from that one.
 
     Example
 
     ```
-    coda train-cloud --head-log ml-100k --head-share 0.6 --refresh 24h
+    coda train-cloud --initial-log ml-100k --initial-share 0.6 --refresh 24h
     ```
 
     Args:
-        head_log: A file, or a name from `coda data list`: needed for the first version only.
-        head_share: How much of the log, by time, the first version learns from.
+        initial_log: A file, or a name from `coda data list`: needed for the first version only.
+        initial_share: How much of the log, by time, the first version learns from.
         refresh: Event time between tries to make a better version.
         task: A JSON file with fields of the training task that differ from their defaults.
         keys: The folder of the signing keys, made on first use; devices need its cloud.pub, and
             refuse models and tasks that it does not verify.
         replace: The lineage, as pools and devices name it, whose place the published model takes: they change over.
-            With a head log that made none of both, the first version of a new lineage takes the place of both.
+            With an initial log that made none of both, the first version of a new lineage takes the place of both.
         back_to: Publish this version again, as the newest, and end. A trainer that runs has to be stopped before.
         publish_only: Publish the first version, or the newest again, and the task, and end.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
@@ -87,15 +87,15 @@ def command(
     with stop.listening(), suppress(Stopped), metrics_server(metrics_port), pulse:
         private, public = keys_in(keys)
         limit_bytes = largest_model(settings)
-        head = head_samples(find_log(head_log), head_share, options) if head_log else None
+        initial = initial_samples(find_log(initial_log), initial_share, options) if initial_log else None
         if back_to:
             begun = Begun(*version_again(bus, back_to, public), is_new=True)
         else:
             with pulse.hushed():  # a training of the first model shows itself
-                begun = Beginning(head, replace, seed).model(published_model(bus, public), limit_bytes, stop)
+                begun = Beginning(initial, replace, seed).model(published_model(bus, public), limit_bytes, stop)
         trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh.ms, seed=seed, limit_bytes=limit_bytes)
-        if head is not None:
-            trainer.remember(head)
+        if initial is not None:
+            trainer.remember(initial)
         _log.info("beginning with the cloud model", model=str(begun.model.id))
         desk = TaskDesk(wanted, private, published_task(bus, public))
         service = TrainingService(bus, clock, trainer, desk, stop)

@@ -19,7 +19,7 @@ from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 from wire.status import Role
 
-HEAD_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part
+INITIAL_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part
 REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
 CANDIDATES = 400  # 13 kB a batch: of the default's 51 kB the embedded Kafka keeps 100 per partition, too few here
@@ -105,7 +105,7 @@ def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) ->
         if scenario.events is not None:
             frame = side_by_side(frame, max(LEAST_EACH, scenario.events // settings.devices))
     times = frame["timestamp"].to_numpy()
-    live_ms = max(int(times[-1] - times[int(HEAD_SHARE * len(times))]), 1)
+    live_ms = max(int(times[-1] - times[int(INITIAL_SHARE * len(times))]), 1)
     short = times[0] + ((times - times[0]) * (settings.seconds * 1000 / live_ms)).astype(np.int64)
     frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
     return open_log(path)
@@ -147,7 +147,7 @@ def open_log(path: Path) -> Log:
     """The log of a uniform file with events of both labels; raises `InputError` when it can't be split."""
     events = load_log(path)
     times = events["timestamp"]
-    live_from_ms = int(times[int(HEAD_SHARE * len(times))])
+    live_from_ms = int(times[int(INITIAL_SHARE * len(times))])
     history = int((times < live_from_ms).sum())
     if not history:
         raise InputError(f"{path} has too few distinct times to be split into history and live part")
@@ -189,7 +189,7 @@ def commands(settings: DemoSettings, log: Log, brokers: Brokers, folder: Path) -
     throttle = ("--throttle-groups", groups)
     lines: dict[str, Sequence[str]] = {
         "train-cloud": (
-            *("train-cloud", "--head-log", str(log.path), "--head-share", str(HEAD_SHARE)),
+            *("train-cloud", "--initial-log", str(log.path), "--initial-share", str(INITIAL_SHARE)),
             *("--refresh", f"{log.refresh_s(refreshes)}s", "--keys", str(folder / "keys"), *kafka, *seed),
         ),
         "flow": (

@@ -105,9 +105,9 @@ def screen(
 ) -> RenderableType:
     """The newest state and picture as one screen of 80 columns by 24 rows: what `coda watch` shows, in its phase."""
     state = recent[-1]
-    head = Text.assemble((title, "bold"), "   ", (_clock(state.elapsed_s), "bold cyan"))
-    head.truncate(_WIDTH)
-    told: list[RenderableType] = [head, _phase_line(phases, state.phase, note)]
+    first = Text.assemble((title, "bold"), "   ", (_clock(state.elapsed_s), "bold cyan"))
+    first.truncate(_WIDTH)
+    told: list[RenderableType] = [first, _phase_line(phases, state.phase, note)]
     if picture is not None:
         told += [graph(picture), _stages(picture)]
         told += [Text(f" likely cause: {picture.cause}", no_wrap=True, overflow="ellipsis")] if picture.cause else []

@@ -23,7 +23,9 @@ def model(bus: Bus, keys: Path) -> list[Finding]:
         return [Finding("model", "warn", f"not looked at: no key in {keys} to verify it with", "give --keys")]
     found = published_versions(bus, load_public_key(keys / PUBLIC))
     if not found:
-        return [Finding("model", "warn", "none is published yet", "`coda train-cloud --head-log LOG` makes the first")]
+        return [
+            Finding("model", "warn", "none is published yet", "`coda train-cloud --initial-log LOG` makes the first")
+        ]
     return [Finding("model", "ok", f"the newest is {found[-1].id}")]
 
 

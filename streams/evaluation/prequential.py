@@ -57,21 +57,21 @@ from wire.telemetry import MatchRequest, Training, decode_report
 # Rows of the log per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
-_HEAD_ROWS = 16_384  # nothing is predicted in the head, so its slices may be long
+_INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 REFRESHED_CLOUD = "cloud-refreshed"
 _NEVER_MS = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is evaluated: `devices` users (0: all), the `head` share of the log for the first cloud version,
+    """What is evaluated: `devices` users (0: all), the `initial_share` of the log for the first cloud version,
     a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how long what happens
     takes to be learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room), how many
     users take an item before its samples are pooled (`min_users`), and the settings of matching and training.
     """
 
     devices: int = 0
-    head: float = 0.6
+    initial_share: float = 0.6
     refresh_ms: int = 86_400_000
     refreshed: bool = False
     delay_ms: int = 5_000
@@ -97,11 +97,11 @@ class Outcome:
 
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
-    first = _first_of_tail(log, plan.head)
+    first = _first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
-    head = _told("reading the head of the log", first, _slices(log[:first], _HEAD_ROWS), progress)
-    records = [record for part in head for record in run.remember(part)]
-    run.learn_head(records, partial(progress, "training the first global model"))
+    initial = _told("reading the initial part of the log", first, _slices(log[:first], _INITIAL_ROWS), progress)
+    records = [record for part in initial for record in run.remember(part)]
+    run.learn_initial(records, partial(progress, "training the first global model"))
     del records
     tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
@@ -154,13 +154,13 @@ class PrequentialRun:
         self._cpu_s: Callable[[], float] = _cpu_s
 
     def remember(self, events: list[Event]) -> list[SampleRecord]:
-        """Take a slice of the head: histories and windows fill, nothing is predicted, matched or trained."""
+        """Take a slice of the initial part: histories and windows fill, nothing is predicted, matched or trained."""
         self._now_ms = EventMs(events[-1].timestamp)
         self._own_events(events)
         return self._to_users(events).samples
 
-    def learn_head(self, records: list[SampleRecord], train: Progress) -> None:
-        """Train the first cloud version on the head's samples, give it to devices, and fill the pool."""
+    def learn_initial(self, records: list[SampleRecord], train: Progress) -> None:
+        """Train the first cloud version on the initial samples, give it to devices, and fill the pool."""
         block = block_of(records)
         self._model = train_first([block], self._plan.seed, train)
         learned = Learned(self._model.trained_until, {})
@@ -168,8 +168,8 @@ class PrequentialRun:
         self._trainer.remember(block)
         self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)
-        for at in range(0, len(records), _HEAD_ROWS):
-            self._work(Work(0, self._admitted(records[at : at + _HEAD_ROWS]), []))
+        for at in range(0, len(records), _INITIAL_ROWS):
+            self._work(Work(0, self._admitted(records[at : at + _INITIAL_ROWS]), []))
         self._match_and_train([], [])
 
     def step(self, events: list[Event]) -> None:
@@ -225,7 +225,9 @@ class PrequentialRun:
         assert self._trainer is not None
         tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
         if not tables:
-            raise InputError("no event was predicted: the log has none after its head; take a smaller --head-share")
+            raise InputError(
+                "no event was predicted: the log has none after its initial part; take a smaller --initial-share"
+            )
         table = pl.concat(tables)
         if self._refreshed:
             refreshed = [self._refreshed[sample_key(event_id)] for event_id in table["event_id"].to_list()]
@@ -331,12 +333,14 @@ def _cpu_s() -> float:
     return time.process_time()
 
 
-def _first_of_tail(log: pl.DataFrame, head: float) -> int:
-    """The first row after the head; rows of one moment stay together."""
+def _first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
+    """The first row after the initial part; rows of one moment stay together."""
     times = log["timestamp"].to_numpy()
-    first = int(np.searchsorted(times, times[int(len(times) * head)], "left"))
+    first = int(np.searchsorted(times, times[int(len(times) * initial_share)], "left"))
     if first == 0:
-        raise InputError("the log's head is empty: all its events have one timestamp, or --head-share is too small")
+        raise InputError(
+            "the log's initial part is empty: all its events have one timestamp, or --initial-share is too small"
+        )
     return first
 
 

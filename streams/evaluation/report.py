@@ -17,8 +17,8 @@ from wire.task import ARMS
 
 _ARMS_WORDS = (
     "Every arm (a way to predict) predicts each event before anything learns from it. Cloud is the global model, "
-    "trained on the head of the log; cloud-refreshed gets new versions. Each device arm blends the cloud head, the "
-    "local head and its own: local trains on the device's own samples only, random adds random samples of the pool, "
+    "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends the cloud "
+    "model, the local head and its own: local trains on the device's own samples only, random adds random ones, "
     "coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them "
     "by its classifier; these three add random ones too."
 )

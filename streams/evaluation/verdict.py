@@ -34,7 +34,7 @@ def verdict_of(paired: Mapping[str, Pair], users: int) -> Verdict:
     base = "" if "coda-cloud" in paired else "-refreshed"
     pair = paired.get(f"coda{base}-cloud{base}")
     if pair is None or users < USERS_NEEDED:
-        needed = "more users, or a longer log, so that more of them have events of both labels after its head"
+        needed = "more users, or a longer log, so that more of them have events of both labels after its initial part"
         return Verdict(answer="can't tell", lines=[f"{too_few(users)}; what it takes is {needed}"])
     answer, first = _answer(pair)
     parts = _parts(paired, base)

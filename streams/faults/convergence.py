@@ -8,7 +8,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from index.pool import Pool
 from models.sample import SampleBlock
-from streams.logs.head import head_samples
+from streams.logs.initial_part import initial_samples
 from wire.arrays import U64
 
 # All of a sample but when it was produced and what cloud models made of it: two runs never agree on these.
@@ -50,7 +50,7 @@ def read_pooled(folder: Path) -> Pooled:
 
 def read_logged(log: Path) -> Pooled:
     """What a pool has to hold once all events of a log came, those of each user in order; raises `InputError`."""
-    return pooled_of([head_samples(log, 1.0)])
+    return pooled_of([initial_samples(log, 1.0)])
 
 
 def pooled_of(blocks: Sequence[SampleBlock]) -> Pooled:

@@ -54,7 +54,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole of it. `events` of the log's head, or all; `seconds` of live stream, in which the stages fall.
+    """The whole of it. `events` of the log's initial part, or all; `seconds` of live stream, in which the stages fall.
 
     `expiry_s` is how long a batch is worth delivering, None for as long as the tunnel thinks by itself; `refreshes` is
     how often over the live stream a new cloud model is tried.

@@ -55,8 +55,8 @@ def device_in_connect(raw: bytes) -> str | None:
 
 
 def _device_in(raw: memoryview) -> str | None:
-    head, at = _number(raw, 1)
-    if raw[0] != 0x10 or head > CONNECT_BYTES:
+    length, at = _number(raw, 1)
+    if raw[0] != 0x10 or length > CONNECT_BYTES:
         return None
     _protocol, at = _text(raw, at)
     flags, at = raw[at + 1], at + 4

@@ -57,10 +57,10 @@ def read_blocks(path: Path) -> Iterator[Block]:
     """The file's lines; raises `InputError` when it cannot be read to its end."""
     number, rest, lost = 1, b"", 0  # `lost`: bytes of the open line that were let go, for it is too long anyway
     for chunk in _with_line_feeds(_decompressed(path)):
-        head, newline, tail = (rest + chunk).rpartition(b"\n")
+        lines, newline, tail = (rest + chunk).rpartition(b"\n")
         if newline:
-            yield _block(head, number, lost)
-            number += head.count(b"\n") + 1
+            yield _block(lines, number, lost)
+            number += lines.count(b"\n") + 1
             lost = 0
         rest = tail[: ROW_BYTES + 1]
         lost += len(tail) - len(rest)

@@ -189,7 +189,7 @@ def _lineage(world: "World", fault: Fault) -> End:
     lineage, _ = world.newest_model
     if fault.number % 2:
         world.newest_model = lineage + 1, 1
-        world.trainer.kill(fault.for_ms)  # begins anew with another head of a log
+        world.trainer.kill(fault.for_ms)  # begins anew with another initial part of a log
     else:
         world.publish_stranger(STRANGER, 5)
         world.sometimes.add("a stranger's model was offered")

@@ -73,7 +73,7 @@ class Versions(CloudTrainer):
         """Make it, and count what came as learned; no gate holds it back."""
         del progress
         self.model = made(*self._wanted())
-        self.learned = Learned(self.learned.head_until, dict(self._read))
+        self.learned = Learned(self.learned.initial_until, dict(self._read))
         self._new.clear()
         return Trial(challenger=0.0, in_use=1.0)
 

@@ -46,11 +46,11 @@ REHEARSED = 1  # remembered samples per new one, against forgetting
 _log = structlog.get_logger()
 
 
-class Learned(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="learned/1"):
-    """What a version has learned from: the head of the log up to `head_until` (event time, ms), and all samples
-    before these offsets of the partitions of `samples`."""
+class Learned(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="learned/2"):
+    """What a version has learned from: the initial part of a log, up to `initial_until` (event time, ms), and all
+    samples before these offsets of the partitions of `samples`."""
 
-    head_until: int
+    initial_until: int
     positions: dict[int, int]
 
     def headers(self) -> dict[str, bytes]:
@@ -170,7 +170,7 @@ class CloudTrainer:
         losses = {"gate_log_loss": trial.challenger, "gate_log_loss_in_use": trial.in_use}
         rounded = {name: round(loss, 6) for name, loss in losses.items()}
         self.model = replace(model, metrics=model.metrics | rounded)
-        self.learned = Learned(self.learned.head_until, dict(self._read))
+        self.learned = Learned(self.learned.initial_until, dict(self._read))
         self._new.clear()
         self.remember(new)
 
@@ -181,9 +181,9 @@ class CloudTrainer:
         return train_next(self.model, block, seed, progress, limit_bytes=self._limit_bytes)
 
     def _known(self, block: SampleBlock, partition: I64, offset: I64) -> Bool:
-        """Which samples the model has learned from: in the head of the log, or before the learned offsets."""
+        """Which samples the model has learned from: in the initial part of the log, or before the learned offsets."""
         learned = np.array([self.learned.positions.get(number, 0) for number in partition.tolist()])
-        known: Bool = (block.timestamp <= self.learned.head_until) | (offset < learned)
+        known: Bool = (block.timestamp <= self.learned.initial_until) | (offset < learned)
         return known
 
     def _rehearsal(self, new: int, seed: int) -> list[SampleBlock]:
@@ -204,5 +204,5 @@ def _parted(new: SampleBlock) -> tuple[SampleBlock, SampleBlock]:
 
 
 def _distinct(block: SampleBlock) -> SampleBlock:
-    """Each sample once, in order: topics deliver at least once, and the head of the log may come twice."""
+    """Each sample once, in order: topics deliver at least once, and the initial part of the log may come twice."""
     return block.take(np.sort(np.unique(block.sample, return_index=True)[1]))

@@ -38,7 +38,7 @@ class WatchApp(App[None]):
 
     CSS = """
     Screen { background: ansi_default; }
-    #head, #foot { height: 1; }
+    #title, #foot { height: 1; }
     #cause { height: auto; max-height: 3; }
     #graph { height: 5; padding: 0 0 1 0; }
     #ask { height: 1; border: none; padding: 0; display: none; }
@@ -76,8 +76,8 @@ class WatchApp(App[None]):
         self._rates: dict[str, deque[float]] = {}
 
     def compose(self) -> ComposeResult:
-        """Head, likely cause, graph, table, question, foot."""
-        yield Static(id="head", markup=False)
+        """Title, likely cause, graph, table, question, foot."""
+        yield Static(id="title", markup=False)
         yield Static(id="cause", markup=False)
         yield Static(id="graph")
         yield Static(
@@ -105,7 +105,7 @@ class WatchApp(App[None]):
         """Everything anew, from the picture that there is; nothing any more while it ends, and its widgets go."""
         if (picture := self._picture) is None or not self.is_running:
             return
-        self.query_one("#head", Static).update(self._head(picture))
+        self.query_one("#title", Static).update(self._title(picture))
         self.query_one("#cause", Static).update(f"likely cause: {picture.cause}" if picture.cause else "")
         drawn = self.query_one("#graph", Static)
         drawn.display = self._view is OVERVIEW
@@ -113,7 +113,7 @@ class WatchApp(App[None]):
         self._fill(picture)
         self.query_one("#foot", Static).update(self._foot())
 
-    def _head(self, picture: Picture) -> str:
+    def _title(self, picture: Picture) -> str:
         age_s = (self._now_ms() - picture.at_ms) / 1000
         up = sum(process.up for process in picture.processes)
         old = f", no data for {span(age_s)}" if age_s >= STALE_S else ""

@@ -59,7 +59,7 @@ def _no_model(picture: Picture) -> str:
     waits = any(process.up and process.role in {Role.FLOW, Role.FLEET} for process in picture.processes)
     if not waits or picture.total(metrics.model_version):
         return ""
-    return "there is no cloud model yet: `coda train-cloud --head-log LOG` makes the first"
+    return "there is no cloud model yet: `coda train-cloud --initial-log LOG` makes the first"
 
 
 def _offline(picture: Picture) -> str:

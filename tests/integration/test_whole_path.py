@@ -31,9 +31,9 @@ from wire.task import ARMS
 from wire.telemetry import Ack, Training, decode_report
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
-USERS, ROWS, HEAD = 40, 9_000, 0.5
+USERS, ROWS, INITIAL = 40, 9_000, 0.5
 TAIL_S = 50  # how long the second half is streamed, while parts are killed
-SPEED = ROWS * (1 - HEAD) * EVERY_MS / 1000 / TAIL_S
+SPEED = ROWS * (1 - INITIAL) * EVERY_MS / 1000 / TAIL_S
 
 
 class System:
@@ -44,7 +44,7 @@ class System:
         self.kafka, self.mqtt = Server("kafka", folder, "--heap", "512m"), Server("mqtt", folder)
         self.log = write_log(folder / "log.csv", USERS, ROWS)
         at, through = ("--bootstrap", self.kafka.address), ("--mqtt", self.mqtt.address)
-        trainer = ("--head-log", str(self.log), "--head-share", str(HEAD), "--keys", "keys")
+        trainer = ("--initial-log", str(self.log), "--initial-share", str(INITIAL), "--keys", "keys")
         flow = ("--pool", "pool", "--state", "flow", "--candidates", "40", "--match-every", "10", "--min-users", "1")
         fleet = ("--state", "fleet/state", "--out", "fleet", "--cloud-key", "keys/cloud.pub", "--own", own)
         self.trainer = Command(folder, "train-cloud", "train-cloud", *at, *trainer)
@@ -52,8 +52,8 @@ class System:
         self.tunnel = Command(folder, "tunnel", "tunnel", *at, *through)
         self.fleet = Command(folder, "fleet", "fleet", *at, *through, *fleet)
         replay = ("replay", str(self.log), *at, "--via", "kafka" if own == "events" else "devices")
-        middle = str(FIRST_MS + round(ROWS * HEAD) * EVERY_MS)
-        self.head = Command(folder, "replay-head", *replay, "--until", middle, "--position", "head.position")
+        middle = str(FIRST_MS + round(ROWS * INITIAL) * EVERY_MS)
+        self.initial = Command(folder, "replay-initial", *replay, "--until", middle, "--position", "initial.position")
         self.tail = Command(
             folder, "replay-tail", *replay, "--from", middle, "--speed", f"{SPEED:g}", "--position", "tail.position"
         )
@@ -72,7 +72,7 @@ class System:
 @pytest.fixture
 def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
     made = System(tmp_path, request.param)
-    commands = (made.tail, made.head, made.fleet, made.tunnel, made.flow, made.trainer)
+    commands = (made.tail, made.initial, made.fleet, made.tunnel, made.flow, made.trainer)
     try:
         made.kafka.up()
         made.mqtt.up()
@@ -90,8 +90,8 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
     for command in (system.trainer, system.flow, system.tunnel, system.fleet):
         command.start()
     wait_until(lambda: "published the cloud model" in system.trainer.said(), "the first cloud model", 120)
-    assert system.head.start().finish(120) == 0, system.head.said()
-    wait_until(lambda: len(system.messages(SAMPLES)) >= ROWS * HEAD, "the head to be pooled", 120)
+    assert system.initial.start().finish(120) == 0, system.initial.said()
+    wait_until(lambda: len(system.messages(SAMPLES)) >= ROWS * INITIAL, "the initial part to be pooled", 120)
     system.tail.start()
     kill_everything_once(system)
     assert system.tail.finish(TAIL_S + 120) == 0, system.tail.said()
@@ -157,7 +157,7 @@ def predictions_are_exact(system: System) -> None:
     """Every arm predicted every event of the second half, once, before anything learned from it."""
     predictions = pl.read_parquet(system.folder / "fleet" / "predictions.parquet")
     assert predictions["event_id"].is_unique().all()
-    assert len(predictions) == round(ROWS * (1 - HEAD))
+    assert len(predictions) == round(ROWS * (1 - INITIAL))
     assert predictions.select(ARMS).null_count().sum_horizontal().item() == 0
     assert predictions.select(pl.all_horizontal(pl.col(ARMS).is_between(0, 1)).all()).item()
 

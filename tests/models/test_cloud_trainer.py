@@ -9,14 +9,14 @@ from models.scores import auc
 from tests.models.samples import tasteful_samples
 from wire.errors import InputError
 
-HEAD = tasteful_samples(6000, seed=1)
+INITIAL = tasteful_samples(6000, seed=1)
 NEXT = tasteful_samples(3000, seed=2, items=80, start=6000)
 LAST = tasteful_samples(3000, seed=3, items=80, start=9000)
 
 
 @pytest.fixture(scope="module")
 def first() -> CloudModel:
-    return train_first([HEAD.take(slice(0, 3000)), HEAD.take(slice(3000, None))], seed=1)
+    return train_first([INITIAL.take(slice(0, 3000)), INITIAL.take(slice(3000, None))], seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_the_vocabulary_grows_and_what_was_known_stays(first: CloudModel, second
 
 
 def test_the_same_seed_gives_the_same_bytes(first: CloudModel) -> None:
-    assert model_to_bytes(train_first([HEAD], seed=1)) == model_to_bytes(first)
-    assert model_to_bytes(train_first([HEAD], seed=2)) != model_to_bytes(first)
+    assert model_to_bytes(train_first([INITIAL], seed=1)) == model_to_bytes(first)
+    assert model_to_bytes(train_first([INITIAL], seed=2)) != model_to_bytes(first)
 
 
 def test_the_unknown_row_is_trained(first: CloudModel) -> None:
@@ -77,9 +77,9 @@ def test_each_positive_is_counted_once_though_rehearsed(first: CloudModel, secon
         item = np.concatenate([block.item[block.label > 0] for block in blocks])
         return [float((item == key).sum()) for key in model.item_keys]
 
-    rehearsed = train_next(first, SampleBlock.concat([NEXT, HEAD.take(slice(0, 2000))]), seed=2)
-    assert first.weights.taken.tolist() == [0, *positives(first, HEAD)]
-    assert rehearsed.weights.taken.tolist() == second.weights.taken.tolist() == [0, *positives(second, HEAD, NEXT)]
+    rehearsed = train_next(first, SampleBlock.concat([NEXT, INITIAL.take(slice(0, 2000))]), seed=2)
+    assert first.weights.taken.tolist() == [0, *positives(first, INITIAL)]
+    assert rehearsed.weights.taken.tolist() == second.weights.taken.tolist() == [0, *positives(second, INITIAL, NEXT)]
 
 
 def test_one_item_alone_has_a_spread_that_divides(first: CloudModel) -> None:
@@ -88,7 +88,7 @@ def test_one_item_alone_has_a_spread_that_divides(first: CloudModel) -> None:
 
 
 def test_users_of_one_taste_are_near_each_other(first: CloudModel) -> None:
-    late = HEAD.take(slice(5000, None))
+    late = INITIAL.take(slice(5000, None))
     keys = first.encode(late.item, late.category, late.history_item, late.history_category).match_key
     same = (late.user % 4)[:, None] == (late.user % 4)[None, :]
     similarity = keys @ keys.T

@@ -14,7 +14,7 @@ from models.cloud_model import DIM
 from models.features import Features, Known
 from operators.decode import Arrival
 from operators.user import MatchRules, UserState
-from streams.logs.head import samples_of
+from streams.logs.initial_part import samples_of
 from wire.event import Event
 from wire.identity import ModelId
 from wire.ids import sample_key

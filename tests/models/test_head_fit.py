@@ -10,7 +10,7 @@ from models.head_fit import GROUP, HeadRows, fit_heads
 from wire.arrays import F64
 from wire.task import Spread
 
-SPREAD = Spread(item=0.5, category=0.2, taste=0.1, level=0.3)
+SPREAD = Spread(item=0.5, category=0.2, taste=0.1, user_bias=0.3)
 
 
 def some_rows(counts: list[int], seed: int = 0, heads: int = 1) -> HeadRows:
@@ -43,7 +43,7 @@ def dense(rows: HeadRows, asked: HeadRows, spread: Spread) -> F64:
     weight, p = rows.weight[:, 0], 1 / (1 + np.exp(-rows.logit[:, 0].astype(float)))
     curvature = weight * p * (1 - p)
     response = weight * (rows.label - p) / curvature
-    whole = covariance(rows, rows) + spread.level + np.diag(1 / curvature)
+    whole = covariance(rows, rows) + spread.user_bias + np.diag(1 / curvature)
     added: F64 = covariance(asked, rows) @ np.linalg.solve(whole, response)
     return added
 

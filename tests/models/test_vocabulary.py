@@ -11,7 +11,7 @@ from tests.models.samples import tasteful_samples, wide_catalogue
 from wire.errors import InputError
 
 TINY = REST_BYTES + 40 * 72
-HEAD, NEXT = tasteful_samples(3000, seed=1), tasteful_samples(3000, seed=2, items=80, start=6000)
+INITIAL, NEXT = tasteful_samples(3000, seed=1), tasteful_samples(3000, seed=2, items=80, start=6000)
 
 
 def _names(n: int, first: int = 1) -> Names:
@@ -48,8 +48,8 @@ def _taken(model: CloudModel, item: int) -> float:
 
 
 def test_of_too_many_items_the_most_taken_keep_their_rows() -> None:
-    model = train_first([HEAD], seed=1, limit_bytes=TINY)
-    positives = np.bincount(HEAD.item[HEAD.label > 0], minlength=61)
+    model = train_first([INITIAL], seed=1, limit_bytes=TINY)
+    positives = np.bincount(INITIAL.item[INITIAL.label > 0], minlength=61)
     assert 0 < len(model.item_keys) < 60 and model.metrics[LEFT_OUT] == 60 - len(model.item_keys)
     gone = np.setdiff1d(np.arange(1, 61), model.item_keys)
     assert positives[gone].max() <= positives[model.item_keys].min()
@@ -59,7 +59,7 @@ def test_of_too_many_items_the_most_taken_keep_their_rows() -> None:
 
 def test_new_items_take_the_rows_of_those_that_nobody_takes_any_more() -> None:
     """Item keys 61 to 80 are new; a month later what was popular before is worth little."""
-    first = train_first([HEAD], seed=1, limit_bytes=TINY)
+    first = train_first([INITIAL], seed=1, limit_bytes=TINY)
     later = NEXT.take(np.flatnonzero(NEXT.item > 60))
     a_month_later = replace(later, timestamp=later.timestamp + 30 * 86_400_000)
     second = train_next(first, a_month_later, seed=2, limit_bytes=TINY)
@@ -68,7 +68,7 @@ def test_new_items_take_the_rows_of_those_that_nobody_takes_any_more() -> None:
 
 
 def test_a_version_that_fits_is_the_same_with_any_limit() -> None:
-    first = train_first([HEAD], seed=1)
+    first = train_first([INITIAL], seed=1)
     with_room = train_next(first, NEXT, seed=2, limit_bytes=1 << 20)
     assert model_to_bytes(with_room) == model_to_bytes(train_next(first, NEXT, seed=2))
     assert LEFT_OUT not in with_room.metrics

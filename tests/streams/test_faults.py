@@ -204,7 +204,7 @@ def test_a_trainer_passes_over_a_damaged_model(kafka: KafkaSettings, capfd: pyte
     damaged = bytearray(model_to_bytes(model))
     damaged[-1] ^= 1
     producer = CheckedProducer(kafka)
-    headers = {"coda-trainer": b'{"format":"learned/1","head_until":1,"positions":{}}'}
+    headers = {"coda-trainer": b'{"format":"learned/2","initial_until":1,"positions":{}}'}
     producer.send(MODELS, b"current", sign_model(model_to_bytes(model), private), headers=headers)
     producer.flush()
     producer.send(MODELS, b"current", sign_model(bytes(damaged), private), headers=headers)

@@ -12,7 +12,7 @@ from tests.streams.evaluation.world import taste_log
 from wire.task import ARMS
 
 SETTINGS = (
-    *("--devices", "all", "--head-share", "0.5", "--retrain-every", "30", "--device-window", "64"),
+    *("--devices", "all", "--initial-share", "0.5", "--retrain-every", "30", "--device-window", "64"),
     *("--candidates", "8"),
 )
 
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--seed", "1.5"), "--seed is 1.5: it takes a whole number"),
         (("--refresh", "0s", "--base", "both"), "give an interval, or --base stale"),
         (("--delay", "0s"), "--delay: 0s is no time at all"),
-        (("--head-share", "2"), "for --head-share. Must be < 1"),
+        (("--initial-share", "2"), "for --initial-share. Must be < 1"),
         (("--negatives", "2", "--negatives-window", "0"), '"0" for --negatives-window. Must be >= 1'),
     ],
 )

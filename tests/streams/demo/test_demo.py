@@ -18,12 +18,12 @@ from streams.logs.data import NAMED_LOGS, get_log
 from wire.task import ARMS
 
 ROOT = Path(__file__).parents[3]
-EVENTS = 2500  # the head of the log: some twenty users
+EVENTS = 2500  # the first of the log: some twenty users
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The head of a real log; a row of it may not be kept in this repository, so it is fetched."""
+    """The beginning of a real log; a row of it may not be kept in this repository, so it is fetched."""
     path = tmp_path_factory.mktemp("log") / "slice.parquet"
     pl.read_parquet(get_log(NAMED_LOGS["ml-100k"])).head(EVENTS).write_parquet(path)
     return path

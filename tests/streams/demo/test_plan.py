@@ -8,7 +8,7 @@ import pytest
 
 from streams.cli import make_app
 from streams.demo.plan import (
-    HEAD_SHARE,
+    INITIAL_SHARE,
     SERVICES,
     Brokers,
     DemoSettings,
@@ -49,7 +49,7 @@ def quiet(_line: str) -> None:
 
 def test_history_is_the_head_of_the_log_by_time(tmp_path: Path) -> None:
     log = open_log(written(tmp_path, [i * DAY_MS for i in range(1, 11)]))
-    assert (log.events, log.history, log.users) == (10, int(10 * HEAD_SHARE), 3)
+    assert (log.events, log.history, log.users) == (10, int(10 * INITIAL_SHARE), 3)
     assert (log.live_from_ms, log.last_ms) == (7 * DAY_MS, 10 * DAY_MS)
     assert log.speed(30) == pytest.approx(3 * 86_400 / 30)
 

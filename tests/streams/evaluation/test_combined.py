@@ -9,7 +9,7 @@ from streams.evaluation.combined import Run, combined
 from streams.evaluation.paired import Comparison
 from wire.errors import InputError
 
-SETTINGS: Mapping[str, Any] = {"head": 0.6, "window": 64}
+SETTINGS: Mapping[str, Any] = {"initial_share": 0.6, "window": 64}
 
 
 def predictions(seed: int, events: int = 200) -> pl.DataFrame:

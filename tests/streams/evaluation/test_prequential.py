@@ -35,7 +35,7 @@ def gaucs(predictions: pl.DataFrame) -> dict[str, float]:
 
 
 def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path: Path) -> None:
-    outcome = prequential(LOG, tmp_path, head=1 / 3)
+    outcome = prequential(LOG, tmp_path, initial_share=1 / 3)
     assert outcome.predictions["event_id"].to_list() == LOG["event_id"][1000:].to_list()
     assert outcome.trainings and outcome.bytes_down
     found = gaucs(outcome.predictions)
@@ -57,7 +57,7 @@ def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_non
 def test_shuffled_labels_teach_nobody_anything(tmp_path: Path) -> None:
     """12,000 predicted events: the standard error of GAUC is .006."""
     log = taste_log(14_400, users=30, seed=1, labels="random")
-    found = gaucs(prequential(log, tmp_path, head=1 / 6).predictions)
+    found = gaucs(prequential(log, tmp_path, initial_share=1 / 6).predictions)
     assert found == {arm: pytest.approx(0.5, abs=0.015) for arm in ARMS}
 
 
@@ -176,8 +176,8 @@ def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)  # the log is short
-    stale = prequential(LOG, tmp_path / "stale", head=1 / 3, refresh_ms=400_000)
-    refreshed = prequential(LOG, tmp_path / "refreshed", head=1 / 3, refresh_ms=400_000, refreshed=True)
+    stale = prequential(LOG, tmp_path / "stale", initial_share=1 / 3, refresh_ms=400_000)
+    refreshed = prequential(LOG, tmp_path / "refreshed", initial_share=1 / 3, refresh_ms=400_000, refreshed=True)
     assert stale.versions == refreshed.versions > 2
     assert stale.predictions["version"].n_unique() == 1
     assert refreshed.predictions["version"].n_unique() >= refreshed.versions - 1, "the last may come with the end"
@@ -211,8 +211,8 @@ def test_devices_come_in_the_order_of_their_first_events(tmp_path: Path, monkeyp
 
 
 def test_a_head_that_leaves_nothing_to_learn_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="head is empty"):
-        prequential(LOG, tmp_path, head=0.0001)
+    with pytest.raises(InputError, match="initial part is empty"):
+        prequential(LOG, tmp_path, initial_share=0.0001)
 
 
 def test_what_takes_longer_than_the_log_is_never_trained_on(tmp_path: Path) -> None:

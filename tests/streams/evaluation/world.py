@@ -39,7 +39,7 @@ def taste_log(events: int, *, users: int = 40, seed: int = 0, labels: str = "tas
 
 
 def plan(**changes: object) -> Plan:
-    settings: dict[str, object] = {"head": 0.5, "refresh_ms": 0, "per_label": 8, "rules": RULES, "task": TASK}
+    settings: dict[str, object] = {"initial_share": 0.5, "refresh_ms": 0, "per_label": 8, "rules": RULES, "task": TASK}
     settings["min_users"] = 1  # each event has an item of its own
     return Plan(**(settings | changes))  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from models.sample import SampleBlock
 from streams.faults.convergence import read_logged, read_pooled
-from streams.logs.head import head_samples
+from streams.logs.initial_part import initial_samples
 from tests.index.samples import KEY_DIM, random_keys
 from wire.identity import ModelId
 
@@ -40,7 +40,7 @@ def pool_of(folder: Path, block: SampleBlock) -> None:
 
 def test_a_pool_that_was_filled_in_another_order_of_users_is_what_the_log_makes(tmp_path: Path) -> None:
     log = written(tmp_path)
-    block = head_samples(log, 1.0)
+    block = initial_samples(log, 1.0)
     (tmp_path / "pool").mkdir()
     pool_of(tmp_path, block.take(np.argsort(block.user, kind="stable")))
     pooled, logged = read_pooled(tmp_path), read_logged(log)
@@ -52,7 +52,7 @@ def test_a_sample_that_is_missing_or_remembers_something_else_is_found_unless_it
     tmp_path: Path,
 ) -> None:
     log = written(tmp_path)
-    block = head_samples(log, 1.0)
+    block = initial_samples(log, 1.0)
     (tmp_path / "pool").mkdir()
     forgetful = block.history_item.copy()
     forgetful[50] = 0

@@ -14,7 +14,7 @@ from streams.flow.supervisor import supervise
 from streams.stop import Stop
 from wire.errors import ConnectionFailed
 
-HEAD = """
+PROLOGUE = """
 import os, signal, sys, time
 folder, number, addresses = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 open(f"{folder}/starts-{number}", "a").write(" ".join(addresses) + "\\n")
@@ -31,7 +31,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def child(folder: Path, body: str) -> list[str]:
-    return [sys.executable, "-c", HEAD + body, str(folder)]
+    return [sys.executable, "-c", PROLOGUE + body, str(folder)]
 
 
 def starts(folder: Path) -> list[list[str]]:

@@ -12,7 +12,7 @@ from tests.models.samples import tasteful_samples
 from wire.arrays import F32, I64
 from wire.errors import ArtefactError
 
-HEAD = tasteful_samples(2000, seed=1)
+INITIAL = tasteful_samples(2000, seed=1)
 REST = tasteful_samples(4000, seed=2, start=2000)
 LEAST = 500  # of samples for a trial, here
 
@@ -24,13 +24,13 @@ def fewer_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def first() -> CloudModel:
-    """As if trained on the head of the log, but on little of it: what comes next is better."""
-    return replace(train_first([HEAD.take(slice(0, 300))], seed=1), trained_until=2_000_000)
+    """As if trained on the initial part of the log, but on little of it: what comes next is better."""
+    return replace(train_first([INITIAL.take(slice(0, 300))], seed=1), trained_until=2_000_000)
 
 
 @pytest.fixture(scope="module")
 def good() -> CloudModel:
-    return train_first([HEAD], seed=1)
+    return train_first([INITIAL], seed=1)
 
 
 def trainer_of(first: CloudModel, refresh_ms: int = 1_000_000, positions: dict[int, int] | None = None) -> CloudTrainer:
@@ -43,7 +43,7 @@ def feed(trainer: CloudTrainer, block: SampleBlock, offsets: I64, partition: int
 
 def test_the_head_of_the_log_is_not_learned_twice(first: CloudModel) -> None:
     trainer = trainer_of(first)
-    feed(trainer, HEAD, np.arange(2000))
+    feed(trainer, INITIAL, np.arange(2000))
     assert trainer.waiting == 0 and not trainer.due(caught_up=True)
 
 
@@ -76,9 +76,9 @@ def test_one_clock_that_is_ahead_makes_no_version_due_holds_none_up_and_says_not
 
 
 def test_a_row_dated_today_in_the_head_of_an_old_log_is_not_when_the_model_was_trained() -> None:
-    moments = HEAD.timestamp.copy()
+    moments = INITIAL.timestamp.copy()
     moments[77] = 1_800_000_000_000
-    assert train_first([replace(HEAD, timestamp=moments).take(slice(0, 300))], seed=1).trained_until == 300_000
+    assert train_first([replace(INITIAL, timestamp=moments).take(slice(0, 300))], seed=1).trained_until == 300_000
 
 
 def shuffled(block: SampleBlock) -> SampleBlock:
@@ -112,7 +112,7 @@ def test_what_was_held_back_is_tried_again_an_interval_later_and_learned_whole(g
 
 def test_a_version_has_learned_the_newest_too_and_says_by_how_much_it_passed(first: CloudModel) -> None:
     trainer = trainer_of(first)
-    trainer.remember(HEAD)
+    trainer.remember(INITIAL)
     feed(trainer, REST.take(slice(0, 1000)), np.arange(1000))
     challenger, in_use = trainer.train() or pytest.fail("no trial")
     metrics = trainer.model.metrics
@@ -172,13 +172,13 @@ def test_a_handful_of_samples_makes_no_version(first: CloudModel) -> None:
 def test_a_restart_learns_the_same_next_version(first: CloudModel) -> None:
     """All in one run, or stopped after version 2 and the topic read again: version 3 is the same."""
     whole = trainer_of(first)
-    feed(whole, HEAD, np.arange(2000))
+    feed(whole, INITIAL, np.arange(2000))
     feed(whole, REST.take(slice(0, 1500)), np.arange(2000, 3500))
     whole.train()
     second = whole.model
     feed(whole, REST.take(slice(1500, 3000)), np.arange(3500, 5000))
     resumed = CloudTrainer(second, Learned.of(_learned_after(first).headers()), refresh_ms=1_000_000, seed=5)
-    everything = SampleBlock.concat([HEAD, REST.take(slice(0, 3000))])
+    everything = SampleBlock.concat([INITIAL, REST.take(slice(0, 3000))])
     feed(resumed, everything, np.arange(5000))
     assert resumed.waiting == whole.waiting == 1500
     assert resumed.train() == whole.train()

@@ -62,7 +62,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_without_a_model_or_a_log_it_says_what_to_give(tmp_path: Path) -> None:
-    with EmbeddedKafka() as kafka, pytest.raises(InputError, match="--head-log"):
+    with EmbeddedKafka() as kafka, pytest.raises(InputError, match="--initial-log"):
         command(kafka=_at(kafka), keys=tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_first_version_next_version_and_resume(log: Path, tmp_path: Path, capsys
     keys = tmp_path / "keys"
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=keys, publish_only=True, json=True)
+        command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=keys, publish_only=True, json=True)
         (document,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
         said = msgspec.json.decode(document)
         assert said["version"] == said["task_version"] == said["published"] == 1
@@ -134,14 +134,14 @@ def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
 
     monkeypatch.setattr("streams.training.beginning.train_first", interrupted)
     with EmbeddedKafka() as kafka:
-        assert command(head_log=str(log), kafka=_at(kafka), keys=tmp_path) == 130
+        assert command(initial_log=str(log), kafka=_at(kafka), keys=tmp_path) == 130
         assert newest(KafkaBus(KafkaSettings(kafka.bootstrap)), MODELS) is None
 
 
 def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
+        command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         model, learned = _published(settings, tmp_path)
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
@@ -165,7 +165,7 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
     misleading = SampleBlock.concat([TURNED.take(slice(0, 800)), REST.take(slice(800, 1000))])
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
+        command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         model, learned = _published(settings, tmp_path)
         # The samples span 1,000 s, of which the last few are one user's word alone.
         trainer = CloudTrainer(model, learned, refresh_ms=990_000, seed=1)
@@ -196,7 +196,7 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
     monkeypatch.setattr("streams.training.service._BATCH", 50)
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
+        command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         service = _service(settings, *_published(settings, tmp_path), tmp_path)
         service.offer_task()
         service.publish()
@@ -229,7 +229,7 @@ def test_the_newest_of_an_empty_topic_is_none() -> None:
 
 def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
-        command(head_log=str(log), head_share=0.9, kafka=_at(kafka), keys=tmp_path, publish_only=True)
+        command(initial_log=str(log), initial_share=0.9, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         message = newest(KafkaBus(KafkaSettings(kafka.bootstrap)), TASKS)
         assert message is not None and message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
@@ -256,7 +256,7 @@ def test_what_is_no_task_is_passed_over(tmp_path: Path, poison: bytes) -> None:
 def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """130,000 items, in the head of a log and then again by a trainer that resumes from what another published."""
+    """130,000 items, in a log's initial part and then again by a trainer that resumes from what another published."""
     block = wide_catalogue(9000, items=130_000, seed=4)
     turned = replace(block, label=1 - block.label)
     with EmbeddedKafka() as kafka:
@@ -298,7 +298,7 @@ def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_pa
             producer.send(MODELS, b"current", value, headers={**learned.headers(), SAMPLES_ID: samples_id})
             producer.flush()
             _, found = _published(settings, tmp_path)
-            assert (found.head_until, found.positions) == (1000, positions)
+            assert (found.initial_until, found.positions) == (1000, positions)
 
 
 def test_models_that_another_key_signed_are_followed_up_by_nobody(
@@ -327,8 +327,8 @@ def test_models_that_another_key_signed_are_followed_up_by_nobody(
 def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        first = {"head_share": 1.0, "kafka": _at(kafka), "keys": tmp_path, "publish_only": True}
-        command(head_log=str(log), **first)  # type: ignore[arg-type]
+        first = {"initial_share": 1.0, "kafka": _at(kafka), "keys": tmp_path, "publish_only": True}
+        command(initial_log=str(log), **first)  # type: ignore[arg-type]
         model, learned = _published(settings, tmp_path)
         worse = replace(model.as_version(2), trained_until=model.trained_until + 1)
         publish(_service(settings, worse, Learned(5, {0: 9}), tmp_path))
@@ -390,7 +390,7 @@ def test_a_kafka_that_is_away_when_a_version_goes_out_is_waited_for(tmp_path: Pa
 def test_reports_of_devices_on_another_lineage_teach_this_one_nothing(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
-        command(head_log=str(log), head_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
+        command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         service = _service(settings, *_published(settings, tmp_path), tmp_path)
         mine = service.trainer.model.id
         producer = CheckedProducer(settings)

@@ -47,7 +47,7 @@ def first_column(app: WatchApp) -> list[str]:
 async def test_the_overview_shows_the_graph_the_words_and_the_likely_cause() -> None:
     app = Stage().app()
     async with app.run_test(size=(80, 24)):
-        assert "overview · 2 of 2 processes up" in text(app, "head")
+        assert "overview · 2 of 2 processes up" in text(app, "title")
         assert first_column(app) == ["pooled", "tunnelled"]
         assert str(app.query_one(DataTable).get_row_at(1)[1]) == "STALLED"
         assert "tunnelled is STALLED" in text(app, "cause")
@@ -124,7 +124,7 @@ async def test_each_second_it_is_shown_anew_and_a_process_that_died_is_down() ->
     async with app.run_test(size=(80, 24)):
         stage.now_ms = 22_000
         app.look()
-        assert "0 of 2 processes up" in text(app, "head")
+        assert "0 of 2 processes up" in text(app, "title")
         assert str(app.query_one(DataTable).get_row_at(0)[1]) == "DOWN"
         assert "silent since 12 s" in text(app, "cause")
 
@@ -136,7 +136,7 @@ async def test_a_picture_that_does_not_come_any_more_is_told_to_be_old() -> None
     async with app.run_test(size=(80, 24)):
         stage.now_ms = 22_000
         app.look()
-        assert "no data for 12 s" in text(app, "head")
+        assert "no data for 12 s" in text(app, "title")
 
 
 @pytest.mark.parametrize("keys", [["q"], ["ctrl+c"], ["colon", "q", "enter"], ["slash", "x", "ctrl+c"]])

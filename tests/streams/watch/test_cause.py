@@ -59,7 +59,7 @@ def test_nothing_is_said_where_all_is_well() -> None:
             {"until": {Role.FLOW: 48}, "ended": {Role.FLOW}, "left": {Role.FLOW: 30}},
             "300 left to do: start `coda flow`",
         ),
-        ({"model": False}, "`coda train-cloud --head-log LOG` makes the first"),
+        ({"model": False}, "`coda train-cloud --initial-log LOG` makes the first"),
         ({"left": {Role.TUNNEL: 20}}, "tunnelled is BEHIND, 20 s behind what it is given"),
         ({"left": {Role.TUNNEL: 20}, "cores": 0.97}, "tunnel/x fills its core (0.97)"),
         ({"left": {Role.FLOW: 20}, "cores": 0.05}, "flow/x has work and hardly computes (0.05 cores)"),

@@ -1,4 +1,4 @@
-"""The head of an event log as samples with histories: what the first cloud model learns from."""
+"""The initial part of an event log as samples with histories: what the first cloud model learns from."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -19,18 +19,18 @@ _log = structlog.get_logger()
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "label", "timestamp")
 
 
-def head_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> SampleBlock:
+def initial_samples(path: Path, share: float, options: LogOptions = AS_FOUND) -> SampleBlock:
     """The samples of the first `share` of a log, in time order; `produced_ms` is 0.
 
     The cut is a moment, not a row: it lies before the first event beyond the share, so that no event of the rest
-    has a time that the model has seen. Raises `InputError` for a log that can't be read or leaves no head.
+    has a time that the model has seen. Raises `InputError` for a log that can't be read or leaves none.
     """
     events = load_log(path, options)
     cut = int(share * events.height)
     if cut < events.height:
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])
     if not events.height:
-        raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --head-share")
+        raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --initial-share")
     if (events["label"] == 1).all():
         _log.warning(only_positives(options.said(path)))
     return samples_of(events)

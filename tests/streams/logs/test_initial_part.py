@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from streams.cli import run
-from streams.logs.head import head_samples
+from streams.logs.initial_part import initial_samples
 from wire.errors import InputError
 from wire.ids import item_key
 
@@ -29,7 +29,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_histories_are_strictly_earlier_positives_of_the_same_user(log: Path) -> None:
-    block = head_samples(log, 1.0)
+    block = initial_samples(log, 1.0)
     histories = [[k for k in row.tolist() if k] for row in block.history_item]
     a, b = item_key("a"), item_key("b")
     assert histories == [[], [a], [], [a], [b, a], [a]]
@@ -38,23 +38,23 @@ def test_histories_are_strictly_earlier_positives_of_the_same_user(log: Path) ->
 
 
 def test_no_event_of_the_rest_shares_a_time_with_the_head(log: Path) -> None:
-    assert head_samples(log, 0.5).timestamp.tolist() == [10]
-    assert head_samples(log, 0.7).timestamp.tolist() == [10, 20, 20, 20]
+    assert initial_samples(log, 0.5).timestamp.tolist() == [10]
+    assert initial_samples(log, 0.7).timestamp.tolist() == [10, 20, 20, 20]
 
 
 @pytest.mark.parametrize("share", ["0", "1.5"])
 def test_a_share_is_a_share(share: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train-cloud", "--head-share", share]) == 2
-    assert "for --head-share" in capsys.readouterr().err
+    assert run(["train-cloud", "--initial-share", share]) == 2
+    assert "for --initial-share" in capsys.readouterr().err
 
 
 def test_an_empty_head_is_one_clear_line(log: Path) -> None:
-    with pytest.raises(InputError, match="larger --head-share"):
-        head_samples(log, 0.1)
+    with pytest.raises(InputError, match="larger --initial-share"):
+        initial_samples(log, 0.1)
 
 
 def test_a_log_of_positives_is_said_to_be_one(log: Path) -> None:
     log.write_text("\n".join(line for line in ROWS.splitlines() if ",0," not in line))
     with capture_logs() as lines:
-        head_samples(log, 1.0)
+        initial_samples(log, 1.0)
     assert any("with --negatives 2" in str(line["event"]) for line in lines)
