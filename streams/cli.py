@@ -31,6 +31,7 @@ from wire.errors import CodaError, InputError
 
 PREFIX = "CODA_"
 CONFIG_FILE = "coda.toml"
+LOG_FORMAT = "log-format"  # of all commands: `streams.log` reads it
 DISTRIBUTION = "coda-streaming"
 
 # name: (where it lives, what it does)
@@ -72,7 +73,8 @@ def make_app(asked: str | None = None) -> App:
     app = App(
         name="coda",
         help="CoDA streaming: on-device personal models, fed by a pool of fresh samples, as a live system.",
-        help_epilogue=f"Settings: flags, `{PREFIX}COMMAND_FLAG`, `{PREFIX}FLAG`, then `[command]` in `{CONFIG_FILE}`.",
+        help_epilogue=f"Settings: flags, `{PREFIX}COMMAND_FLAG`, `{PREFIX}FLAG`, then `[command]` in `{CONFIG_FILE}`. "
+        f"Of every command: `--{LOG_FORMAT} json` makes each log line a JSON object.",
         config=[_command_environment, Env(PREFIX, command=False), _check_config, Toml(CONFIG_FILE), _check_whole],
         version=metadata.version(DISTRIBUTION),
         version_flags=["--version"],
@@ -97,13 +99,11 @@ def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
     except SystemExit as usage:  # the parser has said what is wrong
         return int(usage.code or 0)
     except CodaError as error:
-        print(f"coda: {error}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(error, InputError) else 1
+        return _complain(error)
     except OSError as error:
         if error.filename is None and error.errno not in SAID_BY_DISKS:
             raise
-        print(f"coda: {as_storage_error(error)}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _complain(as_storage_error(error))
     except KeyboardInterrupt:
         return 130
     except Terminated:
@@ -113,7 +113,7 @@ def run(tokens: Sequence[str], begin: Callable[[], None] = lambda: None) -> int:
 
 def main() -> NoReturn:
     """The console script `coda`."""
-    from streams.log import set_up_logging  # noqa: PLC0415 - a fifth of a second that `import streams.cli` saves
+    from streams import log  # noqa: PLC0415 - a fifth of a second that `import streams.cli` saves
 
     # Before numpy and torch load: their threads would fight over the cores that our own processes share.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -123,14 +123,25 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     mend_streams()
-    set_up_logging()
     try:
-        code = run(sys.argv[1:], _listen)
+        form, tokens = log.take_log_format(sys.argv[1:], Path(CONFIG_FILE))
+    except InputError as error:
+        sys.exit(_complain(error))
+    os.environ[log.VARIABLE] = form
+    log.set_up_logging(form=form)
+    try:
+        code = run(tokens, _listen)
         sys.stdout.flush()
     except BrokenPipeError:  # `coda … | head`: whoever read us has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)
+
+
+def _complain(error: CodaError) -> int:
+    """Say what is wrong in one line, and return the exit code."""
+    print(f"coda: {error}", file=sys.stderr)  # noqa: T201
+    return 2 if isinstance(error, InputError) else 1
 
 
 def _listen() -> None:
@@ -155,7 +166,7 @@ def _check_config(_app: App, _commands: tuple[str, ...], _arguments: ArgumentCol
         return
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{CONFIG_FILE} cannot be read ({error}): mend it, or move it away") from error
-    strangers = sorted(set(sections) - set(COMMANDS))
+    strangers = sorted(set(sections) - set(COMMANDS) - {LOG_FORMAT})
     if strangers:
         raise InputError(
             f"{CONFIG_FILE} has [{strangers[0]}], which is no command; name it after one: {', '.join(COMMANDS)}"

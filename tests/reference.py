@@ -29,7 +29,8 @@ pool-age = "14d"
 
 Durations are written `250ms`, `90s`, `5m`, `24h` or `7d`. A switch has a negative: `--no-random`. A setting in capitals
 is given without its name: `coda replay my.csv`. `CODA_METRICS_HOST` is the one variable without a flag: the address
-that metrics are served on.
+that metrics are served on. Every command takes `--log-format json` (`CODA_LOG_FORMAT`; `log-format = "json"` at the
+top of `coda.toml`): each log line is a JSON object then.
 
 Exit codes: 0 done · 1 failed · 2 wrong usage or input · 130 Ctrl-C · 143 SIGTERM. A failure is one line on standard
 error.

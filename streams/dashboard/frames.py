@@ -44,6 +44,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     at_ms: int
     cause: str
+    remedy: str
     up: int
     processes: int
     stages: list[Stage]
@@ -76,6 +77,7 @@ class Frames:
             number=self._made,
             at_ms=picture.at_ms,
             cause=picture.cause,
+            remedy=picture.remedy,
             up=sum(process.up for process in picture.processes),
             processes=len(picture.processes),
             stages=[_stage(stage, picture.at_ms) for stage in picture.stages],

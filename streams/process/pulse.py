@@ -150,6 +150,6 @@ class Pulse:
         """Show how we are, and say it for good when a stage falls ill or is well again."""
         picture = self._fold.picture(status.said_ms)
         for change in self._changes.of(picture):
-            _log.info(change)
+            _log.info(change.words, about=change.about)
         if self._shows:
             self._line.show(f"{status.key} {state_line(self._me.role, picture)}", self._clock.steady_ms())

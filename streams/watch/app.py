@@ -39,7 +39,7 @@ class WatchApp(App[None]):
     CSS = """
     Screen { background: ansi_default; }
     #title, #foot { height: 1; }
-    #cause { height: auto; max-height: 3; }
+    #cause { height: auto; max-height: 4; }
     #graph { height: 5; padding: 0 0 1 0; }
     #ask { height: 1; border: none; padding: 0; display: none; }
     #ask.open { display: block; }
@@ -106,7 +106,9 @@ class WatchApp(App[None]):
         if (picture := self._picture) is None or not self.is_running:
             return
         self.query_one("#title", Static).update(self._title(picture))
-        self.query_one("#cause", Static).update(f"likely cause: {picture.cause}" if picture.cause else "")
+        self.query_one("#cause", Static).update(
+            f"likely cause: {picture.cause}\nwhat to do: {picture.remedy}" if picture.cause else ""
+        )
         drawn = self.query_one("#graph", Static)
         drawn.display = self._view is OVERVIEW
         drawn.update(graph(picture))

@@ -1,6 +1,7 @@
 """What is most likely wrong, from a table of symptoms: the first that fits speaks."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from monitor import metrics
 from monitor.stages import STAGES
@@ -13,110 +14,136 @@ _BUSY_CORES = 0.9  # of the one core that a process computes on
 _IDLE_CORES = 0.3
 _CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larger
 _ILL = frozenset({Word.BEHIND, Word.STALLED})
-_COMMANDS = {role: "train-cloud" if role is Role.TRAINER else str(role) for role in Role}
+# What goes on where it was when it is started again; a replay that ended is through.
+_COMMANDS = {Role.FLOW: "flow", Role.TRAINER: "train-cloud", Role.TUNNEL: "tunnel", Role.FLEET: "fleet"}
 
 
-def likely_cause(picture: Picture) -> str:
-    """One sentence; "" where nothing seems wrong."""
-    return next((said for symptom in SYMPTOMS if (said := symptom(picture))), "")
+class Cause(NamedTuple):
+    """What is most likely wrong, and what to do about it."""
+
+    said: str
+    remedy: str
 
 
-def _nobody(picture: Picture) -> str:
-    return "" if picture.processes else "no process of ours has said anything to this Kafka within a day: start one"
+def likely_cause(picture: Picture) -> Cause | None:
+    """The first symptom's; None where nothing seems wrong."""
+    return next((cause for symptom in SYMPTOMS if (cause := symptom(picture))), None)
 
 
-def _all_silent(picture: Picture) -> str:
+def _nobody(picture: Picture) -> Cause | None:
+    if picture.processes:
+        return None
+    return Cause("no process of ours has said anything to this Kafka within a day", "start one: docs/operate.md")
+
+
+def _all_silent(picture: Picture) -> Cause | None:
     silent = [process for process in picture.processes if process.silent_s and not process.ended]
     if len(silent) < 2 or any(process.up for process in picture.processes):
-        return ""
-    return f"all {len(silent)} processes are silent since {_since(silent)}: Kafka, the machine, or all were killed"
+        return None
+    return Cause(
+        f"all {len(silent)} processes are silent since {_since(silent)}: Kafka, the machine, or all were killed",
+        "see whether Kafka answers (`coda doctor`), and start what was killed: each goes on where it was",
+    )
 
 
-def _rivals(picture: Picture) -> str:
+def _rivals(picture: Picture) -> Cause | None:
     names = [process.key for process in picture.processes if process.has_rival]
-    return f"two processes say that they are {names[0]}: end one, or give it another name" if names else ""
+    if not names:
+        return None
+    return Cause(f"two processes say that they are {names[0]}", "end one, or give it another name")
 
 
-def _silent(picture: Picture) -> str:
+def _silent(picture: Picture) -> Cause | None:
     silent = [p for p in picture.processes if p.silent_s and not p.ended and not _replaced(p, picture)]
     if not silent:
-        return ""
+        return None
     names = " and ".join(process.key for process in silent)
-    return f"{names}: silent since {_since(silent)}, so killed, frozen, or cut off from Kafka"
+    return Cause(
+        f"{names}: silent since {_since(silent)}, so killed, frozen, or cut off from Kafka",
+        "see why in its log, and start it again: it goes on where it was",
+    )
 
 
-def _ended(picture: Picture) -> str:
+def _ended(picture: Picture) -> Cause | None:
     for process in picture.processes:
         left = sum(stage.behind for stage in picture.stages if _does(process, stage))
-        if process.ended and process.role is not Role.REPLAY and left and not _replaced(process, picture):
-            return (
-                f"{process.key} ended in order with {left:,} left to do: start `coda {_COMMANDS[process.role]}` again"
+        if process.ended and process.role in _COMMANDS and left and not _replaced(process, picture):
+            return Cause(
+                f"{process.key} ended in order with {left:,} left to do",
+                f"start `coda {_COMMANDS[process.role]}` again",
             )
-    return ""
+    return None
 
 
-def _no_model(picture: Picture) -> str:
+def _no_model(picture: Picture) -> Cause | None:
     waits = any(process.up and process.role in {Role.FLOW, Role.FLEET} for process in picture.processes)
     if not waits or picture.total(metrics.model_version):
-        return ""
-    return "there is no cloud model yet: `coda train-cloud --initial-log LOG` makes the first"
+        return None
+    return Cause("there is no cloud model yet", "`coda train-cloud --initial-log LOG` makes the first")
 
 
-def _offline(picture: Picture) -> str:
+def _offline(picture: Picture) -> Cause | None:
     up = {process.role for process in picture.processes if process.up}
     were_there = picture.total(metrics.push_outcomes)
-    if not {Role.TUNNEL, Role.FLEET} <= up or not were_there:
-        return ""
-    if picture.total(metrics.devices_connected):
-        return ""
-    return "no device is connected, though the fleet is there: the MQTT broker, or the network before it"
+    if not {Role.TUNNEL, Role.FLEET} <= up or not were_there or picture.total(metrics.devices_connected):
+        return None
+    return Cause(
+        "no device is connected, though the fleet is there: the MQTT broker, or the network before it",
+        "see whether the broker answers (`coda doctor`): devices come back by themselves, and bring what waited",
+    )
 
 
-def _alike(picture: Picture) -> str:
+def _alike(picture: Picture) -> Cause | None:
     ill = [stage for stage in _ill(picture) if stage.global_s]
-    if len(ill) < 2:
-        return ""
     lags = [stage.global_s or 0.0 for stage in ill]
-    if min(lags) < _CLOSE * max(lags):
-        return ""
+    if len(ill) < 2 or min(lags) < _CLOSE * max(lags):
+        return None
     said = " and ".join(f"{stage.stage} ({span(stage.global_s)})" for stage in ill)
-    return f"{said} lag alike: the fault lies where it begins, at {ill[0].stage}{_whose(ill[0], picture)}"
+    whose, remedy = _whose(ill[0], picture)
+    return Cause(f"{said} lag alike: the fault lies where it begins, at {ill[0].stage}{whose}", remedy)
 
 
-def _one(picture: Picture) -> str:
+def _one(picture: Picture) -> Cause | None:
     ill = _ill(picture)
     if not ill:
-        return ""
+        return None
     worst = max(ill, key=lambda stage: (stage.word is Word.STALLED, stage.local_s or 0.0))
-    return f"{worst.stage} is {worst.word}, {span(worst.local_s)} behind what it is given{_whose(worst, picture)}"
+    whose, remedy = _whose(worst, picture)
+    return Cause(f"{worst.stage} is {worst.word}, {span(worst.local_s)} behind what it is given{whose}", remedy)
 
 
-def _unanswered(picture: Picture) -> str:
+def _unanswered(picture: Picture) -> Cause | None:
     pushed = picture.growth(metrics.pushes)
     answered = picture.growth(metrics.push_outcomes)
     open_ = picture.total(metrics.pushes_outstanding)
     if not pushed or answered or not open_:
-        return ""
+        return None
     devices = picture.total(metrics.devices_connected)
-    return f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices"
+    return Cause(
+        f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices",
+        "see the broker's log, and whether the fleet is up",
+    )
 
 
-def _canary(picture: Picture) -> str:
+def _canary(picture: Picture) -> Cause | None:
     stage = picture.stage("canary")
     if stage is None or stage.word not in _ILL:
-        return ""
-    return f"no canary came back for {span(stage.age_s)}, and no stage is behind: the MQTT broker, or the way to Kafka"
+        return None
+    return Cause(
+        f"no canary came back for {span(stage.age_s)}, and no stage is behind: the MQTT broker, or the way to Kafka",
+        "see whether both answer (`coda doctor`)",
+    )
 
 
-def _missing(picture: Picture) -> str:
+def _missing(picture: Picture) -> Cause | None:
     up = {process.role for process in picture.processes if process.up}
     for role, feeds in ((Role.FLOW, Role.REPLAY), (Role.TUNNEL, Role.FLOW), (Role.FLEET, Role.TUNNEL)):
         if feeds in up and role not in up:
-            return f"no {role} is there to go on with what the {feeds} does: start `coda {_COMMANDS[role]}`"
-    return ""
+            return Cause(f"no {role} is there to go on with what the {feeds} does", f"start `coda {_COMMANDS[role]}`")
+    return None
 
 
-SYMPTOMS: Sequence[Callable[[Picture], str]] = (
+SYMPTOMS: Sequence[Callable[[Picture], Cause | None]] = (
     _nobody,
     _all_silent,
     _rivals,
@@ -137,20 +164,21 @@ def _ill(picture: Picture) -> list[StageView]:
     return [stage for stage in picture.stages if stage.word in _ILL and stage.stage != "canary"]
 
 
-def _whose(stage: StageView, picture: Picture) -> str:
-    """What its process is doing meanwhile."""
+def _whose(stage: StageView, picture: Picture) -> tuple[str, str]:
+    """What its process is doing meanwhile, and what helps."""
     busiest = max(
         (p for p in picture.processes if p.up and _does(p, stage)), key=lambda p: p.cores or 0.0, default=None
     )
     if busiest is None or busiest.cores is None:
-        return ""
+        return "", "see what its process says in its log"
     if busiest.cores >= _BUSY_CORES:
-        return f"; {busiest.key} fills its core ({busiest.cores:.2f}): more processes, or less for each"
+        return f"; {busiest.key} fills its core ({busiest.cores:.2f})", "more processes, or less for each"
     if busiest.cores <= _IDLE_CORES:
         return (
-            f"; {busiest.key} has work and hardly computes ({busiest.cores:.2f} cores): it waits for what comes after"
+            f"; {busiest.key} has work and hardly computes ({busiest.cores:.2f} cores): it waits for what comes after",
+            "see what comes after it, and what it says in its log",
         )
-    return f"; {busiest.key} computes with {busiest.cores:.2f} cores"
+    return f"; {busiest.key} computes with {busiest.cores:.2f} cores", "wait, or free cores for it"
 
 
 def _does(process: ProcessView, stage: StageView) -> bool:

@@ -60,7 +60,8 @@ class Fold:
             totals=_totals(self._heard.values(), rates),
             per_s=_per_s(rates.values()),
         )
-        return replace(picture, cause=likely_cause(picture))
+        cause = likely_cause(picture)
+        return replace(picture, cause=cause.said, remedy=cause.remedy) if cause else picture
 
 
 def _process(heard: Heard, now_ms: int, rates: Mapping[str, float] | None) -> ProcessView:

@@ -67,7 +67,8 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess.
+    """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess,
+    and `remedy` what to do about it; "" for both where nothing seems wrong.
 
     `groups` are stages of groups of devices, such as `trained/new`.
     """
@@ -79,6 +80,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     per_s: dict[str, float]
     groups: tuple[StageView, ...] = ()
     cause: str = ""
+    remedy: str = ""
 
     def stage(self, name: str) -> StageView | None:
         """The stage of this name, if anybody has said something of it."""

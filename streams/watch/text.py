@@ -7,9 +7,11 @@ from streams.watch.views import OVERVIEW, PROCESSES, View
 
 
 def as_text(picture: Picture) -> str:
-    """Stages and processes as two tables, and the likely cause where something is wrong."""
+    """Stages and processes as two tables; where something is wrong, the likely cause and what to do."""
     lines = [*_table(OVERVIEW, picture), "", *_table(PROCESSES, picture)]
-    return "\n".join([*lines, "", f"likely cause: {picture.cause}"] if picture.cause else lines)
+    if picture.cause:
+        lines += ["", f"likely cause: {picture.cause}", f"what to do: {picture.remedy}"]
+    return "\n".join(lines)
 
 
 def _table(view: View, picture: Picture) -> list[str]:

@@ -1,8 +1,17 @@
 """Log lines: plain, on stderr, in one form whoever writes them."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from streams.log import LogFormat, take_log_format
+from wire.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import logging, structlog
@@ -21,8 +30,7 @@ except ZeroDivisionError:
 
 
 def test_lines_are_plain_and_on_stderr_and_libraries_only_warn() -> None:
-    root = Path(__file__).parents[2]
-    said = subprocess.run([sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, check=True)
+    said = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout == ""
     words = [line.split(" ", 1)[1] for line in said.stderr.splitlines()[:4]]
     assert words == [
@@ -34,3 +42,54 @@ def test_lines_are_plain_and_on_stderr_and_libraries_only_warn() -> None:
     assert "ZeroDivisionError: division by zero" in said.stderr
     assert "\x1b" not in said.stderr
     assert "detail" not in said.stderr
+
+
+def test_as_json_each_line_is_an_object_with_what_it_is_about_by_name() -> None:
+    program = PROGRAM.replace("set_up_logging()", "set_up_logging(form='json')", 1) + (
+        'structlog.get_logger("streams").info("pooled is STALLED; rule: x", about={"word": "STALLED", "rule": "x"})\n'
+    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in said.stderr.splitlines()]
+    assert [line["event"] for line in lines[:3]] == ["cloud model", "Kafka at 127.0.0.1:9092 answers again", "trouble"]
+    assert lines[0]["version"] == 3 and lines[0]["level"] == "info" and lines[0]["timestamp"].endswith("Z")
+    assert "ZeroDivisionError" in lines[3]["exception"]
+    assert (lines[4]["word"], lines[4]["rule"]) == ("STALLED", "x") and "about" not in lines[4]
+
+
+def test_a_plain_line_does_not_say_twice_what_it_is_about() -> None:
+    program = PROGRAM + 'structlog.get_logger("streams").info("pooled is DOWN; rule: x", about={"rule": "x"})\n'
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stderr.splitlines()[-1].endswith("[info] pooled is DOWN; rule: x")
+
+
+@pytest.mark.parametrize(
+    ("line", "variable", "file", "form"),
+    [
+        ("flow", "", "", LogFormat.PLAIN),
+        ("flow", "", 'log-format = "json"\n', LogFormat.JSON),
+        ("flow", "plain", 'log-format = "json"\n', LogFormat.PLAIN),
+        ("flow --log-format json", "plain", "", LogFormat.JSON),
+        ("--log-format=json flow", "", "", LogFormat.JSON),
+    ],
+)
+def test_a_flag_goes_before_a_variable_and_that_before_the_file(
+    line: str, variable: str, file: str, form: LogFormat, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "CODA_LOG_FORMAT", variable)
+    (tmp_path / "coda.toml").write_text(file)
+    assert take_log_format(line.split(), tmp_path / "coda.toml") == (form, ["flow"])
+
+
+@pytest.mark.parametrize("tokens", [["flow", "--log-format", "xml"], ["flow", "--log-format=xml"]])
+def test_a_format_that_is_none_is_named_with_those_that_are(tokens: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--log-format is xml: it takes plain or json"):
+        take_log_format(tokens, tmp_path / "coda.toml")
+
+
+def test_every_command_takes_it_from_the_file_and_refuses_nothing_else_for_it(tmp_path: Path) -> None:
+    (tmp_path / "coda.toml").write_text('log-format = "json"\n[metrics]\n')
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("CODA_LOG_FORMAT", None)
+    command = [sys.executable, "-m", "streams", "metrics"]
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert said.returncode == 0 and said.stderr == ""

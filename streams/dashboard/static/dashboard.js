@@ -119,7 +119,7 @@ function draw() {
     else if (panel.table) drawTable(panel);
     else drawPlot(panel);
   }
-  document.getElementById("cause").textContent = view.frame.cause ? `likely cause: ${view.frame.cause}` : "";
+  document.getElementById("cause").textContent = view.frame.cause ? `likely cause: ${view.frame.cause} — what to do: ${view.frame.remedy}` : "";
   clock();
 }
 
@@ -250,6 +250,7 @@ function drawMarks(plot) {
   const right = bbox.left + bbox.width;
   ctx.save();
   ctx.font = `${10 * px}px system-ui`;
+  ctx.textAlign = "left";
   if (played) {
     ctx.fillStyle = style.getPropertyValue("--ink");
     ctx.fillRect(plot.valToPos(view.frame.at_ms / 1000, "x", true), bbox.top, 2 * px, bbox.height);  // what is shown

@@ -21,7 +21,7 @@ def said_of(
     ended: frozenset[Role] = frozenset(),
     **extra: Any,
 ) -> str:
-    """What is said when these roles lag by so many seconds, of which some fell silent or ended at a second."""
+    """What is said, with what to do, when these roles lag by so many seconds, or fell silent or ended at a second."""
     fold = Fold()
     for second in range(40, NOW_S + 1):
         for role, stage in WELL.items():
@@ -38,7 +38,9 @@ def said_of(
                 ended=role in ended and second == last,
             )
             fold.take(said, said.said_ms)
-    return fold.picture(NOW_S * 1000).cause
+    picture = fold.picture(NOW_S * 1000)
+    assert bool(picture.cause) == bool(picture.remedy)
+    return f"{picture.cause}: {picture.remedy}" if picture.cause else ""
 
 
 def _frontier(stage: str, second: int, lag_s: float) -> Frontier:
@@ -93,7 +95,8 @@ def test_two_processes_of_one_name_are_told_apart_from_a_restart() -> None:
         for boot in (1, 2) if second >= 50 else (1,):
             said = status(at_s=second, boot=boot, values=MODEL)
             fold.take(said, said.said_ms)
-    assert fold.picture(60_000).cause == "two processes say that they are flow/0: end one, or give it another name"
+    picture = fold.picture(60_000)
+    assert picture.cause == "two processes say that they are flow/0" and picture.remedy.startswith("end one")
     restarted = Fold()
     for second in range(40, 61):
         said = status(at_s=second, boot=1 if second < 50 else 2, values=MODEL, ended=second == 49)
