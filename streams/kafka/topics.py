@@ -10,8 +10,9 @@ MODELS = "models"
 TASKS = "tasks"
 TELEMETRY = "telemetry"
 STATUS = "status"
+TRACES = "traces"
 
-TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY, STATUS)
+TOPICS = (EVENTS, DEAD_LETTERS, BEHAVIOUR, SAMPLES, REQUESTS, CANDIDATES, MODELS, TASKS, TELEMETRY, STATUS, TRACES)
 COMPACTED = (MODELS, TASKS, STATUS)  # Kafka keeps only the newest of each key here, so offsets have gaps
 
 # Groups under which positions are kept, or mirrored where the reader keeps its own (the flow).
@@ -20,4 +21,4 @@ TUNNEL_GROUP = "coda-tunnel"
 FLEET_GROUP = "coda-fleet"
 TRAINER_GROUP = "coda-train-cloud"
 # Nothing is kept by positions in these: one that is deleted and made anew is read from its beginning.
-CONTROL = frozenset({REQUESTS, TELEMETRY, MODELS, TASKS, STATUS})
+CONTROL = frozenset({REQUESTS, TELEMETRY, MODELS, TASKS, STATUS, TRACES})

@@ -86,7 +86,8 @@ def batched(messages: Iterable[Message], found: Found) -> dict[tuple[str, int], 
             continue
         age_s = (batch.query_timestamp - found.event.timestamp) // 1000
         places = {"matched": batch.matched, "random": batch.random}
-        if kinds := [name for name, samples in places.items() if age_s >= 0 and _holds(samples, found.event, age_s)]:
+        item, label = item_key(found.event.item_id), found.event.label
+        if kinds := [name for name, samples in places.items() if holds(samples, item, label, age_s)]:
             said = f"in batch {batch.batch_seq} for {batch.user_id}, {' and '.join(kinds)}"
             steps[batch.user_id, batch.batch_seq] = Step(message.timestamp_ms, said)
     return steps
@@ -110,6 +111,6 @@ def used(messages: Iterable[Message], batches: Iterable[tuple[str, int]]) -> lis
     return steps
 
 
-def _holds(samples: Candidates, event: Event, age_s: int) -> bool:
-    same = (samples.item == item_key(event.item_id)) & (samples.label == event.label)
-    return bool(np.any(same & (samples.age_s == age_s)))
+def holds(samples: Candidates, item: int, label: int, age_s: int) -> bool:
+    """Whether one of these samples is of this item and label, and so old."""
+    return age_s >= 0 and bool(np.any((samples.item == item) & (samples.label == label) & (samples.age_s == age_s)))

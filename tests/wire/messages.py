@@ -34,6 +34,7 @@ from wire.telemetry import (
     decode_report,
     encode_report,
 )
+from wire.trace import TraceStep, decode_step, encode_step
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = ModelId("0123456789abcdef", 3, "fedcba9876543210")
@@ -102,6 +103,16 @@ _TRAINING = Training(
     evidence=np.arange(14, dtype="<f8").tobytes(),
 )
 
+_STEP = TraceStep(
+    trace="186d876e14390aec",
+    user_id="",
+    step="taken",
+    since_ms=1_800_000_000_000,
+    at_ms=1_800_000_003_000,
+    what="bob took batch 7",
+    device="bob",
+    batch_seq=7,
+)
 _STATUS = Status(
     role=Role.FLOW,
     name="0",
@@ -158,6 +169,7 @@ MESSAGES = [
     Message("claim.json", Claim("fleet", "b-1", 1_800_000_000_000), encode_claim, decode_claim),
     Message("pace.json", Pace(60.0, 120.5, 600.0), encode_pace, decode_pace),
     Message("status.json", _STATUS, encode_status, decode_status),
+    Message("trace.json", _STEP, encode_step, decode_step),
     Message("receipt.json", Receipt(("e-1", "e-2")), encode_report, decode_receipt),
 ]
 
@@ -198,6 +210,8 @@ REFUSED = [
     ("pace", encode_pace(Pace(0, -1, 60)), Reason.MALFORMED),
     ("pace", encode_pace(Pace(0, 60, 60)).replace(b"pace/1", b"pace/2"), Reason.UNKNOWN_FORMAT),
     ("task", sign_model(encode_model(*_model()), PRIVATE), Reason.MALFORMED),
+    ("trace", encode_step(_STEP).replace(b"trace/1", b"trace/2"), Reason.UNKNOWN_FORMAT),
+    ("trace", encode_step(_STEP).replace(b'"since_ms":', b'"since":'), Reason.MALFORMED),
     ("status", encode_status(_STATUS).replace(b"status/1", b"status/2"), Reason.UNKNOWN_FORMAT),
     ("status", encode_status(_STATUS).replace(b"[30,9,1]", b"[30,9]"), Reason.MALFORMED),
     ("status", encode_status(_STATUS).replace(b"[0.1,1]", b"[1,0.1]"), Reason.MALFORMED),
@@ -210,6 +224,7 @@ READERS = {
     "task": _open,
     "pace": decode_pace,
     "status": decode_status,
+    "trace": decode_step,
 }
 
 
