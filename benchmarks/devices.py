@@ -22,6 +22,7 @@ import torch
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.batch import some_batch
 from device_sim import topics
 from device_sim.due import GROUP
 from device_sim.fleet import Fleet
@@ -30,7 +31,7 @@ from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from streams.mqtt.embedded import EmbeddedMqtt
-from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.candidates import Candidates, encode_batch
 from wire.claim import Claim
 from wire.event import Event
 from wire.identity import NO_MODEL
@@ -109,17 +110,7 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
     similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
     began, arrived = time.monotonic(), 0
     for n in range(devices):
-        batch = CandidateBatch(
-            user_id=f"user-{n}",
-            batch_seq=0,
-            model=NO_MODEL,
-            query_timestamp=0,
-            produced_ms=0,
-            matched_ms=0,
-            matched=matched,
-            similarity=similarity,
-            random=random,
-        )
+        batch = some_batch(f"user-{n}", 0, NO_MODEL, similarity, matched=matched, random=random)
         cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
     while arrived < devices:
         await link.wait(1.0)

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.batch import some_batch
 from benchmarks.one_classifier import train_one_classifier
 from benchmarks.one_head import solve_one_head, train_one_head
 from device_sim.due import GROUP
@@ -113,7 +114,7 @@ def retraining(window: int, encoded: bool, task: Task, group: int) -> Work:
     key = model.id.key if encoded else 0
     users = tuple(f"user-{n}" for n in range(group))
     trains = tuple(
-        Train(some_window(rng, window, key), some_batch(rng, user, model), task, model.id, NO_EVENT) for user in users
+        Train(some_window(rng, window, key), full_batch(rng, user, model), task, model.id, NO_EVENT) for user in users
     )
     job = TrainingJob(users, trains, model, task, seed=0)
     return lambda: job.run(time.thread_time)
@@ -137,21 +138,11 @@ def some_window(rng: np.random.Generator, n: int, model: int) -> WindowRows:
     )
 
 
-def some_batch(rng: np.random.Generator, user: str, model: CloudModel) -> CandidateBatch:
-    """A full candidate batch."""
+def full_batch(rng: np.random.Generator, user: str, model: CloudModel) -> CandidateBatch:
+    """A batch with as many candidates as one has at most."""
     matched, random = some_candidates(rng), some_candidates(rng)
     similarity = rng.uniform(0.5, 1, len(matched)).astype(np.float16)
-    return CandidateBatch(
-        user_id=user,
-        batch_seq=1,
-        model=model.id,
-        query_timestamp=0,
-        produced_ms=0,
-        matched_ms=0,
-        matched=matched,
-        similarity=similarity,
-        random=random,
-    )
+    return some_batch(user, 1, model.id, similarity, matched=matched, random=random)
 
 
 def some_candidates(rng: np.random.Generator) -> Candidates:

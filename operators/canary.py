@@ -24,7 +24,16 @@ def canaries(keyed: Iterable[Keyed]) -> list[tuple[str, UserOutput]]:
     """
     asked = [each for key, each in keyed if isinstance(each, Asked) and is_canary(key)]
     queries = [
-        Query(each.user_id, user_key(each.user_id), each.newest_seq + 1, EventMs(0), each.produced_ms, REASON, b"", b"")
+        Query(
+            user_id=each.user_id,
+            user=user_key(each.user_id),
+            seq=each.newest_seq + 1,
+            before_ms=EventMs(0),
+            produced_ms=each.produced_ms,
+            reason=REASON,
+            history_item=b"",
+            history_category=b"",
+        )
         for each in asked
     ]
     return [(queries[0].user_id, UserOutput([], queries, [], 0))] if queries else []

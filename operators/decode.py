@@ -38,7 +38,7 @@ class Raw(Protocol):
     def timestamp_ms(self) -> WallMs: ...  # noqa: D102
 
 
-class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One valid event of one user as keys; `timestamp` is event time, `produced_ms` wall clock."""
 
     user_id: str
@@ -56,16 +56,16 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def of(cls, event: Event, produced_ms: WallMs, raw: bytes = b"", partition: int = 0, offset: int = 0) -> Self:
         """An event that was produced then; a dead letter tells its `raw` bytes, and where in `events` they lie."""
         return cls(
-            event.user_id,
-            sample_key(event.event_id),
-            item_key(event.item_id),
-            item_key(event.category_id),
-            event.label,
-            EventMs(event.timestamp),
-            produced_ms,
-            raw,
-            partition,
-            offset,
+            user_id=event.user_id,
+            sample=sample_key(event.event_id),
+            item=item_key(event.item_id),
+            category=item_key(event.category_id),
+            label=event.label,
+            timestamp=EventMs(event.timestamp),
+            produced_ms=produced_ms,
+            raw=raw,
+            partition=partition,
+            offset=offset,
         )
 
     def refused(self, reason: Reason, detail: str) -> DeadLetter:

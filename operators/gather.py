@@ -24,7 +24,7 @@ from wire.identity import ModelId
 PATIENCE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One shard's answer to one query, encoded by cloud model `model`."""
 

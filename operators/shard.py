@@ -60,7 +60,7 @@ class Matching(NamedTuple):
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardOutput:
     """What came of one batch of work.
 
@@ -171,8 +171,18 @@ class Shard:
         else:
             random = [NONE] * len(queries)
         return [
-            Reply(q.user_id, q.seq, q.before_ms, q.produced_ms, q.reason, self._number, model.id, *scored)
-            for q, *scored in zip(queries, matched, random, strict=True)
+            Reply(
+                user_id=query.user_id,
+                seq=query.seq,
+                before_ms=query.before_ms,
+                produced_ms=query.produced_ms,
+                reason=query.reason,
+                shard=self._number,
+                model=model.id,
+                matched=near,
+                random=drawn,
+            )
+            for query, near, drawn in zip(queries, matched, random, strict=True)
         ]
 
     def _forget(self, now_ms: SteadyMs) -> None:

@@ -54,7 +54,7 @@ class MatchRules:
         return min(self.lateness_ms, LEAD_MS)
 
 
-class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Query(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One match to be answered by every shard.
 
     `seq` becomes the batch_seq; candidates must be strictly earlier than `before_ms` (event time);
@@ -229,7 +229,16 @@ class UserState:
         self.asked_ms = NEVER
         self.matched_at = max(self.matched_at, self.watermark)  # by the user's own time: others' clocks may be ahead
         self.seq = max(self.seq + 1, now_ms)
-        return Query(self.user_id, self.user, self.seq, before_ms, produced_ms, reason, *history)
+        return Query(
+            user_id=self.user_id,
+            user=self.user,
+            seq=self.seq,
+            before_ms=before_ms,
+            produced_ms=produced_ms,
+            reason=reason,
+            history_item=history[0],
+            history_category=history[1],
+        )
 
     def _late(self, a: Arrival, rules: MatchRules) -> DeadLetter:
         behind_ms = self.watermark - a.timestamp

@@ -17,7 +17,7 @@ from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.metrics_server import PortTaken
 from streams.settings import AtLeast0
-from streams.watch.recording import Playback, recorded
+from streams.watch.recording import Playback
 from wire.clock import SystemClock
 from wire.errors import InputError
 
@@ -57,7 +57,7 @@ def command(
     if not wanted and host not in _LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
     if run is not None:
-        frames, name = frames_of(Playback(recorded(run))), run.resolve().name
+        frames, name = frames_of(Playback.of(run)), run.resolve().name
         with _listening(host, port) as listener:
             _serve(listener, host, wanted, f"run {name}", lambda _: make_played_app(frames, name, wanted))
         return

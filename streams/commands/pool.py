@@ -1,10 +1,12 @@
 """`coda pool`: look at, check and rebuild a pool on disk."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from index.pool import Pool
 from index.rebuild import rebuild_on_disk
@@ -18,11 +20,13 @@ from wire.errors import PoolError
 
 MIN_RECALL = 0.95  # below it a check fails: far under what benchmarks/pool.py reaches
 
+Shard = Annotated[Path, Parameter(help="The directory of one pool shard.")]
+
 app = App(name="pool", help="Look at, check and rebuild a pool on disk.")
 
 
 @app.command
-def stats(path: Path, /, *, json: bool = False) -> None:
+def stats(path: Shard, /, *, json: bool = False) -> None:
     """What a pool holds, also while a flow is writing it.
 
     Example
@@ -32,20 +36,15 @@ def stats(path: Path, /, *, json: bool = False) -> None:
     ```
 
     Args:
-        path: The directory of one pool shard.
         json: Print one JSON document instead of lines.
     """
     with Pool.open(path, read_only=True) as pool:
         numbers = pool_stats(pool)
-    if json:
-        print(msgspec.json.encode(numbers).decode())
-        return
-    for name, value in numbers.items():
-        print(f"{name:<20} {value}")
+    _print(numbers, json)
 
 
 @app.command
-def verify(path: Path, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed: int = 0, json: bool = False) -> None:
+def verify(path: Shard, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed: int = 0, json: bool = False) -> None:
     """Check a pool: every row readable, graphs like the rows on disk, and recall of the graphs against an exact search.
 
     Works on a copy in memory, also while a flow is writing the pool. Exits 1 when the check fails.
@@ -57,7 +56,6 @@ def verify(path: Path, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed:
     ```
 
     Args:
-        path: The directory of one pool shard.
         queries: How many of its samples to search by.
         k: How many samples of each label to search for.
         seed: Which samples those are.
@@ -69,7 +67,7 @@ def verify(path: Path, /, *, queries: AtLeast1 = 1_000, k: AtLeast1 = 100, seed:
 
 
 @app.command
-def rebuild(path: Path, /, *, json: bool = False) -> None:
+def rebuild(path: Shard, /, *, json: bool = False) -> None:
     """Copy every row that can be read into a fresh pool, put it in the old one's place, and check it.
 
     For a pool that is damaged, or that takes more room than its rows need. No flow may have it open.
@@ -81,7 +79,6 @@ def rebuild(path: Path, /, *, json: bool = False) -> None:
     ```
 
     Args:
-        path: The directory of one pool shard.
         json: Print one JSON document instead of lines.
     """
     with work_view() as show:
@@ -103,13 +100,18 @@ def _checked(pool: Pool, queries: int, k: int, seed: int) -> Verification:
     return verify_pool(pool, queries, k, seed)
 
 
-def _report(pool: Pool, found: Verification, document: dict[str, int | float], json: bool) -> None:
-    """Print the result of a check; raises `PoolError` when it failed."""
+def _print(document: Mapping[str, object], json: bool) -> None:
     if json:
         print(msgspec.json.encode(document).decode())
-    else:
-        for name, value in document.items():
-            print(f"{name:<20} {value:,.4f}" if isinstance(value, float) else f"{name:<20} {value:,}")
+        return
+    for name, value in document.items():
+        number = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+        print(f"{name:<20} {number}")
+
+
+def _report(pool: Pool, found: Verification, document: Mapping[str, object], json: bool) -> None:
+    """Print the result of a check; raises `PoolError` when it failed."""
+    _print(document, json)
     path = pool.store.path
     if not found.consistent:
         raise PoolError(f"pool {path}: memory and disk differ; this is a bug, please report it")

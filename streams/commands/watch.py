@@ -13,7 +13,7 @@ from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.watch.picture import Picture
 from streams.watch.reader import StatusReader
-from streams.watch.recording import Playback, Recorder, recorded
+from streams.watch.recording import Playback, Recorder
 from streams.watch.text import as_text
 from wire.clock import SystemClock
 from wire.errors import InputError
@@ -54,7 +54,7 @@ def command(
     if run is not None:
         if record is not None:
             raise InputError("a run that is played back was recorded: give a folder, or --record, not both")
-        playback = Playback(recorded(run))
+        playback = Playback.of(run)
         if shows:
             _show(playback.take, lambda: playback.now_ms, playback)
             return

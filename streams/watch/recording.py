@@ -81,6 +81,11 @@ class Playback:
         self.paused = False
         self._fold, self._taken = Fold(), 0
 
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The run in `folder`; raises `InputError` as `recorded` does."""
+        return cls(recorded(folder))
+
     @property
     def passed_before(self) -> dict[str, Histogram]:
         """By stage, the ages of what had passed before the run was heard, as processes said first that were there."""

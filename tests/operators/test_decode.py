@@ -40,8 +40,18 @@ def one(message: Message, now_ms: int = NOW_MS) -> object:
 
 def test_an_event_becomes_keys_under_its_user() -> None:
     raw = event()
-    keys = sample_key("e1"), item_key("tea"), item_key("drinks")
-    assert one(Message("events", raw)) == Arrival("ann", *keys, 1, EventMs(NOW_MS - 5), NOW_MS, raw, 2, 7)
+    assert one(Message("events", raw)) == Arrival(
+        user_id="ann",
+        sample=sample_key("e1"),
+        item=item_key("tea"),
+        category=item_key("drinks"),
+        label=1,
+        timestamp=EventMs(NOW_MS - 5),
+        produced_ms=NOW_MS,
+        raw=raw,
+        partition=2,
+        offset=7,
+    )
 
 
 @pytest.mark.parametrize(

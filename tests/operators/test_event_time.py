@@ -26,7 +26,18 @@ Told = tuple[str, int]  # user, timestamp
 
 def arrival(number: int, told: Told) -> Arrival:
     user, timestamp = told
-    return Arrival(user, number, 1, 1, 0, EventMs(timestamp), WallMs(TODAY), b"%d" % number, 0, number)
+    return Arrival(
+        user_id=user,
+        sample=number,
+        item=1,
+        category=1,
+        label=0,
+        timestamp=EventMs(timestamp),
+        produced_ms=WallMs(TODAY),
+        raw=b"%d" % number,
+        partition=0,
+        offset=number,
+    )
 
 
 def stream(told: Iterable[Told]) -> list[Arrival]:

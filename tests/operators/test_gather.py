@@ -25,7 +25,17 @@ def scored(*rows: Row) -> Scored:
 
 def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = None) -> Reply:
     matched = matched or scored((seq * 10 + shard, 0, 0.5))
-    return Reply("ann", seq, 500, 7, "samples", shard, ModelId("", version), matched, matched)
+    return Reply(
+        user_id="ann",
+        seq=seq,
+        before_ms=500,
+        produced_ms=7,
+        reason="samples",
+        shard=shard,
+        model=ModelId("", version),
+        matched=matched,
+        random=matched,
+    )
 
 
 def items(state: GatherState, *replies: Reply, merge: Merge = TWO) -> list[list[int]]:

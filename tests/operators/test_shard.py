@@ -45,8 +45,18 @@ def outputs(events: int, users: int = 7, seed: int = 0) -> list[tuple[str, UserO
         name = f"user-{rng.integers(users)}"
         state, item = states.setdefault(name, UserState(name)), int(rng.integers(1, 40))
         label = (len(state.seen) + 1) % 2
-        moments = EventMs((n + 1) * MINUTE_MS), WallMs(NOW_MS + n)
-        arrival = Arrival(name, n + 1, item, item % 5 + 1, label, *moments, b"", 0, n)
+        arrival = Arrival(
+            user_id=name,
+            sample=n + 1,
+            item=item,
+            category=item % 5 + 1,
+            label=label,
+            timestamp=EventMs((n + 1) * MINUTE_MS),
+            produced_ms=WallMs(NOW_MS + n),
+            raw=b"",
+            partition=0,
+            offset=n,
+        )
         found.append((name, state.handle([arrival], RULES, NOW_MS)))
     return found
 
@@ -206,7 +216,16 @@ def test_a_batch_is_the_same_bytes_whoever_its_candidates_were_of(tmp_path: Path
 
     def batch(salt: int) -> bytes:
         samples = [renamed(record, salt) for _, output in stream[:-1] for record in output.samples]
-        query = Query("ann", asking, 1, EventMs(10_000 * MINUTE_MS), NOW_MS, "request", b"", b"")
+        query = Query(
+            user_id="ann",
+            user=asking,
+            seq=1,
+            before_ms=EventMs(10_000 * MINUTE_MS),
+            produced_ms=NOW_MS,
+            reason="request",
+            history_item=b"",
+            history_category=b"",
+        )
         with Pool.open(tmp_path / str(salt), PoolSpec()) as pool:
             shard = Shard(pool, 0, matching())
             (reply,) = shard.handle([Work(0, samples, [query])], model(), STEADY_MS).replies

@@ -20,9 +20,19 @@ NEVER_STALE = MatchRules(match_every=3, freshness_budget_ms=10**12, lateness_ms=
 NOW_MS = WallMs(5_000_000)
 
 
-def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0) -> Arrival:
-    moments = EventMs(timestamp), WallMs(NOW_MS + timestamp)
-    return Arrival("ann", sample, item or sample, 7, label, *moments, b"raw%d" % sample, 0, sample)
+def arrival(sample: int, timestamp: int, label: int = 1, item: int = 0, user_id: str = "ann") -> Arrival:
+    return Arrival(
+        user_id=user_id,
+        sample=sample,
+        item=item or sample,
+        category=7,
+        label=label,
+        timestamp=EventMs(timestamp),
+        produced_ms=WallMs(NOW_MS + timestamp),
+        raw=b"raw%d" % sample,
+        partition=0,
+        offset=sample,
+    )
 
 
 def asked_at(produced_ms: int, newest_seq: int = -1) -> Asked:
@@ -298,7 +308,7 @@ def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
     clocks, residents = Clocks(), Residents(Stay(most=1))
     ann, bob = clocks.logic(residents=residents), clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
-    bob.on_batch([Arrival("bob", 2, 2, 2, 1, EventMs(20), WallMs(0), b"", 0, 0)])
+    bob.on_batch([arrival(2, 20, user_id="bob")])
     came = residents.with_leaving([], 20)
     assert came == [("ann", Leave())]
     assert ann.on_batch([Leave()]) == ([], UserLogic.DISCARD)
