@@ -18,6 +18,7 @@ from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
 from device_sim.lately import DEVICES, group_of
+from device_sim.offer import Offer
 from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
 from device_sim.quarantine import Quarantine
@@ -26,7 +27,6 @@ from device_sim.stimulus import (
     BatchArrived,
     Connected,
     LinkLost,
-    ModelArrived,
     OwnEvent,
     Predicted,
     ReceiptArrived,
@@ -45,7 +45,7 @@ from models.cloud_model import DIM, CloudModel
 from monitor import metrics
 from wire.malformed import Malformed
 from wire.outcome import Batches, Outcome, Trainings
-from wire.succession import Verdict, judge, refusal
+from wire.succession import Verdict, refusal
 from wire.task import ARMS, Task
 from wire.telemetry import decode_receipt
 
@@ -67,10 +67,7 @@ class Fleet:
         self.devices: dict[str, Device] = {}
         self.slots: dict[str, int] = {}
         self.store = ParameterStore()
-        self.model: CloudModel | None = None
-        self.model_size = 0
-        self.task: Task | None = None
-        self.task_size = 0
+        self.offer = Offer()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.predictions: list[Predictions] = []
         self.trainings: list[TrainingRecord] = []
@@ -174,14 +171,13 @@ class Fleet:
 
     def deliver_model(self, model: CloudModel, size: int, now_ms: int) -> None:
         """A cloud model (already checked, `size` bytes on the wire) for all devices that are connected."""
-        if self.model is not None:
-            verdict = judge(self.model.id, model.id, model.replaces)
-            if verdict.refused:
-                self.count(Models(verdict))
-                log.warning(f"passed over a cloud model: {refusal(self.model.id, model.id, verdict)}")
-            if verdict is not Verdict.ADOPTED:
-                return
-        self.model, self.model_size = model, size
+        verdict, newest = self.offer.verdict(model), self.offer.model
+        if newest is not None and verdict.refused:
+            self.count(Models(verdict))
+            log.warning(f"passed over a cloud model: {refusal(newest.id, model.id, verdict)}")
+        if verdict is not Verdict.ADOPTED:
+            return
+        self.offer.model, self.offer.model_size = model, size
         self.store.models[model.id.key] = model
         metrics.model_version.set(model.version)
         for user_id, device in list(self.devices.items()):
@@ -190,7 +186,7 @@ class Fleet:
 
     def deliver_task(self, task: Task, size: int, now_ms: int) -> None:
         """A task (signature already checked) for all devices that are connected."""
-        self.task, self.task_size = task, size
+        self.offer.task, self.offer.task_size = task, size
         metrics.task_version.set(task.task_version)
         for user_id, device in list(self.devices.items()):
             if device.connected or device.task is None:
@@ -206,7 +202,7 @@ class Fleet:
         for user_id in sorted(self.clocks.awake(now_ms), key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
         if len(self.store.models) > 1:
-            self.store.drop_models({device.model.key for device in self.devices.values()} | {self.model_key})
+            self.store.drop_models({device.model.key for device in self.devices.values()} | {self.offer.model_key})
 
     def show(self) -> None:
         """Tell how many devices there are of each group, and how many of them are connected."""
@@ -214,11 +210,6 @@ class Fleet:
         for group in DEVICES:
             metrics.devices.labels(group).set(there[group, True] + there[group, False])
             metrics.group_connected.labels(group).set(there[group, True])
-
-    @property
-    def model_key(self) -> int:
-        """The key of the newest model; 0 before the first."""
-        return self.model.id.key if self.model is not None else 0
 
     def begin_training(
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
@@ -340,13 +331,10 @@ class Fleet:
         device = self.devices.get(user_id)
         if device is None:
             return
-        if self.model is not None and device.model != self.model.id:
-            model = ModelArrived(self.model.id, self.model.trained_until, self.model_size, self.model.replaces)
-            self._tell(user_id, model, now_ms)
-        if self.task is not None and device.task != self.task:
-            self._tell(user_id, TaskArrived(self.task, self.task_size), now_ms)
-            if device.task == self.task and user_id in self.slots:
-                self.store.configure(self.slots[user_id], self.task)
+        for news in self.offer.new_to(device):
+            self._tell(user_id, news, now_ms)
+            if isinstance(news, TaskArrived) and device.task == news.task and user_id in self.slots:
+                self.store.configure(self.slots[user_id], news.task)
 
     def _fail(self, user_id: str, at: str, error: Exception) -> None:
         """What fails for one device may be its data: it goes, and the others stay."""

@@ -22,6 +22,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 from device_sim.at_rest import PARTS, Parts, parts_of, restore_device
 from device_sim.due import Due
 from device_sim.fleet import Fleet
+from device_sim.offer import Offer
 from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
 from wire.durable import as_storage_error, make_folder, sync, told
@@ -105,10 +106,10 @@ class FleetState:
             boot=fleet.boot,
             sequence=fleet.sequence,
             wanting=list(fleet.due),
-            model=fleet.model.id if fleet.model else NO_MODEL,
-            model_size=fleet.model_size,
-            task=fleet.task,
-            task_size=fleet.task_size,
+            model=fleet.offer.model.id if fleet.offer.model else NO_MODEL,
+            model_size=fleet.offer.model_size,
+            task=fleet.offer.task,
+            task_size=fleet.offer.task_size,
             counts=[(what, outcome, n) for (what, outcome), n in fleet.counts.items()],
             positions=positions,
             recorded=recorded,
@@ -161,14 +162,14 @@ class FleetState:
                 raise InputError(f"{self._folder} is of a fleet with the other --own: give another --state and --out")
             sequence = max(shared.sequence + REPORTS, now_ms)
             fleet = Fleet(uploads=uploads, seed=seed, boot=shared.boot, sequence=sequence)
-            fleet.model_size, fleet.task, fleet.task_size = shared.model_size, shared.task, shared.task_size
+            fleet.offer = Offer(None, shared.model_size, shared.task, shared.task_size)
             for user_id, parts in self._devices(database, shared):
                 fleet.adopt(restore_device(user_id, parts, sequence, uploads=uploads))
         fleet.due = Due(shared.wanting)
         fleet.counts.update({(what, outcome): n for what, outcome, n in shared.counts})
         in_use = {device.model for device in fleet.devices.values()} | {shared.model}
         fleet.store.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
-        fleet.model = fleet.store.models.get(shared.model.key)
+        fleet.offer.model = fleet.store.models.get(shared.model.key)
         fleet.take_changed()
         return Resumed(fleet, shared.positions, shared.recorded)
 

@@ -44,7 +44,7 @@ class Inbox:
             log.warning(f"passed over a cloud model: {error}")
             return
         self._fleet.deliver_model(model, len(arrival.payload), now_ms)
-        if self._fleet.model is model:
+        if self._fleet.offer.model is model:
             log.info("cloud model", version=model.version, trained_until=model.trained_until)
 
     def _task(self, arrival: Arrival, now_ms: int) -> None:

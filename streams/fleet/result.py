@@ -23,8 +23,8 @@ def result_of(fleet: Fleet, board: Scoreboard, seed: int) -> dict[str, Any]:
             "bytes_stored": _spread([d.bytes_stored for d in devices]),
         },
         "outcomes": _nested(dict(sorted(fleet.counts.items()))),
-        "model_version": fleet.model.version if fleet.model else None,
-        "task_version": fleet.task.task_version if fleet.task else None,
+        "model_version": fleet.offer.model.version if fleet.offer.model else None,
+        "task_version": fleet.offer.task.task_version if fleet.offer.task else None,
         "seed": seed,
     }
 

@@ -138,7 +138,7 @@ class FleetService:
         if self._subscribing is not None:
             if self._subscribing.done():
                 self._consumer = self._subscribing.result()
-        elif self.fleet.model is not None and self.fleet.task is not None:
+        elif self.fleet.offer.model is not None and self.fleet.offer.task is not None:
             self._subscribing = self._hands.polling.submit(self._subscribed)
         elif (now_ms := self._clock.steady_ms()) >= self._say_at_ms:
             self._say_at_ms = now_ms + SAY_EVERY_MS

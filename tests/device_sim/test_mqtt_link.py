@@ -43,6 +43,7 @@ SUBACK = bytes([0x90, 6, 0, 1, 0, 1, 1, 1])
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.5)
+    monkeypatch.setattr(mqtt_link, "GOODBYE_S", 0.5)
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ def test_a_pool_that_has_lost_rows_is_not_gone_on_with(world: World, tmp_path: P
             file.unlink()
         world.send(stream(50, first=100))
         flow.start()
-        assert flow.process.wait(60) == 1
+        assert flow.ended() == 1
     assert "coda: pool" in flow.said().splitlines()[-1]
 
 

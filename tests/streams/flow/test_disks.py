@@ -40,7 +40,7 @@ def test_a_disk_that_fills_up_ends_it_in_one_line_and_with_room_it_goes_on(
         filled = fill_up(disk)
         for at in range(0, 400, 20):
             world.send(second[at : at + 20])
-        assert flow.process.wait(60) == 1
+        assert flow.ended() == 1
         said = failures(flow.said())
         assert len(said) <= processes and all(line.startswith("coda") for line in said), "one line of each process"
         told = [line for line in said if f"{disk}" in line]
@@ -83,7 +83,7 @@ def test_a_damaged_state_is_one_line_and_without_it_nothing_is_lost(world: World
             flow.log.write_text("")
             act(tmp_path / "state" / "part-0.sqlite3")
             flow.start()
-            assert flow.process.wait(60) == 2, damage
+            assert flow.ended() == 2, damage
             (said,) = failures(flow.said())
             assert f"coda: the flow's state {tmp_path / 'state'} is damaged (part-0.sqlite3: " in said, damage
             assert "delete that folder" in said
@@ -101,6 +101,6 @@ def test_a_second_flow_on_one_state_is_told(world: World, tmp_path: Path) -> Non
     world.publish()
     with Flow(world, tmp_path) as flow, Flow(world, tmp_path) as second:
         codes = [flow, second]
-        wait_until(lambda: any(each.process.poll() is not None for each in codes), "one of them to end")
-        assert [each.process.poll() for each in codes].count(1) == 1
+        wait_until(lambda: any(each.process.exitcode is not None for each in codes), "one of them to end")
+        assert [each.process.exitcode for each in codes].count(1) == 1
         assert f"{tmp_path / 'state'} is in use by another process: stop that one" in flow.said()

@@ -1,8 +1,10 @@
 """A dataflow as a process of its own, on an embedded Kafka of this one."""
 
+import multiprocessing
+import os
 import random
+import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -16,9 +18,9 @@ from models.cloud_model import CloudModel, random_model
 from models.sample import SampleBlock, decode_samples
 from streams.bus import Message
 from streams.kafka.admin import ensure_topics
+from streams.kafka.bounds import bounds, read_between
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.consumer import BatchConsumer
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, MODELS, REQUESTS, SAMPLES
@@ -33,6 +35,9 @@ PARTITIONS = 4  # of the embedded broker
 START_MS = 1_600_000_000_000
 PATIENCE_S = 60
 PRIVATE, PUBLIC = new_keys()
+# A process that imported everything once, and of which each dataflow is a fresh fork: importing torch takes seconds.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["pytest", "streams.flow.process", __name__])
 
 
 def model(version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> CloudModel:
@@ -106,15 +111,7 @@ class World:
 
     def read(self, topic: str) -> list[Message]:
         """Everything on a topic."""
-        everywhere = {(topic, number): None for number in range(PARTITIONS)}
-        found: list[Message] = []
-        with BatchConsumer(self.settings, "tests", [topic], "earliest", assign=everywhere) as consumer:
-            empty = 0
-            while empty < 3:
-                messages = consumer.poll(10_000, timeout_s=0.3)
-                empty = 0 if messages else empty + 1
-                found += messages
-        return found
+        return list(read_between(self.settings, "tests", bounds(self.settings, topic)))
 
     def batches(self) -> list[CandidateBatch]:
         """All candidate batches, per user in the order sent."""
@@ -141,25 +138,35 @@ class Flow:
         self.start()
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", self.module, "flow", "--epoch", "100ms", *self._flags]
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        command = [self.module, "flow", "--epoch", "100ms", *self._flags]
+        self.process = _FORKS.Process(target=_run, args=(command, self.log))
+        self.process.start()
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.join()
 
     def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(PATIENCE_S)
+        os.kill(self.pid, signal.SIGINT)
+        return self.ended()
+
+    def ended(self) -> int:
+        """The exit code, once it has one."""
+        self.process.join(PATIENCE_S)
+        assert self.process.exitcode is not None, f"it goes on after {PATIENCE_S} s"
+        return self.process.exitcode
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
 
     def said(self) -> str:
         return self.log.read_text()
 
     def children(self) -> list[int]:
         """The processes that a supervisor started (Linux)."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def pooled(self) -> list[int]:
         """The samples in all shards, of a dataflow that has ended."""
@@ -173,9 +180,19 @@ class Flow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
+        if self.process.exitcode is None:
             self.process.terminate()  # so that a supervisor ends its children
-            self.process.wait(PATIENCE_S)
+            self.ended()
+
+
+def _run(command: list[str], log: Path) -> None:
+    """What a process does that is started as `python -m COMMAND`; what it says goes to `log`."""
+    os.chdir(ROOT)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
 
 def rows(candidates: Candidates) -> list[tuple[int, int, int]]:
