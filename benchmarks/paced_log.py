@@ -1,8 +1,8 @@
 """A log for a steady pace: as many users as asked, all of them busy at once, an event every so often.
 
 Users of a rating site come one after the other and rate a hundred films within minutes, so no stretch of such a log
-has 500 users at work. Here each user's events keep their order, items and labels, and who acts next is drawn by
-lot, so that users are due for a match at moments of their own; the times are ours: one event per `1 / pace` of
+has 500 users at work. Here each user's events keep their order, items and labels, and who acts next is drawn at
+random, so that users are due for a match at moments of their own; times are made up: one event per `1 / pace` of
 event time, so `coda replay --speed 1` is the pace.
 """
 

@@ -11,7 +11,7 @@ from index.nodes import Nodes
 from wire.arrays import F32, I64
 
 # The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
-# those asked for, lest fewer are left than asked for and all have to be looked at after all. Ours.
+# those asked for, lest fewer are left than asked for and all have to be looked at after all.
 SLACK = 4
 MANY = 12  # queries that one product serves faster than one each: it arranges all vectors anew before it begins
 

@@ -38,7 +38,7 @@ class LabelRule:
             return "several items a row, each with its label"
         if self.types:
             return f"positive where event_type is {' or '.join(sorted(self.types))}"
-        return f"positive where {' '.join(self.comparison)}" if self.comparison else "label"
+        return f"positive where {' '.join(self.comparison)}" if self.comparison else "labels are 0 and 1"
 
     @property
     def reads(self) -> str:

@@ -71,8 +71,8 @@ def test_a_training_that_ran_is_begun_again(tmp_path: Path) -> None:
 def test_a_fleet_that_has_seen_nothing_yet_comes_back_too(tmp_path: Path) -> None:
     made = fleet()
     back = resumed(made, tmp_path)
-    assert back.model is not None
-    assert (back.model.version, back.task, back.devices) == (1, made.task, {})
+    assert back.offer.model is not None
+    assert (back.offer.model.version, back.offer.task, back.devices) == (1, made.offer.task, {})
     back.handle_events(own("u0", 0, 1), 0)
     assert len(back.take_predictions()) == 1
 
@@ -236,7 +236,7 @@ def test_what_a_crash_left_beside_the_models_is_in_nobodys_way(tmp_path: Path) -
         (tmp_path / "models" / name).mkdir(parents=True)
     (tmp_path / "models" / ".1.new" / "manifest.json").write_text("half")
     for _ in range(2):
-        assert resumed(made, tmp_path).model is not None
+        assert resumed(made, tmp_path).offer.model is not None
     assert (tmp_path / "models" / "notes").exists()
 
 

@@ -139,6 +139,7 @@ class Flow:
 
     def start(self) -> None:
         command = [self.module, "flow", "--epoch", "100ms", *self._flags]
+        self.log.touch()
         self.process = _FORKS.Process(target=_run, args=(command, self.log))
         self.process.start()
 
