@@ -91,7 +91,9 @@ def run_in_view(
         raise
     except BaseException:
         if any(folder.iterdir()):
-            console.print(f"ended early; what there is lies in {folder}", highlight=False, soft_wrap=True)
+            report = folder / "report.html"
+            there_is = f"open {report}" if report.exists() else f"what there is lies in {folder}"
+            console.print(f"ended early; {there_is}", highlight=False, soft_wrap=True)
         raise
 
 

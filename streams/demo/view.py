@@ -1,6 +1,8 @@
 """The demo's live view: what `coda watch` shows, with the phase of the run; plain lines where there is no terminal."""
 
+import re
 import sys
+import textwrap
 from collections import deque
 from collections.abc import Sequence
 from typing import Self
@@ -19,6 +21,8 @@ from streams.watch.views import OVERVIEW
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
 _WIDTH, _HEIGHT = 80, 24  # what the whole screen takes
+_SMALL_WIDTH = 60
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _BETWEEN = " · "
 
 
@@ -97,7 +101,13 @@ def small_screen(title: str, phases: Sequence[str], recent: Sequence[State], not
     told = [f"{title}  {_clock(state.elapsed_s)}", f"{at} of {len(phases)}: {state.phase} {note}".rstrip(), *parts]
     if state.pushes:
         told.append(f"{state.pushes:,} pushes, {state.pushes_outstanding:,} outstanding")
-    return Text("\n".join(told))
+    return Text("\n".join(map(_wrapped, told)))
+
+
+def _wrapped(words: str) -> str:
+    """Words as lines of a small terminal, none of which ends between a number and its unit."""
+    whole = re.sub(r"(?<=\d) (?=m?s\b)", _NO_BREAK, words)
+    return textwrap.fill(whole, _SMALL_WIDTH).replace(_NO_BREAK, " ")
 
 
 def screen(

@@ -5,6 +5,7 @@ from device_sim.offer import Offer
 from device_sim.stimulus import ModelArrived, TaskArrived
 from models.cloud_model import DIM, random_model
 from wire.ids import item_keys
+from wire.moments import WallMs
 from wire.succession import Verdict
 from wire.task import Task
 
@@ -18,8 +19,8 @@ def test_a_device_is_told_of_the_model_and_then_of_the_task_once() -> None:
     model, task = offer.new_to(device)
     assert isinstance(model, ModelArrived) and (model.model, model.size) == (MODEL.id, 10)
     assert isinstance(task, TaskArrived) and (task.task.task_version, task.size) == (2, 5)
-    device.handle(model, 0)
-    device.handle(task, 0)
+    device.handle(model, WallMs(0))
+    device.handle(task, WallMs(0))
     assert list(offer.new_to(device)) == [] and offer.model_key == MODEL.id.key
 
 

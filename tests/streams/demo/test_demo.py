@@ -157,7 +157,7 @@ def test_ctrl_c_ends_everything_cleanly_and_leaves_a_report(log: Path, tmp_path:
         _, lines = demo.communicate(timeout=60)
     assert demo.returncode == 130, lines
     assert "Traceback" not in lines
-    assert f"ended early; what there is lies in {tmp_path / 'run'}" in lines
+    assert f"ended early; open {tmp_path / 'run' / 'report.html'}" in lines
     assert "ended early" in (tmp_path / "run" / "report.html").read_text()
     assert_gone(pids)
 

@@ -2,6 +2,7 @@
 
 import io
 
+import msgspec
 from rich.console import Console
 
 from monitor.state import Freshness, State
@@ -79,6 +80,15 @@ def test_a_small_terminal_gets_what_matters_whole() -> None:
     assert len(lines) <= 14 and max(map(len, lines)) <= 60
     for words in ("2 of 3: live stream 40 %", "500 events/s", "pooled 7", "coda 0.640", "50 pushes, 3 outstanding"):
         assert any(words in line for line in lines), words
+
+
+def test_a_small_terminal_keeps_numbers_and_units_together() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    p99_s = {"pooled": 0.123, "matched": 0.123, "tunnelled": 2.0, "pushed": 2.0, "trained": 2.0}
+    slow = {stage: Freshness(100, 0.7, 1.6, slowest) for stage, slowest in p99_s.items()}
+    console.print(small_screen("CoDA", PHASES, [EARLIER, msgspec.structs.replace(BUSY, freshness=slow)], ""))
+    assert isinstance(console.file, io.StringIO)
+    assert not any(line.startswith(("s ", "ms ")) for line in console.file.getvalue().splitlines())
 
 
 def test_the_empty_system_has_a_screen_and_a_line() -> None:
