@@ -48,10 +48,10 @@ class ExactPool:
         n, known = len(block), set() if self._block is None else set(self._block.sample.tolist())
         inserted, duplicate, late = (np.zeros(n, np.bool_) for _ in range(3))
         for row, (timestamp, sample) in enumerate(zip(block.timestamp.tolist(), block.sample.tolist(), strict=True)):
-            again = sample in known
-            if not again:
+            again, left = sample in known, (timestamp, sample) <= self._floor
+            if not again and not left:
                 self._time.claim(int(block.user[row]), timestamp)
-            late[row] = timestamp <= self._time.now - self.spec.window_age_ms or (timestamp, sample) <= self._floor
+            late[row] = left or timestamp <= self._time.now - self.spec.window_age_ms
             duplicate[row] = not late[row] and again
             inserted[row] = not late[row] and not again
             known.add(sample)

@@ -35,10 +35,10 @@ def time_slack_ms(spec: PoolSpec) -> int:
     return spec.window_age_ms // 1024
 
 
-def moments(time: Quorum, block: SampleBlock, known: Bool) -> I64:
-    """How far time has come (n,) as n samples come, one after the other; those that are `known` say nothing again."""
-    rows = zip(block.user.tolist(), block.timestamp.tolist(), known.tolist(), strict=True)
-    return np.array([time.now if again else time.claim(user, moment) for user, moment, again in rows], np.int64)
+def moments(time: Quorum, block: SampleBlock, silent: Bool) -> I64:
+    """How far time has come (n,) as n samples come, one after the other; the `silent` ones say nothing of it."""
+    rows = zip(block.user.tolist(), block.timestamp.tolist(), silent.tolist(), strict=True)
+    return np.array([time.now if passed else time.claim(user, moment) for user, moment, passed in rows], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,9 @@ class Pool:
         known = np.ones(len(block), np.bool_)
         known[np.unique(block.sample, return_index=True)[1]] = False
         known |= self.memory.has(block.sample)
-        now = moments(self._time, block, known)
         late = ~above(block.timestamp, block.sample, self.store.state.floor)
+        # Whether what has left is still known depends on restarts; so what is late already never says what time it is.
+        now = moments(self._time, block, known | late)
         late |= block.timestamp <= now - self.spec.window_age_ms
         duplicate = ~late & known
         return Upserted(~late & ~duplicate, duplicate, late)

@@ -314,3 +314,13 @@ def test_identical_vectors_do_not_hide_others(make: Maker, tmp_path: Path) -> No
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="window_count is 0"):
         PoolSpec(window_count=0).checked()
+
+
+def test_a_sample_that_left_and_comes_again_does_not_say_what_time_it_is(make: Maker, tmp_path: Path) -> None:
+    """Else it would depend on a restart, which forgets what has left, what is late."""
+    pool = make(tmp_path / "aged", small(window_age_ms=20))
+    gone = samples([60], keys=[1], users=[1])
+    for block in (gone, samples([120, 100, 90], keys=[2, 3, 4], users=[1, 2, 3]), gone):
+        late = pool.upsert(block).late
+    assert late.tolist() == [True]
+    assert pool.upsert(samples([118, 90], keys=[5, 6], users=[3, 2])).late.tolist() == [False, True]
