@@ -1,11 +1,12 @@
-"""Graphs of few nodes as one source: a query is compared with each of their nodes."""
+"""Few vectors here and there as one source: a query is compared with each of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from index.fetched import Fetched
-from index.graph import Graph
 from index.highest import top_k
 from index.nodes import Nodes
 from wire.arrays import F32, I64
@@ -16,20 +17,50 @@ SLACK = 4
 MANY = 12  # queries that one product serves faster than one each: it arranges all vectors anew before it begins
 
 
-class Compared:
-    """Graphs without an index, one after the other."""
-
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        self._graphs = graphs
+class Few(Protocol):
+    """Rows by their distinct vectors, as an `index.graph.Graph` without an index has them."""
 
     @property
     def rows(self) -> I64:
-        """All rows of the graphs."""
-        return np.concatenate([graph.rows for graph in self._graphs])
+        """All of them."""
+        ...
+
+    @property
+    def few(self) -> F32:
+        """The vectors of the nodes, (nodes, d)."""
+        ...
+
+    def grouped(self) -> Nodes:
+        """The rows by their nodes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Rows in no graph, each with a vector of its own."""
+
+    rows: I64
+    few: F32
+
+    def grouped(self) -> Nodes:
+        """Each row is a node."""
+        return Nodes(self.rows, np.arange(len(self.rows) + 1))
+
+
+class Compared:
+    """What has no index, one after the other; at least one vector."""
+
+    def __init__(self, parts: Sequence[Few]) -> None:
+        self._parts = parts
+
+    @property
+    def rows(self) -> I64:
+        """All rows of the parts."""
+        return np.concatenate([part.rows for part in self._parts])
 
     def fetch(self, queries: F32, k: int) -> Fetched:
         """About the k best rows for each query (q, d), and `1 / SLACK` more."""
-        vectors = [graph.few for graph in self._graphs]
+        vectors = [part.few for part in self._parts]
         score = np.empty((len(queries), sum(map(len, vectors))), np.float32)
         at = 0
         for few in vectors:  # in place: a copy of all scores would take as long as finding the best of them
@@ -40,6 +71,6 @@ class Compared:
             else:
                 np.matmul(queries, few.T, out=into)
             at += len(few)
-        nodes = Nodes.concat([graph.grouped() for graph in self._graphs])
+        nodes = Nodes.concat([part.grouped() for part in self._parts])
         want = k + k // SLACK
         return nodes.expand(*top_k(score, want), want)

@@ -6,6 +6,8 @@ one query that is a uniform draw without replacement, and shards merge like any 
 queries whose points lie close together share samples.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from index.fetched import Fetched
@@ -40,3 +42,28 @@ class HashOrder:
         score = closeness(point[:, None], self._hashed[places])
         bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
         return Fetched(self.rows[places], score, bound)
+
+
+ROOM = 1.5  # a third of an order's rows may be too new for a query, or dead, before all have to be looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A hash order that is one of several: of k random rows about `share` · k are from it, and few more are fetched.
+
+    How many are is binomial, with a standard deviation below √(share · k): four of these above the expectation, and
+    as many rows for small k, are too few less than once in 30,000 draws.
+    """
+
+    order: HashOrder
+    share: float
+
+    @property
+    def rows(self) -> I64:
+        """All of its rows."""
+        return self.order.rows
+
+    def fetch(self, point: U64, k: int) -> Fetched:
+        """The rows that follow each point most closely: its part of k, and some more."""
+        expected = ROOM * self.share * k
+        return self.order.fetch(point, min(k, int(expected + 4 * expected**0.5 + 4)))

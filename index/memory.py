@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from index.compared import Compared
-from index.hash_sampling import points
+from index.compared import Compared, Few, Loose
+from index.hash_sampling import Share, points
 from index.matches import LABELS, Limits, Matches
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
@@ -92,13 +92,11 @@ class Memory:
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
         """The k most similar rows of each label for each of q queries (q, key_dim)."""
         graphs = {label: self._sources(label) for label in LABELS}
-        return self._search(graphs, self.loose(), by_similarity(self.table)).best(keys, limits, k)
+        return self._search(graphs, {}, by_similarity(self.table)).best(keys, limits, k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
-        orders: dict[int, list[RowSource[U64]]] = {
-            label: [s.hash_order(self.table, label) for s in self._standing()] for label in LABELS
-        }
+        orders = {label: self._hash_orders(label) for label in LABELS}
         drawn = points(limits.user, limits.before_ms, seed)
         return self._search(orders, self.loose(), by_hash(self.table)).best(drawn, limits, k)
 
@@ -131,10 +129,18 @@ class Memory:
         return self._loose
 
     def _sources(self, label: int) -> list[RowSource[F32]]:
-        """What a search for similar rows of one label asks: graphs with an index, and all those without as one."""
+        """What a search for similar rows of one label asks: graphs with an index, and all else as one."""
         graphs = [s.graphs[label] for s in self._standing() if len(s.graphs[label])]
-        few = [graph for graph in graphs if not graph.indexed]
+        few: list[Few] = [graph for graph in graphs if not graph.indexed]
+        if len(rows := self.loose()[label]):
+            few.append(Loose(rows, self.table.match_key[self.table.at(rows)]))
         return [*([Compared(few)] if few else []), *(graph for graph in graphs if graph.indexed)]
+
+    def _hash_orders(self, label: int) -> list[Share]:
+        """What a random draw of one label asks."""
+        orders = [segment.hash_order(self.table, label) for segment in self._standing()]
+        rows = sum(len(order.rows) for order in orders) + len(self.loose()[label])
+        return [Share(order, len(order.rows) / rows) for order in orders if len(order.rows)]
 
     def _reaching(self, floor: Floor) -> list[Segment]:
         """The segments that have rows at or below `floor`, dead or not."""

@@ -16,6 +16,7 @@ from index.hash_sampling import closeness
 from index.highest import highest, pick, top_k
 from index.matches import LABELS, Limits, Matches
 from index.table import Table
+from models.runs import places
 from wire.arrays import F32, F64, I64, U64, Bool
 from wire.ids import mix
 
@@ -49,8 +50,8 @@ class Effort:
 class Search(Generic[Query]):
     """One way to score rows, over one state of the pool.
 
-    Per label: `sources`, and `loose` rows in no source. `window_age_ms` also bounds what a query sees from
-    below, so that the samples it may see do not depend on when their shard last got one.
+    Per label: `sources`, and `loose` rows in no source, where there are any. `window_age_ms` also bounds what a query
+    sees from below, so that the samples it may see do not depend on when their shard last got one.
     """
 
     table: Table
@@ -83,19 +84,30 @@ class Search(Generic[Query]):
         for part in fetched:
             part.score[~self._allowed(part.row, limits)] = -np.inf
         parts = [(part.row, part.score) for part in fetched]
-        parts.append(self.exactly(queries, limits, row.shape[1], self.loose[label]))
-        _merge(parts, row, score)
+        if label in self.loose:
+            parts.append(self.exactly(queries, limits, row.shape[1], self.loose[label]))
+        if len(parts) == len(fetched) == 1:
+            _first(*parts[0], row, score)
+        elif parts:
+            _merge(parts, row, score)
         kth = score[:, -1].copy()
         short = [np.flatnonzero(part.bound > kth) for part in fetched]
         self.effort.fetches += len(queries) * len(short)
         self.effort.exact += sum(map(len, short))
         for source, part, at in zip(sources, fetched, short, strict=True):
             if len(at):
-                found, found_score = self.exactly(queries[at], limits.take(at), row.shape[1], source.rows)
                 part.row[at], part.score[at] = NO_ROW, -np.inf
-                part.row[at, : found.shape[1]], part.score[at, : found.shape[1]] = found, found_score
+                parts.append(self._instead(source, queries, limits, at, row.shape[1]))
         if any(map(len, short)):
             _merge(parts, row, score)
+
+    def _instead(self, source: RowSource[Query], queries: Query, limits: Limits, at: I64, k: int) -> tuple[I64, Scores]:
+        """All rows of a source searched for the queries `at`, and nothing for the others; shapes (q, ≤ k)."""
+        found, found_score = self.exactly(queries[at], limits.take(at), k, source.rows)
+        row = np.full((len(queries), found.shape[1]), NO_ROW, np.int64)
+        score = np.full(row.shape, -np.inf, found_score.dtype)
+        row[at], score[at] = found, found_score
+        return row, score
 
     def _allowed(self, rows: I64, limits: Limits) -> Bool:
         """Which rows, (q, n) or (1, n), each query may see; `NO_ROW` never."""
@@ -125,6 +137,15 @@ def _merge(parts: Sequence[tuple[I64, Scores]], row: I64, score: F64) -> None:
     n = best.shape[1]
     score[:, :n] = best
     row[:, :n] = np.where(np.isneginf(best), NO_ROW, pick(rows, columns))
+
+
+def _first(rows: I64, scores: Scores, row: I64, score: F64) -> None:
+    """The first rows of one part, which come best first, but for those that are not allowed, into `row` and `score`."""
+    query, column = np.nonzero(~np.isneginf(scores))
+    place = places(np.bincount(query, minlength=len(rows)))
+    fits = place < row.shape[1]
+    query, column, place = query[fits], column[fits], place[fits]
+    row[query, place], score[query, place] = rows[query, column], scores[query, column]
 
 
 def _chunks(n: int) -> Iterator[slice]:

@@ -1,10 +1,10 @@
-"""Graphs of few nodes as one source: exact, whichever graph a row is in."""
+"""Few vectors as one source: exact, whichever graph a row is in, and when it is in none."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.compared import SLACK, Compared
+from index.compared import SLACK, Compared, Few, Loose
 from index.fetched import NO_ROW
 from index.graph import Graph
 from index.spec import PoolSpec
@@ -15,14 +15,15 @@ SPEC = PoolSpec(key_dim=KEY_DIM)
 
 
 def compared(keys: F32, sizes: list[int]) -> Compared:
-    """Keys in graphs of these sizes; rows count from 1000."""
-    graphs, at = [], 0
-    for size in sizes:
+    """Keys in graphs of these sizes, the last of them in none; rows count from 1000."""
+    parts: list[Few] = []
+    rows = np.arange(len(keys)) + 1000
+    *linked, loose = np.split(np.arange(len(keys)), np.cumsum(sizes)[:-1])
+    for at in linked:
         graph = Graph(SPEC)
-        graph.add(keys[at : at + size], np.arange(at, at + size) + 1000)
-        graphs.append(graph)
-        at += size
-    return Compared(graphs)
+        graph.add(keys[at], rows[at])
+        parts.append(graph)
+    return Compared([*parts, Loose(rows[loose], keys[loose])])
 
 
 @given(st.integers(1, 40), st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 40), st.integers(0, 99))

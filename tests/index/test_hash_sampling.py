@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from index.hash_sampling import HashOrder, closeness, points
+from index.hash_sampling import HashOrder, Share, closeness, points
 from wire.ids import mix
 
 
@@ -23,6 +23,16 @@ def test_fetches_the_rows_that_follow_most_closely_around_the_circle() -> None:
     assert (fetched.row - 7).tolist() == np.argsort(-every, axis=1)[:, :6].tolist()
     assert (fetched.bound == fetched.score[:, -1]).all()
     assert np.isneginf(order.fetch(drawn, 40).bound).all()
+
+
+def test_a_share_fetches_its_part_of_the_k_closest_of_all_and_seldom_too_few() -> None:
+    sample = np.random.default_rng(0).permutation(8000).astype(np.uint64)
+    share = Share(HashOrder(np.arange(2000), sample[:2000]), 0.25)
+    drawn = points(np.arange(300, dtype=np.uint64), np.full(300, 9), seed=1)
+    fetched, every = share.fetch(drawn, 400), closeness(drawn[:, None], mix(sample))
+    kth = -np.partition(-every, 399, axis=1)[:, 399]
+    assert 100 < fetched.row.shape[1] < 250
+    assert (fetched.bound < kth).all()  # all of its rows among the k closest are there
 
 
 def test_no_rows_no_draws() -> None:
