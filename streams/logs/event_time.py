@@ -17,7 +17,7 @@ _LAST_MS = 253_402_300_799_999  # the end of year 9999, as in wire.event
 # A format in which none of so many rows is written is not the log's: trying all on every row takes seconds.
 _SOME_ROWS = 1_000
 _ISO = (
-    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H", "%Y-%m-%d"),
+    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H", "%Y-%m-%d", "%Y-%m"),
     *("%Y%m%d %H%M%S%#z", "%Y%m%d %H%M%S"),
 )
 # Dates as numbers, with how many digits: tried before any unit, most of which make a date of other years of them.
@@ -26,8 +26,15 @@ _DIGITS = (
     *(("%y%m%d", 6), ("%y%m%d%H", 8)),
 )
 _YEARS = {"%Y": r"^(199|20[0-3])\d+$", "%y": r"^(9|[0-2])\d+$"}
-_COMPLETE = {"%Y%m": ("01", "%d"), "%H": ("00", "%M")}  # what polars wants behind a format that ends so
-_DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y")
+_COMPLETE = {
+    "%Y%m": ("01", "%d"),
+    "%Y-%m": ("-01", "-%d"),
+    "%H": ("00", "%M"),
+}  # what polars wants behind a format that ends so
+_DAYS = (
+    *("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%d-%b-%y"),
+)
 _POINT_ZERO = r"\.0*$"  # of whole numbers, where a program had a gap among them
 _CLOCKS = (" %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
 _OTHERS = (
@@ -161,9 +168,9 @@ def _only(fitting: Mapping[str, int], texts: pl.Series, where: str) -> str:
 
 
 def _fitting(texts: pl.Series, form: str) -> int:
-    """How many of the texts are written so."""
+    """How many of the texts are written so; the year 24 is none."""
     parsed = _parsed(pl.col("timestamp"), form, "UTC")
-    return int(texts.to_frame("timestamp").select(parsed.is_not_null().sum()).item())
+    return int(texts.to_frame("timestamp").select(parsed.is_between(0, _LAST_MS).sum()).item())
 
 
 def _read(texts: pl.Series, formats: Sequence[str], zone: str) -> pl.Series:
