@@ -38,7 +38,7 @@ th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); } tr:last-chil
 .figures { grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); }
 .scroll, .wide { overflow-x: auto; } .wide { margin-top: 18px; } .columns > * { min-width: 0; margin-top: 0; }
 .words th:nth-child(2), .words td:nth-child(2) { text-align: left; } .bad td { font-weight: 600; }
-pre { margin: 0; overflow-x: auto; font-size: 13px; }
+pre { margin: 0; overflow-x: auto; font-size: 13px; } h1, h2, p, li, dd, .verdict { overflow-wrap: anywhere; }
 """
 
 

@@ -13,6 +13,7 @@ from wire.status import Role
 _BUSY_CORES = 0.9  # of the one core that a process computes on
 _IDLE_CORES = 0.3
 _CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larger
+_SLACK_S = 10.0  # a window of looks: a frontier is that much younger than the last word of who held it back
 _ILL = frozenset({Word.BEHIND, Word.STALLED})
 # What goes on where it was when it is started again; a replay that ended is through.
 _COMMANDS = {Role.FLOW: "flow", Role.TRAINER: "train-cloud", Role.TUNNEL: "tunnel", Role.FLEET: "fleet"}
@@ -54,7 +55,11 @@ def _rivals(picture: Picture) -> Cause | None:
 
 
 def _silent(picture: Picture) -> Cause | None:
-    silent = [p for p in picture.processes if p.silent_s and not p.ended and not _replaced(p, picture)]
+    silent = [
+        p
+        for p in picture.processes
+        if p.silent_s and not p.ended and (_is_missed(p, picture) or not _replaced(p, picture))
+    ]
     if not silent:
         return None
     names = " and ".join(process.key for process in silent)
@@ -183,6 +188,12 @@ def _whose(stage: StageView, picture: Picture) -> tuple[str, str]:
 
 def _does(process: ProcessView, stage: StageView) -> bool:
     return stage.stage in STAGES and STAGES[stage.stage].role == process.role
+
+
+def _is_missed(process: ProcessView, picture: Picture) -> bool:
+    """Whether a stage that it shares with others stands about where it was when this one fell silent."""
+    shared = [stage for stage in _ill(picture) if _does(process, stage) and stage.age_s is not None]
+    return any(process.silent_s <= (stage.age_s or 0.0) + _SLACK_S for stage in shared)
 
 
 def _replaced(process: ProcessView, picture: Picture) -> bool:

@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from monitor.accounting import accounting
 from monitor.arms import ArmResult, ArmsOverTime
 from monitor.report import report
 from monitor.state import Freshness, State
+from tests.streams.dashboard.browser import CHROMIUM, browser
 
 STATES = [
     State(
@@ -127,3 +129,14 @@ def test_a_run_that_ended_early_has_a_page_too(changes: dict[str, Any]) -> None:
 
 def test_the_same_run_gives_the_same_page() -> None:
     assert page() == whole_page()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
+def test_a_phone_needs_no_scrolling_sideways_for_a_long_path(tmp_path: Path) -> None:
+    where = "/home/somebody/" + "a-long-folder-name/" * 6 + "log.parquet"
+    section = f"<section><ul><li>{where}: as documented</li></ul><p>{where}</p></section>"
+    (tmp_path / "report.html").write_text(page(title=where, sections=[section]))
+    with browser(tmp_path / "profile") as shown:
+        shown.open(f"file://{tmp_path / 'report.html'}", width=390, height=844)
+        shown.wait("document.readyState === 'complete' && !!document.querySelector('li')")
+        assert shown.ask("document.documentElement.scrollWidth") <= 390

@@ -20,6 +20,7 @@ from streams.demo.plan import (
     side_by_side,
 )
 from streams.faults.scenario import Scenario, find_scenario
+from streams.logs.data import NAMED_LOGS
 from streams.logs.event_log import load_log
 from streams.logs.options import LogOptions
 from wire.errors import InputError
@@ -140,3 +141,12 @@ def test_a_scenario_that_breaks_kafka_is_refused_before_anything_starts_on_an_em
         assert DemoSettings(scenario=scenario, stack="servers").checked().kafka_nodes in (1, 3)
         with pytest.raises(InputError, match=f"{name} breaks Kafka, which is embedded here: give --stack servers"):
             DemoSettings(scenario=scenario).checked()
+
+
+def test_a_log_by_name_is_called_by_it_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cached = NAMED_LOGS["ml-100k"].path
+    cached.parent.mkdir(parents=True)
+    pl.read_csv(written(tmp_path, [i * DAY_MS for i in range(1, 31)])).write_parquet(cached)
+    check, _ = checked_log(DemoSettings("ml-100k"), quiet)
+    assert check.read_as.startswith("ml-100k: ")

@@ -112,6 +112,21 @@ def test_a_process_that_was_started_anew_under_another_name_is_not_mourned() -> 
     assert fold.picture(60_000).cause == ""
 
 
+@pytest.mark.parametrize("since_s", [48, 20])
+def test_of_two_flows_the_one_that_fell_silent_as_their_stage_stood_still_is_named(since_s: int) -> None:
+    """One that is silent for much longer is somebody else's past, and what is left is the other one's own fault."""
+    fold = Fold()
+    for second in range(20, NOW_S + 1):
+        at = (frontier("pooled", min(second, 47), second, min(second, 47)),)
+        for name in ("0", "1") if second < since_s else ("1",):
+            said = status(name=name, at_s=second, values=MODEL, frontiers=at)
+            fold.take(said, said.said_ms)
+        if second == 20 == since_s:
+            fold.take(status(name="0", at_s=second, values=MODEL, frontiers=at), 1000 * second)
+    cause = fold.picture(NOW_S * 1000).cause
+    assert cause.startswith("flow/0: silent since 13 s" if since_s == 48 else "pooled is STALLED, ")
+
+
 def test_a_canary_that_does_not_come_back_speaks_where_no_stage_is_behind() -> None:
     fold = Fold()
     for second in range(40, NOW_S + 1):
