@@ -113,12 +113,15 @@ def _wrapped(words: str) -> str:
 def screen(
     title: str, phases: Sequence[str], recent: Sequence[State], note: str, picture: Picture | None
 ) -> RenderableType:
-    """The newest state and picture as one screen of 80 columns by 24 rows: what `coda watch` shows, in its phase."""
+    """The newest state and picture as one screen of 80 columns by 24 rows: what `coda watch` shows, in its phase.
+
+    In the last phase all processes have ended, as they should, and no stage is shown to be down.
+    """
     state = recent[-1]
     first = Text.assemble((title, "bold"), "   ", (_clock(state.elapsed_s), "bold cyan"))
     first.truncate(_WIDTH)
     told: list[RenderableType] = [first, _phase_line(phases, state.phase, note)]
-    if picture is not None:
+    if picture is not None and state.phase != phases[-1]:
         told += [graph(picture), _stages(picture)]
         told += [Text(f" likely cause: {picture.cause}", no_wrap=True, overflow="ellipsis")] if picture.cause else []
     return Group(*told, _devices(state), _arms(state), _pushes(state))
@@ -147,13 +150,13 @@ def _phase_line(phases: Sequence[str], current: str, note: str) -> Text:
 
 def _devices(state: State) -> Text:
     parts = [
-        f"{state.devices_connected:,} devices",
+        f"{state.devices_connected:,} devices" if state.devices_connected else "",
         f"cloud model v{state.model_version}" if state.model_version else "no cloud model yet",
         f"{state.predictions:,} predicted",
         f"{sum(state.trainings.values()):,} trainings",
         f"{state.pool_live:,} in the pool, {state.waiting:,} waiting",
     ]
-    return Text(f" {_BETWEEN.join(parts)}", no_wrap=True, overflow="ellipsis")
+    return Text(f" {_BETWEEN.join(filter(None, parts))}")
 
 
 def _arms(state: State) -> Text:
@@ -163,7 +166,7 @@ def _arms(state: State) -> Text:
         f"{arm} {gauc:.4f}" if arm == "cloud" or cloud is None else f"{arm} {gauc - cloud:+.4f}"
         for arm, gauc in state.arm_gauc.items()
     ]
-    return Text(f" GAUC {'  '.join(parts) or 'of no arm yet'}", no_wrap=True, overflow="ellipsis")
+    return Text(f" GAUC {'  '.join(parts) or 'of no arm yet'}")
 
 
 def _pushes(state: State) -> Text:

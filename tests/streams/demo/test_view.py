@@ -72,6 +72,25 @@ def test_the_screen_fits_a_terminal_of_80_by_24() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_of_six_arms_none_is_cut_off_at_80_columns() -> None:
+    arms = dict.fromkeys(("cloud", "local", "random", "coarse", "mpda", "coda"), 0.5)
+    busy = msgspec.structs.replace(BUSY, arm_gauc=arms, predictions=123_456, pool_live=123_456, waiting=123_456)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screen("CoDA", PHASES, [EARLIER, busy], "40 %", picture()))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "coda +0.0000" in text and "123,456 waiting" in text and len(text.splitlines()) <= 24
+
+
+def test_at_the_end_nothing_is_shown_to_be_down() -> None:
+    ended = msgspec.structs.replace(BUSY, phase=PHASES[-1], devices_connected=0)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screen("CoDA", PHASES, [EARLIER, ended], "", Fold().picture(10_000)))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "coda" in text and "DOWN" not in text and "ABSENT" not in text and "0 devices" not in text
+
+
 def test_a_small_terminal_gets_what_matters_whole() -> None:
     console = Console(file=io.StringIO(), width=60)
     console.print(small_screen("CoDA", PHASES, [EARLIER, BUSY], "40 %"))
