@@ -151,8 +151,8 @@ function drawFlow(panel) {
     names.forEach((name, place) => {
       const stage = stages[name];
       if (place || name !== "produced") {
-        const own = stage && stage.local_s !== null ? `, lag ${span(stage.local_s)}` : "";
-        row.append(element("span", { className: "edge" }, stage ? `${count(stage.per_s)}/s${own}` : ""));
+        const own = stage && stage.local_s !== null ? [element("br"), `lag ${span(stage.local_s)}`] : [];
+        row.append(element("span", { className: "edge" }, ...(stage ? [`${count(stage.per_s)}/s`, ...own] : [])));
       }
       row.append(node(name, stage));
     });
