@@ -25,6 +25,7 @@ _NAMES = {
     "purchasedate purchasedat purchasetime viewedat watchedat ratedat loggedat occurredat eventdate servertime "
     "createdtime transactiontimestamp transactiontime transactiondate visittime visitdate",
 }
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _ATOMIC = re.compile(r"(.+):(token|token_seq|float|float_seq)")  # RecBole's headers say the type, too
 
 
@@ -67,6 +68,11 @@ def find_mapping(
     if missing:
         shown = [f"{name}.… (nested)" if name in nested else name for name in names]
         remedy = " or --separator" if len(names) == 1 and not nested else ""
+        if len(names) >= len(NEEDED) and any(_NUMBER.fullmatch(name) for name in names):
+            raise InputError(
+                f"{where} begins with values, not with names of columns ({_listed(shown)}): say which column is which "
+                f"by its number, such as --column user_id=1 --column item_id=2 --column timestamp={len(names)}"
+            )
         raise InputError(
             f"{where} has no column that is surely {' or '.join(missing)} among {_listed(shown)}: say which is, "
             f"{' '.join(f'--column {field}=NAME' for field in missing)}{remedy} (without a header: its number, from 1)"
