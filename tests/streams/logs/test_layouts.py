@@ -184,40 +184,6 @@ def write(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
     return tmp_path / name
 
 
-@pytest.mark.parametrize(
-    ("written", "ms"),
-    [
-        ("20200203", 1_580_688_000_000),
-        ("20200203101500", 1_580_724_900_000),
-        ("20200203101500.0", 1_580_724_900_000),
-        ("20200203101500250", 1_580_724_900_250),
-        ("202002031015", 1_580_724_900_000),
-        ("2020020310", 1_580_724_000_000),
-        ("202002", 1_580_515_200_000),
-        ("200213", 1_581_552_000_000),
-        ("20020310", 1_015_718_400_000),
-        ("14102103", 1_413_860_400_000),
-        ("2020-02-03 10", 1_580_724_000_000),
-        ("2020-02", 1_580_515_200_000),
-        ("2/13/20 10:15", 1_581_588_900_000),
-        ("13.02.20", 1_581_552_000_000),
-        ("13-Feb-20 1:15 AM", 1_581_556_500_000),
-        ("20200203T101500Z", 1_580_724_900_000),
-        ("2020-02-03T10:15:00+02:00", 1_580_717_700_000),
-        ('"Mon, 03 Feb 2020 10:15:00 GMT"', 1_580_724_900_000),
-        ("03/Feb/2020:10:15:00 +0000", 1_580_724_900_000),
-        ("Mon Feb 03 10:15:00 +0000 2020", 1_580_724_900_000),
-        ("Mon Feb 3 10:15:00 2020", 1_580_724_900_000),
-        ('"Feb 3, 2020"', 1_580_688_000_000),
-        ("3 Feb 2020 10:15", 1_580_724_900_000),
-        ("2/13/2020 1:15 AM", 1_581_556_500_000),
-    ],
-)
-def test_ways_to_write_a_time(written: str, ms: int, tmp_path: Path) -> None:
-    path = write(tmp_path, f"user,item,label,time\nu,i,1,{written}\n")
-    assert load_log(path)["timestamp"].to_list() == [ms]
-
-
 UNCERTAIN = {
     "ratings as label": (
         "user_id,item_id,label,timestamp\n" + "".join(f"u,i,{n % 5 + 1},{T + n}\n" for n in range(20)),
@@ -290,54 +256,6 @@ def test_what_was_taken_for_what_is_one_line(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("per_ms", [0.001, 1, 1000, 1_000_000])
-@pytest.mark.parametrize("number", [int, float])
-def test_the_unit_of_times_is_found(per_ms: float, number: type, tmp_path: Path) -> None:
-    ms = [T // 1000 * 1000 + 1000 * n for n in range(50)]
-    path = write(tmp_path, "user,item,label,time\n" + "".join(f"u,i,1,{number(at * per_ms)}\n" for at in ms))
-    assert load_log(path)["timestamp"].to_list() == ms
-
-
-@pytest.mark.parametrize(
-    ("first", "per_day", "says"),
-    [
-        (17_532 * 1440, 1440, "minutes since 1970"),
-        (17_532 * 24, 24, "hours since 1970"),
-        (17_532, 1, "days since 1970"),
-        (17_532.25, 1, "days since 1970"),
-        (43_101, 1, "days since 1899-12-30"),
-        (43_101.75, 1, "days since 1899-12-30"),
-    ],
-)
-def test_long_units_are_found_and_said(first: float, per_day: int, says: str, tmp_path: Path) -> None:
-    log = "user,item,label,time\n" + "".join(f"u,i,1,{first + per_day * n}\n" for n in range(9))
-    path = write(tmp_path, log)
-    began = 1_514_764_800_000 + int(first % 1 * 86_400_000)  # 2018-01-01
-    assert says in str(EventLog(path))
-    assert load_log(path)["timestamp"].to_list() == [began + 86_400_000 * n for n in range(9)]
-
-
-def test_spreadsheets_write_times_of_their_own_zone(tmp_path: Path) -> None:
-    path = write(tmp_path, "user,item,label,time\nu,i,1,43282.5\n")  # 2018-07-01, noon
-    assert load_log(path, LogOptions(time_zone="Europe/Berlin"))["timestamp"].to_list() == [1_530_439_200_000]
-
-
-def test_a_unit_said_counts_from_any_beginning(tmp_path: Path) -> None:
-    path = write(tmp_path, "user,item,label,time\nu,i,1,0\nu,i,1,1.5\n")
-    assert load_log(path, LogOptions(time_unit="min"))["timestamp"].to_list() == [0, 90_000]
-
-
-def test_a_log_without_any_time_is_told_row_by_row(tmp_path: Path) -> None:
-    found = survey(write(tmp_path, "user,item,label,time\nu,i,1,\nu,j,0,\n"))
-    assert (found.events, found.rejected) == (0, 2)
-
-
-def test_one_row_of_another_unit_is_rejected_alone(tmp_path: Path) -> None:
-    path = write(tmp_path, "user,item,label,time\n" + f"u,i,1,{T}\n" * 30 + f"u,i,1,{T // 1000}\n" + "u,i,1,0\n")
-    found = survey(path)
-    assert (found.events, found.rejected) == (30, 2)
-
-
 def test_a_span_nobody_means_and_positives_only_are_told(tmp_path: Path) -> None:
     path = write(tmp_path, "user,item,label,time\nu,i,1,5\n")
     (years, positives) = survey(path, LogOptions(time_unit="ms")).notes("a.csv")
@@ -353,19 +271,6 @@ def test_duplicates_are_counted_across_batches_and_told(tmp_path: Path, monkeypa
     found = survey(path)
     assert (found.events, found.duplicates) == (42, 39)
     assert any("39 events are like another one" in note for note in found.notes("a.csv"))
-
-
-def test_times_without_a_zone_are_in_the_zone_said(tmp_path: Path) -> None:
-    path = write(tmp_path, "user,item,label,time\nu,i,1,2020-07-01 12:00:00\nu,i,1,2020-07-01T12:00:00Z\n")
-    assert load_log(path, LogOptions(time_zone="Europe/Berlin"))["timestamp"].to_list() == [
-        1_593_597_600_000,
-        1_593_604_800_000,
-    ]
-
-
-def test_a_format_said_is_the_format_taken(tmp_path: Path) -> None:
-    path = write(tmp_path, "user,item,label,time\nu,i,1,20200203\nu,i,1,20200204\n")
-    assert load_log(path, LogOptions(time_format="%Y%m%d"))["timestamp"].to_list() == [1580688000000, 1580774400000]
 
 
 def test_items_with_labels_of_their_own_need_no_positive(tmp_path: Path) -> None:
