@@ -84,11 +84,12 @@ class NoDuplicateEffect(Invariant):
         """Features by sample, in the order in which events came; what was refused was never known, but for late ones.
 
         A device that sends again what was lost on the way may send it after what came later. Where one copy of an event
-        was refused and another went on, nobody outside can tell which: of that user nothing is expected.
+        was refused and another was not, which is a sample or waits for others to take its item, nobody outside can tell
+        which: of that user nothing is expected.
         """
         seen = self.world.seen
         refused = {key for key, reason in seen.refused.items() if reason != "window"}
-        twofold = {e.user_id for key, e in seen.events.items() if key in refused and sample_key(key) in seen.samples}
+        twofold = {e.user_id for key, e in seen.events.items() if key in refused and seen.standing[key]}
         known: defaultdict[str, Known] = defaultdict(Known)
         expected: dict[int, tuple[int, bytes, bytes]] = {}
         for event in seen.events.values():

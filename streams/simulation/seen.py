@@ -19,10 +19,14 @@ from wire.telemetry import Training, decode_report
 
 @dataclass
 class Seen:
-    """`events` by id; `refused` event ids with the reason; `samples` by key, each distinct one once."""
+    """`events` by id; `refused` event ids with the reason; `samples` by key, each distinct one once.
+
+    `standing` says by event id where in `events` copies lie that were not refused.
+    """
 
     events: dict[str, Event] = field(default_factory=dict)  # in the order in which they came first
     refused: dict[str, str] = field(default_factory=dict)
+    standing: defaultdict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
     samples: dict[int, set[SampleRecord]] = field(default_factory=dict)
     batches: list[CandidateBatch] = field(default_factory=list)
     newest: dict[str, CandidateBatch] = field(default_factory=dict)  # of those, by user the last to come
@@ -53,6 +57,7 @@ class Seen:
             case topic if topic == EVENTS:
                 event = decode_event(message.value)
                 self.events.setdefault(event.event_id, event)
+                self.standing[event.event_id].add((message.partition, message.offset))
                 self.ids[sample_key(event.event_id)] = event.event_id
             case topic if topic == DEAD_LETTERS:
                 self._take_refused(message)
@@ -75,6 +80,7 @@ class Seen:
         reason = message.headers["reason"].decode()
         try:
             event_id = decode_event(message.value).event_id
+            self.standing[event_id].discard((int(message.headers["partition"]), int(message.headers["offset"])))
         except Malformed:
             # out of the pool's window: the sample, not the event
             event_id = self.ids.get(decode_record(message.value).sample, "")
