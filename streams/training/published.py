@@ -1,5 +1,7 @@
 """What the topics hold already: the cloud models that follow one another, and the newest task."""
 
+from collections import defaultdict
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -111,8 +113,13 @@ def _not_ours(kind: str, topic: str, unsigned: Malformed) -> ArtefactError:
 
 
 def _by_age(bus: Bus, topic: str) -> list[Message]:
-    messages = bus.read(f"{TRAINER_GROUP}-newest", bus.bounds(topic))
-    return sorted(messages, key=lambda m: (m.timestamp_ms, m.offset))
+    """All of a topic by their timestamps, but none before what came ahead of it: a clock may have been set back."""
+    aged = list[tuple[int, int, Message]]()
+    so_far_ms = defaultdict[int, int](int)  # by partition
+    for m in sorted(bus.read(f"{TRAINER_GROUP}-newest", bus.bounds(topic)), key=attrgetter("offset")):
+        so_far_ms[m.partition] = max(so_far_ms[m.partition], m.timestamp_ms)
+        aged.append((so_far_ms[m.partition], m.offset, m))
+    return [message for *_, message in sorted(aged, key=itemgetter(0, 1))]
 
 
 def _pass_over(message: Message, why: str) -> None:
