@@ -22,6 +22,7 @@ from wire.ids import mix
 
 CHUNK = 256  # queries at a time: 256 · 25k scores · 4 B = 26 MB
 Query = TypeVar("Query", F32, U64)
+Part = tuple[I64, Scores]  # rows and their scores for q queries, (q, n)
 Asked_contra = TypeVar("Asked_contra", F32, U64, contravariant=True)
 
 
@@ -70,7 +71,7 @@ class Search(Generic[Query]):
                 self._best(queries[at], limits.take(at), label, row[at, label], score[at, label])
         return Matches(row, score, limits.before_ms)
 
-    def exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> tuple[I64, Scores]:
+    def exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> Part:
         """The best of `rows` by looking at all of them, in no order; shapes (q, min(k, n)), scores -inf where there is
         none."""
         score = self.score(queries, rows)
@@ -83,31 +84,44 @@ class Search(Generic[Query]):
         fetched = [source.fetch(queries, row.shape[1]) for source in sources]
         for part in fetched:
             part.score[~self._allowed(part.row, limits)] = -np.inf
-        parts = [(part.row, part.score) for part in fetched]
+        parts: list[Part] = [(part.row, part.score) for part in fetched]
         if label in self.loose:
             parts.append(self.exactly(queries, limits, row.shape[1], self.loose[label]))
         if len(parts) == len(fetched) == 1:
             _first(*parts[0], row, score)
         elif parts:
             _merge(parts, row, score)
-        kth = score[:, -1].copy()
-        short = [np.flatnonzero(part.bound > kth) for part in fetched]
-        self.effort.fetches += len(queries) * len(short)
-        self.effort.exact += sum(map(len, short))
-        for source, part, at in zip(sources, fetched, short, strict=True):
-            if len(at):
-                part.row[at], part.score[at] = NO_ROW, -np.inf
-                parts.append(self._instead(source, queries, limits, at, row.shape[1]))
-        if any(map(len, short)):
-            _merge(parts, row, score)
+        short = np.array([part.bound > score[:, -1] for part in fetched]).reshape(-1, len(queries))
+        self.effort.fetches += short.size
+        self.effort.exact += int(short.sum())
+        if len(again := np.flatnonzero(short.any(axis=0))):
+            parts = [(rows[again], scores[again]) for rows, scores in parts]
+            asked, k = (queries[again], limits.take(again)), row.shape[1]
+            parts += self._instead(sources, parts, *asked, short=short[:, again], k=k)
+            best = row[again], score[again]
+            _merge(parts, *best)
+            row[again], score[again] = best
 
-    def _instead(self, source: RowSource[Query], queries: Query, limits: Limits, at: I64, k: int) -> tuple[I64, Scores]:
-        """All rows of a source searched for the queries `at`, and nothing for the others; shapes (q, ≤ k)."""
-        found, found_score = self.exactly(queries[at], limits.take(at), k, source.rows)
-        row = np.full((len(queries), found.shape[1]), NO_ROW, np.int64)
-        score = np.full(row.shape, -np.inf, found_score.dtype)
-        row[at], score[at] = found, found_score
-        return row, score
+    def _instead(
+        self,
+        sources: Sequence[RowSource[Query]],
+        fetched: Sequence[Part],
+        queries: Query,
+        limits: Limits,
+        *,
+        short: Bool,
+        k: int,
+    ) -> list[Part]:
+        """What is found where all rows of a source are searched for those queries, of (sources, q), for which it is
+        `short`; what it had fetched for these no longer counts."""
+        parts = []
+        for source, (_, score), at in zip(sources, fetched, short, strict=False):  # loose rows come last
+            if at.any():
+                found, found_score = self.exactly(queries[at], limits.take(np.flatnonzero(at)), k, source.rows)
+                part = np.full((len(at), found.shape[1]), NO_ROW), np.full((len(at), found.shape[1]), -np.inf)
+                part[0][at], part[1][at], score[at] = found, found_score, -np.inf
+                parts.append(part)
+        return parts
 
     def _allowed(self, rows: I64, limits: Limits) -> Bool:
         """Which rows, (q, n) or (1, n), each query may see; `NO_ROW` never."""
@@ -129,7 +143,7 @@ def by_hash(table: Table) -> Callable[[U64, I64], Scores]:
     return lambda points, rows: closeness(points[:, None], mix(table.sample[table.at(rows)]))
 
 
-def _merge(parts: Sequence[tuple[I64, Scores]], row: I64, score: F64) -> None:
+def _merge(parts: Sequence[Part], row: I64, score: F64) -> None:
     """The best of all parts into `row` and `score` (q, k)."""
     rows = np.concatenate([r for r, _ in parts], axis=1)
     scores = np.concatenate([s for _, s in parts], axis=1)
