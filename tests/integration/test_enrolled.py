@@ -12,6 +12,7 @@ import pytest
 from device_sim import topics
 from device_sim.mqtt_credentials import FLEET, TUNNEL, Keyring, device
 from device_sim.mqtt_link import MqttLink
+from streams.canary.device import CanaryDevice
 from streams.cli import run
 from streams.enrolment.enrolment import Enrolment
 from streams.kafka.admin import ensure_topics
@@ -20,7 +21,7 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
-from streams.kafka.topics import CANDIDATES, TELEMETRY
+from streams.kafka.topics import CANDIDATES, REQUESTS, TELEMETRY
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
 from streams.mqtt.paho_broker import PahoBroker
@@ -28,15 +29,16 @@ from streams.tunnel.tunnel import Tunnel
 from tests.integration.stack import Server, wait_until
 from tests.streams.tunnel.world import batch
 from tests.wire.reports import ack
+from wire.canary import canary_id
 from wire.candidates import decode_batch
 from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 from wire.push_headers import PushHeaders
-from wire.telemetry import encode_report
+from wire.telemetry import MatchRequest, decode_report, encode_report
 
 pytestmark = [pytest.mark.servers]
-USERS = ("ann", "bob/b")
+USERS, CANARY = ("ann", "bob/b"), canary_id("canary")
 HEARD_S = 1.0  # what does not arrive within this was not delivered: here messages take milliseconds
 
 
@@ -45,7 +47,7 @@ class Enrolled:
 
     def __init__(self, folder: Path, by: str) -> None:
         self.folder, self.by = folder / "credentials", by
-        Enrolment(self.folder, datetime.now(UTC), hosts=["127.0.0.1"], days=2).add(USERS)
+        Enrolment(self.folder, datetime.now(UTC), hosts=["127.0.0.1"], days=2).add([*USERS, CANARY])
         if by == "password":
             for path in (*self.folder.glob("devices/*.crt"), self.folder / "tunnel.crt", self.folder / "fleet.crt"):
                 path.unlink()
@@ -187,3 +189,27 @@ async def test_tunnel_and_fleet_work_with_credentials_of_their_own(broker: Enrol
 
             await until(lambda: len(acknowledged()) == len(USERS), "an answer of each device")
             await link.close()
+
+
+def test_a_canary_goes_and_comes_back_with_credentials_of_its_own(broker: Enrolled) -> None:
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        ensure_topics(settings)
+        canary = CanaryDevice(CANARY, PahoBroker(broker.settings(device(CANARY))), SystemClock(), "b")
+        with Tunnel(KafkaBus(settings), PahoBroker(broker.settings(TUNNEL)), SystemClock(), drain_s=0.2):
+            canary.open()
+            producer = CheckedProducer(settings)
+
+            def is_back() -> bool:
+                """In the dataflow's place, answer what came up."""
+                canary.step()
+                for message in read_between(settings, "test", bounds(settings, REQUESTS)):
+                    asked = decode_report(message.value)
+                    assert isinstance(asked, MatchRequest) and asked.user_id == CANARY
+                    raw = batch(CANARY, asked.newest_seq + 1)
+                    producer.send(CANDIDATES, CANARY, raw, headers=PushHeaders.of(decode_batch(raw)).encode())
+                producer.flush()
+                return canary.flights.arrived > 0
+
+            wait_until(is_back, "a canary to come back", 30, 0.5)
+            canary.close()
