@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.metrics import values
 from streams.faults.conductor import Conductor
 from streams.faults.process_faults import DiskFull, Kill, Pause
 from streams.faults.process_state import state_of
@@ -74,6 +75,18 @@ def conduct(
 def wait(conductor: Conductor) -> None:
     wait_until(lambda: conductor.finished, "the end of all faults", 20, every_s=0.01)
     conductor.check()
+
+
+def test_a_fault_is_counted_when_it_begins_and_when_it_is_over(sleeper: Sleeper) -> None:
+    def counted() -> tuple[float, float]:
+        begun, over = (values().get(f"coda_faults_{what}_total", {}) for what in ("begun", "over"))
+        return begun.get("fault=pause flow", 0.0), over.get("fault=pause flow", 0.0)
+
+    begun, over = counted()
+    conductor = conduct([Order(Pause(process="flow"), 0.0, 1.0)], sleeper)
+    wait_until(lambda: counted() == (begun + 1, over), "the fault to be counted", 5, every_s=0.01)
+    wait(conductor)
+    assert counted() == (begun + 1, over + 1)
 
 
 def test_a_killed_process_is_gone_and_another_one_comes(sleeper: Sleeper) -> None:
