@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
+from streams.trace.otel import export
 from streams.trace.tracer import MOST_SAMPLES, Tracer
 from tests.streams.trace.test_trace import AT_MS, NOW_MS, batch
 from tests.wire.reports import ack, training
@@ -96,11 +97,6 @@ def test_what_can_not_be_read_is_counted_and_what_is_kept_is_bounded() -> None:
 
 
 def test_spans_are_a_trace_of_the_event_and_batches_are_linked_to_it() -> None:
-    pytest.importorskip("opentelemetry.sdk", reason="no OpenTelemetry here: pip install 'coda-streaming[otel]'")
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-    from streams.trace.otel import export
-
     memory = InMemorySpanExporter()
     export(steps(way()), memory)
     produced, pooled, *of_batch = memory.get_finished_spans()
