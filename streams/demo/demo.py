@@ -149,12 +149,10 @@ class DemoRun:
         """The live part at its pace, and what breaks in it."""
         if self.ordeal is not None:
             self.ordeal.begin(self._children, self.watcher)
-        canary = self._children.get("canary")
-        if canary is not None:
-            canary.start()
+        canary = self._children["canary"]
+        canary.start()
         self._replay("live", PHASES[3], self.log.events - self.log.history, self.settings.seconds + REPLAY_LIMIT_S)
-        if canary is not None:  # what asks for ever is never drained
-            canary.stop(STOP_LIMIT_S)
+        canary.stop(STOP_LIMIT_S)  # what asks for ever is never drained
 
     def drain(self) -> None:
         """Wait until nothing is on its way any more; that it never ends is a problem of the result, not an error."""

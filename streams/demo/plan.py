@@ -204,7 +204,7 @@ def commands(settings: DemoSettings, log: Log, brokers: Brokers, folder: Path) -
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet"), *orders),
         ),
-        **({} if settings.through_devices else {"canary": ("canary", *kafka, *mqtt)}),
+        "canary": ("canary", *kafka, *mqtt),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),
         "live": (*replay, *throttle, "--speed", f"{log.speed(settings.seconds):.3f}", "--from", str(log.live_from_ms)),
     }
