@@ -21,6 +21,17 @@ class Fetched:
     bound: Scores  # (q,); -inf when nothing was left out
 
 
+@dataclass(frozen=True, slots=True)
+class Unindexed:
+    """Rows that have to be looked at one by one."""
+
+    rows: I64
+
+    def fetch(self, queries: NDArray[Any], k: int) -> Fetched:  # noqa: ARG002
+        """None of them, and any may be among the best."""
+        return nothing(len(queries), 0, np.inf)
+
+
 def nothing(queries: int, k: int, bound: float) -> Fetched:
     """No rows at all; with `bound` = inf the searcher has to look itself."""
     return Fetched(

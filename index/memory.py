@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from index.compared import Compared, Few, Loose
-from index.hash_sampling import Share, points
+from index.fetched import Unindexed
+from index.hash_sampling import HashOrder, Share, points
 from index.matches import LABELS, Limits, Matches
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
@@ -35,6 +36,7 @@ class Memory:
         self._indexed = 0  # rows before this one are in segments
         self._known: set[int] = set()
         self._loose: dict[int, I64] | None = None
+        self._loose_order: dict[int, HashOrder] = {}
 
     @property
     def ring(self) -> int:
@@ -92,18 +94,19 @@ class Memory:
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
         """The k most similar rows of each label for each of q queries (q, key_dim)."""
         graphs = {label: self._sources(label) for label in LABELS}
-        return self._search(graphs, {}, by_similarity(self.table)).best(keys, limits, k)
+        return self._search(graphs, by_similarity(self.table), self.effort).best(keys, limits, k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
         orders = {label: self._hash_orders(label) for label in LABELS}
         drawn = points(limits.user, limits.before_ms, seed)
-        return self._search(orders, self.loose(), by_hash(self.table)).best(drawn, limits, k)
+        return self._search(orders, by_hash(self.table), self.effort).best(drawn, limits, k)
 
     def exact(self, keys: F32, limits: Limits, k: int) -> Matches:
         """What `nearest` should find: every row compared."""
         rows = np.arange(self.table.first, self.table.end)
-        return self._search({0: [], 1: []}, self._by_label(rows), by_similarity(self.table)).best(keys, limits, k)
+        every = {label: [Unindexed(mine)] for label, mine in self._by_label(rows).items()}
+        return self._search(every, by_similarity(self.table), Effort()).best(keys, limits, k)
 
     def window(self) -> I64:
         """All live rows in window order, oldest first."""
@@ -126,6 +129,7 @@ class Memory:
         if self._loose is None:
             flat = [np.arange(s.start, s.stop) for s in self.segments if s.flat]
             self._loose = self._by_label(np.concatenate([*flat, np.arange(self._indexed, self.table.end)]))
+            self._loose_order = {}
         return self._loose
 
     def _sources(self, label: int) -> list[RowSource[F32]]:
@@ -138,8 +142,11 @@ class Memory:
 
     def _hash_orders(self, label: int) -> list[Share]:
         """What a random draw of one label asks."""
-        orders = [segment.hash_order(self.table, label) for segment in self._standing()]
-        rows = sum(len(order.rows) for order in orders) + len(self.loose()[label])
+        loose = self.loose()[label]
+        if label not in self._loose_order:
+            self._loose_order[label] = HashOrder(loose, self.table.sample[self.table.at(loose)])
+        orders = [*(segment.hash_order(self.table, label) for segment in self._standing()), self._loose_order[label]]
+        rows = sum(len(order.rows) for order in orders)
         return [Share(order, len(order.rows) / rows) for order in orders if len(order.rows)]
 
     def _reaching(self, floor: Floor) -> list[Segment]:
@@ -154,15 +161,8 @@ class Memory:
         label = self.table.label[self.table.at(rows)]
         return {which: rows[label == which] for which in LABELS}
 
-    def _search(self, sources: Any, loose: dict[int, I64], score: Any) -> Search[Any]:
-        return Search(
-            table=self.table,
-            sources=sources,
-            loose=loose,
-            score=score,
-            window_age_ms=self._spec.window_age_ms,
-            effort=self.effort,
-        )
+    def _search(self, sources: Any, score: Any, effort: Effort) -> Search[Any]:
+        return Search(self.table, sources, score, self._spec.window_age_ms, effort)
 
     def _gather_flat(self) -> range:
         """When much is flat (a stream far out of order), copy its rows to the ring; returns the new rows."""

@@ -1,4 +1,4 @@
-"""Search over a table and its segments: graphs where there are graphs, exactly elsewhere, one merge.
+"""Search over a table: sources, such as graphs, fetch what may be best, and one merge says what is.
 
 What a source (a graph) fetches is cut off at some score, its bound. Where a query's k-th best row scores below
 the bound of a source — because what it fetched was the asker's own, too new or dead — that source's rows are
@@ -51,13 +51,12 @@ class Effort:
 class Search(Generic[Query]):
     """One way to score rows, over one state of the pool.
 
-    Per label: `sources`, and `loose` rows in no source, where there are any. `window_age_ms` also bounds what a query
-    sees from below, so that the samples it may see do not depend on when their shard last got one.
+    Each row of a label is in one of its `sources`. `window_age_ms` also bounds what a query sees from below, so that
+    the samples it may see do not depend on when their shard last got one.
     """
 
     table: Table
     sources: dict[int, Sequence[RowSource[Query]]]
-    loose: dict[int, I64]
     score: Callable[[Query, I64], Scores]  # queries, rows (n,) -> (q, n)
     window_age_ms: int
     effort: Effort
@@ -71,7 +70,7 @@ class Search(Generic[Query]):
                 self._best(queries[at], limits.take(at), label, row[at, label], score[at, label])
         return Matches(row, score, limits.before_ms)
 
-    def exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> Part:
+    def _exactly(self, queries: Query, limits: Limits, k: int, rows: I64) -> Part:
         """The best of `rows` by looking at all of them, in no order; shapes (q, min(k, n)), scores -inf where there is
         none."""
         score = self.score(queries, rows)
@@ -80,18 +79,17 @@ class Search(Generic[Query]):
         return rows[columns], best
 
     def _best(self, queries: Query, limits: Limits, label: int, row: I64, score: F64) -> None:
-        sources = self.sources[label]
+        if not (sources := self.sources[label]):
+            return
         fetched = [source.fetch(queries, row.shape[1]) for source in sources]
         for part in fetched:
             part.score[~self._allowed(part.row, limits)] = -np.inf
         parts: list[Part] = [(part.row, part.score) for part in fetched]
-        if label in self.loose:
-            parts.append(self.exactly(queries, limits, row.shape[1], self.loose[label]))
-        if len(parts) == len(fetched) == 1:
+        if len(parts) == 1:
             _first(*parts[0], row, score)
-        elif parts:
+        else:
             _merge(parts, row, score)
-        short = np.array([part.bound > score[:, -1] for part in fetched]).reshape(-1, len(queries))
+        short = np.array([part.bound > score[:, -1] for part in fetched])  # (sources, q)
         self.effort.fetches += short.size
         self.effort.exact += int(short.sum())
         if len(again := np.flatnonzero(short.any(axis=0))):
@@ -115,9 +113,9 @@ class Search(Generic[Query]):
         """What is found where all rows of a source are searched for those queries, of (sources, q), for which it is
         `short`; what it had fetched for these no longer counts."""
         parts = []
-        for source, (_, score), at in zip(sources, fetched, short, strict=False):  # loose rows come last
+        for source, (_, score), at in zip(sources, fetched, short, strict=True):
             if at.any():
-                found, found_score = self.exactly(queries[at], limits.take(np.flatnonzero(at)), k, source.rows)
+                found, found_score = self._exactly(queries[at], limits.take(np.flatnonzero(at)), k, source.rows)
                 part = np.full((len(at), found.shape[1]), NO_ROW), np.full((len(at), found.shape[1]), -np.inf)
                 part[0][at], part[1][at], score[at] = found, found_score, -np.inf
                 parts.append(part)
