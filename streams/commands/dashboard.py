@@ -4,12 +4,14 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
 from streams.dashboard.app import make_app
+from streams.dashboard.learned import FleetFolder
 from streams.dashboard.played import frames_of, make_played_app
 from streams.dashboard.service import DashboardService
 from streams.kafka.bus import KafkaBus
@@ -32,6 +34,7 @@ def command(
     host: str = "127.0.0.1",
     port: AtLeast0 = PORT,
     token: str | None = None,
+    fleet: Path | None = None,
 ) -> None:
     """Serve a page that shows how fresh everything is, what is stuck, each device, and the arms, until interrupted.
 
@@ -44,6 +47,7 @@ def command(
     ```
     coda dashboard --bootstrap 127.0.0.1:9092
     coda dashboard --host 0.0.0.0 --port 8642
+    coda dashboard --fleet runs/fleet
     coda dashboard runs/20261128-101500
     ```
 
@@ -52,10 +56,15 @@ def command(
         host: The address to serve on; any but this machine's own asks for the token.
         port: The port to serve on; 0 takes a free one.
         token: What whoever opens the page has to bring; made up anew each time, where it is needed.
+        fleet: The --state of a `coda fleet` on this machine, or the folder of its run: devices' pages say from it
+            what each device learned, which the cloud does not know.
     """
     wanted = token if token is not None else "" if host in _LOOPBACK else secrets.token_urlsafe(16)
     if not wanted and host not in _LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
+    if run is not None and fleet is not None:
+        raise InputError("a run that is played back has no devices' pages: give the run or --fleet")
+    devices = FleetFolder(fleet) if fleet is not None else None
     if run is not None:
         frames, name = frames_of(Playback.of(run)), run.resolve().name
         with _listening(host, port) as listener:
@@ -64,9 +73,8 @@ def command(
     settings = kafka.settings()
     probe(settings.bootstrap, properties=settings.properties)
     with _listening(host, port) as listener, DashboardService(KafkaBus(settings), SystemClock()) as service:
-        _serve(
-            listener, host, wanted, f"Kafka {settings.bootstrap}", lambda ended: make_app(service, wanted, ended=ended)
-        )
+        app = partial(make_app, service, wanted, fleet=devices)
+        _serve(listener, host, wanted, f"Kafka {settings.bootstrap}", app)
 
 
 def _serve(

@@ -10,14 +10,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from streams.dashboard.learned import ELSEWHERE, FleetFolder
 from streams.dashboard.pages import application, json_answer
 from streams.dashboard.service import DashboardService
 
 _LOOK_S = 0.2
 
 
-def make_app(service: DashboardService, token: str = "", ended: Callable[[], bool] = lambda: False) -> Starlette:
-    """The application, to which a `token` is the key, if there is one; streams end once `ended()`."""
+def make_app(
+    service: DashboardService,
+    token: str = "",
+    ended: Callable[[], bool] = lambda: False,
+    *,
+    fleet: FleetFolder | None = None,
+) -> Starlette:
+    """The application, to which a `token` is the key, if there is one; streams end once `ended()`.
+
+    What devices learned is in the folder of their `fleet`, if that is on this machine.
+    """
 
     async def history(_: Request) -> Response:
         return json_answer(await asyncio.to_thread(service.history))
@@ -31,8 +41,11 @@ def make_app(service: DashboardService, token: str = "", ended: Callable[[], boo
         return json_answer(service.crowd.names)
 
     async def device(request: Request) -> Response:
-        found = service.crowd.device(request.path_params["user_id"])
-        return json_answer(found) if found else PlainTextResponse("no device of this name has reported anything\n", 404)
+        found = service.crowd.device(user_id := request.path_params["user_id"])
+        if found is None:
+            return PlainTextResponse("no device of this name has reported anything\n", 404)
+        learned = await asyncio.to_thread(fleet.words, user_id) if fleet is not None else [ELSEWHERE]
+        return json_answer({**msgspec.structs.asdict(found), "learned": learned})
 
     return application(
         [

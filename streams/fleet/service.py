@@ -26,6 +26,7 @@ from streams.fleet.attendance import Attendance
 from streams.fleet.errand import Chore, Errand, Work
 from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
+from streams.fleet.names import Names
 from streams.fleet.result import result_of
 from streams.fleet.settings import FleetSettings
 from streams.fleet.trained import FleetTrained
@@ -77,6 +78,7 @@ class FleetService:
         self._job: Future[list[Attempt]] | None = None
         self._train_at_ms = self._say_at_ms = 0
         self.trained = FleetTrained(clock)
+        self.names = Names()
         self._chores = [
             Chore(clock, TICK_MS, self._tick),
             Chore(clock, REPORT_MS, self._report),
@@ -167,6 +169,7 @@ class FleetService:
                 self.fleet.count(Events.MALFORMED)
                 continue
             if self._ours(event.user_id):
+                self.names.hear((event.item_id, event.category_id))
                 events.append(OwnEvent(self._stamped(event), message.timestamp_ms))
         return events
 

@@ -15,9 +15,11 @@ import torch
 from device_sim.link import Link
 from device_sim.quarantine import FleetFailed
 from streams.bus import Bus
+from streams.fleet.errand import Chore
 from streams.fleet.hands import Hands
 from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings
+from streams.fleet.tastes import EVERY_MS, Tastes
 from wire.clock import Clock
 from wire.errors import CodaError
 
@@ -37,6 +39,8 @@ class FleetShell:
         polling, training, aside = (ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside"))
         self._hands = Hands(polling, training, aside, time.thread_time)
         self.service = FleetService(settings, bus, link, clock, self._hands)
+        tastes = Tastes(settings.state, self.service.fleet, self.service.names)
+        self._tastes = Chore(clock, EVERY_MS, lambda: tastes.work(self._hands))
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -56,7 +60,7 @@ class FleetShell:
             failure = error if isinstance(error, CodaError) else FleetFailed(_line_of(error))
         try:
             if not isinstance(failure, FleetFailed):
-                while not self.service.finish():
+                while not (self.service.finish() and self._tastes.finish()):
                     await asyncio.sleep(_LOOK_S)
         finally:
             await self._leave()
@@ -77,6 +81,7 @@ class FleetShell:
         else:
             await self._link.wait(_WAIT_S)
             self.service.step([])
+        self._tastes.step()
 
     async def _leave(self) -> None:
         await self._by_poller(self.service.close)

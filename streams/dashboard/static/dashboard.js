@@ -390,7 +390,7 @@ async function showDevice(name) {
       "log-loss per event, best heads first": losses.slice(0, 6).map(([head, loss]) => `${head} ${loss.toFixed(4)}`).join(", ") || "–",
       "computed for": span(device.compute_ms / 1000),
       "sent up, got down": `${count(device.bytes_up / 1000)} kB, ${count(device.bytes_down / 1000)} kB`,
-      "what it learned": "stays on it: no personal parameter ever leaves a device",
+      "what it learned": element("ul", {}, ...device.learned.map((line) => element("li", {}, line))),
     };
     const list = element("dl");
     for (const [what, words] of Object.entries(rows)) list.append(element("dt", {}, what), element("dd", {}, words));

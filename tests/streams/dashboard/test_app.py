@@ -67,7 +67,8 @@ def test_the_history_and_the_stream_tell_the_same(served: Dashboard) -> None:
 def test_a_device_has_a_page_and_a_stranger_has_none(served: Dashboard) -> None:
     names = json.loads(served.get("/devices")[1])
     assert sorted(names) == sorted(f"user-{number}" for number in range(30))
-    assert json.loads(served.get("/devices/user-3")[1])["online"] is True
+    user = json.loads(served.get("/devices/user-3")[1])
+    assert user["online"] is True and "--fleet" in user["learned"][0]
     assert served.get("/devices/nobody")[0] == 404
 
 
@@ -89,6 +90,8 @@ def test_where_others_reach_it_a_token_is_asked_for(kafka: str) -> None:
     [
         (["--bootstrap", "127.0.0.1:1"], "127.0.0.1:1"),
         (["--port", "70000"], "is no port"),
+        (["--fleet", "no/such/folder"], "is no folder"),
+        (["runs/monday", "--fleet", "runs/fleet"], "has no devices' pages"),
         (["--host", "0.0.0.0", "--token", ""], "--token is empty"),
     ],
 )

@@ -5,8 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from device_sim.taste import Taste
+from streams.fleet.taste_file import FILE
 from streams.kafka.embedded import EmbeddedKafka
 from tests.streams.dashboard.browser import CHROMIUM, Page, browser
 from tests.streams.dashboard.world import Dashboard, Speaker, dashboard
@@ -27,6 +30,16 @@ def kafka() -> Iterator[str]:
 def served(kafka: str) -> Iterator[Dashboard]:
     Speaker(kafka, devices=10_000).kill()
     with dashboard(kafka) as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module")
+def beside_a_fleet(kafka: str, served: Dashboard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """One that reads what a fleet on this machine wrote of one of its devices."""
+    folder = tmp_path_factory.mktemp("fleet")
+    taste = Taste(2, 120, [], [("dairy", 0.7), ("meat", -0.7)], [("milk", 9)])
+    (folder / FILE).write_bytes(msgspec.json.encode({"user-7": taste}))
+    with dashboard(kafka, "--fleet", str(folder)) as shown:
         yield shown
 
 
@@ -74,7 +87,18 @@ def test_each_of_ten_thousand_devices_is_a_cell_and_has_a_page(served: Dashboard
     assert int(resident_kb[0]) < 150_000
     page.ask("showDevice('user-7')")
     page.wait("document.getElementById('device').open")
-    assert "online since" in page.text() and "no personal parameter ever leaves a device" in page.text()
+    assert "online since" in page.text() and "nothing personal ever goes up to the cloud" in page.text()
+
+
+def test_beside_a_fleet_a_device_has_learned_something_in_words(beside_a_fleet: Dashboard, page: Page) -> None:
+    page.open(address(beside_a_fleet, "/panel/fleet"))
+    page.wait("document.querySelector('.legend')?.innerText.includes('9,000 connected')")
+    page.ask("showDevice('user-7')")
+    page.wait("document.getElementById('device').open")
+    for words in ("comes back to milk (taken 9 times)", "likes dairy (odds × 2.0)", "cares for meat (odds ÷ 2.0)"):
+        assert words in page.text()
+    page.ask("showDevice('user-8')")
+    page.wait("document.getElementById('about').innerText.includes('before it has trained')")
 
 
 def test_a_phone_needs_no_scrolling_sideways(served: Dashboard, page: Page) -> None:

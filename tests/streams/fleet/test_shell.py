@@ -20,6 +20,7 @@ from models.artefact import model_to_bytes
 from models.blend import PERSONAL
 from streams.fleet.drop import Drop
 from streams.fleet.shell import FleetShell
+from streams.fleet.taste_file import FILE, read_tastes
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.topics import FLEET_GROUP
@@ -43,7 +44,10 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         cloud.close()
 
 
-async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud: Cloud, tmp_path: Path) -> None:
+async def test_every_arm_predicts_every_event_and_devices_learn_and_report(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fleet.shell.EVERY_MS", 50)
     cloud.model(1)
     cloud.task()
     cloud.behave("events", [*history_of("ann", 0, 30), *history_of("b/ob", 0, 30)])
@@ -54,7 +58,8 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
 
     def pushed_and_trained(shell: FleetShell) -> bool:
         # A training that ends before the link is up goes unreported: wait for what must come, not for how many.
-        return predicted(shell) == 60 and heads_reported() == set(PERSONAL) and len(cloud.reports(Ack)) >= 1
+        told = predicted(shell) == 60 and heads_reported() == set(PERSONAL) and len(cloud.reports(Ack)) >= 1
+        return told and len(read_tastes(settings.state / FILE)) == 2
 
     result = await run_until(cloud, settings, pushed_and_trained, act=lambda _shell: cloud.batch("ann", seq=0))
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -66,6 +71,8 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(cloud
     assert isinstance(ack, Ack)
     assert (ack.user_id, ack.batch_seq, ack.outcome) == ("ann", 0, "accepted")
     assert lag(cloud.kafka.bootstrap, FLEET_GROUP, "events") == dict.fromkeys(range(4), 0)
+    tastes = read_tastes(settings.state / FILE)
+    assert tastes.keys() == {"ann", "b/ob"} and tastes["ann"].items, "what they learned stays beside their state"
 
 
 async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_path: Path) -> None:
