@@ -183,8 +183,18 @@ class Bus(Protocol):
     def group(self, name: str) -> Group:
         """The group's positions, from outside."""
 
-    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
-        """Per partition the first offset that is kept and the end; empty for no topic."""
+    def bounds(self, topic: str, *, uncommitted: bool = False) -> dict[Partition, tuple[int, int]]:
+        """Per partition the first offset that is kept and the end; empty for no topic.
+
+        The end is how far a consumer gets: what is in a transaction that is not finished lies beyond it, unless asked
+        for as `uncommitted`.
+        """
+
+    def offsets_at(self, topic: str, moment_ms: int) -> Positions:
+        """Per partition the offset of the first message produced at `moment_ms` (wall clock) or later; else the end.
+
+        Raises `ConnectionFailed` on a forgetful bus, which can't look up times.
+        """
 
     def read(self, group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
         """The messages of each partition from its first offset up to, not including, its second.

@@ -151,7 +151,7 @@ def open_source(
         raise InputError(
             f"{log} would be appended to itself: replay it to another Kafka (--bootstrap), or --via devices"
         )
-    return TopicSource(origin, name, within)
+    return TopicSource(KafkaBus(origin), name, within)
 
 
 def default_state(identity: dict[str, str], bus: KafkaBus) -> Path | None:

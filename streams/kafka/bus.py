@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.bus import SOON_MS, Message, Partition, Positions, Start, never
 from streams.home import Home
-from streams.kafka.bounds import bounds, read_between
+from streams.kafka.bounds import bounds, offsets_at, read_between
 from streams.kafka.connection import KafkaSettings, is_embedded
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.home import home_of
@@ -64,9 +64,13 @@ class KafkaBus:
         """See `GroupPositions`."""
         return GroupPositions(self.settings, name)
 
-    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
+    def bounds(self, topic: str, *, uncommitted: bool = False) -> dict[Partition, tuple[int, int]]:
         """Per partition the first offset that is kept and the end of what is committed; empty for no topic."""
-        return bounds(self.settings, topic)
+        return bounds(self.settings, topic, "read_uncommitted" if uncommitted else "read_committed")
+
+    def offsets_at(self, topic: str, moment_ms: int) -> Positions:
+        """See `streams.kafka.bounds.offsets_at`."""
+        return offsets_at(self.settings, topic, moment_ms)
 
     def read(self, group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
         """See `read_between`."""

@@ -11,9 +11,7 @@ import msgspec
 
 from monitor import metrics
 from monitor.accounting import MALFORMED_ROW
-from streams.bus import Producer
-from streams.kafka.bounds import offsets_at
-from streams.kafka.bus import KafkaBus
+from streams.bus import Bus, Producer
 from streams.kafka.topics import DEAD_LETTERS
 from streams.logs.event_log import Rejected
 from streams.replay.pacing import Pacer
@@ -221,7 +219,7 @@ class Replay:
         self._saved_s = self._now_s()
 
 
-def find_already_there(bus: KafkaBus, topic: str, state: ReplayState) -> frozenset[str]:
+def find_already_there(bus: Bus, topic: str, state: ReplayState) -> frozenset[str]:
     """The event ids, and the keys of dead letters, that reached Kafka after the last checkpoint was saved.
 
     A replay that was killed has sent some events of which its state knows nothing. On a Kafka that can look up times
@@ -233,8 +231,8 @@ def find_already_there(bus: KafkaBus, topic: str, state: ReplayState) -> frozens
     return frozenset(ids | {key.decode(errors="replace") for key, _ in _since(bus, DEAD_LETTERS, state.moment_ms)})
 
 
-def _since(bus: KafkaBus, topic: str, moment_ms: int) -> list[tuple[bytes, bytes]]:
-    first = offsets_at(bus.settings, topic, moment_ms)
+def _since(bus: Bus, topic: str, moment_ms: int) -> list[tuple[bytes, bytes]]:
+    first = bus.offsets_at(topic, moment_ms)
     ends = bus.bounds(topic)
     between = {partition: (first[partition], end) for partition, (_, end) in ends.items()}
     return [(message.key, message.value) for message in bus.read("coda-replay", between)]

@@ -11,10 +11,7 @@ import polars as pl
 import structlog
 from xxhash import xxh3_64
 
-from streams.bus import Message, Partition
-from streams.kafka.bounds import bounds, offsets_at, read_between
-from streams.kafka.connection import KafkaSettings
-from streams.kafka.home import home_of
+from streams.bus import Bus, Message, Partition
 from streams.logs.event_log import EventLog, LogBatch, Rejected, encode_events, read_log, sorted_log, survey
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.replay.state import Position
@@ -182,11 +179,11 @@ class _TopicPositions:
 class TopicSource:
     """A topic that holds events; the range is in produce time (wall clock), as Kafka's own index of times is."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, within: Range):
-        self._settings = settings
+    def __init__(self, bus: Bus, topic: str, within: Range):
+        self._bus = bus
         self._topic = topic
         self._between = self._bounds(within)
-        home = home_of(settings, [topic])
+        home = bus.home([topic])
         self.identity = {
             "log": f"{home.cluster}/{topic}/{home.topics.get(topic, '')}",
             "range": f"{within.from_ms}-{within.until_ms}",
@@ -201,7 +198,7 @@ class TopicSource:
         between = {p: (max(first, start.get(str(p[1]), 0)), end) for p, (first, end) in self._between.items()}
         position = {str(partition[1]): first for partition, (first, _) in between.items()}
         waiting: list[Message] = []
-        for message in read_between(self._settings, "coda-replay", between):
+        for message in self._bus.read("coda-replay", between):
             waiting.append(message)
             if len(waiting) == _TOPIC_BATCH:
                 batch = _decoded(waiting, position)
@@ -211,16 +208,16 @@ class TopicSource:
             yield _decoded(waiting, position)
 
     def _bounds(self, within: Range) -> dict[Partition, tuple[int, int]]:
-        found = bounds(self._settings, self._topic)
+        found = self._bus.bounds(self._topic)
         if not found:
-            raise InputError(f"Kafka at {self._settings.bootstrap} has no topic {self._topic}")
-        written = bounds(self._settings, self._topic, "read_uncommitted")
+            raise InputError(f"{self._bus.name} has no topic {self._topic}")
+        written = self._bus.bounds(self._topic, uncommitted=True)
         if open_ones := sum(end for _, end in written.values()) - sum(end for _, end in found.values()):
             _log.warning(
                 f"left out the last {open_ones:,} messages of {self._topic}: a transaction is not finished yet"
             )
-        first = offsets_at(self._settings, self._topic, within.from_ms) if within.from_ms else {}
-        last = offsets_at(self._settings, self._topic, within.until_ms) if within.until_ms < 1 << 62 else {}
+        first = self._bus.offsets_at(self._topic, within.from_ms) if within.from_ms else {}
+        last = self._bus.offsets_at(self._topic, within.until_ms) if within.until_ms < 1 << 62 else {}
         return {p: (max(low, first.get(p, low)), min(end, last.get(p, end))) for p, (low, end) in found.items()}
 
 

@@ -61,10 +61,19 @@ class SimulatedBus:
         """The group's positions, from outside."""
         return SimulatedGroup(self.kafka, name)
 
-    def bounds(self, topic: str) -> dict[Partition, tuple[int, int]]:
+    def bounds(self, topic: str, *, uncommitted: bool = False) -> dict[Partition, tuple[int, int]]:
         """Per partition the first offset that is kept and the end."""
+        del uncommitted  # there are no transactions, only the gaps that they leave
         self.kafka.ask()
         return {(topic, n): (log.first, log.end) for n, log in enumerate(self.kafka.topics.get(topic, []))}
+
+    def offsets_at(self, topic: str, moment_ms: int) -> Positions:
+        """Per partition the offset of the first message produced then or later; else the end."""
+        self.kafka.ask()
+        return {
+            (topic, n): next((m.offset for m in log.messages if m.timestamp_ms >= moment_ms), log.end)
+            for n, log in enumerate(self.kafka.topics.get(topic, []))
+        }
 
     def read(self, group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
         """The messages between these offsets."""

@@ -20,6 +20,7 @@ from operators.decode import decode
 from streams.bus import Message
 from streams.home import settle
 from streams.kafka.bounds import bounds, read_between
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.home import home_of
@@ -163,6 +164,8 @@ def test_an_open_transaction_holds_back_what_comes_after_it_and_is_told_of(
     producer = world.begin("open")
     world.send(4)
     assert len(world.everything()) == 2
+    bus, place = KafkaBus(world.settings), (world.topic, 0)
+    assert (bus.bounds(world.topic)[place], bus.bounds(world.topic, uncommitted=True)[place]) == ((0, 2), (0, 11))
     with world.consumer() as consumer:
         take(consumer, 2)
         consumer._say_held_back()

@@ -137,6 +137,27 @@ def test_bounds_and_what_lies_between_them(stage: Stage) -> None:
     assert list(stage.bus.read("g", {})) == []
 
 
+def test_without_an_open_transaction_all_that_is_there_can_be_read(stage: Stage) -> None:
+    send(stage, b"1", b"2", partition=0)
+    assert stage.bus.bounds(stage.topic, uncommitted=True) == stage.bus.bounds(stage.topic)
+
+
+def test_a_moment_has_an_offset_in_every_partition(stage: Stage) -> None:
+    first_ms = time.time_ns() // 1_000_000 - 1000
+    producer = stage.bus.producer()
+    for number in range(3):
+        producer.send(stage.topic, "k", b"x", timestamp_ms=first_ms + 100 * number, partition=1)
+    stage.until(producer.settled, "the broker's word on what was sent")
+    if stage.bus.forgetful:
+        with pytest.raises(ConnectionFailed, match="cannot look up times"):
+            stage.bus.offsets_at(stage.topic, first_ms)
+        return
+    for moment_ms, offset in ((first_ms - 1, 0), (first_ms + 100, 1), (first_ms + 101, 2), (first_ms + 201, 3)):
+        found = stage.bus.offsets_at(stage.topic, moment_ms)
+        assert found.keys() == set(everywhere(stage))
+        assert found[stage.topic, 1] == offset and found[stage.topic, 0] == 0, "the end where nothing came later"
+
+
 def test_a_group_is_seen_from_outside(stage: Stage) -> None:
     send(stage, b"1", b"2", b"3", partition=0)
     group = stage.bus.group(stage.topic)

@@ -3,10 +3,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
 from streams.logs.event_log import Rejected
 from streams.replay.source import Batch, LogSource, Range, Source, TopicSource
+from tests.streams.buses import SimulatedStage
 from tests.streams.logs.world import make_log, write_csv
 from wire.errors import InputError
 from wire.event import decode_event
@@ -104,7 +106,7 @@ def test_a_topic_is_replayed_as_it_is_with_what_is_no_event_set_apart(kafka: Kaf
     producer.send_many("events", batch.keys, batch.values)
     producer.send("events", "x", b"no event", partition=2)
     producer.flush()
-    source = TopicSource(kafka, "events", Range())
+    source = TopicSource(KafkaBus(kafka), "events", Range())
     found = whole(source)
     assert sorted(ids(found)) == sorted(batch.ids)
     assert [row.raw for row in rejected(found)] == [b"no event"]
@@ -114,6 +116,18 @@ def test_a_topic_is_replayed_as_it_is_with_what_is_no_event_set_apart(kafka: Kaf
     assert sorted(first.ids[:50] + rest.ids) == sorted(batch.ids)
 
 
+def test_a_part_of_a_topic_is_replayed_by_when_it_was_produced(log: Path) -> None:
+    (batch,) = whole(LogSource(log, Range()))
+    stage = SimulatedStage()
+    producer = stage.bus.producer()
+    for number, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+        producer.send(stage.topic, key, value, timestamp_ms=T0 + number)
+    stage.until(producer.settled, "all events")
+    source = TopicSource(stage.bus, stage.topic, Range(T0 + 50, T0 + 120))
+    assert source.span.events == 70
+    assert sorted(ids(whole(source))) == sorted(batch.ids[50:120])
+
+
 def test_a_topic_that_is_not_there(kafka: KafkaSettings) -> None:
     with pytest.raises(InputError, match="no topic nothing"):
-        TopicSource(kafka, "nothing", Range())
+        TopicSource(KafkaBus(kafka), "nothing", Range())
