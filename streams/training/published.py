@@ -39,11 +39,6 @@ class Version(NamedTuple):
         return model_from_bytes(open_model(self.message.value, public)), _still_true(learned, self.message, bus)
 
 
-def newest(bus: Bus, topic: str) -> Message | None:
-    """The newest message of a topic, or None when it has none."""
-    return next(reversed(_by_age(bus, topic)), None)
-
-
 def published_versions(bus: Bus, public: Ed25519PublicKey) -> list[Version]:
     """Those that our key signed and that took each other's place, oldest first; others are told of and passed over.
 

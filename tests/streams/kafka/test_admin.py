@@ -11,7 +11,6 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, partitions_of
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import COMPACTED, MODELS, SAMPLES, TASKS, TOPICS
-from streams.training.published import newest
 from wire.errors import ConnectionFailed
 
 
@@ -28,11 +27,11 @@ def test_on_the_embedded_broker_every_topic_can_be_used_at_once(kafka: KafkaSett
 
 
 def test_the_embedded_broker_has_room_for_two_models(kafka: KafkaSettings) -> None:
-    producer = CheckedProducer(kafka)
+    producer, bus = CheckedProducer(kafka), KafkaBus(kafka)
     for _ in range(3):
         producer.send(MODELS, b"current", bytes(largest_model(kafka)))
         producer.flush()
-        assert newest(KafkaBus(kafka), MODELS) is not None
+        assert list(bus.read("test", bus.bounds(MODELS)))
 
 
 @pytest.mark.servers

@@ -30,7 +30,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.published import SAMPLES_ID, newest, published_model, published_task
+from streams.training.published import SAMPLES_ID, published_model, published_task
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
@@ -135,7 +135,7 @@ def test_ctrl_c_within_a_training_ends_it_and_publishes_nothing(
     monkeypatch.setattr("streams.training.beginning.train_first", interrupted)
     with EmbeddedKafka() as kafka:
         assert command(initial_log=str(log), kafka=_at(kafka), keys=tmp_path) == 130
-        assert newest(KafkaBus(KafkaSettings(kafka.bootstrap)), MODELS) is None
+        assert published_model(KafkaBus(KafkaSettings(kafka.bootstrap)), keys_in(tmp_path)[1]) is None
 
 
 def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
@@ -221,17 +221,19 @@ def _held_back() -> float:
     return REGISTRY.get_sample_value("coda_cloud_trials_total", {"outcome": "held_back"}) or 0
 
 
-def test_the_newest_of_an_empty_topic_is_none() -> None:
+def test_of_empty_topics_nothing_is_published() -> None:
+    public = new_keys()[1]
     with EmbeddedKafka() as kafka:
-        settings = KafkaSettings(kafka.bootstrap)
-        assert newest(KafkaBus(settings), MODELS) is None and newest(KafkaBus(settings), TASKS) is None
+        bus = KafkaBus(KafkaSettings(kafka.bootstrap))
+        assert published_model(bus, public) is None and published_task(bus, public) is None
 
 
 def test_tasks_open_with_the_key_that_devices_get(log: Path, tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         command(initial_log=str(log), initial_share=0.9, kafka=_at(kafka), keys=tmp_path, publish_only=True)
-        message = newest(KafkaBus(KafkaSettings(kafka.bootstrap)), TASKS)
-        assert message is not None and message.key == b"current"
+        bus = KafkaBus(KafkaSettings(kafka.bootstrap))
+        (message,) = bus.read("test", bus.bounds(TASKS))
+        assert message.key == b"current"
         assert open_task(message.value, keys_in(tmp_path)[1]).task_version == 1
 
 
