@@ -1,7 +1,8 @@
 """Two fleets of one name that can't hear each other's claims: noticed by how often devices lose their connections.
 
 Where a broker hides the claims (`device_sim.name`) from those that may connect, each fleet's devices take the other's
-connections, for ever, and not every broker says why a connection ended (sans-I/O).
+connections, for ever, and not every broker says why a connection ended. A network that breaks while devices connect
+ends hundreds of new connections too, but of each device once: what a device loses first says nothing (sans-I/O).
 """
 
 from collections import Counter
@@ -36,4 +37,5 @@ class Quarrel:
             self._lost.clear()
         times = TIMES if self._began_s < self._started_s + WINDOW_S else STANDING_TIMES
         self._lost[user_id] += 1
-        return sum(min(lost, times) for lost in self._lost.values()) >= times * max(1, min(SHARE * devices, MOST))
+        again = sum(min(lost, times) - 1 for lost in self._lost.values())
+        return again >= (times - 1) * max(1, min(SHARE * devices, MOST))

@@ -25,9 +25,15 @@ def test_it_takes_more_for_a_fleet_that_was_there_before() -> None:
     assert lost(Quarrel(START_S), ["ann"] * 1000, devices=1, began_s=START_S + 2 * WINDOW_S) == STANDING_TIMES
 
 
-def test_of_thousands_that_reconnect_slowly_each_counts() -> None:
+def test_of_thousands_that_reconnect_slowly_each_counts_that_loses_again() -> None:
     users = [f"u{n}" for n in range(1000)]
-    assert lost(Quarrel(START_S), users, devices=10_000, began_s=START_S + 1) == MOST * TIMES
+    again = MOST * (TIMES - 1)
+    assert lost(Quarrel(START_S), users * 2, devices=10_000, began_s=START_S + 1) == len(users) + again
+
+
+def test_a_network_that_breaks_while_all_devices_connect_is_no_other_fleet() -> None:
+    users = [f"u{n}" for n in range(1000)]
+    assert lost(Quarrel(START_S), users, devices=1000, began_s=START_S + 1, step_s=0.0) == 0
 
 
 def test_now_and_then_is_no_quarrel_and_neither_is_a_broker_that_goes_away() -> None:
