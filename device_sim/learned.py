@@ -47,7 +47,7 @@ class Learned:
         return cls(device.window.rows(), parameters, weight[parameters.head], model, device.task.repeats)
 
     def taste(self, names: Mapping[int, str]) -> Taste:
-        """What stands out, of all that `names` names by key."""
+        """What stands out, of all that `names` names by key; it may forget one meanwhile."""
         rows = self._last_met()
         added = self._added(rows)
         category, number = np.unique(rows.category, return_inverse=True)
@@ -55,8 +55,8 @@ class Learned:
         return Taste(
             version=self.model.version,
             samples=len(self.rows),
-            items=_strongest(rows.item, added, names),
-            categories=_strongest(category, mean, names),
+            items=[(*_item(rows, key, names), weight) for key, weight in _strongest(rows.item, added, names)],
+            categories=[(names.get(key, ""), weight) for key, weight in _strongest(category, mean, names)],
             returns=self._returns(rows, names),
         )
 
@@ -74,19 +74,24 @@ class Learned:
         added: F64 = self.weight @ each.reshape(heads, n)
         return added
 
-    def _returns(self, rows: WindowRows, names: Mapping[int, str]) -> list[tuple[str, int]]:
+    def _returns(self, rows: WindowRows, names: Mapping[int, str]) -> list[tuple[str, str, int]]:
         """Items taken twice at least that repeats speak for, by how much they did when the user met them last."""
         logit = self.model.logits(self.model.features(rows.interest, rows.item, rows.category))
         spoken: F32 = with_repeats(logit, rows.times, rows.since_s, self.repeats) - logit
         taken = rows.times.astype(np.int64) + rows.label
         usual = (taken > 1) & (spoken > 0) & (rows.model == self.model.id.key)
-        times = dict(zip((names.get(key, "") for key in rows.item.tolist()), taken.tolist(), strict=True))
-        return [(name, times[name]) for name, _ in _strongest(rows.item[usual], spoken[usual], names)]
+        found = _strongest(rows.item[usual], spoken[usual], names)
+        return [(*_item(rows, key, names), int(taken[rows.item == key][0])) for key, _ in found]
 
 
-def _strongest(keys: U32, weights: F32 | F64, names: Mapping[int, str]) -> list[tuple[str, float]]:
+def _item(rows: WindowRows, key: int, names: Mapping[int, str]) -> tuple[str, str]:
+    """What an item and its category are called."""
+    return names.get(key, ""), names.get(int(rows.category[rows.item == key][0]), "")
+
+
+def _strongest(keys: U32, weights: F32 | F64, names: Mapping[int, str]) -> list[tuple[int, float]]:
     """Up to `FEW` above 0 and then up to `FEW` below it that stand out and have a name, each the strongest first."""
     order = np.argsort(-np.abs(weights), kind="stable")
     found = zip(keys[order].tolist(), weights[order].tolist(), strict=True)
-    told = [(names[key], round(weight, 3)) for key, weight in found if abs(weight) >= STANDS_OUT and key in names]
+    told = [(key, round(weight, 3)) for key, weight in found if abs(weight) >= STANDS_OUT and key in names]
     return [*[one for one in told if one[1] > 0][:FEW], *[one for one in told if one[1] < 0][:FEW]]

@@ -11,11 +11,11 @@ class Taste(msgspec.Struct, frozen=True):
 
     `items` and `categories` by what the device adds to the cloud's logit, in nats: first those above 0, which its user
     takes more readily than the cloud expects of whoever has such a history. `returns` are items of which repeats say
-    that who took them takes them again, and how often this user did.
+    that who took them takes them again, and how often this user did. An item comes with the name of its category.
     """
 
     version: int
     samples: int
-    items: list[tuple[str, float]]
+    items: list[tuple[str, str, float]]
     categories: list[tuple[str, float]]
-    returns: list[tuple[str, int]]
+    returns: list[tuple[str, str, int]]

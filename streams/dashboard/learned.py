@@ -41,15 +41,17 @@ class FleetFolder:
 def words(taste: Taste) -> list[str]:
     """A taste, a line for each kind.
 
-    >>> words(Taste(2, 120, [("milk", .7)], [("dairy", .5), ("meat", -.7)], [("milk", 9)]))[:2]
-    ['comes back to milk (taken 9 times)', 'likes dairy (odds × 1.6) more than others']
+    >>> words(Taste(2, 120, [], [("dairy", .5), ("meat", -.7)], [("milk", "dairy", 9)]))[:2]
+    ['comes back to milk (dairy; taken 9 times)', 'likes dairy (odds × 1.6) more than others']
     """
+    items = [(f"{name} ({category}; ", weight) for name, category, weight in taste.items]
+    categories = [(f"{name} (", weight) for name, weight in taste.categories]
     lines = [
-        ("comes back to", [f"{name} (taken {times} times)" for name, times in taste.returns], ""),
-        ("likes", _odds(taste.categories, 1), " more than others"),
-        ("cares for", _odds(taste.categories, -1), " less than others"),
-        ("of single items likes", _odds(taste.items, 1), " more than others"),
-        ("of single items cares for", _odds(taste.items, -1), " less than others"),
+        ("comes back to", [f"{name} ({category}; taken {times} times)" for name, category, times in taste.returns], ""),
+        ("likes", _odds(categories, 1), " more than others"),
+        ("cares for", _odds(categories, -1), " less than others"),
+        ("of single items likes", _odds(items, 1), " more than others"),
+        ("of single items cares for", _odds(items, -1), " less than others"),
     ]
     told = [f"{verb} {_listed(parts)}{than}" for verb, parts, than in lines if parts]
     source = f"{taste.samples:,} own samples, beside version {taste.version} of the cloud model"
@@ -58,7 +60,7 @@ def words(taste: Taste) -> list[str]:
 
 def _odds(weights: Iterable[tuple[str, float]], sign: int) -> list[str]:
     times = "×" if sign > 0 else "÷"
-    return [f"{name} (odds {times} {math.exp(abs(weight)):.1f})" for name, weight in weights if weight * sign > 0]
+    return [f"{begun}odds {times} {math.exp(abs(weight)):.1f})" for begun, weight in weights if weight * sign > 0]
 
 
 def _listed(parts: list[str]) -> str:

@@ -37,7 +37,8 @@ class Tastes:
         except InputError as error:
             log.warning(f"{error}")
         for taste in self._known.values():
-            names.hear(name for name, _ in (*taste.items, *taste.categories, *taste.returns))
+            names.hear(name for name, _ in taste.categories)
+            names.hear(name for item, category, _ in (*taste.items, *taste.returns) for name in (item, category))
         self._read: dict[str, int] = {}  # accepted trainings by then, in the order of reading
         self._seldom = Seldom()
 

@@ -51,16 +51,17 @@ def test_the_category_that_a_user_loves_is_said_to_be_liked_and_the_one_they_pas
 
 
 def test_the_strongest_come_first_and_few_of_either_side_are_told() -> None:
-    weights = [weight for _, weight in taste_of(lived()).items]
+    weights = [weight for _, _, weight in taste_of(lived()).items]
     liked, disliked = [w for w in weights if w > 0], [w for w in weights if w < 0]
     assert weights == sorted(liked, reverse=True) + sorted(disliked)
     assert len(liked) == len(disliked) == FEW
 
 
 def test_an_item_is_come_back_to_where_repeats_speak_for_it_and_not_where_people_want_news() -> None:
-    returns = dict(taste_of(lived(task=RETURNING)).returns)
-    assert len(returns) == FEW and returns.keys() <= {meets(n).item_id for n in range(40) if meets(n).label}
-    assert set(returns.values()) == {4}
+    returns = taste_of(lived(task=RETURNING)).returns
+    takes = {(event.item_id, event.category_id) for event in map(meets, range(40)) if event.label}
+    assert len(returns) == FEW and {(item, category) for item, category, _ in returns} <= takes
+    assert {times for _, _, times in returns} == {4}
     news = msgspec.structs.replace(TASK, task_version=2, repeats={"taken": -1.0})
     assert taste_of(lived(task=news)).returns == []
 

@@ -11,15 +11,16 @@ from streams.dashboard.learned import FleetFolder, words
 from streams.fleet.taste_file import FILE
 from wire.errors import InputError
 
-ANN = Taste(3, 1200, [("oat milk", 1.2)], [("dairy", 0.7), ("fruit", 0.5), ("meat", -0.7)], [("milk", 9), ("bread", 4)])
+CATEGORIES = [("dairy", 0.7), ("fruit", 0.5), ("meat", -0.7)]
+ANN = Taste(3, 1200, [("oat milk", "dairy", 1.2)], CATEGORIES, [("milk", "dairy", 9), ("bread", "bakery", 4)])
 
 
 def test_a_taste_is_said_in_words() -> None:
     assert words(ANN) == [
-        "comes back to milk (taken 9 times) and bread (taken 4 times)",
+        "comes back to milk (dairy; taken 9 times) and bread (bakery; taken 4 times)",
         "likes dairy (odds × 2.0) and fruit (odds × 1.6) more than others",
         "cares for meat (odds ÷ 2.0) less than others",
-        "of single items likes oat milk (odds × 3.3) more than others",
+        "of single items likes oat milk (dairy; odds × 3.3) more than others",
         "learned from 1,200 own samples, beside version 3 of the cloud model",
     ]
 

@@ -37,7 +37,7 @@ def served(kafka: str) -> Iterator[Dashboard]:
 def beside_a_fleet(kafka: str, served: Dashboard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """One that reads what a fleet on this machine wrote of one of its devices."""
     folder = tmp_path_factory.mktemp("fleet")
-    taste = Taste(2, 120, [], [("dairy", 0.7), ("meat", -0.7)], [("milk", 9)])
+    taste = Taste(2, 120, [], [("dairy", 0.7), ("meat", -0.7)], [("milk", "dairy", 9)])
     (folder / FILE).write_bytes(msgspec.json.encode({"user-7": taste}))
     with dashboard(kafka, "--fleet", str(folder)) as shown:
         yield shown
@@ -95,7 +95,11 @@ def test_beside_a_fleet_a_device_has_learned_something_in_words(beside_a_fleet: 
     page.wait("document.querySelector('.legend')?.innerText.includes('9,000 connected')")
     page.ask("showDevice('user-7')")
     page.wait("document.getElementById('device').open")
-    for words in ("comes back to milk (taken 9 times)", "likes dairy (odds × 2.0)", "cares for meat (odds ÷ 2.0)"):
+    for words in (
+        "comes back to milk (dairy; taken 9 times)",
+        "likes dairy (odds × 2.0)",
+        "cares for meat (odds ÷ 2.0)",
+    ):
         assert words in page.text()
     page.ask("showDevice('user-8')")
     page.wait("document.getElementById('about').innerText.includes('before it has trained')")

@@ -12,7 +12,7 @@ from streams.fleet.taste_file import FILE, read_tastes, tastes_file
 @pytest.mark.parametrize("place", [".", "fleet-state", "state"])
 def test_the_folder_of_a_run_will_do(tmp_path: Path, place: str) -> None:
     (tmp_path / place).mkdir(exist_ok=True)
-    said = {"ann": Taste(1, 20, [("milk", 0.5)], [], [])}
+    said = {"ann": Taste(1, 20, [("milk", "dairy", 0.5)], [], [])}
     (tmp_path / place / FILE).write_bytes(msgspec.json.encode(said))
     assert read_tastes(tastes_file(tmp_path)) == said
 
