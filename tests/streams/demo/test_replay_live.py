@@ -50,7 +50,8 @@ class Watching:
 def live(replay: Replay, seconds: int) -> Watching:
     watching = Watching()
     log = Log(Path("log.csv"), 10, 6, 3, 1, 2)
-    DemoRun(DemoSettings(seconds=seconds), log, {"live": replay}, cast(Watcher, watching)).replay_live()
+    children = {"live": replay, "canary": Replay(0, replay.log.parent)}
+    DemoRun(DemoSettings(seconds=seconds), log, children, cast(Watcher, watching)).replay_live()
     return watching
 
 

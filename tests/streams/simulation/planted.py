@@ -229,7 +229,7 @@ def heads_of_another_device() -> Iterator[None]:
 @contextmanager
 def every_model_is_taken() -> Iterator[None]:
     """Devices take any cloud model that comes, be it older or a stranger's."""
-    with patch("device_sim.fleet.judge", _adopted), patch("device_sim.device.judge", _adopted):
+    with patch("device_sim.offer.judge", _adopted), patch("device_sim.device.judge", _adopted):
         yield
 
 

@@ -77,6 +77,7 @@ def test_what_can_not_be_is_one_line(line: list[str], words: str, capsys: pytest
 def test_without_the_extra_an_export_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delattr("streams.trace.otel", raising=False)  # whoever imported it left it there
     monkeypatch.setitem(sys.modules, "streams.trace.otel", None)
     assert run(["trace", "--follow", "--otlp", "http://127.0.0.1:4318/v1/traces"]) == 2
     assert "pip install 'coda-streaming[otel]'" in capsys.readouterr().err
