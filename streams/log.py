@@ -55,9 +55,9 @@ def take_log_format(tokens: Sequence[str], config: Path) -> tuple[LogFormat, lis
             where = flag
             del rest[at : at + (2 if token == flag else 1)]
             break
-    if said and said not in set(LogFormat):
-        raise InputError(f"{where} is {said}: it takes {' or '.join(LogFormat)}")
-    return LogFormat(said or LogFormat.PLAIN), rest
+    if said not in set(LogFormat):
+        raise InputError(f"{where} is {said or 'empty'}: it takes {' or '.join(LogFormat)}")
+    return LogFormat(said), rest
 
 
 def set_up_logging(level: int = logging.INFO, form: LogFormat = LogFormat.PLAIN) -> None:
@@ -93,8 +93,8 @@ def set_up_logging(level: int = logging.INFO, form: LogFormat = LogFormat.PLAIN)
 def _configured(config: Path) -> str:
     """What the file says; one that can't be read is told of when the command reads it."""
     with suppress(OSError, ValueError, RecursionError):
-        return str(tomllib.loads(config.read_text("utf-8")).get(SETTING, ""))
-    return ""
+        return str(tomllib.loads(config.read_text("utf-8")).get(SETTING, LogFormat.PLAIN))
+    return LogFormat.PLAIN
 
 
 def _as_words() -> list[structlog.types.Processor]:

@@ -80,10 +80,12 @@ def test_a_flag_goes_before_a_variable_and_that_before_the_file(
     assert take_log_format(line.split(), tmp_path / "coda.toml") == (form, ["flow"])
 
 
-@pytest.mark.parametrize("tokens", [["flow", "--log-format", "xml"], ["flow", "--log-format=xml"]])
-def test_a_format_that_is_none_is_named_with_those_that_are(tokens: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--log-format is xml: it takes plain or json"):
-        take_log_format(tokens, tmp_path / "coda.toml")
+@pytest.mark.parametrize(
+    ("flag", "said"), [("--log-format xml", "xml"), ("--log-format=xml", "xml"), ("--log-format", "empty")]
+)
+def test_a_format_that_is_none_is_named_with_those_that_are(flag: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"--log-format is {said}: it takes plain or json"):
+        take_log_format(["flow", *flag.split()], tmp_path / "coda.toml")
 
 
 def test_every_command_takes_it_from_the_file_and_refuses_nothing_else_for_it(tmp_path: Path) -> None:
