@@ -261,17 +261,7 @@ class Fleet:
                 interest=came.encoded.interest,
             )
             self._tell(user_id, trained, now_ms)
-            self.trainings.append(
-                TrainingRecord(
-                    user_id=user_id,
-                    version=job.model.version,
-                    batch_seq=train.batch.batch_seq if train.batch else -1,
-                    compute_ms=round(came.compute_ms, 3),
-                    own_rows=len(train.rows),
-                    accepted=came.accepted,
-                    bytes_stored=device.bytes_stored,
-                )
-            )
+            self.trainings.append(TrainingRecord.of(user_id, train, came, device.bytes_stored))
 
     def train_due(self, now_ms: int, cpu_s: Callable[[], float]) -> int:
         """Train every device that is due, here and now; returns how many were."""

@@ -1,7 +1,10 @@
 """What a fleet leaves behind of its devices' work: predictions, and what each retraining came to."""
 
 from dataclasses import dataclass
+from typing import Self
 
+from device_sim.instruction import Train
+from device_sim.training import DeviceResult
 from wire.arrays import F64, I64, U8
 
 
@@ -28,3 +31,16 @@ class TrainingRecord:
     own_rows: int
     accepted: dict[str, bool]
     bytes_stored: int
+
+    @classmethod
+    def of(cls, user_id: str, train: Train, came: DeviceResult, bytes_stored: int) -> Self:
+        """What `came` of the training that a device asked for."""
+        return cls(
+            user_id=user_id,
+            version=train.model.version,
+            batch_seq=train.batch.batch_seq if train.batch else -1,
+            compute_ms=round(came.compute_ms, 3),
+            own_rows=len(train.rows),
+            accepted=came.accepted,
+            bytes_stored=bytes_stored,
+        )
