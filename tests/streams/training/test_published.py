@@ -1,6 +1,16 @@
-"""What a trainer finds on its topics, whatever clocks said when it was published."""
+"""What a trainer finds on its topics, whatever clocks said and strangers sent when it was published."""
 
+from pathlib import Path
+
+import pytest
+
+from models.artefact import model_to_bytes
+from models.cloud_trainer import train_first
 from streams.bus import Message
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import KafkaSettings
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import MODELS, TASKS, TOPICS
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.dice import Dice
@@ -9,8 +19,10 @@ from streams.simulation.kafka import SimulatedKafka
 from streams.simulation.timeline import Timeline, VirtualClock
 from streams.simulation.trainer import PRIVATE, PUBLIC, signed
 from streams.training.cloud_trainer import Learned
-from streams.training.published import published_model, published_task
-from wire.signing import sign_task
+from streams.training.published import SAMPLES_ID, published_model, published_task
+from tests.models.samples import tasteful_samples
+from wire.errors import ArtefactError
+from wire.signing import keys_in, new_keys, sign_model, sign_task
 from wire.task import Task
 
 
@@ -25,3 +37,40 @@ def test_the_newest_is_the_last_one_though_the_clock_was_set_back() -> None:
     task, model = published_task(bus, PUBLIC), published_model(bus, PUBLIC)
     assert task is not None and task.task_version == 3
     assert model is not None and model[0].version == 3
+
+
+def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
+    block = tasteful_samples(200, seed=1)
+    learned, message = Learned(1000, {0: 99}), model_to_bytes(train_first([block], seed=0))
+    value = sign_model(message, keys_in(tmp_path)[0])
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        for samples_id, positions in ((b"", {0: 99}), (b"of another topic", {})):
+            producer.send(MODELS, b"current", value, headers={**learned.headers(), SAMPLES_ID: samples_id})
+            producer.flush()
+            _, found = published_model(KafkaBus(settings), keys_in(tmp_path)[1]) or pytest.fail("no model")
+            assert (found.initial_until, found.positions) == (1000, positions)
+
+
+def test_models_that_another_key_signed_are_followed_up_by_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger, _ = new_keys()
+    private, public = keys_in(tmp_path)
+    first = train_first([tasteful_samples(200, seed=1)], seed=0)
+    headers = Learned(1, {}).headers()
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings(kafka.bootstrap)
+        producer = CheckedProducer(settings)
+        forged = sign_model(model_to_bytes(first.as_version(9)), stranger)
+        producer.send(MODELS, b"current", forged, headers=headers)
+        producer.flush()
+        with pytest.raises(ArtefactError, match="no model on models is ours to follow up"):
+            published_model(KafkaBus(settings), public)
+        producer.send(MODELS, b"current", sign_model(model_to_bytes(first), private), headers=headers)
+        producer.send(MODELS, b"current", forged, headers=headers)
+        producer.flush()
+        found = published_model(KafkaBus(settings), public)
+    assert found is not None and found[0].version == first.version
+    assert "model refused (unsigned)" in capsys.readouterr().out

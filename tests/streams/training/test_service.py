@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from models.artefact import model_to_bytes
 from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
@@ -27,10 +26,10 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.options import KafkaOptions
 from streams.kafka.producer import CheckedProducer
-from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
+from streams.kafka.topics import SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stopped
 from streams.training.cloud_trainer import CloudTrainer, Learned
-from streams.training.published import SAMPLES_ID, published_model, published_task
+from streams.training.published import published_model, published_task
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
@@ -38,7 +37,7 @@ from tests.wire.reports import training
 from wire.clock import SystemClock
 from wire.errors import ArtefactError, InputError
 from wire.identity import ModelId
-from wire.signing import keys_in, new_keys, open_task, sign_model, sign_task
+from wire.signing import keys_in, new_keys, open_task, sign_task
 from wire.task import Task
 from wire.telemetry import encode_report
 
@@ -287,43 +286,6 @@ def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys:
     return TrainingService(
         KafkaBus(settings), SystemClock(), trainer, TaskDesk(read_task(None), keys_in(keys)[0], None)
     )
-
-
-def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
-    block = tasteful_samples(200, seed=1)
-    learned, message = Learned(1000, {0: 99}), model_to_bytes(train_first([block], seed=0))
-    value = sign_model(message, keys_in(tmp_path)[0])
-    with EmbeddedKafka() as kafka:
-        settings = KafkaSettings(kafka.bootstrap)
-        producer = CheckedProducer(settings)
-        for samples_id, positions in ((b"", {0: 99}), (b"of another topic", {})):
-            producer.send(MODELS, b"current", value, headers={**learned.headers(), SAMPLES_ID: samples_id})
-            producer.flush()
-            _, found = _published(settings, tmp_path)
-            assert (found.initial_until, found.positions) == (1000, positions)
-
-
-def test_models_that_another_key_signed_are_followed_up_by_nobody(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stranger, _ = new_keys()
-    private, public = keys_in(tmp_path)
-    first = train_first([tasteful_samples(200, seed=1)], seed=0)
-    headers = Learned(1, {}).headers()
-    with EmbeddedKafka() as kafka:
-        settings = KafkaSettings(kafka.bootstrap)
-        producer = CheckedProducer(settings)
-        forged = sign_model(model_to_bytes(first.as_version(9)), stranger)
-        producer.send(MODELS, b"current", forged, headers=headers)
-        producer.flush()
-        with pytest.raises(ArtefactError, match="no model on models is ours to follow up"):
-            published_model(KafkaBus(settings), public)
-        producer.send(MODELS, b"current", sign_model(model_to_bytes(first), private), headers=headers)
-        producer.send(MODELS, b"current", forged, headers=headers)
-        producer.flush()
-        found = published_model(KafkaBus(settings), public)
-    assert found is not None and found[0].version == first.version
-    assert "model refused (unsigned)" in capsys.readouterr().out
 
 
 def test_going_back_publishes_an_older_version_as_the_newest(log: Path, tmp_path: Path) -> None:
