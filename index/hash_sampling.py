@@ -14,6 +14,8 @@ from index.fetched import Fetched
 from wire.arrays import F64, I64, U64
 from wire.ids import mix
 
+ROOM = 1.5  # a third of an order's rows may be too new for a query, or dead, before all have to be looked at
+
 
 def points(user: U64, before_ms: I64, seed: int) -> U64:
     """One point per query, shape (q,)."""
@@ -42,9 +44,6 @@ class HashOrder:
         score = closeness(point[:, None], self._hashed[places])
         bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
         return Fetched(self.rows[places], score, bound)
-
-
-ROOM = 1.5  # a third of an order's rows may be too new for a query, or dead, before all have to be looked at
 
 
 @dataclass(frozen=True, slots=True)
