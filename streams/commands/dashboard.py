@@ -11,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from streams.dashboard.app import make_app
+from streams.dashboard.door import LOOPBACK
 from streams.dashboard.learned import FleetFolder
 from streams.dashboard.played import frames_of, make_played_app
 from streams.dashboard.service import DashboardService
@@ -24,7 +25,6 @@ from wire.clock import SystemClock
 from wire.errors import InputError
 
 PORT = 8642
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def command(
@@ -59,8 +59,8 @@ def command(
         fleet: The --state of a `coda fleet` on this machine, or the folder of its run: devices' pages say from it
             what each device learned, which the cloud does not know.
     """
-    wanted = token if token is not None else "" if host in _LOOPBACK else secrets.token_urlsafe(16)
-    if not wanted and host not in _LOOPBACK:
+    wanted = token if token is not None else "" if host in LOOPBACK else secrets.token_urlsafe(16)
+    if not wanted and host not in LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
     if run is not None and fleet is not None:
         raise InputError("a run that is played back has no devices' pages: give the run or --fleet")

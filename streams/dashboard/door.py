@@ -1,5 +1,6 @@
 """Who may see the dashboard, and what every answer says to be safe."""
 
+import re
 import secrets
 
 from starlette.datastructures import MutableHeaders
@@ -13,7 +14,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class Door:
@@ -41,7 +42,7 @@ class Door:
 
     def _refusal(self, request: Request) -> Response | None:
         if not self._token:
-            if request.headers.get("host", "").rpartition(":")[0] in _LOOPBACK:
+            if re.sub(r":\d+\Z", "", request.headers.get("host", "")) in LOOPBACK:
                 return None
             return PlainTextResponse("this dashboard answers to 127.0.0.1 and localhost alone\n", 403)
         if secrets.compare_digest(request.cookies.get(_COOKIE, ""), self._token):

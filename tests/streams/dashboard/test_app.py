@@ -72,8 +72,12 @@ def test_a_device_has_a_page_and_a_stranger_has_none(served: Dashboard) -> None:
     assert served.get("/devices/nobody")[0] == 404
 
 
-def test_by_another_name_of_this_machine_nobody_gets_in(served: Dashboard) -> None:
-    assert served.get("/history", Host="evil.example:80")[0] == 403
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("evil.example:80", 403), ("127.0.0.1.evil.example", 403), ("", 403), ("127.0.0.1", 200), ("[::1]", 200)],
+)
+def test_by_another_name_of_this_machine_nobody_gets_in(served: Dashboard, host: str, code: int) -> None:
+    assert served.get("/history", Host=host)[0] == code
 
 
 def test_where_others_reach_it_a_token_is_asked_for(kafka: str) -> None:
