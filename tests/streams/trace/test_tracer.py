@@ -1,14 +1,16 @@
 """One event in a thousand, and each canary, step by step as messages come; as OpenTelemetry's spans, too."""
 
 from collections.abc import Iterator
+from itertools import chain, count, islice
 
 import numpy as np
+import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
 from streams.trace.otel import export
-from streams.trace.tracer import MOST_SAMPLES, Tracer
+from streams.trace.tracer import Tracer
 from tests.streams.trace.test_trace import AT_MS, NOW_MS, batch
 from tests.wire.reports import ack, training
 from wire.canary import canary_id
@@ -86,14 +88,17 @@ def test_each_canary_is_followed_through_the_dataflow() -> None:
     ]
 
 
-def test_what_can_not_be_read_is_counted_and_what_is_kept_is_bounded() -> None:
+def test_what_can_not_be_read_is_counted() -> None:
     tracer = Tracer()
     assert list(tracer.take(message(EVENTS, b"{", 0))) == [] and tracer.refused == 1
-    traced = (f"b{n}" for n in range(20_000_000))
-    for _ in range(3):
-        name = next(each for each in traced if is_traced(sample_key(each)))
-        list(tracer.take(message(SAMPLES, sample(name), 0)))
-    assert len(tracer._pooled) == 3 <= MOST_SAMPLES
+
+
+def test_of_many_samples_only_the_newest_are_looked_for_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.trace.tracer.MOST_SAMPLES", 2)
+    traced = list(islice((name for n in count() if is_traced(sample_key(name := f"b{n}"))), 3))
+    pooled = (message(SAMPLES, sample(name), 0) for name in traced)
+    found = steps(chain(pooled, [message(CANDIDATES, batch(7, "song", 3600), 2000)]))
+    assert [step.trace for step in found if step.step == "batched"] == [trace_of(name) for name in traced[1:]]
 
 
 def test_spans_are_a_trace_of_the_event_and_batches_are_linked_to_it() -> None:
