@@ -67,7 +67,7 @@ def command(
         ensure_topics(settings)
         _follow(bus, export)
     if traced := _traced(bus, event, user):
-        print(_document(traced) if json else "\n".join(traced_lines(traced)))
+        print(msgspec.json.encode({"steps": traced}).decode() if json else "\n".join(traced_lines(traced)))
         return
     found = find(_all(bus, EVENTS), event or "", user)
     if found is None:
@@ -133,10 +133,6 @@ def traced_lines(steps: Sequence[TraceStep]) -> Iterator[str]:
     yield f"trace {steps[0].trace}{f' of {steps[0].user_id}' if steps[0].user_id else ''}, from the topic {TRACES}"
     for step in steps:
         yield f"{moment(step.at_ms)}  + {span((step.at_ms - step.since_ms) / 1000)}: {step.what}"
-
-
-def _document(steps: Sequence[TraceStep]) -> str:
-    return msgspec.json.encode({"steps": steps}).decode()
 
 
 def lines(found: Found, steps: list[Step]) -> Iterator[str]:

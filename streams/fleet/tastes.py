@@ -19,9 +19,8 @@ from wire.errors import InputError, StorageError
 from wire.outcome import Trainings
 
 EVERY_MS = 5_000
-AT_ONCE = (
-    25  # devices read at a time, 3 ms each where windows are full; of 1,000 each is read again after some three minutes
-)
+# Devices read at a time, 3 ms each where windows are full; of 1,000 each is read again after some three minutes.
+AT_ONCE = 25
 
 log = structlog.get_logger(__name__)
 
