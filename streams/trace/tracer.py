@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from monitor.seldom import Seldom
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
 from streams.trace.trace import holds
@@ -28,10 +29,10 @@ Batch = tuple[str, int]
 
 
 class Tracer:
-    """`take` says what a message tells of what is traced; `refused` counts what could not be read."""
+    """`take` says what a message tells of what is traced, and warns of what can not be read."""
 
     def __init__(self) -> None:
-        self.refused = 0
+        self._seldom = Seldom()
         self._since: dict[str, int] = {}  # trace: when it was produced
         self._pooled: dict[int, SampleRecord] = {}
         self._items: U64 = np.zeros(0, np.uint64)
@@ -42,8 +43,8 @@ class Tracer:
         """What it tells; most tell nothing."""
         try:
             yield from self._TAKERS[message.topic](self, message)
-        except Malformed:
-            self.refused += 1
+        except Malformed as error:
+            self._seldom.warning(f"passed over a message of the topic {message.topic}: {error}")
 
     def _produced(self, message: Message) -> Iterator[TraceStep]:
         event = decode_event(message.value)

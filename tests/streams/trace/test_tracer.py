@@ -6,6 +6,7 @@ from itertools import chain, count, islice
 import numpy as np
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from structlog.testing import capture_logs
 
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
@@ -88,9 +89,12 @@ def test_each_canary_is_followed_through_the_dataflow() -> None:
     ]
 
 
-def test_what_can_not_be_read_is_counted() -> None:
-    tracer = Tracer()
-    assert list(tracer.take(message(EVENTS, b"{", 0))) == [] and tracer.refused == 1
+def test_of_what_can_not_be_read_one_line_is_said_and_the_rest_goes_on() -> None:
+    broken = message(EVENTS, b"{", 0)
+    with capture_logs() as said:
+        assert steps(chain([broken, broken], way())) == steps(way())
+    (line,) = said
+    assert line["event"].startswith(f"passed over a message of the topic {EVENTS}: ")
 
 
 def test_of_many_samples_only_the_newest_are_looked_for_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
