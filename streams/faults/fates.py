@@ -41,16 +41,14 @@ def fates_of_events(history: History, pooled: frozenset[int], window_ms: tuple[i
 
 
 def fates_of_batches(history: History, window_ms: tuple[int, int]) -> Fates:
-    """Of every batch: its device answered for it, or for a newer one; the newest of each device has to be answered."""
-    newest: dict[str, int] = {}
-    for device, seq in history.batches:
-        newest[device] = max(seq, newest.get(device, seq))
+    """Of every batch: each device has to answer for its last one, or for a higher number (`streams.tunnel.ledger`)."""
     told = {batch: at_ms for batch, at_ms in history.answers.items() if batch[1] >= 0}
     standing = {(device, report.answered_seq) for device, report in history.reports.items()}
+    last, highest = dict(history.batches.keys()), dict(sorted(told.keys() | standing))
     return Fates(
         attempted=len(history.batches),
         acknowledged=len(told),
-        lost=len(set(newest.items()) - told.keys() - standing),
+        lost=sum(seq > highest.get(device, -1) for device, seq in last.items()),
         unexpected=len(told.keys() - history.batches.keys()),
         duplicated=sum(len(counts) > 1 for counts in history.accepted.values()),
         recovered=sum(

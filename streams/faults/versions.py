@@ -25,8 +25,8 @@ def went_back(history: History) -> int:
 
 
 def _named(history: History) -> Iterable[tuple[str, ModelId]]:
-    """Who named which model, in the order in which it was done: a device's batches by number, then its reports."""
-    for (device, _), model in sorted(history.made_by.items()):
+    """Who named which model, in the order in which it was done: a device's batches as they came, then its reports."""
+    for (device, _), model in history.made_by.items():
         yield f"batches of {device}", model
     for (device, _, _), model in sorted(history.used.items()):
         if model != NO_MODEL:

@@ -14,7 +14,7 @@ from what Kafka has.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -140,8 +140,11 @@ class Push:
     expires_ms: int
 
 
-def account(pushes: Iterable[Push], acks: Iterable[tuple[str, int]], now_ms: int) -> Tally:
+def account(pushes: Sequence[Push], acks: Iterable[tuple[str, int]], now_ms: int) -> Tally:
     """The totals over all tunnels, from the batches and the (device, seq) answers that Kafka has.
+
+    A device's batches are in the order in which they were handed over. Their numbers are not always: a dataflow
+    whose clock was ahead, and which forgot its last number in a crash, goes on with lower ones.
 
     Duplicates (a batch pushed again after a crash, an ack sent twice) count once. A batch that was
     answered is acknowledged, even when the live ledger had already called it superseded: live
@@ -151,11 +154,11 @@ def account(pushes: Iterable[Push], acks: Iterable[tuple[str, int]], now_ms: int
     {'pushes': 3, 'acknowledged': 1, 'superseded': 1, 'expired': 1, 'outstanding': 0}
     """
     distinct = {(p.device, p.seq): p for p in pushes}
-    newest: dict[str, int] = {}
-    for device, seq in distinct:
-        newest[device] = max(seq, newest.get(device, seq))
-    answered = distinct.keys() & set(acks)
+    last = {p.device: p.seq for p in pushes}
+    answers = sorted(set(acks))
+    highest = dict(answers)
+    answered = distinct.keys() & set(answers)
     silent = [p for key, p in distinct.items() if key not in answered]
-    superseded = sum(p.seq < newest[p.device] for p in silent)
-    expired = sum(p.seq == newest[p.device] and p.expires_ms <= now_ms for p in silent)
-    return Tally(len(distinct), len(answered), superseded, expired, len(silent) - superseded - expired)
+    waiting = [p for p in silent if p.seq == last[p.device] > highest.get(p.device, -1)]
+    expired = sum(p.expires_ms <= now_ms for p in waiting)
+    return Tally(len(distinct), len(answered), len(silent) - len(waiting), expired, len(waiting) - expired)

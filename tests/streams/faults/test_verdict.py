@@ -108,6 +108,15 @@ def test_a_device_without_its_newest_batch_is_named() -> None:
     assert verdict(history).broken() == ["newest-batch-wins: 1 devices without it"]
 
 
+def test_a_device_needs_no_batch_of_a_clock_that_was_ahead_once_another_came_after_it() -> None:
+    history = good()
+    history.batches = {("ann", 1): 100, ("ann", 7_200_000): 200, ("ann", 2): 12_000}
+    history.made_by = {("ann", 1): FIRST, ("ann", 7_200_000): FIRST, ("ann", 2): SECOND}
+    assert verdict(history).ok
+    history.answers = {}
+    assert verdict(history).broken() == ["newest-batch-wins: 1 devices without it"]
+
+
 def test_a_fault_that_did_nothing_fails_the_run() -> None:
     idle = Done(name="hold", began_s=10, ended_s=20, stops=True, effect=Effect())
     assert verdict(good(), faults=[DROP, idle]).broken() == [

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.tunnel.ledger import Ledger, Push, account
+from streams.tunnel.ledger import Ledger, Push, Tally, account
 
 
 @dataclass
@@ -110,14 +110,28 @@ def test_totals_from_kafka_balance_and_ignore_repeats(
     assert account(pushes + pushes, acks + acks, now_ms) == tally
 
 
-@given(st.lists(st.tuples(_devices, st.booleans()), max_size=30))
-def test_totals_agree_with_the_live_ledger_when_answers_are_prompt(history: list[tuple[str, bool]]) -> None:
+_handed = st.tuples(_devices, _small, st.booleans())
+
+
+@given(st.lists(_handed, max_size=30, unique_by=lambda each: each[:2]))
+def test_totals_agree_with_the_live_ledger_when_answers_are_prompt(history: list[tuple[str, int, bool]]) -> None:
     ledger, pushes, acks = Ledger(), [], []
-    for seq, (device, answers) in enumerate(history):
+    newest: dict[str, int] = {}
+    for device, seq, there in history:
         ledger.pushed(device, seq, 100)
         pushes.append(Push(device, seq, 100))
-        if answers:
-            ledger.acked(device, seq)
+        if there and seq > newest.get(device, -1):  # it is silent about a lower number than it has
+            newest[device] = seq
             acks.append((device, seq))
+        ledger.acked(device, newest.get(device, -1))  # every report says so
+    assert account(pushes, acks, 99) == ledger.tally()
     ledger.tick(100)
     assert account(pushes, acks, 100) == ledger.tally()
+
+
+def test_a_batch_of_a_clock_that_was_ahead_is_superseded_by_the_next_one() -> None:
+    ahead, after = Push("ann", 7_200_000, 7_260_000), Push("ann", 1000, 61_000)
+    assert account([ahead, after], [("ann", 1000)], 2000).superseded == 1
+    assert account([ahead, after], [("ann", 7_200_000)], 2000).superseded == 1
+    assert account([ahead, after], [], 2000) == Tally(2, acknowledged=0, superseded=1, expired=0, outstanding=1)
+    assert account([ahead, after], [], 61_000).outstanding == 0
