@@ -45,7 +45,8 @@ def command(
     ```
 
     Args:
-        run: The folder of a run of `coda demo`, to play it back; with --once as it was at its end.
+        run: The folder of a run of `coda demo`, `coda chaos` or `coda watch --record`, to play it back; with --once
+            as it was at its end.
         record: A folder to write to what all processes say from now on: `coda report` makes a report of it.
         once: Show it once and end.
         json: Print the picture as JSON on standard output: a line each second, or with --once one line.

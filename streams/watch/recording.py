@@ -61,8 +61,8 @@ def recorded(folder: Path) -> list[tuple[int, Status]]:
         found = [(line.heard_ms, decode_status(bytes(line.status))) for line in lines]
     except OSError as error:
         raise InputError(
-            f"{folder} has no {FILE} ({error.strerror}): give the folder of a run of `coda demo`, or of "
-            "`coda watch --record`"
+            f"{folder} has no {FILE} ({error.strerror}): give the folder of a run of `coda demo`, "
+            "`coda chaos`, or of `coda watch --record`"
         ) from error
     except (msgspec.DecodeError, Malformed) as error:
         raise InputError(f"{path} is damaged, or of another version ({error}): run it again") from error
