@@ -51,7 +51,7 @@ class Tracer:
         if is_traced(key := sample_key(event.event_id)):
             where = f"{message.topic}[{message.partition}]@{message.offset}"
             what = f"event {event.event_id}: {event.item_id}, label {event.label}, produced to {where}"
-            yield self._step(f"{key:016x}", event.user_id, "produced", message.timestamp_ms, what)
+            yield self._step(f"{key:016x}", "produced", message.timestamp_ms, what, user=event.user_id)
 
     def _refused(self, message: Message) -> Iterator[TraceStep]:
         if message.headers.get("what") not in {b"event", None}:
@@ -59,7 +59,7 @@ class Tracer:
         event = decode_event(message.value)
         if is_traced(key := sample_key(event.event_id)):
             why = message.headers.get("reason", b"?").decode()
-            yield self._step(f"{key:016x}", event.user_id, "refused", message.timestamp_ms, f"refused: {why}")
+            yield self._step(f"{key:016x}", "refused", message.timestamp_ms, f"refused: {why}", user=event.user_id)
 
     def _sampled(self, message: Message) -> Iterator[TraceStep]:
         record = decode_record(message.value)
@@ -69,7 +69,7 @@ class Tracer:
                 del self._pooled[next(iter(self._pooled))]
             self._items = np.array([each.item for each in self._pooled.values()], np.uint64)
             trace = f"{record.sample:016x}"
-            yield self._step(trace, "", "pooled", message.timestamp_ms, "its sample is in the pool")
+            yield self._step(trace, "pooled", message.timestamp_ms, "its sample is in the pool")
 
     def _requested(self, message: Message) -> Iterator[TraceStep]:
         request = decode_report(message.value)
@@ -77,21 +77,21 @@ class Tracer:
             sent_ms = request.newest_seq + 1  # a canary's number is when it was sent, and it asks for the batch after
             trace = _canary(request.user_id, sent_ms)
             self._since[trace] = sent_ms
-            yield self._step(trace, request.user_id, "produced", message.timestamp_ms, "in the topic requests")
+            yield self._step(trace, "produced", message.timestamp_ms, "in the topic requests", user=request.user_id)
 
     def _matched(self, message: Message) -> Iterator[TraceStep]:
         batch = decode_batch(message.value)
         if is_canary(batch.user_id):
             trace = _canary(batch.user_id, batch.batch_seq)
             words = "through the dataflow and all shards, in the topic candidates"
-            yield self._step(trace, batch.user_id, "batched", message.timestamp_ms, words)
+            yield self._step(trace, "batched", message.timestamp_ms, words, user=batch.user_id)
             return
         place = batch.user_id, batch.batch_seq
         for record, kinds in self._within(batch):
             trace = f"{record.sample:016x}"
             self._batches.setdefault(place, set()).add(trace)
             said = f"in batch {batch.batch_seq} for {batch.user_id}, {kinds}"
-            yield self._step(trace, "", "batched", message.timestamp_ms, said, place)
+            yield self._step(trace, "batched", message.timestamp_ms, said, batch=place)
         while len(self._batches) > MOST_BATCHES:
             gone = next(iter(self._batches))
             del self._batches[gone]
@@ -126,9 +126,11 @@ class Tracer:
         if traces and step == "trained":
             self._trained.add(place)
         for trace in sorted(traces):
-            yield self._step(trace, "", step, message.timestamp_ms, said, place)
+            yield self._step(trace, step, message.timestamp_ms, said, batch=place)
 
-    def _step(self, trace: str, user: str, step: str, at_ms: int, what: str, batch: Batch = ("", -1)) -> TraceStep:  # noqa: PLR0917
+    def _step(
+        self, trace: str, step: str, at_ms: int, what: str, *, user: str = "", batch: Batch = ("", -1)
+    ) -> TraceStep:
         since_ms = self._since.setdefault(trace, at_ms)
         while len(self._since) > MOST_BATCHES:
             del self._since[next(iter(self._since))]
