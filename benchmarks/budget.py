@@ -41,13 +41,13 @@ class Row(NamedTuple):
 def measured(log: str, budget: str, given: argparse.Namespace) -> Row:
     """One evaluation."""
     torch.set_num_threads(1)
-    sampling = Sampling(given.negatives, 2000, given.seed) if given.negatives else None
+    sampling = Sampling(given.negatives, given.seed) if given.negatives else None
     age_ms = Duration.parse(budget).ms
     rules = MatchRules(freshness_budget_ms=age_ms)
     task = Task(task_version=1, arms=ARMS, candidate_age_ms=age_ms, idle_age_ms=max(age_ms, 3 * 3_600_000))
     plan = Plan(devices=given.devices, refresh_ms=0, seed=given.seed, rules=rules, task=task)
     with tempfile.TemporaryDirectory() as folder, Pool.open(Path(folder) / "pool", PoolSpec()) as pool:
-        outcome = evaluate(evaluation_log(EventLog(find_log(log)), sampling)[1], pool, plan, lambda *_: None)
+        outcome = evaluate(evaluation_log(EventLog(find_log(log)), sampling).events, pool, plan, lambda *_: None)
     events = max(len(outcome.predictions), 1)
     paired = Comparison(outcome.predictions, ARMS, given.seed)
     pair = paired.pairs([("coda", "local")])["coda-local"]

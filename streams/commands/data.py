@@ -16,9 +16,9 @@ from streams.logs.data import (
     uniform_log,
 )
 from streams.logs.event_log import EventLog
-from streams.logs.negatives import NEAREST, Sampling
+from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
-from streams.settings import AtLeast0, AtLeast1
+from streams.settings import AtLeast0
 from streams.terminal import say
 
 app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
@@ -50,7 +50,6 @@ def get(
     /,
     *,
     negatives: AtLeast0 = 0,
-    negatives_window: AtLeast1 = NEAREST,
     seed: int = 0,
     options: LogOptions = AS_FOUND,
     json: bool = False,
@@ -69,21 +68,17 @@ def get(
 
     Args:
         name: One of those that `coda data list` shows, or a file.
-        negatives: Sampled negatives per positive; 0 leaves the log as it is.
-        negatives_window: How many positives on either side of a positive its negatives are drawn from.
+        negatives: Sampled negatives per positive, of what others took soon after; 0 leaves the log as it is.
         seed: Seed of the sampling; the same seed gives the same log.
         json: Print one JSON document instead of the path.
     """
     if name not in NAMED_LOGS and Path(name).exists():
         path = uniform_log(find_log(name), options, say)
-        path = log_with_negatives(path, Sampling(negatives, negatives_window, seed), say) if negatives else path
+        path = log_with_negatives(path, Sampling(negatives, seed), say) if negatives else path
         _print_path(name, path, json=json)
         return
     source = log_named(name)
-    if negatives:
-        path = get_log_with_negatives(source, Sampling(negatives, negatives_window, seed), say)
-    else:
-        path = get_log(source, say)
+    path = get_log_with_negatives(source, Sampling(negatives, seed), say) if negatives else get_log(source, say)
     _print_path(name, path, json=json)
 
 

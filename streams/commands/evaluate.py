@@ -24,7 +24,7 @@ from streams.evaluation.verdict import TERMS
 from streams.logs.check import USERS_NEEDED
 from streams.logs.data import find_log
 from streams.logs.event_log import EventLog
-from streams.logs.negatives import NEAREST, Sampling
+from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.run_folder import environment, run_folder, write_json
 from streams.settings import ALL, AtLeast0, AtLeast1, AtLeast2, Devices, Share, SomeTime, Span
@@ -54,7 +54,6 @@ def command(
     min_users: AtLeast1 = 5,
     pool_age: SomeTime = Duration.parse("30d"),
     negatives: AtLeast0 = 0,
-    negatives_window: AtLeast1 = NEAREST,
     refresh: Span = Duration.parse("24h"),
     base: Literal["stale", "refreshed", "both"] = "stale",
     delay: SomeTime = Duration.parse("5s"),
@@ -87,7 +86,7 @@ def command(
         min_users: A sample enters the pool once so many users took its item; 1 lets all in at once.
         pool_age: How old, in event time, a sample of the pool may get.
         negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
-        negatives_window: How many positives on either side of a positive its negatives are drawn from.
+            They are of what others took soon after, from so far ahead as is fair; what tells them apart is printed.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
         base: Which cloud model devices have: the first one, each new one, or one run of either.
         delay: Event time until what happens is pooled, matched and trained on, such as 5s; 24h for nightly jobs.
@@ -96,7 +95,7 @@ def command(
         json: Print the result as JSON on standard output.
     """
     bases = _bases(base, refresh.ms)
-    sampling = Sampling(negatives, negatives_window, seed) if negatives else None
+    sampling = Sampling(negatives, seed) if negatives else None
     spec = PoolSpec(window_age_ms=pool_age.ms)
     plan = Plan(
         devices=devices or 0,
@@ -118,7 +117,6 @@ def command(
         "min_users": min_users,
         "pool_age": str(pool_age),
         "negatives": negatives,
-        "negatives_window": negatives_window,
         "refresh": str(refresh),
         "base": base,
         "delay": str(delay),
@@ -130,8 +128,9 @@ def command(
     stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
     try:
         with run_folder(out, datetime.now()) as folder:
-            check, events = evaluation_log(EventLog(find_log(log), options), sampling)
-            for line in check.lines():
+            check, events, sampled = evaluation_log(EventLog(find_log(log), options), sampling)
+            drawn = sampled.lines() if sampled else []
+            for line in (*check.lines(), *drawn):
                 say(line)
             with stop.listening():
                 run = partial(_prequential, events, spec=spec, stop=stop)
@@ -139,7 +138,10 @@ def command(
                 slower = {name: run(f"learning after {name}: ", plan=p) for name, p in later.items()}
             result = result_of(log, len(events), outcomes, plan=plan, settings=settings, later=slower)
             write_json(folder / RESULT, result)
-            write_json(folder / RUN, {"settings": settings, "log": check.as_dict(), "environment": environment()})
+            write_json(
+                folder / RUN,
+                {"settings": settings, "log": check.as_dict(), "negatives": drawn, "environment": environment()},
+            )
             write_frame(folder / PREDICTIONS, all_arms(outcomes))
             write_durably(folder / REPORT, evaluation_report(result, outcomes, check).encode())
     except Stopped:

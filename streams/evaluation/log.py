@@ -1,15 +1,25 @@
 """The log of an evaluation: whole, sorted, and with sampled negatives where it has positives only."""
 
+from typing import NamedTuple
+
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
 from streams.logs.check import LogCheck, check_of
 from streams.logs.event_log import NO_POSITIVES, EventLog, only_positives, sorted_events
-from streams.logs.negatives import Sampling, add_negatives
+from streams.logs.negatives import EVENT_TYPE, Sampled, Sampling, add_negatives
 from wire.errors import InputError
 
 
-def evaluation_log(log: EventLog, sampling: Sampling | None) -> tuple[LogCheck, pl.DataFrame]:
+class EvaluationLog(NamedTuple):
+    """What a log holds, its events, sorted, and how its negatives were drawn, if they were."""
+
+    check: LogCheck
+    events: pl.DataFrame
+    sampled: Sampled | None = None
+
+
+def evaluation_log(log: EventLog, sampling: Sampling | None) -> EvaluationLog:
     """What `log` holds, and its events, sorted; with `sampling`, its positives and their sampled negatives.
 
     Rows of label 0 are then left out: in a log of what users took they are returns and the like, which are not
@@ -21,10 +31,11 @@ def evaluation_log(log: EventLog, sampling: Sampling | None) -> tuple[LogCheck, 
     if not check.positives:
         raise InputError(f"{log.path}: {check.unmatched or NO_POSITIVES}")
     if sampling is not None:
-        return check, _with_ids(add_negatives(events.filter(pl.col("label") == 1), sampling).log)
+        sampled = add_negatives(events.filter(pl.col("label") == 1), sampling)
+        return EvaluationLog(check, _with_ids(sampled.log), sampled)
     if check.positives == check.events:
         raise InputError(f"{log.path}: {only_positives(log.said)}")
-    return check, events
+    return EvaluationLog(check, events)
 
 
 def repeats(log: pl.DataFrame) -> pl.DataFrame:
@@ -36,6 +47,20 @@ def repeats(log: pl.DataFrame) -> pl.DataFrame:
     """
     first = pl.col("timestamp").filter(pl.col("label") == 1).min().over("user_id", "item_id")
     return log.select("event_id", repeat=(first < pl.col("timestamp")).fill_null(value=False))
+
+
+def compared(log: pl.DataFrame) -> pl.DataFrame:
+    """The column `event_id` of what arms are compared on: all but positives that got no sampled negative.
+
+    Nothing can be set against these, and what they have in common, such as being the last of a log, would tell.
+
+    >>> log = pl.DataFrame({"event_id": list("abc"), "user_id": "u", "event_type": ["buy", "sampled", "buy"]})
+    >>> compared(log.with_columns(label=pl.Series([1, 0, 1]), timestamp=pl.Series([1, 1, 2])))["event_id"].to_list()
+    ['a', 'b']
+    """
+    if not (log["event_type"] == EVENT_TYPE).any():
+        return log.select("event_id")
+    return log.filter((pl.col("label") == 0).any().over("user_id", "timestamp")).select("event_id")
 
 
 def _with_ids(log: pl.DataFrame) -> pl.DataFrame:

@@ -40,7 +40,7 @@ from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
-from streams.evaluation.log import repeats
+from streams.evaluation.log import compared, repeats
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.work_view import Show
@@ -107,7 +107,8 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
         run.step(part)
     outcome = run.outcome()
-    return replace(outcome, predictions=outcome.predictions.join(repeats(log), on="event_id", maintain_order="left"))
+    facts = repeats(log).join(compared(log), on="event_id")
+    return replace(outcome, predictions=outcome.predictions.join(facts, on="event_id", maintain_order="left"))
 
 
 def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Show) -> Iterator[list[Event]]:

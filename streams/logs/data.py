@@ -12,7 +12,7 @@ from xxhash import xxh3_64_hexdigest
 
 from streams.logs import completejourney, movielens
 from streams.logs.event_log import EventLog, load_log, require_file, survey
-from streams.logs.negatives import Sampling, add_negatives
+from streams.logs.negatives import Sampled, Sampling, add_negatives
 from streams.logs.options import FIELDS, LogOptions
 from streams.logs.packages import Package, download, read_members
 from wire.durable import make_folder, write_frame
@@ -153,7 +153,7 @@ def get_log_with_negatives(
     if not path.is_file():
         sampled = add_negatives(pl.read_parquet(get_log(source, say)), sampling)
         write_log(sampled.log, path)
-        say(f"{path}: {sampled.log.height:,} events, {sampled.missing:,} negatives could not be drawn")
+        _say_drawn(path, sampled, say)
     return path
 
 
@@ -179,8 +179,13 @@ def log_with_negatives(path: Path, sampling: Sampling, say: Callable[[str], None
             raise InputError(f"{path} has no positive to draw negatives for: say which events are, with --positive")
         sampled = add_negatives(_with_context_columns(positives), sampling)
         write_log(sampled.log, written)
-        say(f"{written}: {sampled.log.height:,} events, {sampled.missing:,} negatives could not be drawn")
+        _say_drawn(written, sampled, say)
     return written
+
+
+def _say_drawn(path: Path, sampled: Sampled, say: Callable[[str], None]) -> None:
+    for line in (f"{path}: {sampled.log.height:,} events", *sampled.lines()):
+        say(line)
 
 
 def _with_context_columns(events: pl.DataFrame) -> pl.DataFrame:

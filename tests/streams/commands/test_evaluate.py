@@ -36,7 +36,7 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert document == json.loads((out / "result.json").read_text())
     assert document["devices"] == 40
     assert document["events"] == 1500
-    assert (document["settings"]["negatives"], document["settings"]["negatives_window"]) == (0, 2000)
+    assert document["settings"]["negatives"] == 0
     device_arms = set(ARMS) - {"cloud"}
     assert set(document["arms"]) == {"cloud", "cloud-refreshed"} | device_arms | {f"{a}-refreshed" for a in device_arms}
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "logloss", "ece"}
@@ -104,7 +104,6 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--refresh", "0s", "--base", "both"), "give an interval, or --base stale"),
         (("--delay", "0s"), "--delay: 0s is no time at all"),
         (("--initial-share", "2"), "for --initial-share. Must be < 1"),
-        (("--negatives", "2", "--negatives-window", "0"), '"0" for --negatives-window. Must be >= 1'),
     ],
 )
 def test_wrong_settings_are_one_clear_line(
