@@ -30,14 +30,17 @@ class Past:
 
     def age_ms(self, item: I64, row: I64) -> I64:
         """How long before the moment of `row` the item was first taken; 0 where it was not yet."""
-        return np.maximum(self.time[row] - self._first_ms[item], 0)
+        age_ms: I64 = np.maximum(self.time[row] - self._first_ms[item], 0)
+        return age_ms
 
     def recent(self, item: I64, row: I64) -> I64:
         """How many of the `RECENT` positives before the moment of `row` are of `item`."""
         end = self.moment[row]
         start = np.maximum(end - RECENT, 0)
         of_item = item * self.rows
-        return np.searchsorted(self._places, of_item + end) - np.searchsorted(self._places, of_item + start)
+        upto, before = (np.searchsorted(self._places, of_item + place) for place in (end, start))
+        count: I64 = upto - before
+        return count
 
     def in_basket(self, item: I64, row: I64) -> Bool:
         """Whether the user of `row` took `item` at that very moment."""
