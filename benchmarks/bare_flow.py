@@ -15,7 +15,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.flow.blame import Blame
 from streams.flow.settings import FlowSettings
 from streams.flow.source import KafkaInput, Reader
@@ -33,31 +33,37 @@ PARTITIONS = 4
 class Count(StatelessSinkPartition[Any]):
     """Counts as if all were pooled, so that the same eyes see it."""
 
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
     def write_batch(self, items: list[Any]) -> None:
         """So many more."""
-        metrics.pooled.inc(len(items))
+        self._metrics.pooled.inc(len(items))
 
 
 class CountSink(DynamicSink[Any]):
     """A `Count` on each worker."""
 
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
     def build(self, step_id: str, worker_index: int, worker_count: int) -> Count:  # noqa: ARG002
         """The worker's own."""
-        return Count()
+        return Count(self._metrics)
 
 
 def main(bootstrap: str, state: Path, metrics_port: int) -> None:
     """Run until told to stop."""
-    stop, flow = Stop(), Dataflow("bare")
+    stop, flow, metrics = Stop(), Dataflow("bare"), Metrics()
     reader = Reader(KafkaBus(KafkaSettings(bootstrap)), Blame(), SystemClock(), time.sleep)
     source = KafkaInput(
         reader, [(EVENTS, n) for n in range(PARTITIONS)], ready=lambda: True, stopping=lambda: bool(stop.signal)
     )
     prepare_state(state / "state")
     messages: Any = op.input("kafka", flow, source)
-    op.output("out", messages, CountSink())
+    op.output("out", messages, CountSink(metrics))
     epoch_ms = FlowSettings(bootstrap=bootstrap, pool="", state="").epoch_ms
-    with stop.listening(), metrics_server(metrics_port):
+    with stop.listening(), metrics_server(metrics_port, metrics.registry):
         cluster_main(  # type: ignore[no-untyped-call]
             flow,
             [],

@@ -30,6 +30,7 @@ from device_sim.mqtt_link import MqttLink
 from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
+from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from wire.candidates import Candidates, encode_batch
 from wire.claim import Claim
@@ -144,12 +145,14 @@ def snapshots(fleet: Fleet, devices: int) -> dict[str, float]:
 async def measure(devices: int) -> dict[str, Any]:
     """Everything, on a fresh broker."""
     task = Task(task_version=1)
-    fleet = Fleet(seed=0)
+    fleet = Fleet(Metrics(), seed=0)
     fleet.deliver_model(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=0), 300_000, 0)
     fleet.deliver_task(task, 500, 0)
     figures: dict[str, Any] = {"devices": devices, "start_mb": memory_mb()}
     with EmbeddedMqtt() as broker:
-        link = MqttLink(broker.settings.host, broker.settings.port, 0, Claim("coda-fleet", "boot", 0))
+        link = MqttLink(
+            broker.settings.host, broker.settings.port, 0, Claim("coda-fleet", "boot", 0), metrics=Metrics()
+        )
         figures["connect_s"] = await connect(fleet, link, devices)
         figures["connected_mb"] = memory_mb()
         events = behaviour(devices, task.window_count, seed=2)

@@ -32,8 +32,7 @@ from benchmarks.scrape import Snapshot, scrape, together
 from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
-from monitor import metrics
-from monitor.metrics import name_of
+from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds
 from streams.kafka.bus import KafkaBus
@@ -56,9 +55,9 @@ LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
 ENDS = (
-    name_of(metrics.pooled),
-    name_of(metrics.samples_waiting),
-    name_of(metrics.rejected),
+    Metrics.pooled.name,
+    Metrics.samples_waiting.name,
+    Metrics.rejected.name,
 )  # of an event
 
 
@@ -176,8 +175,8 @@ def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, f
         run.stop()
         return {
             **run.rates(len(load)),
-            "matches": found.total(name_of(metrics.matches)),
-            "pool_live": found.total(name_of(metrics.pool_live)),
+            "matches": found.total(Metrics.matches.name),
+            "pool_live": found.total(Metrics.pool_live.name),
         }
 
 
@@ -188,7 +187,7 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str,
         publish(settings, load.model)
         run = Run(_flow_command(settings, folder, 1), 1)
         run.wait(before)
-        while run.snapshot().total(name_of(metrics.model_version)) == 0:
+        while run.snapshot().total(Metrics.model_version.name) == 0:
             time.sleep(LOOK_S)
         start = run.snapshot()
         feed(settings, load, FLOW_GROUP, pace_per_s)
@@ -197,7 +196,7 @@ def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str,
         run.stop()
     figures: dict[str, float] = {}
     for stage in ("pooled", "matched"):
-        name = name_of(metrics.freshness_s)
+        name = Metrics.freshness_s.name
         ages = end.histogram(name, stage=stage).combine(start.histogram(name, stage=stage), -1)
         figures |= {f"{stage}_p{round(100 * q)}_ms": 1000 * ages.quantile(q) for q in (0.5, 0.99)}
     return figures

@@ -15,6 +15,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
 
 from models.cloud_model import CloudModel
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -120,7 +121,16 @@ def in_process(
     sink = _Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
         source: Any = _Listed(values)
-        flow = build_flow(settings, source, sink, pools, clock=SystemClock(), model=lambda: model, blame=Blame())
+        flow = build_flow(
+            settings,
+            source,
+            sink,
+            pools,
+            clock=SystemClock(),
+            metrics=Metrics(),
+            model=lambda: model,
+            blame=Blame(),
+        )
         began = time.process_time()
         with profiler or nullcontext():
             run_main(  # type: ignore[no-untyped-call]

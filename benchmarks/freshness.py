@@ -31,8 +31,7 @@ import polars as pl
 
 from benchmarks.paced_log import START_MS, paced_log
 from benchmarks.scrape import Snapshot, scrape, together
-from monitor import metrics
-from monitor.metrics import name_of
+from monitor.metrics import Metrics
 from monitor.stages import STAGES
 from streams.child import Child, ChildFailed
 from streams.kafka.embedded import EmbeddedKafka
@@ -167,12 +166,12 @@ def steady_state(stack: Stack, options: argparse.Namespace, initial: int, broker
     """Bring everything up, and measure from the end of the warm-up to the end of the log."""
     stack.start(*SERVICES)
     say("first cloud model")
-    stack.wait("the first cloud model", lambda now: now.total(name_of(metrics.cloud_versions)) > 0)
+    stack.wait("the first cloud model", lambda now: now.total(Metrics.cloud_versions.name) > 0)
     say("history")
     stack.start("history")
     stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= initial)
-    stack.wait("all devices", lambda now: now.total(name_of(metrics.devices_connected)) >= options.devices)
-    stack.wait("everyone's first trainings", _Calm(name_of(metrics.trainings)))
+    stack.wait("all devices", lambda now: now.total(Metrics.devices_connected.name) >= options.devices)
+    stack.wait("everyone's first trainings", _Calm(Metrics.trainings.name))
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
     stack.wait("the live part", lambda now: taken_in(now) > initial)
@@ -192,12 +191,12 @@ def steady_state(stack: Stack, options: argparse.Namespace, initial: int, broker
 
 def taken_in(now: Snapshot) -> float:
     """Samples that are pooled, or wait for others to take their item."""
-    return now.total(name_of(metrics.pooled)) + now.total(name_of(metrics.samples_waiting))
+    return now.total(Metrics.pooled.name) + now.total(Metrics.samples_waiting.name)
 
 
 def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
     """Ages in ms per stage and rates per second between two looks."""
-    name, stages = name_of(metrics.freshness_s), {}
+    name, stages = Metrics.freshness_s.name, {}
     for stage in STAGES:
         ages = after.histogram(name, stage=stage).combine(before.histogram(name, stage=stage), -1)
         if not ages.count and stage not in TARGETS_S:
@@ -207,14 +206,14 @@ def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
             target_ms = 1000 * TARGETS_S[stage]
             stages[stage] |= {"target_ms": target_ms, "reached": stages[stage]["p99_ms"] <= target_ms}
     counters = {
-        "events": name_of(metrics.pooled),
-        "matches": name_of(metrics.matches),
-        "pushes": name_of(metrics.pushes),
-        "predictions": name_of(metrics.predictions),
-        "trainings": name_of(metrics.trainings),
+        "events": Metrics.pooled.name,
+        "matches": Metrics.matches.name,
+        "pushes": Metrics.pushes.name,
+        "predictions": Metrics.predictions.name,
+        "trainings": Metrics.trainings.name,
     }
     rates = {each: (after.total(series) - before.total(series)) / took_s for each, series in counters.items()}
-    return {"stages": stages, "per_s": rates, "versions": after.total(name_of(metrics.cloud_versions))}
+    return {"stages": stages, "per_s": rates, "versions": after.total(Metrics.cloud_versions.name)}
 
 
 def table(result: dict[str, Any]) -> list[str]:

@@ -28,7 +28,6 @@ import torch
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
-from prometheus_client import REGISTRY
 
 from benchmarks.devices import memory_mb
 from device_sim.fleet import Fleet
@@ -36,8 +35,7 @@ from device_sim.scoreboard import Scoreboard
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from models.sample import decode_samples
-from monitor import metrics
-from monitor.metrics import name_of
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -143,18 +141,19 @@ class Everything:
         model = replace(random_model(nothing, nothing, churn.seed), trained_until=start_ms)
         refresh_ms = churn.length_ms // VERSIONS
         limit_bytes = 32_768 + 72 * churn.items // 8
+        self.metrics = Metrics()
         self.trainer = CloudTrainer(
-            model, Learned(start_ms, {}), refresh_ms=refresh_ms, seed=0, limit_bytes=limit_bytes
+            model, Learned(start_ms, {}), self.metrics, refresh_ms=refresh_ms, seed=0, limit_bytes=limit_bytes
         )
-        self.fleet = Fleet(seed=churn.seed)
+        self.fleet = Fleet(self.metrics, seed=churn.seed)
         self.fleet.deliver_task(Task(task_version=1), 0, start_ms)
         self.fleet.deliver_model(model, 0, start_ms)
         self.ledger = Ledger()
-        self.unanswered: Unanswered[bytes] = Unanswered(most_bytes=churn.users * 100)
+        self.unanswered: Unanswered[bytes] = Unanswered(self.metrics, most_bytes=churn.users * 100)
         self.asked: deque[str] = deque()
         self.looks: list[Look] = []
         self._board = Scoreboard(folder / "fleet", {})
-        self._reports = FleetReports()
+        self._reports = FleetReports(self.metrics)
         self._churn, self._start_ms, self._now_ms = churn, start_ms, start_ms
         self._samples = 0
         self.passed = 0  # events that are through the dataflow
@@ -210,8 +209,8 @@ class Everything:
         return Look(
             minute=(self._now_ms - self._start_ms) / 60_000,
             memory_mb=memory_mb(),
-            users=REGISTRY.get_sample_value(name_of(metrics.users)) or 0,
-            pooled=REGISTRY.get_sample_value(name_of(metrics.pool_live), {"shard": "0"}) or 0,
+            users=self.metrics.value(Metrics.users),
+            pooled=self.metrics.value(Metrics.pool_live, shard="0"),
             waiting_samples=self.trainer.waiting,
             items_known=len(self.trainer.model.item_keys),
             pushes_open=self.ledger.tally().outstanding,
@@ -307,6 +306,7 @@ def soak(churn: Churn, say: Callable[[str], None]) -> list[Look]:
                 _Sink(everything),
                 pools,
                 clock=SystemClock(),
+                metrics=everything.metrics,
                 model=lambda: everything.trainer.model,
                 blame=Blame(),
             )

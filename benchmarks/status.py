@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.flow_profile import in_process
 from models.cloud_model import random_model
-from monitor import metrics
 from monitor.freshness import observe_freshness
+from monitor.metrics import Metrics
 from operators.canary import canaries, people
 from operators.decode import Arrival
 from streams.kafka.admin import ensure_topics
@@ -42,6 +42,7 @@ _PASS = 100  # events in a pass of the dataflow at this pace: 20 ms
 
 def main() -> None:
     """Measure and print."""
+    metrics = Metrics()
     for n in range(SERIES):
         for labelled in (metrics.rejected, metrics.matches, metrics.trainings, metrics.batches):
             labelled.labels(f"label {n}").inc()
@@ -52,10 +53,10 @@ def main() -> None:
         bus = KafkaBus(KafkaSettings(kafka.bootstrap))
         ensure_topics(bus.settings)
         lookouts = [
-            Lookout(bus, clock, stage, FLOW_GROUP, topic)
+            Lookout(bus, clock, metrics, stage=stage, group=FLOW_GROUP, topic=topic)
             for stage, topic in {"pooled": EVENTS, "matched": REQUESTS}.items()
         ]
-        pulse = Pulse(Role.FLOW, "0", bus, clock, lookouts, out=io.StringIO())
+        pulse = Pulse(Role.FLOW, "0", bus, clock, metrics, lookouts=lookouts, out=io.StringIO())
         pulse.beat()
         began_s, status = time.thread_time(), None
         for _ in range(BEATS):
@@ -65,12 +66,12 @@ def main() -> None:
     assert status is not None
     print(f"{cpu_ms:.1f} ms of a core per beat, so {cpu_ms / 10:.2f} % of one; {len(encode_status(status)):,} bytes")
     events = [Event(f"e{n}", f"u{n % 500}", f"i{n * 7919 % 1000}", "c", "click", 1, n * 1000) for n in range(PACE)]
-    seen_ms, flow_ms = per_event_ms(events), dataflow_ms(events)
+    seen_ms, flow_ms = per_event_ms(events, metrics), dataflow_ms(events)
     share = (cpu_ms + seen_ms) / flow_ms
     print(f"{cpu_ms + seen_ms:.1f} of {flow_ms:.0f} ms of a core for {PACE:,} events and a second: {share:.1%}")
 
 
-def per_event_ms(events: list[Event]) -> float:
+def per_event_ms(events: list[Event], metrics: Metrics) -> float:
     """CPU for what monitoring does with so many events."""
     arrivals = [(event.user_id, Arrival.of(event, WallMs(0))) for event in events]
     began_s = time.thread_time()
@@ -78,7 +79,7 @@ def per_event_ms(events: list[Event]) -> float:
         some = arrivals[at : at + _PASS]
         people(some)
         canaries(some)
-        observe_freshness("pooled", np.zeros(len(some), np.int64), 100)
+        observe_freshness(metrics, "pooled", np.zeros(len(some), np.int64), 100)
         metrics.pooled.inc(len(some))
         metrics.event_frontier_s.labels("pooled").set(at)
     return (time.thread_time() - began_s) * 1000

@@ -32,6 +32,7 @@ import numpy as np
 
 from device_sim import topics
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -141,7 +142,7 @@ class Fleet:
     """The devices, and when each was connected and served since `restarted`."""
 
     def __init__(self, address: MqttSettings, devices: int) -> None:
-        self._link = MqttLink(address.host, address.port, 1, Claim("storm", "b", 1))
+        self._link = MqttLink(address.host, address.port, 1, Claim("storm", "b", 1), metrics=Metrics())
         self.users = [f"u{number}" for number in range(devices)]
         for user_id in self.users:
             self._link.open(user_id)
@@ -182,7 +183,7 @@ def cut(port: int) -> None:
 
 def publish_batches(settings: MqttSettings, devices: int, nbytes: int) -> None:
     """A retained batch for each device."""
-    client = MqttClient(settings, "storm-cloud")
+    client = MqttClient(settings, Metrics(), "storm-cloud")
     client.open()
     for number in range(devices):
         client.publish(topics.candidates(f"u{number}"), os.urandom(nbytes), retain=True)

@@ -42,7 +42,7 @@ from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
 from device_sim.use_ages import observe_predictions, observe_training
 from models.cloud_model import DIM, CloudModel
-from monitor import metrics
+from monitor.metrics import Metrics
 from wire.malformed import Malformed
 from wire.outcome import Batches, Outcome, Trainings
 from wire.succession import Verdict, refusal
@@ -61,8 +61,10 @@ class Fleet:
     `counts` says how often what ended how; `predictions` and `trainings` wait to be taken, `due` is who wants to train.
     """
 
-    def __init__(self, *, uploads: bool = False, seed: int = 0, boot: int = 0, sequence: int = 0) -> None:
-        self.uploads, self.seed = uploads, seed
+    def __init__(
+        self, metrics: Metrics, *, uploads: bool = False, seed: int = 0, boot: int = 0, sequence: int = 0
+    ) -> None:
+        self._metrics, self.uploads, self.seed = metrics, uploads, seed
         self.boot, self.sequence = boot, sequence
         self.devices: dict[str, Device] = {}
         self.slots: dict[str, int] = {}
@@ -179,7 +181,7 @@ class Fleet:
             return
         self.offer.model, self.offer.model_size = model, size
         self.store.models[model.id.key] = model
-        metrics.model_version.set(model.version)
+        self._metrics.model_version.set(model.version)
         for user_id, device in list(self.devices.items()):
             if device.connected or device.version == 0:
                 self._catch_up(user_id, now_ms)
@@ -187,7 +189,7 @@ class Fleet:
     def deliver_task(self, task: Task, size: int, now_ms: int) -> None:
         """A task (signature already checked) for all devices that are connected."""
         self.offer.task, self.offer.task_size = task, size
-        metrics.task_version.set(task.task_version)
+        self._metrics.task_version.set(task.task_version)
         for user_id, device in list(self.devices.items()):
             if device.connected or device.task is None:
                 self._catch_up(user_id, now_ms)
@@ -208,8 +210,8 @@ class Fleet:
         """Tell how many devices there are of each group, and how many of them are connected."""
         there = Counter((group_of(device.usage.events), device.connected) for device in self.devices.values())
         for group in DEVICES:
-            metrics.devices.labels(group).set(there[group, True] + there[group, False])
-            metrics.group_connected.labels(group).set(there[group, True])
+            self._metrics.devices.labels(group).set(there[group, True] + there[group, False])
+            self._metrics.group_connected.labels(group).set(there[group, True])
 
     def begin_training(
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
@@ -251,7 +253,7 @@ class Fleet:
         for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
             if device is None:
                 continue
-            observe_training(train)
+            observe_training(self._metrics, train)
             trained = Trained(
                 model=job.model.id,
                 accepted=came.accepted,
@@ -294,11 +296,11 @@ class Fleet:
     def count(self, outcome: Outcome) -> None:
         """One more thing ended so."""
         self.counts[outcome.what, outcome] += 1
-        metrics.device_outcomes.labels(outcome.what, outcome).inc()
+        self._metrics.device_outcomes.labels(outcome.what, outcome).inc()
         if isinstance(outcome, Batches):
-            metrics.batches.labels(outcome).inc()
+            self._metrics.batches.labels(outcome).inc()
         elif isinstance(outcome, Trainings):
-            metrics.trainings.labels(outcome).inc()
+            self._metrics.trainings.labels(outcome).inc()
 
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         if user_id in self.quarantine:
@@ -352,7 +354,7 @@ class Fleet:
                 case Count(outcome):
                     self.count(outcome)
                 case Freshness(stage, produced_ms):
-                    metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
+                    self._metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
                 case Forget():
                     self.store.forget(self.slots[user_id])
 
@@ -383,9 +385,15 @@ class Fleet:
                 arms=predicted.arms,
             )
         )
-        metrics.predictions.inc(len(asked))
+        self._metrics.predictions.inc(len(asked))
         until_ms = [self.store.models[key].trained_until for key in rows.model.tolist()]
-        observe_predictions(rows.timestamp, until_ms, rows.label, predicted.arms[:, ARMS.index("cloud")])
+        observe_predictions(
+            self._metrics,
+            timestamps=rows.timestamp,
+            trained_until=until_ms,
+            label=rows.label,
+            cloud=predicted.arms[:, ARMS.index("cloud")],
+        )
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]
             model = self.devices[user_id].model

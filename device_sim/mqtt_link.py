@@ -25,7 +25,7 @@ from device_sim.mqtt_credentials import FLEET, OPEN, Keyring, device
 from device_sim.mqtt_failure import QUARREL, QUICK, TAKEN_OVER, Failure
 from device_sim.name import HEARD_S, Name
 from device_sim.quarrel import Quarrel
-from monitor import metrics
+from monitor.metrics import Metrics
 from wire.claim import Claim
 from wire.errors import ConnectionFailed
 from wire.ids import topic_part
@@ -46,8 +46,10 @@ class MqttLink:
     proves who it is with its own credentials in `keyring`.
     """
 
-    def __init__(self, host: str, port: int, seed: int, claim: Claim, keyring: Keyring = OPEN) -> None:
-        self._address, self._keyring = (host, port), keyring
+    def __init__(
+        self, host: str, port: int, seed: int, claim: Claim, *, metrics: Metrics, keyring: Keyring = OPEN
+    ) -> None:
+        self._address, self._keyring, self._metrics = (host, port), keyring, metrics
         self._name = Name("fleet", claim)
         self._comeback = Comeback(random.Random(seed))
         self._backoff = Backoff(random.Random(seed))  # of the fleet's own connection, which hears the cloud's pace
@@ -124,7 +126,7 @@ class MqttLink:
         self._housekeeping.cancel()
         await asyncio.gather(self._part([*self._devices.values(), self._shared]), *self._leaving)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        metrics.devices_connected.set(0)
+        self._metrics.devices_connected.set(0)
 
     def equip(self, who: Identity, client: Client) -> None:
         """Give a client what proves that it is this device, or the fleet; raises `InputError`."""
@@ -154,7 +156,7 @@ class MqttLink:
     def came_up(self, who: Identity) -> None:
         """A connection stands."""
         if who.user_id:
-            metrics.devices_connected.inc()
+            self._metrics.devices_connected.inc()
             self._arrived(Arrival("up", who.user_id))
         else:
             self._let_in = True
@@ -163,14 +165,14 @@ class MqttLink:
     def went_down(self, who: Identity) -> None:
         """A connection that stood does so no more."""
         if who.user_id:
-            metrics.devices_connected.dec()
+            self._metrics.devices_connected.dec()
             self._arrived(Arrival("down", who.user_id))
         else:
             self._quarrel.over()
 
     def failed(self, who: Identity, failure: Failure) -> None:
         """An attempt or a connection ended: counted, and said soon; what can't pass for the fleet itself ends it."""
-        metrics.mqtt_failures.labels(_client(who), failure.reason).inc()
+        self._metrics.mqtt_failures.labels(_client(who), failure.reason).inc()
         self._failures.add(failure)
         if failure.ends(let_in=bool(who.user_id) or self._let_in):
             self._give_up(failure)
@@ -180,7 +182,7 @@ class MqttLink:
 
     def refused(self, who: Identity, topic: str, failure: Failure) -> None:
         """The broker did not take a message or a subscription; without model and task there is nothing to do."""
-        metrics.mqtt_refused.labels(_client(who), failure.reason).inc()
+        self._metrics.mqtt_refused.labels(_client(who), failure.reason).inc()
         self._refusals.add(failure)
         if topic in SHARED:
             self._give_up(failure)
@@ -214,7 +216,7 @@ class MqttLink:
 
     def _paced(self, pace: bytes) -> None:
         outcome = self._comeback.hear(pace, self._loop.time())
-        metrics.device_outcomes.labels(outcome.what, outcome).inc()
+        self._metrics.device_outcomes.labels(outcome.what, outcome).inc()
         log.info(f"the cloud says when to come back: {outcome}", pace=pace[:200].decode(errors="replace"))
 
     def _give_up(self, failure: Failure) -> None:

@@ -18,7 +18,7 @@ import structlog
 from device_sim.lately import Lately
 from device_sim.record import Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
-from monitor import metrics
+from monitor.metrics import Metrics
 from wire.arrays import F32, U8, U64
 from wire.durable import make_folder, sync, told, write_durably, write_frame
 from wire.errors import InputError
@@ -50,7 +50,7 @@ class Scores:
             for n, arm in enumerate(ARMS)
         }
 
-    def show(self) -> None:
+    def show(self, metrics: Metrics) -> None:
         """Tell how the arms compare, so far and lately."""
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
             metrics.arm_auc.labels(arm).set(round(arm_auc, _DIGITS))

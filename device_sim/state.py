@@ -25,6 +25,7 @@ from device_sim.fleet import Fleet
 from device_sim.offer import Offer
 from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
+from monitor.metrics import Metrics
 from wire.durable import as_storage_error, make_folder, sync, told
 from wire.errors import ArtefactError, InputError
 from wire.identity import NO_MODEL, ModelId
@@ -145,7 +146,7 @@ class FleetState:
         for key in self._models() - snapshot.models.keys():
             shutil.rmtree(self._model(key))
 
-    def resume(self, *, uploads: bool, seed: int, now_ms: int) -> Resumed | None:
+    def resume(self, metrics: Metrics, *, uploads: bool, seed: int, now_ms: int) -> Resumed | None:
         """The fleet at rest here, None when there is none; raises `InputError` when it cannot be used.
 
         What it reports is newer than what a fleet reported that went on from this state before and was killed, if the
@@ -161,7 +162,7 @@ class FleetState:
             if shared.uploads != uploads:
                 raise InputError(f"{self._folder} is of a fleet with the other --own: give another --state and --out")
             sequence = max(shared.sequence + REPORTS, now_ms)
-            fleet = Fleet(uploads=uploads, seed=seed, boot=shared.boot, sequence=sequence)
+            fleet = Fleet(metrics, uploads=uploads, seed=seed, boot=shared.boot, sequence=sequence)
             fleet.offer = Offer(None, shared.model_size, shared.task, shared.task_size)
             for user_id, parts in self._devices(database, shared):
                 fleet.adopt(restore_device(user_id, parts, sequence, uploads=uploads))

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
-from monitor import metrics
+from monitor.metrics import Metrics
 
 
-def observe_freshness(stage: str, produced_ms: NDArray[np.int64], now_ms: int) -> None:
+def observe_freshness(metrics: Metrics, stage: str, produced_ms: NDArray[np.int64], now_ms: int) -> None:
     """Count the ages (wall clock) of n things at `stage`, as n calls of `freshness_s.observe` would."""
     observe(metrics.freshness_s.labels(stage), (now_ms - produced_ms) / 1000)
 
 
-def observe_use(use: str, ages_s: NDArray[np.floating[Any]]) -> None:
+def observe_use(metrics: Metrics, use: str, ages_s: NDArray[np.floating[Any]]) -> None:
     """Count the ages (event time) of n things that are used so."""
     observe(metrics.use_age_s.labels(use), np.maximum(ages_s, 0.0))
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monitor import metrics
-from monitor.metrics import name_of, pairs
+from monitor.metrics import USE_BUCKETS_S, Metrics, pairs
 
-BUCKETS = f"{name_of(metrics.use_age_s)}_bucket"
+BUCKETS = f"{Metrics.use_age_s.name}_bucket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +34,4 @@ def used(buckets: Mapping[str, float]) -> list[Used]:
 def _used(use: str, within: Mapping[float, float]) -> Used:
     """A bound without a count has none below it: statuses leave zeros out."""
     total = within[float("inf")]
-    return Used(use, int(total), {bound: 1 - within.get(bound, 0.0) / total for bound in metrics.USE_BUCKETS_S})
+    return Used(use, int(total), {bound: 1 - within.get(bound, 0.0) / total for bound in USE_BUCKETS_S})

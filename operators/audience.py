@@ -17,8 +17,8 @@ import bytewax.operators as op
 import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from monitor import metrics
-from operators.residents import ITEMS, Leave, Residents, Stay
+from monitor.metrics import Metrics
+from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
 from wire.reason import Reason
 from wire.sample import SampleRecord
@@ -80,18 +80,19 @@ class Audience:
         if (left := len(self.waiting) - MOST_WAITING) > 0:
             self.waiting.sort(key=lambda sample: (sample.timestamp, sample.sample))
             del self.waiting[:left]
-            metrics.rejected.labels(Reason.RARE).inc(left)
 
 
 class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
     """`Audience` in a dataflow; all items of a worker are its `residents`, and by item the keys of those `through`."""
 
-    def __init__(self, saved: bytes | None, min_users: int, residents: Residents, through: dict[int, str]) -> None:
+    def __init__(
+        self, saved: bytes | None, min_users: int, residents: Residents, through: dict[int, str], metrics: Metrics
+    ) -> None:
         self._audience = None if saved is None else Audience.restore(saved)
-        self._min_users, self._residents, self._through = min_users, residents, through
+        self._min_users, self._residents, self._through, self._metrics = min_users, residents, through, metrics
         if self._audience is not None:
             residents.restored(str(self._audience.item), 0)
-            metrics.samples_waiting.inc(len(self._audience.waiting))
+            self._metrics.samples_waiting.inc(len(self._audience.waiting))
             self._look(self._audience)
 
     def on_batch(self, values: list[SampleRecord | Leave]) -> tuple[list[UserOutput], bool]:
@@ -103,9 +104,12 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
             self._audience = Audience(samples[0].item)
         before = len(self._audience.waiting)
         going = self._audience.admit(samples, self._min_users)
+        waiting = len(self._audience.waiting)
         self._residents.active(str(self._audience.item), 0)
         self._look(self._audience)
-        metrics.samples_waiting.inc(len(self._audience.waiting) - before)
+        self._metrics.samples_waiting.inc(waiting - before)
+        if forgotten := before + len(samples) - len(going) - waiting:
+            self._metrics.rejected.labels(Reason.RARE).inc(forgotten)
         return [UserOutput([], [], [], 0, list(going))] if going else [], self.RETAIN
 
     def snapshot(self) -> bytes:
@@ -126,16 +130,18 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
             return self.RETAIN
         self._through.pop(self._audience.item, None)
         if left := len(self._audience.waiting):
-            metrics.samples_waiting.dec(left)
-            metrics.rejected.labels(Reason.RARE).inc(left)
+            self._metrics.samples_waiting.dec(left)
+            self._metrics.rejected.labels(Reason.RARE).inc(left)
         return self.DISCARD
 
 
-def audience_step(step_id: str, up: KeyedStream[UserOutput], min_users: int) -> KeyedStream[UserOutput]:
+def audience_step(
+    step_id: str, up: KeyedStream[UserOutput], min_users: int, *, metrics: Metrics
+) -> KeyedStream[UserOutput]:
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
     if min_users == 1:
         return up
-    residents, through = Residents(STAY, ITEMS), dict[int, str]()
+    residents, through = Residents(STAY, Meter.of_items(metrics)), dict[int, str]()
 
     def split(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput | SampleRecord | Leave]]:
         """What passes by, keyed by user as it came, and what has to ask, keyed by item: decided here alone."""
@@ -156,7 +162,9 @@ def audience_step(step_id: str, up: KeyedStream[UserOutput], min_users: int) -> 
     parted: Any = op.flat_map_batch(f"{step_id}_split", up, split)
     passing: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_passing", parted, _passing)
     asking: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", parted, _asking)
-    admitted = op.stateful_batch(step_id, asking, lambda saved: AudienceLogic(saved, min_users, residents, through))
+    admitted = op.stateful_batch(
+        step_id, asking, lambda saved: AudienceLogic(saved, min_users, residents, through, metrics)
+    )
     return op.merge(f"{step_id}_merged", passing, admitted)
 
 

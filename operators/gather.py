@@ -15,7 +15,7 @@ import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matches import Scored, best_of
-from monitor import metrics
+from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch
 from wire.clock import Clock, after
 from wire.identity import ModelId
@@ -155,18 +155,17 @@ def _best(parts: Sequence[Scored], per_label: int) -> Scored:
 class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
     """`GatherState` in a dataflow; `state` is to be read by others."""
 
-    def __init__(self, saved: bytes | None, merge: Merge, clock: Clock) -> None:
+    def __init__(self, saved: bytes | None, merge: Merge, clock: Clock, metrics: Metrics) -> None:
         now_ms = clock.steady_ms()
         self.state = GatherState(now_ms) if saved is None else GatherState.restore(saved, now_ms)
-        self._merge = merge
-        self._clock = clock
+        self._merge, self._clock, self._metrics = merge, clock, metrics
 
     def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
         """Take answers for one user, and give up what waited too long."""
         steady_ms = self._clock.steady_ms()
         gathered = self.state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
         for reason, queries in gathered.given_up.items():
-            metrics.matches_given_up.labels(reason).inc(queries)
+            self._metrics.matches_given_up.labels(reason).inc(queries)
         finished = self.state.finished(self._merge, steady_ms)
         return gathered.batches, self.DISCARD if finished else self.RETAIN
 
@@ -189,6 +188,7 @@ def gather_step(
     merge: Merge,
     *,
     clock: Clock,
+    metrics: Metrics,
 ) -> KeyedStream[tuple[str, CandidateBatch]]:
     """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id."""
-    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock))
+    return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock, metrics))

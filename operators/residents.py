@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from prometheus_client import Counter, Gauge
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from wire.moments import NO_EVENT
 
@@ -43,15 +43,21 @@ class Meter(NamedTuple):
     forgotten: Counter
     crowded: str
 
+    @classmethod
+    def of_users(cls, metrics: Metrics) -> "Meter":
+        """Where users are."""
+        return cls(metrics.users, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
 
-USERS = Meter(metrics.users, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
-ITEMS = Meter(metrics.items, metrics.items_forgotten, "items: those seen longest ago are forgotten")
+    @classmethod
+    def of_items(cls, metrics: Metrics) -> "Meter":
+        """Where items are."""
+        return cls(metrics.items, metrics.items_forgotten, "items: those seen longest ago are forgotten")
 
 
 class Residents:
     """The users of one worker, those who did something last coming last.
 
-    >>> residents = Residents(Stay(idle_ms=100))
+    >>> residents = Residents(Stay(idle_ms=100), Meter.of_users(Metrics()))
     >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
     ...     residents.active(user_id, now_ms)
     >>> residents.leaving(5), residents.leaving(102)
@@ -60,7 +66,7 @@ class Residents:
     (False, True)
     """
 
-    def __init__(self, stay: Stay, meter: Meter = USERS) -> None:
+    def __init__(self, stay: Stay, meter: Meter) -> None:
         self._stay, self._meter = stay, meter
         self._active_ms: OrderedDict[str, int] = OrderedDict()
         self._in_order = True

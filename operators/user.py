@@ -17,8 +17,9 @@ from models.features import Known
 from models.history import History
 from models.interaction_log import InteractionLog
 from models.quorum import LEAD_MS, Quorum
+from monitor.metrics import Metrics
 from operators.decode import Arrival, Asked
-from operators.residents import Leave, Residents, Stay
+from operators.residents import Leave, Meter, Residents, Stay
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter
 from wire.ids import user_key
@@ -334,9 +335,10 @@ def user_step(
     *,
     clock: Clock,
     stay: Stay,
+    metrics: Metrics,
 ) -> KeyedStream[UserOutput]:
     """`UserState.handle` in a dataflow; users leave as `stay` says."""
-    stream, residents = Quorum(SLACK_MS), Residents(stay)
+    stream, residents = Quorum(SLACK_MS), Residents(stay, Meter.of_users(metrics))
     staying: KeyedStream[Arrival | Asked | Leave] = op.flat_map_batch(
         f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream.now)
     )

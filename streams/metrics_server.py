@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
 from wire.errors import ConnectionFailed, InputError
 
@@ -17,8 +17,8 @@ class PortTaken(ConnectionFailed):
 
 
 @contextmanager
-def metrics_server(port: int) -> Iterator[None]:
-    """Serve this process's metrics on `port` while the block runs; 0 serves nothing.
+def metrics_server(port: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Serve `registry` on `port` while the block runs, and what Python and the kernel say of this process; 0: nothing.
 
     Raises `PortTaken` when the port is in use, `InputError` when there is no such port.
     """
@@ -28,8 +28,10 @@ def metrics_server(port: int) -> Iterator[None]:
         yield
         return
     host = os.environ.get(HOST_VARIABLE, "127.0.0.1")
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
     try:
-        server, thread = start_http_server(port, host)
+        server, thread = start_http_server(port, host, registry)
     except OSError as error:
         raise PortTaken(
             f"cannot serve metrics on {host}:{port} ({error.strerror}): choose another --metrics-port, or 0 for none"

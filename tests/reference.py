@@ -10,7 +10,7 @@ from pathlib import Path
 from cyclopts import App
 from docstring_parser import parse
 
-from monitor import metrics
+from monitor.metrics import described
 from streams.cli import COMMANDS, make_app
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
@@ -80,7 +80,7 @@ def settings_table(app: App) -> str:
 def metrics_table() -> str:
     """Every metric that a process may serve."""
     lines = ["| metric | kind | labels | |", "|---|---|---|---|"]
-    lines += [f"| `{m.name}` | {m.kind} | {', '.join(m.labels)} | {m.means} |" for m in metrics.described()]
+    lines += [f"| `{m.name}` | {m.kind} | {', '.join(m.labels)} | {m.means} |" for m in described()]
     return "\n".join(lines)
 
 

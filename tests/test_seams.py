@@ -1,4 +1,4 @@
-"""Time, threads and clients come from outside: only the live shells listed here reach for them."""
+"""Time, threads, clients and metrics come from outside: only the live shells listed here reach for them."""
 
 import ast
 from collections.abc import Iterator
@@ -39,7 +39,18 @@ TIME = {
 }
 THREADS = {**LIVE, "wire/lookup.py": "a resolver that can't be interrupted"}
 
+PROCESSES = {
+    **{f"streams/commands/{name}.py": "a process" for name in ("canary", "fleet", "pace", "replay", "tunnel")},
+    "streams/commands/train_cloud.py": "a process",
+    "streams/evaluation/prequential.py": "all processes in one, looked at by nobody",
+    "streams/faults/ordeal.py": "the process of `coda chaos`",
+    "streams/flow/process.py": "one process of the live dataflow",
+    "streams/simulation/world.py": "the processes of a simulation",
+}
+
 CALLS = {
+    "Metrics()": PROCESSES,
+    "prometheus_client.REGISTRY": {},
     "time.time": TIME,
     "time.time_ns": TIME,
     "time.monotonic": TIME,
@@ -72,13 +83,25 @@ CALLS = {
 
 
 def names_in(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every dotted name that is read as a value or imported from a module, with its line; annotations are none."""
+    """Every dotted name that is read as a value, called, or imported, with its line; annotations are none."""
     annotations = {id(part) for node in ast.walk(tree) for part in _annotations(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in annotations:
             yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.Call):
+            yield f"{ast.unparse(node.func)}()", node.lineno
         elif isinstance(node, ast.ImportFrom):
             yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """What runs when the module is imported: all but the bodies of functions."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        yield (node := waiting.pop())
+        body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) else ()
+        inner = {id(each) for each in (body if isinstance(body, list) else [body])}
+        waiting += [child for child in ast.iter_child_nodes(node) if id(child) not in inner]
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.AST]:
@@ -89,17 +112,24 @@ def _annotations(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def breaches(source: str, path: str) -> list[str]:
+    tree = ast.parse(source)
+    globally = [node for node in at_import(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Metrics"]
     return [
-        f"{path}:{line} uses {name}"
-        for name, line in names_in(ast.parse(source))
-        if name in CALLS and not any(fnmatch(path, shell) for shell in CALLS[name])
+        *(
+            f"{path}:{line} uses {name}"
+            for name, line in names_in(tree)
+            if name in CALLS and not any(fnmatch(path, shell) for shell in CALLS[name])
+        ),
+        *(f"{path}:{node.lineno} makes metrics for whoever imports it" for node in globally),
     ]
 
 
 def test_no_module_below_the_commands_makes_time_threads_or_clients_of_its_own() -> None:
     modules = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
     found = [each for path in modules for each in breaches(path.read_text(), path.relative_to(ROOT).as_posix())]
-    assert found == [], "take a clock, a bus, a broker or hands from outside, or be a live shell listed in this test"
+    assert found == [], (
+        "take a clock, a bus, a broker, hands or metrics from outside, or be a live shell listed in this test"
+    )
 
 
 def test_every_shell_that_is_listed_is_there() -> None:
@@ -110,6 +140,12 @@ def test_every_shell_that_is_listed_is_there() -> None:
 @pytest.mark.parametrize(
     ("source", "caught"),
     [
+        ("METRICS = Metrics()", True),
+        ("class A:\n    metrics = Metrics()", True),
+        ("def f(metrics=Metrics()): ...", True),
+        ("def f():\n    return Metrics()", True),
+        ("def f(metrics: Metrics): return Metrics.pooled.name", False),
+        ("from prometheus_client import REGISTRY", True),
         ("import time\ntime.sleep(1)", True),
         ("import time\ndef f(clock=time.monotonic): ...", True),
         ("from threading import Thread", True),
@@ -119,3 +155,10 @@ def test_every_shell_that_is_listed_is_there() -> None:
 )
 def test_what_is_caught(source: str, *, caught: bool) -> None:
     assert bool(breaches(source, "streams/new.py")) == caught
+
+
+@pytest.mark.parametrize(
+    ("source", "caught"), [("METRICS = Metrics()", True), ("def run():\n    metrics = Metrics()", False)]
+)
+def test_a_process_makes_its_metrics_when_it_begins(source: str, *, caught: bool) -> None:
+    assert bool(breaches(source, "streams/commands/fleet.py")) == caught

@@ -3,6 +3,7 @@
 import structlog
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from streams.canary.flights import Flights
 from streams.mqtt.broker import Broker
@@ -21,8 +22,8 @@ _log = structlog.get_logger()
 class CanaryDevice:
     """One device; `name` tells it from other canaries on the same brokers."""
 
-    def __init__(self, user_id: str, broker: Broker, clock: Clock, boot: str) -> None:
-        self.flights = Flights(user_id, clock)
+    def __init__(self, user_id: str, broker: Broker, clock: Clock, boot: str, metrics: Metrics) -> None:
+        self.flights = Flights(user_id, clock, metrics)
         self._clock, self._topic = clock, topics.requests(user_id)
         self._client = broker.client(f"coda-canary-{boot}", [topics.candidates(user_id)])
         self._next_ms = 0

@@ -1,6 +1,6 @@
 """Canaries on their way, and what became of them (sans-I/O)."""
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch
 from wire.clock import Clock
 from wire.status import Frontier
@@ -12,19 +12,19 @@ LOST_MS = 60_000  # as long as the dataflow waits for all shards to answer
 class Flights:
     """Those of one device, by when they were sent: that is their number, too."""
 
-    def __init__(self, device: str, clock: Clock) -> None:
+    def __init__(self, device: str, clock: Clock, metrics: Metrics) -> None:
         self.sent = self.arrived = self.lost = 0
-        self._device, self._clock = device, clock
+        self._device, self._clock, self._metrics = device, clock, metrics
         self._away: dict[int, int] = {}  # number: steady clock when it was sent
         self._newest_ms = 0  # when the newest one was sent that came back
-        metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
+        self._metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
 
     def send(self) -> MatchRequest:
         """One more; a number is never given twice."""
         number = max(self._clock.wall_ms(), max(self._away, default=0) + 1)
         self._away[number] = self._clock.steady_ms()
         self.sent += 1
-        metrics.canaries_sent.inc()
+        self._metrics.canaries_sent.inc()
         self._count()
         return MatchRequest(self._device, "canary", number - 1)
 
@@ -35,16 +35,16 @@ class Flights:
             return False
         self.arrived += 1
         self._newest_ms = max(self._newest_ms, batch.batch_seq)
-        metrics.canaries_arrived.inc()
-        metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
+        self._metrics.canaries_arrived.inc()
+        self._metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
         legs = {
             "up": batch.produced_ms - batch.batch_seq,
             "match": batch.matched_ms - batch.produced_ms,
             "down": self._clock.wall_ms() - batch.matched_ms,
         }
         for leg, ms in legs.items():
-            metrics.canary_s.labels(leg).set(max(0, ms) / 1000)  # clocks of two machines differ
-        metrics.canary_frontier_s.set(self._newest_ms / 1000)
+            self._metrics.canary_s.labels(leg).set(max(0, ms) / 1000)  # clocks of two machines differ
+        self._metrics.canary_frontier_s.set(self._newest_ms / 1000)
         self._count()
         return True
 
@@ -54,7 +54,7 @@ class Flights:
         for number in [number for number, began_ms in self._away.items() if began_ms <= since_ms]:
             del self._away[number]
             self.lost += 1
-            metrics.canaries_lost.inc()
+            self._metrics.canaries_lost.inc()
         self._count()
 
     @property
@@ -68,4 +68,4 @@ class Flights:
         return Frontier("canary", -1, self.arrived, self.arrived + self.in_flight, self._newest_ms)
 
     def _count(self) -> None:
-        metrics.canaries_in_flight.set(self.in_flight)
+        self._metrics.canaries_in_flight.set(self.in_flight)

@@ -6,6 +6,7 @@ import sys
 import msgspec
 
 from device_sim.mqtt_credentials import device
+from monitor.metrics import Metrics
 from streams.canary.device import CanaryDevice
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -50,14 +51,16 @@ def command(
     """
     user_id = canary_id(name)
     settings, broker = kafka.settings(), mqtt.settings(device(user_id))
-    with metrics_server(metrics_port):
+    metrics = Metrics()
+    with metrics_server(metrics_port, metrics.registry):
         probe(settings.bootstrap, properties=settings.properties)
         probe_mqtt(broker)
         ensure_topics(settings, [STATUS])
         clock, stop = SystemClock(), Stop()
-        canary = CanaryDevice(user_id, PahoBroker(broker), clock, secrets.token_hex(4))
+        canary = CanaryDevice(user_id, PahoBroker(broker, metrics), clock, secrets.token_hex(4), metrics)
         print(f"canary {name}: Kafka {settings.bootstrap}, MQTT {broker.address}", file=sys.stderr)
-        pulse = Pulse(Role.CANARY, name, KafkaBus(settings), clock, frontiers=lambda: [canary.flights.frontier])
+        bus = KafkaBus(settings)
+        pulse = Pulse(Role.CANARY, name, bus, clock, metrics, frontiers=lambda: [canary.flights.frontier])
         canary.open()
         try:
             with stop.listening(), pulse:

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.evaluation.arms import compare_arms, read_predictions
 from streams.faults.units import Share
 from streams.fleet.drop import Drop
@@ -99,7 +100,8 @@ def command(
         own=own, devices=devices, state=state, out=out, cloud_key=cloud_key, seed=seed, orders=told
     )
     reached, broker = kafka.settings(), mqtt.settings(FLEET)
-    with ExitStack() as held, metrics_server(metrics_port):
+    metrics = Metrics()
+    with ExitStack() as held, metrics_server(metrics_port, metrics.registry):
         probe_kafka(reached.bootstrap, properties=reached.properties)
         probe_mqtt(broker)
         for folder in {state.resolve(), out.resolve()}:
@@ -107,7 +109,7 @@ def command(
             held.enter_context(hold(folder))
         ensure_topics(reached, [settings.topic, STATUS])
         print(f"fleet: own events from {settings.topic} at {reached.bootstrap}, MQTT {broker.address}", file=sys.stderr)
-        result, stopped_by = asyncio.run(_run(settings, KafkaBus(reached), broker))
+        result, stopped_by = asyncio.run(_run(settings, KafkaBus(reached), broker, metrics))
     if isinstance(told, Drop):
         result |= {"drop": _account(told, out, seed)}
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
@@ -140,15 +142,25 @@ def _account(drop: Drop, out: Path, seed: int) -> dict[str, Any]:
     return {**msgspec.to_builtins(drop.account), "arms": msgspec.to_builtins(arms)}
 
 
-async def _run(settings: FleetSettings, bus: KafkaBus, broker: MqttSettings) -> tuple[dict[str, Any], int]:
+async def _run(
+    settings: FleetSettings, bus: KafkaBus, broker: MqttSettings, metrics: Metrics
+) -> tuple[dict[str, Any], int]:
     """Run until a signal; returns the result and which signal it was."""
     one_thread()
     clock = SystemClock()
     claim = Claim(NAME, secrets.token_hex(4), clock.wall_ms())
-    link = MqttLink(broker.host, broker.port, settings.seed, claim, broker.keyring)
-    fleet = FleetShell(settings, bus, link, clock)
-    lookout = Lookout(bus, clock, "predicted", FLEET_GROUP, settings.topic)
-    pulse = Pulse(Role.FLEET, NAME, bus, clock, [lookout], frontiers=lambda: fleet.service.trained.frontiers)
+    link = MqttLink(broker.host, broker.port, settings.seed, claim, metrics=metrics, keyring=broker.keyring)
+    fleet = FleetShell(settings, bus, link, clock, metrics)
+    lookout = Lookout(bus, clock, metrics, stage="predicted", group=FLEET_GROUP, topic=settings.topic)
+    pulse = Pulse(
+        Role.FLEET,
+        NAME,
+        bus,
+        clock,
+        metrics,
+        lookouts=[lookout],
+        frontiers=lambda: fleet.service.trained.frontiers,
+    )
     with pulse, _signals((signal.SIGINT, signal.SIGTERM), fleet.stop) as caught:
         result = await fleet.run()
     return result, caught[0]

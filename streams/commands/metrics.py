@@ -2,7 +2,7 @@
 
 import msgspec
 
-from monitor import metrics
+from monitor.metrics import described
 
 
 def command(*, json: bool = False) -> None:
@@ -19,7 +19,7 @@ def command(*, json: bool = False) -> None:
     Args:
         json: Print one JSON document instead of lines.
     """
-    found = metrics.described()
+    found = described()
     if json:
         print(msgspec.json.encode(found).decode())
         return

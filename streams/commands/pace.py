@@ -4,6 +4,7 @@ import sys
 
 from device_sim import topics
 from device_sim.mqtt_credentials import TUNNEL
+from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.settings import Span
@@ -42,7 +43,7 @@ def command(
     """
     raw = b"" if take_back else _checked(Pace(wait.s, spread.s, lasts.s))
     broker = mqtt.settings(TUNNEL)
-    client = MqttClient(broker, "coda-pace")
+    client = MqttClient(broker, Metrics(), "coda-pace")
     try:
         client.open()
         client.publish(topics.PACE, raw, retain=True, expiry_s=max(1, round(lasts.s)), essential=True)

@@ -11,6 +11,7 @@ import msgspec
 from cyclopts import Parameter
 from xxhash import xxh3_64_hexdigest
 
+from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, probe
@@ -102,7 +103,8 @@ def command(
         _say_finished(log)
         return 0
     with ExitStack() as stack:
-        stack.enter_context(metrics_server(metrics_port))
+        metrics = Metrics()
+        stack.enter_context(metrics_server(metrics_port, metrics.registry))
         view = stack.enter_context(open_view())
         throttle = _throttle(stack, bus, topic, throttle_groups, max_ahead)
         for line in source.notes:
@@ -120,11 +122,20 @@ def command(
             state_path=state_path,
             start=start,
             already_there=find_already_there(bus, topic, start) if start else frozenset(),
+            metrics=metrics,
             clock=SystemClock(),
             sleep=time.sleep,
         )
         stack.enter_context(
-            Pulse(Role.REPLAY, Path(log).name, bus, SystemClock(), frontiers=lambda: [run.frontier], shows=False)
+            Pulse(
+                Role.REPLAY,
+                Path(log).name,
+                bus,
+                SystemClock(),
+                metrics,
+                frontiers=lambda: [run.frontier],
+                shows=False,
+            )
         )
         totals = _run(run, view, state_path)
     _report(log, totals, topic, settings.bootstrap, json=json)

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 import torch
 
+from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics, largest_model
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import probe
@@ -82,9 +83,10 @@ def command(
     stop = Stop()
     probe(settings.bootstrap, properties=settings.properties)
     ensure_topics(settings)
-    clock = SystemClock()
-    pulse = Pulse(Role.TRAINER, "cloud", bus, clock, [Lookout(bus, clock, "learned", TRAINER_GROUP, SAMPLES)])
-    with stop.listening(), suppress(Stopped), metrics_server(metrics_port), pulse:
+    clock, metrics = SystemClock(), Metrics()
+    lookout = Lookout(bus, clock, metrics, stage="learned", group=TRAINER_GROUP, topic=SAMPLES)
+    pulse = Pulse(Role.TRAINER, "cloud", bus, clock, metrics, lookouts=[lookout])
+    with stop.listening(), suppress(Stopped), metrics_server(metrics_port, metrics.registry), pulse:
         private, public = keys_in(keys)
         limit_bytes = largest_model(settings)
         initial = initial_samples(find_log(initial_log), initial_share, options) if initial_log else None
@@ -93,12 +95,14 @@ def command(
         else:
             with pulse.hushed():  # a training of the first model shows itself
                 begun = Beginning(initial, replace, seed).model(published_model(bus, public), limit_bytes, stop)
-        trainer = CloudTrainer(begun.model, begun.learned, refresh_ms=refresh.ms, seed=seed, limit_bytes=limit_bytes)
+        trainer = CloudTrainer(
+            begun.model, begun.learned, metrics, refresh_ms=refresh.ms, seed=seed, limit_bytes=limit_bytes
+        )
         if initial is not None:
             trainer.remember(initial)
         _log.info("beginning with the cloud model", model=str(begun.model.id))
         desk = TaskDesk(wanted, private, published_task(bus, public))
-        service = TrainingService(bus, clock, trainer, desk, stop)
+        service = TrainingService(bus, clock, metrics, trainer, desk, stop=stop)
         try:
             if begun.is_new or publish_only:
                 service.offer_model()

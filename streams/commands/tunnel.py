@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from device_sim.mqtt_credentials import TUNNEL
+from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import probe
@@ -72,14 +73,16 @@ def command(
     rate = Rate(device_kib_per_s, device_burst_kib).checked()
     if ledger_out is not None:  # now, and not when there is something to write into it
         make_folder(ledger_out.parent)
-    with metrics_server(metrics_port):
+    metrics = Metrics()
+    with metrics_server(metrics_port, metrics.registry):
         probe(settings.bootstrap, properties=settings.properties)
         ensure_topics(settings)
         bus, clock = KafkaBus(settings), SystemClock()
         tunnel = Tunnel(
             bus,
-            PahoBroker(broker),
+            PahoBroker(broker, metrics),
             clock,
+            metrics=metrics,
             name=name,
             expiry_ms=expiry.ms,
             drain_s=drain.s,
@@ -88,8 +91,11 @@ def command(
         )
         started = False
         try:
-            lookout = Lookout(bus, clock, "tunnelled", TUNNEL_GROUP, CANDIDATES)
-            with Pulse(Role.TUNNEL, name, bus, clock, [lookout], frontiers=lambda: tunnel.frontiers), tunnel:
+            lookout = Lookout(bus, clock, metrics, stage="tunnelled", group=TUNNEL_GROUP, topic=CANDIDATES)
+            pulse = Pulse(
+                Role.TUNNEL, name, bus, clock, metrics, lookouts=[lookout], frontiers=lambda: tunnel.frontiers
+            )
+            with pulse, tunnel:
                 started = True
                 print(f"tunnel {name}: Kafka {settings.bootstrap} <-> MQTT {broker.address}", file=sys.stderr)
                 tunnel.wait()

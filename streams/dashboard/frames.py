@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from monitor import metrics
+from monitor.metrics import Metrics, pairs
 from monitor.use import BUCKETS, used
 from streams.dashboard.marks import Happenings, Mark
 from streams.watch.picture import Picture, StageView
@@ -145,14 +145,14 @@ def _series(picture: Picture) -> Iterator[tuple[str, float]]:
                 yield f"{quantile}/{stage.stage}", getattr(stage.ages, f"{quantile}_s")
         for partition in stage.partitions if len(stage.partitions) > 1 else ():
             yield f"lag/{stage.stage} {partition.partition}", partition.behind
-    for arm, gauc in picture.by(metrics.arm_gauc, "arm").items():
+    for arm, gauc in picture.by(Metrics.arm_gauc, "arm").items():
         yield f"arms/{arm}", round(gauc, 5)
-    for labels, gain in picture.series(metrics.lately_gain).items():
-        of = metrics.pairs(labels)
+    for labels, gain in picture.series(Metrics.lately_gain).items():
+        of = pairs(labels)
         if of["devices"] == "all":
             line = f"gain/{of['arm']}" if of["bound"] == "mean" else f"bands/{of['arm']} {of['bound']}"
             yield line, round(gain, 5)
-    yield "devices/connected", picture.total(metrics.devices_connected)
-    yield "model/version", picture.total(metrics.model_version)
-    for leg, seconds in picture.by(metrics.canary_s, "leg").items():
+    yield "devices/connected", picture.total(Metrics.devices_connected)
+    yield "model/version", picture.total(Metrics.model_version)
+    for leg, seconds in picture.by(Metrics.canary_s, "leg").items():
         yield f"canary/{leg}", seconds

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.watch.picture import Picture
 
 
@@ -43,12 +43,12 @@ class Happenings:
             if process.since_ms > born + 1000:  # clocks differ by less than that from one status to the next
                 self._born[process.key] = process.since_ms
                 yield Mark(picture.at_ms, Kind.RESTART, f"{process.key} starts again")
-        yield from self._newer(picture, Kind.MODEL, "cloud model", picture.total(metrics.model_version))
-        yield from self._newer(picture, Kind.TASK, "task", picture.total(metrics.task_version))
+        yield from self._newer(picture, Kind.MODEL, "cloud model", picture.total(Metrics.model_version))
+        yield from self._newer(picture, Kind.TASK, "task", picture.total(Metrics.task_version))
 
     def _faults(self, picture: Picture) -> Iterator[Mark]:
         """When the first of a kind of fault begins, and when the last is over: some come in waves."""
-        begun, over = (picture.by(each, "fault") for each in (metrics.faults_begun, metrics.faults_over))
+        begun, over = (picture.by(each, "fault") for each in (Metrics.faults_begun, Metrics.faults_over))
         for name, count in begun.items():
             was_on = self._begun.get(name, 0.0) > self._over.get(name, 0.0)
             is_on = count > over.get(name, 0.0)

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any
 
 import msgspec
-from prometheus_client.metrics import MetricWrapperBase
 
+from monitor.definition import Definition
 from monitor.histogram import Histogram
 from monitor.state import State
 from streams.demo.view import LiveView
@@ -65,7 +65,7 @@ class Watcher:
         """By stage, the ages of all that passed it so far."""
         return self._reader.fold.passed()
 
-    def total(self, metric: MetricWrapperBase, label: str) -> dict[str, float]:
+    def total(self, metric: Definition[Any], label: str) -> dict[str, float]:
         """A metric summed by one of its labels, as of the last look."""
         return self.picture.by(metric, label) if self.picture else {}
 

@@ -35,6 +35,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
 from models.sample import block_of
+from monitor.metrics import Metrics
 from operators.audience import Audience
 from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
@@ -134,7 +135,8 @@ class PrequentialRun:
         self._plan = plan
         self._pool = pool
         self.users = users
-        self._fleet = Fleet(seed=plan.seed)
+        self._metrics = Metrics()
+        self._fleet = Fleet(self._metrics, seed=plan.seed)
         self._states: dict[str, UserState] = {}
         self._audiences: dict[int, Audience] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)
@@ -146,7 +148,7 @@ class PrequentialRun:
         self._taken = 0
         self._held_back = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
-        self._reports = FleetReports()
+        self._reports = FleetReports(self._metrics)
         self._now_ms = EventMs(0)
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
@@ -165,7 +167,9 @@ class PrequentialRun:
         block = block_of(records)
         self._model = train_first([block], self._plan.seed, train)
         learned = Learned(self._model.trained_until, {})
-        self._trainer = CloudTrainer(self._model, learned, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed)
+        self._trainer = CloudTrainer(
+            self._model, learned, self._metrics, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed
+        )
         self._trainer.remember(block)
         self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)

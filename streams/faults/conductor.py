@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.faults.crowd import Crowd
 from streams.faults.effect import Effect
 from streams.faults.people import People
@@ -73,12 +73,14 @@ class Conductor:
         pool: Path | None = None,
         victims: Mapping[str, Victim],
         kafka: KafkaSettings,
+        metrics: Metrics,
         elapsed_s: Callable[[], float],
         crowd: Crowd | None = None,
         seed: int = 0,
     ) -> None:
         self.done: list[Done] = []
         self._orders, self._proxies, self._victims, self._kafka = orders, proxies, victims, kafka
+        self._metrics = metrics
         self._elapsed_s, self._crowd, self._seed, self._pool = elapsed_s, crowd, seed, pool
         self.may_end: set[str] = set()  # processes that something in force may end
         self._over = threading.Event()
@@ -126,13 +128,13 @@ class Conductor:
 
     def _begin(self, number: int) -> None:
         order, at_s = self._orders[number], round(self._elapsed_s(), 3)
-        metrics.faults_begun.labels(order.name).inc()
+        self._metrics.faults_begun.labels(order.name).inc()
         self._in_force[number] = (at_s, *self._inject(order))
 
     def _lift(self, number: int) -> None:
         order, (began_s, effect, lift) = self._orders[number], self._in_force.pop(number)
         lift()
-        metrics.faults_over.labels(order.name).inc()
+        self._metrics.faults_over.labels(order.name).inc()
         self.done.append(
             Done(
                 name=order.name,

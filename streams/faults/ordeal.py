@@ -10,8 +10,8 @@ from typing import Self
 import msgspec
 import polars as pl
 
-from monitor import metrics
 from monitor.accounting import Accounting
+from monitor.metrics import Metrics
 from monitor.state import State
 from streams.child import Child
 from streams.demo.plan import Brokers
@@ -82,6 +82,7 @@ class Ordeal:
     def begin(self, children: Mapping[str, Child], watcher: Watcher) -> None:
         """The live stream begins: so do the faults."""
         victims: dict[str, Victim] = {**children, **self._stack.victims}
+        metrics = Metrics()
         self._live_s, self._live_ms = watcher.elapsed_s, time.time_ns() // 1_000_000
         self._there = there_before(self.looks, self._live_s)
         self._conductor = Conductor(
@@ -89,13 +90,14 @@ class Ordeal:
             proxies=self._proxies,
             victims=victims,
             kafka=self._kafka,
+            metrics=metrics,
             elapsed_s=lambda: watcher.elapsed_s,
-            crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(metrics.device_outcomes, "outcome")),
+            crowd=Crowd(self._folder / ORDERS, lambda: watcher.total(Metrics.device_outcomes, "outcome")),
             seed=self.scenario.seed,
             pool=self._folder / "pool",
         )
         self._opened.enter_context(
-            Pulse(Role.CHAOS, self.scenario.name, KafkaBus(self._kafka), SystemClock(), shows=False)
+            Pulse(Role.CHAOS, self.scenario.name, KafkaBus(self._kafka), SystemClock(), metrics, shows=False)
         )
         self._conductor.start()
 

@@ -21,6 +21,7 @@ from device_sim.scoreboard import Scoreboard
 from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
+from monitor.metrics import Metrics
 from streams.bus import Bus, Consumer, Message, Partition
 from streams.fleet.attendance import Attendance
 from streams.fleet.errand import Chore, Errand, Work
@@ -58,13 +59,18 @@ class FleetService:
     Until the first cloud model and task have come it reads no events: none could be predicted.
     """
 
-    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock, hands: Hands) -> None:
-        self._settings, self._bus, self._link, self._clock, self._hands = settings, bus, link, clock, hands
+    def __init__(
+        self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock, *, hands: Hands, metrics: Metrics
+    ) -> None:
+        self._settings, self._bus, self._link, self._clock = settings, bus, link, clock
+        self._hands, self._metrics = hands, metrics
         self._state = FleetState(settings.state)
         now_ms = clock.wall_ms()
-        begun = self._state.resume(uploads=settings.uploads, seed=settings.seed, now_ms=now_ms)
+        begun = self._state.resume(metrics, uploads=settings.uploads, seed=settings.seed, now_ms=now_ms)
         if begun is None:
-            begun = Resumed(Fleet(uploads=settings.uploads, seed=settings.seed, boot=now_ms), {}, {"run": now_ms})
+            begun = Resumed(
+                Fleet(metrics, uploads=settings.uploads, seed=settings.seed, boot=now_ms), {}, {"run": now_ms}
+            )
         self.fleet = begun.fleet
         self.positions = {(t, p): o for t, ps in begun.positions.items() for p, o in ps.items()}
         self.board = Scoreboard(settings.out, begun.recorded)
@@ -232,7 +238,7 @@ class FleetService:
     def _report(self) -> Work:
         scores = self.board.scores()
         if len(scores):
-            yield self._hands.aside.submit(scores.show)
+            yield self._hands.aside.submit(scores.show, self._metrics)
 
     def _snapshot(self) -> Work:
         """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""

@@ -14,6 +14,7 @@ import torch
 
 from device_sim.link import Link
 from device_sim.quarantine import FleetFailed
+from monitor.metrics import Metrics
 from streams.bus import Bus
 from streams.fleet.errand import Chore
 from streams.fleet.hands import Hands
@@ -33,12 +34,12 @@ _LOOK_S = 0.005  # between steps of the end
 class FleetShell:
     """Runs a `FleetService`; `link` must belong to the running loop."""
 
-    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock) -> None:
+    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock, metrics: Metrics) -> None:
         self._link = link
         # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
         polling, training, aside = (ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside"))
         self._hands = Hands(polling, training, aside, time.thread_time)
-        self.service = FleetService(settings, bus, link, clock, self._hands)
+        self.service = FleetService(settings, bus, link, clock, hands=self._hands, metrics=metrics)
         tastes = Tastes(settings.state, self.service.fleet, self.service.names)
         self._tastes = Chore(clock, EVERY_MS, lambda: tastes.work(self._hands))
         self._stopping = asyncio.Event()

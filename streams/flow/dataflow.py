@@ -5,7 +5,7 @@ events, requests ─▶ decode ─▶ user (dedupe, features) ─▶ audience �
                       └────────────┴─▶ events.dlq    canaries ┘
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import bytewax.operators as op
@@ -15,8 +15,8 @@ from bytewax.operators import KeyedStream
 
 from index.pool import Pool
 from models.cloud_model import CloudModel
-from monitor import metrics
 from monitor.freshness import observe_freshness
+from monitor.metrics import Metrics
 from operators.audience import audience_step
 from operators.canary import canaries, people
 from operators.event_time import event_time_step
@@ -47,6 +47,7 @@ def build_flow(
     pools: PoolShards,
     *,
     clock: Clock,
+    metrics: Metrics,
     model: Callable[[], CloudModel],
     blame: Blame,
 ) -> Dataflow:
@@ -54,7 +55,7 @@ def build_flow(
 
     `blame` notes what the world is to blame for when a pool or a model fails.
     """
-    flow, out = Dataflow(FLOW_ID), _Emitter(sink.part, clock)
+    flow, counts, out = Dataflow(FLOW_ID), _Counts(clock, metrics), _Emitter(sink.part, clock, metrics)
     per_label = settings.candidates // 2
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
@@ -66,12 +67,17 @@ def build_flow(
         clock=clock,
     )
     users = user_step(
-        "user", op.flat_map_batch("people", arrivals, people), settings.rules, clock=clock, stay=settings.stay
+        "user",
+        op.flat_map_batch("people", arrivals, people),
+        settings.rules,
+        clock=clock,
+        stay=settings.stay,
+        metrics=metrics,
     )
-    late = op.flat_map_batch("late", users, _late)
+    late = op.flat_map_batch("late", users, counts.late)
     asked: KeyedStream[UserOutput] = op.merge(
         "asked",
-        audience_step("audience", users, settings.min_users),
+        audience_step("audience", users, settings.min_users, metrics=metrics),
         op.flat_map_batch("canaries", arrivals, canaries),
     )
     shards = shard_step(
@@ -82,9 +88,9 @@ def build_flow(
         model=model,
         clock=clock,
     )
-    refused = op.flat_map_batch("refused", shards, lambda outputs: _refused(outputs, clock))
-    replies: Any = op.flat_map_batch("replies", shards, lambda outputs: _replies(outputs, pools))
-    batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock=clock)
+    refused = op.flat_map_batch("refused", shards, counts.refused)
+    replies: Any = op.flat_map_batch("replies", shards, lambda outputs: counts.replies(outputs, pools.live()))
+    batches = gather_step("gather", replies, Merge(settings.shards, per_label), clock=clock, metrics=metrics)
     letters: Stream[DeadLetter] = op.merge("letters", rejected, late, refused)
     emitted: KeyedStream[Outgoing] = op.merge(
         "emitted",
@@ -117,15 +123,15 @@ class _BlamedShard(Shard):
 class _Emitter:
     """Turns results into messages, keyed by the sink's part of this process; counts them."""
 
-    def __init__(self, part: str, clock: Clock) -> None:
-        self._part, self._clock = part, clock
+    def __init__(self, part: str, clock: Clock, metrics: Metrics) -> None:
+        self._part, self._clock, self._metrics = part, clock, metrics
 
     def dead_letters(self, letters: Iterable[DeadLetter]) -> Emitted:
         """One message per dead letter."""
         emitted = []
         for letter in letters:
-            counter = metrics.rejected.labels(letter.reason) if letter.of_event else metrics.requests_rejected
-            counter.inc()
+            rejected, requests = self._metrics.rejected, self._metrics.requests_rejected
+            (rejected.labels(letter.reason) if letter.of_event else requests).inc()
             emitted.append((self._part, Outgoing(DEAD_LETTERS, [letter.key], [letter.value], letter.headers)))
         return emitted
 
@@ -144,43 +150,49 @@ class _Emitter:
             return []
         of_users = [(reason, batch.produced_ms) for reason, batch in batches if not is_canary(batch.user_id)]
         for reason, _ in of_users:
-            metrics.matches.labels(reason).inc()
+            self._metrics.matches.labels(reason).inc()
         produced_ms = np.fromiter((at_ms for _, at_ms in of_users), np.int64, len(of_users))
-        observe_freshness("matched", produced_ms, self._clock.wall_ms())
+        observe_freshness(self._metrics, "matched", produced_ms, self._clock.wall_ms())
         return [(self._part, _push(batch)) for _, batch in batches]
+
+
+class _Counts:
+    """Takes apart what users and shards gave, and counts it."""
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock, self._metrics = clock, metrics
+
+    def late(self, keyed: Iterable[tuple[str, UserOutput]]) -> list[DeadLetter]:
+        """What came too late."""
+        duplicates, late = 0, []
+        for _, output in keyed:
+            duplicates += output.duplicates
+            late.extend(output.late)
+        self._count_duplicates(duplicates)
+        return late
+
+    def refused(self, keyed: Iterable[tuple[str, ShardOutput]]) -> list[DeadLetter]:
+        """What the pool did not take."""
+        refused = []
+        for _, output in keyed:
+            refused.extend(output.refused)
+            self._count_duplicates(output.duplicates)
+            self._metrics.pooled.inc(output.pooled)
+            observe_freshness(self._metrics, "pooled", output.produced_ms, self._clock.wall_ms())
+            if output.event_ms >= 0:
+                self._metrics.event_frontier_s.labels("pooled").set(output.event_ms / 1000)
+        return refused
+
+    def replies(self, keyed: Iterable[tuple[str, ShardOutput]], live: Mapping[int, int]) -> list[tuple[str, object]]:
+        """Answers to queries, by user; `live` is how many samples there are in each shard."""
+        for shard, samples in live.items():
+            self._metrics.pool_live.labels(str(shard)).set(samples)
+        return [(reply.user_id, reply) for _, output in keyed for reply in output.replies]
+
+    def _count_duplicates(self, n: int) -> None:
+        if n:
+            self._metrics.rejected.labels("duplicate").inc(n)
 
 
 def _push(batch: CandidateBatch) -> Outgoing:
     return Outgoing(CANDIDATES, [batch.user_id.encode()], [encode_batch(batch)], PushHeaders.of(batch).encode())
-
-
-def _late(keyed: Iterable[tuple[str, UserOutput]]) -> list[DeadLetter]:
-    duplicates, late = 0, []
-    for _, output in keyed:
-        duplicates += output.duplicates
-        late.extend(output.late)
-    _count_duplicates(duplicates)
-    return late
-
-
-def _refused(keyed: Iterable[tuple[str, ShardOutput]], clock: Clock) -> list[DeadLetter]:
-    refused = []
-    for _, output in keyed:
-        refused.extend(output.refused)
-        _count_duplicates(output.duplicates)
-        metrics.pooled.inc(output.pooled)
-        observe_freshness("pooled", output.produced_ms, clock.wall_ms())
-        if output.event_ms >= 0:
-            metrics.event_frontier_s.labels("pooled").set(output.event_ms / 1000)
-    return refused
-
-
-def _replies(keyed: Iterable[tuple[str, ShardOutput]], pools: PoolShards) -> list[tuple[str, object]]:
-    for shard, live in pools.live().items():
-        metrics.pool_live.labels(str(shard)).set(live)
-    return [(reply.user_id, reply) for _, output in keyed for reply in output.replies]
-
-
-def _count_duplicates(n: int) -> None:
-    if n:
-        metrics.rejected.labels("duplicate").inc(n)

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models.artefact import model_from_bytes
 from models.cloud_model import CloudModel
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.bus import BY_THE_WAY_MS, Bus, Message
 from streams.kafka.topics import MODELS
 from wire.clock import Clock
@@ -35,7 +35,12 @@ class ModelFeed:
     """
 
     def __init__(
-        self, bus: Bus, clock: Clock, known: Iterable[ModelId] = (), public: Ed25519PublicKey | None = None
+        self,
+        bus: Bus,
+        clock: Clock,
+        metrics: Metrics,
+        known: Iterable[ModelId] = (),
+        public: Ed25519PublicKey | None = None,
     ) -> None:
         everywhere = dict.fromkeys(bus.bounds(MODELS))
         self._consumer = bus.consumer(
@@ -44,7 +49,7 @@ class ModelFeed:
         self._succession, self._public = Succession(known), public
         self._model: CloudModel | None = None
         self._refused = ""  # the newest refusal
-        self._clock = clock
+        self._clock, self._metrics = clock, metrics
         self._look_at_ms = self._say_at_ms = 0
 
     def current(self) -> CloudModel | None:
@@ -89,12 +94,12 @@ class ModelFeed:
         self._refused = offer.why
         if self._model is None and offer.verdict is Verdict.OLDER:
             return  # what the topic still has of before
-        metrics.models_refused.labels(offer.verdict).inc()
+        self._metrics.models_refused.labels(offer.verdict).inc()
         self._pass_over(message, offer.why)
 
     def _damaged(self, message: Message, error: Malformed) -> None:
         self._refused = str(error)
-        metrics.models_refused.labels(error.reason).inc()
+        self._metrics.models_refused.labels(error.reason).inc()
         self._pass_over(message, self._refused)
 
     def _pass_over(self, message: Message, why: str) -> None:
@@ -107,7 +112,7 @@ class ModelFeed:
         except Malformed as error:
             self._damaged(message, error)
             return False
-        metrics.model_version.set(self._model.version)
+        self._metrics.model_version.set(self._model.version)
         _log.info("cloud model", version=self._model.version, trained_until=self._model.trained_until)
         return True
 

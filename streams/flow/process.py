@@ -20,6 +20,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main  # the only door to a cluster that is not a command line of Bytewax's own
 
 from models.cloud_model import CloudModel
+from monitor.metrics import Metrics
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
 from streams.flow.model_feed import ModelFeed
@@ -61,15 +62,17 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
     Raises `CodaError` when it fails for a reason that the world is to blame for.
     """
     torch.set_num_threads(1)  # one thread per process: encoding is small batches
-    kafka, clock = settings.kafka, SystemClock()
+    kafka, clock, metrics = settings.kafka, SystemClock(), Metrics()
     bus = KafkaBus(kafka)
     port = settings.metrics_port + process if settings.metrics_port else 0
     with ExitStack() as opened:
         opened.enter_context(stop.listening())
-        opened.enter_context(metrics_server(port))
+        opened.enter_context(metrics_server(port, metrics.registry))
         ensure_topics(kafka)
-        lookouts = [Lookout(bus, clock, stage, FLOW_GROUP, topic) for stage, topic in READS.items()]
-        opened.enter_context(Pulse(Role.FLOW, str(process), bus, clock, lookouts))
+        lookouts = [
+            Lookout(bus, clock, metrics, stage=stage, group=FLOW_GROUP, topic=topic) for stage, topic in READS.items()
+        ]
+        opened.enter_context(Pulse(Role.FLOW, str(process), bus, clock, metrics, lookouts=lookouts))
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
         home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
@@ -77,16 +80,23 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         mine = range(process, settings.shards, settings.processes)
         # Opened now, so that a pool that cannot be opened is told before anything is read.
         public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
-        feed = ModelFeed(bus, clock, [pools.pool(shard).model for shard in mine], public)
+        feed = ModelFeed(bus, clock, metrics, [pools.pool(shard).model for shard in mine], public)
         opened.callback(feed.close)
-        while _run_once(settings, process, addresses, stop, pools=pools, feed=feed):
+        while _run_once(settings, process, addresses, stop, pools=pools, feed=feed, metrics=metrics):
             if addresses:
                 return True
     return False
 
 
 def _run_once(
-    settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop, *, pools: PoolShards, feed: ModelFeed
+    settings: FlowSettings,
+    process: int,
+    addresses: Sequence[str],
+    stop: Stop,
+    *,
+    pools: PoolShards,
+    feed: ModelFeed,
+    metrics: Metrics,
 ) -> bool:
     """From the last snapshot on until `stop`, or until Bytewax has to begin anew: then True."""
     kafka, clock, blame = settings.kafka, SystemClock(), Blame()
@@ -104,7 +114,16 @@ def _run_once(
             stopping=lambda: bool(stop.signal) or restart.due(),
         )
         sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal))
-        flow = build_flow(settings, source, sink, pools, clock=clock, model=lambda: _first(feed, blame), blame=blame)
+        flow = build_flow(
+            settings,
+            source,
+            sink,
+            pools,
+            clock=clock,
+            metrics=metrics,
+            model=lambda: _first(feed, blame),
+            blame=blame,
+        )
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
         )

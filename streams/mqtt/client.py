@@ -48,7 +48,7 @@ from device_sim.mqtt_failure import (
     of_limits,
     of_size,
 )
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.mqtt.broker import WINDOW, Received
 from streams.mqtt.connection import MqttSettings, first_answer, probe
 from streams.mqtt.outgoing import Outgoing, Publish
@@ -76,6 +76,7 @@ class MqttClient:
     def __init__(
         self,
         settings: MqttSettings,
+        metrics: Metrics,
         client_id: str,
         subscriptions: Sequence[str] = (),
         *,
@@ -83,6 +84,7 @@ class MqttClient:
     ) -> None:
         # Quoted: a client id with one of / + # $ makes rumqttd panic, and then it takes nobody any more.
         self.settings, self.client_id = settings, topic_part(client_id)
+        self._metrics = metrics
         self._backoff = Backoff(Random(client_id))
         self.connections = 0  # how often the broker has accepted us
         self._subscriptions, self._qos = subscriptions, qos
@@ -92,7 +94,7 @@ class MqttClient:
         self._broke_off = 0  # how often in a row we were accepted and it ended in gibberish
         self._failures = Failures()
         self._ready = threading.Event()
-        self._outgoing = Outgoing(self.client_id, settings.address)
+        self._outgoing = Outgoing(self.client_id, settings.address, metrics)
         self._received: deque[Received] = deque()
         self._arrived = threading.Event()
         self._failure: Exception | None = None
@@ -255,7 +257,7 @@ class MqttClient:
             failure = self._connection(closing, paho)
             if closing.is_set():
                 return
-            metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
+            self._metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
             self._failures.add(failure)
             if failure.ends(let_in=self.connections > 0):
                 self._fail(f"the MQTT broker at {self.settings.address}: {failure.text}")

@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device_sim.failures import Failures
 from device_sim.mqtt_failure import Failure, of_code, of_size
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.mqtt.broker import WINDOW
 from wire.errors import DeliveryError
 
@@ -45,8 +45,8 @@ class Publish:
 class Outgoing:
     """The publishes of the client `client_id` of the broker at `address`; as long as how many are unconfirmed."""
 
-    def __init__(self, client_id: str, address: str) -> None:
-        self._client_id, self._address = client_id, address
+    def __init__(self, client_id: str, address: str, metrics: Metrics) -> None:
+        self._client_id, self._address, self._metrics = client_id, address, metrics
         self._window, self._most_bytes = WINDOW, sys.maxsize
         self._waiting: deque[Publish] = deque()
         self._too_large: deque[Publish] = deque()
@@ -123,7 +123,7 @@ class Outgoing:
         return max(list(self._sent.values()), key=lambda message: len(message.payload), default=None)
 
     def _refuse(self, message: Publish, failure: Failure) -> None:
-        metrics.mqtt_refused.labels("tunnel", failure.reason).inc()
+        self._metrics.mqtt_refused.labels("tunnel", failure.reason).inc()
         if message.essential:
             raise DeliveryError(
                 f"the MQTT broker at {self._address} refused {message.topic} "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from monitor import metrics
+from monitor.metrics import FRESHNESS_BUCKETS_S, Metrics
 from streams.watch.heard import CPU
 from wire.status import Frontier, Role, Status
 
@@ -19,13 +19,14 @@ class Identity:
         self,
         sequence: int,
         said_ms: int,
-        frontiers: tuple[Frontier, ...] = (),
+        metrics: Metrics,
         *,
+        frontiers: tuple[Frontier, ...] = (),
         cpu_s: float = 0.0,
         ended: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> Status:
-        """What it says for the `sequence`th time, having computed for `cpu_s`."""
+        """What it says for the `sequence`th time, having measured these and computed for `cpu_s`."""
         return Status(
             role=self.role,
             name=self.name,
@@ -34,7 +35,7 @@ class Identity:
             said_ms=said_ms,
             ended=ended,
             values={**metrics.values(), CPU: {"": round(cpu_s, 3)}},
-            age_bounds_s=metrics.FRESHNESS_BUCKETS_S,
+            age_bounds_s=FRESHNESS_BUCKETS_S,
             ages=metrics.ages(),
             frontiers=frontiers,
             warnings=warnings,

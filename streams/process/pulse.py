@@ -14,6 +14,7 @@ from typing import Self, TextIO
 
 import structlog
 
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from streams.bus import Bus, Producer
 from streams.kafka.topics import STATUS
@@ -48,14 +49,16 @@ class Pulse:
         name: str,
         bus: Bus,
         clock: Clock,
-        lookouts: Sequence[Lookout] = (),
+        metrics: Metrics,
         *,
+        lookouts: Sequence[Lookout] = (),
         frontiers: Callable[[], Sequence[Frontier]] = tuple,
         shows: bool = True,
         out: TextIO | None = None,
     ) -> None:
         self._me = Identity(role, name, clock.wall_ms())
-        self._bus, self._clock, self._lookouts, self._frontiers = bus, clock, lookouts, frontiers
+        self._bus, self._clock, self._metrics = bus, clock, metrics
+        self._lookouts, self._frontiers = lookouts, frontiers
         self._shows, self._line = shows, LiveLine(out or sys.stderr, clock.steady_ms())
         self._changes = Changes()
         self._producer: Producer | None = None
@@ -122,7 +125,8 @@ class Pulse:
         status = self._me.status(
             self._sequence,
             self._clock.wall_ms(),
-            tuple(frontiers),
+            self._metrics,
+            frontiers=tuple(frontiers),
             cpu_s=time.process_time(),
             ended=ended,
             warnings=recent_warnings(),

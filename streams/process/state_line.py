@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from prometheus_client.metrics import MetricWrapperBase
-
-from monitor import metrics
+from monitor.definition import Definition
+from monitor.metrics import Metrics
 from streams.times import ago
 from streams.watch.picture import Picture
 from wire.status import Role
@@ -15,7 +15,7 @@ from wire.status import Role
 class Figure:
     """One metric in words, with how it splits up by `label`; only series that are labelled as `only` says."""
 
-    metric: MetricWrapperBase
+    metric: Definition[Any]
     words: str
     label: str = ""
     only: str = ""
@@ -39,44 +39,44 @@ class Figure:
 
 SHOWN: dict[Role, Sequence[Figure]] = {
     Role.REPLAY: (
-        Figure(metrics.produced, "produced"),
-        Figure(metrics.rejected, "malformed"),
+        Figure(Metrics.produced, "produced"),
+        Figure(Metrics.rejected, "malformed"),
     ),
     Role.FLOW: (
-        Figure(metrics.pooled, "pooled"),
-        Figure(metrics.samples_waiting, "waiting for more users of their item"),
-        Figure(metrics.rejected, "rejected", "reason"),
-        Figure(metrics.matches, "matched"),
-        Figure(metrics.pool_live, "in the pool"),
+        Figure(Metrics.pooled, "pooled"),
+        Figure(Metrics.samples_waiting, "waiting for more users of their item"),
+        Figure(Metrics.rejected, "rejected", "reason"),
+        Figure(Metrics.matches, "matched"),
+        Figure(Metrics.pool_live, "in the pool"),
     ),
     Role.TUNNEL: (
-        Figure(metrics.pushes, "pushed"),
-        Figure(metrics.push_outcomes, "answered for", "outcome"),
-        Figure(metrics.uploads, "events up"),
-        Figure(metrics.devices_connected, "devices connected"),
+        Figure(Metrics.pushes, "pushed"),
+        Figure(Metrics.push_outcomes, "answered for", "outcome"),
+        Figure(Metrics.uploads, "events up"),
+        Figure(Metrics.devices_connected, "devices connected"),
     ),
     Role.FLEET: (
-        Figure(metrics.devices_connected, "devices connected"),
-        Figure(metrics.predictions, "events predicted"),
-        Figure(metrics.device_outcomes, "events learned from alone", "outcome", "what=unpredicted"),
-        Figure(metrics.batches, "batches", "outcome"),
-        Figure(metrics.trainings, "trainings", "outcome"),
+        Figure(Metrics.devices_connected, "devices connected"),
+        Figure(Metrics.predictions, "events predicted"),
+        Figure(Metrics.device_outcomes, "events learned from alone", "outcome", "what=unpredicted"),
+        Figure(Metrics.batches, "batches", "outcome"),
+        Figure(Metrics.trainings, "trainings", "outcome"),
     ),
     Role.CANARY: (
-        Figure(metrics.canaries_sent, "canaries sent"),
-        Figure(metrics.canaries_arrived, "came back"),
-        Figure(metrics.canaries_lost, "lost"),
-        Figure(metrics.canaries_in_flight, "on their way"),
+        Figure(Metrics.canaries_sent, "canaries sent"),
+        Figure(Metrics.canaries_arrived, "came back"),
+        Figure(Metrics.canaries_lost, "lost"),
+        Figure(Metrics.canaries_in_flight, "on their way"),
     ),
     Role.CHAOS: (
-        Figure(metrics.faults_begun, "faults begun", "fault"),
-        Figure(metrics.faults_over, "over", "fault"),
+        Figure(Metrics.faults_begun, "faults begun", "fault"),
+        Figure(Metrics.faults_over, "over", "fault"),
     ),
     Role.TRAINER: (
-        Figure(metrics.samples_read, "samples read"),
-        Figure(metrics.samples_unlearned, "not learned from yet"),
-        Figure(metrics.cloud_trials, "tried models", "outcome"),
-        Figure(metrics.cloud_versions, "versions published"),
+        Figure(Metrics.samples_read, "samples read"),
+        Figure(Metrics.samples_unlearned, "not learned from yet"),
+        Figure(Metrics.cloud_trials, "tried models", "outcome"),
+        Figure(Metrics.cloud_versions, "versions published"),
     ),
 }
 _NEED_A_MODEL = frozenset({Role.FLOW, Role.FLEET})
@@ -106,7 +106,7 @@ def _figures(role: Role, picture: Picture, *, rate: bool) -> list[str]:
 
 
 def _model(role: Role, picture: Picture) -> str:
-    version = picture.total(metrics.model_version)
+    version = picture.total(Metrics.model_version)
     if version:
         return f"cloud model v{version:.0f}"
     return "waiting for the first cloud model" if role in _NEED_A_MODEL else ""

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from monitor import metrics
 from monitor.accounting import MALFORMED_ROW
+from monitor.metrics import Metrics
 from streams.bus import Bus, Producer
 from streams.kafka.topics import DEAD_LETTERS
 from streams.logs.event_log import Rejected
@@ -79,6 +79,7 @@ class Replay:
         state_path: Path | None = None,
         start: ReplayState | None = None,
         already_there: frozenset[str] = frozenset(),
+        metrics: Metrics,
         clock: Clock,
         sleep: Callable[[float], None],
     ):
@@ -88,7 +89,7 @@ class Replay:
         self._position: Position = start.position if start else {}
         self._done = self._position.get("events", 0)
         self._already_there = already_there
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._metrics = clock, sleep, metrics
         self._moment_ms = start.moment_ms if start else clock.wall_ms()
         self._saved_s = self._began_s = self._stalled_s = self._now_s()
         self._sent_ms, self._event_ms = 0, -1
@@ -157,7 +158,7 @@ class Replay:
             keys, values = [keys[i] for i in new], [values[i] for i in new]
         self._producer.send_many(self._topic, keys, values)
         self._throttle.sent(len(values))
-        metrics.produced.inc(len(values))
+        self._metrics.produced.inc(len(values))
         self.totals.sent += len(values)
         self._done += end - at
         self._sent_ms, self._event_ms = self._clock.wall_ms(), int(batch.timestamps[end - 1])
@@ -175,7 +176,7 @@ class Replay:
             self._stand_at(batch.positions[0])
 
     def _count_rejected(self, row: Rejected) -> None:
-        metrics.rejected.labels(reason=MALFORMED_ROW).inc()
+        self._metrics.rejected.labels(reason=MALFORMED_ROW).inc()
         self.totals.rejected[row.reason] += 1
         shown = self.totals.rejected.total()
         if shown <= _REASONS_SHOWN:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from device_sim.fleet import Fleet
 from device_sim.training import TrainingJob
+from monitor.metrics import Metrics
 from streams.fleet.hands import Hands
 from streams.fleet.orders import Orders
 from streams.fleet.service import FleetService
@@ -28,6 +29,7 @@ class Devices:
         link: SimulatedLink,
         clock: VirtualClock,
         *,
+        metrics: Metrics,
         timeline: Timeline,
         die: Die,
         folder: Path,
@@ -44,7 +46,7 @@ class Devices:
         key = folder / "cloud.pub"
         key.write_text(PUBLIC.public_bytes_raw().hex())
         settings = FleetSettings(own, None, folder / "state", folder / "records", key, seed=1, orders=orders)
-        self.service = FleetService(settings, bus, link, clock, Hands(*self._hands, lambda: 0.0))
+        self.service = FleetService(settings, bus, link, clock, hands=Hands(*self._hands, lambda: 0.0), metrics=metrics)
         self.handled: dict[str, str] = {}  # events that this run took, or found in an outbox, and whose they are
         for user_id, device in self.fleet.devices.items():
             self.handled |= dict.fromkeys(device.outbox.state(), user_id)

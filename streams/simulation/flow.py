@@ -10,6 +10,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from index.store import Store
 from models.cloud_model import CloudModel
+from monitor.metrics import Metrics
 from streams.bus import Partition
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -58,6 +59,7 @@ class Flow:
         self,
         bus: SimulatedBus,
         clock: VirtualClock,
+        metrics: Metrics,
         settings: FlowSettings,
         *,
         disk: Disk,
@@ -65,7 +67,7 @@ class Flow:
         stopped: set[int],
     ) -> None:
         self._bus, self._clock, self._settings, self._snapshots = bus, clock, settings, snapshots
-        self._stopped = stopped
+        self._metrics, self._stopped = metrics, stopped
         self.begun_anew = False  # in good order
         self.pools = [SimulatedShards(disk, settings.shards, settings.pool_spec) for _ in range(settings.processes)]
         self.engine = self._begun()
@@ -99,12 +101,21 @@ class Flow:
         """As `streams.flow.process` puts it together."""
         bus, blame, settings = self._bus, Blame(), self._settings
         mine = range(number, settings.shards, settings.processes)
-        feed = ModelFeed(bus, self._clock, [pools.pool(shard).model for shard in mine], PUBLIC)
+        feed = ModelFeed(bus, self._clock, self._metrics, [pools.pool(shard).model for shard in mine], PUBLIC)
         partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
         reader = Reader(bus, blame, self._clock, _rest)
         source = KafkaInput(reader, partitions, ready=lambda: feed.current() is not None, stopping=restart.due)
         sink = KafkaOutput(bus, number, blame)
-        return build_flow(settings, source, sink, pools, clock=self._clock, model=lambda: _first(feed), blame=blame)
+        return build_flow(
+            settings,
+            source,
+            sink,
+            pools,
+            clock=self._clock,
+            metrics=self._metrics,
+            model=lambda: _first(feed),
+            blame=blame,
+        )
 
 
 class _SamePartitions:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel, random_model
+from monitor.metrics import Metrics
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.timeline import VirtualClock
 from streams.simulation.users import CATEGORIES, ITEMS
@@ -59,8 +60,8 @@ def identity(lineage: int, version: int) -> ModelId:
 class Versions(CloudTrainer):
     """Makes the version that is `wanted` (lineage and number) as soon as the one in use is older."""
 
-    def __init__(self, model: CloudModel, learned: Learned, wanted: Callable[[], Wanted]) -> None:
-        super().__init__(model, learned, refresh_ms=0, seed=0)
+    def __init__(self, model: CloudModel, learned: Learned, metrics: Metrics, wanted: Callable[[], Wanted]) -> None:
+        super().__init__(model, learned, metrics, refresh_ms=0, seed=0)
         self._wanted = wanted
 
     def due(self, *, caught_up: bool) -> bool:
@@ -81,14 +82,16 @@ class Versions(CloudTrainer):
 class Trainer:
     """One run of the trainer, from what is published on; another lineage than that begins with this run."""
 
-    def __init__(self, bus: SimulatedBus, task: Task, clock: VirtualClock, wanted: Callable[[], Wanted]) -> None:
+    def __init__(
+        self, bus: SimulatedBus, task: Task, clock: VirtualClock, metrics: Metrics, wanted: Callable[[], Wanted]
+    ) -> None:
         self._bus = bus
         published, (lineage, _) = published_model(bus, PUBLIC), wanted()
         is_new = published is None or published[0].lineage != lineage_name(lineage)
         if published is None or is_new:
             published = made(lineage, 1), Learned(0, {})
         desk = TaskDesk(task, PRIVATE, published_task(bus, PUBLIC))
-        self.service = TrainingService(bus, clock, Versions(*published, wanted), desk)
+        self.service = TrainingService(bus, clock, metrics, Versions(*published, metrics, wanted), desk)
         if is_new:
             self.service.offer_model()
         self.service.offer_task()

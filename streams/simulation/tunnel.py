@@ -1,5 +1,6 @@
 """The tunnel of a simulation: both ways stepped by one process."""
 
+from monitor.metrics import Metrics
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.mqtt import SimulatedBroker, SimulatedClient
 from streams.simulation.timeline import VirtualClock
@@ -26,12 +27,19 @@ class TunnelWork:
     """One run of a tunnel."""
 
     def __init__(
-        self, bus: SimulatedBus, broker: SimulatedBroker, clock: VirtualClock, name: str, expiry_ms: int
+        self,
+        bus: SimulatedBus,
+        broker: SimulatedBroker,
+        clock: VirtualClock,
+        metrics: Metrics,
+        *,
+        name: str,
+        expiry_ms: int,
     ) -> None:
         self._bus, self._clients = bus, _Clients(broker)
         claim = Claim(name, f"{clock.wall_ms():x}", clock.wall_ms())
-        self.down = Downlink(bus, self._clients, clock, claim, expiry_ms=expiry_ms, public=PUBLIC)
-        self.up = Uplink(bus, self._clients, clock, name)
+        self.down = Downlink(bus, self._clients, clock, claim, metrics=metrics, expiry_ms=expiry_ms, public=PUBLIC)
+        self.up = Uplink(bus, self._clients, clock, name, metrics)
         for way in (self.down, self.up):
             way.open()
 

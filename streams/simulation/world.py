@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from device_sim.training import TrainingJob
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.fleet.settings import TOPIC_OF, Own
 from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
@@ -66,6 +66,7 @@ class World:
         )
         self.disk, self.snapshots = Disk(), Snapshots()
         self.stopped_workers: set[int] = set()  # of the dataflow
+        self.measured: list[Metrics] = []  # by every run of a process: it begins at zero, as a live one does
         self.flow: Process[Flow] = self._process("flow", self._begin_flow)
         self.tunnels: list[Process[TunnelWork]] = [
             self._process(name, partial(self._begin_tunnel, name))
@@ -82,7 +83,6 @@ class World:
         self.jobs: list[Callable[[TrainingJob], object]] = []  # are told of trainings
         self.latest_ms = START_MS  # of all wall clocks so far
         self.undisturbed: World | None = None
-        self._given_up = _given_up()
         self.newest_model = (1, 1)  # lineage and version that the trainer is to publish
         self.faults = Faults(self)
         for act in self.users.acts:
@@ -120,8 +120,8 @@ class World:
 
     @property
     def given_up(self) -> int:
-        """Queries that the gather gave up because a shard did not answer, since this world began."""
-        return _given_up() - self._given_up
+        """Queries that the gather gave up because a shard did not answer."""
+        return int(sum(each.value(Metrics.matches_given_up, reason="shards") for each in self.measured))
 
     @property
     def clocks_jumped(self) -> bool:
@@ -215,10 +215,15 @@ class World:
     def _bus(self, clock: VirtualClock) -> SimulatedBus:
         return SimulatedBus(self.kafka, clock)
 
+    def _metrics(self) -> Metrics:
+        self.measured.append(Metrics())
+        return self.measured[-1]
+
     def _begin_flow(self, clock: VirtualClock) -> Flow:
         flow = Flow(
             self._bus(clock),
             clock,
+            self._metrics(),
             self.settings,
             disk=self.disk,
             snapshots=self.snapshots,
@@ -232,7 +237,9 @@ class World:
         return flow
 
     def _begin_tunnel(self, name: str, clock: VirtualClock) -> TunnelWork:
-        return TunnelWork(self._bus(clock), self.broker, clock, name, self.plan.expiry_ms)
+        return TunnelWork(
+            self._bus(clock), self.broker, clock, self._metrics(), name=name, expiry_ms=self.plan.expiry_ms
+        )
 
     def _begin_fleet(self, clock: VirtualClock) -> Devices:
         link, die = SimulatedLink(self.broker, "fleet"), self.dice.die("training")
@@ -240,6 +247,7 @@ class World:
             self._bus(clock),
             link,
             clock,
+            metrics=self._metrics(),
             timeline=self.timeline,
             die=die,
             folder=self.folder,
@@ -256,11 +264,7 @@ class World:
             told(job)
 
     def _begin_trainer(self, clock: VirtualClock) -> Trainer:
-        return Trainer(self._bus(clock), self.task, clock, lambda: self.newest_model)
-
-
-def _given_up() -> int:
-    return int(metrics.matches_given_up.labels("shards")._value.get())
+        return Trainer(self._bus(clock), self.task, clock, self._metrics(), lambda: self.newest_model)
 
 
 def _memory() -> str | None:

@@ -27,7 +27,7 @@ from models.quorum import Quorum
 from models.sample import SampleBlock
 from models.scores import logloss
 from models.vocabulary import MODEL_BYTES
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.training.pile import Pile
 from wire.arrays import I64, Bool
 from wire.decoder import FORMAT, JsonDecoder
@@ -87,11 +87,18 @@ class CloudTrainer:
     """Collects samples and turns them into versions of at most `limit_bytes` each. `model` is the newest one."""
 
     def __init__(
-        self, model: CloudModel, learned: Learned, *, refresh_ms: int, seed: int, limit_bytes: int = MODEL_BYTES
+        self,
+        model: CloudModel,
+        learned: Learned,
+        metrics: Metrics,
+        *,
+        refresh_ms: int,
+        seed: int,
+        limit_bytes: int = MODEL_BYTES,
     ) -> None:
         self.model = model
         self.learned = learned
-        self._limit_bytes = limit_bytes
+        self._metrics, self._limit_bytes = metrics, limit_bytes
         self._refresh_ms = refresh_ms
         self._seed = seed
         self._new, self._memory = Pile(), Pile()
@@ -134,7 +141,7 @@ class CloudTrainer:
         if self.waiting > MOST_NEW:
             older = self._new.keep_newest(MOST_NEW // 2)
             self.remember(older)
-            metrics.samples_passed_over.inc(len(older))
+            self._metrics.samples_passed_over.inc(len(older))
             _log.warning(
                 f"{len(older)} samples waited for a better cloud model until there were {MOST_NEW}: passed over"
             )

@@ -7,6 +7,7 @@ import numpy as np
 
 from models.blend import HEADS, fleet_prior
 from models.repeats import EQUATIONS, learned_weights, unpack
+from monitor.metrics import Metrics
 from streams.training.newest import Newest
 from wire.task import Task
 from wire.telemetry import Training
@@ -21,12 +22,12 @@ MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and 
 class FleetReports:
     """What is newest of every device, summed. Only reports about all heads count, so that sums stay comparable.
 
-    >>> FleetReports().taught(Task(task_version=1)) == Task(task_version=1)
+    >>> FleetReports(Metrics()).taught(Task(task_version=1)) == Task(task_version=1)
     True
     """
 
-    def __init__(self) -> None:
-        self._newest = Newest(1 + len(HEADS) + EQUATIONS)  # events, losses, equations
+    def __init__(self, metrics: Metrics) -> None:
+        self._newest = Newest(1 + len(HEADS) + EQUATIONS, metrics)  # events, losses, equations
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
         self._known: tuple[dict[str, float], dict[str, float]] | None = None
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from wire.arrays import F64
 
@@ -20,9 +20,9 @@ MOST_DEVICES = 200_000  # 165 MB
 class Newest:
     """Sums (`width`,) by device, life and number; `total` is the sum of what is newest of every life."""
 
-    def __init__(self, width: int, most: int = MOST_DEVICES) -> None:
+    def __init__(self, width: int, metrics: Metrics, most: int = MOST_DEVICES) -> None:
         self.total: F64 = np.zeros(width)
-        self._most = most
+        self._metrics, self._most = metrics, most
         self._devices: OrderedDict[str, _Device] = OrderedDict()
         self._say = Seldom()
 
@@ -32,7 +32,7 @@ class Newest:
     def put(self, device: str, boot: int, sequence: int, sums: F64) -> bool:
         """Take report number `sequence` of the life `boot`; False where one as new was there.
 
-        >>> newest = Newest(1)
+        >>> newest = Newest(1, Metrics())
         >>> newest.put("ann", 0, 2, np.array([5.0])), newest.put("ann", 0, 1, np.array([3.0])), newest.total.tolist()
         (True, False, [5.0])
         """
@@ -50,7 +50,7 @@ class Newest:
             _, gone = self._devices.popitem(last=False)
             for _, sums_gone in gone.lives.values():
                 self.total -= sums_gone
-            metrics.reporters_forgotten.inc()
+            self._metrics.reporters_forgotten.inc()
             self._say.warning(f"more than {self._most} devices report: those heard of last make the next task")
         return True
 

@@ -9,7 +9,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import LEFT_OUT
 from models.sample import SampleBlock, decode_samples
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.bus import BY_THE_WAY_MS, Bus, Consumer, Message
 from streams.kafka.topics import MODELS, SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
 from streams.stop import Stop, Stopped
@@ -41,13 +41,22 @@ class TrainingService:
     with `Stopped` when `stop` says so.
     """
 
-    def __init__(self, bus: Bus, clock: Clock, trainer: CloudTrainer, desk: TaskDesk, stop: Stop | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        metrics: Metrics,
+        trainer: CloudTrainer,
+        desk: TaskDesk,
+        *,
+        stop: Stop | None = None,
+    ) -> None:
         self.trainer = trainer
         self.desk = desk
         self.published = 0
-        self._bus, self._clock, self._stop = bus, clock, stop or Stop()
+        self._bus, self._clock, self._metrics, self._stop = bus, clock, metrics, stop or Stop()
         self._publisher = Publisher(bus, clock, stopping=lambda: bool(self._stop.signal))
-        self.reports = FleetReports()
+        self.reports = FleetReports(metrics)
         self._samples_id = bus.home([SAMPLES]).topics.get(SAMPLES, "").encode()
         self._samples, self._telemetry = self._reading(SAMPLES), self._reading(TELEMETRY)
         self._commit_at_ms = 0
@@ -64,7 +73,7 @@ class TrainingService:
         """Publish the next task in the next steps, if it says anything new."""
         signed, task = self.desk.issue(self.reports, self.trainer.model.lineage), self.desk.current
         if signed is not None and task is not None:
-            self._publisher.offer(Publication(TASKS, signed, {}, lambda: _task_arrived(task)))
+            self._publisher.offer(Publication(TASKS, signed, {}, lambda: self._task_arrived(task)))
 
     def publish(self) -> None:
         """Live: return when Kafka has what was offered; raises `Stopped`."""
@@ -109,10 +118,10 @@ class TrainingService:
 
     def _model_arrived(self, model: CloudModel) -> None:
         self.published += 1
-        metrics.cloud_versions.inc()
-        metrics.model_version.set(model.version)
+        self._metrics.cloud_versions.inc()
+        self._metrics.model_version.set(model.version)
         left_out = int(model.metrics.get(LEFT_OUT, 0))
-        metrics.names_left_out.set(left_out)
+        self._metrics.names_left_out.set(left_out)
         if left_out:
             _log.warning(
                 f"the cloud model has no room for {left_out} names, those least taken: they count as unknown; "
@@ -123,12 +132,16 @@ class TrainingService:
         loss, samples = model.metrics.get("train_log_loss"), int(model.metrics.get("samples", 0))
         _log.info("published the cloud model", version=model.version, samples=samples, log_loss=loss)
 
+    def _task_arrived(self, task: Task) -> None:
+        self._metrics.task_version.set(task.task_version)
+        _log.info("published the task", version=task.task_version)
+
     def _refresh(self) -> None:
         waiting = self.trainer.waiting
         trial = self.trainer.train(lambda _done, _total: self._stop.check())
-        metrics.samples_unlearned.set(self.trainer.waiting)
+        self._metrics.samples_unlearned.set(self.trainer.waiting)
         if trial is not None:
-            metrics.cloud_trials.labels("published" if trial.passed else "held_back").inc()
+            self._metrics.cloud_trials.labels("published" if trial.passed else "held_back").inc()
             if trial.passed:
                 self.offer_model()
             else:
@@ -149,8 +162,8 @@ class TrainingService:
         if good:
             partition = np.array([m.partition for m in good], np.int64)
             self.trainer.take(block, partition, np.array([m.offset for m in good], np.int64))
-            metrics.samples_read.inc(len(good))
-            metrics.samples_unlearned.set(self.trainer.waiting)
+            self._metrics.samples_read.inc(len(good))
+            self._metrics.samples_unlearned.set(self.trainer.waiting)
 
     def _hear(self, message: Message) -> None:
         try:
@@ -159,14 +172,9 @@ class TrainingService:
             _log.warning("passed over a malformed report", offset=message.offset, reason=str(error))
             return
         if isinstance(report, Training) and report.model.lineage != self.trainer.model.lineage:
-            metrics.reports_passed_over.labels("other_lineage").inc()
+            self._metrics.reports_passed_over.labels("other_lineage").inc()
         elif isinstance(report, Training) and not self.reports.add(report):
             _log.warning("passed over a training report without the sums of every head", offset=message.offset)
-
-
-def _task_arrived(task: Task) -> None:
-    metrics.task_version.set(task.task_version)
-    _log.info("published the task", version=task.task_version)
 
 
 def _decoded(messages: Sequence[Message]) -> tuple[Sequence[Message], SampleBlock]:

@@ -4,7 +4,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from device_sim import topics as mqtt_topics
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.kafka.topics import MODELS, TASKS
 from wire.malformed import Malformed
@@ -24,10 +24,10 @@ class Current:
     What the key of `public` did not sign is refused (None: whoever signed it), and what does not check out.
     """
 
-    def __init__(self, public: Ed25519PublicKey | None) -> None:
+    def __init__(self, metrics: Metrics, public: Ed25519PublicKey | None) -> None:
         self.versions = dict.fromkeys(CURRENT, 0)
         self.retained: dict[str, bytes] = {}
-        self._public = public
+        self._metrics, self._public = metrics, public
         self._succession = Succession()
 
     def take(self, message: Message) -> str | None:
@@ -50,7 +50,7 @@ class Current:
             return message.value
         except Malformed as error:
             refused = error.reason if error.reason == Reason.UNSIGNED else "malformed"
-            metrics.tunnel_rejected.labels(f"{refused}_{error.kind}").inc()
+            self._metrics.tunnel_rejected.labels(f"{refused}_{error.kind}").inc()
             log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {error}")
             return None
 
@@ -60,6 +60,6 @@ class Current:
             return True
         offer = self._succession.offer(*identify_model(document))
         if offer.verdict.refused:
-            metrics.models_refused.labels(offer.verdict).inc()
+            self._metrics.models_refused.labels(offer.verdict).inc()
             log.error(f"passed over {message.topic}[{message.partition}] offset {message.offset}: {offer.why}")
         return not offer.verdict.refused

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from device_sim import topics as mqtt_topics
 from device_sim.name import HEARD_S, Name
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.bus import BY_THE_WAY_MS, Bus, Message, Partition, Positions
 from streams.kafka.topics import CANDIDATES, TELEMETRY, TUNNEL_GROUP
 from streams.mqtt.broker import WINDOW, Broker
@@ -54,6 +54,7 @@ class Downlink:
         clock: Clock,
         claim: Claim,
         *,
+        metrics: Metrics,
         expiry_ms: int,
         public: Ed25519PublicKey | None = None,
     ) -> None:
@@ -61,17 +62,18 @@ class Downlink:
         self.pushed: Frontier | None = None  # how far devices have answered
         self.phase = Phase.OPENING
         self._bus, self._broker, self._clock, self._expiry_ms = bus, broker, clock, expiry_ms
+        self._metrics = metrics
         # QoS 0: rumqttd hands at most 100 retained messages to a QoS 1 wildcard, and this only feeds a gauge.
         self._name = Name("tunnel", claim)
         client_id = f"coda-tunnel-{claim.name}-down-{claim.boot}"
         self._client = broker.client(client_id, [PRESENCE, self._name.topic], qos=0)
-        self._current = Current(public)
+        self._current = Current(metrics, public)
         self._ledger, self._counted = Ledger(), Tally(0, 0, 0, 0, 0)
         self._offsets = OffsetTracker()
         self._uncommitted: Positions = {}
         self._commit_at_ms = 0
         self._waiting = PushQueue()
-        self._unanswered: Unanswered[Push] = Unanswered()
+        self._unanswered: Unanswered[Push] = Unanswered(metrics)
         self._online: set[str] = set()
         self._connections = 0  # those in which the broker was told all that it should have
         self._paused: list[Partition] = []
@@ -176,7 +178,7 @@ class Downlink:
             try:
                 push = Push.of(message, self._expiry_ms, self._clock.wall_ms())
             except Malformed as error:
-                metrics.tunnel_rejected.labels("malformed_batch").inc()
+                self._metrics.tunnel_rejected.labels("malformed_batch").inc()
                 log.error(str(error), partition=partition, offset=message.offset)
                 self._offsets.done(partition, message.offset)
                 continue
@@ -217,7 +219,7 @@ class Downlink:
         for push in filter(None, self._client.taken()):
             self._offsets.done(push.partition, push.offset)
             if not is_canary(push.device):
-                metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
+                self._metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
             if self._ledger.awaits(push.device) == push.seq:
                 self._unanswered.put(push.device, push, len(push.payload))
         for push in filter(None, self._client.refused()):  # the device gets nothing of it, and its push expires
@@ -237,14 +239,14 @@ class Downlink:
         try:
             report = decode_report(raw)
         except Malformed:
-            metrics.tunnel_rejected.labels("malformed_telemetry").inc()
+            self._metrics.tunnel_rejected.labels("malformed_telemetry").inc()
             return
         if not isinstance(report, Standing):
             return
         if self._ledger.acked(report.user_id, max(report.answers)):
             outcome = report.outcome if isinstance(report, Ack) else "reported"  # its ack was lost
             self.acks[outcome] += 1
-            metrics.push_acks.labels(outcome).inc()
+            self._metrics.push_acks.labels(outcome).inc()
         if self._ledger.awaits(report.user_id) is None:
             self._drop(report.user_id)
 
@@ -263,7 +265,7 @@ class Downlink:
             if isinstance(report, Presence):
                 (self._online.add if report.online else self._online.discard)(message.topic)
         if messages:
-            metrics.devices_connected.set(len(self._online))
+            self._metrics.devices_connected.set(len(self._online))
 
     def _restore(self) -> None:
         """The broker came back, perhaps with nothing: give it what it should have retained."""
@@ -274,7 +276,7 @@ class Downlink:
             self._client.publish(topic, payload, retain=True, essential=True)
         for push in self._unanswered:  # what waits already is newer: not among them
             self._waiting.put(push)
-        self._unanswered = Unanswered()
+        self._unanswered = Unanswered(self._metrics)
 
     def _ledger_tick(self) -> None:
         for device in self._ledger.tick(self._clock.wall_ms()):
@@ -325,8 +327,8 @@ class Downlink:
 
     def _export(self) -> None:
         now, before = self._ledger.tally(), self._counted
-        metrics.pushes.inc(now.pushes - before.pushes)
+        self._metrics.pushes.inc(now.pushes - before.pushes)
         for outcome in ("acknowledged", "superseded", "expired"):
-            metrics.push_outcomes.labels(outcome).inc(getattr(now, outcome) - getattr(before, outcome))
-        metrics.pushes_outstanding.set(now.outstanding)
+            self._metrics.push_outcomes.labels(outcome).inc(getattr(now, outcome) - getattr(before, outcome))
+        self._metrics.pushes_outstanding.set(now.outstanding)
         self._counted = now

@@ -8,6 +8,7 @@ from typing import Any, Self
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from monitor.metrics import Metrics
 from streams.bus import Bus
 from streams.mqtt.broker import Broker
 from streams.tunnel.allowance import DEFAULT, Rate
@@ -39,6 +40,7 @@ class Tunnel:
         broker: Broker,
         clock: Clock,
         *,
+        metrics: Metrics,
         name: str = "tunnel",
         expiry_ms: int = EXPIRY_MS,
         drain_s: float = DRAIN_S,
@@ -46,8 +48,8 @@ class Tunnel:
         rate: Rate = DEFAULT,
     ) -> None:
         claim = Claim(name, secrets.token_hex(4), clock.wall_ms())
-        self._down = Downlink(bus, broker, clock, claim, expiry_ms=expiry_ms, public=public)
-        self._up = Uplink(bus, broker, clock, name, rate)
+        self._down = Downlink(bus, broker, clock, claim, metrics=metrics, expiry_ms=expiry_ms, public=public)
+        self._up = Uplink(bus, broker, clock, name, metrics, rate=rate)
         self._drain_s = drain_s
         self._down_ends, self._up_ends = threading.Event(), threading.Event()
         self._failed = threading.Event()

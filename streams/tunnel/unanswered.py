@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 
 MOST_BYTES = 64 << 20  # 1,200 batches of 54 kB; what no device answers would stay for its 10 minutes otherwise
@@ -18,16 +18,16 @@ P = TypeVar("P")
 class Unanswered(Generic[P]):
     """One push per device, oldest first, with its size in bytes.
 
-    >>> unanswered = Unanswered(most_bytes=100)
+    >>> unanswered = Unanswered(Metrics(), most_bytes=100)
     >>> unanswered.put("ann", "a push", 60)
     >>> unanswered.put("ann", "a newer one", 70)
     >>> unanswered.pop("ann"), unanswered.pop("ann"), unanswered.nbytes
     ('a newer one', None, 0)
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, metrics: Metrics, most_bytes: int = MOST_BYTES) -> None:
         self.nbytes = 0
-        self._most_bytes = most_bytes
+        self._metrics, self._most_bytes = metrics, most_bytes
         self._pushes: OrderedDict[str, tuple[P, int]] = OrderedDict()
         self._say = Seldom()
 
@@ -44,7 +44,7 @@ class Unanswered(Generic[P]):
         self.nbytes += nbytes
         while self.nbytes > self._most_bytes:
             self.pop(next(iter(self._pushes)))
-            metrics.payloads_forgotten.inc()
+            self._metrics.payloads_forgotten.inc()
             self._say.warning("more unanswered batches than memory for them: a broker that restarts gets the newest")
 
     def pop(self, device: str) -> P | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from device_sim import topics as mqtt_topics
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from streams.bus import Bus
 from streams.kafka.topics import EVENTS
@@ -57,10 +57,12 @@ class _Batch(NamedTuple):
 class Uplink:
     """Passes uploads on, a step at a time; all methods belong to one thread but `counts`."""
 
-    def __init__(self, bus: Bus, broker: Broker, clock: Clock, name: str, rate: Rate = DEFAULT) -> None:
+    def __init__(
+        self, bus: Bus, broker: Broker, clock: Clock, name: str, metrics: Metrics, *, rate: Rate = DEFAULT
+    ) -> None:
         self.counts: Counter[str] = Counter()  # letters per Kafka topic, dead letters by reason
         self.phase = Phase.OPENING
-        self._bus, self._broker, self._clock = bus, broker, clock
+        self._bus, self._broker, self._clock, self._metrics = bus, broker, clock, metrics
         self._client = broker.client(f"coda-tunnel-{name}-up", SHARED)
         self._storm = Storm()
         self._allowances, self._say = Allowances(rate), Seldom(lambda: clock.steady_ms() / 1000)
@@ -139,14 +141,14 @@ class Uplink:
     def _count(self, letters: Sequence[Letter], dead: Sequence[DeadLetter], over_rate: int) -> None:
         if over_rate:
             self.counts[Reason.RATE] += over_rate
-            metrics.tunnel_rejected.labels(Reason.RATE).inc(over_rate)
+            self._metrics.tunnel_rejected.labels(Reason.RATE).inc(over_rate)
         self.counts.update(letter.topic for letter in letters if not is_canary(letter.key.decode()))
-        metrics.uploads.inc(sum(letter.topic == EVENTS for letter in letters))
+        self._metrics.uploads.inc(sum(letter.topic == EVENTS for letter in letters))
         for refused in dead:
             self.counts[f"dead: {refused.reason}"] += 1
-            metrics.tunnel_rejected.labels(refused.reason).inc()
+            self._metrics.tunnel_rejected.labels(refused.reason).inc()
             if refused.of_event:
-                metrics.rejected.labels(refused.reason).inc()
+                self._metrics.rejected.labels(refused.reason).inc()
         if dead:
             first = dead[0]
             log.warning("dead letters", number=len(dead), source=first.origin.source, first=first.detail)

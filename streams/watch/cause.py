@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.stages import STAGES
 from monitor.words import Word
 from streams.times import span
@@ -82,15 +82,15 @@ def _ended(picture: Picture) -> Cause | None:
 
 def _no_model(picture: Picture) -> Cause | None:
     waits = any(process.up and process.role in {Role.FLOW, Role.FLEET} for process in picture.processes)
-    if not waits or picture.total(metrics.model_version):
+    if not waits or picture.total(Metrics.model_version):
         return None
     return Cause("there is no cloud model yet", "`coda train-cloud --initial-log LOG` makes the first")
 
 
 def _offline(picture: Picture) -> Cause | None:
     up = {process.role for process in picture.processes if process.up}
-    were_there = picture.total(metrics.push_outcomes)
-    if not {Role.TUNNEL, Role.FLEET} <= up or not were_there or picture.total(metrics.devices_connected):
+    were_there = picture.total(Metrics.push_outcomes)
+    if not {Role.TUNNEL, Role.FLEET} <= up or not were_there or picture.total(Metrics.devices_connected):
         return None
     return Cause(
         "no device is connected, though the fleet is there: the MQTT broker, or the network before it",
@@ -118,12 +118,12 @@ def _one(picture: Picture) -> Cause | None:
 
 
 def _unanswered(picture: Picture) -> Cause | None:
-    pushed = picture.growth(metrics.pushes)
-    answered = picture.growth(metrics.push_outcomes)
-    open_ = picture.total(metrics.pushes_outstanding)
+    pushed = picture.growth(Metrics.pushes)
+    answered = picture.growth(Metrics.push_outcomes)
+    open_ = picture.total(Metrics.pushes_outstanding)
     if not pushed or answered or not open_:
         return None
-    devices = picture.total(metrics.devices_connected)
+    devices = picture.total(Metrics.devices_connected)
     return Cause(
         f"batches go out and no device answers, {open_:,.0f} are open: the MQTT broker or the {devices:,.0f} devices",
         "see the broker's log, and whether the fleet is up",

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.words import Word
 from streams.times import span
 from streams.watch.picture import Picture, StageView
@@ -56,7 +56,7 @@ def _branch(name: str, stage: StageView | None, more: str, *, indent: int) -> Te
 
 def _devices(picture: Picture) -> Text:
     """What the devices do with what their users did and with what the tunnel brings."""
-    connected = picture.total(metrics.devices_connected)
+    connected = picture.total(Metrics.devices_connected)
     line = Text(f"  └▶ {connected:,.0f} devices:")
     for name in ("pushed", "predicted", "trained"):
         line = line + Text(" ") + _name(picture, name)
@@ -66,5 +66,5 @@ def _devices(picture: Picture) -> Text:
 
 
 def _model(picture: Picture) -> str:
-    version = picture.total(metrics.model_version)
+    version = picture.total(Metrics.model_version)
     return f" · cloud model v{version:.0f}" if version else " · no cloud model yet"

@@ -1,9 +1,11 @@
 """What all processes together look like at one moment: the one thing that every view shows."""
 
-import msgspec
-from prometheus_client.metrics import MetricWrapperBase
+from typing import Any
 
-from monitor.metrics import name_of, pairs
+import msgspec
+
+from monitor.definition import Definition
+from monitor.metrics import pairs
 from monitor.state import Freshness
 from monitor.words import Word
 from wire.status import Role
@@ -86,15 +88,15 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         """The stage of this name, if anybody has said something of it."""
         return next((stage for stage in self.stages if stage.stage == name), None)
 
-    def series(self, metric: MetricWrapperBase) -> dict[str, float]:
+    def series(self, metric: Definition[Any]) -> dict[str, float]:
         """A metric by its labels."""
-        return self.totals.get(name_of(metric), {})
+        return self.totals.get(metric.name, {})
 
-    def total(self, metric: MetricWrapperBase) -> float:
+    def total(self, metric: Definition[Any]) -> float:
         """A metric summed over its labels."""
         return sum(self.series(metric).values())
 
-    def by(self, metric: MetricWrapperBase, label: str, only: str = "") -> dict[str, float]:
+    def by(self, metric: Definition[Any], label: str, only: str = "") -> dict[str, float]:
         """A metric summed by one of its labels: of all its series, or of those with the pair `only`."""
         sums: dict[str, float] = {}
         for labels, value in self.series(metric).items():
@@ -103,6 +105,6 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
                 sums[part] = sums.get(part, 0.0) + value
         return sums
 
-    def growth(self, metric: MetricWrapperBase) -> float:
+    def growth(self, metric: Definition[Any]) -> float:
         """By how much a metric grows per second."""
-        return self.per_s.get(name_of(metric), 0.0)
+        return self.per_s.get(metric.name, 0.0)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from prometheus_client.metrics import MetricWrapperBase
-
-from monitor import metrics
+from monitor.definition import Definition
+from monitor.metrics import USE_BUCKETS_S, Metrics, pairs
 from monitor.stages import OF
 from monitor.use import BUCKETS, used
 from monitor.words import Word
@@ -69,7 +69,7 @@ def _partitions(picture: Picture) -> list[Row]:
 def _groups(picture: Picture) -> list[Row]:
     """Each group of devices: how its trainings are, how many there are and are connected, what coda adds for them."""
     stages = {stage.stage.partition(OF)[2]: stage for stage in picture.groups}
-    there, connected = (picture.by(each, "devices") for each in (metrics.devices, metrics.group_connected))
+    there, connected = (picture.by(each, "devices") for each in (Metrics.devices, Metrics.group_connected))
     return [
         Row(
             (
@@ -113,7 +113,7 @@ def _state(process: ProcessView) -> str:
     return f"silent since {span(process.silent_s)}" if process.silent_s else "up"
 
 
-def _of(*shown: MetricWrapperBase) -> Callable[[Picture], list[Row]]:
+def _of(*shown: Definition[Any]) -> Callable[[Picture], list[Row]]:
     """Rows of these metrics: each series that is not zero, with what a metric is in its own words."""
 
     def rows(picture: Picture) -> list[Row]:
@@ -122,15 +122,15 @@ def _of(*shown: MetricWrapperBase) -> Callable[[Picture], list[Row]]:
     return rows
 
 
-def _series(picture: Picture, metric: MetricWrapperBase) -> list[Row]:
-    name, words = metrics.name_of(metric), metric._documentation
+def _series(picture: Picture, metric: Definition[Any]) -> list[Row]:
+    name, words = metric.name, metric.means
     series = sorted(picture.series(metric).items(), key=lambda each: -each[1])
     shown = span if name.endswith("_seconds") else "{:,.0f}".format
     return [Row((_labels(labels), shown(value), words, name)) for labels, value in series]
 
 
 def _labels(labels: str) -> str:
-    return " ".join(metrics.pairs(labels).values()) or "all"
+    return " ".join(pairs(labels).values()) or "all"
 
 
 def _use(picture: Picture) -> list[Row]:
@@ -151,16 +151,16 @@ def _faults(picture: Picture) -> list[Row]:
         for warning in process.warnings
     ]
     counted = _of(
-        metrics.faults_begun,
-        metrics.faults_over,
-        metrics.rejected,
-        metrics.requests_rejected,
-        metrics.tunnel_rejected,
-        metrics.mqtt_failures,
-        metrics.mqtt_refused,
-        metrics.models_refused,
-        metrics.matches_given_up,
-        metrics.reports_passed_over,
+        Metrics.faults_begun,
+        Metrics.faults_over,
+        Metrics.rejected,
+        Metrics.requests_rejected,
+        Metrics.tunnel_rejected,
+        Metrics.mqtt_failures,
+        Metrics.mqtt_refused,
+        Metrics.models_refused,
+        Metrics.matches_given_up,
+        Metrics.reports_passed_over,
     )
     return said + counted(picture)
 
@@ -176,27 +176,27 @@ VIEWS: Sequence[View] = (
         "pool",
         _COUNTED,
         _of(
-            metrics.pool_live,
-            metrics.pooled,
-            metrics.samples_waiting,
-            metrics.matches,
-            metrics.matches_given_up,
-            metrics.users,
-            metrics.items,
+            Metrics.pool_live,
+            Metrics.pooled,
+            Metrics.samples_waiting,
+            Metrics.matches,
+            Metrics.matches_given_up,
+            Metrics.users,
+            Metrics.items,
         ),
     ),
     View(
         "devices",
         _COUNTED,
         _of(
-            metrics.devices_connected,
-            metrics.pushes,
-            metrics.push_outcomes,
-            metrics.pushes_outstanding,
-            metrics.batches,
-            metrics.trainings,
-            metrics.device_outcomes,
-            metrics.mqtt_failures,
+            Metrics.devices_connected,
+            Metrics.pushes,
+            Metrics.push_outcomes,
+            Metrics.pushes_outstanding,
+            Metrics.batches,
+            Metrics.trainings,
+            Metrics.device_outcomes,
+            Metrics.mqtt_failures,
         ),
     ),
     View(
@@ -207,16 +207,16 @@ VIEWS: Sequence[View] = (
         ),
         _groups,
     ),
-    View("use", ("use", "how many", *(f"> {span(bound)}" for bound in metrics.USE_BUCKETS_S)), _use),
+    View("use", ("use", "how many", *(f"> {span(bound)}" for bound in USE_BUCKETS_S)), _use),
     View(
         "canary",
         _COUNTED,
         _of(
-            metrics.canaries_sent,
-            metrics.canaries_arrived,
-            metrics.canaries_lost,
-            metrics.canaries_in_flight,
-            metrics.canary_s,
+            Metrics.canaries_sent,
+            Metrics.canaries_arrived,
+            Metrics.canaries_lost,
+            Metrics.canaries_in_flight,
+            Metrics.canary_s,
         ),
     ),
     View("arms", results.ARMS, _rows(results.arms)),

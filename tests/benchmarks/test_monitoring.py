@@ -10,13 +10,14 @@ from benchmarks.monitoring import cpu_s
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-from monitor import metrics
+from monitor.metrics import Metrics
 from benchmarks.monitoring import run_without
 code = run_without(["metrics"])
+metrics = Metrics()
 metrics.pooled.inc(3)
 metrics.model_version.set(4)
 from streams.process.pulse import Pulse
-with Pulse("flow", "0", None, None): pass
+with Pulse("flow", "0", None, None, metrics): pass
 print(code, metrics.values())
 """
 

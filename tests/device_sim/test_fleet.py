@@ -15,7 +15,7 @@ from device_sim.parameter_store import Rows
 from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
-from monitor.metrics import values
+from monitor.metrics import Metrics
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch, resumed
 from wire.arrays import F64
 from wire.event import decode_event
@@ -344,11 +344,12 @@ def test_a_device_asks_in_time_however_wrong_its_clock(off_ms: int) -> None:
 
 
 def test_how_many_devices_there_are_is_told_by_how_much_was_predicted_for_them() -> None:
-    made = fleet()
+    metrics = Metrics()
+    made = fleet(metrics=metrics)
     for user_id, predicted, connected in (("ann", 0, True), ("bob", 30, True), ("eve", 500, False)):
         device = made.device(user_id)
         device.usage.events, device.connected = predicted, connected
     made.show()
-    told = values()
+    told = metrics.values()
     assert told["coda_devices"] == {"devices=new": 1, "devices=regular": 1, "devices=heavy": 1}
     assert told["coda_group_devices_connected"] == {"devices=new": 1, "devices=regular": 1}

@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from device_sim import topics
 from device_sim.link import Arrival, Link
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from tests.device_sim.memory_link import MemoryBroker, MemoryLink
 from wire.claim import Claim
@@ -81,7 +82,7 @@ class MemoryWorld(World):
 class MqttWorld(World):
     def __init__(self, broker: EmbeddedMqtt) -> None:
         self.broker = broker
-        self.link = MqttLink(broker.settings.host, broker.settings.port, 1, CLAIM)
+        self.link = MqttLink(broker.settings.host, broker.settings.port, 1, CLAIM, metrics=Metrics())
         self._upward: list[tuple[str, bytes]] = []
         self._connect()
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from device_sim import mqtt_connection, mqtt_link, quarrel, topics
 from device_sim.backoff import Backoff
 from device_sim.mqtt_link import MqttLink
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
 from tests.device_sim.partner import (
@@ -52,12 +52,17 @@ def broker() -> Iterator[EmbeddedMqtt]:
         yield embedded
 
 
-def a_link(host: str, port: int, boot: str = "b1", started_ms: int = 1) -> MqttLink:
-    return MqttLink(host, port, 1, Claim("coda-fleet", boot, started_ms))
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
 
 
-def failures(client: str, reason: str) -> float:
-    return float(metrics.mqtt_failures.labels(client, reason)._value.get())
+def a_link(host: str, port: int, boot: str = "b1", started_ms: int = 1, *, metrics: Metrics | None = None) -> MqttLink:
+    return MqttLink(host, port, 1, Claim("coda-fleet", boot, started_ms), metrics=metrics or Metrics())
+
+
+def failures(metrics: Metrics, client: str, reason: str) -> float:
+    return metrics.value(Metrics.mqtt_failures, client=client, reason=reason)
 
 
 async def said(link: MqttLink, logs: Sequence[Mapping[str, Any]], text: str) -> str:
@@ -117,16 +122,17 @@ def publish(broker: EmbeddedMqtt, topic: str, payload: bytes, *, retain: bool = 
         (answers(connack(), b"\xff" * 9), "garbled", "no MQTT 5"),
     ],
 )
-async def test_what_may_pass_is_said_counted_and_tried_again(behaviour: Behaviour, reason: str, text: str) -> None:
-    before = failures("fleet", reason)
+async def test_what_may_pass_is_said_counted_and_tried_again(
+    metrics: Metrics, behaviour: Behaviour, reason: str, text: str
+) -> None:
     with Partner(behaviour) as partner, capture_logs() as logs:
-        link = a_link(partner.host, partner.port)
+        link = a_link(partner.host, partner.port, metrics=metrics)
         line = await said(link, logs, text)
         assert "0 of 0 devices are connected" in line
         while partner.connections < 2:  # it goes on trying
             await asyncio.sleep(0.05)
         await link.close()
-    assert failures("fleet", reason) > before
+    assert failures(metrics, "fleet", reason) > 0
 
 
 @pytest.mark.parametrize(
@@ -142,29 +148,27 @@ async def test_what_may_pass_is_said_counted_and_tried_again(behaviour: Behaviou
     ],
 )
 async def test_every_attempt_of_a_device_ends_is_counted_and_made_again_and_all_are_one_line(
-    behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
+    metrics: Metrics, behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarrel, "WINDOW_S", 0.0)  # here nobody quarrels
-    before = failures("device", reason)
     whole = answers(connack(), bytes([0x90, 7, 0, 1, 0, 1, 1, 1, 1]))
     with Partner(turns_into(whole, behaviour)) as partner, capture_logs() as logs:
-        link = a_link(partner.host, partner.port)
+        link = a_link(partner.host, partner.port, metrics=metrics)
         for number in range(50):
             link.open(f"u{number}")
         assert " × " in await said(link, logs, text)
-        while failures("device", reason) < before + 60:  # more than one each
+        while failures(metrics, "device", reason) < 60:  # more than one each
             await link.wait(0.05)
             link.take()
         await link.close()
     assert sum(text in line["event"] for line in logs) == 1
 
 
-async def test_who_was_let_in_once_waits_to_be_let_in_again() -> None:
-    before = failures("fleet", "not_authorised")
+async def test_who_was_let_in_once_waits_to_be_let_in_again(metrics: Metrics) -> None:
     first = answers(connack(), bytes([0x90, 7, 0, 1, 0, 1, 1, 1, 1]), last=True)
     with Partner(turns_into(first, answers(connack(135)))) as partner, capture_logs() as logs:
-        link = a_link(partner.host, partner.port)
-        while failures("fleet", "not_authorised") < before + 3:
+        link = a_link(partner.host, partner.port, metrics=metrics)
+        while failures(metrics, "fleet", "not_authorised") < 3:
             await link.wait(0.05)
             link.take()
         await link.close()
@@ -274,10 +278,10 @@ async def test_an_unknown_host_is_said() -> None:
         await link.close()
 
 
-async def test_too_many_open_files_are_said_and_waited_for(broker: EmbeddedMqtt) -> None:
+async def test_too_many_open_files_are_said_and_waited_for(metrics: Metrics, broker: EmbeddedMqtt) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with capture_logs() as logs:
-        link = a_link(broker.settings.host, broker.settings.port)
+        link = a_link(broker.settings.host, broker.settings.port, metrics=metrics)
         link.open("first")
         await up(link, 1)
         next_file = os.dup(0)
@@ -290,7 +294,7 @@ async def test_too_many_open_files_are_said_and_waited_for(broker: EmbeddedMqtt)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert "ulimit -n" in await said(link, logs, "connections to the MQTT broker failed")
-        while metrics.devices_connected._value.get() < 11:
+        while metrics.value(Metrics.devices_connected) < 10:
             await link.wait(0.05)
         await link.close()
 
@@ -305,14 +309,13 @@ async def test_a_broker_that_takes_fewer_at_a_time_gets_fewer(broker: EmbeddedMq
         await link.close()
 
 
-async def test_a_message_larger_than_the_broker_says_it_takes_is_not_sent_but_counted() -> None:
+async def test_a_message_larger_than_the_broker_says_it_takes_is_not_sent_but_counted(metrics: Metrics) -> None:
     at_most_100 = connack(0, bytes([0x27, 0, 0, 0, 100]))
-    before = metrics.mqtt_refused.labels("fleet", "too_large")._value.get()
     with Partner(answers(at_most_100, SUBACK)) as partner, capture_logs() as logs:
-        link = a_link(partner.host, partner.port)
+        link = a_link(partner.host, partner.port, metrics=metrics)
         await said(link, logs, "at most 100 bytes")
         await link.close()
-    assert metrics.mqtt_refused.labels("fleet", "too_large")._value.get() > before
+    assert metrics.value(Metrics.mqtt_refused, client="fleet", reason="too_large") > 0
 
 
 async def test_of_two_fleets_of_one_name_the_later_one_ends(broker: EmbeddedMqtt) -> None:

@@ -10,6 +10,7 @@ from device_sim.at_rest import Parts, parts_of
 from device_sim.fleet import Fleet
 from device_sim.state import FleetState
 from models.artefact import save_model
+from monitor.metrics import Metrics
 from tests.device_sim.world import cloud_model, cpu_s, event, fleet, own, raw_batch, resumed, saved
 from tests.disks import fill_up, small_disk
 from wire.errors import InputError, StorageError
@@ -26,7 +27,7 @@ def trained(users: int) -> Fleet:
 
 
 def read(folder: Path) -> Fleet | None:
-    back = FleetState(folder).resume(uploads=False, seed=3, now_ms=0)
+    back = FleetState(folder).resume(Metrics(), uploads=False, seed=3, now_ms=0)
     return back.fleet if back else None
 
 
@@ -50,7 +51,7 @@ def test_positions_and_records_come_back_with_the_fleet(tmp_path: Path) -> None:
     state = FleetState(tmp_path)
     state.note(made, {"behaviour": {3: 42}}, {"parts": 2})
     state.write()
-    back = FleetState(tmp_path).resume(uploads=True, seed=3, now_ms=0)
+    back = FleetState(tmp_path).resume(Metrics(), uploads=True, seed=3, now_ms=0)
     assert back is not None
     assert (back.positions, back.recorded) == ({"behaviour": {3: 42}}, {"parts": 2})
     assert back.fleet.devices["u0"].outbox.state() == made.devices["u0"].outbox.state() != {}
@@ -251,12 +252,12 @@ def test_a_full_disk_keeps_the_state_of_before(tmp_path: Path) -> None:
         state.note(made, {}, {"parts": 2})
         with pytest.raises(StorageError, match="No space left on device: make room"):
             state.write()
-        back = FleetState(disk).resume(uploads=False, seed=3, now_ms=0)
+        back = FleetState(disk).resume(Metrics(), uploads=False, seed=3, now_ms=0)
         assert back is not None and back.recorded == {"parts": 1}
         filled.unlink()
         state.note(made, {}, {"parts": 2})
         state.write()
-        back = FleetState(disk).resume(uploads=False, seed=3, now_ms=0)
+        back = FleetState(disk).resume(Metrics(), uploads=False, seed=3, now_ms=0)
         assert back is not None and back.recorded == {"parts": 2} and len(back.fleet.devices["u0"].window) == 300
 
 
@@ -309,4 +310,4 @@ def test_a_model_in_the_place_of_another_is_not_believed(tmp_path: Path) -> None
     (place,) = (tmp_path / "models").iterdir()
     save_model(replace(cloud_model(1), lineage="00000000000000bb"), place)
     with pytest.raises(InputError, match="not v1 of no lineage"):
-        FleetState(tmp_path).resume(uploads=False, seed=0, now_ms=0)
+        FleetState(tmp_path).resume(Metrics(), uploads=False, seed=0, now_ms=0)

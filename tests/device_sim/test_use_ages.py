@@ -6,7 +6,7 @@ import numpy as np
 from device_sim.instruction import Train
 from device_sim.stimulus import BatchArrived, Connected, TrainingSlot
 from device_sim.use_ages import observe_predictions, observe_training
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.use import BUCKETS, used
 from tests.device_sim.phone import Phone, only
 from tests.device_sim.world import raw_batch
@@ -16,25 +16,25 @@ CLICKED, LIKELY = np.ones(2, np.uint8), np.exp(-np.array([0.4, 0.9]))
 
 
 def test_the_cloud_models_loss_is_kept_by_its_age() -> None:
-    before = metrics.values().get("coda_cloud_log_loss_total", {})
-    observe_predictions(
-        np.array([100_000_000, 100_000_000]), [100_000_000 - 30_000, 100_000_000 - 7_200_000], CLICKED, LIKELY
-    )
-    grown = {age: n - before.get(age, 0) for age, n in metrics.values()["coda_cloud_log_loss_total"].items()}
-    assert abs(grown["age=< 1 h"] - 0.4) < 1e-9 and abs(grown["age=1 h"] - 0.9) < 1e-9
+    losses = predicted().values()[Metrics.cloud_loss.name]
+    assert {age: round(loss, 9) for age, loss in losses.items()} == {"age=< 1 h": 0.4, "age=1 h": 0.9}
 
 
-def older_than_an_hour() -> dict[str, float]:
-    """How many of what was used so far, by what for."""
-    return {each.use: each.older[3600.0] * each.count for each in used(metrics.values().get(BUCKETS, {}))}
+def predicted() -> Metrics:
+    """An event that a model predicted after half a minute, and one after two hours."""
+    metrics, now_ms = Metrics(), 100_000_000
+    until_ms = [now_ms - 30_000, now_ms - 7_200_000]
+    observe_predictions(metrics, timestamps=np.array([now_ms] * 2), trained_until=until_ms, label=CLICKED, cloud=LIKELY)
+    return metrics
+
+
+def older_than_an_hour(metrics: Metrics) -> dict[str, int]:
+    """How many of what was used, by what for."""
+    return {each.use: round(each.older[3600.0] * each.count) for each in used(metrics.values()[BUCKETS])}
 
 
 def test_the_age_of_a_model_is_since_it_learned_last() -> None:
-    before = older_than_an_hour().get("model", 0)
-    observe_predictions(
-        np.array([100_000_000, 100_000_000]), [100_000_000 - 30_000, 100_000_000 - 7_200_000], CLICKED, LIKELY
-    )
-    assert round(older_than_an_hour()["model"] - before) == 1
+    assert older_than_an_hour(predicted()) == {"model": 1}
 
 
 def test_the_age_of_what_a_device_trains_on_is_by_how_far_event_time_has_come() -> None:
@@ -43,12 +43,14 @@ def test_the_age_of_what_a_device_trains_on_is_by_how_far_event_time_has_come() 
     phone.live(10)
     phone.tell(BatchArrived(raw_batch("ann", 0)))
     (train,) = only(Train, phone.tell(TrainingSlot()))
-    before = older_than_an_hour()
-    observe_training(msgspec.structs.replace(train, event_time=EventMs(train.event_time + 7_200_000)))
-    grown = {use: round(n - before.get(use, 0)) for use, n in older_than_an_hour().items()}
-    assert (grown["own"], grown["matched"], grown["random"]) == (10, 16, 16)
+    metrics = Metrics()
+    observe_training(metrics, msgspec.structs.replace(train, event_time=EventMs(train.event_time + 7_200_000)))
+    assert older_than_an_hour(metrics) == {"own": 10, "matched": 16, "random": 16}
 
 
 def test_what_learned_from_later_events_is_not_older_than_nothing() -> None:
-    observe_predictions(np.array([5]), [9_000_000], CLICKED[:1], LIKELY[:1])
+    metrics = Metrics()
+    observe_predictions(
+        metrics, timestamps=np.array([5]), trained_until=[9_000_000], label=CLICKED[:1], cloud=LIKELY[:1]
+    )
     assert all(0 <= share <= 1 for each in used(metrics.values()[BUCKETS]) for share in each.older.values())

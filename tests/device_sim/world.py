@@ -9,6 +9,7 @@ from device_sim.fleet import Fleet
 from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import CloudModel, random_model
+from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch, Candidates, encode_batch
 from wire.event import Event
 from wire.identity import ModelId
@@ -64,9 +65,9 @@ def raw_batch(user_id: str, seq: int, *, version: int = 1) -> bytes:
     return encode_batch(batch(user_id, seq, version=version))
 
 
-def fleet(users: int = 0, *, task: Task = TASK, uploads: bool = False) -> Fleet:
+def fleet(users: int = 0, *, task: Task = TASK, uploads: bool = False, metrics: Metrics | None = None) -> Fleet:
     """A fleet with a model, a task and `users` connected devices."""
-    made = Fleet(uploads=uploads, seed=3)
+    made = Fleet(metrics or Metrics(), uploads=uploads, seed=3)
     made.deliver_model(cloud_model(), 1000, 0)
     made.deliver_task(task, 100, 0)
     for n in range(users):
@@ -84,7 +85,7 @@ def saved(made: Fleet, folder: Path) -> FleetState:
 
 def resumed(made: Fleet, folder: Path) -> Fleet:
     """The fleet after a rest in `folder`."""
-    back = saved(made, folder).resume(uploads=made.uploads, seed=made.seed, now_ms=0)
+    back = saved(made, folder).resume(Metrics(), uploads=made.uploads, seed=made.seed, now_ms=0)
     assert back is not None
     return back.fleet
 

@@ -13,6 +13,7 @@ import structlog
 
 from device_sim import mqtt_connection
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from wire.claim import Claim
 
 EVERY_S = 0.2
@@ -27,7 +28,7 @@ def say(**figures: int) -> None:
 
 async def publish_until_told(host: str, port: int, users: list[str]) -> None:
     """Publish, whether connected or not; ends when standard input does."""
-    link = MqttLink(host, port, 1, Claim("devices", "b", 1))
+    link = MqttLink(host, port, 1, Claim("devices", "b", 1), metrics=Metrics())
     told = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     for user_id in users:
         link.open(user_id)

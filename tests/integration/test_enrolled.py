@@ -12,12 +12,12 @@ import pytest
 from device_sim import topics
 from device_sim.mqtt_credentials import FLEET, TUNNEL, Keyring, device
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.canary.device import CanaryDevice
 from streams.cli import run
 from streams.enrolment.enrolment import Enrolment
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bounds import bounds, read_between
-from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.producer import CheckedProducer
@@ -25,9 +25,8 @@ from streams.kafka.topics import CANDIDATES, REQUESTS, TELEMETRY
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
 from streams.mqtt.paho_broker import PahoBroker
-from streams.tunnel.tunnel import Tunnel
 from tests.integration.stack import Server, wait_until
-from tests.streams.tunnel.world import batch
+from tests.streams.tunnel.world import batch, live_tunnel
 from tests.wire.reports import ack
 from wire.canary import canary_id
 from wire.candidates import decode_batch
@@ -58,7 +57,7 @@ class Enrolled:
         return MqttSettings.parse(f"{scheme}://{self.server.address}", name, folder or self.folder)
 
     def client(self, name: str, *subscriptions: str) -> MqttClient:
-        client = MqttClient(self.settings(name), name, subscriptions)
+        client = MqttClient(self.settings(name), Metrics(), name, subscriptions)
         client.open()
         wait_until(lambda: client.connected, f"{name} to be connected", 10, 0.01)
         return client
@@ -162,14 +161,16 @@ async def test_tunnel_and_fleet_work_with_credentials_of_their_own(broker: Enrol
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         ensure_topics(settings)
-        with Tunnel(KafkaBus(settings), PahoBroker(broker.settings(TUNNEL)), SystemClock(), drain_s=0.2):
+        with live_tunnel(settings, broker.settings(TUNNEL), drain_s=0.2):
             producer = CheckedProducer(settings)
             for user in USERS:
                 raw = batch(user, 1)
                 producer.send(CANDIDATES, user, raw, headers=PushHeaders.of(decode_batch(raw)).encode())
             producer.flush()
             fleet = broker.settings(FLEET)
-            link = MqttLink(fleet.host, fleet.port, 1, Claim("coda-fleet", "b", 1), fleet.keyring)
+            link = MqttLink(
+                fleet.host, fleet.port, 1, Claim("coda-fleet", "b", 1), metrics=Metrics(), keyring=fleet.keyring
+            )
             came: dict[str, bytes] = {}
 
             def all_came() -> bool:
@@ -195,8 +196,9 @@ def test_a_canary_goes_and_comes_back_with_credentials_of_its_own(broker: Enroll
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap)
         ensure_topics(settings)
-        canary = CanaryDevice(CANARY, PahoBroker(broker.settings(device(CANARY))), SystemClock(), "b")
-        with Tunnel(KafkaBus(settings), PahoBroker(broker.settings(TUNNEL)), SystemClock(), drain_s=0.2):
+        metrics = Metrics()
+        canary = CanaryDevice(CANARY, PahoBroker(broker.settings(device(CANARY)), metrics), SystemClock(), "b", metrics)
+        with live_tunnel(settings, broker.settings(TUNNEL), drain_s=0.2):
             canary.open()
             producer = CheckedProducer(settings)
 

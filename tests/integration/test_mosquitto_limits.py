@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from device_sim import topics
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -63,7 +64,7 @@ def test_what_it_never_allows_is_said_at_the_start(tmp_path: Path, limit: str) -
 
 def test_a_message_that_is_too_large_for_an_unsaid_limit_ends_the_tunnels_client_with_it(tmp_path: Path) -> None:
     with mosquitto(tmp_path, "message_size_limit 2000") as address:
-        client = MqttClient(address, "a")
+        client = MqttClient(address, Metrics(), "a")
         client.open()
         wait_until(lambda: client.connected, "the connection", 15, 0.01)
         try:
@@ -88,7 +89,7 @@ def test_a_batch_larger_than_the_broker_says_it_takes_is_passed_over_and_the_oth
             producer.send(CANDIDATES, user, b"x" * nbytes, headers=headers)
         producer.flush(10)
         with live_tunnel(settings, address, drain_s=0.1) as tunnel, capture_logs() as logs:
-            bob = MqttClient(address, "bob", [topics.candidates("bob")])
+            bob = MqttClient(address, Metrics(), "bob", [topics.candidates("bob")])
             bob.open()
             wait_until(lambda: bob.connected, "the connection", 15, 0.01)
             wait_until(lambda: bool(bob.received(10)), "the batch that fits", 60, 0.05)
@@ -102,7 +103,7 @@ def test_a_batch_larger_than_the_broker_says_it_takes_is_passed_over_and_the_oth
 
 async def test_devices_beyond_max_connections_are_said_and_the_others_work(tmp_path: Path) -> None:
     with mosquitto(tmp_path, "max_connections 10") as address, capture_logs() as logs:
-        link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "b", 1))
+        link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "b", 1), metrics=Metrics())
         for number in range(30):
             link.open(f"u{number}")
         end = time.monotonic() + 15
@@ -115,7 +116,7 @@ async def test_devices_beyond_max_connections_are_said_and_the_others_work(tmp_p
 
 async def test_a_report_that_is_too_large_ends_the_fleet_with_the_limit(tmp_path: Path) -> None:
     with mosquitto(tmp_path, "message_size_limit 2000") as address:
-        link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "b", 1))
+        link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "b", 1), metrics=Metrics())
         link.open("ann")
         link.publish("ann", "telemetry", b"x" * 5000)
         with pytest.raises(ConnectionFailed, match="message_size_limit"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
 from tests.integration.devices import KEEPALIVE_S
@@ -54,7 +55,7 @@ class Cloud:
     """What devices said, as another client of the broker hears it."""
 
     def __init__(self, settings: MqttSettings) -> None:
-        self.client = MqttClient(settings, "cloud", topics.UP)
+        self.client = MqttClient(settings, Metrics(), "cloud", topics.UP)
         self.client.open()
         wait_until(lambda: self.client.connected, "the cloud's connection", 10)
         self.heard: dict[str, set[int]] = {user_id: set() for user_id in USERS}

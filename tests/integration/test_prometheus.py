@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor import metrics
+from monitor import dashboards
 from streams.kafka.embedded import EmbeddedKafka
 from streams.ports import free_ports
 from tests.streams.flow.world import Flow, World, stream, wait_until
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus here: apt install prometheus"),
 ]
-RULES = Path(metrics.__file__).parent / "rules.yml"
+RULES = Path(dashboards.__file__).parent / "rules.yml"
 POOLED = '{stage="pooled"}'
 STALLED = "CodaPartitionStalled"
 

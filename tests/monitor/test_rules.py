@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import pytest
 import yaml
 
-from monitor import dashboards, metrics
+from monitor import dashboards
+from monitor.metrics import Metrics, described
 
-MONITOR = Path(metrics.__file__).parent
+MONITOR = Path(dashboards.__file__).parent
 RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((MONITOR / "rules.yml").read_text())["groups"] for rule in group["rules"]
 ]
@@ -32,7 +32,7 @@ promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool
 def exported() -> set[str]:
     """Every name that Prometheus may see of ours."""
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-    families = prometheus_client.REGISTRY.collect()
+    families = Metrics().registry.collect()
     return {family.name + suffix for family in families for suffix in suffixes.get(family.type, ("",))}
 
 
@@ -47,7 +47,7 @@ def test_whatever_is_named_exists(query: str) -> None:
 @pytest.mark.parametrize("query", QUERIES)
 def test_labels_that_a_rule_sums_by_are_those_of_its_metric(query: str) -> None:
     for name, labels in _grouped(query):
-        known = {label for metric in metrics.described() if metric.name == name for label in metric.labels}
+        known = {label for metric in described() if metric.name == name for label in metric.labels}
         assert set(labels) <= known | {"le"}, name
 
 

@@ -2,10 +2,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
+from monitor.metrics import Metrics
 from operators.audience import MOST_WAITING, Audience, AudienceLogic
-from operators.residents import ITEMS, Leave, Residents, Stay
+from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
 from wire.sample import SampleRecord
 
@@ -14,6 +14,10 @@ ITEM = 7
 
 def sample(number: int, user: int, label: int = 1) -> SampleRecord:
     return SampleRecord(number, user, ITEM, 1, label, 0, 1000 + number, 0, b"", b"")
+
+
+def residents_of_items(most: int, metrics: Metrics) -> Residents:
+    return Residents(Stay(most=most, idle_ms=1 << 62), Meter.of_items(metrics))
 
 
 def admitted(samples: list[SampleRecord], min_users: int = 3) -> set[int]:
@@ -39,10 +43,15 @@ def test_one_user_is_enough_where_that_is_asked() -> None:
 
 
 def test_of_many_that_wait_the_newest_stay_and_the_others_are_counted() -> None:
-    audience, before = Audience(ITEM), rejected()
-    audience.admit([sample(n, 1) for n in np.random.default_rng(0).permutation(200)], 2)
-    assert len(audience.waiting) == MOST_WAITING and rejected() == before + 200 - MOST_WAITING
-    assert {each.sample for each in audience.admit([sample(500, 2)], 2)} == {*range(200 - MOST_WAITING, 200), 500}
+    metrics = Metrics()
+    logic = AudienceLogic(None, 2, residents_of_items(100, metrics), {}, metrics)
+    for part in np.random.default_rng(0).permutation(200).reshape(4, 50).tolist():
+        logic.on_batch([sample(n, 1) for n in part])
+    assert metrics.value(Metrics.samples_waiting) == MOST_WAITING
+    assert metrics.value(Metrics.rejected, reason="rare") == 200 - MOST_WAITING
+    ((given,), _) = logic.on_batch([sample(500, 2)])
+    assert {each.sample for each in given.waited} == {*range(200 - MOST_WAITING, 200), 500}
+    assert metrics.value(Metrics.rejected, reason="rare") == 200 - MOST_WAITING, "who goes on is not forgotten"
 
 
 def test_a_restart_forgets_nothing() -> None:
@@ -53,33 +62,27 @@ def test_a_restart_forgets_nothing() -> None:
     assert {each.sample for each in Audience.restore(again.snapshot()).admit([sample(4, 1)], 3)} == {4}
 
 
-def rejected() -> float:
-    return REGISTRY.get_sample_value("coda_events_rejected_total", {"reason": "rare"}) or 0
-
-
-def waiting() -> float:
-    return REGISTRY.get_sample_value("coda_samples_waiting") or 0
-
-
 def test_in_a_dataflow_what_waits_is_shown_also_after_a_restart_and_items_are_let_go() -> None:
-    residents, before, refused = Residents(Stay(most=1, idle_ms=1 << 62), ITEMS), waiting(), rejected()
-    logic = AudienceLogic(None, 3, residents, {})
+    metrics, after = Metrics(), Metrics()
+    residents = residents_of_items(1, after)
+    logic = AudienceLogic(None, 3, residents, {}, metrics)
     assert logic.on_batch([sample(1, 1), sample(2, 2)]) == ([], logic.RETAIN)
-    assert waiting() == before + 2
-    restored = AudienceLogic(logic.snapshot(), 3, residents, {})
-    assert waiting() == before + 4, "the process that ended showed its own two"
+    assert metrics.value(Metrics.samples_waiting) == 2
+    restored = AudienceLogic(logic.snapshot(), 3, residents, {}, after)
+    assert after.value(Metrics.samples_waiting) == 2
     residents.active("8", 0)
     leaving = [key for key, value in residents.with_leaving([], 0) if isinstance(value, Leave)]
     assert leaving == [str(ITEM)]
     assert restored.on_batch([Leave()]) == ([], restored.DISCARD)
-    assert (waiting(), rejected()) == (before + 2, refused + 2)
+    assert (after.value(Metrics.samples_waiting), after.value(Metrics.rejected, reason="rare")) == (0, 2)
 
 
 @pytest.mark.parametrize("back", [True, False])
 def test_an_item_that_came_back_meanwhile_stays(back: bool) -> None:
-    residents = Residents(Stay(most=1, idle_ms=1 << 62), ITEMS)
+    metrics = Metrics()
+    residents = residents_of_items(1, metrics)
     through: dict[int, str] = {}
-    logic = AudienceLogic(None, 2, residents, through)
+    logic = AudienceLogic(None, 2, residents, through, metrics)
     logic.on_batch([sample(1, 1)])
     residents.active("8", 0)
     residents.leaving(0)

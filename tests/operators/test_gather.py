@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from index.matches import Scored
+from monitor.metrics import Metrics
 from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply
 from tests.clock import HandClock
 from wire.candidates import Candidates
@@ -120,7 +121,7 @@ def test_patience_begins_anew_after_a_restart() -> None:
 
 def test_the_dataflow_wakes_for_the_oldest_query_however_many_answers_come() -> None:
     clock = HandClock(NOW_MS, 0)
-    logic = GatherLogic(None, TWO, clock)
+    logic = GatherLogic(None, TWO, clock, Metrics())
     logic.on_batch([reply(0, seq=1)])
     first = logic.notify_at()
     assert first is not None
@@ -144,7 +145,7 @@ def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
 
 
 def test_with_one_shard_a_user_is_forgotten_when_the_batch_is_complete() -> None:
-    logic = GatherLogic(None, Merge(1, 2), HandClock(NOW_MS))
+    logic = GatherLogic(None, Merge(1, 2), HandClock(NOW_MS), Metrics())
     batches, discard = logic.on_batch([reply(0)])
     assert len(batches) == 1 and discard
 
@@ -152,7 +153,7 @@ def test_with_one_shard_a_user_is_forgotten_when_the_batch_is_complete() -> None
 def test_with_more_shards_a_user_is_forgotten_when_no_older_answer_can_come_any_more() -> None:
     """Shards answer again when they have switched to a new model: such an answer must not make an older batch."""
     clock = HandClock(NOW_MS, 0)
-    logic = GatherLogic(None, TWO, clock)
+    logic = GatherLogic(None, TWO, clock, Metrics())
     batches, discard = logic.on_batch([reply(0, seq=2), reply(1, seq=2)])
     assert len(batches) == 1 and not discard and logic.notify_at() is not None
     clock.steady = PATIENCE_MS

@@ -1,33 +1,34 @@
-from prometheus_client import REGISTRY
-
-from operators.residents import Residents, Stay
+from monitor.metrics import Metrics
+from operators.residents import Meter, Residents, Stay
 from wire.moments import NO_EVENT
 
 
-def _forgotten(reason: str) -> float:
-    return REGISTRY.get_sample_value("coda_users_forgotten_total", {"reason": reason}) or 0
+def residents_of(stay: Stay, metrics: Metrics | None = None) -> Residents:
+    return Residents(stay, Meter.of_users(metrics or Metrics()))
 
 
 def test_the_idle_longest_leave_first_and_are_counted() -> None:
-    residents, before = Residents(Stay(most=3, idle_ms=1000)), _forgotten("crowded")
+    metrics = Metrics()
+    residents = residents_of(Stay(most=3, idle_ms=1000), metrics)
     for number in range(10):
         residents.active(f"user-{number}", number)
     residents.active("user-0", 10)
     assert residents.leaving(10) == [f"user-{n}" for n in range(1, 8)]
-    assert len(residents) == 3 and _forgotten("crowded") == before + 7
+    assert len(residents) == 3 and metrics.value(Metrics.users_forgotten, reason="crowded") == 7
 
 
 def test_users_leave_when_event_time_has_gone_on_without_them() -> None:
-    residents, before = Residents(Stay(most=100, idle_ms=1000)), _forgotten("idle")
+    metrics = Metrics()
+    residents = residents_of(Stay(most=100, idle_ms=1000), metrics)
     residents.active("ann", 0)
     residents.active("bob", 500)
     assert residents.leaving(999) == []
     assert residents.leaving(1000) == ["ann"] and residents.leaving(1499) == []
-    assert residents.leaving(1500) == ["bob"] and _forgotten("idle") == before + 2
+    assert residents.leaving(1500) == ["bob"] and metrics.value(Metrics.users_forgotten, reason="idle") == 2
 
 
 def test_after_a_restart_users_are_as_old_as_they_were() -> None:
-    residents = Residents(Stay(most=2, idle_ms=1000))
+    residents = residents_of(Stay(most=2, idle_ms=1000))
     for user_id, active_ms in (("eve", 30), ("ann", 10), ("bob", 20)):
         residents.restored(user_id, active_ms)
     residents.active("ann", 40)
@@ -35,7 +36,7 @@ def test_after_a_restart_users_are_as_old_as_they_were() -> None:
 
 
 def test_who_comes_before_anybody_has_said_what_time_it_is_does_not_leave_for_it() -> None:
-    residents = Residents(Stay(most=100, idle_ms=1000))
+    residents = residents_of(Stay(most=100, idle_ms=1000))
     residents.restored("ann", 1_700_000_000_000)
     residents.active("ann", NO_EVENT)
     residents.active("bob", NO_EVENT)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from models.interaction_log import MOST_TIMES
 from models.quorum import Quorum
 from models.sample import block_of
+from monitor.metrics import Metrics
 from operators.decode import Arrival, Asked
-from operators.residents import Leave, Residents, Stay
+from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import MOST_SEEN, MatchRules, Query, UserLogic, UserState
 from tests.clock import HandClock
 from wire.ids import user_key
@@ -215,7 +216,7 @@ class Clocks(HandClock):
             RULES,
             clock=self,
             stream=stream or Quorum(),
-            residents=Residents(Stay()) if residents is None else residents,
+            residents=Residents(Stay(), Meter.of_users(Metrics())) if residents is None else residents,
         )
 
 
@@ -277,7 +278,7 @@ def test_bytewax_is_never_told_to_wake_far_ahead_by_a_wall_clock_that_may_step_b
         MatchRules(freshness_budget_ms=86_400_000),
         clock=HandClock(NOW_MS),
         stream=Quorum(),
-        residents=Residents(Stay()),
+        residents=Residents(Stay(), Meter.of_users(Metrics())),
     )
     one.on_batch([arrival(1, 0), arrival(2, 1)])
     wakes = one.notify_at()
@@ -305,7 +306,7 @@ def test_a_device_with_a_number_from_a_clock_that_was_ahead_gets_a_higher_one() 
 
 
 def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
-    clocks, residents = Clocks(), Residents(Stay(most=1))
+    clocks, residents = Clocks(), Residents(Stay(most=1), Meter.of_users(Metrics()))
     ann, bob = clocks.logic(residents=residents), clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
     bob.on_batch([arrival(2, 20, user_id="bob")])
@@ -318,7 +319,7 @@ def test_a_user_who_has_to_leave_is_let_go_and_begins_anew() -> None:
 
 
 def test_a_user_who_comes_back_before_leaving_stays() -> None:
-    clocks, residents = Clocks(), Residents(Stay(most=1))
+    clocks, residents = Clocks(), Residents(Stay(most=1), Meter.of_users(Metrics()))
     ann = clocks.logic(residents=residents)
     ann.on_batch([arrival(1, 10)])
     residents.active("bob", 20)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.metrics import Metrics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.metrics_server import HOST_VARIABLE, metrics_server
@@ -31,7 +32,7 @@ def only_on_the_loopback(port: int) -> bool:
 @contextmanager
 def metrics() -> Iterator[int]:
     port = free_port()
-    with metrics_server(port):
+    with metrics_server(port, Metrics().registry):
         yield port
 
 

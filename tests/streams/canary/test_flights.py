@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from monitor.metrics import Metrics
 from streams.canary.flights import LOST_MS, Flights
 from tests.clock import HandClock
 from wire.candidates import CandidateBatch, no_candidates
@@ -16,7 +17,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def flights(clock: HandClock) -> Flights:
-    return Flights("~canary/x", clock)
+    return Flights("~canary/x", clock, Metrics())
 
 
 def back(number: int, produced_ms: int = 0) -> CandidateBatch:

@@ -3,6 +3,7 @@
 import pytest
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from streams.commands.pace import command
 from streams.mqtt.client import MqttClient
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -13,7 +14,7 @@ from wire.pace import Pace, decode_pace
 
 
 def retained(broker: EmbeddedMqtt) -> list[bytes]:
-    client = MqttClient(broker.settings, "device", [topics.PACE])
+    client = MqttClient(broker.settings, Metrics(), "device", [topics.PACE])
     client.open()
     messages = client.received(10, timeout_s=1.0)
     client.close()

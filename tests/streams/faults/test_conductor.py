@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.metrics import values
+from monitor.metrics import Metrics
 from streams.faults.conductor import Conductor
 from streams.faults.process_faults import DiskFull, Kill, Pause
 from streams.faults.process_state import state_of
@@ -59,12 +59,14 @@ def conduct(
     sleeper: Sleeper,
     proxies: dict[str, list[FaultProxy]] | None = None,
     pool: Path | None = None,
+    metrics: Metrics | None = None,
 ) -> Conductor:
     made = Conductor(
         orders,
         proxies=proxies or {},
         victims={"flow": sleeper},
         kafka=KafkaSettings("127.0.0.1:1"),
+        metrics=metrics or Metrics(),
         elapsed_s=time.monotonic,
         pool=pool,
     )
@@ -78,15 +80,15 @@ def wait(conductor: Conductor) -> None:
 
 
 def test_a_fault_is_counted_when_it_begins_and_when_it_is_over(sleeper: Sleeper) -> None:
-    def counted() -> tuple[float, float]:
-        begun, over = (values().get(f"coda_faults_{what}_total", {}) for what in ("begun", "over"))
-        return begun.get("fault=pause flow", 0.0), over.get("fault=pause flow", 0.0)
+    metrics = Metrics()
 
-    begun, over = counted()
-    conductor = conduct([Order(Pause(process="flow"), 0.0, 1.0)], sleeper)
-    wait_until(lambda: counted() == (begun + 1, over), "the fault to be counted", 5, every_s=0.01)
+    def counted() -> list[float]:
+        return [metrics.value(each, fault="pause flow") for each in (Metrics.faults_begun, Metrics.faults_over)]
+
+    conductor = conduct([Order(Pause(process="flow"), 0.0, 1.0)], sleeper, metrics=metrics)
+    wait_until(lambda: counted() == [1, 0], "the fault to be counted", 5, every_s=0.01)
     wait(conductor)
-    assert counted() == (begun + 1, over + 1)
+    assert counted() == [1, 1]
 
 
 def test_a_killed_process_is_gone_and_another_one_comes(sleeper: Sleeper) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from device_sim.fleet import Fleet
+from monitor.metrics import Metrics
 from streams.faults.crowd import Crowd
 from streams.faults.people import People
 from streams.faults.timetable import Order
@@ -15,7 +16,7 @@ NOW_MS = 1_700_000_000_000
 def test_a_fleet_follows_what_is_ordered_until_it_is_over(tmp_path: Path) -> None:
     counts: dict[str, float] = {"left": 2, "accepted": 50}
     path = tmp_path / "orders"
-    crowd, orders, fleet = Crowd(path, lambda: counts), OrderFile(path), Fleet()
+    crowd, orders, fleet = Crowd(path, lambda: counts), OrderFile(path), Fleet(Metrics())
     assert orders.look(fleet, NOW_MS) == []
     people = People(like="overnight", day="20s")
     effect, end = crowd.begin(people, Order(people, 0, 9, Devices(0.0, 0.4, 3)), 3, NOW_MS)

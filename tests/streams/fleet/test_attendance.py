@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from device_sim.fleet import Fleet
+from monitor.metrics import Metrics
 from streams.faults.whose import Devices
 from streams.fleet.attendance import AGAIN_MS, LOOK_MS, Attendance
 from streams.fleet.drop import AFTER_S, Drop
@@ -26,7 +27,7 @@ class World:
     """A fleet of 40 whose link is up at once."""
 
     def __init__(self) -> None:
-        self.broker, self.clock, self.fleet = MemoryBroker(), HandClock(NOW_MS), Fleet()
+        self.broker, self.clock, self.fleet = MemoryBroker(), HandClock(NOW_MS), Fleet(Metrics())
         self.link = MemoryLink(self.broker)
 
     def attendance(self, orders: Standing | OrderFile | Drop) -> Attendance:

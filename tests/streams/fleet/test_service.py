@@ -10,6 +10,7 @@ import pytest
 
 from device_sim import topics
 from models.artefact import model_to_bytes
+from monitor.metrics import Metrics
 from streams.fleet.hands import Hands
 from streams.fleet.orders import EVERYONE, Orders, Standing, begun
 from streams.fleet.service import SNAPSHOT_MS, TICK_MS, FleetService
@@ -60,7 +61,7 @@ class World:
         folder = self.folder
         settings = FleetSettings(own, None, folder / "state", folder / "out", folder / "keys" / PUBLIC, 1, orders)
         hands = Hands(AtOnce(), AtOnce(), AtOnce(), cpu_s=lambda: 0.0)
-        return FleetService(settings, self.bus, MemoryLink(self.broker), self.clock, hands)
+        return FleetService(settings, self.bus, MemoryLink(self.broker), self.clock, hands=hands, metrics=Metrics())
 
     def run(self, fleet: FleetService, events: int) -> None:
         """Rounds of 100 ms until so many events are predicted."""

@@ -18,6 +18,7 @@ from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
 from models.artefact import model_to_bytes
 from models.blend import PERSONAL
+from monitor.metrics import Metrics
 from streams.fleet.drop import Drop
 from streams.fleet.shell import FleetShell
 from streams.fleet.taste_file import FILE, read_tastes
@@ -120,7 +121,7 @@ async def test_a_fleet_that_has_to_end_keeps_its_snapshot(cloud: Cloud, tmp_path
     cloud.behave("events", history_of("ann", 0, 20))
     settings = settings_for(cloud, tmp_path)
     address = cloud.address  # type: ignore[attr-defined]
-    earlier = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "earlier", 0))
+    earlier = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "earlier", 0), metrics=Metrics())
     with pytest.raises(ConnectionFailed, match="another fleet named coda-fleet"):
         await run_until(cloud, settings, lambda _: False)
     await earlier.close()

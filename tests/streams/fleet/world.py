@@ -14,6 +14,7 @@ from device_sim import topics
 from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes, sealed
 from models.cloud_model import CloudModel, random_model
+from monitor.metrics import Metrics
 from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell
 from streams.kafka.admin import ensure_topics
@@ -137,12 +138,9 @@ async def run_until(
     """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens beside it."""
     ensure_topics(cloud.kafka, [settings.topic])
     address = cloud.address  # type: ignore[attr-defined]
-    shell = FleetShell(
-        settings,
-        KafkaBus(cloud.kafka),
-        MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1)),
-        SystemClock(),
-    )
+    metrics = Metrics()
+    link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1), metrics=metrics)
+    shell = FleetShell(settings, KafkaBus(cloud.kafka), link, SystemClock(), metrics)
     running = asyncio.create_task(shell.run())
     if act is not None:
         await asyncio.to_thread(act, shell)

@@ -2,10 +2,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from models.artefact import model_from_bytes, model_to_bytes
 from models.cloud_model import CloudModel
+from monitor.metrics import Metrics
 from streams.flow import model_feed
 from streams.flow.model_feed import ModelFeed
 from streams.kafka.embedded import EmbeddedKafka
@@ -22,8 +22,13 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def feed(world: World) -> Iterator[ModelFeed]:
-    feed = ModelFeed(world.bus, SystemClock())
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def feed(world: World, metrics: Metrics) -> Iterator[ModelFeed]:
+    feed = ModelFeed(world.bus, SystemClock(), metrics)
     yield feed
     feed.close()
 
@@ -51,7 +56,7 @@ def test_starts_with_the_newest_of_those_that_are_there(world: World, monkeypatc
         return model_from_bytes(raw)
 
     monkeypatch.setattr(model_feed, "model_from_bytes", unpack)
-    feed = ModelFeed(world.bus, SystemClock())
+    feed = ModelFeed(world.bus, SystemClock(), Metrics())
     wait_until(lambda: version(feed) == 5, "version 5")
     assert len(taken) == 1
     feed.close()
@@ -60,8 +65,8 @@ def test_starts_with_the_newest_of_those_that_are_there(world: World, monkeypatc
 OLD, NEW = "00000000000000aa", "00000000000000bb"
 
 
-def refusals(verdict: str) -> float:
-    return REGISTRY.get_sample_value("coda_models_refused_total", {"reason": verdict}) or 0
+def refusals(metrics: Metrics, verdict: str) -> float:
+    return metrics.value(Metrics.models_refused, reason=verdict)
 
 
 @pytest.mark.parametrize(
@@ -69,38 +74,40 @@ def refusals(verdict: str) -> float:
     [((2, OLD), "older_version"), ((3, OLD, (NEW,)), "other_digest"), ((9, NEW), "other_lineage")],
 )
 def test_what_may_not_follow_is_refused_and_said(
-    world: World, feed: ModelFeed, capsys: pytest.CaptureFixture[str], offered: Any, verdict: str
+    world: World, metrics: Metrics, capsys: pytest.CaptureFixture[str], offered: Any, verdict: str
 ) -> None:
+    feed = ModelFeed(world.bus, SystemClock(), metrics)
     world.publish(3, OLD)
     wait_until(lambda: version(feed) == 3, "version 3")
-    before = refusals(verdict)
     world.publish(*offered)
-    wait_until(lambda: version(feed) > 0 and refusals(verdict) > before, f"a refusal: {verdict}")
+    wait_until(lambda: version(feed) > 0 and refusals(metrics, verdict) > 0, f"a refusal: {verdict}")
     assert version(feed) == 3 and capsys.readouterr().out.count("passed over models") == 1
     world.publish(4, OLD)
     wait_until(lambda: version(feed) == 4, "what follows it")
+    feed.close()
 
 
 def test_with_the_clouds_key_a_model_that_another_signed_is_refused_and_said(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feed, before = ModelFeed(world.bus, SystemClock(), public=PUBLIC), refusals("unsigned")
+    feed = ModelFeed(world.bus, SystemClock(), metrics, public=PUBLIC)
     world.send_raw(sign_model(model_to_bytes(model(9)), new_keys()[0]), MODELS)
-    wait_until(lambda: feed.current() is None and refusals("unsigned") > before, "a refusal")
+    wait_until(lambda: feed.current() is None and refusals(metrics, "unsigned") > 0, "a refusal")
     world.publish(3)
     wait_until(lambda: version(feed) == 3, "what the cloud signed")
     assert "not signed with the cloud's key" in capsys.readouterr().out
     feed.close()
 
 
-def test_another_lineage_follows_when_it_says_whose_place_it_takes(world: World, feed: ModelFeed) -> None:
+def test_another_lineage_follows_when_it_says_whose_place_it_takes(
+    world: World, metrics: Metrics, feed: ModelFeed
+) -> None:
     world.publish(3, OLD)
     wait_until(lambda: version(feed) == 3, "version 3")
     world.publish(1, NEW, (OLD,))
     wait_until(lambda: version(feed) == 1, "the other lineage")
-    before = refusals("other_lineage")
     world.publish(4, OLD)
-    wait_until(lambda: version(feed) > 0 and refusals("other_lineage") > before, "what was replaced to be refused")
+    wait_until(lambda: version(feed) > 0 and refusals(metrics, "other_lineage") > 0, "what was replaced to be refused")
     assert version(feed) == 1
 
 
@@ -109,7 +116,7 @@ def test_what_the_pool_was_encoded_with_counts_after_a_restart(
 ) -> None:
     """A topic made anew: the flow waits, and says what would go on from here."""
     world.publish(1, NEW)
-    feed = ModelFeed(world.bus, SystemClock(), [model(7, OLD).id, model(6, OLD).id])
+    feed = ModelFeed(world.bus, SystemClock(), Metrics(), [model(7, OLD).id, model(6, OLD).id])
     said = ""
     while "--replace" not in said:
         assert feed.current() is None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from monitor.metrics import Metrics
 from streams.mqtt.broker import Broker
 from streams.mqtt.paho_broker import PahoBroker
 from streams.simulation.dice import Dice
@@ -42,7 +43,7 @@ class LiveStage:
     """A broker at an address."""
 
     def __init__(self, running: Running) -> None:
-        self.broker: Broker = PahoBroker(running.settings)
+        self.broker: Broker = PahoBroker(running.settings, Metrics())
         self.crash, self.restart, self.passes = running.kill, running.start, time.sleep
 
     def until(self, holds: Callable[[], object], what: str) -> None:

@@ -4,12 +4,13 @@ import time
 
 from structlog.testing import capture_logs
 
+from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from tests.streams.mqtt.brokers import Broker
 
 
 def test_two_clients_of_one_name_say_what_may_be_wrong(broker: Broker) -> None:
-    clients = [MqttClient(broker.settings, "same") for _ in range(2)]
+    clients = [MqttClient(broker.settings, Metrics(), "same") for _ in range(2)]
     with capture_logs() as lines:
         for client in clients:
             client.open()

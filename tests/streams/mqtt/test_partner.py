@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from device_sim.backoff import Backoff
-from monitor import metrics
+from monitor.metrics import Metrics
 from streams.mqtt import client as module
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
@@ -32,8 +32,13 @@ from wire.errors import ConnectionFailed, DeliveryError
 SUBACK = bytes([0x90, 4, 0, 1, 0, 1])
 
 
-def failures(reason: str) -> float:
-    return float(metrics.mqtt_failures.labels("tunnel", reason)._value.get())
+def failures(metrics: Metrics, reason: str) -> float:
+    return metrics.value(Metrics.mqtt_failures, client="tunnel", reason=reason)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -80,36 +85,33 @@ def test_a_probe_ends_with_one_line_that_says_why(behaviour: Behaviour, text: st
     ],
 )
 def test_every_attempt_ends_is_counted_said_once_and_made_again(
-    behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
+    metrics: Metrics, behaviour: Behaviour, reason: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ANSWER_S", 0.2)
-    before = failures(reason)
     with Partner(turns_into(answers(connack()), behaviour)) as partner, capture_logs() as lines:
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client = MqttClient(MqttSettings(partner.host, partner.port), metrics, "a", ["x"])
         client.open()
-        wait_until(lambda: failures(reason) >= before + 3)
+        wait_until(lambda: failures(metrics, reason) >= 3)
         client.close()
     assert sum(text in line["event"] for line in lines) == 1
 
 
-def test_who_was_let_in_once_waits_to_be_let_in_again() -> None:
-    before = failures("not_authorised")
+def test_who_was_let_in_once_waits_to_be_let_in_again(metrics: Metrics) -> None:
     first = turns_into(answers(connack()), answers(connack(), SUBACK, last=True))  # the probe, and then the client
     with Partner(first) as partner, capture_logs():
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client = MqttClient(MqttSettings(partner.host, partner.port), metrics, "a", ["x"])
         client.open()
         wait_until(lambda: client.connections > 0)
         partner.behave(answers(connack(135)))
-        wait_until(lambda: failures("not_authorised") >= before + 2)
+        wait_until(lambda: failures(metrics, "not_authorised") >= 2)
         client.check()  # it goes on
         client.close()
 
 
-def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
+def test_too_many_open_files_are_counted_said_and_waited_for(metrics: Metrics) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    before = failures("files")
     with EmbeddedMqtt() as broker, capture_logs() as lines:
-        client = MqttClient(broker.settings, "a", ["x"])
+        client = MqttClient(broker.settings, metrics, "a", ["x"])
         client.open()
         wait_until(lambda: client.connected)
         sock = client._paho.socket()
@@ -120,7 +122,7 @@ def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno(), hard))
             sock.shutdown(socket.SHUT_RDWR)
-            wait_until(lambda: failures("files") > before)
+            wait_until(lambda: failures(metrics, "files") > 0)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for number in taken:
@@ -133,7 +135,7 @@ def test_too_many_open_files_are_counted_said_and_waited_for() -> None:
 def test_no_suback_is_one_line_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_S", 0.3)
     with Partner(answers(connack())) as partner, capture_logs() as lines:
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client = MqttClient(MqttSettings(partner.host, partner.port), Metrics(), "a", ["x"])
         client.open()
         end_s = time.monotonic() + 5
         while not lines and time.monotonic() < end_s:
@@ -152,7 +154,7 @@ def test_who_is_let_in_and_cut_at_once_waits_longer_each_time(monkeypatch: pytes
 
     monkeypatch.setattr(Backoff, "pause_s", no_pause)
     with Partner(answers(connack(), SUBACK, last=True)) as partner:
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["x"])
+        client = MqttClient(MqttSettings(partner.host, partner.port), Metrics(), "a", ["x"])
         client.open()
         end_s = time.monotonic() + 5
         while len(failed) < 4 and time.monotonic() < end_s:
@@ -161,14 +163,13 @@ def test_who_is_let_in_and_cut_at_once_waits_longer_each_time(monkeypatch: pytes
     assert failed[:4] == [1, 2, 3, 4]
 
 
-def test_what_is_larger_than_the_broker_takes_is_counted_said_and_passed_over() -> None:
-    before = metrics.mqtt_refused.labels("tunnel", "too_large")._value.get()
+def test_what_is_larger_than_the_broker_takes_is_counted_said_and_passed_over(metrics: Metrics) -> None:
     taken: list[str] = []
     with (
         Partner(answers(connack(0, bytes([0x27, 0, 0, 0, 100])), bytes([0x40, 2, 0, 1]))) as partner,
         capture_logs() as lines,
     ):
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a")
+        client = MqttClient(MqttSettings(partner.host, partner.port), metrics, "a")
         client.open()
         client.publish("x", b"x" * 200, token="large")
         client.publish("x", b"x", token="small")
@@ -182,13 +183,13 @@ def test_what_is_larger_than_the_broker_takes_is_counted_said_and_passed_over() 
             client.taken()
         client.close()
     assert any("at most 100 bytes" in line["event"] for line in lines)
-    assert metrics.mqtt_refused.labels("tunnel", "too_large")._value.get() == before + 2
+    assert metrics.value(Metrics.mqtt_refused, client="tunnel", reason="too_large") == 2
 
 
 @pytest.mark.parametrize(("lacks", "text"), [(0x28, "wildcard"), (0x2A, "shared")])
 def test_subscriptions_that_the_broker_does_not_have_end_it(lacks: int, text: str) -> None:
     with Partner(answers(connack(0, bytes([lacks, 0])))) as partner:
-        client = MqttClient(MqttSettings(partner.host, partner.port), "a", ["$share/g/a/+"])
+        client = MqttClient(MqttSettings(partner.host, partner.port), Metrics(), "a", ["$share/g/a/+"])
         client.open()
         end_s = time.monotonic() + 5
         with pytest.raises(ConnectionFailed, match=text):

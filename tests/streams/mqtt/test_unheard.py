@@ -7,6 +7,7 @@ import pytest
 
 from device_sim.link import Arrival
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.mqtt.connection import MqttSettings
 from tests.streams.mqtt.brokers import MISSING, Mosquitto
 from wire.claim import Claim
@@ -21,7 +22,7 @@ def broker(tmp_path: Path) -> Iterator[MqttSettings]:
 
 
 async def test_mosquitto_says_that_nobody_listens_to_an_event(broker: MqttSettings) -> None:
-    link = MqttLink(broker.host, broker.port, 1, Claim("fleet", "b", 1))
+    link = MqttLink(broker.host, broker.port, 1, Claim("fleet", "b", 1), metrics=Metrics())
     link.open("ann")
     came: list[Arrival] = []
     while Arrival("up", "ann") not in came:

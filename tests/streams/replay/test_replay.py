@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.cli import run
 from streams.kafka.admin import ensure_topics
@@ -104,6 +105,7 @@ def make_replay(
         identity=source.identity,
         state_path=state,
         start=load_state(state, source.identity) if state else None,
+        metrics=Metrics(),
         clock=clock,
         sleep=clock.sleep,
     )

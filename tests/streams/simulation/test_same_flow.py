@@ -11,6 +11,7 @@ from bytewax.inputs import AbortExecution
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main
 
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -67,7 +68,16 @@ class Sent(Collected):
 def flow(source: Any, sink: Any, disk: Disk) -> Dataflow:
     pools = SimulatedShards(disk, SETTINGS.shards, SETTINGS.pool_spec)
     clock = VirtualClock(Timeline())
-    return build_flow(SETTINGS, source, sink, pools, clock=clock, model=lambda: made(1, 1), blame=Blame())
+    return build_flow(
+        SETTINGS,
+        source,
+        sink,
+        pools,
+        clock=clock,
+        metrics=Metrics(),
+        model=lambda: made(1, 1),
+        blame=Blame(),
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))

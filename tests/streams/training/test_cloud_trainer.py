@@ -7,6 +7,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import train_first
 from models.sample import SampleBlock
+from monitor.metrics import Metrics
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from tests.models.samples import tasteful_samples
 from wire.arrays import F32, I64
@@ -34,7 +35,7 @@ def good() -> CloudModel:
 
 
 def trainer_of(first: CloudModel, refresh_ms: int = 1_000_000, positions: dict[int, int] | None = None) -> CloudTrainer:
-    return CloudTrainer(first, Learned(first.trained_until, positions or {}), refresh_ms=refresh_ms, seed=5)
+    return CloudTrainer(first, Learned(first.trained_until, positions or {}), Metrics(), refresh_ms=refresh_ms, seed=5)
 
 
 def feed(trainer: CloudTrainer, block: SampleBlock, offsets: I64, partition: int = 0) -> None:
@@ -177,7 +178,7 @@ def test_a_restart_learns_the_same_next_version(first: CloudModel) -> None:
     whole.train()
     second = whole.model
     feed(whole, REST.take(slice(1500, 3000)), np.arange(3500, 5000))
-    resumed = CloudTrainer(second, Learned.of(_learned_after(first).headers()), refresh_ms=1_000_000, seed=5)
+    resumed = CloudTrainer(second, Learned.of(_learned_after(first).headers()), Metrics(), refresh_ms=1_000_000, seed=5)
     everything = SampleBlock.concat([INITIAL, REST.take(slice(0, 3000))])
     feed(resumed, everything, np.arange(5000))
     assert resumed.waiting == whole.waiting == 1500

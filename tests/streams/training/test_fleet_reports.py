@@ -3,6 +3,7 @@ import pytest
 
 from models.blend import FLEET_RATE, HEADS
 from models.repeats import EQUATIONS, PRECISION, TRAITS, evidence, pack, within
+from monitor.metrics import Metrics
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
 from tests.wire.reports import NOTHING, training
 from wire.task import Task
@@ -20,7 +21,7 @@ def even(loss: float) -> dict[str, float]:
 
 
 def test_the_prior_is_the_sum_over_devices_times_the_fleet_rate() -> None:
-    reports = FleetReports()
+    reports = FleetReports(Metrics())
     for device in range(10):
         reports.add(report(5, even(4.0) | {"coda": 3.0}, device=device))
     assert reports.events == 50
@@ -36,7 +37,7 @@ def returned(events: int, device: int) -> bytes:
 
 
 def test_the_sum_over_devices_says_whether_people_come_back() -> None:
-    alone, all_of_them = FleetReports(), FleetReports()
+    alone, all_of_them = FleetReports(Metrics()), FleetReports(Metrics())
     alone.add(report(5, even(4.0), returned(5, 0)))
     for device in range(20):
         all_of_them.add(report(5, even(4.0), returned(5, device), device))
@@ -62,7 +63,7 @@ def test_the_sum_over_devices_says_whether_people_come_back() -> None:
     ],
 )
 def test_a_report_that_would_skew_the_sums_does_not_count(skewed: Training) -> None:
-    reports = FleetReports()
+    reports = FleetReports(Metrics())
     assert not reports.add(skewed)
     assert reports.taught(TASK) == TASK and reports.events == 0
 
@@ -70,19 +71,21 @@ def test_a_report_that_would_skew_the_sums_does_not_count(skewed: Training) -> N
 def test_equations_that_no_events_make_end_nothing() -> None:
     singular = np.zeros(EQUATIONS)
     singular[[0, 4, 7, 9]] = -PRECISION  # the diagonal
-    reports = FleetReports()
+    reports = FleetReports(Metrics())
     assert reports.add(report(5, even(1.0), pack(singular)))
     assert set(reports.taught(TASK).repeats.values()) == {0.0}
 
 
 def one_better_by(nats: float, head: str = "coda") -> FleetReports:
-    reports = FleetReports()
+    reports = FleetReports(Metrics())
     reports.add(report(5, even(2 * abs(nats)) | {head: 2 * abs(nats) - nats}))
     return reports
 
 
 def test_before_any_report_there_is_nothing_to_tell() -> None:
-    assert not FleetReports().moved(TASK) and not FleetReports().moved(Task(task_version=1, head_prior={"cloud": -3.0}))
+    assert not FleetReports(Metrics()).moved(TASK) and not FleetReports(Metrics()).moved(
+        Task(task_version=1, head_prior={"cloud": -3.0})
+    )
 
 
 def test_a_prior_has_moved_once_a_head_is_notably_better_or_worse() -> None:

@@ -14,6 +14,7 @@ from device_sim.usage import Usage, UsageState
 from models.blend import HEADS
 from models.cloud_model import DIM
 from models.repeats import EVIDENCE
+from monitor.metrics import Metrics
 from streams.training.fleet_reports import FleetReports
 from streams.training.newest import LIVES, Newest
 from tests.device_sim.world import event
@@ -85,7 +86,7 @@ def test_the_total_is_that_of_the_newest_report_delivered_of_every_life(
             getattr(phone, name)(*arguments)
     sent = [raw for phone in phones for raw in phone.sent]
     delivered = data.draw(st.lists(st.sampled_from(sent), max_size=2 * len(sent)) if sent else st.just([]))
-    reports, newest = FleetReports(), dict[tuple[str, int], Training]()
+    reports, newest = FleetReports(Metrics()), dict[tuple[str, int], Training]()
     for raw in delivered:
         report = decode_report(raw)
         assert isinstance(report, Training) and reports.add(report)
@@ -104,7 +105,7 @@ def test_once_the_newest_report_is_there_the_total_is_what_the_device_itself_say
         getattr(phone, name)(*arguments)
     phone.use(1)
     phone.report()
-    reports, alone = FleetReports(), FleetReports()
+    reports, alone = FleetReports(Metrics()), FleetReports(Metrics())
     last = decode_report(phone.sent[-1])
     assert isinstance(last, Training) and alone.add(last)
     chance.shuffle(phone.sent)  # type: ignore[attr-defined]
@@ -116,7 +117,7 @@ def test_once_the_newest_report_is_there_the_total_is_what_the_device_itself_say
 
 
 def test_lives_that_ended_stay_in_the_total_and_their_late_reports_change_nothing() -> None:
-    newest = Newest(1)
+    newest = Newest(1, Metrics())
     for boot in range(LIVES + 3):
         newest.put("ann", boot, 1, np.array([1.0]))
         newest.put("ann", boot, 2, np.array([10.0]))
@@ -127,9 +128,11 @@ def test_lives_that_ended_stay_in_the_total_and_their_late_reports_change_nothin
 
 
 def test_of_more_devices_than_there_is_room_for_those_heard_of_last_count() -> None:
-    newest = Newest(1, most=2)
+    metrics = Metrics()
+    newest = Newest(1, metrics, most=2)
     for n, device in enumerate(["ann", "bob", "ann", "cid"]):
         newest.put(device, 0, n, np.array([float(10**n)]))
     assert len(newest) == 2 and newest.total.tolist() == [100 + 1000]
     newest.put("bob", 0, 9, np.array([7.0]))  # all it ever did
     assert newest.total.tolist() == [1000 + 7]
+    assert metrics.value(Metrics.reporters_forgotten) == 2

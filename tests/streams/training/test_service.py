@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
 from models.blend import HEADS
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
 from models.sample import SampleBlock
+from monitor.metrics import Metrics
 from streams.commands.train_cloud import command
 from streams.kafka.admin import largest_model
 from streams.kafka.bus import KafkaBus
@@ -101,11 +101,12 @@ def _run_once(settings: KafkaSettings, keys: Path, block: SampleBlock) -> None:
     producer.send(TELEMETRY, b"ann", encode_report(report))
     producer.send(TELEMETRY, b"ann", b"{}")
     producer.flush()
-    trainer = CloudTrainer(model, learned, refresh_ms=900_000, seed=1)
+    metrics = Metrics()
+    trainer = CloudTrainer(model, learned, metrics, refresh_ms=900_000, seed=1)
     private, public = keys_in(keys)
     desk = TaskDesk(read_task(None), private, published_task(KafkaBus(settings), public))
     with pytest.raises(Stopped):
-        _Interrupted(KafkaBus(settings), SystemClock(), trainer, desk).run()
+        _Interrupted(KafkaBus(settings), SystemClock(), metrics, trainer, desk).run()
 
 
 def _published(settings: KafkaSettings, keys: Path) -> tuple[CloudModel, Learned]:
@@ -145,10 +146,12 @@ def test_lag_tools_see_what_was_read(log: Path, tmp_path: Path) -> None:
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"ann"] * 50, messages_of(REST.take(np.arange(50))))
         producer.flush()
+        metrics = Metrics()
         service = TrainingService(
             KafkaBus(settings),
             SystemClock(),
-            CloudTrainer(model, learned, refresh_ms=10**12, seed=0),
+            metrics,
+            CloudTrainer(model, learned, metrics, refresh_ms=10**12, seed=0),
             TaskDesk(read_task(None), keys_in(tmp_path)[0], None),
         )
         with closing(service):
@@ -167,21 +170,21 @@ def test_a_version_that_is_no_better_is_held_back_aloud(
         command(initial_log=str(log), initial_share=1.0, kafka=_at(kafka), keys=tmp_path, publish_only=True)
         model, learned = _published(settings, tmp_path)
         # The samples span 1,000 s, of which the last few are one user's word alone.
-        trainer = CloudTrainer(model, learned, refresh_ms=990_000, seed=1)
+        metrics = Metrics()
+        trainer = CloudTrainer(model, learned, metrics, refresh_ms=990_000, seed=1)
         service = TrainingService(
-            KafkaBus(settings), SystemClock(), trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None)
+            KafkaBus(settings), SystemClock(), metrics, trainer, TaskDesk(read_task(None), keys_in(tmp_path)[0], None)
         )
         producer = CheckedProducer(settings)
         producer.send_many(SAMPLES, [b"one"] * len(misleading), messages_of(misleading))
         producer.flush()
-        before = _held_back()
         with closing(service):
             deadline = time.monotonic() + 30
-            while _held_back() == before:
+            while not metrics.value(Metrics.cloud_trials, outcome="held_back"):
                 assert time.monotonic() < deadline
                 service.step()
             service.step()
-        assert _held_back() == before + 1, "it is not tried again at once"
+        assert metrics.value(Metrics.cloud_trials, outcome="held_back") == 1, "it is not tried again at once"
         assert service.published == 0 and trainer.waiting == 1000 and trainer.learned == learned
         assert service.desk.current is not None, "the task goes out all the same"
     assert "held back a cloud model that predicts no better: log-loss" in capsys.readouterr().out
@@ -214,10 +217,6 @@ def test_what_devices_report_goes_out_while_there_is_more_to_read(
             while service.reports.events < 200:
                 assert time.monotonic() < deadline
                 service.step()
-
-
-def _held_back() -> float:
-    return REGISTRY.get_sample_value("coda_cloud_trials_total", {"outcome": "held_back"}) or 0
 
 
 def test_of_empty_topics_nothing_is_published() -> None:
@@ -265,14 +264,15 @@ def test_a_catalogue_that_no_message_holds_is_published_without_its_rarest_names
         limit_bytes = largest_model(settings)
         model = train_first([turned.take(slice(0, 6000))], seed=0, limit_bytes=limit_bytes)
         publish(_service(settings, model, Learned(model.trained_until, {}), tmp_path))
-        resumed = _service(settings, *_published(settings, tmp_path), tmp_path)
+        metrics = Metrics()
+        resumed = _service(settings, *_published(settings, tmp_path), tmp_path, metrics)
         rest = block.take(slice(6000, None))
         resumed.trainer.take(rest, np.zeros(3000, np.int64), np.arange(3000))
         assert resumed.trainer.train()
         publish(resumed)
         again, _ = _published(settings, tmp_path)
         assert again.version == 2 and len(again.item_keys) > (limit_bytes - 40_000) // 72
-        assert REGISTRY.get_sample_value("coda_names_left_out") == again.metrics["names_left_out"] > 0
+        assert metrics.value(Metrics.names_left_out) == again.metrics["names_left_out"] > 0
     assert "the cloud model has no room for" in capsys.readouterr().out
 
 
@@ -281,10 +281,13 @@ def publish(service: TrainingService) -> None:
     service.publish()
 
 
-def _service(settings: KafkaSettings, model: CloudModel, learned: Learned, keys: Path) -> TrainingService:
-    trainer = CloudTrainer(model, learned, refresh_ms=1000, seed=0, limit_bytes=largest_model(settings))
+def _service(
+    settings: KafkaSettings, model: CloudModel, learned: Learned, keys: Path, metrics: Metrics | None = None
+) -> TrainingService:
+    metrics = metrics or Metrics()
+    trainer = CloudTrainer(model, learned, metrics, refresh_ms=1000, seed=0, limit_bytes=largest_model(settings))
     return TrainingService(
-        KafkaBus(settings), SystemClock(), trainer, TaskDesk(read_task(None), keys_in(keys)[0], None)
+        KafkaBus(settings), SystemClock(), metrics, trainer, TaskDesk(read_task(None), keys_in(keys)[0], None)
     )
 
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.metrics import Metrics
 from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
 from tests.wire.reports import training
@@ -12,12 +13,12 @@ from wire.task import Task
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
 REPEATS = {"taken": 0.5}
-SILENCE = FleetReports()
+SILENCE = FleetReports(Metrics())
 OLD, NEW = "00000000000000aa", "00000000000000bb"
 
 
 def reported() -> FleetReports:
-    reports = FleetReports()
+    reports = FleetReports(Metrics())
     reports.add(training("ann", 5, 1.0))
     return reports
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from device_sim.mqtt_link import MqttLink
+from monitor.metrics import Metrics
 from streams.kafka.topics import CANDIDATES
 from tests.streams.mqtt.brokers import KINDS
 from tests.streams.tunnel.world import World, batch
@@ -50,7 +51,7 @@ def send(world: World, seq: int) -> None:
 
 async def test_a_restart_of_the_tunnel_drops_no_device(world: World) -> None:
     settings = world.broker.settings
-    link = MqttLink(settings.host, settings.port, 1, Claim("fleet", "b", 1))
+    link = MqttLink(settings.host, settings.port, 1, Claim("fleet", "b", 1), metrics=Metrics())
     heard = Heard(link)
     for number in range(DEVICES):
         link.open(f"u{number}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from streams.tunnel import storm as module
 from streams.tunnel.storm import AGAIN_S, CALM_PER_S, MOST_SEEN, STORM, Storm
@@ -48,7 +49,7 @@ def test_no_more_devices_are_remembered_than_an_hour_has_room_for(monkeypatch: p
 def test_a_tunnel_that_sees_a_storm_leaves_a_pace_for_every_device(tmp_path: Path) -> None:
     with ExitStack() as stack:
         world = World(stack, stack.enter_context(Embedded(tmp_path)))
-        crowd, late = world.device("crowd"), MqttClient(world.broker.settings, "late", [topics.PACE])
+        crowd, late = world.device("crowd"), MqttClient(world.broker.settings, Metrics(), "late", [topics.PACE])
         stack.callback(late.close)
         with world.tunnel(drain_s=1.0) as tunnel:
             for n in range(STORM):

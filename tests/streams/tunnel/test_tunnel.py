@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from streams.cli import run
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -146,24 +146,20 @@ def test_what_is_no_model_or_task_does_not_take_the_place_of_one(world: World, p
     assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (1, 1)
 
 
-def rejected(reason: str) -> float:
-    return REGISTRY.get_sample_value("coda_tunnel_rejected_total", {"reason": reason}) or 0
-
-
 def test_with_the_clouds_key_what_another_signed_does_not_take_the_place_of_what_it_signed(world: World) -> None:
     stranger, _ = new_keys()
     forged = sign_model(open_model(model(9), None), stranger), sign_task(Task(task_version=9), stranger)
     world.send(MODELS, "current", model(1), forged[0])
     world.send(TASKS, "current", signed := task(1), forged[1])
-    refused = {kind: rejected(f"unsigned_{kind}") for kind in ("model", "task")}
-    with world.tunnel(public=PUBLIC) as tunnel:
+    metrics = Metrics()
+    with world.tunnel(metrics=metrics, public=PUBLIC) as tunnel:
         ann = world.device("ann")
         wait_for(lambda: ann.newest(topics.MODEL) and ann.newest(topics.TASK), "both")
         world.send(MODELS, "current", forged[0], model(2))
         wait_for(lambda: ann.newest(topics.MODEL) == model(2), "what comes behind it")
     assert ann.newest(topics.TASK) == signed
     assert (tunnel.summary()["models"], tunnel.summary()["tasks"]) == (2, 1)
-    assert all(rejected(f"unsigned_{kind}") > before for kind, before in refused.items())
+    assert all(metrics.value(Metrics.tunnel_rejected, reason=f"unsigned_{kind}") for kind in ("model", "task"))
 
 
 def test_batches_that_can_t_be_pushed_hold_up_nothing(world: World) -> None:
@@ -340,14 +336,18 @@ def test_of_two_tunnels_of_one_name_the_later_one_ends() -> None:
 
 
 def test_what_a_device_sends_beyond_its_rate_is_dropped_and_counted_and_others_are_served(world: World) -> None:
-    before = rejected("rate")
-    with world.tunnel(rate=Rate(kib_per_s=0.001, burst_kib=520), drain_s=1) as tunnel:
+    metrics = Metrics()
+
+    def dropped() -> float:
+        return metrics.value(Metrics.tunnel_rejected, reason="rate")
+
+    with world.tunnel(metrics=metrics, rate=Rate(kib_per_s=0.001, burst_kib=520), drain_s=1) as tunnel:
         liar, bob = world.device("liar"), world.device("bob")
         for _ in range(60):
             liar.publish(topics.events("liar"), b"x" * 100_000)
         bob.publish(topics.events("bob"), encode_event(Event("e1", "bob", "i", "c", "view", 1, 1)))
         wait_for(lambda: bob.receipts() == {"e1"}, "a receipt for bob")
-        wait_for(lambda: liar.read() or rejected("rate") - before >= 50, "the liar's messages to be dropped")
-    assert tunnel.summary()["over_rate"] == rejected("rate") - before >= 50
+        wait_for(lambda: liar.read() or dropped() >= 50, "the liar's messages to be dropped")
+    assert tunnel.summary()["over_rate"] == dropped() >= 50
     assert sum(tunnel.summary()["dead_letters"].values()) <= 10, "what is dropped fills no topic"
     assert len(world.read(EVENTS, 1)) == 1

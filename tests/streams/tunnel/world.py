@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from device_sim import topics
+from monitor.metrics import Metrics
 from streams.bus import Message
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -84,7 +85,7 @@ class Device:
     def __init__(self, mqtt: MqttSettings, user_id: str) -> None:
         self.user_id = user_id
         down = [topics.candidates(user_id), topics.receipts(user_id), topics.MODEL, topics.TASK]
-        self.client = MqttClient(mqtt, f"device-{user_id}", down)
+        self.client = MqttClient(mqtt, Metrics(), f"device-{user_id}", down)
         self.client.open()
         wait_for(lambda: self.client.connected, "the connection of a device", 15)
         self.got: list[Received] = []
@@ -119,9 +120,13 @@ class Device:
         return next((m.payload for m in reversed(self.got) if m.topic == topic), None)
 
 
-def live_tunnel(kafka: KafkaSettings, mqtt: MqttSettings, **settings: float | str) -> Tunnel:
+def live_tunnel(
+    kafka: KafkaSettings, mqtt: MqttSettings, metrics: Metrics | None = None, **settings: float | str
+) -> Tunnel:
     """A tunnel as the command makes it."""
-    return Tunnel(KafkaBus(kafka), PahoBroker(mqtt), SystemClock(), **settings)  # type: ignore[arg-type]
+    metrics = metrics or Metrics()
+    broker = PahoBroker(mqtt, metrics)
+    return Tunnel(KafkaBus(kafka), broker, SystemClock(), metrics=metrics, **settings)  # type: ignore[arg-type]
 
 
 class World:

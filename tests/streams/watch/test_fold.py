@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import metrics
+from monitor.metrics import Metrics
 from monitor.words import Word
 from streams.watch.fold import MOST_PROCESSES, Fold
 from tests.streams.watch.statuses import frontier, pooled, status
@@ -21,14 +21,14 @@ def told(*statuses: Status) -> Fold:
 def test_several_processes_of_one_role_add_up() -> None:
     fold = told(*(status(name=str(n), at_s=s, values=pooled(10 * s * (n + 1))) for s in range(1, 11) for n in range(3)))
     picture = fold.picture(10_000)
-    assert picture.total(metrics.pooled) == 600 and picture.growth(metrics.pooled) == 60
+    assert picture.total(Metrics.pooled) == 600 and picture.growth(Metrics.pooled) == 60
     assert [process.key for process in picture.processes] == ["flow/0", "flow/1", "flow/2"]
 
 
 def test_a_gauge_of_one_thing_that_two_processes_see_counts_once() -> None:
     seen = {"coda_devices_connected": {"": 7}, "coda_pool_live_samples": {"shard=0": 5}}
     picture = told(status(name="0", at_s=1, values=seen), status(name="1", at_s=1, values=seen)).picture(1000)
-    assert picture.total(metrics.devices_connected) == 7 and picture.total(metrics.pool_live) == 10
+    assert picture.total(Metrics.devices_connected) == 7 and picture.total(Metrics.pool_live) == 10
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
@@ -40,8 +40,8 @@ def test_a_restart_is_no_negative_rate_and_takes_nothing_back(steps: list[tuple[
         counted, done = counted + grows, done + grows
         fold.take(status(at_s=second, boot=boot, values=pooled(counted)), second * 1000)
         picture = fold.picture(second * 1000)
-        assert picture.total(metrics.pooled) == done
-        assert picture.growth(metrics.pooled) >= 0
+        assert picture.total(Metrics.pooled) == done
+        assert picture.growth(Metrics.pooled) >= 0
 
 
 @given(st.permutations(range(1, 9)), st.lists(st.integers(1, 8), max_size=8))
@@ -49,7 +49,7 @@ def test_what_comes_late_or_twice_changes_nothing(order: list[int], again: list[
     fold = Fold()
     for second in [*order, *again]:
         fold.take(status(at_s=second, values=pooled(second)), second * 1000)
-    assert fold.picture(9000).total(metrics.pooled) == 8
+    assert fold.picture(9000).total(Metrics.pooled) == 8
 
 
 def test_a_process_that_stops_is_silent_and_its_rates_and_gauges_are_nobodys() -> None:
@@ -58,8 +58,8 @@ def test_a_process_that_stops_is_silent_and_its_rates_and_gauges_are_nobodys() -
     assert fold.picture(12_000).processes[0].silent_s == 0
     picture = fold.picture(22_000)
     assert picture.processes[0].silent_s == 12 and not picture.processes[0].up
-    assert picture.total(metrics.pooled) == 10, "what was done stays done"
-    assert picture.growth(metrics.pooled) == 0 and picture.total(metrics.devices_connected) == 0
+    assert picture.total(Metrics.pooled) == 10, "what was done stays done"
+    assert picture.growth(Metrics.pooled) == 0 and picture.total(Metrics.devices_connected) == 0
 
 
 def test_ages_grow_when_a_process_dies_and_the_word_is_down_within_five_seconds() -> None:
@@ -225,6 +225,6 @@ def test_what_a_process_keeps_on_its_disk_is_there_when_it_has_ended() -> None:
     values = {"coda_samples_waiting": {"": 3.0}, "coda_devices_connected": {"": 9.0}}
     fold = told(status(at_s=1, values=values, ended=True))
     picture = fold.picture(60_000)
-    assert (picture.total(metrics.samples_waiting), picture.total(metrics.devices_connected)) == (3, 0)
+    assert (picture.total(Metrics.samples_waiting), picture.total(Metrics.devices_connected)) == (3, 0)
     fold.take(status(name="1", at_s=61, values={"coda_samples_waiting": {"": 2.0}}), 61_000)
-    assert fold.picture(61_000).total(metrics.samples_waiting) == 2, "another one has taken it over"
+    assert fold.picture(61_000).total(Metrics.samples_waiting) == 2, "another one has taken it over"
