@@ -14,6 +14,7 @@ from monitor.words import Judgement, Look, Word, judge
 from streams.watch.cause import likely_cause
 from streams.watch.heard import CPU, Heard, Values, added
 from streams.watch.picture import PartitionView, Picture, ProcessView, StageView
+from streams.watch.presence import judge_presence, presence
 from wire.status import Frontier, Role, Status
 
 MOST_PROCESSES = 1000  # whoever may write to the topic could name more; the longest silent are let go
@@ -141,8 +142,15 @@ class _Stages:
         return tuple(self._view(stage) for stage in order if stage in self._known and OF not in stage)
 
     def groups(self) -> tuple[StageView, ...]:
-        """The same of stages that are told of groups of devices."""
-        return tuple(self._view(stage) for stage in self._known if OF in stage)
+        """The same of stages that are told of groups of devices, whose devices may be away."""
+        return tuple(self._beside_presence(self._view(stage)) for stage in self._known if OF in stage)
+
+    def _beside_presence(self, group: StageView) -> StageView:
+        there = [heard for heard in self._looks if heard.newest.role is Role.FLEET and heard.up(self._now_ms)]
+        away = judge_presence(presence(group.stage.partition(OF)[2], there))
+        if away is None or _WORST.index(away.word) < _WORST.index(group.word):
+            return group
+        return replace(group, word=away.word, rule=away.rule, left_s=away.left_s)
 
     def _view(self, stage: str) -> StageView:
         partitions = [self._partition(*known) for _, known in sorted(self._known[stage].items())]

@@ -67,6 +67,10 @@ class Heard:
         """What is so now."""
         return {name: values for name, values in self.newest.values.items() if not name.endswith(GROWING)}
 
+    def series(self, name: str, labels: str) -> list[tuple[int, float]]:
+        """What one series of a gauge was at which moment, over the window; zeros are not said, and are zeros."""
+        return [(status.said_ms, status.values.get(name, {}).get(labels, 0.0)) for _, status in self._window]
+
     def per_s(self) -> dict[str, float]:
         """Growth of each count per second within the window: of one life, so never negative."""
         (_, first), (_, last) = self._window[0], self._window[-1]

@@ -67,7 +67,7 @@ def _partitions(picture: Picture) -> list[Row]:
 
 
 def _groups(picture: Picture) -> list[Row]:
-    """Each group of devices: how its trainings are, how many there are and are connected, what coda adds for them."""
+    """Each group of devices: how it is, how many there are and are connected, what coda adds for them."""
     stages = {stage.stage.partition(OF)[2]: stage for stage in picture.groups}
     there, connected = (picture.by(each, "devices") for each in (Metrics.devices, Metrics.group_connected))
     return [
@@ -76,7 +76,7 @@ def _groups(picture: Picture) -> list[Row]:
                 group,
                 stage.word,
                 f"{there.get(group, 0):,.0f}",
-                f"{connected.get(group, 0):,.0f}",
+                _share(connected.get(group, 0), there.get(group, 0)),
                 f"{stage.per_s:,.1f}",
                 f"{stage.behind:,}",
                 span(stage.age_s),
@@ -88,6 +88,10 @@ def _groups(picture: Picture) -> list[Row]:
         for group in results.GROUPS
         if (stage := stages.get(group)) is not None
     ]
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part:,.0f} ({part / whole:.0%})" if whole else f"{part:,.0f}"
 
 
 def _processes(picture: Picture) -> list[Row]:

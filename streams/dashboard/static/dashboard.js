@@ -31,7 +31,7 @@ const PANELS = [
   { name: "partitions", wide: true, table: "partitions" },
   { name: "processes", wide: true, table: "processes" },
   { name: "results", wide: true, table: "arms", says: "Arms so far, and over the newest predictions: what each adds to the cloud, whom it harms, how far its probabilities are off." },
-  { name: "groups", wide: true, table: "groups", says: "Devices by how much was predicted for them before: new < 20 events, regular < 200, heavy. How their trainings are, and what coda adds for them lately." },
+  { name: "groups", wide: true, table: "groups", says: "Devices by how much was predicted for them before: new < 20 events, regular < 200, heavy. How their trainings are, or their connections where most are away, and what coda adds for them lately." },
   { name: "drift", table: "drift", says: "Log-loss of the cloud model by the age of its version (event time): is it time for a newer one?" },
   { name: "faults", wide: true, table: "faults" },
 ];

@@ -15,7 +15,7 @@ def picture(now_s: float = SECONDS) -> Picture:
     fold = Fold()
     values = {
         "coda_devices": {"devices=new": 40.0, "devices=heavy": 3.0},
-        "coda_group_devices_connected": {"devices=new": 38.0},
+        "coda_group_devices_connected": {"devices=new": 38.0, "devices=heavy": 3.0},
         "coda_lately_calibration_error": {"arm=coda,devices=new": 0.021},
     }
     for s in range(1, SECONDS + 1):
@@ -30,8 +30,8 @@ def picture(now_s: float = SECONDS) -> Picture:
 
 def test_a_group_that_waits_is_told_from_one_that_trains() -> None:
     new, heavy = GROUPS.rows(picture())
-    assert new.cells[:6] == ("new", "FRESH", "40", "38", "5.0", "0") and new.cells[9] == "0.021"
-    assert heavy.cells[:6] == ("heavy", "STALLED", "3", "0", "0.0", "7")
+    assert new.cells[:6] == ("new", "FRESH", "40", "38 (95%)", "5.0", "0") and new.cells[9] == "0.021"
+    assert heavy.cells[:6] == ("heavy", "STALLED", "3", "3 (100%)", "0.0", "7")
     assert "none done over 9 s" in heavy.cells[-1]
 
 
