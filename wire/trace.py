@@ -18,7 +18,8 @@ class TraceStep(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag
     """At `at_ms` (wall clock) `what` happened, in words, to what is called `trace`; whose it is, says `user_id`.
 
     `step` is `produced`, `refused`, `pooled`, `batched`, `taken` or `trained`; the last three are of one batch, by its
-    `device` and `batch_seq`. `since_ms` is when it began, at its production.
+    `device` and `batch_seq`, but those of a canary, which is one request and its answer. `since_ms` is when it began,
+    at its production.
     """
 
     trace: Name

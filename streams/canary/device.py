@@ -1,4 +1,4 @@
-"""The canary's device: sends one a second by MQTT, and takes what comes back, a step at a time."""
+"""The canary's device: sends one a second by MQTT, and answers what comes back, a step at a time."""
 
 import structlog
 
@@ -24,7 +24,7 @@ class CanaryDevice:
 
     def __init__(self, user_id: str, broker: Broker, clock: Clock, boot: str, metrics: Metrics) -> None:
         self.flights = Flights(user_id, clock, metrics)
-        self._clock, self._topic = clock, topics.requests(user_id)
+        self._clock, self._user_id = clock, user_id
         self._client = broker.client(f"coda-canary-{boot}", [topics.candidates(user_id)])
         self._next_ms = 0
         self._say = Seldom(lambda: clock.steady_ms() / 1000)
@@ -39,11 +39,12 @@ class CanaryDevice:
         if self._clock.steady_ms() >= self._next_ms:
             self._next_ms = self._clock.steady_ms() + EVERY_MS
             self.flights.give_up()
-            self._client.publish(self._topic, encode_report(self.flights.send()))
+            self._client.publish(topics.requests(self._user_id), encode_report(self.flights.send()))
         came = self._client.received(_MOST, _WAIT_S)
         for message in came:
             try:
-                self.flights.take(decode_batch(message.payload))
+                if (answer := self.flights.take(decode_batch(message.payload))) is not None:
+                    self._client.publish(topics.ack(self._user_id), encode_report(answer))
             except Malformed as error:
                 self._say.warning(f"what came to the canary is no batch: {error}")
         self._client.acknowledge(came)

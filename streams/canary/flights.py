@@ -3,8 +3,9 @@
 from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch
 from wire.clock import Clock
+from wire.outcome import Batches
 from wire.status import Frontier
-from wire.telemetry import MatchRequest
+from wire.telemetry import Ack, MatchRequest
 
 LOST_MS = 60_000  # as long as the dataflow waits for all shards to answer
 
@@ -15,6 +16,7 @@ class Flights:
     def __init__(self, device: str, clock: Clock, metrics: Metrics) -> None:
         self.sent = self.arrived = self.lost = 0
         self._device, self._clock, self._metrics = device, clock, metrics
+        self._boot_ms = clock.wall_ms()
         self._away: dict[int, int] = {}  # number: steady clock when it was sent
         self._newest_ms = 0  # when the newest one was sent that came back
         self._metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
@@ -28,25 +30,39 @@ class Flights:
         self._count()
         return MatchRequest(self._device, "canary", number - 1)
 
-    def take(self, batch: CandidateBatch) -> bool:
-        """One came back; False for one that came twice, late, or of an earlier run."""
+    def take(self, batch: CandidateBatch) -> Ack | None:
+        """One came back: the device's answer, which counts nowhere and tells whoever follows that it arrived, and when.
+
+        None for one that came twice, late, or of an earlier run.
+        """
         began_ms = self._away.pop(batch.batch_seq, None)
         if began_ms is None:
-            return False
+            return None
         self.arrived += 1
         self._newest_ms = max(self._newest_ms, batch.batch_seq)
         self._metrics.canaries_arrived.inc()
         self._metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
+        now_ms = self._clock.wall_ms()
         legs = {
             "up": batch.produced_ms - batch.batch_seq,
             "match": batch.matched_ms - batch.produced_ms,
-            "down": self._clock.wall_ms() - batch.matched_ms,
+            "down": now_ms - batch.matched_ms,
         }
         for leg, ms in legs.items():
             self._metrics.canary_s.labels(leg).set(max(0, ms) / 1000)  # clocks of two machines differ
         self._metrics.canary_frontier_s.set(self._newest_ms / 1000)
         self._count()
-        return True
+        return Ack(
+            user_id=self._device,
+            boot=self._boot_ms,
+            sequence=self.arrived,
+            answered_seq=self._newest_ms,
+            batches={Batches.ACCEPTED: self.arrived},
+            batch_seq=batch.batch_seq,
+            model=batch.model,
+            outcome=Batches.ACCEPTED,
+            received_ms=now_ms,
+        )
 
     def give_up(self) -> None:
         """Those that have been away too long are lost."""

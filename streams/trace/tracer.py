@@ -11,6 +11,7 @@ import numpy as np
 from monitor.seldom import Seldom
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
+from streams.times import span
 from streams.trace.trace import holds
 from wire.arrays import U64
 from wire.canary import is_canary
@@ -75,14 +76,13 @@ class Tracer:
         request = decode_report(message.value)
         if isinstance(request, MatchRequest) and is_canary(request.user_id):
             sent_ms = request.newest_seq + 1  # a canary's number is when it was sent, and it asks for the batch after
-            trace = _canary(request.user_id, sent_ms)
-            self._since[trace] = sent_ms
+            trace = self._canary(request.user_id, sent_ms)
             yield self._step(trace, "produced", message.timestamp_ms, "in the topic requests", user=request.user_id)
 
     def _matched(self, message: Message) -> Iterator[TraceStep]:
         batch = decode_batch(message.value)
         if is_canary(batch.user_id):
-            trace = _canary(batch.user_id, batch.batch_seq)
+            trace = self._canary(batch.user_id, batch.batch_seq)
             words = "through the dataflow and all shards, in the topic candidates"
             yield self._step(trace, "batched", message.timestamp_ms, words, user=batch.user_id)
             return
@@ -113,6 +113,9 @@ class Tracer:
 
     def _reported(self, message: Message) -> Iterator[TraceStep]:
         report = decode_report(message.value)
+        if is_canary(report.user_id):
+            yield from self._arrived(report, message)
+            return
         if isinstance(report, Ack):
             place, step = (report.user_id, report.batch_seq), "taken"
             outcome = "took" if report.outcome is Batches.ACCEPTED else f"did not take ({report.outcome})"
@@ -127,6 +130,19 @@ class Tracer:
             self._trained.add(place)
         for trace in sorted(traces):
             yield self._step(trace, step, message.timestamp_ms, said, batch=place)
+
+    def _arrived(self, report: object, message: Message) -> Iterator[TraceStep]:
+        """A canary's device answers for it; how long it was on its way, its own clock says alone."""
+        if isinstance(report, Ack):
+            said = f"back at its device {span((report.received_ms - report.batch_seq) / 1000)} after it was sent"
+            trace = self._canary(report.user_id, report.batch_seq)
+            yield self._step(trace, "taken", message.timestamp_ms, said, user=report.user_id)
+
+    def _canary(self, user_id: str, number: int) -> str:
+        """What its trace is called; its number is when it was sent."""
+        trace = f"{user_id}#{number}"
+        self._since[trace] = number
+        return trace
 
     def _step(
         self, trace: str, step: str, at_ms: int, what: str, *, user: str = "", batch: Batch = ("", -1)
@@ -154,7 +170,3 @@ class Tracer:
         CANDIDATES: _matched,
         TELEMETRY: _reported,
     }
-
-
-def _canary(user_id: str, number: int) -> str:
-    return f"{user_id}#{number}"

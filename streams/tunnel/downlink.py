@@ -241,7 +241,7 @@ class Downlink:
         except Malformed:
             self._metrics.tunnel_rejected.labels("malformed_telemetry").inc()
             return
-        if not isinstance(report, Standing):
+        if not isinstance(report, Standing) or is_canary(report.user_id):
             return
         if self._ledger.acked(report.user_id, max(report.answers)):
             outcome = report.outcome if isinstance(report, Ack) else "reported"  # its ack was lost

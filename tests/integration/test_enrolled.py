@@ -34,7 +34,7 @@ from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed
 from wire.push_headers import PushHeaders
-from wire.telemetry import MatchRequest, decode_report, encode_report
+from wire.telemetry import Ack, MatchRequest, decode_report, encode_report
 
 pytestmark = [pytest.mark.servers]
 USERS, CANARY = ("ann", "bob/b"), canary_id("canary")
@@ -213,5 +213,11 @@ def test_a_canary_goes_and_comes_back_with_credentials_of_its_own(broker: Enroll
                 producer.flush()
                 return canary.flights.arrived > 0
 
+            def is_answered() -> bool:
+                canary.step()
+                came = read_between(settings, "test", bounds(settings, TELEMETRY))
+                return any(isinstance(decode_report(each.value), Ack) for each in came)
+
             wait_until(is_back, "a canary to come back", 30, 0.5)
+            wait_until(is_answered, "its answer", 30, 0.1)
             canary.close()

@@ -8,6 +8,7 @@ from streams.canary.flights import LOST_MS, Flights
 from tests.clock import HandClock
 from wire.candidates import CandidateBatch, no_candidates
 from wire.identity import ModelId
+from wire.telemetry import decode_report, encode_report
 
 
 @pytest.fixture
@@ -32,6 +33,14 @@ def test_what_comes_back_counts_once(flights: Flights) -> None:
     assert (flights.arrived, flights.lost, flights.in_flight) == (1, 0, 0)
 
 
+def test_what_comes_back_is_answered_with_when_it_came(flights: Flights, clock: HandClock) -> None:
+    number = flights.send().newest_seq + 1
+    clock.passes(250)
+    answer = flights.take(back(number))
+    assert answer is not None and decode_report(encode_report(answer)) == answer
+    assert (answer.user_id, answer.batch_seq, answer.received_ms - number) == ("~canary/x", number, 250)
+
+
 def test_a_number_is_given_once_though_no_time_has_passed(flights: Flights) -> None:
     assert len({flights.send().newest_seq + 1 for _ in range(3)}) == 3
 
@@ -43,7 +52,7 @@ def test_what_is_away_for_a_minute_is_lost_and_comes_too_late(flights: Flights, 
     assert flights.lost == 0
     clock.passes(1)
     flights.give_up()
-    assert (flights.lost, flights.in_flight, flights.take(back(number))) == (1, 0, False)
+    assert (flights.lost, flights.in_flight, flights.take(back(number))) == (1, 0, None)
 
 
 def test_its_frontier_stays_where_the_last_one_came_back(flights: Flights, clock: HandClock) -> None:

@@ -75,18 +75,21 @@ def test_a_traced_event_that_was_refused_says_why() -> None:
     assert [step.what for step in steps(iter([refused]))] == ["refused: late"]
 
 
-def test_each_canary_is_followed_through_the_dataflow() -> None:
+def test_each_canary_is_followed_through_the_dataflow_and_back() -> None:
     name = canary_id("one")
     sent = message(REQUESTS, encode_report(MatchRequest(name, "canary", NOW_MS - 1)), 30)
     empty = CandidateBatch(
         name, NOW_MS, ModelId("", 1), AT_MS, 0, 0, no_candidates(), np.zeros(0, np.float16), no_candidates()
     )
     came = message(CANDIDATES, encode_batch(empty), 250)
-    found = steps(iter([sent, came]))
+    back = ack(name, NOW_MS, received_ms=NOW_MS + 260)
+    found = steps(iter([sent, came, message(TELEMETRY, encode_report(back), 300)]))
     assert [(step.trace, step.step, step.at_ms - step.since_ms) for step in found] == [
         (f"{name}#{NOW_MS}", "produced", 30),
         (f"{name}#{NOW_MS}", "batched", 250),
+        (f"{name}#{NOW_MS}", "taken", 300),
     ]
+    assert found[-1].what == "back at its device 260 ms after it was sent"
 
 
 def test_of_what_can_not_be_read_one_line_is_said_and_the_rest_goes_on() -> None:

@@ -26,7 +26,7 @@ from streams.tunnel.allowance import Rate
 from tests.integration.stack import free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded
 from tests.streams.tunnel.world import PUBLIC, Device, World, batch, live_tunnel, model, now_ms, task, wait_for
-from tests.wire.reports import training
+from tests.wire.reports import ack, training
 from wire.canary import canary_id
 from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, DeliveryError
@@ -44,9 +44,14 @@ def test_a_canary_is_carried_and_is_no_push(world: World) -> None:
         assert world.read(REQUESTS, 1)
         world.send(CANDIDATES, canary.user_id, batch(canary.user_id, 7))
         wait_for(lambda: canary.batches(canary.read()) == [7], "its batch")
+        canary.publish(topics.ack(canary.user_id), encode_report(ack(canary.user_id, 7)))
+        assert world.read(TELEMETRY, 1)
+        world.send(CANDIDATES, canary.user_id, batch(canary.user_id, 8))
+        wait_for(lambda: canary.batches(canary.read()) == [8], "the next one, though the one before is answered")
         wait_for(lambda: world.lag() == 0, "the committed offset")
     summary = tunnel.summary()
-    assert (summary["pushes"], summary["expired"], summary["requests"]) == (0, 0, 0)
+    assert (summary["pushes"], summary["expired"], summary["requests"], summary["telemetry"]) == (0, 0, 0, 0)
+    assert summary["acks"] == {}
     assert account_for_pushes(KafkaBus(world.kafka), 1000, now_ms()).pushes == 0
     assert world.device(canary.user_id).batches() == [], "none is retained"
 
