@@ -3,9 +3,10 @@
 `streams.mqtt.paho_broker.PahoBroker` is any MQTT 5 broker, the embedded one too; devices have `device_sim.link.Link`.
 `tests/streams/mqtt/test_broker_contract.py` holds each implementation to what is promised here:
 
-* What a client publishes arrives at least once (QoS 1), as long as the client lives: it connects again by itself and
-  publishes again what was not confirmed. `taken` names what the broker has; nothing else is certain. Per topic the
-  order is that of `publish`, except that a repetition may come after what was published later.
+* What a client publishes arrives at least once (QoS 1), as long as the client lives: it connects again by itself, and
+  the next `taken` publishes again what was not confirmed. It does not do so by itself, since its owner may have stood
+  still and lost to another what it had in hand. `taken` names what the broker has; nothing else is certain. Per topic
+  the order is that of `publish`, except that a repetition may come after what was published later.
 * What others publish arrives at least once while a subscription stands. Every connection is a new session: what was
   published while a client was away is lost to it, except what is retained. With `qos` 0 anything may be lost.
 * Subscriptions of a `$share` group get each message once among them. What a member was sent and has not acknowledged
@@ -65,9 +66,10 @@ class Client(Protocol):
         """
 
     def taken(self) -> list[Any]:
-        """Tokens of the messages that the broker has confirmed since the last call.
+        """Tokens of the messages that the broker has confirmed since the last call; sends those that wait.
 
-        Raises `DeliveryError` when it refused an essential one, `ConnectionFailed` when it will never have us.
+        Those are, after a connection ended, all that it left unconfirmed. Raises `DeliveryError` when the broker
+        refused an essential one, `ConnectionFailed` when it will never have us.
         """
 
     def refused(self) -> list[Any]:
@@ -85,8 +87,11 @@ class Client(Protocol):
     def unsubscribe(self) -> None:
         """Ask for no more messages; those on their way still arrive."""
 
-    def start_over(self) -> None:
-        """Connect anew and forget every publish that is unconfirmed: none of them follows what is published next."""
+    def start_over(self) -> list[Any]:
+        """Connect anew and forget every publish that is unconfirmed: none of them follows what is published next.
+
+        What `taken` would return, which sends what waits; raises as it does.
+        """
 
     def close(self) -> None:
         """End the connection in order, so that no last will is told; what is unconfirmed is forgotten."""

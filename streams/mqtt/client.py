@@ -70,7 +70,7 @@ class MqttClient:
     """Publishes at QoS 1 and receives; all methods belong to one thread.
 
     Messages received are acknowledged by `acknowledge`, not before (unless `qos` is 0). Every connection is a new
-    session: what the broker should send is subscribed to again, what it should have is published again.
+    session: what the broker should send is subscribed to again, and `taken` publishes again what it should have.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class MqttClient:
         self._wakeful, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._closing = threading.Event()
-        self._paho = self._make()
-        self._equipped: Client | None = None  # the one that has its credentials
+        self._paho = self._make()  # of the newest connection; each has one of its own, which repeats nothing by itself
+        self._resumed: Client | None = None  # the one that we publish to
         self._thread = self._new_thread()
 
     def open(self) -> None:
@@ -135,14 +135,17 @@ class MqttClient:
         Without an `essential` one there is no use in going on: `taken` raises when the broker refuses it.
         What is larger than the broker says it takes is never sent, and counts as refused.
         """
+        if not self._outgoing:
+            self._resumed = self._paho  # there is nothing to repeat
         self._outgoing.put(Publish(topic, payload, retain, expiry_s, token, essential))
         self._fill()
 
     def taken(self) -> list[Any]:
-        """Tokens of the messages that the broker has confirmed since the last call.
+        """Tokens of the messages that the broker has confirmed since the last call; sends those that wait.
 
-        What it refuses is counted and said; `refused` has its tokens. Raises `DeliveryError` when that was essential,
-        `ConnectionFailed` when the broker will never have us as things are.
+        Those are, after a connection ended, all that it left unconfirmed. What the broker refuses is counted and said;
+        `refused` has its tokens. Raises `DeliveryError` when that was essential, `ConnectionFailed` when the broker
+        will never have us as things are.
         """
         self._look()
         return self._outgoing.taken()
@@ -191,29 +194,36 @@ class MqttClient:
 
     def close(self) -> None:
         """End the connection; `GOODBYE_S` is all the time that it has to say so."""
-        self._outgoing.drop_waiting()
         self._end_thread()
         for end in (self._wakeful, self._waker):
             end.close()
 
-    def start_over(self) -> None:
-        """Forget everything that the broker has not confirmed and connect anew: a stale message must not follow."""
-        self._outgoing.drop_waiting()
+    def start_over(self) -> list[Any]:
+        """Forget everything that the broker has not confirmed and connect anew: a stale message must not follow.
+
+        What `taken` would return, which sends what waits; raises as it does.
+        """
+        self.check()
         self._end_thread()
-        self._outgoing.drop_sent()
-        self._closing = threading.Event()
-        self._paho = self._make()
+        self._outgoing.hear()
+        self._outgoing.clear()
+        self._closing, self._resumed = threading.Event(), None
         self._thread = self._new_thread()
         self._thread.start()
+        return self._outgoing.taken()
 
     def _look(self) -> None:
         """See what the broker said of publishes, and send more of them."""
         self.check()
+        paho = self._paho  # before we hear: of earlier connections nothing is said any more
         self._outgoing.hear()
+        if paho is not self._resumed:
+            self._outgoing.again()
+            self._resumed = paho
         self._fill()
 
     def _new_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._run, args=(self._closing, self._paho), name=self.client_id, daemon=True)
+        return threading.Thread(target=self._run, args=(self._closing,), name=self.client_id, daemon=True)
 
     def _end_thread(self) -> None:
         self._closing.set()
@@ -228,7 +238,7 @@ class MqttClient:
 
     def _make(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=MQTTv5, manual_ack=True)
-        client.max_inflight_messages_set(0)  # we keep the window ourselves: paho forgets it when it reconnects
+        client.max_inflight_messages_set(0)  # we keep the window ourselves, as the broker's is told later
         client.on_socket_register_write = lambda *_: None  # only our thread writes; `_wake` tells it
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_publish, client.on_message = (
@@ -239,22 +249,24 @@ class MqttClient:
         return client
 
     def _fill(self) -> None:
-        if self.connected and self._outgoing.send(self._publish):
+        if self.connected and self._paho is self._resumed and self._outgoing.send(self._publish):
             self._wake()
 
     def _publish(self, message: Publish) -> int:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
-        return self._paho.publish(message.topic, message.payload, 1, message.retain, properties).mid
+        paho = self._resumed or self._paho
+        return paho.publish(message.topic, message.payload, 1, message.retain, properties).mid
 
     # What follows runs in the client's own thread.
 
-    def _run(self, closing: threading.Event, paho: Client) -> None:
+    def _run(self, closing: threading.Event) -> None:
         """Connect, again and again, until closed or nothing can help."""
         attempts = 0
         while not closing.is_set():
-            failure = self._connection(closing, paho)
+            self._paho = self._make()
+            failure = self._connection(closing, self._paho)
             if closing.is_set():
                 return
             self._metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
@@ -272,9 +284,7 @@ class MqttClient:
         """One connection from its beginning to its end; why it ended."""
         self._accepted, self._stood, self._ended = False, False, None
         try:
-            if paho is not self._equipped:
-                self.settings.keyring.equip(paho, self.settings.name, self.settings.host)
-                self._equipped = paho
+            self.settings.keyring.equip(paho, self.settings.name, self.settings.host)
             dial(paho, self.settings.host, self.settings.port, KEEPALIVE_S)
             failure = self._serve(closing, paho)
         except Exception as error:

@@ -1,7 +1,7 @@
 """What a client publishes, from being handed over until the broker has said what became of it.
 
-A window of publishes is on the wire; they stay in it over a reconnect, since paho sends them again. The client's own
-thread only says what the broker allows and answered; all else is called by the client's owner.
+A window of publishes is on the wire; when their connection has ended, the client's owner has them wait again. The
+client's own thread only says what the broker allows and answered; all else is called by the owner.
 """
 
 import sys
@@ -99,14 +99,15 @@ class Outgoing:
         tokens, self._refused = self._refused, []
         return tokens
 
-    def drop_waiting(self) -> None:
-        """Forget what is not on the wire."""
-        self._waiting.clear()
-
-    def drop_sent(self) -> None:
-        """Forget what was on the wire: the connection is gone for good."""
+    def again(self) -> None:
+        """What was on the wire of a connection that is gone waits again, ahead of all else."""
+        self._waiting.extendleft(reversed(self._sent.values()))
         self._sent.clear()
-        self._answers.clear()
+
+    def clear(self) -> None:
+        """Forget all that is unconfirmed."""
+        self._waiting.clear()
+        self._sent.clear()
 
     # The client's own thread calls these.
 

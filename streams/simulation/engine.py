@@ -48,6 +48,11 @@ class Engine:
         for worker in self.workers:
             worker.begin(snapshots)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way, and all that was done is committed."""
+        return not any(step.inbox or step.changed for worker in self.workers for step in worker.steps)
+
     def step(self, number: int = 0) -> None:
         """Let one worker do what it has to do now, and end the epoch when it is time and nobody has anything left."""
         if self._committing:

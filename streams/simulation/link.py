@@ -33,6 +33,7 @@ class SimulatedLink:
             on_down=lambda: self._arrivals.append(Arrival("down", user_id)),
             on_unheard=lambda topic: self._unheard(user_id, topic),
             on_message=lambda topic, payload: self._arrivals.append(Arrival(leaves[topic], user_id, payload)),
+            repeats=True,
         )
         self.clients[user_id].begin()
 

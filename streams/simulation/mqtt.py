@@ -159,7 +159,8 @@ class _Publish:
 
 
 class SimulatedClient:
-    """A client that comes back by itself, as `streams.mqtt.broker.Client` says.
+    """A client that comes back by itself, as `streams.mqtt.broker.Client` says; with `repeats` it publishes by itself,
+    too, what was not confirmed, as devices do.
 
     `on_up` and `on_down` are told of its connection, `on_unheard` of a topic that nobody subscribes to, if the broker
     says so; with `on_message` messages go there, and not to `received`.
@@ -176,6 +177,7 @@ class SimulatedClient:
         on_down: Callable[[], None] = lambda: None,
         on_unheard: Callable[[str], object] = _forget,
         on_message: Callable[[str, bytes], None] | None = None,
+        repeats: bool = False,
     ) -> None:
         self.client_id, self.connections, self.connected = client_id, 0, False
         self._broker, self._subscriptions, self._will = broker, list(subscriptions), will
@@ -187,6 +189,8 @@ class SimulatedClient:
         self._attempts = 0
         self._closed = self._unplugged = False
         self._session: Session | None = None
+        self._repeats = repeats
+        self._resumed: Session | None = None  # the one that we publish to
 
     @property
     def unconfirmed(self) -> int:
@@ -215,12 +219,15 @@ class SimulatedClient:
     ) -> None:
         """Hand a message over."""
         del essential  # nothing is refused here
+        if not self.unconfirmed:
+            self._resumed = self._session  # there is nothing to repeat
         until_ms = None if expiry_s is None else self._broker.timeline.now_ms + 1000 * expiry_s
         self._waiting.append(_Publish(topic, payload, token, retain, until_ms))
         self._fill()
 
     def taken(self) -> list[Any]:
-        """Tokens of what the broker has confirmed."""
+        """Tokens of what the broker has confirmed; sends what waits."""
+        self._resume()
         taken, self._taken = self._taken, []
         return taken
 
@@ -231,6 +238,7 @@ class SimulatedClient:
     def settle(self, timeout_s: float) -> bool:
         """Whether nothing is unconfirmed."""
         del timeout_s
+        self._resume()
         return not self.unconfirmed
 
     def received(self, at_most: int, timeout_s: float = 0.0) -> list[Received]:
@@ -247,12 +255,14 @@ class SimulatedClient:
         if self._session is not None:
             self._session.subscriptions = []
 
-    def start_over(self) -> None:
-        """Forget what is unconfirmed and connect anew."""
+    def start_over(self) -> list[Any]:
+        """Forget what is unconfirmed and connect anew; tokens of what the broker has confirmed."""
         self._waiting.clear()
         self._sent.clear()
         self._end(said=True)
         self._later()
+        taken, self._taken = self._taken, []
+        return taken
 
     def unplug(self) -> None:
         """Break off, and connect no more until it is plugged in again."""
@@ -315,9 +325,15 @@ class SimulatedClient:
             return
         self.connected, self._attempts = True, 0
         self.connections += 1
-        self._waiting.extendleft(reversed(self._sent))
-        self._sent.clear()
         self._on_up()
+        if self._repeats:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._resumed is not self._session:
+            self._resumed = self._session
+            self._waiting.extendleft(reversed(self._sent))
+            self._sent.clear()
         self._fill()
 
     def _lost(self) -> None:
@@ -347,7 +363,7 @@ class SimulatedClient:
             self._dial()
 
     def _fill(self) -> None:
-        while self.connected and self._waiting and len(self._sent) < WINDOW:
+        while self.connected and self._resumed is self._session and self._waiting and len(self._sent) < WINDOW:
             publish = self._waiting.popleft()
             self._sent.append(publish)
             assert self._session is not None, "it is connected"

@@ -131,6 +131,7 @@ class EveryWaitEnds(Invariant):
         known = {user.state.user_id for user in world.logics("user") if user.state and user.state.watermark >= 0}
         found: dict[str, Any] = {
             "the dataflow is behind in events": world.kafka.behind(FLOW_GROUP, EVENTS),
+            "the dataflow has something in hand": not (world.dataflow and world.dataflow.engine.idle),
             "the dataflow is behind in requests": world.kafka.behind(FLOW_GROUP, REQUESTS),
             "the tunnel is behind": world.kafka.behind(TUNNEL_GROUP, CANDIDATES),
             "the fleet is behind": world.kafka.behind(FLEET_GROUP, world.own),

@@ -9,6 +9,7 @@ with several tunnels an answer may arrive at any of them, and each closes the pu
 """
 
 from collections import Counter
+from typing import Any
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -153,7 +154,7 @@ class Downlink:
         self._take_presence()
         if self._client.connections != self._connections:
             self._restore()
-        self._take_confirmed()
+        self._take_confirmed(self._client.taken())
         self._send()
         self._ledger_tick()
         self._export()
@@ -214,9 +215,9 @@ class Downlink:
             kept = not is_canary(push.device)  # a canary that comes late has not come
             self._client.publish(topic, push.payload, token=push, retain=kept, expiry_s=left_s)
 
-    def _take_confirmed(self) -> None:
+    def _take_confirmed(self, taken: list[Any]) -> None:
         now_ms = self._clock.wall_ms()
-        for push in filter(None, self._client.taken()):
+        for push in filter(None, taken):
             self._offsets.done(push.partition, push.offset)
             if not is_canary(push.device):
                 self._metrics.freshness_s.labels("tunnelled").observe(max(0, now_ms - push.produced_ms) / 1000)
@@ -315,10 +316,8 @@ class Downlink:
             if self._waiting.pop(push.device) is not None:
                 self._ledger.supersede(push.device)
             self._unanswered.pop(push.device)
-        self._take_confirmed()
-        if self._client.unconfirmed:
-            # It would reach the broker after the new owner's newer batches and be retained in their place.
-            self._client.start_over()
+        # What is unconfirmed would reach the broker after the new owner's newer batches and be retained in their place.
+        self._take_confirmed(self._client.start_over() if self._client.unconfirmed else self._client.taken())
         self._commit()
         for partition in partitions:
             self._offsets.forget(partition)

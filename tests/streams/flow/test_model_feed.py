@@ -87,6 +87,17 @@ def test_what_may_not_follow_is_refused_and_said(
     feed.close()
 
 
+def test_what_came_first_stays_whatever_the_clocks_of_those_who_sent_say(world: World) -> None:
+    """As everyone else who reads the topic sees it, or devices would refuse what this one sends."""
+    world.publish(3, OLD, timestamp_ms=90_000)
+    world.publish(3, NEW, timestamp_ms=10)
+    feed = ModelFeed(world.bus, SystemClock(), Metrics())
+    wait_until(lambda: version(feed) == 3, "version 3")
+    current = feed.current()
+    assert current is not None and current.id.lineage == OLD
+    feed.close()
+
+
 def test_with_the_clouds_key_a_model_that_another_signed_is_refused_and_said(
     world: World, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,8 +97,15 @@ class World:
             self._producer.send(REQUESTS, user, encode_report(MatchRequest(user, "connected", newest_seq)))
         self._producer.flush()
 
-    def publish(self, version: int = 1, lineage: str = "", replaces: tuple[str, ...] = ()) -> None:
-        self._producer.send(MODELS, b"current", sign_model(model_to_bytes(model(version, lineage, replaces)), PRIVATE))
+    def publish(
+        self,
+        version: int = 1,
+        lineage: str = "",
+        replaces: tuple[str, ...] = (),
+        timestamp_ms: int | None = None,
+    ) -> None:
+        value = sign_model(model_to_bytes(model(version, lineage, replaces)), PRIVATE)
+        self._producer.send(MODELS, b"current", value, timestamp_ms=timestamp_ms)
         self._producer.flush()
 
     def lag(self) -> int:

@@ -187,6 +187,30 @@ def test_a_broker_that_crashes_is_waited_for_and_nothing_is_lost(stage: Stage, c
     assert set(payloads(read(stage, late, 3))) == {b"%d" % token for token in some}
 
 
+def test_nothing_is_published_again_before_its_owner_looks(stage: Stage, connect: Connect) -> None:
+    """Who stood still may have lost to another what it had in hand."""
+    sleeper = connect("sleeper")
+    stage.crash()
+    stage.until(lambda: not sleeper.connected, "that it notices")
+    sleeper.publish("coda/devices/ann/candidates", b"old", token=1, retain=True)
+    stage.restart()
+    stage.until(lambda: sleeper.connected, "its connection")
+    sleeper.publish("coda/devices/bob/candidates", b"old", token=2, retain=True)
+    owner = connect("owner")
+    owner.publish("coda/devices/ann/candidates", b"new", retain=True)
+    confirmed(stage, owner, 1)
+    ann = connect("ann", "coda/devices/+/candidates")
+    assert payloads(read(stage, ann, 1) + more(stage, ann)) == [b"new"]
+    assert sorted(confirmed(stage, sleeper, 2)) == [1, 2]
+
+
+def test_starting_over_tells_what_was_confirmed(stage: Stage, connect: Connect) -> None:
+    sender = connect("sender")
+    sender.publish("coda/devices/ann/candidates", b"one", token=1)
+    stage.until(lambda: sender.settle(1), "a confirmation")
+    assert sender.start_over() == [1] and sender.taken() == []
+
+
 def test_a_subscription_survives_a_crash_of_the_broker(stage: Stage, connect: Connect) -> None:
     reader, sender = connect("reader", "coda/devices/+/events"), connect("sender")
     stage.crash()

@@ -7,7 +7,7 @@ python -m tests.streams.simulation.planted
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
@@ -228,8 +228,10 @@ def heads_of_another_device() -> Iterator[None]:
 
 @contextmanager
 def every_model_is_taken() -> Iterator[None]:
-    """Devices take any cloud model that comes, be it older or a stranger's."""
-    with patch("device_sim.offer.judge", _adopted), patch("device_sim.device.judge", _adopted):
+    """The tunnel passes on any cloud model that comes, be it older or a stranger's, and devices take it."""
+    with ExitStack() as plants:
+        for place in ("device_sim.offer", "device_sim.device", "wire.succession"):
+            plants.enter_context(patch(f"{place}.judge", _adopted))
         yield
 
 
@@ -306,7 +308,7 @@ PLANTED: dict[str, tuple[Plant, str, int]] = {
     "an item that one user took often goes on": (one_user_is_an_audience, "nothing-rare", 2),
     "heads of another device": (heads_of_another_device, "heads-as-learned", 7),
     "clock of one device a day ahead": (every_clock_is_believed, "never-older-than-delay", 28),
-    "every model that comes is taken": (every_model_is_taken, "monotonic-versions", 76),
+    "every model that comes is taken": (every_model_is_taken, "monotonic-versions", 5),
     "training on the batch before": (training_on_the_batch_before, "no-stale-training", 1),
     "one sample goes, however many come": (one_goes_for_many, "bounded-memory", 4),
     "superseded pushes not counted": (superseded_pushes_uncounted, "accounts-close", 2),
