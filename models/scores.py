@@ -57,6 +57,13 @@ def auc_of_groups(group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -
     return _aucs(np.lexsort((score, group)), group, groups, label, score)
 
 
+def pairs_of_groups(group: I64, groups: int, label: U8 | Bool) -> F64:
+    """How many pairs of a positive and a negative each group has, shape (groups,)."""
+    positives = np.bincount(group, label > 0, groups)
+    pairs: F64 = positives * (np.bincount(group, minlength=groups) - positives)
+    return pairs
+
+
 def aucs_up_to(ends: Sequence[int], group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
     """The same over the first `end` rows, for each of `ends`, shape (ends, groups): sorted once for all of them."""
     order = np.lexsort((score, group))

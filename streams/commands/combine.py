@@ -65,7 +65,7 @@ def lines(result: Combined) -> list[str]:
     """What a person should know."""
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     title = f"{result.log}, seeds {', '.join(map(str, result.seeds))}: {of}"
-    verdict = verdict_of(result.paired, result.users).lines
+    verdict = verdict_of(result.arms, result.paired, result.users).lines
     if result.users < USERS_NEEDED:
         return [*verdict, title]
     text = [*verdict, "", title, *arm_lines(result.arms), "", "all events:", *pair_lines(result.paired)]

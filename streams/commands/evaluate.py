@@ -188,7 +188,9 @@ def closing_lines(result: Result, folder: Path) -> list[str]:
 def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:
     """Each arm's figures."""
     return [
-        f"{arm:<18} GAUC {figure(f.gauc)}  AUC {figure(f.auc)}  log-loss {f.logloss:.4f}" for arm, f in arms.items()
+        f"{arm:<18} GAUC {figure(f.gauc)}  within the moment {figure(f.moment)}  AUC {figure(f.auc)}  "
+        f"log-loss {f.logloss:.4f}"
+        for arm, f in arms.items()
     ]
 
 

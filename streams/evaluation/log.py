@@ -58,9 +58,14 @@ def compared(log: pl.DataFrame) -> pl.DataFrame:
     >>> compared(log.with_columns(label=pl.Series([1, 0, 1]), timestamp=pl.Series([1, 1, 2])))["event_id"].to_list()
     ['a', 'b']
     """
-    if not (log["event_type"] == EVENT_TYPE).any():
+    if not has_sampled(log):
         return log.select("event_id")
     return log.filter((pl.col("label") == 0).any().over("user_id", "timestamp")).select("event_id")
+
+
+def has_sampled(log: pl.DataFrame) -> bool:
+    """Whether negatives were drawn for the log: label 0 then does not say that an item was shown."""
+    return bool((log["event_type"] == EVENT_TYPE).any())
 
 
 def _with_ids(log: pl.DataFrame) -> pl.DataFrame:

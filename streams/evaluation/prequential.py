@@ -41,7 +41,9 @@ from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
-from streams.evaluation.log import compared, repeats
+from streams.evaluation.lineup import REFRESHED, REFRESHED_CLOUD, REPEATS
+from streams.evaluation.log import compared, has_sampled, repeats
+from streams.evaluation.rivals import Rivals
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.work_view import Show
@@ -59,7 +61,6 @@ from wire.telemetry import MatchRequest, Training, decode_report
 SLICE_ROWS = 256
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
-REFRESHED_CLOUD = "cloud-refreshed"
 _NEVER_MS = 2**62
 
 
@@ -100,15 +101,20 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
     first = _first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
+    rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log))
     initial = _told("reading the initial part of the log", first, _slices(log[:first], _INITIAL_ROWS), progress)
-    records = [record for part in initial for record in run.remember(part)]
+    records = []
+    for part in initial:
+        records += run.remember(part)
+        rivals.rehearse(part)
     run.learn_initial(records, partial(progress, "training the first global model"))
     del records
+    rivals.begin()
     tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
-        run.step(part)
+        rivals.meet(part, run.step(part))
     outcome = run.outcome()
-    facts = repeats(log).join(compared(log), on="event_id")
+    facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
     return replace(outcome, predictions=outcome.predictions.join(facts, on="event_id", maintain_order="left"))
 
 
@@ -177,18 +183,24 @@ class PrequentialRun:
             self._work(Work(0, self._admitted(records[at : at + _INITIAL_ROWS]), []))
         self._match_and_train([], [])
 
-    def step(self, events: list[Event]) -> None:
-        """Predict a slice; then pool it, match who is due, and train."""
+    def step(self, events: list[Event]) -> dict[str, dict[str, float]]:
+        """Predict a slice; then pool it, match who is due, and train. Returns what the cloud model that each rival
+        builds on made of the slice, by event id."""
         self._now_ms = EventMs(events[-1].timestamp)
         self._catch_up(events)
         self._own_events(events)
         out = self._to_users(events)
-        self._predictions += self._fleet.take_predictions()
+        predicted = self._fleet.take_predictions()
+        self._predictions += predicted
         admitted = self._admitted(out.samples)
         self._match_and_train(admitted, out.queries)
         self._renew_task()
-        if self._plan.refresh_ms:
-            self._refresh(out.samples, admitted)
+        at = self._plan.task.arms.index("cloud")
+        cloud = {event: p for each in predicted for event, p in zip(each.event_id, each.arms[:, at], strict=True)}
+        if not self._plan.refresh_ms:
+            return {REPEATS: cloud}
+        self._refresh(out.samples, admitted)
+        return {REPEATS: cloud, REPEATS + REFRESHED: {event: self._refreshed[sample_key(event)] for event in cloud}}
 
     def _catch_up(self, events: list[Event]) -> None:
         """Give the devices of users that come back what they asked for while idle, the plan's delay ago at least."""

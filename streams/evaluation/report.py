@@ -20,7 +20,8 @@ _ARMS_WORDS = (
     "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends the cloud "
     "model, the local head and its own: local trains on the device's own samples only, random adds random ones, "
     "coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them "
-    "by its classifier; these three add random ones too."
+    "by its classifier; these three add random ones too. Popularity, repeats and online are global, one model for "
+    "everybody that learns as the stream goes: what a service would take instead."
 )
 _PAIRED_WORDS = (
     "Differences on the same events; in brackets is where 95 of 100 such samples of users would have them. Users up "
@@ -77,8 +78,8 @@ def _versions(result: Result) -> str:
 
 
 def _arms(arms: Mapping[str, ArmFigures]) -> str:
-    rows = [(name, *(figure(v) for v in (a.gauc, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
-    return table(("arm", "GAUC", "AUC", "log-loss", "ECE"), rows)
+    rows = [(name, *(figure(v) for v in (a.gauc, a.moment, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
+    return table(("arm", "GAUC", "AUC within the moment", "AUC", "log-loss", "ECE"), rows)
 
 
 def figure(value: float | None) -> str:
@@ -92,12 +93,13 @@ def _pairs(what: str, paired: Mapping[str, Pair]) -> str:
             name,
             str(p),
             f"{p.users_up:.0%} / {p.users_down:.0%}",
+            "–" if p.moment is None or p.moment_ci95 is None else with_interval(p.moment, p.moment_ci95),
             with_interval(p.auc, p.auc_ci95),
             with_interval(p.logloss, p.logloss_ci95),
         )
         for name, p in paired.items()
     ]
-    return table((what, "GAUC", "users up / down", "AUC", "log-loss"), rows)
+    return table((what, "GAUC", "users up / down", "AUC within the moment", "AUC", "log-loss"), rows)
 
 
 def _parts(result: Result) -> list[str]:

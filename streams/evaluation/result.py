@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 
 from streams.evaluation.harm import Harm, harm_of
+from streams.evaluation.lineup import ALL, GLOBAL, REFRESHED, REFRESHED_CLOUD, REPEATS, SCORE
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
-from streams.evaluation.prequential import REFRESHED_CLOUD, Outcome, Plan
+from streams.evaluation.prequential import Outcome, Plan
 from streams.evaluation.verdict import Verdict, freshness_line, price_line, refresh_line, verdict_of
 from streams.logs.check import USERS_NEEDED
 from wire.task import ARMS
 
 Setting = str | int | float
-REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
 _STEPS = (("local", "cloud"), ("random", "local"), ("coarse", "random"))  # what each arm adds to the one before it
 _OTHERS = tuple(arm for arm in ARMS if arm != "coda")
 
@@ -96,8 +96,8 @@ def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
     for base, outcome in outcomes.items():
         table = outcome.predictions.drop("version")
         if base != "stale":
-            own = {arm: arm + REFRESHED for arm in ARMS if arm in table.columns}
-            table = table.drop(REFRESHED_CLOUD, strict=False).rename(own)
+            own = {arm + end: arm + REFRESHED + end for arm in (*ARMS, REPEATS) for end in ("", SCORE)}
+            table = table.drop(REFRESHED_CLOUD, strict=False).rename(own, strict=False)
         tables.append(table)
     first, *rest = tables
     for other in rest:
@@ -139,7 +139,7 @@ def result_of(
         cloud_versions=outcome.versions,
         cloud_held_back=outcome.held_back,
         freshness=freshness,
-        verdict=_verdict(whole, freshness, cost, outcome, settings) if enough else verdict_of({}, users),
+        verdict=_verdict(whole, freshness, cost, outcome, settings) if enough else verdict_of({}, {}, users),
         refresh_gain_recovered=_recovered(whole.paired),
         halves=parts_of(halves_of, [predictions], arms, plan.seed) if enough else {},
         items=parts_of(items_of, [predictions], arms, plan.seed) if enough else {},
@@ -150,7 +150,7 @@ def result_of(
 def _verdict(
     whole: Part, freshness: Mapping[str, Pair], cost: DeviceCost, outcome: Outcome, settings: Mapping[str, Setting]
 ) -> Verdict:
-    found = verdict_of(whole.paired, USERS_NEEDED)
+    found = verdict_of(whole.arms, whole.paired, USERS_NEEDED)
     gain = next(iter(whole.paired.values())).gauc
     more = (
         refresh_line(whole.paired, str(settings["refresh"]), outcome.versions, outcome.held_back),
@@ -162,7 +162,7 @@ def _verdict(
 
 def _later(outcome: Outcome, later: Outcome, seed: int) -> Pair:
     """Coda of `later` minus coda of `outcome`, on the same events."""
-    both = outcome.predictions.select("user_id", "event_id", "label", "coda").join(
+    both = outcome.predictions.select("user_id", "event_id", "timestamp", "label", "coda").join(
         later.predictions.select("event_id", later="coda"), on="event_id", maintain_order="left"
     )
     return Comparison(both, ["later", "coda"], seed).pairs([("later", "coda")])["later-coda"]
@@ -170,16 +170,17 @@ def _later(outcome: Outcome, later: Outcome, seed: int) -> Pair:
 
 def arms_in(predictions: pl.DataFrame) -> list[str]:
     """The arms that were run, in the order of reports."""
-    names = (*ARMS, REFRESHED_CLOUD, *(arm + REFRESHED for arm in ARMS[1:]))
-    return [name for name in names if name in predictions.columns]
+    return [name for name in ALL if name in predictions.columns]
 
 
 def known_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs worth reporting: coda against every other arm of its base, and what refreshing the cloud is worth."""
+    """The pairs worth reporting: coda against every other arm of its base and all that is global, and what refreshing
+    the cloud is worth."""
     pairs = [(f"coda{base}", f"{other}{base}") for base in ("", REFRESHED) for other in _OTHERS]
     pairs += [(f"{a}{base}", f"{b}{base}") for base in ("", REFRESHED) for a, b in _STEPS]
-    pairs += [(REFRESHED_CLOUD, "cloud"), ("coda", REFRESHED_CLOUD), ("coda-refreshed", "coda")]
-    return [(a, b) for a, b in pairs if a in arms and b in arms]
+    pairs += [(REFRESHED_CLOUD, "cloud"), ("coda-refreshed", "coda")]
+    pairs += [(f"coda{base}", other) for base in ("", REFRESHED) for other in GLOBAL]
+    return [(a, b) for a, b in dict.fromkeys(pairs) if a in arms and b in arms]
 
 
 def device_cost(outcome: Outcome) -> DeviceCost:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.evaluation.paired import Pair
+from streams.evaluation.lineup import GLOBAL, REFRESHED
+from streams.evaluation.paired import ArmFigures, Pair
 from streams.logs.check import USERS_NEEDED, too_few
 
 WORTH = 0.005  # GAUC: of 1,000 pairs 5 more in the right order; a "no" says that not even so much is likely
@@ -18,6 +19,9 @@ TERMS = {
     "log-loss": "how surprised an arm was by what happened, in nats per event; less is better",
     "calibration (ECE)": "how far predicted chances are from what happened, on average; less is better",
     "arm": "one way to predict; all arms predict the same events, each before anything learns from it",
+    "AUC within the moment": "the share of pairs that one user met at one time, on one page or a positive and its "
+    "negatives, ranked the right way round",
+    "global": "one model for everybody: cloud, popularity, repeats, online, and what is refreshed of them",
     "harmed": "users whose own AUC is lower than with the global model",
 }
 
@@ -29,50 +33,45 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[str]
 
 
-def verdict_of(paired: Mapping[str, Pair], users: int) -> Verdict:
-    """Whether personal models beat the global one; `paired` as in a `Compared`, `users` those with both labels."""
-    base = "" if "coda-cloud" in paired else "-refreshed"
-    pair = paired.get(f"coda{base}-cloud{base}")
-    if pair is None or users < USERS_NEEDED:
+def verdict_of(arms: Mapping[str, ArmFigures], paired: Mapping[str, Pair], users: int) -> Verdict:
+    """Whether personal models beat the best global one, `arms` and `paired` being those of a `Compared`, and `users`
+    those with both labels."""
+    base = "" if "coda-cloud" in paired else REFRESHED
+    against = {arm: pair for arm in GLOBAL if (pair := paired.get(f"coda{base}-{arm}")) is not None}
+    if not against or users < USERS_NEEDED:
         needed = "more users, or a longer log, so that more of them have events of both labels after its initial part"
         return Verdict(answer="can't tell", lines=[f"{too_few(users)}; what it takes is {needed}"])
-    answer, first = _answer(pair)
-    parts = _parts(paired, base)
-    return Verdict(answer=answer, lines=[first, *([parts] if parts else [])])
+    best = max(against, key=lambda arm: arms[arm].gauc or 0.0)
+    answer, first = _answer(against[best], best)
+    cloud = against.get(f"cloud{base}")
+    return Verdict(answer=answer, lines=[first, *([] if cloud is None else [_over_cloud(cloud, paired, base)])])
 
 
-def _answer(pair: Pair) -> tuple[str, str]:
+def _answer(pair: Pair, best: str) -> tuple[str, str]:
     low, high = pair.ci95
-    gain = f"GAUC {pair}"
+    gain = f"GAUC {pair} over {best}"
     better = f"{pair.users_up:.0%} of {pair.users:,} users are better off, {pair.users_down:.0%} worse"
     if low > 0 and pair.users_down > pair.users_up:
         return "on average", (
-            f"On average only: personal models beat the global one on this log, but more users lose than win: {gain}; "
-            f"{better}."
+            f"On average only: personal models beat the best global one on this log, but more users lose than win: "
+            f"{gain}; {better}."
         )
     if low > 0:
-        return "yes", f"Yes: personal models beat the global one on this log: {gain}; {better}."
+        return "yes", f"Yes: personal models beat the best global one on this log: {gain}; {better}."
     if high < WORTH:
         return "no", (
-            f"No: personal models do not beat the global one on this log: {gain}; a gain of {WORTH:g} is not "
+            f"No: personal models do not beat the best global one on this log: {gain}; a gain of {WORTH:g} is not "
             f"likely; {better}."
         )
     return "can't tell", (
-        f"Can't tell: {gain}, which may be a gain or none; {better}. What it takes: some {_needed(pair):,} users "
-        f"with both labels, where this log gave {pair.users:,}, or a longer log."
+        f"Can't tell: {gain}, the best global model, which may be a gain or none; {better}. What it takes: some "
+        f"{_needed(pair):,} users with both labels, where this log gave {pair.users:,}, or a longer log."
     )
 
 
-def _needed(pair: Pair) -> int:
-    """With how many users the interval, were its middle to stay, would leave out 0 or `WORTH`."""
-    low, high = pair.ci95
-    narrower = [(pair.gauc - low) / pair.gauc] if pair.gauc > 0 else []
-    narrower += [(high - pair.gauc) / (WORTH - pair.gauc)] if pair.gauc < WORTH else []
-    return round_up(math.ceil(pair.users * min(narrower) ** 2))
-
-
-def _parts(paired: Mapping[str, Pair], base: str) -> str:
-    """What each step adds to the one before it."""
+def _over_cloud(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:
+    """What personal models gain over the cloud model that they add to, and what each step adds to the one before."""
+    model = "refreshed" if base else "first"
     steps = {
         "a user's own events alone add": ("local", "cloud"),
         "others' samples, drawn at random, add": ("random", "local"),
@@ -81,7 +80,15 @@ def _parts(paired: Mapping[str, Pair], base: str) -> str:
     }
     found = {words: paired.get(f"{a}{base}-{b}{base}") for words, (a, b) in steps.items()}
     told = [f"{words} {pair}" for words, pair in found.items() if pair is not None]
-    return f"Of this, {', '.join(told)}." if told else ""
+    return f"Over the {model} cloud model alone they gain {gain}{': ' * bool(told)}{', '.join(told)}."
+
+
+def _needed(pair: Pair) -> int:
+    """With how many users the interval, were its middle to stay, would leave out 0 or `WORTH`."""
+    low, high = pair.ci95
+    narrower = [(pair.gauc - low) / pair.gauc] if pair.gauc > 0 else []
+    narrower += [(high - pair.gauc) / (WORTH - pair.gauc)] if pair.gauc < WORTH else []
+    return round_up(math.ceil(pair.users * min(narrower) ** 2))
 
 
 def refresh_line(paired: Mapping[str, Pair], refresh: str, versions: int, held_back: int) -> str:

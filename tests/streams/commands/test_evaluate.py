@@ -38,8 +38,10 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert document["events"] == 1500
     assert document["settings"]["negatives"] == 0
     device_arms = set(ARMS) - {"cloud"}
-    assert set(document["arms"]) == {"cloud", "cloud-refreshed"} | device_arms | {f"{a}-refreshed" for a in device_arms}
-    assert set(document["arms"]["coda"]) == {"auc", "gauc", "logloss", "ece"}
+    rivals = {"popularity", "repeats", "online", "cloud-refreshed", "repeats-refreshed"}
+    assert set(document["arms"]) == {"cloud"} | rivals | device_arms | {f"{a}-refreshed" for a in device_arms}
+    assert {f"coda-{rival}" for rival in rivals} <= set(document["paired"])
+    assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "logloss", "ece"}
     for other in ARMS[:-1]:
         for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
             pair = document["paired"][name]
@@ -72,7 +74,8 @@ def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys
     words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "refreshed", "--json")
     assert run((*words, "--out", str(tmp_path / "run"))) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(document["arms"]) == {f"{arm}-refreshed" for arm in ARMS}
+    on_it = {f"{arm}-refreshed" for arm in (*ARMS, "repeats")}
+    assert set(document["arms"]) == on_it | {"popularity", "online"}
     assert list(document["harm"]) == ["refreshed"]
 
 

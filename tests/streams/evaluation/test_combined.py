@@ -21,6 +21,7 @@ def predictions(seed: int, events: int = 200) -> pl.DataFrame:
             "user_id": [f"u{n}" for n in rng.integers(0, 5, events)],
             "event_id": [f"{seed}-{n}" for n in range(events)],
             "label": label,
+            "timestamp": np.arange(events),
             "cloud": rng.uniform(0.2, 0.8, events),
             "coda": np.clip(rng.uniform(0.2, 0.8, events) + 0.1 * label, 0, 1),
             "repeat": rng.random(events) < 0.3,

@@ -18,6 +18,7 @@ def predictions(n: int = 6000, users: int = 80, seed: int = 0) -> pl.DataFrame:
         {
             "user_id": [f"u{u}" for u in user],
             "label": label,
+            "timestamp": np.arange(n) // 300,
             "cloud": 1 / (1 + np.exp(-(0.5 * label + noise[0]))),
             "coda": 1 / (1 + np.exp(-(0.8 * label + noise[1]))),
         }
@@ -66,12 +67,35 @@ def test_an_arm_that_equals_another_moves_nobody() -> None:
 
 
 def test_users_with_one_label_count_for_auc_and_log_loss_only() -> None:
-    lonely = pl.DataFrame({"user_id": ["x"] * 500, "label": [1] * 500, "cloud": [0.1] * 500, "coda": [0.9] * 500})
-    more = pl.concat([TABLE, lonely])
+    lonely = TABLE.head(500).with_columns(user_id=pl.lit("x"), label=pl.lit(1), cloud=pl.lit(0.1), coda=pl.lit(0.9))
+    more = pl.concat([TABLE, lonely], how="vertical_relaxed")
     pair, before = (Comparison(t, ARMS, seed=1).pairs([("coda", "cloud")])["coda-cloud"] for t in (more, TABLE))
     assert (pair.gauc, pair.users) == (before.gauc, before.users)
     assert pair.auc > before.auc
     assert pair.logloss < before.logloss
+
+
+def test_ranking_is_by_scores_and_chances_are_by_probabilities() -> None:
+    """Coda's probabilities are the cloud's; that it knows more is in its scores alone."""
+    scored = TABLE.with_columns(pl.col("coda").alias("coda.score"), coda="cloud")
+    pair, before = (Comparison(t, ARMS, seed=1).pairs([("coda", "cloud")])["coda-cloud"] for t in (scored, TABLE))
+    assert (pair.gauc, pair.moment, pair.users_up) == (before.gauc, before.moment, before.users_up)
+    assert (pair.auc, pair.logloss) == (0, 0)
+
+
+def test_within_the_moment_only_what_a_user_met_at_one_time_is_compared() -> None:
+    """Scores that know nothing but the time rank users' events apart, and within no moment."""
+    timed = TABLE.with_columns(pl.col("timestamp").alias("coda.score"))
+    figures = Comparison(timed, ARMS, seed=1).figures()
+    assert figures["coda"].moment == 0.5
+    one_user = TABLE.filter(pl.col("timestamp") == 3).with_columns(user_id=pl.lit("u"))
+    alone = Comparison(one_user, ARMS, seed=1).figures()["coda"]
+    assert alone.moment == alone.gauc != 0.5
+    each_alone = Comparison(TABLE.with_columns(timestamp=pl.int_range(pl.len())), ARMS, seed=1)
+    assert (
+        each_alone.figures()["coda"].moment is None
+        and each_alone.pairs([("coda", "cloud")])["coda-cloud"].moment is None
+    )
 
 
 def test_where_nobody_has_both_labels_there_is_nothing_to_compare() -> None:

@@ -17,8 +17,9 @@ from device_sim.training import TrainingJob
 from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
+from streams.evaluation.lineup import REFRESHED_CLOUD
 from streams.evaluation.paired import Comparison
-from streams.evaluation.prequential import REFRESHED_CLOUD, Plan, _slices, chosen_users
+from streams.evaluation.prequential import Plan, _slices, chosen_users
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
 from wire.errors import InputError

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from streams.evaluation.paired import Pair
+from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.verdict import freshness_line, price_line, refresh_line, verdict_of
 
 
@@ -14,11 +14,20 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
         users=users,
         users_up=0.65,
         users_down=0.23,
+        moment=None,
+        moment_ci95=None,
         auc=0.0,
         auc_ci95=(0.0, 0.0),
         logloss=0.0,
         logloss_ci95=(0.0, 0.0),
     )
+
+
+def arm(gauc: float) -> ArmFigures:
+    return ArmFigures(auc=0.5, gauc=gauc, moment=None, logloss=0.6, ece=0.1)
+
+
+ARMS = {"cloud": arm(0.6), "coda": arm(0.66), "online": arm(0.63), "cloud-refreshed": arm(0.59)}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +36,7 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
         (
             pair(0.031, 0.027, 0.035),
             "yes",
-            "+0.0310 [+0.0270, +0.0350]; 65% of 800 users are better off, 23% worse",
+            "+0.0310 [+0.0270, +0.0350] over cloud; 65% of 800 users are better off, 23% worse",
         ),
         (pair(-0.01, -0.02, -0.001), "no", "do not beat"),
         (pair(0.001, -0.002, 0.004), "no", "a gain of 0.005 is not likely"),
@@ -37,20 +46,32 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
     ],
 )
 def test_the_answer_follows_from_the_interval(found: Pair, answer: str, says: str) -> None:
-    verdict = verdict_of({"coda-cloud": found}, 800)
+    verdict = verdict_of(ARMS, {"coda-cloud": found}, 800)
     assert verdict.answer == answer and says in verdict.lines[0]
 
 
 def test_a_gain_that_most_users_do_not_share_is_one_on_average_only() -> None:
     few_win = replace(pair(0.004, 0.001, 0.009), users_up=0.36, users_down=0.5)
-    verdict = verdict_of({"coda-cloud": few_win}, 800)
+    verdict = verdict_of(ARMS, {"coda-cloud": few_win}, 800)
     assert verdict.answer == "on average" and "more users lose than win" in verdict.lines[0]
 
 
 def test_few_users_are_no_answer_whatever_their_interval() -> None:
-    verdict = verdict_of({"coda-cloud": pair(0.3, 0.2, 0.4, users=2)}, 2)
+    verdict = verdict_of(ARMS, {"coda-cloud": pair(0.3, 0.2, 0.4, users=2)}, 2)
     assert verdict.answer == "can't tell"
     assert verdict.lines[0].startswith("too few users to tell (2 with both labels; 30 needed); what it takes")
+
+
+def test_the_answer_is_about_the_best_global_model_and_the_cloud_comes_after() -> None:
+    """`online` ranks best, so a gain over the cloud alone is no yes."""
+    paired = {
+        "coda-cloud": pair(0.06, 0.05, 0.07),
+        "coda-online": pair(-0.01, -0.02, -0.001),
+        "coda-local": pair(9, 9, 9),
+    }
+    verdict = verdict_of(ARMS, paired, 800)
+    assert verdict.answer == "no" and "-0.0100 [-0.0200, -0.0010] over online" in verdict.lines[0]
+    assert verdict.lines[1].startswith("Over the first cloud model alone they gain +0.0600 [+0.0500, +0.0700]")
 
 
 @pytest.mark.parametrize("base", ["", "-refreshed"])
@@ -63,7 +84,7 @@ def test_each_step_says_what_it_adds(base: str) -> None:
         "coda-coarse": 0.001,
     }
     paired = {name.replace("-", f"{base}-") + base: pair(gain, gain / 2, gain * 2) for name, gain in names.items()}
-    (_, parts) = verdict_of(paired, 800).lines
+    (_, parts) = verdict_of(ARMS, paired, 800).lines
     assert "matching them adds +0.0250" in parts and "the classifier on the device adds +0.0010" in parts
 
 

@@ -1,0 +1,36 @@
+"""Bins: a feature in pieces, so that a linear model can follow whatever shape it has."""
+
+import numpy as np
+
+from wire.arrays import F32, I64
+
+BINS = 16  # about as full as each other, beside one for what is most common
+_LEARNED_FROM = 50_000  # rows, evenly spread: a bin of 3,000 is found within 2 % of its width
+
+
+class Bins:
+    """Where each of f features is cut, as `features` (n, f) of an initial part are spread.
+
+    >>> Bins(np.array([[0], [0], [0], [1], [9]], np.float32)).of(np.array([[0], [1], [5], [99]], np.float32))[:, 0]
+    array([ 0,  1,  8, 16])
+    """
+
+    def __init__(self, features: F32) -> None:
+        some = features[:: max(len(features) // _LEARNED_FROM, 1)]
+        self._edges = [_edges(column) for column in some.T]
+
+    def of(self, features: F32) -> I64:
+        """The bin of each, (n, f)."""
+        pairs = zip(self._edges, features.T, strict=True)
+        return np.stack([np.searchsorted(edges, column) for edges, column in pairs], axis=1)
+
+
+def _edges(column: F32) -> F32:
+    """Upper ends of all bins but the last. What is most common, often "none", is not to swallow the others' bins."""
+    values, count = np.unique(column, return_counts=True)
+    common = values[np.argmax(count)]
+    others = column[column != common]
+    if not len(others):
+        return values
+    edges: F32 = np.unique(np.append(np.quantile(others, np.linspace(0, 1, BINS + 1)[1:-1]), common))
+    return edges.astype(np.float32)

@@ -1,0 +1,80 @@
+"""Counts: what everybody did with a thing, an item or a category, lately and for long."""
+
+import numpy as np
+
+from models.streamed.decayed import Decayed
+from models.streamed.slots import Slots
+from wire.arrays import F32, F64, I64, U8, U32
+
+_MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
+# News lives for hours, shops for months: a ladder that holds both, about four times as long at each step.
+HALF_LIVES_MS = (10 * _MINUTE_MS, _HOUR_MS, 6 * _HOUR_MS, _DAY_MS, 7 * _DAY_MS, 60 * _DAY_MS)
+SPANS = ("10m", "1h", "6h", "1d", "7d", "60d")  # how features are named by them
+_UNSEEN = 0.1  # positives that everything is thought to have had, so that there is a logarithm
+_DOUBT = 20.0  # impressions by everybody that a rate starts from
+_NEVER = np.iinfo(np.int64).min
+
+
+class Counts:
+    """Of up to `capacity` things; with `impressions` also how often each was shown."""
+
+    def __init__(self, capacity: int, *, impressions: bool) -> None:
+        self._slots = Slots(capacity)
+        self._positives = Decayed(capacity + 1, HALF_LIVES_MS)
+        self._shown = Decayed(capacity + 1, HALF_LIVES_MS) if impressions else None
+        self._first_ms: I64 = np.full(capacity + 1, _NEVER)
+        self._last_ms: I64 = np.full(capacity + 1, _NEVER)
+        self._everything = Decayed(2, HALF_LIVES_MS)  # positives, impressions
+
+    def learn(self, key: U32, label: U8, timestamp: I64) -> None:
+        """Take in n moments, in event-time order."""
+        taken = label > 0
+        if self._shown is None:
+            key, timestamp, taken = key[taken], timestamp[taken], taken[taken]
+        if not len(key):
+            return
+        row, new = self._slots.place(key.tolist(), timestamp)
+        self._clear(new)
+        self._positives.add(row, timestamp, taken.astype(np.float64))
+        self._everything.add(np.where(taken, 0, 1), timestamp)
+        if self._shown is not None:
+            self._shown.add(row, timestamp)
+        row, timestamp = row[taken], timestamp[taken]
+        unknown = self._first_ms[row] == _NEVER
+        self._first_ms[row[unknown][::-1]] = timestamp[unknown][::-1]  # of several the first one is written last
+        np.maximum.at(self._last_ms, row, timestamp)
+
+    def of(self, key: U32) -> I64:
+        """Which things these are: the numbers that the others take."""
+        return self._slots.of(key.tolist())
+
+    def shares(self, thing: I64, timestamp: I64) -> F64:
+        """Logarithm of each thing's share of all positives, (n, spans)."""
+        everything = self._everything.at(np.zeros_like(thing), timestamp)
+        shares: F64 = np.log((self._positives.at(thing, timestamp) + _UNSEEN) / (everything + 1))
+        return shares
+
+    def rates(self, thing: I64, timestamp: I64) -> F64:
+        """How often each is taken when it is shown, drawn towards everything's rate, (n, spans)."""
+        assert self._shown is not None, "without impressions nothing has a rate"
+        positives, others = (self._everything.at(np.full_like(thing, n), timestamp) for n in (0, 1))
+        overall = (positives + 1) / (positives + others + 3)
+        taken, shown = self._positives.at(thing, timestamp), self._shown.at(thing, timestamp)
+        rates: F64 = (taken + _DOUBT * overall) / (shown + _DOUBT)
+        return rates
+
+    def ages(self, thing: I64, timestamp: I64) -> F64:
+        """ln(1 + minutes) since each was first and last taken, (n, 2); -1 where it never was."""
+        return np.stack([_ago(timestamp, since[thing]) for since in (self._first_ms, self._last_ms)], axis=1)
+
+    def _clear(self, row: I64) -> None:
+        self._positives.clear(row)
+        if self._shown is not None:
+            self._shown.clear(row)
+        self._first_ms[row] = self._last_ms[row] = _NEVER
+
+
+def _ago(now_ms: I64, since_ms: I64) -> F32 | F64:
+    known = since_ms != _NEVER
+    minutes = np.maximum(now_ms - np.where(known, since_ms, now_ms), 0) / _MINUTE_MS
+    return np.where(known, np.log1p(minutes), -1.0)

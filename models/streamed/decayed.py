@@ -1,0 +1,58 @@
+"""Decayed sums: what counts half as much after each half-life."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wire.arrays import F32, F64, I64
+
+# Half-lives that a landmark may lie behind: amounts are kept as they would be worth at the landmark, 2^60 times as much
+# by then, and 2^127 is where float32 ends.
+_FAR = 60
+
+
+class Decayed:
+    """Sums of n rows at each of h half-lives.
+
+    Forward decay (Cormode et al. 2009): an amount is kept as if it had come at a landmark, so that to add is all there
+    is to do, in any order, and all that is kept fades alike when it is looked at.
+
+    >>> sums = Decayed(2, [1000.0])
+    >>> sums.add(np.array([0, 0]), np.array([0, 1000]))
+    >>> sums.at(np.array([0, 1]), np.array([1000, 1000])).tolist()
+    [[1.5], [0.0]]
+    """
+
+    def __init__(self, rows: int, half_lives_ms: Sequence[float]) -> None:
+        self._sums: F32 = np.zeros((rows, len(half_lives_ms)), np.float32)
+        self._half_ms = np.array(half_lives_ms)
+        self._landmark_ms: F64 = np.full(len(half_lives_ms), np.nan)  # the first amount's time, until it is too far
+
+    def add(self, row: I64, timestamp: I64, amount: F64 | None = None) -> None:
+        """Add `amount` (n,), or 1, to each of `row` (n,), as of `timestamp` (n,) in ms."""
+        if not len(row):
+            return
+        self._move_on(float(timestamp.max()))
+        worth = np.exp2(np.maximum((timestamp[:, None] - self._landmark_ms) / self._half_ms, -_FAR))
+        np.add.at(self._sums, row, (worth if amount is None else worth * amount[:, None]).astype(np.float32))
+
+    def at(self, row: I64, timestamp: I64) -> F64:
+        """The sums of `row` (…) as of `timestamp`, which has its shape or one that broadcasts: (…, h)."""
+        if np.isnan(self._landmark_ms).any():
+            return np.zeros((*row.shape, len(self._half_ms)))
+        faded = np.exp2((self._landmark_ms - timestamp[..., None]) / self._half_ms)
+        sums: F64 = self._sums[row] * faded
+        return sums
+
+    def clear(self, row: I64) -> None:
+        """Nothing has come to these rows."""
+        self._sums[row] = 0
+
+    def _move_on(self, now_ms: float) -> None:
+        """Take the landmarks along that lie too far behind."""
+        if np.isnan(self._landmark_ms).any():
+            self._landmark_ms[:] = now_ms
+        passed = (now_ms - self._landmark_ms) / self._half_ms
+        for n in np.flatnonzero(passed > _FAR):
+            self._sums[:, n] *= np.exp2(-passed[n]).astype(np.float32)
+            self._landmark_ms[n] = now_ms

@@ -1,0 +1,122 @@
+"""The streamed features themselves: what each one is called, and what is the same for all items of a moment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+import numpy as np
+
+from models.sample import pad_histories
+from models.streamed.counts import HALF_LIVES_MS, Counts
+from models.streamed.counts import SPANS as COUNT_SPANS
+from models.streamed.moments import Moments
+from models.streamed.person import Past, Person
+from models.streamed.together import SPANS, Together
+from wire.arrays import F32, F64, I64, U32
+
+ITEMS, CATEGORIES, PEOPLE = 1 << 16, 1 << 14, 1 << 20  # that are remembered; 10 MB, 3 MB, 1 kB for each who is there
+RECENT = 10  # newest positives of a user that an item is set against
+_FADE = 0.8  # of a positive's weight, from each to the one before it
+_DAY_S, _HOUR_MS = 86_400, 3_600_000
+
+_POPULARITY = tuple(f"{of}_share_{span}" for of in ("item", "category") for span in COUNT_SPANS)
+_RATES = tuple(f"{of}_rate_{span}" for of in ("item", "category") for span in COUNT_SPANS)
+_AGES = ("item_age", "item_last")
+_OWN = ("times", "since", "category_share", "category_recent", "category_taken")
+_NEAR = tuple(f"near_{kind}_{COUNT_SPANS[span]}" for kind in ("all", "fading", "last") for span in SPANS)
+_USER = ("positives", "gap", "in_session", "hour")
+_USER_RATES = ("category_rate", "user_rate")
+SAME = frozenset((*_USER, "user_rate"))  # for all items that a user meets at one moment: they rank nothing
+
+
+@dataclass(frozen=True)
+class Seen:
+    """n moments, their features (n, features) in the order of `Streamed.names`, the categories of their users' newest
+    positives (n,), and what the crowd needs when it hears of them."""
+
+    moments: Moments
+    features: F32
+    last_category: U32
+    recent: U32
+
+
+class Streamed:
+    """All state of the streamed features. `impressions`: label 0 says that an item was really shown, so it has a rate.
+
+    A user's own past is strictly before a moment; the crowd's is what `learn` has been told of until then.
+    """
+
+    def __init__(self, *, impressions: bool) -> None:
+        self.impressions = impressions
+        self._items = Counts(ITEMS, impressions=impressions)
+        self._categories = Counts(CATEGORIES, impressions=impressions)
+        self._together = Together([HALF_LIVES_MS[n] for n in SPANS])
+        self._people: dict[int, Person] = {}
+        rates = (*_RATES, *_USER_RATES) if impressions else ()
+        self.names: tuple[str, ...] = (*_POPULARITY, *_AGES, *_OWN, *_NEAR, *_USER, *rates)
+        self.popularity: tuple[str, ...] = (*_POPULARITY, *_AGES, *(_RATES if impressions else ()))
+
+    def take(self, moments: Moments) -> Seen:
+        """The features of n moments; each user's own past knows them from then on."""
+        past = list(starmap(self._past, zip(*(column.tolist() for column in moments), strict=True)))
+        recent = pad_histories([each.history_item for each in past])[:, :RECENT]
+        categories = pad_histories([each.history_category for each in past])
+        item, category, when = self._items.of(moments.item), self._categories.of(moments.category), moments.timestamp
+        parts = [self._items.shares(item, when), self._categories.shares(category, when), self._items.ages(item, when)]
+        parts += [_own(past, categories, moments.category), self._near(moments, recent), _user(past, when)]
+        if self.impressions:
+            parts += [self._items.rates(item, when), self._categories.rates(category, when), _user_rates(past)]
+        features = np.concatenate(parts, axis=1, dtype=np.float32)
+        return Seen(moments, features, categories[:, 0], recent)
+
+    def learn(self, seen: Seen) -> None:
+        """The crowd knows of these moments from now on."""
+        _, item, category, label, timestamp = seen.moments
+        self._items.learn(item, label, timestamp)
+        self._categories.learn(category, label, timestamp)
+        taken = label > 0
+        self._together.learn(item[taken], seen.recent[taken], timestamp[taken])
+
+    def _past(self, user: int, item: int, category: int, label: int, timestamp: int) -> Past:
+        person = self._people.pop(user, None) or Person()
+        self._people[user] = person  # the newest last
+        if len(self._people) > PEOPLE:
+            del self._people[next(iter(self._people))]
+        return person.take(item, category, label, timestamp)
+
+    def _near(self, moments: Moments, recent: U32) -> F64:
+        """How often the item came together with the user's newest positives, as cosines, (n, 3 · spans)."""
+        cosine = self._together.cosines(moments.item, recent, moments.timestamp)
+        fading = np.einsum("nrs,r->ns", cosine, _FADE ** np.arange(recent.shape[1]))
+        return np.concatenate([cosine.sum(axis=1), fading, cosine[:, 0]], axis=1)
+
+
+def _column(past: Sequence[Past], name: str) -> F64:
+    at = Past._fields.index(name)
+    return np.array([each[at] for each in past], np.float64)
+
+
+def _own(past: Sequence[Past], categories: U32, category: U32) -> F64:
+    """What the user did with the item and its category before, (n, own)."""
+    of = _reader(past)
+    since = np.where(of("times") > 0, np.log1p(of("since_s") / _DAY_S), -1.0)
+    recent = (categories == category[:, None]).mean(axis=1)
+    share = (of("of_category") + 0.5) / (of("of_all") + 5)
+    return np.stack([of("times"), since, share, recent, np.log1p(of("of_category"))], axis=1)
+
+
+def _user(past: Sequence[Past], timestamp: I64) -> F64:
+    """What is the same whatever the item, (n, user)."""
+    of = _reader(past)
+    hour = timestamp // _HOUR_MS % 24
+    return np.stack([np.log1p(of("of_all")), np.log1p(of("gap_s") + 1), of("in_session"), hour], axis=1)
+
+
+def _user_rates(past: Sequence[Past]) -> F64:
+    of = _reader(past)
+    rate = (of("of_all") + 2) / (of("met_all") + 4)
+    return np.stack([(of("of_category") + 5 * rate) / (of("met_category") + 5), rate], axis=1)
+
+
+def _reader(past: Sequence[Past]) -> Callable[[str], F64]:
+    return lambda name: _column(past, name)

@@ -1,0 +1,67 @@
+"""Together: which items the same people take, one after the other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.streamed.decayed import Decayed
+from wire.arrays import F64, I64, U32, U64
+from wire.ids import NO_KEY, mix
+
+SPANS = (3, 5)  # of `models.streamed.counts.HALF_LIVES_MS`: a day, 60 days
+_BITS = 21  # 2 million cells: 32 MB of two sketches at two half-lives, which 4 million live pairs fill twice over
+_RARE = 5.0  # positives that an item is thought to have had, so that a rare pair is no certainty
+
+
+class Together:
+    """How often pairs of items came together, fading, as two count-min sketches (Cormode and Muthukrishnan 2005).
+
+    A pair counts in one cell of each, which others may share: the lesser of the two is nearest to the truth. So memory
+    is what it is, and nothing has to be evicted. How often an item came at all is how often it came with itself.
+    """
+
+    def __init__(self, half_lives_ms: Sequence[float]) -> None:
+        self._sketches = [Decayed(1 << _BITS, half_lives_ms) for _ in range(2)]
+
+    def learn(self, item: U32, recent: U32, timestamp: I64) -> None:
+        """Each of `item` (n,) was taken by somebody who had taken `recent` (n, r, padded with `NO_KEY`) before."""
+        row, column = np.nonzero((recent != NO_KEY) & (recent != item[:, None]))
+        pair = _pair(np.append(item[row], item), np.append(recent[row, column], item))
+        when = np.append(timestamp[row], timestamp)
+        for cells, sketch in zip(_cells(pair), self._sketches, strict=True):
+            sketch.add(cells, when)
+
+    def cosines(self, item: U32, recent: U32, timestamp: I64) -> F64:
+        """How near each of `item` (n,) is to each of `recent` (n, r), 0 to nothing and to itself: (n, r, half-lives).
+
+        >>> pairs = Together([1e9])
+        >>> pairs.learn(np.array([7] * 95, np.uint32), np.array([[8, 0]] * 95, np.uint32), np.zeros(95, np.int64))
+        >>> near = pairs.cosines(np.array([8], np.uint32), np.array([[7, 9]], np.uint32), np.array([0]))
+        >>> near[0, :, 0].round(2).tolist()
+        [4.25, 0.0]
+        """
+        both = self._counts(_pair(item[:, None], recent), timestamp)
+        mine, other = (
+            self._counts(_pair(item, item)[:, None], timestamp),
+            self._counts(_pair(recent, recent), timestamp),
+        )
+        two = (recent != NO_KEY) & (recent != item[:, None])
+        cosines: F64 = two[..., None] * both / np.sqrt((mine + _RARE) * (other + _RARE))
+        return cosines
+
+    def _counts(self, pair: U64, timestamp: I64) -> F64:
+        """How often each of `pair` (n, r) came, as of `timestamp` (n,)."""
+        cells = zip(_cells(pair), self._sketches, strict=True)
+        first, second = (sketch.at(place, timestamp[:, None]) for place, sketch in cells)
+        counts: F64 = np.minimum(first, second)
+        return counts
+
+
+def _pair(one: U32, other: U32) -> U64:
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    return mix(low.astype(np.uint64) << np.uint64(32) | high)
+
+
+def _cells(pair: U64) -> tuple[I64, I64]:
+    """A cell in either sketch: two ends of one hash."""
+    return (pair >> np.uint64(64 - _BITS)).astype(np.int64), (pair & np.uint64((1 << _BITS) - 1)).astype(np.int64)

@@ -1,0 +1,89 @@
+"""Global models that learn as the stream goes: what they can know, and when."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.scores import auc
+from models.streamed.features import Seen, Streamed
+from streams.evaluation.lineup import ONLINE, POPULARITY, REPEATS, SCORE
+from streams.evaluation.rivals import Rivals
+from wire.event import Event
+
+HALF = 6000
+
+
+def habit_log(events: int = 2 * HALF, seed: int = 0) -> list[Event]:
+    """Of twelve items, users take again what they took: nine times in ten; else every other time."""
+    rng = np.random.default_rng(seed)
+    taken: set[tuple[int, int]] = set()
+    log = []
+    for n in range(events):
+        user, item = int(rng.integers(0, 200)), int(rng.integers(0, 12))
+        label: Literal[0, 1] = 1 if rng.random() < (0.9 if (user, item) in taken else 0.3) else 0
+        if label:
+            taken.add((user, item))
+        log.append(Event(f"e{n}", f"u{user}", f"i{item}", "c", "view", label, 10**12 + 2000 * n))
+    return log
+
+
+def met(log: list[Event], cloud: float = 0.5, **settings: Any) -> pl.DataFrame:
+    rivals = Rivals(**({"delay_ms": 5000, "impressions": True} | settings))
+    rivals.rehearse(log[:HALF])
+    rivals.begin()
+    for at in range(HALF, len(log), 200):
+        part = log[at : at + 200]
+        clouds: Mapping[str, Mapping[str, float]] = {REPEATS: {e.event_id: cloud for e in part}}
+        rivals.meet(part, clouds)
+    return rivals.table()
+
+
+def test_who_takes_again_what_they_took_is_found_by_those_who_look() -> None:
+    log = habit_log()
+    table = met(log)
+    label = np.array([event.label for event in log[HALF:]], np.uint8)
+    found = {name: auc(label, table[name].to_numpy()) for name in (POPULARITY, REPEATS, ONLINE)}
+    assert found[POPULARITY] == pytest.approx(0.5, abs=0.04), "all items are alike"
+    assert min(found[REPEATS], found[ONLINE]) > 0.7
+    assert table["event_id"].to_list() == [event.event_id for event in log[HALF:]]
+
+
+def test_repeats_add_to_what_the_cloud_thinks() -> None:
+    log = habit_log(HALF + 400)
+    low, high = (met(log, cloud)[REPEATS + SCORE].mean() for cloud in (0.1, 0.9))
+    assert float(high) - float(low) > 3  # type: ignore[arg-type]  # polars types it as any value
+
+
+def test_nothing_is_learned_before_it_is_as_old_as_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    learn, take = Streamed.learn, Streamed.take
+    known_ms, ages = [0], []
+
+    def spy_learn(self: Streamed, seen: Seen) -> None:
+        known_ms.append(int(seen.moments.timestamp.max()))
+        learn(self, seen)
+
+    def spy_take(self: Streamed, moments: Any) -> Seen:
+        ages.append(int(moments.timestamp.min()) - max(known_ms))
+        return take(self, moments)
+
+    monkeypatch.setattr(Streamed, "learn", spy_learn)
+    monkeypatch.setattr(Streamed, "take", spy_take)
+    met(habit_log(HALF + 2000), delay_ms=600_000)
+    assert min(ages) >= 600_000 and max(known_ms) > 10**12 + 2000 * HALF
+
+
+def test_a_score_leaves_out_what_is_the_same_for_all_items_of_a_moment() -> None:
+    """Half of the users take nearly everything: their chances differ, within a moment nothing does."""
+    rng = np.random.default_rng(1)
+    log = []
+    for n in range(HALF + 2000):
+        user = int(rng.integers(0, 50))
+        label: Literal[0, 1] = 1 if rng.random() < (0.9 if user % 2 else 0.1) else 0
+        log.append(Event(f"e{n}", f"u{user}", f"i{n % 7}", "c", "view", label, 10**12 + 2000 * n))
+    table = met(log)
+    generous = np.array([int(event.user_id[1:]) % 2 for event in log[HALF:]], np.uint8)
+    assert auc(generous, table[ONLINE].to_numpy()) > 0.95
+    assert auc(generous, table[ONLINE + SCORE].to_numpy()) < auc(generous, table[ONLINE].to_numpy())
