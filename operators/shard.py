@@ -29,6 +29,7 @@ from wire.arrays import I64
 from wire.candidates import no_candidates
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter, Origin
+from wire.identity import NO_MODEL
 from wire.moments import NO_EVENT, EventMs, SteadyMs
 from wire.reason import Reason
 from wire.sample import SampleRecord, encode_record
@@ -108,6 +109,7 @@ class Shard:
         self._nearest = Nearest()
         self._random = Random(matching.seed) if matching.random else None
         self._answered: deque[tuple[SteadyMs, Query]] = deque()  # when, and what; of one version
+        self._version = NO_MODEL  # that version; an empty pool is of none
 
     def handle(self, works: Sequence[Work], model: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         """Pool the samples, then answer the queries; raises `VectorError` when the model gives bad vectors."""
@@ -134,10 +136,11 @@ class Shard:
     def _switch(self, model: CloudModel, now_ms: SteadyMs) -> list[Query]:
         """Bring the pool to the model; the queries to be answered again."""
         self._forget(now_ms)
-        if model.id == self._pool.model:
+        if model.id == self._version:
             return []
-        if len(self._pool):
+        if len(self._pool) and model.id != self._pool.model:
             self._pool.reencode(model.encode_block)
+        self._version = model.id
         again = [query for _, query in self._answered]
         self._answered.clear()
         return again

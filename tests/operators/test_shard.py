@@ -185,6 +185,16 @@ def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
         assert not shard.may_answer_again
 
 
+def test_a_shard_that_has_no_samples_answers_once(tmp_path: Path) -> None:
+    queries = [q for _, o in outputs(10) for q in o.queries]
+    ((_, work),) = route([("", UserOutput([], queries, [], 0))], 1)
+    with Pool.open(tmp_path, PoolSpec()) as pool:
+        shard = Shard(pool, 0, matching(shards=2))
+        assert len(shard.handle([work], model(1), STEADY_MS).replies) == len(queries)
+        assert shard.handle([], model(1), SteadyMs(STEADY_MS + 1000)).replies == []
+        assert len(shard.handle([], model(2), SteadyMs(STEADY_MS + 2000)).replies) == len(queries)
+
+
 def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
     broken = model()
     broken.weights.null.fill_(float("nan"))
