@@ -46,9 +46,9 @@ CHANGED = 100  # devices that did something between two snapshots
 LIMIT_S = 120.0
 
 
-def memory_mb(what: str = "VmRSS") -> float:
-    """Resident memory of this process in MB (10⁶ bytes): `VmRSS` now, `VmHWM` at most so far."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def memory_mb(what: str = "VmRSS", pid: int | str = "self") -> float:
+    """Resident memory of a process in MB (10⁶ bytes): `VmRSS` now, `VmHWM` at most so far."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(what))
 
 

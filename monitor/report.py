@@ -7,6 +7,7 @@ from typing import Any
 
 from monitor.accounting import Accounting
 from monitor.arms import ArmResult, ArmsOverTime
+from monitor.as_html import as_html
 from monitor.metrics import FRESHNESS_BUCKETS_S
 from monitor.plots import arms_plot
 from monitor.state import Freshness, State
@@ -63,7 +64,7 @@ def report(
     """
     last = states[-1]
     body = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{as_html(title)}</h1>",
         _verdict(problems),
         _cards(last, arms),
         *sections,
@@ -85,7 +86,7 @@ def page(title: str, body: Sequence[str]) -> str:
     """A page that needs nothing beside it; `body` is HTML."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>{escape(title)}</title>'
+        f'content="width=device-width"><title>{as_html(title)}</title>'
         f"<style>{_CSS}</style></head><body><main>{''.join(body)}</main></body></html>"
     )
 
@@ -113,13 +114,13 @@ _USE_BOUNDS = {"1 min": 60.0, "1 h": 3600.0, "1 d": 86400.0, "7 d": 604800.0, "3
 
 def section(title: str, words: str, *parts: str) -> str:
     """One box of a page: title and words are text, parts are HTML."""
-    return f"<section><h2>{escape(title)}</h2><p>{escape(words)}</p>{''.join(parts)}</section>"
+    return f"<section><h2>{as_html(title)}</h2><p>{as_html(words)}</p>{''.join(parts)}</section>"
 
 
 def _verdict(problems: Sequence[str]) -> str:
     if not problems:
         return '<div class="verdict good">everything adds up</div>'
-    return "".join(f'<div class="verdict bad">{escape(problem)}</div><br>' for problem in problems)
+    return "".join(f'<div class="verdict bad">{as_html(problem)}</div><br>' for problem in problems)
 
 
 def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
@@ -137,7 +138,8 @@ def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
             f"{coda.gauc_gain:+.4f}"
         )
     cards = "".join(
-        f'<div class="card"><b>{value}</b><span>{escape(name)}</span></div>' for name, value in figures.items()
+        f'<div class="card"><b>{as_html(value)}</b><span>{as_html(name)}</span></div>'
+        for name, value in figures.items()
     )
     return f'<div class="cards">{cards}</div>'
 
@@ -148,8 +150,8 @@ def _plot(arms_over_time: ArmsOverTime | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of text."""
-    names = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    names = "".join(f"<th>{as_html(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{as_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><tr>{names}</tr>{body}</table></div>'
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 
+from monitor.as_html import as_html
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
@@ -40,7 +41,7 @@ _GAINS_WORDS = "Users with both labels among their predicted events; users who n
 def evaluation_report(result: Result, outcomes: Mapping[str, Outcome], check: LogCheck) -> str:
     """The page. `outcomes` by base, as `result` was made from; of too few users it has no figures."""
     title = f"{result.log}: {result.predicted:,} events predicted on {result.devices:,} devices, seed {result.seed}"
-    body = [f"<h1>{escape(title)}</h1>", _verdict(result)]
+    body = [f"<h1>{as_html(title)}</h1>", _verdict(result)]
     if result.users >= USERS_NEEDED:
         body += _figures(result, outcomes)
     body.append(log_section(check))
@@ -52,11 +53,11 @@ def evaluation_report(result: Result, outcomes: Mapping[str, Outcome], check: Lo
 def _verdict(result: Result) -> str:
     first, *more = result.verdict.lines
     kind = {"yes": "good", "no": "bad"}.get(result.verdict.answer, "open")
-    return f'<div class="verdict {kind}">{escape(first)}</div>' + "".join(f"<p>{escape(line)}</p>" for line in more)
+    return f'<div class="verdict {kind}">{as_html(first)}</div>' + "".join(f"<p>{as_html(line)}</p>" for line in more)
 
 
 def _figures(result: Result, outcomes: Mapping[str, Outcome]) -> list[str]:
-    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning in TERMS.items())
+    terms = "".join(f"<dt>{as_html(name)}</dt><dd>{as_html(meaning)}</dd>" for name, meaning in TERMS.items())
     found = [
         section("Arms on the same events", _ARMS_WORDS, f"<dl>{terms}</dl>", _arms(result.arms)),
         section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),

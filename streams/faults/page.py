@@ -1,10 +1,10 @@
 """The section of a report on what was broken on purpose, and what came of it."""
 
 from collections.abc import Sequence
-from html import escape
 
 import msgspec
 
+from monitor.as_html import as_html
 from monitor.report import section, table
 from streams.faults.conductor import Done
 from streams.faults.fates import Fates
@@ -24,7 +24,7 @@ def outage_section(run: Course, undisturbed: Course | None = None) -> str:
     verdict = run.verdict
     parts = [
         _side_by_side(*timeline_plots(run, undisturbed), kind="figures"),
-        f"<p>{escape(closing_words(verdict))}</p>",
+        f"<p>{as_html(closing_words(verdict))}</p>",
         _side_by_side(_faults(verdict.faults), _fates(verdict)),
         _stability(verdict.stability),
         _arms(verdict.arms),

@@ -1,7 +1,6 @@
 """A log's check as a section of a report: its figures, its rejected rows, a picture."""
 
-from html import escape
-
+from monitor.as_html import as_html
 from monitor.plots import log_plot
 from monitor.report import section, table
 from streams.logs.check import LogCheck
@@ -11,8 +10,8 @@ _WORDS = "What the log holds, what was taken for what, and whether it is large e
 
 def log_section(check: LogCheck) -> str:
     """HTML of the section."""
-    lines = "".join(f"<li>{escape(line)}</li>" for line in check.figures())
-    parts = [f"<ul>{lines}</ul>", f"<p><b>{escape(check.verdict)}</b></p>"]
+    lines = "".join(f"<li>{as_html(line)}</li>" for line in check.figures())
+    parts = [f"<ul>{lines}</ul>", f"<p><b>{as_html(check.verdict)}</b></p>"]
     if check.events:
         parts.append(log_plot(check.over_time, check.first_ms, check.last_ms, check.by_events))
     if check.rejected:

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.accounting import accounting
 from monitor.arms import ArmResult, ArmsOverTime
-from monitor.report import report
+from monitor.report import report, section, table
 from monitor.state import Freshness, State
 from tests.streams.dashboard.browser import CHROMIUM, browser
 
@@ -100,7 +100,7 @@ def test_the_page_says_what_came_of_the_run() -> None:
         "+0.0040, +0.0160",
         "12%",
         "late",
-        "250 ms",
+        "250\u00a0ms",
     ):
         assert words in text
     assert "&quot;seed&quot;: 7" in text
@@ -140,3 +140,17 @@ def test_a_phone_needs_no_scrolling_sideways_for_a_long_path(tmp_path: Path) -> 
         shown.open(f"file://{tmp_path / 'report.html'}", width=390, height=844)
         shown.wait("document.readyState === 'complete' && !!document.querySelector('li')")
         assert shown.ask("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_number_stands_on_another_line_than_its_unit(tmp_path: Path, width: int) -> None:
+    ages = table(
+        ("time until it is stable", *"pqrst"), [("an event is in the pool", *["130 ms"] * 3, "> 30 d", "95 %")]
+    )
+    words = section("It took a while", " ".join(f"after {n} ms or {n} min" for n in range(100)), ages)
+    (tmp_path / "report.html").write_text(page(sections=[words]))
+    with browser(tmp_path / "profile") as shown:
+        shown.open(f"file://{tmp_path / 'report.html'}", width=width, height=844)
+        shown.wait("document.readyState === 'complete' && !!document.querySelector('td')")
+        assert shown.broken_figures() == []

@@ -42,7 +42,16 @@ const frozen = document.getElementById("run");
 const played = document.body.dataset.mode === "played";
 const past = Boolean(frozen) || played;  // moments are those of a run, not of now
 
+// A number and its unit stay on one line (as in monitor/as_html.py).
+function whole(words) {
+  return words.replace(/(\d) (?=(?:ms|µs|s|min|h|d|%|B|kB|MB|GB|KiB|MiB|GiB|nats)(?!\w))/g, "$1\u00a0").replace(/([<>≤≥×÷±]) (?=\d)/g, "$1\u00a0");
+}
+
 function span(s) {
+  return whole(spoken(s));
+}
+
+function spoken(s) {
   if (s === null || s === undefined) return "–";
   if (s < 0.9995) return `${Math.round(s * 1000)} ms`;
   if (s < 9.95) return `${s.toFixed(1)} s`;
@@ -66,7 +75,7 @@ function count(n) {
 
 function element(tag, words = {}, ...inside) {
   const made = Object.assign(document.createElement(tag), words);
-  made.append(...inside);
+  made.append(...inside.map((each) => (typeof each === "string" ? whole(each) : each)));
   return made;
 }
 
@@ -119,7 +128,7 @@ function draw() {
     else if (panel.table) drawTable(panel);
     else drawPlot(panel);
   }
-  document.getElementById("cause").textContent = view.frame.cause ? `likely cause: ${view.frame.cause} — what to do: ${view.frame.remedy}` : "";
+  document.getElementById("cause").textContent = view.frame.cause ? whole(`likely cause: ${view.frame.cause} — what to do: ${view.frame.remedy}`) : "";
   clock();
 }
 
@@ -291,7 +300,7 @@ function drawUse(panel) {
   if (!uses.length) return clear(panel, "nothing used yet");
   const bounds = Object.keys(view.frame.older[uses[0]]).map(Number).sort((a, b) => a - b);
   const shares = uses.map((use) => bounds.map((bound) => view.frame.older[use][`${bound}.0`]));
-  const percent = (y) => `${Math.round(y * 100)} %`;
+  const percent = (y) => whole(`${Math.round(y * 100)} %`);
   plot(panel, [theme(), ...uses].join("|"), [bounds, ...shares], () => ({
     scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
     axes: [
@@ -471,6 +480,7 @@ async function listen() {
     }
   }
   const frames = new EventSource("/frames");  // comes back by itself, and says which frame it had last
+  addEventListener("pagehide", () => frames.close(), { once: true });  // a page that is kept to go back to holds one of the browser's six connections
   frames.onmessage = (event) => add(JSON.parse(event.data));
   frames.addEventListener("reset", reload);
   frames.addEventListener("cells", async (event) => {
@@ -512,7 +522,7 @@ async function show(at) {
   if (wanted !== player.at) return;  // somebody has gone on meanwhile
   const seconds = (ms) => Math.round((ms - view.at[0]) / 1000);
   document.getElementById("moment").value = wanted;
-  document.getElementById("place").textContent = `${seconds(frame.at_ms)} s of ${seconds(view.at.at(-1))} s`;
+  document.getElementById("place").textContent = whole(`${seconds(frame.at_ms)} s of ${seconds(view.at.at(-1))} s`);
   hear(frame);
 }
 
@@ -574,5 +584,6 @@ if (frozen) take(JSON.parse(frozen.textContent));
 else if (played) playBack();
 else {
   listen();
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
   setInterval(clock, 500);
 }

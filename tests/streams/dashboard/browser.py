@@ -14,6 +14,20 @@ from typing import Any
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars")
 
+_BROKEN = r"""(() => {
+  const broken = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const figure of texts.currentNode.data.matchAll(/\d[\d.,]*\s(?:ms|s|min|h|d|%|kB|MB|nats)(?!\w)/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, figure.index);
+      range.setEnd(texts.currentNode, figure.index + figure[0].length);
+      const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      if (lines.size > 1) broken.push(figure[0]);
+    }
+  }
+  return broken;
+})()"""
+
 
 class Page:
     """One page of a browser."""
@@ -45,8 +59,12 @@ class Page:
         return found
 
     def text(self) -> str:
-        """All that a person can read."""
-        return str(self.ask("document.body.innerText"))
+        """All that a person can read; spaces are spaces, whether a line may end there or not."""
+        return str(self.ask("document.body.innerText")).replace("\u00a0", " ")
+
+    def broken_figures(self) -> list[str]:
+        """Numbers that stand on another line than their unit."""
+        return list(self.ask(_BROKEN))
 
     def press(self, key: str) -> None:
         """A key."""

@@ -109,6 +109,21 @@ def test_a_phone_needs_no_scrolling_sideways(served: Dashboard, page: Page) -> N
     page.open(address(served), width=390, height=844)
     page.wait(THERE)
     assert page.ask("document.documentElement.scrollWidth") <= 390
+    assert page.broken_figures() == []
+
+
+def test_pages_that_were_left_hold_up_none_that_is_opened(served: Dashboard, page: Page) -> None:
+    """A browser has six connections to a server, and keeps pages to go back to."""
+    for _ in range(8):
+        page.open("about:blank")
+        page.wait("location.href === 'about:blank'")
+        page.open(address(served, "/panel/flow"))
+        page.wait(THERE, within_s=5)
+    page.ask("void setTimeout(() => history.go(-2))")
+    time.sleep(1)
+    page.wait(THERE, within_s=5)
+    before = page.ask(MOMENTS)
+    page.wait(f"{MOMENTS} > {before}", within_s=5)
 
 
 def test_keys_change_theme_and_open_help(served: Dashboard, page: Page) -> None:
@@ -133,6 +148,6 @@ def test_a_server_that_is_gone_is_greyed_and_says_for_how_long(kafka: str, page:
 
 def age_s(words: str) -> float:
     """The age that a stage shows."""
-    found = re.search(r"age (?:(\d+) min )?([\d.]+) s", words)
+    found = re.search(r"age (?:(\d+)\smin )?([\d.]+)\ss", words)
     assert found, words
     return 60 * float(found[1] or 0) + float(found[2])

@@ -15,7 +15,7 @@ from wire.status import Role, encode_status
 
 SECONDS, SILENT_FROM = 20, 10
 NODE = "document.querySelector('[data-stage=pooled]').innerText"
-PLACE = "document.getElementById('place').textContent"
+PLACE = "document.getElementById('place').textContent.replaceAll('\\u00a0', ' ')"
 
 
 @pytest.fixture(scope="module")
