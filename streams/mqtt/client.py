@@ -265,8 +265,7 @@ class MqttClient:
         """Connect, again and again, until closed or nothing can help."""
         attempts = 0
         while not closing.is_set():
-            self._paho = self._make()
-            failure = self._connection(closing, self._paho)
+            failure = self._connection(closing)
             if closing.is_set():
                 return
             self._metrics.mqtt_failures.labels("tunnel", failure.reason).inc()
@@ -280,10 +279,12 @@ class MqttClient:
             attempts = 0 if lasted else attempts + 1
             closing.wait(self._backoff.pause_s(attempts))
 
-    def _connection(self, closing: threading.Event, paho: Client) -> Failure:
+    def _connection(self, closing: threading.Event) -> Failure:
         """One connection from its beginning to its end; why it ended."""
         self._accepted, self._stood, self._ended = False, False, None
+        paho = self._paho
         try:
+            self._paho = paho = self._make()  # which opens files
             self.settings.keyring.equip(paho, self.settings.name, self.settings.host)
             dial(paho, self.settings.host, self.settings.port, KEEPALIVE_S)
             failure = self._serve(closing, paho)
