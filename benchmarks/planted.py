@@ -1,0 +1,186 @@
+"""Planted logs: made-up logs whose truth is known, and how much of it each arm finds.
+
+    python -m benchmarks.planted                        all of them, as a table
+    python -m benchmarks.planted tastes noise --users 200
+
+Every event has a chance that its user takes the item; ranking by these chances is the ceiling. An arm's share is what
+it ranks better than the first cloud model does, of what could be ranked better at all. In `noise` there is nothing to
+find: what counts is how far an arm falls below the cloud.
+
+| log | who takes what |
+|---|---|
+| `tastes` | each user likes 4 of 20 categories |
+| `habits` | each user likes 5 of 100 items, and meets them again and again |
+| `turning` | like `tastes`, but each user's taste turns to other categories half-way through the stream |
+| `groups` | each of 10 groups of users likes a tenth of the items, which live for a fiftieth of the log |
+| `drift` | all like the same items, which live for a fiftieth of the log |
+| `bots` | like `tastes`, but half of the users take anything by chance |
+| `noise` | everybody takes anything by chance |
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from index.pool import Pool
+from index.spec import PoolSpec
+from streams.evaluation.lineup import ALL
+from streams.evaluation.paired import Comparison
+from streams.evaluation.prequential import Plan, evaluate
+from streams.work_view import work_view
+from wire.arrays import F64, I64, Bool
+
+CATEGORIES, ITEMS, LIKED, GROUPS, LIVES = 20, 100, 4, 10, 50
+EVENTS = 60  # of a user
+SPAN_MS = 30 * 86_400_000
+STREAMED = 0.6  # of the log: where `Plan.initial_share` lets the stream begin, and taste turns half-way from there
+LIKE, ELSE = 0.5, 0.2  # chances
+
+
+class Draw:
+    """What n events are of: user, item, category, when (0 to 1 of the log), and dice for the rest."""
+
+    def __init__(self, users: int, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        n = users * EVENTS
+        self.users = users
+        self.user: I64 = self.rng.permutation(np.repeat(np.arange(users), EVENTS))
+        self.item: I64 = self.rng.integers(0, ITEMS, n)
+        self.category: I64 = self.item % CATEGORIES
+        self.when: F64 = np.sort(self.rng.random(n))
+
+    def some(self, of: int, share: float, owners: int) -> Bool:
+        """For each of `owners`, which of so many things are theirs, (owners, of)."""
+        order = self.rng.random((owners, of)).argsort(axis=1)
+        some: Bool = order < share * of
+        return some
+
+    def short_lived(self) -> None:
+        """Items of their own for each `LIVES`th part of the log."""
+        self.item += ITEMS * (self.when * LIVES).astype(np.int64)
+
+
+def tastes(draw: Draw) -> F64:
+    """Each user likes some categories."""
+    liked = draw.some(CATEGORIES, LIKED / CATEGORIES, draw.users)
+    return np.where(liked[draw.user, draw.category], LIKE, ELSE)
+
+
+def habits(draw: Draw) -> F64:
+    """Each user likes some items."""
+    liked = draw.some(ITEMS, 0.05, draw.users)
+    own = np.argsort(~liked, axis=1, kind="stable")[:, :5]
+    meets = draw.rng.random(len(draw.user)) < 0.4
+    draw.item = np.where(meets, own[draw.user, draw.rng.integers(0, 5, len(draw.user))], draw.item)
+    draw.category = draw.item % CATEGORIES
+    return np.where(liked[draw.user, draw.item], LIKE, ELSE)
+
+
+def turning(draw: Draw) -> F64:
+    """Each user's taste turns."""
+    before, after = (draw.some(CATEGORIES, LIKED / CATEGORIES, draw.users) for _ in range(2))
+    turned = draw.when > STREAMED + (1 - STREAMED) / 2
+    liked = np.where(turned, after[draw.user, draw.category], before[draw.user, draw.category])
+    return np.where(liked, LIKE, ELSE)
+
+
+def groups(draw: Draw) -> F64:
+    """Groups like items that are soon gone."""
+    draw.short_lived()
+    liked = draw.some(ITEMS * LIVES, 0.1, GROUPS)
+    return np.where(liked[draw.user % GROUPS, draw.item], LIKE, ELSE)
+
+
+def drift(draw: Draw) -> F64:
+    """All like the same items, which are soon gone."""
+    draw.short_lived()
+    return np.where(draw.some(ITEMS * LIVES, 0.2, 1)[0, draw.item], LIKE, ELSE)
+
+
+def bots(draw: Draw) -> F64:
+    """Half of the users have no taste."""
+    return np.where(draw.user % 2, tastes(draw), (LIKE + ELSE) / 2)
+
+
+def noise(draw: Draw) -> F64:
+    """Nobody has any."""
+    return np.full(len(draw.user), (LIKE + ELSE) / 2)
+
+
+PLANTED: dict[str, Callable[[Draw], F64]] = {
+    each.__name__: each for each in (tastes, habits, turning, groups, drift, bots, noise)
+}
+
+
+def planted_log(name: str, users: int, seed: int) -> pl.DataFrame:
+    """The log, sorted, with the column `chance`: an evaluation never looks at it."""
+    draw = Draw(users, seed)
+    chance = PLANTED[name](draw)
+    return pl.DataFrame(
+        {
+            "event_id": [f"e{n}" for n in range(len(chance))],
+            "user_id": [f"u{user}" for user in draw.user],
+            "item_id": [f"i{item}" for item in draw.item],
+            "category_id": [f"c{category}" for category in draw.category],
+            "event_type": ["view"] * len(chance),
+            "label": (draw.rng.random(len(chance)) < chance).astype(np.int8),
+            "timestamp": 10**12 + (draw.when * SPAN_MS).astype(np.int64),
+            "chance": chance,
+        }
+    )
+
+
+def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:
+    """GAUC of each arm and of the truth ("ceiling") on the second half of the stream."""
+    plan = Plan(refresh_ms=0, seed=seed)
+    with (
+        work_view("") as show,
+        tempfile.TemporaryDirectory() as folder,
+        Pool.open(Path(folder) / "pool", PoolSpec()) as pool,
+    ):
+        predictions = evaluate(log, pool, plan, show).predictions
+    half = predictions[len(predictions) // 2 :].join(log.select("event_id", ceiling="chance"), on="event_id")
+    arms = [arm for arm in (*ALL, "ceiling") if arm in half.columns]
+    return {arm: figures.gauc or 0.5 for arm, figures in Comparison(half, arms, seed).figures().items()}
+
+
+def table(found: dict[str, dict[str, float]]) -> list[str]:
+    """For people: GAUC, and the share of what was to be gained over the cloud."""
+    arms = [arm for arm in next(iter(found.values())) if arm not in ("cloud", "ceiling")]
+    lines = ["| log | cloud | ceiling | " + " | ".join(arms) + " |", "|---" * (len(arms) + 3) + "|"]
+    for name, gauc in found.items():
+        cloud, ceiling = gauc["cloud"], gauc["ceiling"]
+        cells = [f"{gauc[arm]:.3f}" + _share(gauc[arm] - cloud, ceiling - cloud) for arm in arms]
+        lines.append(f"| {name} | {cloud:.3f} | {ceiling:.3f} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _share(gain: float, reachable: float) -> str:
+    return f" ({gain / reachable:.0%})" if reachable > 0.02 else f" ({gain:+.4f})"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Make the logs, evaluate each, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("logs", nargs="*", default=list(PLANTED), help="which of them; all unless given")
+    parser.add_argument("--users", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write GAUC by log and arm here")
+    options = parser.parse_args(words)
+    if unknown := sorted({*options.logs} - {*PLANTED}):
+        parser.error(f"there is no planted log {', '.join(unknown)}: choose of {', '.join(PLANTED)}")
+    torch.set_num_threads(1)
+    found = {name: shares(planted_log(name, options.users, options.seed), options.seed) for name in options.logs}
+    print("\n".join(table(found)))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
