@@ -383,6 +383,7 @@ class Fleet:
                 label=rows.label,
                 version=np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, len(asked)),
                 arms=predicted.arms,
+                scores=predicted.scores,
             )
         )
         self._metrics.predictions.inc(len(asked))

@@ -16,6 +16,7 @@ from models.blend import HEADS, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
 from models.repeats import Repeats, evidence, traits
+from models.scores import logit
 from models.user_bias import UserBias
 from wire.arrays import F32, F64, I64, U8, U32, Bool
 from wire.task import ARMS, Task
@@ -62,11 +63,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """For n events: vectors (n, d), probabilities of each arm (n, arms), log-loss of each head (n, heads), and what
-    each event teaches about repeats (n, EVIDENCE)."""
+    """For n events: vectors (n, d), probabilities and scores of each arm (n, arms), log-loss of each head (n, heads),
+    and what each event teaches about repeats (n, EVIDENCE). Scores rank what a user meets at one moment: they are
+    the arm's logits without the user bias."""
 
     interest: F32
     arms: F64
+    scores: F64
     head_losses: F64
     evidence: F64
 
@@ -156,18 +159,22 @@ class ParameterStore:
             interest[at], cloud[at], added[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
-        arms, losses, expected = np.zeros((n, len(ARMS))), np.zeros((n, len(HEADS))), np.zeros(n)
+        arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS)))
+        losses, expected = np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
             user_bias = self.user_bias.before(slot, when).astype(np.float32)
-            adjusted = (user_bias + cloud_and_repeats[at])[:, None]
-            logits = cloud[at, None], adjusted, adjusted + added[at]
-            probability = sigmoid(np.concatenate(logits, axis=1)).astype(np.float64)
+            personal = np.concatenate([np.zeros((len(at), 1), np.float32), added[at]], axis=1)
+            ranking = np.concatenate([cloud[at, None], cloud_and_repeats[at, None] + personal], axis=1)
+            logits = ranking.copy()
+            logits[:, 1:] += user_bias[:, None]
+            probability = sigmoid(logits).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
+            scores[at] = logit(self.blend.predict(slot, sigmoid(ranking).astype(np.float64)))
             losses[at] = self.blend.update(slot, probability, label)
             expected[at] = sigmoid(cloud[at] + user_bias)
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
-        return Predicted(interest, arms, losses, evidence(trait, expected, rows.label.astype(np.float64)))
+        return Predicted(interest, arms, scores, losses, evidence(trait, expected, rows.label.astype(np.float64)))
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""

@@ -10,7 +10,8 @@ from wire.arrays import F64, I64, U8
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """n own events as every arm predicted them, columns in the order of `wire.task.ARMS`."""
+    """n own events as every arm predicted them, columns in the order of `wire.task.ARMS`: `arms` are probabilities,
+    `scores` what ranks the items that a user meets at one moment."""
 
     user_id: list[str]
     event_id: list[str]
@@ -18,6 +19,7 @@ class Predictions:
     label: U8
     version: I64
     arms: F64  # (n, arms)
+    scores: F64
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,10 @@ def _joined(blocks: Sequence[Predictions]) -> Predictions:
     return Predictions(
         [user_id for block in blocks for user_id in block.user_id],
         [event_id for block in blocks for event_id in block.event_id],
-        *(np.concatenate([getattr(b, name) for b in blocks]) for name in ("timestamp", "label", "version", "arms")),
+        *(
+            np.concatenate([getattr(b, name) for b in blocks])
+            for name in ("timestamp", "label", "version", "arms", "scores")
+        ),
     )
 
 
@@ -256,5 +259,6 @@ _NOTHING = Predictions(
     label=np.zeros(0, np.uint8),
     version=np.zeros(0, np.int64),
     arms=np.zeros((0, len(ARMS))),
+    scores=np.zeros((0, len(ARMS))),
 )
 _COLUMNS = _frame(_NOTHING).columns

@@ -38,6 +38,17 @@ def clipped(probability: F32 | F64) -> F64:
     return np.clip(probability.astype(np.float64), _CLIP, 1 - _CLIP)
 
 
+def logit(probability: F32 | F64) -> F64:
+    """Log-odds of probabilities as they are charged.
+
+    >>> logit(np.array([0.5, 1.0])).round(2).tolist()
+    [0.0, 13.82]
+    """
+    p = clipped(probability)
+    odds: F64 = np.log(p / (1 - p))
+    return odds
+
+
 def logloss(label: U8, probability: F32 | F64) -> float:
     """Mean log-loss in nats; NaN without predictions."""
     return float(log_losses(label, probability).mean()) if len(label) else float("nan")

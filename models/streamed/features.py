@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import starmap
+from typing import Self
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class Seen:
     features: F32
     last_category: U32
     recent: U32
+
+    def take(self, rows: slice) -> Self:
+        """Some of them."""
+        return type(self)(self.moments.take(rows), self.features[rows], self.last_category[rows], self.recent[rows])
 
 
 class Streamed:

@@ -13,3 +13,8 @@ class Moments(NamedTuple):
     category: U32
     label: U8
     timestamp: I64
+
+    def take(self, rows: slice) -> "Moments":
+        """Some of them."""
+        user, item, category, label, timestamp = self
+        return Moments(user[rows], item[rows], category[rows], label[rows], timestamp[rows])

@@ -89,7 +89,7 @@ def command(
             They are of what others took soon after, from so far ahead as is fair; what tells them apart is printed.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
         base: Which cloud model devices have: the first one, each new one, or one run of either.
-        delay: Event time until what happens is pooled, matched and trained on, such as 5s; 24h for nightly jobs.
+        delay: How old what happened is at least when it is pooled, matched and trained on; 24h for nightly jobs.
         freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.

@@ -1,11 +1,10 @@
 """The prequential run behind `coda evaluate`: the live system's own parts in event-time order, without a broker.
 
 Per-user state, shard, gather and fleet are the classes that the dataflow and `coda fleet` run; only Kafka, MQTT and
-Bytewax are missing. The log comes in slices: every arm predicts a slice's events, then the slice enters the pool,
-due users are matched, and devices train. A slice is thus the tunnel's delay: nothing that happens in it is pooled,
-matched or trained on before it is over (biases, blends and what its user took, which a device updates as it predicts,
-wait for nobody, as live). Every clock is the newest event time, so nothing depends on the machine's speed but the
-measured compute.
+Bytewax are missing. The log comes in slices. Before a slice, what is as old as the plan's delay enters the pool, due
+users are matched, and devices train on it; then every arm predicts the slice's events. So the delay is the least age of
+what was learned from (biases, blends and what its user took, which a device updates as it predicts, wait for nobody,
+as live). Every clock is event time, so nothing depends on the machine's speed but the measured compute.
 
 Beside it a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
 `REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. What devices report goes into the
@@ -17,7 +16,7 @@ would have asked: the same predictions for a small part of the work.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -41,13 +40,14 @@ from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
-from streams.evaluation.lineup import REFRESHED, REFRESHED_CLOUD, REPEATS
+from streams.evaluation.backlog import Backlog
+from streams.evaluation.lineup import REFRESHED, REFRESHED_CLOUD, REPEATS, SCORE
 from streams.evaluation.log import compared, has_sampled, repeats
 from streams.evaluation.rivals import Rivals
+from streams.evaluation.slices import slices
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.work_view import Show
-from wire.arrays import I64
 from wire.candidates import encode_batch
 from wire.errors import InputError
 from wire.event import Event
@@ -59,7 +59,6 @@ from wire.telemetry import MatchRequest, Training, decode_report
 
 # Rows of the log per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
-_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
 _INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 _NEVER_MS = 2**62
 
@@ -67,9 +66,9 @@ _NEVER_MS = 2**62
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is evaluated: `devices` users (0: all), the `initial_share` of the log for the first cloud version,
-    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how long what happens
-    takes to be learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room), how many
-    users take an item before its samples are pooled (`min_users`), and the settings of matching and training.
+    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how old what happened is
+    at least when it is learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room),
+    how many users take an item before its samples are pooled (`min_users`), and the settings of matching and training.
     """
 
     devices: int = 0
@@ -102,7 +101,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     first = _first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
     rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log))
-    initial = _told("reading the initial part of the log", first, _slices(log[:first], _INITIAL_ROWS), progress)
+    initial = _told("reading the initial part of the log", first, slices(log[:first], _INITIAL_ROWS), progress)
     records = []
     for part in initial:
         records += run.remember(part)
@@ -110,7 +109,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     run.learn_initial(records, partial(progress, "training the first global model"))
     del records
     rivals.begin()
-    tail = _slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
+    tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
         rivals.meet(part, run.step(part))
     outcome = run.outcome()
@@ -155,7 +154,8 @@ class PrequentialRun:
         self._held_back = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
         self._reports = FleetReports(self._metrics)
-        self._now_ms = EventMs(0)
+        self._now_ms = self._known_ms = EventMs(0)  # what happened by `_known_ms` is learned from
+        self._backlog = Backlog()
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
         self._refreshed: dict[int, float] = {}  # sample key: what the newest cloud model predicted
@@ -177,6 +177,7 @@ class PrequentialRun:
             self._model, learned, self._metrics, refresh_ms=self._plan.refresh_ms, seed=self._plan.seed
         )
         self._trainer.remember(block)
+        self._known_ms = self._now_ms
         self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)
         for at in range(0, len(records), _INITIAL_ROWS):
@@ -184,23 +185,34 @@ class PrequentialRun:
         self._match_and_train([], [])
 
     def step(self, events: list[Event]) -> dict[str, dict[str, float]]:
-        """Predict a slice; then pool it, match who is due, and train. Returns what the cloud model that each rival
-        builds on made of the slice, by event id."""
-        self._now_ms = EventMs(events[-1].timestamp)
+        """Learn from what is old enough, then predict a slice. Returns what the cloud model that each rival builds on
+        made of it, by event id."""
+        self._now_ms = EventMs(events[0].timestamp)
+        self._known_ms = max(self._known_ms, EventMs(self._now_ms - self._plan.delay_ms))
+        self._learn()
         self._catch_up(events)
+        self._now_ms = EventMs(events[-1].timestamp)
         self._own_events(events)
         out = self._to_users(events)
         predicted = self._fleet.take_predictions()
         self._predictions += predicted
-        admitted = self._admitted(out.samples)
-        self._match_and_train(admitted, out.queries)
-        self._renew_task()
+        self._backlog.add(out.samples, out.queries)
         at = self._plan.task.arms.index("cloud")
         cloud = {event: p for each in predicted for event, p in zip(each.event_id, each.arms[:, at], strict=True)}
         if not self._plan.refresh_ms:
             return {REPEATS: cloud}
-        self._refresh(out.samples, admitted)
+        assert self._trainer is not None
+        self._predict_refreshed([each for each in out.samples if each.user in self._user_keys], self._trainer.model)
         return {REPEATS: cloud, REPEATS + REFRESHED: {event: self._refreshed[sample_key(event)] for event in cloud}}
+
+    def _learn(self) -> None:
+        """Pool what is old enough, match who was due by then, and train; the newest cloud model learns likewise."""
+        samples, queries = self._backlog.take(self._known_ms)
+        admitted = self._admitted(samples)
+        self._match_and_train(admitted, queries)
+        self._renew_task()
+        if self._plan.refresh_ms:
+            self._refresh(admitted)
 
     def _catch_up(self, events: list[Event]) -> None:
         """Give the devices of users that come back what they asked for while idle, the plan's delay ago at least."""
@@ -227,7 +239,11 @@ class PrequentialRun:
         self._train()
 
     def _train(self) -> None:
-        self._fleet.train_due(self._now_ms, self._cpu_s)
+        """Train who is due, on own samples that are old enough; the window holds newer ones, too."""
+        while (job := self._fleet.begin_training(self._now_ms)) is not None:
+            rows = [train.rows.take(train.rows.timestamp <= self._known_ms) for train in job.trains]
+            trains = (msgspec.structs.replace(t, rows=r) for t, r in zip(job.trains, rows, strict=True))
+            self._fleet.finish_training(replace(job, trains=tuple(trains)).attempt(self._cpu_s), self._now_ms)
         self._trainings += self._fleet.take_trainings()
 
     def _adopt(self, model: CloudModel) -> None:
@@ -317,10 +333,9 @@ class PrequentialRun:
                 self._bytes_down.append(len(raw))
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
 
-    def _refresh(self, records: list[SampleRecord], admitted: list[SampleRecord]) -> None:
-        """Let the newest cloud model predict what devices predicted; then let it learn, once its interval is over."""
+    def _refresh(self, admitted: list[SampleRecord]) -> None:
+        """Let the newest cloud model learn, once its interval is over."""
         assert self._trainer is not None
-        self._predict_refreshed([record for record in records if record.user in self._user_keys], self._trainer.model)
         if admitted:
             taken = np.arange(self._taken, self._taken + len(admitted))
             self._taken += len(admitted)
@@ -361,36 +376,6 @@ def _first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
     return first
 
 
-def _slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:
-    """Slices of at least `rows` rows and `delay_ms` of event time (but for the last); rows of one moment stay together.
-
-    Of the rows beyond `delay_ms` none is one of `users` coming again so much later: by then the first time is learned.
-    """
-    times = log["timestamp"].to_numpy()
-    learned = _learned_before(log, users, delay_ms)
-    events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
-    at = 0
-    while at < len(times):
-        end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
-        end = max(end, int(np.searchsorted(times, times[at] + delay_ms)))
-        again = np.flatnonzero(learned[at:end] >= at)
-        if len(again):
-            end = int(np.searchsorted(times, times[at + again[0]], "left"))
-        yield [Event(*row) for row in events[at:end]]
-        at = end
-
-
-def _learned_before(log: pl.DataFrame, users: Collection[str], delay_ms: int) -> I64:
-    """For each row the newest one of the same user that is at least `delay_ms` older, -1 if none or not of `users`."""
-    newest = np.full(len(log), -1)
-    mine = log.with_row_index("row").filter(pl.col("user_id").is_in(list(users))).select("row", "user_id", "timestamp")
-    for (_,), part in mine.group_by("user_id"):
-        row, times = part["row"].to_numpy().astype(np.int64), part["timestamp"].to_numpy()
-        before = np.searchsorted(times, times - delay_ms, "right") - 1
-        newest[row[before >= 0]] = row[before[before >= 0]]
-    return newest
-
-
 def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
     return pl.DataFrame(
         {
@@ -400,5 +385,6 @@ def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
             "label": predictions.label,
             "version": predictions.version,
             **{arm: predictions.arms[:, n] for n, arm in enumerate(arms)},
+            **{arm + SCORE: predictions.scores[:, n] for n, arm in enumerate(arms)},
         }
     )

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from models.cloud_model import sigmoid
-from models.scores import clipped
+from models.scores import logit
 from models.streamed.design import Design
 from models.streamed.features import Seen, Streamed
 from models.streamed.ftrl import Ftrl
@@ -53,8 +53,8 @@ class Rival:
         """Of n moments with coordinates `at` (n, columns of the design), `offset` (n,) being what was known before."""
         mine = at[:, self._columns]
         score = offset + self._weights.logits(mine[:, self._ranking])
-        logit = score + self._weights.logits(mine[:, ~self._ranking]) + self._odds
-        return Opinion(score, sigmoid(logit.astype(np.float32)).astype(np.float64))
+        whole = score + self._weights.logits(mine[:, ~self._ranking]) + self._odds
+        return Opinion(score, sigmoid(whole.astype(np.float32)).astype(np.float64))
 
     def learn(self, at: I64, offset: F64, label: F64) -> None:
         """Learn n moments, in one step."""
@@ -64,12 +64,19 @@ class Rival:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """n moments that are not old enough to be learned from, and the cloud's logits (n,) that rivals build on, nan where
-    no device asked the cloud."""
+    """n moments that are not old enough to be learned from: coordinates (n, columns), none before there is a design,
+    and the cloud's logits (n,) that rivals build on, nan where no device asked the cloud."""
 
     seen: Seen
     at: I64
     cloud: dict[str, F64]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: slice) -> "_Waiting":
+        """Some of them."""
+        return _Waiting(self.seen.take(rows), self.at[rows], {name: of[rows] for name, of in self.cloud.items()})
 
 
 class Rivals:
@@ -78,7 +85,6 @@ class Rivals:
     def __init__(self, *, delay_ms: int, impressions: bool) -> None:
         self._delay_ms = delay_ms
         self._streamed = Streamed(impressions=impressions)
-        self._unknown: deque[Seen] = deque()  # to the crowd
         self._rehearsed: deque[Seen] = deque()
         self._waiting: deque[_Waiting] = deque()
         self._design: Design | None = None
@@ -88,7 +94,11 @@ class Rivals:
     def rehearse(self, events: Sequence[Event]) -> None:
         """Take a part of the initial part of the log."""
         for at in range(0, len(events), _BLOCK):
-            self._rehearsed.append(self._take(moments_of(events[at : at + _BLOCK])))
+            moments = moments_of(events[at : at + _BLOCK])
+            self._catch_up(int(moments.timestamp[0]) - self._delay_ms)
+            seen = self._streamed.take(moments)
+            self._waiting.append(_Waiting(seen, np.zeros((len(seen.features), 0), np.int64), {}))
+            self._rehearsed.append(seen)
         while len(self._rehearsed) > _REHEARSED // _BLOCK:
             self._rehearsed.popleft()
 
@@ -97,8 +107,7 @@ class Rivals:
         features = np.concatenate([seen.features for seen in self._rehearsed])
         label = np.concatenate([seen.moments.label for seen in self._rehearsed])
         self._design = design = Design(self._streamed.names, features, impressions=self._streamed.impressions)
-        share = clipped(np.array([label.mean()]))
-        odds = float(_logit(share)[0])
+        odds = float(logit(np.array([label.mean()]))[0])
         knows = {POPULARITY: {*self._streamed.popularity, "item", "category"}, ONLINE: set(design.parts)}
         knows |= {name: {"times", "since"} for name in RIVALS if name.startswith(REPEATS)}
         self._rivals = {
@@ -106,18 +115,18 @@ class Rivals:
             for name, parts in knows.items()
         }
         for seen in self._rehearsed:
-            self._learn(_Waiting(seen, design.of(seen), {}))
+            self._regress(_Waiting(seen, design.of(seen), {}))
         self._rehearsed.clear()
+        self._catch_up(_newest_ms(self._waiting[-1].seen))
 
     def meet(self, events: Sequence[Event], cloud: Mapping[str, Mapping[str, float]]) -> None:
         """Predict the slice's events that devices predicted; `cloud` has what the cloud model that a rival builds on
         made of them, by rival and event id."""
         assert self._design is not None, "the initial part comes first"
-        seen = self._take(moments_of(events))
-        while self._waiting and _newest_ms(self._waiting[0].seen) <= events[0].timestamp - self._delay_ms:
-            self._learn(self._waiting.popleft())
+        self._catch_up(events[0].timestamp - self._delay_ms)
+        seen = self._streamed.take(moments_of(events))
         ids = [event.event_id for event in events]
-        logits = {name: _logit(np.array([of.get(each, np.nan) for each in ids])) for name, of in cloud.items()}
+        logits = {name: logit(np.array([of.get(each, np.nan) for each in ids])) for name, of in cloud.items()}
         waiting = _Waiting(seen, self._design.of(seen), logits)
         self._waiting.append(waiting)
         asked = np.flatnonzero(~np.isnan(logits[REPEATS]))
@@ -131,18 +140,22 @@ class Rivals:
         """All that was predicted: `event_id`, and for each rival its probability and its score."""
         return pl.concat(self._tables)
 
-    def _take(self, moments: Moments) -> Seen:
-        """The features of a block, from what is old enough when it begins."""
-        known_ms = int(moments.timestamp[0]) - self._delay_ms
-        while self._unknown and _newest_ms(self._unknown[0]) <= known_ms:
-            self._streamed.learn(self._unknown.popleft())
-        seen = self._streamed.take(moments)
-        self._unknown.append(seen)
-        return seen
+    def _catch_up(self, known_ms: int) -> None:
+        """Learn from what happened by then."""
+        while self._waiting:
+            first = self._waiting.popleft()
+            known = int(np.searchsorted(first.seen.moments.timestamp, known_ms, "right"))
+            if known:
+                self._streamed.learn(first.seen.take(slice(known)))
+                self._regress(first.take(slice(known)))
+            if known < len(first):
+                self._waiting.appendleft(first.take(slice(known, None)))
+                return
 
-    def _learn(self, waiting: _Waiting) -> None:
+    def _regress(self, waiting: _Waiting) -> None:
+        """One step of every regression that can make one."""
         label = waiting.seen.moments.label.astype(np.float64)
-        for name, rival in self._rivals.items():
+        for name, rival in self._rivals.items() if waiting.at.shape[1] else ():
             offset = _offset(waiting, name)
             known = np.flatnonzero(~np.isnan(offset))
             if len(known):
@@ -164,12 +177,6 @@ def _offset(waiting: _Waiting, name: str) -> F64:
     """The logits (n,) that a rival adds to: the cloud's, or nothing; nan where there is no cloud to add to."""
     none = np.nan if name.startswith(REPEATS) else 0.0
     return waiting.cloud.get(name, np.full(len(waiting.at), none))
-
-
-def _logit(probability: F64) -> F64:
-    clear = clipped(probability)
-    logit: F64 = np.log(clear / (1 - clear))
-    return logit
 
 
 def _newest_ms(seen: Seen) -> int:

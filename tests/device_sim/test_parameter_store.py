@@ -136,6 +136,16 @@ def test_a_users_bias_moves_every_arm_but_the_cloud_from_the_next_moment_on() ->
     np.testing.assert_array_equal(cloud, store(1).predict(replace(eager, label=1 - eager.label)).arms[:, 0])
 
 
+def test_scores_leave_the_users_bias_out_and_rank_a_moment_as_probabilities_do() -> None:
+    made = store(1)
+    made.predict(replace(rows([0] * 50, step_ms=1000), label=np.ones(50, np.uint8)))
+    page = made.predict(replace(rows([0] * 20, seed=1), timestamp=np.full(20, 10**6)))
+    fresh = store(1).predict(replace(rows([0] * 20, seed=1), timestamp=np.full(20, 10**6)))
+    assert (page.arms[:, 1:] > fresh.arms[:, 1:] + 0.01).all()
+    np.testing.assert_allclose(page.scores, fresh.scores, atol=1e-4)
+    assert (np.argsort(fresh.scores, axis=0) == np.argsort(fresh.arms, axis=0)).all()
+
+
 def test_repeats_move_every_arm_but_the_cloud_as_the_devices_task_says() -> None:
     def gain(times: int) -> F64:
         some = replace(rows([0, 1]), times=np.full(2, times, np.uint8))

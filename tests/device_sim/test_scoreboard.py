@@ -23,6 +23,7 @@ def block(first: int, count: int) -> Predictions:
         label=rng.integers(0, 2, count).astype(np.uint8),
         version=np.ones(count, np.int64),
         arms=rng.random((count, len(ARMS))),
+        scores=np.zeros((count, len(ARMS))),
     )
 
 

@@ -19,7 +19,8 @@ from index.pool import Pool
 from models.history import History
 from streams.evaluation.lineup import REFRESHED_CLOUD
 from streams.evaluation.paired import Comparison
-from streams.evaluation.prequential import Plan, _slices, chosen_users
+from streams.evaluation.prequential import Plan, chosen_users
+from streams.evaluation.slices import slices
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
 from wire.errors import InputError
@@ -45,11 +46,12 @@ def test_taste_is_learned_and_every_event_of_the_tail_is_predicted_once(tmp_path
 
 def test_the_pool_holds_every_sample_of_the_items_that_enough_users_took_and_none_of_others(tmp_path: Path) -> None:
     log = taste_log(1500).with_columns(item_id=pl.Series([f"i{n * n % 1009 % 301}" for n in range(1500)]))
+    later = taste_log(2100)[1500:].with_columns(user_id=pl.lit("late"), item_id=pl.lit("late"))  # all else is old then
     takers = log.filter(pl.col("label") == 1).group_by("item_id").agg(pl.col("user_id").n_unique())
     common = {item_key(item) for item, users in takers.iter_rows() if users >= 3}
     expected = sum(item_key(item) in common for item in log["item_id"])
     assert 100 < expected < 1400
-    prequential(log, tmp_path, min_users=3)
+    prequential(pl.concat([log, later]), tmp_path, min_users=3, initial_share=0.3)
     with Pool.open(tmp_path / "pool", read_only=True) as pool:
         pooled = [int(item) for block in pool.store.read() for item in block.item]
     assert set(pooled) == common and len(pooled) == expected
@@ -126,26 +128,31 @@ class SpyPool(Pool):
         return found
 
 
-def test_the_pool_gives_nothing_of_the_asker_nor_of_what_is_still_to_be_predicted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("delay_ms", [DELAY_MS, 600_000])
+def test_nothing_is_learned_from_that_is_of_the_asker_or_younger_than_the_delay(
+    delay_ms: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle, run = Fleet.handle_events, TrainingJob.run
+    initial_ms = LOG["timestamp"][1499]
     trained_on = [0]
+    monkeypatch.setattr(SpyPool, "newest_returned", 0)
 
     def predict(self: Fleet, events: list[OwnEvent], now_ms: int) -> None:
         first = min((e.event.timestamp for e in events), default=now_ms)
-        assert max(SpyPool.newest_returned, trained_on[0]) < first, "learned before it was predicted"
+        newest = max(SpyPool.newest_returned, trained_on[0])
+        assert newest <= max(first - delay_ms, initial_ms), "too young"
+        assert newest < first, "learned before it was predicted"
         handle(self, events, now_ms)
 
     def train(self: TrainingJob, cpu_s: Any) -> Any:
-        trained_on[0] = max(trained_on[0], *(int(t.rows.timestamp.max()) for t in self.trains))
+        trained_on[0] = max(trained_on[0], *(int(t.rows.timestamp.max(initial=0)) for t in self.trains))
         return run(self, cpu_s)
 
     monkeypatch.setattr(Fleet, "handle_events", predict)
     monkeypatch.setattr(TrainingJob, "run", train)
-    prequential(LOG, tmp_path, SpyPool)
+    prequential(LOG, tmp_path, SpyPool, delay_ms=delay_ms)
     assert SpyPool.returned > 1000
-    assert trained_on[0] > LOG["timestamp"][2500]
+    assert trained_on[0] > LOG["timestamp"][2500] - delay_ms, "and what is older is learned from"
 
 
 def ages_on_return(folder: Path, idle_age_ms: int, patch: pytest.MonkeyPatch) -> list[int]:
@@ -233,21 +240,23 @@ STEPS = st.lists(
 
 @given(STEPS, st.integers(1, 12))
 @example([("a", 0), ("b", 1), ("x", DELAY_MS), ("a", 0)], 3)  # the last row of a slice brings all of its moment along
-def test_a_device_has_learned_from_what_is_older_than_the_delay(steps: list[tuple[str, int]], rows: int) -> None:
+def test_a_device_that_is_asked_again_after_the_delay_is_asked_in_another_slice(
+    steps: list[tuple[str, int]], rows: int
+) -> None:
     """No slice holds two events of a device so far apart; nothing is lost or moved, and moments stay together."""
     times = np.cumsum([ms for _, ms in steps], dtype=np.int64)
     log = taste_log(len(steps)).with_columns(
         user_id=pl.Series([u for u, _ in steps], dtype=pl.String), timestamp=pl.Series(times)
     )
-    slices = list(_slices(log, rows, DELAY_MS, {"a", "b"}))  # x has no device
-    assert [event.event_id for part in slices for event in part] == log["event_id"].to_list()
-    assert all(slices)
-    for part, following in pairwise(slices):
+    parts = list(slices(log, rows, DELAY_MS, {"a", "b"}))  # x has no device
+    assert [event.event_id for part in parts for event in part] == log["event_id"].to_list()
+    assert all(parts)
+    for part, following in pairwise(parts):
         assert part[-1].timestamp < following[0].timestamp
-        assert following[0].timestamp - part[0].timestamp >= DELAY_MS
-    for part in slices:
+        assert len(part) >= rows or following[0].timestamp - part[0].timestamp >= DELAY_MS
+    for part in parts:
         for user in "ab":
             mine = [event.timestamp for event in part if event.user_id == user]
             assert not mine or mine[-1] - mine[0] < DELAY_MS
-    whole = [len(part) for part in _slices(log, rows)]
+    whole = [len(part) for part in slices(log, rows)]
     assert all(n >= rows for n in whole[:-1]), "without devices slices are as long as asked for"

@@ -1,0 +1,40 @@
+"""A log in slices: events that are predicted at once, before anything learns from any of them."""
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import polars as pl
+
+from wire.arrays import I64
+from wire.event import Event
+
+_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
+
+
+def slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:
+    """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
+
+    A slice ends early where one of `users` comes again after `delay_ms` or more, as what they did before is known then.
+    """
+    times = log["timestamp"].to_numpy()
+    learned = _learned_before(log, users, delay_ms)
+    events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
+    at = 0
+    while at < len(times):
+        end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
+        again = np.flatnonzero(learned[at:end] >= at)
+        if len(again):
+            end = int(np.searchsorted(times, times[at + again[0]], "left"))
+        yield [Event(*row) for row in events[at:end]]
+        at = end
+
+
+def _learned_before(log: pl.DataFrame, users: Collection[str], delay_ms: int) -> I64:
+    """For each row the newest one of the same user that is at least `delay_ms` older, -1 if none or not of `users`."""
+    newest = np.full(len(log), -1)
+    mine = log.with_row_index("row").filter(pl.col("user_id").is_in(list(users))).select("row", "user_id", "timestamp")
+    for (_,), part in mine.group_by("user_id"):
+        row, times = part["row"].to_numpy().astype(np.int64), part["timestamp"].to_numpy()
+        before = np.searchsorted(times, times - delay_ms, "right") - 1
+        newest[row[before >= 0]] = row[before[before >= 0]]
+    return newest
