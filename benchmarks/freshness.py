@@ -164,14 +164,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def steady_state(stack: Stack, options: argparse.Namespace, initial: int, brokers: Mapping[str, int]) -> dict[str, Any]:
     """Bring everything up, and measure from the end of the warm-up to the end of the log."""
-    stack.start(*SERVICES)
-    say("first cloud model")
-    stack.wait("the first cloud model", lambda now: now.total(Metrics.cloud_versions.name) > 0)
-    say("history")
-    stack.start("history")
-    stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= initial)
-    stack.wait("all devices", lambda now: now.total(Metrics.devices_connected.name) >= options.devices)
-    stack.wait("everyone's first trainings", _Calm(Metrics.trainings.name))
+    bring_up(stack, options.devices, initial)
     say(f"live part at {options.pace:,} events/s, {options.warm_up} s of warm-up first")
     stack.start("live")
     stack.wait("the live part", lambda now: taken_in(now) > initial)
@@ -187,6 +180,18 @@ def steady_state(stack: Stack, options: argparse.Namespace, initial: int, broker
         "machine_busy": (busy_after - busy_before) / took_s,
         "load": os.getloadavg()[0],
     }
+
+
+def bring_up(stack: Stack, devices: int, initial: int) -> None:
+    """Until the `initial` events are pooled, all devices are connected and have trained."""
+    stack.start(*SERVICES)
+    say("first cloud model")
+    stack.wait("the first cloud model", lambda now: now.total(Metrics.cloud_versions.name) > 0)
+    say("history")
+    stack.start("history")
+    stack.wait("the history", lambda now: stack.ended("history") and taken_in(now) >= initial)
+    stack.wait("all devices", lambda now: now.total(Metrics.devices_connected.name) >= devices)
+    stack.wait("everyone's first trainings", _Calm(Metrics.trainings.name))
 
 
 def taken_in(now: Snapshot) -> float:

@@ -34,7 +34,7 @@ from wire.moments import NO_EVENT, EventMs, SteadyMs
 from wire.reason import Reason
 from wire.sample import SampleRecord, encode_record
 
-# Shards notice a new model within a tenth of a second and one epoch of each other, with room.
+# Shards notice a new model within a quarter of a second and one epoch of each other, with room.
 REANSWER_MS = 5_000
 LOOK_AGAIN_MS = 1000
 

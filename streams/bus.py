@@ -22,7 +22,7 @@ Positions = dict[Partition, int]  # the offset that comes next
 Start = Literal["committed", "earliest", "latest"]
 # How late a message may be read on a bus that can't wake its readers (the embedded one): as soon as can be, for what
 # devices wait for; for the rest, which is looked at once in a while.
-SOON_MS, BY_THE_WAY_MS = 10, 100
+SOON_MS, BY_THE_WAY_MS = 10, 250
 
 
 class Message(NamedTuple):

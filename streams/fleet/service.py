@@ -39,6 +39,7 @@ from wire.event import Event, decode_event
 from wire.malformed import Malformed
 
 POLL_S = 0.01  # how long a round waits for events: what came over MQTT meanwhile waits at most as long
+CALM_MS, IDLE_POLL_S = 300, 0.2  # once nothing came for a while, and nobody trains, a round waits longer
 POLL_MESSAGES = 1000  # of a round: at 44 µs each they hold up MQTT for 44 ms
 # A training alone costs almost three times its share of a full group (`benchmarks.training`), so who is due waits for
 # company. 50 trainings a second (1,000 events/s) take a fifth of a core so, half of one if each began at once.
@@ -82,7 +83,7 @@ class FleetService:
         self._subscribing: Future[Consumer] | None = None
         self._consumer: Consumer | None = None
         self._job: Future[list[Attempt]] | None = None
-        self._train_at_ms = self._say_at_ms = 0
+        self._train_at_ms = self._say_at_ms = self._stirred_ms = 0
         self.trained = FleetTrained(clock)
         self.names = Names()
         self._chores = [
@@ -103,11 +104,15 @@ class FleetService:
 
     def poll(self) -> list[Message]:
         """The next own events, for `step`; the one thing that may be done by another thread, `hands.polling`."""
-        return self._consumer.poll(POLL_MESSAGES, POLL_S) if self._consumer is not None else []
+        if self._consumer is None:
+            return []
+        calm = self._clock.steady_ms() - self._stirred_ms > CALM_MS
+        return self._consumer.poll(POLL_MESSAGES, IDLE_POLL_S if calm else POLL_S)
 
     def step(self, messages: Sequence[Message]) -> None:
         """One round, with what `poll` gave."""
-        self._take_arrivals()
+        if self._take_arrivals() or messages or self._job is not None:
+            self._stirred_ms = self._clock.steady_ms()
         if self._consumer is None:
             self._begin()
             return
@@ -161,9 +166,11 @@ class FleetService:
         begin = dict.fromkeys(kept, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
         return self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
 
-    def _take_arrivals(self) -> None:
-        for arrival in self._link.take():
+    def _take_arrivals(self) -> int:
+        arrivals = self._link.take()
+        for arrival in arrivals:
             self._inbox.take(arrival, self._clock.wall_ms())
+        return len(arrivals)
 
     def _decoded(self, messages: Sequence[Message]) -> list[OwnEvent]:
         """The events of our devices' users; connects users seen for the first time."""

@@ -17,7 +17,7 @@ from wire.model import identify_model
 from wire.signing import open_model
 from wire.succession import Offer, Succession, Verdict
 
-_LOOK_EVERY_MS = 100  # a new version is minutes of training old; a tenth of a second more is nothing
+_LOOK_EVERY_MS = 250  # a new version is minutes of training old; a quarter of a second more is nothing
 _MORE_S = 0.05  # a backlog of versions comes in several fetches: only its last one is worth unpacking
 _SAY_EVERY_MS = 10_000
 
@@ -30,7 +30,7 @@ class ModelFeed:
 
     `known` are the models that the pools at hand were encoded with, which only what follows all of them replaces;
     `public` is the key that models are signed with (None: any).
-    Call `current` as often as you like: it asks Kafka at most ten times a second, and blocks only for as long as it
+    Call `current` as often as you like: it asks Kafka at most four times a second, and blocks only for as long as it
     takes to read a version that is there.
     """
 

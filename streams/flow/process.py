@@ -32,6 +32,7 @@ from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
 from streams.flow.supervisor import AGAIN, NO_RESTART
+from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -112,8 +113,9 @@ def _run_once(
             partitions,
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: bool(stop.signal) or restart.due(),
+            begin=be_exact,
         )
-        sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal))
+        sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal), sent=room.sent)
         flow = build_flow(
             settings,
             source,
@@ -127,6 +129,7 @@ def _run_once(
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
         )
+        be_drowsy()
         try:
             cluster_main(  # type: ignore[no-untyped-call]
                 flow,
@@ -140,6 +143,8 @@ def _run_once(
             if blamed := blame.error or state_error(error, state) or _lost(error, addresses, state):
                 raise blamed from error
             raise
+        finally:
+            be_exact()
         if blame.error:
             raise blame.error
     if restart.why and not stop.signal:

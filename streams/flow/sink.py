@@ -29,14 +29,23 @@ class Outgoing(NamedTuple):
 class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
     """Writes what comes keyed by `part`, this process's own number, so that messages never change process.
 
-    A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends.
+    A Bytewax sink without parts would be simpler, but only one with parts is told when an epoch ends. `sent` hears of
+    every topic to which something went.
     """
 
-    def __init__(self, bus: Bus, process: int, blame: Blame, stopping: Callable[[], bool] = never) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        process: int,
+        blame: Blame,
+        stopping: Callable[[], bool] = never,
+        sent: Callable[[str], None] = lambda _topic: None,
+    ) -> None:
         self.part = str(process)
         self._bus = bus
         self._blame = blame
         self._stopping = stopping
+        self._sent = sent
 
     def list_parts(self) -> list[str]:
         """Only this process's own part."""
@@ -48,21 +57,23 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "KafkaWriter":  # noqa: ARG002
         """The writer, with a producer of its own."""
-        return KafkaWriter(self._bus.producer(stopping=self._stopping), self._blame)
+        return KafkaWriter(self._bus.producer(stopping=self._stopping), self._blame, self._sent)
 
 
 class KafkaWriter(StatefulSinkPartition[Outgoing, None]):
     """Hands messages to a producer; waits for the acknowledgements when the epoch ends."""
 
-    def __init__(self, producer: Producer, blame: Blame) -> None:
+    def __init__(self, producer: Producer, blame: Blame, sent: Callable[[str], None]) -> None:
         self._producer = producer
         self._blame = blame
+        self._sent = sent
 
     def write_batch(self, values: list[Outgoing]) -> None:
         """Queue messages; raises `DeliveryError` when an earlier one failed."""
         with self._blame:
             for outgoing in values:
                 self._send(outgoing)
+                self._sent(outgoing.topic)
 
     def snapshot(self) -> None:
         """End of the epoch: returns when Kafka has everything, however long it is away; raises `DeliveryError`."""

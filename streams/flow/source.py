@@ -25,12 +25,13 @@ _MANY = 256  # messages at a time, of which a pass costs as much for each as of 
 _NOT_YET_S = 0.01  # while nothing may be read
 # When no part has anything, until the first message. A dataflow of several processes hears of the others as late; one
 # that is alone looks so often whether it shall stop.
-IDLE_S, IDLE_ALONE_S = 0.01, 0.1
+IDLE_S, IDLE_ALONE_S = 0.01, 0.25
 # Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
 _NOW = datetime.fromtimestamp(0, UTC)
 _BATCH = 1000  # from here on bigger batches gain nothing
 _BUFFERED_MOST = 20 * _BATCH  # messages held for parts that wait for their epoch
 _MIRROR_EVERY_MS = 200
+_MIRROR_AGAIN_MS = 60_000  # what has not moved: Kafka forgets a group that says nothing for days
 
 
 class Reader:
@@ -51,10 +52,11 @@ class Reader:
         self._consumer: Consumer | None = None
         self._group: Group | None = None
         self._done: dict[Partition, int] = {}
+        self._mirrored: dict[Partition, int] = {}
         self._asked: set[Partition] = set()  # since the last round of all parts began
         self._polled = 0  # messages of the last poll
         self._through = False  # whether the dataflow had a pass for them
-        self._polled_ms = self._mirror_at_ms = 0
+        self._polled_ms = self._mirrored_ms = 0
 
     def add(self, partition: Partition, offset: int | None) -> None:
         """Read `partition` too, from `offset` on, or from the beginning."""
@@ -89,14 +91,14 @@ class Reader:
     def done(self, partition: Partition, offset: int) -> None:
         """Everything before `offset` went through the whole dataflow: lag tools may know."""
         self._done[partition] = offset
-        now_ms = self._clock.steady_ms()
-        if now_ms >= self._mirror_at_ms:
-            self._mirror_at_ms = now_ms + _MIRROR_EVERY_MS
+        moved, now_ms = self._done != self._mirrored, self._clock.steady_ms()
+        if now_ms >= self._mirrored_ms + (_MIRROR_EVERY_MS if moved else _MIRROR_AGAIN_MS):
+            self._mirrored_ms = now_ms
             self._mirror()
 
     def close(self) -> None:
         """Mirror the last positions and let the connections go."""
-        if self._done:
+        if self._done != self._mirrored:
             self._mirror()
         if self._group is not None:
             self._group.close()
@@ -159,14 +161,14 @@ class Reader:
         if self._group is None:
             self._group = self._bus.group(FLOW_GROUP)
         self._group.mirror(self._done)
-        self._done = {}
+        self._mirrored = dict(self._done)
 
 
 class KafkaInput(FixedPartitionedSource[Message, int | None]):
     """All `partitions` of some topics.
 
     Nothing is read before `ready()`; when `stopping()`, every part ends, the dataflow drains and takes its last
-    snapshot: that is how a signal ends it cleanly.
+    snapshot: that is how a signal ends it cleanly. `begin` is called by the worker that reads, before anything else.
     """
 
     def __init__(
@@ -175,11 +177,13 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
         partitions: Iterable[Partition],
         ready: Callable[[], bool],
         stopping: Callable[[], bool],
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._parts = {f"{topic}/{number}": (topic, number) for topic, number in partitions}
         self._ready = ready
         self._stopping = stopping
+        self._begin = begin
 
     def list_parts(self) -> list[str]:
         """Every partition can be read by every worker; Bytewax shares them out evenly."""
@@ -187,6 +191,7 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "KafkaPart":  # noqa: ARG002
         """The part of one partition, from the offset of the last snapshot on."""
+        self._begin()
         with self._reader.blame:
             if for_part not in self._parts:
                 raise InputError(

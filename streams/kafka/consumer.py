@@ -14,8 +14,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as RawMessage
 
-from streams.bus import SOON_MS, Message, Partition, Positions, Start
+from streams.bus import BY_THE_WAY_MS, SOON_MS, Message, Partition, Positions, Start
 from streams.kafka.connection import KafkaSettings, fetch_settings, is_embedded, leave, partitions_of, reason
+from streams.kafka.resting import Resting
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import CONTROL
 from wire.errors import ConnectionFailed, DeliveryError
@@ -81,21 +82,22 @@ class BatchConsumer:
         self._watch = TopicWatch(settings, assign or {} if topics else {})
         self._held_back: Positions = {}
         self._looked_s = time.monotonic()
-        self._consumer = Consumer(
-            {
-                **settings.client("consumer"),
-                **fetch_settings(settings, within_ms),
-                "group.id": group,
-                # The default would jump over data that is gone, without a word.
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,  # the only word on where a partition ends, if with markers
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "session.timeout.ms": _SESSION_TIMEOUT_MS,
-                "heartbeat.interval.ms": _SESSION_TIMEOUT_MS // 5,
-            }
-        )
+        client = {
+            **settings.client("consumer"),
+            **fetch_settings(settings, within_ms),
+            "group.id": group,
+            # The default would jump over data that is gone, without a word.
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,  # the only word on where a partition ends, if with markers
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "session.timeout.ms": _SESSION_TIMEOUT_MS,
+            "heartbeat.interval.ms": _SESSION_TIMEOUT_MS // 5,
+        }
+        self._consumer = Consumer(client)
+        self._held: set[Partition] = set()  # by `pause`
+        self._resting = Resting(self._consumer, client) if self._embedded and within_ms < BY_THE_WAY_MS else None
         if assign is None:
             _require(self._consumer, topics, settings.bootstrap)
             self._consumer.subscribe(
@@ -114,9 +116,14 @@ class BatchConsumer:
             # consume() would wait for a full batch: take what is there, and wait only for the first message.
             raw = self._consumer.consume(max_messages, 0)
             if not raw and (left_s := deadline_s - time.monotonic()) > 0:
-                first = self._consumer.poll(ceil(1000 * left_s) / 1000)  # whole ms: of less it would wait for nothing
+                left_s = ceil(1000 * left_s) / 1000  # whole ms: of less librdkafka would wait for nothing
+                if self._rests(left_s):
+                    continue
+                first = self._consumer.poll(left_s)
                 raw = [] if first is None else [first, *self._consumer.consume(max_messages - 1, 0)]
             messages = [message for message in map(self._checked, raw) if message is not None]
+            if raw and self._resting is not None:
+                self._resting.came(time.monotonic(), messages=bool(messages))
             if messages or time.monotonic() >= deadline_s:
                 self._look_around(idle=not messages)
                 return messages
@@ -151,14 +158,20 @@ class BatchConsumer:
 
     def pause(self, partitions: Sequence[Partition]) -> None:
         """Stop fetching from these partitions until `resume`, and stay in the group meanwhile."""
+        self._awake()
+        self._held.update(partitions)
         self._consumer.pause([TopicPartition(*partition) for partition in partitions])
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """Fetch from these partitions again."""
+        self._awake()
+        self._held.difference_update(partitions)
         self._consumer.resume([TopicPartition(*partition) for partition in partitions])
 
     def close(self) -> None:
         """Leave the group; commits nothing."""
+        if self._resting is not None:
+            self._resting.close()
         leave(self._consumer)
 
     def __enter__(self) -> Self:
@@ -167,6 +180,17 @@ class BatchConsumer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _rests(self, left_s: float) -> bool:
+        """Whether nothing came for so long, on a bus that can't wake us, that `left_s` were waited otherwise."""
+        if self._resting is None:
+            return False
+        read = {partition: offset for partition, offset in self._positions.items() if partition not in self._held}
+        return self._resting.wait(read, time.monotonic(), left_s)
+
+    def _awake(self) -> None:
+        if self._resting is not None:
+            self._resting.wake()
+
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._begin(partitions, {})
         if self._hooks[0] is not None:
@@ -174,6 +198,7 @@ class BatchConsumer:
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [(p.topic, p.partition) for p in partitions]
+        self._awake()
         if self._hooks[1] is not None:
             self._hooks[1](gone)
         for partition in gone:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.bus import Span
 from streams.kafka.connection import OUTAGE_NOTE_EVERY_S, KafkaSettings, leave, partitions_of, patiently, reason
@@ -51,9 +51,11 @@ class GroupPositions:
         Raises `ConnectionFailed`, after 15 s at most for what Kafka does not answer.
         """
         try:
-            return {position.partition: self._span(position) for position in self._committed_in(topic)}
+            committed = self._committed_in(topic)
+            firsts, ends = self._offsets(topic, OFFSET_BEGINNING), self._offsets(topic, OFFSET_END)
         except KafkaException as error:
             raise self._unsaid(error) from error
+        return {c.partition: Span(max(c.offset, firsts[c.partition]), ends[c.partition]) for c in committed}
 
     def begun(self, topic: str) -> bool:
         """Whether the group has ever committed a position in `topic`; raises `ConnectionFailed`."""
@@ -92,9 +94,15 @@ class GroupPositions:
             self._partitions[topic] = time.monotonic(), found
         return found
 
-    def _span(self, committed: TopicPartition) -> Span:
-        low, high = patiently(partial(self._consumer.get_watermark_offsets, committed, timeout=_TIMEOUT_S))
-        return Span(max(committed.offset, low), high)
+    def _offsets(self, topic: str, at: int) -> dict[int, int]:
+        """The first or the end of all partitions by one question: to Kafka both are moments, as good as any."""
+        asked = [TopicPartition(topic, each.partition, at) for each in self._of(topic)]
+        if not asked:  # of nothing it does not ask
+            return {}
+        found = patiently(partial(self._consumer.offsets_for_times, asked, timeout=_TIMEOUT_S))
+        if failed := next((each.error for each in found if each.error), None):
+            raise KafkaException(failed)
+        return {each.partition: each.offset for each in found}
 
     def _committed(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
         if error is None or error.code() == KafkaError._NO_OFFSET:

@@ -37,6 +37,7 @@ from wire.telemetry import Ack, Presence, Standing, decode_report
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.02  # how long an acknowledgement from the MQTT broker may lie unread
+_IDLE_S = 0.2  # while none is to come: how long what devices answer, a new model or a stop may
 COMMIT_EVERY_MS = 200  # what a crash repeats; an embedded dataflow waits for it (`streams.tunnel.room`)
 WAITING_BYTES = 256 << 20  # then Kafka keeps the rest; 8,000 batches of 30 kB
 PRESENCE = next(each for each in mqtt_topics.UP if each.endswith("/presence"))
@@ -94,7 +95,7 @@ class Downlink:
                 if self._opening.done():
                     self._listen()
             case Phase.CARRYING:
-                self._take_batches(self._consumer.poll(timeout_s=POLL_S))
+                self._take_batches(self._consumer.poll(timeout_s=POLL_S if self._client.unconfirmed else _IDLE_S))
                 self._throttle()
                 self._settle()
             case Phase.DRAINING:

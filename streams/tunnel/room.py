@@ -22,13 +22,15 @@ _JOIN_S = 3.0  # a look at a Kafka that is away takes up to 15 s
 class TunnelRoom:
     """Says whether the tunnel has room; always, where no tunnel has ever begun or the bus forgets nothing.
 
-    A thread looks while the context is open: Kafka's answers take longer than a pass of the dataflow. For a tunnel that
+    A thread looks while the context is open, since Kafka's answers take longer than a pass of the dataflow: ten times a
+    second from when a batch was `sent` until the tunnel has all of them. For a tunnel that
     is gone it waits without end: what it has not read would be lost. Every 30 s that is said.
     """
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._group = bus.group(TUNNEL_GROUP) if bus.forgetful else None
-        self._there = True
+        self._there = self._caught_up = True
+        self._news = threading.Event()
         self._waiting = Waiting(clock.steady_ms)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
@@ -37,16 +39,23 @@ class TunnelRoom:
         """Whether the dataflow may take more events, as of the last look."""
         return self._there
 
+    def sent(self, topic: str) -> None:
+        """Something went to `topic`, by another thread."""
+        if topic == CANDIDATES:
+            self._news.set()
+
     def look(self) -> None:
         """See how far the tunnel is; what was so a moment ago is as good a guess as any while Kafka does not say."""
         if self._group is None:
             return
+        self._caught_up = False  # until it is said
         try:
-            behind = max(self._group.lag(CANDIDATES).values(), default=0) if self._group.begun(CANDIDATES) else 0
+            begun = self._group.begun(CANDIDATES)
+            behind = max(self._group.lag(CANDIDATES).values(), default=0) if begun else 0
         except ConnectionFailed as error:
             self._waiting.go_on(str(error))
             return
-        self._there = behind <= MOST_BEHIND
+        self._there, self._caught_up = behind <= MOST_BEHIND, begun and behind == 0
         if self._there:
             self._waiting.over()
         else:
@@ -59,12 +68,16 @@ class TunnelRoom:
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
+        self._news.set()
         self._thread.join(_JOIN_S)
         if self._group is not None and not self._thread.is_alive():  # else what waits goes with the process
             self._group.close()
 
     def _run(self) -> None:
         while self._group is not None and not self._stop.wait(_EVERY_S):
+            if self._caught_up:
+                self._news.wait()
+                self._news.clear()
             try:
                 self.look()
             except Exception as error:  # without a word the dataflow would wait, or run over, for ever

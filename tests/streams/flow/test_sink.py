@@ -32,7 +32,7 @@ def test_an_epoch_ends_with_everything_at_kafka(world: World) -> None:
 def test_an_epoch_does_not_end_while_kafka_is_away() -> None:
     with EmbeddedKafka() as kafka:
         settings = KafkaSettings(kafka.bootstrap, delivery_timeout_s=4)
-        writer = KafkaWriter(CheckedProducer(settings), blame := Blame())
+        writer = KafkaWriter(CheckedProducer(settings), blame := Blame(), lambda _topic: None)
         writer.write_batch([Outgoing("samples", [b"a"], [b"1"])])
         writer.snapshot()
     writer.write_batch([Outgoing("samples", [b"a"], [b"2"])])

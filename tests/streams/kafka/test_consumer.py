@@ -9,6 +9,7 @@ from streams.kafka.bounds import bounds
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.producer import CheckedProducer
+from streams.kafka.resting import CALM_S
 from wire.errors import ConnectionFailed, DeliveryError
 
 ALL = {("events", number): None for number in range(4)}
@@ -158,3 +159,29 @@ def test_a_position_that_retention_took_is_an_error(real_kafka: KafkaSettings) -
     ):
         for _ in range(100):
             consumer.poll(10, 0.1)
+
+
+def test_after_a_silence_a_group_reads_on_where_it_stopped(kafka: KafkaSettings) -> None:
+    ensure_topics(kafka)
+    with BatchConsumer(kafka, "readers", ["events"]) as consumer:
+        for _ in range(4):
+            send(kafka, 5)
+            assert [m.value for m in drain(consumer, 5)] == [b"x" * 10] * 5
+            quiet_until_s = time.monotonic() + 2 * CALM_S
+            while time.monotonic() < quiet_until_s:
+                assert not consumer.poll(100, 0.05)
+        consumer.pause(list(consumer.positions()))
+        send(kafka, 5)
+        assert not consumer.poll(100, 2 * CALM_S), "what the caller paused stays so"
+        consumer.resume(list(consumer.positions()))
+        assert len(drain(consumer, 5)) == 5
+
+
+def test_what_comes_after_a_silence_is_heard_soon(kafka: KafkaSettings) -> None:
+    with BatchConsumer(kafka, "readers", [], assign={("events", 0): None}) as consumer:
+        consumer.poll(100, timeout_s=3 * CALM_S)
+        producer = CheckedProducer(kafka, linger_ms=0)
+        producer.send("events", "ann", b"hello", partition=0)
+        began_s = time.monotonic()
+        assert drain(consumer, 1)
+        assert time.monotonic() - began_s < 1.0
