@@ -1,4 +1,4 @@
-"""The dataflow on a real log from Kafka: events per second, where the time goes, and freshness at a steady pace.
+"""The dataflow on a real log from Kafka: events per second, where the time goes, and what a steady pace costs.
 
     python -m benchmarks.flow                                    embedded Kafka
     python -m benchmarks.flow --bootstrap 127.0.0.1:9092         a Kafka whose topics are still empty
@@ -54,6 +54,7 @@ FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
+CPU = "process_cpu_seconds_total"
 ENDS = (
     Metrics.pooled.name,
     Metrics.samples_waiting.name,
@@ -131,7 +132,7 @@ class Run:
                 sys.exit(f"the dataflow ended or stalled at {done:,.0f} of {events:,} events")
             snapshot = self.snapshot()
             done = sum(map(snapshot.total, ENDS))
-            self.seen.append((time.monotonic(), snapshot.total("process_cpu_seconds_total"), done))
+            self.seen.append((time.monotonic(), snapshot.total(CPU), done))
             time.sleep(LOOK_S)
 
     def rates(self, events: int) -> dict[str, float]:
@@ -180,21 +181,24 @@ def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, f
         }
 
 
-def freshness(load: Load, bootstrap: str | None, pace_per_s: float) -> dict[str, float]:
-    """Age at the pool and in a candidate batch while `load`, which Kafka does not have yet, comes at a steady pace."""
+def paced(load: Load, later: Load, bootstrap: str | None, pace_per_s: float) -> dict[str, float]:
+    """What comes at a steady pace, `later`, to a dataflow that took `load` at full speed: its age at the pool and in a
+    candidate batch, and the CPU for each event, also as a multiple of that at full speed in the same process.
+    """
     with broker(bootstrap) as settings, tempfile.TemporaryDirectory() as folder:
-        before = sum(end for _, end in bounds(settings, EVENTS).values()) if bootstrap else 0
         publish(settings, load.model)
         run = Run(_flow_command(settings, folder, 1), 1)
-        run.wait(before)
-        while run.snapshot().total(Metrics.model_version.name) == 0:
-            time.sleep(LOOK_S)
+        if not bootstrap:
+            threading.Thread(target=feed, args=(settings, load, FLOW_GROUP), daemon=True).start()
+        run.wait(len(load))
         start = run.snapshot()
-        feed(settings, load, FLOW_GROUP, pace_per_s)
-        run.wait(before + len(load))
+        feed(settings, later, FLOW_GROUP, pace_per_s)
+        run.wait(len(load) + len(later))
         end = run.snapshot()
+        full_speed = run.rates(len(load))["events_per_core_s"]
         run.stop()
-    figures: dict[str, float] = {}
+    cpu_s = end.total(CPU) - start.total(CPU)
+    figures = {"cpu_us_per_event": 1e6 * cpu_s / len(later), "of_full_speed": full_speed * cpu_s / len(later)}
     for stage in ("pooled", "matched"):
         name = Metrics.freshness_s.name
         ages = end.histogram(name, stage=stage).combine(start.histogram(name, stage=stage), -1)
@@ -252,9 +256,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for processes in map(int, options.processes.split(",")):
         _say(f"dataflow, processes: {processes}")
         result[f"processes_{processes}"] = throughput(load, options.bootstrap, processes)
-    _say(f"freshness at {options.pace:,} events/s")
+    _say(f"full speed, then {options.pace:,} events/s")
     later = Load(options.log, PACED_S * options.pace, load.model, first=options.events)
-    result["freshness"] = {"pace_per_s": options.pace, **freshness(later, options.bootstrap, options.pace)}
+    result["paced"] = {"pace_per_s": options.pace, **paced(load, later, options.bootstrap, options.pace)}
     _say("profile")
     result["profile"] = profile(load.values, load.model)
     return result
@@ -270,8 +274,13 @@ def table(result: dict[str, Any]) -> list[str]:
             rate, core = figures["events_per_s"], figures["events_per_core_s"]
             matches = f"{figures['matches']:>7,.0f}"
             lines.append(f"{name.replace('_', ' '):<13}  {rate:>8,.0f}  {rate / bare:>7.0%}  {core:>15,.0f}  {matches}")
-    ages = {name: value for name, value in result["freshness"].items() if name != "pace_per_s"}
-    lines += ["", f"freshness at {result['freshness']['pace_per_s']:,} events/s, one process: "]
+    slow = result["paced"]
+    lines += [
+        "",
+        f"at {slow['pace_per_s']:,} events/s, one process: {slow['cpu_us_per_event']:.0f} µs of CPU per event, ",
+    ]
+    lines[-1] += f"{slow['of_full_speed']:.2f} times that at full speed; "
+    ages = {name: value for name, value in slow.items() if name.endswith("_ms")}
     lines[-1] += ", ".join(f"{name.replace('_', ' ')[:-3]} {value:.0f} ms" for name, value in ages.items())
     found = result["profile"]
     lines += ["", f"without Kafka {found['events_per_core_s']:,.0f} events per core-second; where it goes:"]

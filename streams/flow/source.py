@@ -16,10 +16,11 @@ from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.clock import Clock
 from wire.errors import InputError
 
-# A pass through the dataflow costs the same few ms for one event as for twenty. So passes begin so far apart, and the
-# further the longer they take: few at a time have half a core, and a busy machine takes more at once. An event
+# A pass through the dataflow costs a few ms for nothing, which one event or many share. So passes begin as far apart as
+# it takes `_ENOUGH` events to come, and the further the longer they take: a busy machine takes more at once. An event
 # that comes alone waits for nothing; no other for more than the longest of it, far below the 250 ms of pooling.
-_PASS_MS, _PASS_MOST_MS = 20, 40
+_ENOUGH = 64
+_PASS_MOST_MS = 50
 _SHARE = 2
 _MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
 _NOT_YET_S = 0.01  # while nothing may be read
@@ -57,6 +58,7 @@ class Reader:
         self._polled = 0  # messages of the last poll
         self._through = False  # whether the dataflow had a pass for them
         self._polled_ms = self._mirrored_ms = 0
+        self._enough_ms = 0.0  # for so many to come, at the pace of the last ones
 
     def add(self, partition: Partition, offset: int | None) -> None:
         """Read `partition` too, from `offset` on, or from the beginning."""
@@ -123,10 +125,12 @@ class Reader:
             if not self._through:
                 self._through = True
                 return
-            apart_ms = min(max(_PASS_MS, _SHARE * (now_ms - self._polled_ms)), _PASS_MOST_MS)
+            apart_ms = min(max(self._enough_ms, _SHARE * (now_ms - self._polled_ms)), _PASS_MOST_MS)
             self._sleep(max(0, self._polled_ms + apart_ms - now_ms) / 1000)
         messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else self._idle_s)
-        self._polled, self._through, self._polled_ms = len(messages), False, self._clock.steady_ms()
+        now_ms = self._clock.steady_ms()
+        self._enough_ms = _ENOUGH * (now_ms - self._polled_ms) / max(1, len(messages))
+        self._polled, self._through, self._polled_ms = len(messages), False, now_ms
         for message in messages:
             self._buffers[message.topic, message.partition].append(message)
         self._buffered += len(messages)

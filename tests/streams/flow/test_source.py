@@ -2,13 +2,16 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from streams.bus import Message, Partition
 from streams.flow.blame import Blame
 from streams.flow.source import KafkaInput, KafkaPart, Reader
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import EVENTS, REQUESTS
+from streams.simulation.bus import SimulatedBus
 from tests.streams.flow.world import PARTITIONS, World, stream, wait_until
 from wire.clock import SystemClock
 from wire.errors import InputError
@@ -139,20 +142,48 @@ class SetClock:
         return SteadyMs(self.now_ms)
 
 
-@pytest.mark.parametrize(("took_ms", "rests_ms"), [(1, 19), (15, 15), (30, 10), (200, 0)])
-def test_passes_are_the_further_apart_the_longer_they_take(world: World, took_ms: int, rests_ms: int) -> None:
+class Given(SimulatedBus):
+    """A bus whose one consumer has these messages, so many at each poll."""
+
+    def __init__(self, *polls: int) -> None:
+        self._polls = list(polls)
+
+    def consumer(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def bounds(self, *_: Any, **__: Any) -> dict[Partition, tuple[int, int]]:
+        return {}
+
+    def poll(self, *_: Any) -> list[Message]:
+        n = self._polls.pop(0) if self._polls else 0
+        return [Message(EVENTS, 0, at, b"", b"", 0, {}) for at in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "came", "took_ms", "rests_ms"),
+    [
+        (20, 64, 5, 15),  # as many come while it rests
+        (20, 32, 5, 35),
+        (20, 32, 24, 24),  # what takes long takes a third of the time
+        (20, 20, 5, 45),  # nothing waits longer than that
+        (2000, 1, 5, 45),
+        (20, 20, 200, 0),
+    ],
+)
+def test_passes_are_as_far_apart_as_enough_events_need_and_the_further_the_longer_they_take(
+    after_ms: int, came: int, took_ms: int, rests_ms: int
+) -> None:
     rests_s: list[float] = []
     clock = SetClock()
-    reader = Reader(world.bus, Blame(), clock, rests_s.append)
+    reader = Reader(Given(came), Blame(), clock, rests_s.append)
     reader.add((EVENTS, 0), 0)
-    world.send(stream(20))
-    wait_until(lambda: bool(reader.take((EVENTS, 0))), "messages")
+    clock.now_ms = after_ms
+    assert len(reader.take((EVENTS, 0))) == came and not rests_s, "who comes first waits for nothing"
     reader.take((EVENTS, 0))  # nothing: the dataflow has a pass for those
-    assert rests_s == []
-    clock.now_ms = took_ms
+    assert not rests_s
+    clock.now_ms += took_ms
     reader.take((EVENTS, 0))
     assert rests_s == [rests_ms / 1000]
-    reader.close()
 
 
 def test_a_state_of_another_kafka_is_told(world: World) -> None:
