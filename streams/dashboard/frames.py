@@ -15,6 +15,7 @@ from streams.watch.picture import Picture, StageView
 from streams.watch.views import VIEWS, View
 
 KEPT = 900  # frames: a quarter of an hour, 8 kB each
+ENDING_MS = 60_000  # how long the processes of a run may take to end, one after the other
 Series = dict[str, float]
 
 
@@ -100,6 +101,12 @@ class Frames:
         """The one of that number, if it is kept."""
         found = self.since(number - 1)
         return found[0] if found else None
+
+    @property
+    def before_the_end(self) -> Frame | None:
+        """The last one with as many processes up as any of the last minute had: what ends in order is down later."""
+        frames = [frame for frame in self._frames if frame.at_ms >= self._frames[-1].at_ms - ENDING_MS]
+        return max(reversed(frames), key=lambda frame: frame.up, default=None)
 
     def history(self) -> "History":
         """All that is kept, in columns."""

@@ -1,4 +1,7 @@
-"""The dashboard of a run that is over, as one page that needs nothing beside it and asks nobody."""
+"""The dashboard of a run that is over, as one page that needs nothing beside it and asks nobody.
+
+It stands at the moment before the run's processes began to end: later on each of them is down, as it should be.
+"""
 
 import msgspec
 
@@ -9,7 +12,9 @@ from streams.watch.recording import Playback
 
 def frozen_page(playback: Playback) -> str:
     """The page of the run from its beginning to its end."""
-    history = msgspec.json.encode(frames_of(playback).history()).decode().replace("</", "<\\/")
+    frames = frames_of(playback)
+    shown = msgspec.structs.replace(frames.history(), newest=frames.before_the_end)
+    history = msgspec.json.encode(shown).decode().replace("</", "<\\/")
     page = (STATIC / "page.html").read_text()
     for name in ("uPlot.min.css", "dashboard.css"):
         link = f'<link rel="stylesheet" href="/static/{name}">'

@@ -143,7 +143,8 @@ function clock() {
     panel.asof.textContent = said;
     panel.box.classList.toggle("old", old >= STALE_S);
   }
-  const end = frozen ? "a run, as it ended" : played ? `run ${view.run}, ${said}` : said;
+  const last = frozen && view.frame.at_ms === view.at.at(-1);
+  const end = last ? "a run, as it ended" : frozen ? `a run at ${at}, before its processes ended` : played ? `run ${view.run}, ${said}` : said;
   document.getElementById("head").textContent = `${view.frame.up} of ${view.frame.processes} processes up · ${end}`;
   for (const each of document.querySelectorAll("[data-until]")) {
     const until = Number(each.dataset.until);

@@ -1,7 +1,9 @@
 """A run that is over is the same page, with all that it shows in it."""
 
+from operator import itemgetter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.dashboard.frozen import frozen_page
@@ -9,6 +11,7 @@ from streams.dashboard.played import MOST
 from streams.watch.recording import Playback
 from tests.streams.dashboard.browser import CHROMIUM, browser
 from tests.streams.watch.statuses import frontier, pooled, status
+from wire.status import Role
 
 
 def run(seconds: int) -> Playback:
@@ -29,6 +32,16 @@ def test_a_long_run_has_as_many_moments_as_can_be_drawn_and_its_end() -> None:
     page = frozen_page(run(3 * MOST))
     moments = page.partition('"at_ms":[')[2].partition("]")[0].split(",")
     assert len(moments) <= 2 * MOST and moments[0] == "1000" and moments[-1] == f"{3 * MOST * 1000}"
+
+
+def test_it_stands_at_the_moment_before_its_processes_ended() -> None:
+    heard = [(s * 1000, status(at_s=s, ended=s > 18)) for s in range(1, 21)]
+    heard += [(s * 1000, status(role=Role.TUNNEL, at_s=s, ended=s > 19)) for s in range(1, 21)]
+    heard.sort(key=itemgetter(0))
+    shown = msgspec.json.decode(
+        frozen_page(Playback(heard)).partition('type="application/json">')[2].partition("</s")[0]
+    )
+    assert (shown["newest"]["at_ms"], shown["newest"]["up"], shown["at_ms"][-1]) == (18_000, 2, 20_000)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
