@@ -127,10 +127,11 @@ class Convergence(Invariant):
         other = self.world.undisturbed
         if other is None or _came(other) != _came(self.world):
             return
-        twice = {sample_key(event_id) for event_id in self.world.seen.refused}  # a repetition is judged anew
-        for shard in range(self.world.plan.shards):
-            differ = {row for row in self.world.rows(shard) ^ other.rows(shard) if row[0] not in twice}
-            self.hold(not differ, f"pool {shard} differs in {len(differ)} rows")
+        differ = {row for shard in range(self.world.plan.shards) for row in self.world.rows(shard) ^ other.rows(shard)}
+        # A repetition is judged anew: one that was refused may go on, and with it samples that waited for its user.
+        twice = {sample_key(event_id) for event_id in self.world.seen.refused}
+        if twice.isdisjoint(row[0] for row in differ):
+            self.hold(not differ, f"the pools differ in {len(differ)} rows")
         self._compare_devices(other)
 
     def _compare_devices(self, other: "World") -> None:
