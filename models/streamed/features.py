@@ -1,6 +1,6 @@
 """The streamed features themselves: what each one is called, and what is the same for all items of a moment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Self
@@ -15,7 +15,7 @@ from models.streamed.person import Past, Person
 from models.streamed.together import SPANS, Together
 from wire.arrays import F32, F64, I64, U32
 
-ITEMS, CATEGORIES, PEOPLE = 1 << 16, 1 << 14, 1 << 20  # that are remembered; 10 MB, 3 MB, 1 kB for each who is there
+ITEMS, CATEGORIES, PEOPLE = 1 << 16, 1 << 14, 1 << 20  # that are remembered: 10 MB, 3 MB, 1 to 15 kB each
 RECENT = 10  # newest positives of a user that an item is set against
 _FADE = 0.8  # of a positive's weight, from each to the one before it
 _DAY_S, _HOUR_MS = 86_400, 3_600_000
@@ -64,13 +64,14 @@ class Streamed:
     def take(self, moments: Moments) -> Seen:
         """The features of n moments; each user's own past knows them from then on."""
         past = list(starmap(self._past, zip(*(column.tolist() for column in moments), strict=True)))
+        of = _columns(past)
         recent = pad_histories([each.history_item for each in past])[:, :RECENT]
         categories = pad_histories([each.history_category for each in past])
         item, category, when = self._items.of(moments.item), self._categories.of(moments.category), moments.timestamp
         parts = [self._items.shares(item, when), self._categories.shares(category, when), self._items.ages(item, when)]
-        parts += [_own(past, categories, moments.category), self._near(moments, recent), _user(past, when)]
+        parts += [_own(of, categories, moments.category), self._near(moments, recent), _user(of, when)]
         if self.impressions:
-            parts += [self._items.rates(item, when), self._categories.rates(category, when), _user_rates(past)]
+            parts += [self._items.rates(item, when), self._categories.rates(category, when), _user_rates(of)]
         features = np.concatenate(parts, axis=1, dtype=np.float32)
         return Seen(moments, features, categories[:, 0], recent)
 
@@ -96,32 +97,27 @@ class Streamed:
         return np.concatenate([cosine.sum(axis=1), fading, cosine[:, 0]], axis=1)
 
 
-def _column(past: Sequence[Past], name: str) -> F64:
-    at = Past._fields.index(name)
-    return np.array([each[at] for each in past], np.float64)
+def _columns(past: Sequence[Past]) -> dict[str, F64]:
+    """All that is a number, (n,) each."""
+    numbers = zip(Past._fields, zip(*past, strict=True), strict=True)
+    return {name: np.array(column, np.float64) for name, column in numbers if not name.startswith("history")}
 
 
-def _own(past: Sequence[Past], categories: U32, category: U32) -> F64:
+def _own(of: dict[str, F64], categories: U32, category: U32) -> F64:
     """What the user did with the item and its category before, (n, own)."""
-    of = _reader(past)
-    since = np.where(of("times") > 0, np.log1p(of("since_s") / _DAY_S), -1.0)
+    since = np.where(of["times"] > 0, np.log1p(of["since_s"] / _DAY_S), -1.0)
     recent = (categories == category[:, None]).mean(axis=1)
-    share = (of("of_category") + 0.5) / (of("of_all") + 5)
-    return np.stack([of("times"), since, share, recent, np.log1p(of("of_category"))], axis=1)
+    share = (of["of_category"] + 0.5) / (of["of_all"] + 5)
+    return np.stack([of["times"], since, share, recent, np.log1p(of["of_category"])], axis=1)
 
 
-def _user(past: Sequence[Past], timestamp: I64) -> F64:
+def _user(of: dict[str, F64], timestamp: I64) -> F64:
     """What is the same whatever the item, (n, user)."""
-    of = _reader(past)
     hour = timestamp // _HOUR_MS % 24
-    return np.stack([np.log1p(of("of_all")), np.log1p(of("gap_s") + 1), of("in_session"), hour], axis=1)
+    return np.stack([np.log1p(of["of_all"]), np.log1p(of["gap_s"] + 1), of["in_session"], hour], axis=1)
 
 
-def _user_rates(past: Sequence[Past]) -> F64:
-    of = _reader(past)
-    rate = (of("of_all") + 2) / (of("met_all") + 4)
-    return np.stack([(of("of_category") + 5 * rate) / (of("met_category") + 5), rate], axis=1)
-
-
-def _reader(past: Sequence[Past]) -> Callable[[str], F64]:
-    return lambda name: _column(past, name)
+def _user_rates(of: dict[str, F64]) -> F64:
+    """How often the user takes what they meet, of the category and at all, (n, 2)."""
+    rate = (of["of_all"] + 2) / (of["met_all"] + 4)
+    return np.stack([(of["of_category"] + 5 * rate) / (of["met_category"] + 5), rate], axis=1)

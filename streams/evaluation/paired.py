@@ -13,13 +13,15 @@ from wire.arrays import F64, I64, U8
 RESAMPLES = 1000  # of the users; the ends of a 95 % interval then vary by about 2 % of its width
 _CHUNK = 100  # resamples drawn at once: 17,000 users take 14 MB
 _LEVELS = (0.025, 0.975)
+_LEAST_PAIRS = 1000  # that met at one moment: their AUC has a standard error of .01 at least
 
 
 class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One arm over all predicted events; None where labels do not allow a figure.
 
     `gauc` and `moment` are of its scores, `auc`, `logloss` and `ece` of its probabilities. `moment` is the AUC within
-    the moment: over pairs that one user met at one time, a positive and its own negatives or one page of impressions.
+    the moment: over pairs that one user met at one time, a positive and its own negatives or one page of impressions;
+    None where there are fewer than a thousand of these.
     """
 
     auc: float | None
@@ -81,6 +83,7 @@ class Comparison:
         self.user_auc: dict[str, F64] = {}
         self._ranked_right: dict[str, F64] = {}  # pairs within moments, per user
         self._pairs: F64 = np.bincount(owner, pairs, self.users).astype(np.float64)
+        self._met = self._pairs.sum() >= _LEAST_PAIRS
         for arm in arms:
             name = arm + SCORE if arm + SCORE in predictions.columns else arm
             score = predictions[name].to_numpy().astype(np.float64)
@@ -105,7 +108,7 @@ class Comparison:
             raw = {
                 "auc": auc(self.label, probability),
                 "gauc": gauc,
-                "moment": self._ranked_right[arm].sum() / self._pairs.sum() if self._pairs.any() else float("nan"),
+                "moment": self._ranked_right[arm].sum() / self._pairs.sum() if self._met else float("nan"),
                 "logloss": logloss(self.label, probability),
                 "ece": ece(self.label, probability),
             }
@@ -124,7 +127,6 @@ class Comparison:
         result = {}
         for n, (name, (gain, share, loss, right)) in enumerate(parts.items()):
             of_gain, of_share, of_loss, of_right = sums[:, 3 + 4 * n : 7 + 4 * n].T
-            within = self._pairs.any()
             up, down = (float((gain[at] * sign > 0).mean()) for sign in (1, -1))
             result[name] = Pair(
                 gauc=round(float(gain.sum() / weight.sum()), 6),
@@ -132,8 +134,8 @@ class Comparison:
                 users=len(at),
                 users_up=round(up, 6),
                 users_down=round(down, 6),
-                moment=round(float(right.sum() / self._pairs.sum()), 6) if within else None,
-                moment_ci95=_interval(of_right / np.maximum(sums[:, 2], 1)) if within else None,
+                moment=round(float(right.sum() / self._pairs.sum()), 6) if self._met else None,
+                moment_ci95=_interval(of_right / np.maximum(sums[:, 2], 1)) if self._met else None,
                 auc=round(float(share.sum()), 6),
                 auc_ci95=_interval(of_share),
                 logloss=round(float(loss.sum() / self.events.sum()), 6),
