@@ -13,14 +13,12 @@ from starlette.applications import Starlette
 from streams.dashboard.app import make_app
 from streams.dashboard.door import LOOPBACK
 from streams.dashboard.learned import FleetFolder
-from streams.dashboard.played import frames_of, make_played_app
 from streams.dashboard.service import DashboardService
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.metrics_server import PortTaken
 from streams.settings import AtLeast0
-from streams.watch.recording import Playback
 from wire.clock import SystemClock
 from wire.errors import InputError
 
@@ -63,18 +61,20 @@ def command(
     if not wanted and host not in LOOPBACK:
         raise InputError("--token is empty: on an address that others reach it has to be something")
     if run is not None and fleet is not None:
-        raise InputError("a run that is played back has no devices' pages: give the run or --fleet")
+        raise InputError("a run that is played back has its devices in its own folder: give the run or --fleet")
     devices = FleetFolder(fleet) if fleet is not None else None
     if run is not None:
-        frames, name = frames_of(Playback.of(run)), run.resolve().name
+        from streams.dashboard.played import played  # noqa: PLC0415 - polars, which a live dashboard does not need
+
+        app = played(run, wanted)
         with _listening(host, port) as listener:
-            _serve(listener, host, wanted, f"run {name}", lambda _: make_played_app(frames, name, wanted))
+            _serve(listener, host, wanted, f"run {run.resolve().name}", lambda _: app)
         return
     settings = kafka.settings()
     probe(settings.bootstrap, properties=settings.properties)
     with _listening(host, port) as listener, DashboardService(KafkaBus(settings), SystemClock()) as service:
-        app = partial(make_app, service, wanted, fleet=devices)
-        _serve(listener, host, wanted, f"Kafka {settings.bootstrap}", app)
+        live = partial(make_app, service, wanted, fleet=devices)
+        _serve(listener, host, wanted, f"Kafka {settings.bootstrap}", live)
 
 
 def _serve(

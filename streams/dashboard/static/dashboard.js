@@ -15,6 +15,11 @@ const TRUNKS = [
   ["check", ["canary"]],
 ];
 
+const only = document.body.dataset.only;
+const frozen = document.getElementById("run");
+const played = document.body.dataset.mode === "played";
+const past = Boolean(frozen) || played;  // moments are those of a run, not of now
+
 // What there is to see: how each panel is made of `panel/line` series or of a table.
 const PANELS = [
   { name: "flow", wide: true, says: "Each stage with its word; on the way to it what passes per second, and how far it lies behind the stage before. Its age is that of the moment up to which all is done.", draw: drawFlow },
@@ -26,7 +31,7 @@ const PANELS = [
   { name: "model", says: "Cloud model version in use, and devices connected.", of: ["model", "devices"], chosen: "model", unit: count },
   { name: "canary", says: "The newest canary's seconds by leg.", of: ["canary"], unit: span },
   { name: "timeline", says: "What the marks in the plots are, the newest first: faults of a run that breaks things on purpose, restarts, versions of the cloud model and of the training task.", draw: drawTimeline },
-  { name: "fleet", wide: true, says: "Each device a cell: click on it, or press / and type its name.", draw: drawFleet },
+  { name: "fleet", wide: true, says: past ? "What the run left of each device, as of its end: press / and type its name." : "Each device a cell: click on it, or press / and type its name.", draw: past ? drawPastFleet : drawFleet },
   { name: "stages", wide: true, table: "overview", says: "Each stage, the rule that gave its word, and the window it was judged from." },
   { name: "partitions", wide: true, table: "partitions" },
   { name: "processes", wide: true, table: "processes" },
@@ -37,10 +42,6 @@ const PANELS = [
 ];
 
 const view = { at: [], series: {}, marks: [], frame: null, heard: 0, cells: "", names: [], ill: false };
-const only = document.body.dataset.only;
-const frozen = document.getElementById("run");
-const played = document.body.dataset.mode === "played";
-const past = Boolean(frozen) || played;  // moments are those of a run, not of now
 
 // A number and its unit stay on one line (as in monitor/as_html.py).
 function whole(words) {
@@ -90,7 +91,7 @@ function build() {
   const main = document.getElementById("panels");
   for (const panel of PANELS) {
     panel.id ??= panel.name;
-    if ((only && panel.id !== only) || (past && panel.id === "fleet")) continue;
+    if ((only && panel.id !== only) || (frozen && panel.id === "fleet")) continue;
     const asof = element("span", { className: "asof" });
     const link = element("a", { href: frozen ? `#${panel.id}` : `/panel/${panel.id}` }, panel.name);
     const top = element("div", { className: "top" }, element("h2", {}, link));
@@ -324,9 +325,7 @@ function drawFleet(panel) {
   if (!panel.canvas) {
     panel.canvas = element("canvas", { className: "cells" });
     panel.canvas.setAttribute("role", "img");
-    panel.find = element("input", { placeholder: "a device's name", type: "search" });
-    panel.find.setAttribute("aria-label", "find a device by its name");
-    panel.find.onkeydown = (event) => { if (event.key === "Enter" && panel.find.value) showDevice(panel.find.value); };
+    panel.find = finder();
     panel.legend = element("p", { className: "legend" });
     panel.canvas.onclick = (event) => { const at = cellAt(panel, event); if (at >= 0) showDevice(view.names[at]); };
     panel.canvas.onmousemove = (event) => { panel.canvas.title = view.names[cellAt(panel, event)] ?? ""; };
@@ -358,6 +357,26 @@ function drawFleet(panel) {
   panel.canvas.setAttribute("aria-label", panel.legend.textContent);
 }
 
+function finder() {
+  const find = element("input", { placeholder: "a device's name", type: "search" });
+  find.setAttribute("aria-label", "find a device by its name");
+  find.onkeydown = (event) => { if (event.key === "Enter" && find.value) showDevice(find.value); };
+  return find;
+}
+
+const OFFERED = 1000;  // names to choose from; a longer list makes a browser slow
+
+// Of a run there is no moment for devices: what it left of each is a page.
+function drawPastFleet(panel) {
+  if (!view.left || panel.body.hasChildNodes()) return;
+  const { names, why_none } = view.left;
+  if (why_none) return panel.body.append(element("p", {}, why_none));
+  const list = element("datalist", { id: "names" }, ...names.slice(0, OFFERED).map((name) => element("option", { value: name })));
+  const find = finder();
+  find.setAttribute("list", "names");
+  panel.body.append(find, list, element("p", { className: "legend" }, `${count(names.length)} devices`));
+}
+
 // Only cells that changed are painted: ten thousand stay fluid.
 function paint(panel) {
   const style = getComputedStyle(document.documentElement), ctx = panel.canvas.getContext("2d");
@@ -384,29 +403,32 @@ async function showDevice(name) {
     about.replaceChildren(element("h2", {}, name), element("p", {}, await answer.text()));
   } else {
     const device = await answer.json();
-    const ago = (ms) => (ms ? `${span((now() - ms) / 1000)} ago` : "never");
-    const listed = (parts) => Object.entries(parts).map(([what, n]) => `${count(n)} ${what.replaceAll("_", " ")}`).join(", ") || "–";
-    const losses = Object.entries(device.log_loss).map(([head, sum]) => [head, sum / Math.max(device.events, 1)]).sort((a, b) => a[1] - b[1]);
-    const rows = {
-      link: `${device.online ? "online" : "offline"} since ${ago(device.since_ms)}`,
-      "came and went": device.link.map(([ms, on]) => `${on ? "came" : "went"} ${ago(ms)}`).reverse().join(", ") || "–",
-      "cloud model": device.model || "–",
-      "last batch": device.batch_ms ? `${device.batch_outcome.replaceAll("_", " ")}, ${ago(device.batch_ms)}` : "never",
-      batches: listed(device.batches),
-      "last trained": ago(device.trained_ms),
-      trainings: listed(device.trainings),
-      "heads that passed their test": listed(device.passed),
-      "events predicted": count(device.events),
-      "log-loss per event, best heads first": losses.slice(0, 6).map(([head, loss]) => `${head} ${loss.toFixed(4)}`).join(", ") || "–",
-      "computed for": span(device.compute_ms / 1000),
-      "sent up, got down": `${count(device.bytes_up / 1000)} kB, ${count(device.bytes_down / 1000)} kB`,
-      "what it learned": element("ul", {}, ...device.learned.map((line) => element("li", {}, line))),
-    };
     const list = element("dl");
+    const rows = { ...(device.rows ?? rowsOf(device)), "what it learned": element("ul", {}, ...device.learned.map((line) => element("li", {}, line))) };
     for (const [what, words] of Object.entries(rows)) list.append(element("dt", {}, what), element("dd", {}, words));
     about.replaceChildren(element("h2", {}, name), list);
   }
   document.getElementById("device").showModal();
+}
+
+function rowsOf(device) {
+  const ago = (ms) => (ms ? `${span((now() - ms) / 1000)} ago` : "never");
+  const listed = (parts) => Object.entries(parts).map(([what, n]) => `${count(n)} ${what.replaceAll("_", " ")}`).join(", ") || "–";
+  const losses = Object.entries(device.log_loss).map(([head, sum]) => [head, sum / Math.max(device.events, 1)]).sort((a, b) => a[1] - b[1]);
+  return {
+    link: `${device.online ? "online" : "offline"} since ${ago(device.since_ms)}`,
+    "came and went": device.link.map(([ms, on]) => `${on ? "came" : "went"} ${ago(ms)}`).reverse().join(", ") || "–",
+    "cloud model": device.model || "–",
+    "last batch": device.batch_ms ? `${device.batch_outcome.replaceAll("_", " ")}, ${ago(device.batch_ms)}` : "never",
+    batches: listed(device.batches),
+    "last trained": ago(device.trained_ms),
+    trainings: listed(device.trainings),
+    "heads that passed their test": listed(device.passed),
+    "events predicted": count(device.events),
+    "log-loss per event, best heads first": losses.slice(0, 6).map(([head, loss]) => `${head} ${loss.toFixed(4)}`).join(", ") || "–",
+    "computed for": span(device.compute_ms / 1000),
+    "sent up, got down": `${count(device.bytes_up / 1000)} kB, ${count(device.bytes_down / 1000)} kB`,
+  };
 }
 
 // ---- tables -------------------------------------------------------------------------------------------------------
@@ -505,7 +527,8 @@ const player = { at: 0, first: 0, stopped: false };
 async function playBack() {
   const history = await (await fetch("/history")).json();
   const { newest, run } = history;
-  Object.assign(view, { at: history.at_ms, series: history.series, marks: history.marks, run });
+  const left = await (await fetch("/devices")).json();
+  Object.assign(view, { at: history.at_ms, series: history.series, marks: history.marks, run, left });
   player.first = newest.number - view.at.length + 1;
   document.getElementById("player").hidden = false;
   document.getElementById("moment").max = view.at.length - 1;

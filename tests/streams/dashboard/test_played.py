@@ -1,14 +1,16 @@
 """A run that was recorded plays back in a browser as it does on a terminal: stopped, stepped, moment by moment."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from streams.cli import run
-from streams.watch.recording import Recorder
+from streams.watch.recording import FILE, Recorder
 from tests.streams.dashboard.browser import CHROMIUM, Page, browser
+from tests.streams.dashboard.test_past_devices import leave
 from tests.streams.dashboard.world import Dashboard, serving
 from tests.streams.watch.statuses import frontier, pooled, status
 from wire.status import Role, encode_status
@@ -29,6 +31,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for said in [flow] * (s < SILENT_FROM) + [tunnel]:
                 recorder.take(encode_status(said), s * 1000)
     return made
+
+
+@pytest.fixture(scope="module")
+def with_devices(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Dashboard]:
+    """The same, and the fleet's records lie beside it."""
+    copied = leave(tmp_path_factory.mktemp("runs") / "saturday")
+    shutil.copy(folder / FILE, copied / FILE)
+    with serving(str(copied)) as shown:
+        yield shown
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,22 @@ def test_the_moment_that_is_gone_to_is_shown_as_it_was(served: Dashboard, page: 
     assert "run friday, as of" in page.text() and "flow/0: silent since" in page.text()
     assert page.ask("document.getElementById('pause').textContent") == "play"
     assert page.ask("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_device_has_the_page_that_the_run_left(with_devices: Dashboard, page: Page) -> None:
+    page.open(f"http://127.0.0.1:{with_devices.port}/panel/fleet", width=390, height=844)
+    page.wait("document.querySelector('#fleet input') && document.body.innerText.includes('2 devices')")
+    page.ask("showDevice('ann')")
+    page.wait("document.getElementById('device').open")
+    for words in ("2, of which 1 positive", "2, 1 of them on a batch", "likes dairy (odds × 2.0)"):
+        assert words in page.text()
+    assert page.broken_figures() == []
+
+
+def test_where_a_run_left_nothing_of_devices_the_page_says_why(served: Dashboard, page: Page) -> None:
+    page.open(f"http://127.0.0.1:{served.port}/panel/fleet")
+    page.wait("document.body.innerText.includes('says nothing of devices')")
+    assert "--out of the fleet" in page.text() and not page.ask("!!document.querySelector('#fleet input')")
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
