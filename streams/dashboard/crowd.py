@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from monitor.seldom import Seldom
+from streams.kafka.topics import TELEMETRY
 from wire.canary import is_canary
 from wire.malformed import Malformed
 from wire.outcome import Batches, Trainings
@@ -46,18 +48,18 @@ class Device(msgspec.Struct):
 
 
 class Crowd:
-    """All devices by the order in which they were first heard of; `refused` counts what is no report."""
+    """All devices by the order in which they were first heard of; warns of what is no report."""
 
     def __init__(self) -> None:
         self._devices: dict[str, Device] = {}
-        self.refused = 0
+        self._seldom = Seldom()
 
     def take(self, raw: bytes, heard_ms: int) -> None:
         """What a device reported, or the tunnel of it."""
         try:
             report = decode_report(raw)
-        except Malformed:
-            self.refused += 1
+        except Malformed as error:
+            self._seldom.warning(f"passed over a message of the topic {TELEMETRY}: {error}")
             return
         if is_canary(report.user_id) or (report.user_id not in self._devices and len(self._devices) >= MOST):
             return

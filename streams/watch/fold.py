@@ -28,6 +28,7 @@ class Fold:
     def __init__(self) -> None:
         self._heard: dict[str, Heard] = {}
         self._ends: dict[tuple[str, int], int] = {}
+        self._refused = 0
 
     def ends(self, topic: str, ends: Mapping[int, int]) -> None:
         """Where the partitions of a topic end now: what a process that is gone has not done grows meanwhile."""
@@ -40,6 +41,10 @@ class Fold:
             self._heard[status.key] = self._heard.pop(status.key)  # the longest silent come first
         while len(self._heard) > MOST_PROCESSES:
             del self._heard[next(iter(self._heard))]
+
+    def refuse(self) -> None:
+        """A message that is no status."""
+        self._refused += 1
 
     def passed(self) -> dict[str, Histogram]:
         """By stage, the ages of all that passed it so far, in all lives of all processes."""
@@ -58,6 +63,7 @@ class Fold:
             processes=tuple(_process(heard, now_ms, rates.get(heard)) for _, heard in sorted(self._heard.items())),
             stages=stages.views(),
             groups=stages.groups(),
+            refused=self._refused,
             totals=_totals(self._heard.values(), rates),
             per_s=_per_s(rates.values()),
         )

@@ -72,7 +72,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """Everything at `at_ms` (wall clock). `totals` and `per_s` by metric, then by labels; `cause` is a guess,
     and `remedy` what to do about it; "" for both where nothing seems wrong.
 
-    `groups` are stages of groups of devices, such as `trained/new`.
+    `groups` are stages of groups of devices, such as `trained/new`; `refused` is how many messages were no status.
     """
 
     at_ms: int
@@ -81,6 +81,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     totals: dict[str, dict[str, float]]
     per_s: dict[str, float]
     groups: tuple[StageView, ...] = ()
+    refused: int = 0
     cause: str = ""
     remedy: str = ""
 

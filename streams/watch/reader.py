@@ -22,8 +22,6 @@ _GROUP = "coda-watch"
 class StatusReader:
     """Feeds a `Fold` with the topic `status`, from its beginning on, and a `recorder` if there is one.
 
-    `refused` counts what is no status.
-
     Raises `InputError` for a Kafka that has no such topic.
     """
 
@@ -31,7 +29,7 @@ class StatusReader:
         bounds = bus.bounds(STATUS)
         if not bounds:
             raise InputError(f"{bus.name} has no topic {STATUS}: no process of ours has ever run there")
-        self.fold, self.refused = Fold(), 0
+        self.fold = Fold()
         self._bus, self._clock, self._recorder = bus, clock, recorder
         self._group = bus.group(_GROUP)
         everything = dict.fromkeys(bounds)
@@ -44,7 +42,7 @@ class StatusReader:
             try:
                 self.fold.take(decode_status(message.value), message.timestamp_ms)
             except Malformed:
-                self.refused += 1
+                self.fold.refuse()
                 continue
             if self._recorder is not None:
                 self._recorder.take(message.value, message.timestamp_ms)

@@ -6,7 +6,6 @@ from streams.watch.picture import Picture
 Cells = tuple[str, ...]
 ARMS = ("arm", "GAUC", "− cloud", "AUC", "lately − cloud, 95 %", "harmed", "calibration")
 DRIFT = ("cloud model's age", "predictions", "log-loss")
-GROUPS = ("new", "regular", "heavy")  # by how much was predicted for them
 
 
 def arms(picture: Picture) -> list[Cells]:

@@ -68,7 +68,7 @@ def _partitions(picture: Picture) -> list[Row]:
 
 def _groups(picture: Picture) -> list[Row]:
     """Each group of devices: how it is, how many there are and are connected, what coda adds for them."""
-    stages = {stage.stage.partition(OF)[2]: stage for stage in picture.groups}
+    groups = {stage.stage.partition(OF)[2]: stage for stage in picture.groups}  # in the order in which fleets tell them
     there, connected = (picture.by(each, "devices") for each in (Metrics.devices, Metrics.group_connected))
     return [
         Row(
@@ -85,8 +85,7 @@ def _groups(picture: Picture) -> list[Row]:
             ),
             stage.word,
         )
-        for group in results.GROUPS
-        if (stage := stages.get(group)) is not None
+        for group, stage in groups.items()
     ]
 
 
@@ -154,6 +153,9 @@ def _faults(picture: Picture) -> list[Row]:
         for process in picture.processes
         for warning in process.warnings
     ]
+    if picture.refused:
+        words = "messages of the topic status are none: somebody else writes to it, or another version of ours"
+        said.append(Row(("status", f"{picture.refused:,}", words, ""), Word.STALLED))
     counted = _of(
         Metrics.faults_begun,
         Metrics.faults_over,

@@ -1,5 +1,7 @@
 """Each device is a cell, from what it reported last."""
 
+from structlog.testing import capture_logs
+
 from streams.dashboard.crowd import FRESH_MS, Crowd
 from tests.wire.reports import ack, training
 from wire.telemetry import Presence, Upward, encode_report
@@ -29,8 +31,10 @@ def test_who_answers_a_batch_is_there_though_nobody_said_so() -> None:
     assert device is not None and (device.online, device.batch_ms, device.batch_outcome) == (True, 5, "accepted")
 
 
-def test_cells_stay_in_their_order_and_what_is_no_report_is_counted() -> None:
+def test_cells_stay_in_their_order_and_what_is_no_report_is_said() -> None:
     found = crowd(*((1, Presence(user, online=user != "b")) for user in "abc"), (2, Presence("~canary/x", online=True)))
-    found.take(b"hello", 3)
-    assert (found.names, found.cells(4), found.refused) == (["a", "b", "c"], "coc", 1)
+    with capture_logs() as said:
+        found.take(b"hello", 3)
+    assert (found.names, found.cells(4)) == (["a", "b", "c"], "coc")
+    assert "passed over a message of the topic telemetry: " in said[0]["event"]
     assert found.device("nobody") is None

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.metrics import Metrics
+from monitor.words import Word
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -16,6 +17,7 @@ from streams.kafka.topics import EVENTS, FLOW_GROUP, STATUS
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from streams.watch.reader import StatusReader
+from streams.watch.views import VIEWS
 from tests.clock import HandClock
 from tests.streams.scripted import ScriptedBus
 from wire.clock import SystemClock
@@ -64,13 +66,14 @@ def test_whoever_watches_sees_it_and_that_it_ended(bus: KafkaBus) -> None:
     assert last.startswith("flow/0 ended: ") and "pooled" in last and last.endswith("5 left to do")
 
 
-def test_a_message_that_is_no_status_is_counted_and_passed_over(bus: KafkaBus) -> None:
+def test_a_message_that_is_no_status_is_passed_over_and_shown(bus: KafkaBus) -> None:
     producer = bus.producer()
     producer.send(STATUS, "x", b"hello")
     producer.flush(10)
     with StatusReader(bus, SystemClock()) as reader:
         reader.catch_up(10)
-        assert reader.refused == 1
+        (row,) = next(view for view in VIEWS if view.name == "faults").rows(reader.picture())
+        assert row.cells[:2] == ("status", "1") and row.word is Word.STALLED
 
 
 def test_elsewhere_than_on_a_terminal_a_line_comes_every_ten_seconds() -> None:
