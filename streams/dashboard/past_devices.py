@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from device_sim.scoreboard import PREDICTIONS, TRAININGS
 from models.scores import auc, logloss
 from streams.dashboard.learned import FleetFolder
 from streams.times import span
@@ -19,6 +18,7 @@ NONE_LEFT = (
     "This run's folder says nothing of devices: a recording has what processes said, and no device is named in that. "
     "Copy the --out of the fleet that ran beside it into the folder, and open it again."
 )
+PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # as in device_sim.scoreboard, which takes torch
 _NOT_KEPT = "not in a run's folder: coda dashboard shows them while the system runs"
 
 
