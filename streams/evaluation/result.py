@@ -97,7 +97,8 @@ def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
         table = outcome.predictions.drop("version")
         if base != "stale":
             own = {arm + end: arm + REFRESHED + end for arm in (*ARMS, REPEATS) for end in ("", SCORE)}
-            table = table.drop(REFRESHED_CLOUD, strict=False).rename(own, strict=False)
+            again = [name + end for name in (REFRESHED_CLOUD, REPEATS + REFRESHED) for end in ("", SCORE)]
+            table = table.drop(again, strict=False).rename(own, strict=False)
         tables.append(table)
     first, *rest = tables
     for other in rest:
