@@ -132,7 +132,8 @@ def checked_log(settings: DemoSettings, say: Callable[[str], None]) -> tuple[Log
     """
     found = get_log(NAMED_LOGS[settings.log], say) if settings.log in NAMED_LOGS else find_log(settings.log)
     check = check_log(EventLog(found, settings.options))
-    check = replace(check, read_as=check.read_as.replace(str(found), settings.log))  # where a cache is, is no news
+    read_as = check.read_as.replace(str(found), settings.log)  # where a cache is, is no news
+    check = replace(check, read_as=read_as, negatives=settings.negatives)
     unusable = not check.events or not check.positives or (check.positives == check.events and not settings.negatives)
     for line in check.lines():
         if not (unusable and line == check.verdict):  # which is what the error says

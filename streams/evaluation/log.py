@@ -1,5 +1,6 @@
 """The log of an evaluation: whole, sorted, and with sampled negatives where it has positives only."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
@@ -26,7 +27,7 @@ def evaluation_log(log: EventLog, sampling: Sampling | None) -> EvaluationLog:
     "shown and not taken". Raises `InputError` for a log that can't be used.
     """
     batches = list(log.batches())
-    check = check_of(log, batches)
+    check = replace(check_of(log, batches), negatives=sampling.per_positive if sampling else 0)
     events, _ = sorted_events(log.path, batches)
     if not check.positives:
         raise InputError(f"{log.path}: {check.unmatched or NO_POSITIVES}")

@@ -53,6 +53,7 @@ class LogCheck:
     rejected: tuple[Reason, ...]
     over_time: tuple[int, ...]
     by_events: tuple[int, ...]
+    negatives: int = 0  # that every positive is to be given
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -68,7 +69,8 @@ class LogCheck:
         if not self.positives:
             return self.unmatched or NO_POSITIVES
         if self.positives == self.events:
-            return only_positives(self.said)
+            sampled = f"all events are positives: negatives are sampled, {self.negatives} for each"
+            return sampled if self.negatives else only_positives(self.said)
         if self.users_with_both < USERS_NEEDED:
             return too_few(self.users_with_both)
         return f"large enough to compare models: {self.users_with_both:,} users with both labels"

@@ -104,6 +104,7 @@ def test_a_log_of_positives_is_told_what_to_do_and_taken_with_negatives(
     check, path = checked_log(replace(settings, negatives=2), said.append)
     assert (check.events, load_log(path)["label"].sum(), load_log(path).height) == (60, 60, 178)  # none after the last
     assert any("60 events; 3 users" in line for line in said)
+    assert "all events are positives: negatives are sampled, 2 for each" in said
 
 
 @pytest.mark.parametrize("settings", [DemoSettings(devices=0), DemoSettings(seconds=0)])
