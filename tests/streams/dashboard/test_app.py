@@ -95,7 +95,7 @@ def test_where_others_reach_it_a_token_is_asked_for(kafka: str) -> None:
         (["--bootstrap", "127.0.0.1:1"], "127.0.0.1:1"),
         (["--port", "70000"], "is no port"),
         (["--fleet", "no/such/folder"], "is no folder"),
-        (["runs/monday", "--fleet", "runs/fleet"], "has no devices' pages"),
+        (["runs/monday", "--fleet", "runs/fleet"], "has its devices in its own folder"),
         (["--host", "0.0.0.0", "--token", ""], "--token is empty"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 import pytest
 
+from streams.faults.process_state import ENDED, becomes
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.embedded import EmbeddedMqtt
 from tests.integration.stack import free_port
@@ -46,8 +47,10 @@ class Mosquitto:
 
     def kill(self) -> None:
         """`kill -9`: what was not yet saved is gone."""
+        pid = int((self._folder / "pid").read_text())
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int((self._folder / "pid").read_text()), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+        assert becomes(pid, ENDED, 10), "what leaves still listens, and looks as if it ran"
 
     def __enter__(self) -> Self:
         self.start()
