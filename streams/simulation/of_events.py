@@ -15,6 +15,8 @@ from wire.moments import EventMs
 if TYPE_CHECKING:
     from streams.simulation.world import World
 
+SET_BACK_MS = 60_000  # longer than any outage, after which events come late that were lost on their way
+
 
 class NoEventLost(Invariant):
     """An event is on its device until Kafka has it, and ends as a sample or as a dead letter; pools keep the newest.
@@ -85,15 +87,21 @@ class NoDuplicateEffect(Invariant):
 
         A device that sends again what was lost on the way may send it after what came later. Where one copy of an event
         was refused and another was not, which is a sample or waits for others to take its item, nobody outside can tell
-        which: of that user nothing is expected.
+        which: of that user nothing is expected. Nor of one whose clock was set back: what came before that may be held,
+        and go on after what came then.
         """
         seen = self.world.seen
         refused = {key for key, reason in seen.refused.items() if reason != "window"}
-        twofold = {e.user_id for key, e in seen.events.items() if key in refused and seen.standing[key]}
+        unclear = {e.user_id for key, e in seen.events.items() if key in refused and seen.standing[key]}
+        latest: defaultdict[str, int] = defaultdict(int)
+        for event in seen.events.values():
+            if event.timestamp < latest[event.user_id] - SET_BACK_MS:
+                unclear.add(event.user_id)
+            latest[event.user_id] = max(latest[event.user_id], event.timestamp)
         known: defaultdict[str, Known] = defaultdict(Known)
         expected: dict[int, tuple[int, bytes, bytes]] = {}
         for event in seen.events.values():
-            if event.user_id in twofold:
+            if event.user_id in unclear:
                 continue
             reason, sample = seen.refused.get(event.event_id), sample_key(event.event_id)
             key = item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
