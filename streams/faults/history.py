@@ -167,10 +167,11 @@ class Historian:
     def _read(self) -> None:
         try:
             with BatchConsumer(self._kafka, "coda-historian", [], assign=self._partitions) as consumer:
-                quiet = 0
-                while not self._over.is_set() or quiet < 3:
+                quiet = 0  # looks since it is over: a consumer that rested hears of what came a moment later
+                while quiet < 3:
+                    over = self._over.is_set()
                     messages = consumer.poll(1000, 0.2)
-                    quiet = 0 if messages else quiet + 1
+                    quiet = quiet + 1 if over and not messages else 0
                     for message in messages:
                         self.history.note(message)
         except Exception as error:
