@@ -388,13 +388,8 @@ class Fleet:
         )
         self._metrics.predictions.inc(len(asked))
         until_ms = [self.store.models[key].trained_until for key in rows.model.tolist()]
-        observe_predictions(
-            self._metrics,
-            timestamps=rows.timestamp,
-            trained_until=until_ms,
-            label=rows.label,
-            cloud=predicted.arms[:, ARMS.index("cloud")],
-        )
+        cloud = predicted.arms[:, ARMS.index("cloud")]
+        observe_predictions(self._metrics, rows.timestamp, until_ms, label=rows.label, cloud=cloud)
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n]
             model = self.devices[user_id].model

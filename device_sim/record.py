@@ -1,11 +1,18 @@
-"""What a fleet leaves behind of its devices' work: predictions, and what each retraining came to."""
+"""What a fleet leaves behind of its devices' work: predictions, and what each retraining came to.
+
+Whoever reads it later does without torch, whose import takes ten seconds and 500 MB.
+"""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from device_sim.instruction import Train
-from device_sim.training import DeviceResult
 from wire.arrays import F64, I64, U8
+
+if TYPE_CHECKING:
+    from device_sim.instruction import Train
+    from device_sim.training import DeviceResult
+
+PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # files in a fleet's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class TrainingRecord:
     bytes_stored: int
 
     @classmethod
-    def of(cls, user_id: str, train: Train, came: DeviceResult, bytes_stored: int) -> Self:
+    def of(cls, user_id: str, train: "Train", came: "DeviceResult", bytes_stored: int) -> Self:
         """What `came` of the training that a device asked for."""
         return cls(
             user_id=user_id,

@@ -16,7 +16,7 @@ import polars as pl
 import structlog
 
 from device_sim.lately import Lately
-from device_sim.record import Predictions, TrainingRecord
+from device_sim.record import PREDICTIONS, TRAININGS, Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
 from monitor.metrics import Metrics
 from wire.arrays import F32, U8, U64
@@ -25,7 +25,6 @@ from wire.errors import InputError
 from wire.ids import user_keys
 from wire.task import ARMS
 
-PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"
 _DIGITS = 5  # of a figure that is told each second
 _PARTS, _RUN = "predictions", "run"
 PART_ROWS = 50_000  # a part is rewritten until it has so many rows

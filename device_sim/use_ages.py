@@ -20,7 +20,7 @@ def observe_training(metrics: Metrics, train: Train) -> None:
         observe_use(metrics, "random", batch.random.age_s + since_s)
 
 
-def observe_predictions(metrics: Metrics, *, timestamps: I64, trained_until: list[int], label: U8, cloud: F64) -> None:
+def observe_predictions(metrics: Metrics, timestamps: I64, trained_until: list[int], *, label: U8, cloud: F64) -> None:
     """Events (event time, ms) were predicted by cloud models that had learned until then (event time, ms).
 
     `cloud` are the cloud arm's probabilities: their loss by the age of its version says whether it is time for a newer.

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from device_sim.record import PREDICTIONS, TRAININGS, TrainingRecord
 from models.scores import auc, logloss
 from streams.dashboard.learned import FleetFolder
 from streams.times import span
@@ -18,18 +19,7 @@ NONE_LEFT = (
     "This run's folder says nothing of devices: a recording has what processes said, and no device is named in that. "
     "Copy the --out of the fleet that ran beside it into the folder, and open it again."
 )
-PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # as in device_sim.scoreboard, which takes torch
 _NOT_KEPT = "not in a run's folder: coda dashboard shows them while the system runs"
-
-
-class _Training(msgspec.Struct):
-    user_id: str
-    version: int
-    batch_seq: int
-    compute_ms: float
-    own_rows: int
-    accepted: dict[str, bool]
-    bytes_stored: int
 
 
 class PastDevices:
@@ -78,11 +68,11 @@ class PastDevices:
             "stored": f"{last.bytes_stored / 1000:,.0f} kB",
         }
 
-    def _trainings_of(self, user_id: str) -> list[_Training]:
+    def _trainings_of(self, user_id: str) -> list[TrainingRecord]:
         named = json.dumps({"user_id": user_id})[1:-1].encode()  # as the fleet writes it; other lines are not read
         try:
             with self._trainings.open("rb") as lines:
-                of_user = [msgspec.json.decode(line, type=_Training) for line in lines if named in line]
+                of_user = [msgspec.json.decode(line, type=TrainingRecord) for line in lines if named in line]
         except FileNotFoundError:
             return []
         except (OSError, msgspec.DecodeError) as error:
