@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -249,15 +250,9 @@ class MqttClient:
         return client
 
     def _fill(self) -> None:
-        if self.connected and self._paho is self._resumed and self._outgoing.send(self._publish):
+        paho = self._paho  # a connection that follows meanwhile gets nothing of this
+        if self.connected and paho is self._resumed and self._outgoing.send(partial(_publish, paho)):
             self._wake()
-
-    def _publish(self, message: Publish) -> int:
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
-        paho = self._resumed or self._paho
-        return paho.publish(message.topic, message.payload, 1, message.retain, properties).mid
 
     # What follows runs in the client's own thread.
 
@@ -387,3 +382,10 @@ def _let_go(paho: Client) -> None:
     sock: Any = paho.socket()
     if sock is not None:  # it takes no goodbye
         sock.close()
+
+
+def _publish(paho: Client, message: Publish) -> int:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    return paho.publish(message.topic, message.payload, 1, message.retain, properties).mid

@@ -175,9 +175,14 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         assert one.model.version == other.model.version == 2
 
 
-def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
+def only_queries() -> tuple[Work, list[Query]]:
     queries = [q for _, o in outputs(10) for q in o.queries]
     ((_, work),) = route([("", UserOutput([], queries, [], 0))], 1)
+    return work, queries
+
+
+def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
+    work, queries = only_queries()
     with Pool.open(tmp_path, PoolSpec()) as pool:
         shard = Shard(pool, 0, matching(shards=2))
         assert len(shard.handle([work], model(1), STEADY_MS).replies) == len(queries)
@@ -186,8 +191,7 @@ def test_old_answers_are_not_given_again(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_has_no_samples_answers_once(tmp_path: Path) -> None:
-    queries = [q for _, o in outputs(10) for q in o.queries]
-    ((_, work),) = route([("", UserOutput([], queries, [], 0))], 1)
+    work, queries = only_queries()
     with Pool.open(tmp_path, PoolSpec()) as pool:
         shard = Shard(pool, 0, matching(shards=2))
         assert len(shard.handle([work], model(1), STEADY_MS).replies) == len(queries)
