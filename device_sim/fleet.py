@@ -53,7 +53,8 @@ log = structlog.get_logger(__name__)
 
 
 class Fleet:
-    """Devices by user id. `uploads`: devices send their events up themselves; `seed` fixes all training.
+    """Devices by user id. `uploads`: devices send their events up themselves; `seed` fixes all training; `scores`: they
+    predict what ranks, too, and not probabilities alone.
 
     Sums that devices report are of the life `boot`, a number that no older state of a fleet had (its wall clock will
     do), and their reports count from `sequence`.
@@ -62,13 +63,20 @@ class Fleet:
     """
 
     def __init__(
-        self, metrics: Metrics, *, uploads: bool = False, seed: int = 0, boot: int = 0, sequence: int = 0
+        self,
+        metrics: Metrics,
+        *,
+        uploads: bool = False,
+        seed: int = 0,
+        boot: int = 0,
+        sequence: int = 0,
+        scores: bool = False,
     ) -> None:
         self._metrics, self.uploads, self.seed = metrics, uploads, seed
         self.boot, self.sequence = boot, sequence
         self.devices: dict[str, Device] = {}
         self.slots: dict[str, int] = {}
-        self.store = ParameterStore()
+        self.store = ParameterStore(scores=scores)
         self.offer = Offer()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.predictions: list[Predictions] = []
@@ -375,17 +383,8 @@ class Fleet:
             for one in asked if len(asked) > 1 else ():
                 self._predict([one] if one[0] in self.devices else [], now_ms)
             return
-        self.predictions.append(
-            Predictions(
-                user_id=[user_id for user_id, _ in asked],
-                event_id=[p.event_id for _, p in asked],
-                timestamp=rows.timestamp,
-                label=rows.label,
-                version=np.fromiter((self.devices[user_id].version for user_id, _ in asked), np.int64, len(asked)),
-                arms=predicted.arms,
-                scores=predicted.scores,
-            )
-        )
+        versions = [self.devices[user_id].version for user_id, _ in asked]
+        self.predictions.append(Predictions.of(asked, versions, rows, predicted))
         self._metrics.predictions.inc(len(asked))
         until_ms = [self.store.models[key].trained_until for key in rows.model.tolist()]
         cloud = predicted.arms[:, ARMS.index("cloud")]

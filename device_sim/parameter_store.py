@@ -65,7 +65,7 @@ class Rows:
 class Predicted:
     """For n events: vectors (n, d), probabilities and scores of each arm (n, arms), log-loss of each head (n, heads),
     and what each event teaches about repeats (n, EVIDENCE). Scores rank what a user meets at one moment: they are
-    the arm's logits without the user bias."""
+    the arm's logits without the user bias; (n, 0) where the store makes none."""
 
     interest: F32
     arms: F64
@@ -75,9 +75,13 @@ class Predicted:
 
 
 class ParameterStore:
-    """Slots are handed out by `add` and taken back by `release`; there are never more than devices at one time."""
+    """Slots are handed out by `add` and taken back by `release`; there are never more than devices at one time.
 
-    def __init__(self) -> None:
+    Without `scores` it predicts probabilities alone.
+    """
+
+    def __init__(self, *, scores: bool = False) -> None:
+        self._scores = scores
         self.models: dict[int, CloudModel] = {}  # by `ModelId.key`
         self.blend = Blend(0)
         self.user_bias = UserBias(0)
@@ -159,7 +163,7 @@ class ParameterStore:
             interest[at], cloud[at], added[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
-        arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS)))
+        arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS) if self._scores else 0))
         losses, expected = np.zeros((n, len(HEADS))), np.zeros(n)
         for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
@@ -170,7 +174,8 @@ class ParameterStore:
             logits[:, 1:] += user_bias[:, None]
             probability = sigmoid(logits).astype(np.float64)
             arms[at] = self.blend.predict(slot, probability)
-            scores[at] = logit(self.blend.predict(slot, sigmoid(ranking).astype(np.float64)))
+            if self._scores:
+                scores[at] = logit(self.blend.predict(slot, sigmoid(ranking).astype(np.float64)))
             losses[at] = self.blend.update(slot, probability, label)
             expected[at] = sigmoid(cloud[at] + user_bias)
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)

@@ -3,13 +3,17 @@
 Whoever reads it later does without torch, whose import takes ten seconds and 500 MB.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 from wire.arrays import F64, I64, U8
 
 if TYPE_CHECKING:
-    from device_sim.instruction import Train
+    from device_sim.instruction import Predict, Train
+    from device_sim.parameter_store import Predicted, Rows
     from device_sim.training import DeviceResult
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # files in a fleet's folder
@@ -18,7 +22,7 @@ PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # files in a 
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """n own events as every arm predicted them, columns in the order of `wire.task.ARMS`: `arms` are probabilities,
-    `scores` what ranks the items that a user meets at one moment."""
+    `scores` what ranks the items that a user meets at one moment, (n, 0) in a fleet that makes none."""
 
     user_id: list[str]
     event_id: list[str]
@@ -26,7 +30,22 @@ class Predictions:
     label: U8
     version: I64
     arms: F64  # (n, arms)
-    scores: F64
+    scores: F64  # (n, arms)
+
+    @classmethod
+    def of(
+        cls, asked: Sequence[tuple[str, "Predict"]], versions: Sequence[int], rows: "Rows", predicted: "Predicted"
+    ) -> Self:
+        """What was `predicted` for the `rows` of events that devices asked about, of cloud models of these versions."""
+        return cls(
+            user_id=[user_id for user_id, _ in asked],
+            event_id=[event.event_id for _, event in asked],
+            timestamp=rows.timestamp,
+            label=rows.label,
+            version=np.array(versions, np.int64),
+            arms=predicted.arms,
+            scores=predicted.scores,
+        )
 
 
 @dataclass(frozen=True, slots=True)

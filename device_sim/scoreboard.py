@@ -258,6 +258,6 @@ _NOTHING = Predictions(
     label=np.zeros(0, np.uint8),
     version=np.zeros(0, np.int64),
     arms=np.zeros((0, len(ARMS))),
-    scores=np.zeros((0, len(ARMS))),
+    scores=np.zeros((0, 0)),
 )
 _COLUMNS = _frame(_NOTHING).columns

@@ -141,7 +141,7 @@ class PrequentialRun:
         self._pool = pool
         self.users = users
         self._metrics = Metrics()
-        self._fleet = Fleet(self._metrics, seed=plan.seed)
+        self._fleet = Fleet(self._metrics, seed=plan.seed, scores=True)
         self._states: dict[str, UserState] = {}
         self._audiences: dict[int, Audience] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)

@@ -29,7 +29,7 @@ def test_turns_take_one_event_of_each_device_at_a_time_in_order(slots: list[int]
 
 
 def store(devices: int) -> ParameterStore:
-    made = ParameterStore()
+    made = ParameterStore(scores=True)
     made.models = {model.id.key: model for model in (cloud_model(1), cloud_model(2))}
     for _ in range(devices):
         made.add()
