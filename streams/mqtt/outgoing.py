@@ -105,9 +105,10 @@ class Outgoing:
         self._sent.clear()
 
     def clear(self) -> None:
-        """Forget all that is unconfirmed."""
+        """Forget all that is unconfirmed, and what a connection that is slow to end still says of it."""
         self._waiting.clear()
         self._sent.clear()
+        self._answers.clear()
 
     # The client's own thread calls these.
 
