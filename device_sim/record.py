@@ -5,6 +5,7 @@ Whoever reads it later does without torch, whose import takes ten seconds and 50
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -72,3 +73,8 @@ class TrainingRecord:
             accepted=came.accepted,
             bytes_stored=bytes_stored,
         )
+
+
+def records_in(run: Path) -> Path:
+    """Where in a run's folder a fleet's records lie: in `fleet`, as a demo has them, or beside a recording."""
+    return next((at for at in (run / "fleet", run) if (at / PREDICTIONS).exists()), run / "fleet")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from device_sim.record import PREDICTIONS, TRAININGS, TrainingRecord
+from device_sim.record import PREDICTIONS, TRAININGS, TrainingRecord, records_in
 from models.scores import auc, logloss
 from streams.dashboard.learned import FleetFolder
 from streams.times import span
@@ -27,7 +27,7 @@ class PastDevices:
 
     def __init__(self, folder: Path) -> None:
         self._learned = FleetFolder(folder)
-        here = next((at for at in (folder / "fleet", folder) if (at / PREDICTIONS).exists()), folder)
+        here = records_in(folder)
         self._trainings, self._predictions = here / TRAININGS, here / PREDICTIONS
         self.names: list[str] = []
         if self._predictions.exists():

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from device_sim.record import PREDICTIONS, records_in
 from monitor.accounting import Accounting, accounting
 from monitor.arms import ArmResult
 from monitor.state import Freshness, State, freshness_since
@@ -21,7 +22,6 @@ from streams.watch.states import state_of
 from wire.errors import InputError
 
 CONFIG, RESULT, TIMELINE = "config.json", "result.json", "timeline.jsonl"
-PREDICTIONS = ("fleet/predictions.parquet", "predictions.parquet")  # of a demo, and beside a recording
 NOT_ENDED = "not all of this run said how it ended: figures are as of its last words"
 
 
@@ -48,7 +48,7 @@ def read_run(folder: Path) -> Run:
     playback = Playback.of(folder)
     begin_ms = playback.now_ms
     states = [state_of(picture, (picture.at_ms - begin_ms) / 1000) for picture in playback.pictures()]
-    predictions = _predictions(folder)
+    predictions = read_predictions(records_in(folder) / PREDICTIONS)
     return Run(
         name=folder.resolve().name,
         states=states,
@@ -83,14 +83,8 @@ def _of_demo(folder: Path) -> Run:
         problems=result.problems if result else [NOT_ENDED],
         freshness=result.freshness if result else states[-1].freshness,
         arms=result.arms if result else {},
-        predictions=_predictions(folder),
+        predictions=read_predictions(records_in(folder) / PREDICTIONS),
         configuration=configuration,
         result=result,
         playback=Playback.of(folder) if heard.exists() and heard.stat().st_size else None,
     )
-
-
-def _predictions(folder: Path) -> pl.DataFrame:
-    """What a fleet left in the folder of a run."""
-    found = next((folder / name for name in PREDICTIONS if (folder / name).exists()), folder / PREDICTIONS[0])
-    return read_predictions(found)
