@@ -23,11 +23,12 @@ def presence(group: str, fleets: Iterable[Heard]) -> list[Look]:
 def judge_presence(window: Sequence[Look]) -> Judgement | None:
     """The word for a group most of whose devices have been away for a moment; None while most are there.
 
-    >>> judge_presence([Look(0, 30, 40, 0), Look(1000, 19, 40, 0)]), judge_presence([Look(0, 0, 2, 0)])
-    (None, Judgement(word=<Word.DOWN: 'DOWN'>, rule='none of its 2 devices is connected', left_s=None))
+    >>> judge_presence([Look(0, 30, 40, 0), Look(1000, 19, 40, 0)])
+    >>> judge_presence([Look(0, 0, 2, 0)] * STEADY)
+    Judgement(word=<Word.DOWN: 'DOWN'>, rule='none of its 2 devices is connected', left_s=None)
     """
     looks = list(window)[-WINDOW:]
-    if not looks or any(2 * look.position >= look.end for look in looks[-STEADY:]):
+    if len(looks) < STEADY or any(2 * look.position >= look.end for look in looks[-STEADY:]):
         return None
     newest = looks[-1]
     if not newest.position:
