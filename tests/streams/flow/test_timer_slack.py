@@ -1,10 +1,14 @@
+import sys
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from streams.flow.timer_slack import be_drowsy, be_exact
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
 def test_a_thread_may_be_woken_late_and_what_it_starts_is_exact_again_once_it_asks() -> None:
     found: list[int] = []
 

@@ -175,13 +175,3 @@ def test_after_a_silence_a_group_reads_on_where_it_stopped(kafka: KafkaSettings)
         assert not consumer.poll(100, 2 * CALM_S), "what the caller paused stays so"
         consumer.resume(list(consumer.positions()))
         assert len(drain(consumer, 5)) == 5
-
-
-def test_what_comes_after_a_silence_is_heard_soon(kafka: KafkaSettings) -> None:
-    with BatchConsumer(kafka, "readers", [], assign={("events", 0): None}) as consumer:
-        consumer.poll(100, timeout_s=3 * CALM_S)
-        producer = CheckedProducer(kafka, linger_ms=0)
-        producer.send("events", "ann", b"hello", partition=0)
-        began_s = time.monotonic()
-        assert drain(consumer, 1)
-        assert time.monotonic() - began_s < 1.0
