@@ -111,13 +111,22 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_is_killed(system: Sys
 
 def kill_everything_once(system: System) -> None:
     """Flow, tunnel, fleet, mosquitto and Kafka, one after the other, while events stream."""
+    told: dict[Command, int] = {}
     for command in (system.flow, system.tunnel, system.fleet):
-        time.sleep(TAIL_S / 7)
+        time.sleep(TAIL_S / 10)
         command.restart()
+        told[command] = states_told(command)
+    # One that starts while there is no Kafka ends, and so it should.
+    wait_until(lambda: all(states_told(command) > before for command, before in told.items()), "all to work again", 60)
     for server in (system.mqtt, system.kafka):
-        time.sleep(TAIL_S / 7)
+        time.sleep(TAIL_S / 10)
         server.kill()
         server.up()
+
+
+def states_told(command: Command) -> int:
+    """How often a command has told its state, as each does every ten seconds while it works."""
+    return command.said().count(f"[info] {command.name}/")
 
 
 def unsettled(system: System) -> str:
