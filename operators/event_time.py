@@ -4,14 +4,16 @@ A clock that is a day ahead must not make it a day later for everybody; and a ni
 log with hours between events, is no reason to lose one. When an event comes that is ahead, the two look alike. So it
 is *held*, and what comes behind it decides: when time gets there (`models.quorum`), it goes on, in order; when events
 go on coming at the time that was, it is a dead letter, `Reason.AHEAD`. At the end of a stream nothing comes behind it:
-after `PATIENCE_MS` of waiting, more events that contradict it than other users' that agree make it a dead letter, as
-does a leap of more than `ALONE_MS` that fewer than the greater half of the users take, and else it is believed. (It may
-be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
+after `PATIENCE_MS` of waiting there, more events that contradict it than other users' that agree make it a dead letter,
+as does a leap of more than `ALONE_MS` that fewer than the greater half of the users take, and else it is believed. (It
+may be ahead of others then, but not of the wall clock it came with: `operators.decode`.)
 
 All of this follows from the partition's messages in their order, but for that patience; what is held is saved with the
 rest, because the partition's offset has moved past it. So that patience decides the same after a restart, too, a
 snapshot says first which events have waited long enough, and only then something becomes of them, before anything else
-does: what was believed once is not refused when the dataflow goes on from there. A partition of one or two users has
+does. And nobody waits before the partition was read to its `End` since the start: what came behind an event before a
+crash comes behind it again, and decides. So what was believed once is not refused when the dataflow goes on from a
+snapshot. A partition of one or two users has
 nobody else to ask.
 
 A log of users who come one after the other has hours in which only one of them speaks. So where nothing contradicts
@@ -24,7 +26,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import bytewax.operators as op
 import msgspec
@@ -47,6 +49,13 @@ SLACK_MS = 60_000  # that a partition's time may lag: little beside the lead
 # And not the whole patience: Bytewax wakes by the wall clock, which may step back; nor at once: a snapshot is to be on
 # disk before what it decides is done.
 LOOK_AGAIN_MS = 1000
+
+
+class End(NamedTuple):
+    """What comes behind a partition's messages once all that were there at the start have been read."""
+
+    topic: str
+    partition: int
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):
@@ -88,6 +97,7 @@ class EventClock:
         self._held: deque[Held] = deque()
         self._soonest: float = math.inf  # none of them is earlier
         self._contradictions = 0  # events at the present time while others were held
+        self._end_ms: SteadyMs | None = None  # when the partition was read to its end
 
     def __len__(self) -> int:
         """How many events wait."""
@@ -115,10 +125,15 @@ class EventClock:
                 out.rejected.append(one)
         return out
 
+    def end(self, now_ms: SteadyMs) -> None:
+        """The partition has been read to its end, so that from now on who waits is waited for."""
+        self._end_ms = now_ms
+
     def snapshot(self, now_ms: SteadyMs) -> bytes:
         """The clock at rest, with what it holds; what has waited long enough by now is overdue from here on."""
-        for held in self._held:
-            held.overdue |= now_ms - held.since_ms >= PATIENCE_MS
+        if (end_ms := self._end_ms) is not None:
+            for held in self._held:
+                held.overdue |= now_ms - max(held.since_ms, end_ms) >= PATIENCE_MS
         return _encoder.encode(_AtRest(self._quorum.state(), self._contradictions, list(self._held)))
 
     @classmethod
@@ -187,7 +202,7 @@ class EventClock:
         out.rejected.append(refused.refused(Reason.AHEAD, detail))
 
 
-class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
+class PartitionLogic(StatefulBatchLogic[list[Raw] | End, Sorted, bytes]):
     """One partition in a dataflow: decoded, and events in time; `times` are to be read by others."""
 
     def __init__(
@@ -202,11 +217,13 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
         self._requests = requests
         self._clock = clock
 
-    def on_batch(self, values: list[list[Raw]]) -> tuple[list[Sorted], bool]:
+    def on_batch(self, values: list[list[Raw] | End]) -> tuple[list[Sorted], bool]:
         """Take the partition's next messages."""
-        messages = [message for batch in values for message in batch]
-        decoded = decode(messages, self._requests, self._clock.wall_ms())
-        return [self.times.take(decoded, self._clock.steady_ms())], self.RETAIN
+        messages = [message for value in values if not isinstance(value, End) for message in value]
+        decoded, now_ms = decode(messages, self._requests, self._clock.wall_ms()), self._clock.steady_ms()
+        if any(isinstance(value, End) for value in values):
+            self.times.end(now_ms)
+        return [self.times.take(decoded, now_ms)], self.RETAIN
 
     def on_notify(self) -> tuple[list[Sorted], bool]:
         """Nothing has come for a while."""
@@ -223,25 +240,30 @@ class PartitionLogic(StatefulBatchLogic[list[Raw], Sorted, bytes]):
 
 def event_time_step(
     step_id: str,
-    up: Stream[Raw],
+    up: Stream[Raw | End],
     *,
     requests: str,
     lead_ms: int,
     clock: Clock,
 ) -> tuple[KeyedStream[Arrival | Asked], Stream[DeadLetter]]:
     """`decode` and an `EventClock` per partition in a dataflow: what can be used, keyed by user, and what can't."""
-    partitions: KeyedStream[list[Raw]] = op.flat_map_batch(f"{step_id}_partitions", up, _by_partition)
+    partitions: KeyedStream[list[Raw] | End] = op.flat_map_batch(f"{step_id}_partitions", up, _by_partition)
     shared: dict[str, Any] = {"requests": requests, "lead_ms": lead_ms, "clock": clock}
     decoded: Any = op.stateful_batch(step_id, partitions, lambda saved: PartitionLogic(saved, **shared))
     accepted: Any = op.flat_map_batch(f"{step_id}_accepted", decoded, _accepted)
     return accepted, op.flat_map_batch(f"{step_id}_rejected", decoded, _rejected)
 
 
-def _by_partition(messages: Sequence[Raw]) -> list[tuple[str, list[Raw]]]:
+def _by_partition(messages: Sequence[Raw | End]) -> list[tuple[str, list[Raw] | End]]:
     parts: defaultdict[tuple[str, int], list[Raw]] = defaultdict(list)
+    ends: list[End] = []
     for message in messages:
-        parts[message.topic, message.partition].append(message)
-    return [(f"{topic}/{partition}", part) for (topic, partition), part in parts.items()]
+        if isinstance(message, End):
+            ends.append(message)
+        else:
+            parts[message.topic, message.partition].append(message)
+    keyed: list[tuple[tuple[str, int], list[Raw] | End]] = [*parts.items(), *((end, end) for end in ends)]
+    return [(f"{topic}/{partition}", part) for (topic, partition), part in keyed]
 
 
 def _accepted(keyed: Iterable[tuple[str, Sorted]]) -> list[tuple[str, Arrival | Asked]]:

@@ -65,6 +65,9 @@ class Consumer(Protocol):
     def position(self, partition: Partition) -> int:
         """`positions` of one partition."""
 
+    def at_end(self, partition: Partition) -> bool:
+        """Whether all that the partition had has been read: once it has, for as long as the partition is read."""
+
     def commit(self, positions: Positions | None = None) -> bool:
         """Commit these offsets (default: `positions()`); False when a rebalance came first and nothing was committed.
 

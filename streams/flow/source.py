@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from operators.event_time import End
 from streams.bus import Bus, Consumer, Group, Message, Partition
 from streams.flow.blame import Blame
 from streams.kafka.topics import CONTROL, FLOW_GROUP
@@ -90,6 +91,10 @@ class Reader:
         offset = self._consumer.position(partition)
         return offset if offset >= 0 else None
 
+    def at_end(self, partition: Partition) -> bool:
+        """Whether all that was there was taken."""
+        return self._consumer is not None and not self._buffers[partition] and self._consumer.at_end(partition)
+
     def done(self, partition: Partition, offset: int) -> None:
         """Everything before `offset` went through the whole dataflow: lag tools may know."""
         self._done[partition] = offset
@@ -168,8 +173,8 @@ class Reader:
         self._mirrored = dict(self._done)
 
 
-class KafkaInput(FixedPartitionedSource[Message, int | None]):
-    """All `partitions` of some topics.
+class KafkaInput(FixedPartitionedSource[Message | End, int | None]):
+    """All `partitions` of some topics: their messages, and an `End` behind all that were there.
 
     Nothing is read before `ready()`; when `stopping()`, every part ends, the dataflow drains and takes its last
     snapshot: that is how a signal ends it cleanly. `begin` is called by the worker that reads, before anything else.
@@ -206,7 +211,7 @@ class KafkaInput(FixedPartitionedSource[Message, int | None]):
         return KafkaPart(self._reader, self._parts[for_part], resume_state, self._ready, self._stopping)
 
 
-class KafkaPart(StatefulSourcePartition[Message, int | None]):
+class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
     """One partition; its state is the offset that comes next, None before the first message."""
 
     def __init__(
@@ -221,10 +226,11 @@ class KafkaPart(StatefulSourcePartition[Message, int | None]):
         self._partition = partition
         self._offset = offset
         self._snapshotted: int | None = None
+        self._ended = False
         self._ready = ready
         self._stopping = stopping
 
-    def next_batch(self) -> list[Message]:
+    def next_batch(self) -> list[Message | End]:
         """Messages that are there now; ends when the dataflow shall stop."""
         if self._snapshotted is not None:
             # Bytewax begins an epoch only when the whole dataflow is through with the one before.
@@ -236,9 +242,12 @@ class KafkaPart(StatefulSourcePartition[Message, int | None]):
             if not self._ready():
                 self._reader.rest(self._partition)
                 return []
-            messages = self._reader.take(self._partition)
+            messages: list[Message | End] = [*self._reader.take(self._partition)]
             if (offset := self._reader.offset(self._partition)) is not None:
                 self._offset = offset
+            if not self._ended and self._reader.at_end(self._partition):
+                self._ended = True
+                messages.append(End(*self._partition))
         return messages
 
     def next_awake(self) -> datetime | None:

@@ -80,6 +80,7 @@ class BatchConsumer:
         self._hooks = (on_assign, on_revoke)
         self._positions: Positions = {}
         self._watch = TopicWatch(settings, assign or {} if topics else {})
+        self._ended: set[Partition] = set()
         self._held_back: Positions = {}
         self._looked_s = time.monotonic()
         client = {
@@ -135,6 +136,10 @@ class BatchConsumer:
     def position(self, partition: Partition) -> int:
         """`positions` of one partition."""
         return self._positions[partition]
+
+    def at_end(self, partition: Partition) -> bool:
+        """Whether all that the partition had has been read: once it has, for as long as the partition is read."""
+        return partition in self._ended
 
     def commit(self, positions: Positions | None = None) -> bool:
         """Commit these offsets (default: `positions()`); False when a rebalance came first and nothing was committed.
@@ -203,6 +208,7 @@ class BatchConsumer:
             self._hooks[1](gone)
         for partition in gone:
             self._positions.pop(partition, None)
+        self._ended.difference_update(gone)
 
     def _begin(self, partitions: list[TopicPartition], offsets: Mapping[Partition, int | None]) -> None:
         """Assign with explicit offsets, so that the reset policy only ever speaks of lost data."""
@@ -255,6 +261,7 @@ class BatchConsumer:
         if code == KafkaError._PARTITION_EOF:
             if (name := _partition_of(raw)) in self._positions and (offset := raw.offset()) is not None:
                 self._positions[name] = offset
+                self._ended.add(name)
         elif code == KafkaError._AUTO_OFFSET_RESET:
             self._on_gone(_partition_of(raw))
         elif code in _DENIED:
@@ -282,6 +289,7 @@ class BatchConsumer:
         if known := [TopicPartition(*name) for name in partitions if name in self._positions]:
             self._consumer.incremental_unassign(known)
         self._positions |= dict.fromkeys(partitions, OFFSET_BEGINNING)
+        self._ended.difference_update(partitions)
         self._consumer.incremental_assign([TopicPartition(*name, OFFSET_BEGINNING) for name in partitions])
 
     def _look_around(self, *, idle: bool) -> None:

@@ -192,6 +192,7 @@ class SimulatedConsumer:
         self._member, self._has_share = Member(bus.kafka.timeline.now_ms), False
         self._positions: Positions = {}
         self._paused: set[Partition] = set()
+        self._ended: set[Partition] = set()
         if assign is None:
             self._group.enter(self._member)
         else:
@@ -216,6 +217,8 @@ class SimulatedConsumer:
             found += some
             caught_up = not some or some[-1] is log.messages[-1]
             self._positions[partition] = log.end if caught_up else some[-1].offset + 1
+            if caught_up:
+                self._ended.add(partition)
         return found
 
     def positions(self) -> Positions:
@@ -225,6 +228,10 @@ class SimulatedConsumer:
     def position(self, partition: Partition) -> int:
         """`positions` of one partition."""
         return self._positions[partition]
+
+    def at_end(self, partition: Partition) -> bool:
+        """Whether all that the partition had has been read."""
+        return partition in self._ended
 
     def commit(self, positions: Positions | None = None) -> bool:
         """Commit; False for one that the group has put out."""
@@ -272,7 +279,7 @@ class SimulatedConsumer:
             if self._group.generation == self._member.generation + 1:
                 self._member.generation += 1  # its own rebalance: what is done may still be committed
             self._hooks[1](list(self._positions))
-        self._positions, self._paused, self._has_share = {}, set(), False
+        self._positions, self._paused, self._ended, self._has_share = {}, set(), set(), False
 
     def _mine(self) -> list[Partition]:
         everything = [(topic, n) for topic in self._topics for n in range(len(self._kafka.topics[topic]))]

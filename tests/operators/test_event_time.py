@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from operators import event_time
 from operators.decode import Arrival, Asked, Raw
-from operators.event_time import ALONE_MS, CONTRADICTED, PATIENCE_MS, UNCONTRADICTED, EventClock, PartitionLogic, Sorted
+from operators.event_time import (
+    ALONE_MS,
+    CONTRADICTED,
+    PATIENCE_MS,
+    UNCONTRADICTED,
+    End,
+    EventClock,
+    PartitionLogic,
+    Sorted,
+)
 from tests.clock import HandClock
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, encode_event
@@ -21,6 +30,7 @@ HOUR, DAY = 3_600_000, 86_400_000
 START = 1_000 * DAY
 TODAY = 20_000 * DAY
 T0 = SteadyMs(0)
+END = End("events", 0)
 Told = tuple[str, int]  # user, timestamp
 
 
@@ -51,7 +61,8 @@ def numbers(out: Sorted) -> tuple[list[int], list[int]]:
 
 
 def waited(clock: EventClock, now_ms: SteadyMs) -> Sorted:
-    """What comes of a snapshot that is taken then."""
+    """What comes of a snapshot that is taken then, at the end of the stream."""
+    clock.end(T0)
     clock.snapshot(now_ms)
     return clock.take([], now_ms)
 
@@ -253,6 +264,7 @@ def test_the_flows_own_wall_clock_stepping_changes_nothing(step_ms: int) -> None
     (early,), _ = one.on_notify()
     assert not early.accepted
     again = logic(clock, one.snapshot())
+    again.on_batch([END])
     clock.passes(PATIENCE_MS)
     again.snapshot()
     (out,), _ = again.on_notify()
@@ -266,7 +278,7 @@ def test_what_patience_decides_is_decided_again_by_whoever_goes_on_from_the_snap
     clock = HandClock(TODAY, 0)
     one = logic(clock)
     told = [*busy(20, 100), ("u3", START + DAY), *busy(20, contradicting, START + 100_000)]
-    one.on_batch([[message(k, each) for k, each in enumerate(told)]])
+    one.on_batch([[message(k, each) for k, each in enumerate(told)], END])
     clock.passes(PATIENCE_MS)
     assert not any(out.accepted or out.rejected for out in one.on_notify()[0])  # nothing before it is saved
     saved = one.snapshot()
@@ -276,3 +288,18 @@ def test_what_patience_decides_is_decided_again_by_whoever_goes_on_from_the_snap
     (second,), _ = again.on_batch([later])
     assert first == second
     assert bool(first.rejected) == bool(contradicting) and len(first.accepted) == 4 - bool(contradicting)
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_what_lies_behind_an_event_decides_however_long_the_dataflow_takes_to_read_it_again(read: bool) -> None:
+    clock = HandClock(TODAY, 0)
+    one = logic(clock)
+    told = [*busy(20, 100), ("u3", START + DAY), *busy(20, 5, START + 100_000)]
+    one.on_batch([[message(k, each) for k, each in enumerate(told)]])
+    again = logic(clock, one.snapshot())
+    if read:
+        again.on_batch([END])
+    clock.passes(PATIENCE_MS)
+    again.snapshot()
+    (out,), _ = again.on_batch([[message(1000 + k, each) for k, each in enumerate(busy(20, 40, START + DAY))]])
+    assert bool(out.rejected) == read

@@ -104,6 +104,22 @@ def test_a_reader_begins_at_the_end_or_where_it_says(stage: Stage) -> None:
         assert values_of(drain(stage, at_end, 1)) == [b"4"]
 
 
+def test_the_end_of_a_partition_is_known_once_all_that_was_there_has_been_read(stage: Stage) -> None:
+    send(stage, b"1", b"2", b"3", partition=0)
+    with stage.bus.consumer("g", assign={(stage.topic, 0): None}, start="earliest") as consumer:
+        assert not consumer.at_end((stage.topic, 0))
+        found: list[Message] = []
+
+        def ended() -> bool:
+            found.extend(consumer.poll(timeout_s=0.05))
+            return consumer.at_end((stage.topic, 0))
+
+        stage.until(ended, "the end")
+        assert values_of(found) == [b"1", b"2", b"3"]
+        send(stage, b"4", partition=0)
+        assert values_of(drain(stage, consumer, 1)) == [b"4"] and consumer.at_end((stage.topic, 0))
+
+
 def test_a_paused_partition_gives_nothing_until_it_is_resumed(stage: Stage) -> None:
     send(stage, b"1", partition=0)
     with stage.bus.consumer("g", assign=everywhere(stage), start="earliest") as consumer:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from operators.event_time import End
 from streams.bus import Message, Partition
 from streams.flow.blame import Blame
 from streams.flow.source import KafkaInput, KafkaPart, Reader
@@ -29,6 +30,7 @@ class Parts:
 
     def __init__(self, world: World, offsets: dict[str, int] | None = None) -> None:
         self.rests_s: list[float] = []
+        self.ends: list[str] = []  # of the partitions that were read to their ends
         self.reader = Reader(world.bus, Blame(), SystemClock(), self._rest)
         self.ready = True
         self.stopping = False
@@ -47,7 +49,14 @@ class Parts:
         time.sleep(seconds)
 
     def read(self) -> dict[str, list[bytes]]:
-        return {name: [m.value for m in part.next_batch()] for name, part in self.parts.items()}
+        found: dict[str, list[bytes]] = {name: [] for name in self.parts}
+        for name, part in self.parts.items():
+            for one in part.next_batch():
+                if isinstance(one, End):
+                    self.ends.append(f"{one.topic}/{one.partition}")
+                else:
+                    found[name].append(one.value)
+        return found
 
     def read_until(self, n: int) -> list[bytes]:
         found: list[bytes] = []
@@ -76,6 +85,17 @@ def test_reads_everything_once_and_goes_on_at_the_saved_offsets(world: World) ->
     assert len(seen) == len(set(seen)) == 130
     first.reader.close()
     again.reader.close()
+
+
+def test_the_end_of_each_partition_comes_once_behind_what_was_there(world: World) -> None:
+    world.send(stream(100))
+    parts = Parts(world)
+    parts.read_until(100)
+    wait_until(lambda: not any(parts.read().values()) and len(parts.ends) >= len(parts.parts), "all ends")
+    world.send(stream(30, first=100))
+    parts.read_until(30)
+    assert sorted(parts.ends) == sorted(parts.parts)
+    parts.reader.close()
 
 
 def test_positions_reach_the_group_only_when_the_dataflow_is_through(world: World) -> None:
