@@ -32,9 +32,8 @@ from wire.clock import SystemClock
 STEPS = {
     "decode": ("decode.py", "decode"),
     "user: dedupe, features, due": ("user.py", "on_batch"),
-    "encode samples": ("encode.py", "encode"),
+    "encode": ("encode.py", "encode"),
     "pool upsert": ("pool.py", "upsert"),
-    "encode queries": ("encode.py", "query_keys"),
     "search": ("pool.py", "search"),
     "random samples": ("pool.py", "sample_random"),
     "read candidates": ("pool.py", "scored"),

@@ -21,11 +21,12 @@ from index.matcher import Nearest, Random
 from index.matches import Scored
 from index.pool import Pool
 from models.cloud_model import CloudModel
-from operators.encode import encode, query_keys
+from models.sample import SampleBlock
+from operators.encode import encode
 from operators.gather import Reply
 from operators.placement import shard_key
 from operators.user import Query, UserOutput
-from wire.arrays import I64
+from wire.arrays import F32, I64
 from wire.candidates import no_candidates
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter, Origin
@@ -118,8 +119,11 @@ class Shard:
         prompt = len(samples)
         samples += [record for work in works for record in work.waited]
         queries = [*again, *(query for work in works for query in work.queries)]
-        output = self._upsert(samples, prompt, model) if samples else ShardOutput()
-        output.replies.extend(self._answer(queries, model))
+        if not samples and not queries:
+            return ShardOutput()
+        block, keys = encode(samples, queries, model)
+        output = self._upsert(samples, block, prompt) if samples else ShardOutput()
+        output.replies.extend(self._answer(queries, keys, model))
         if self._matching.shards > 1:
             self._answered.extend((now_ms, query) for query in queries)
         return output
@@ -145,8 +149,7 @@ class Shard:
         self._answered.clear()
         return again
 
-    def _upsert(self, records: list[SampleRecord], prompt: int, model: CloudModel) -> ShardOutput:
-        block = encode(records, model)
+    def _upsert(self, records: list[SampleRecord], block: SampleBlock, prompt: int) -> ShardOutput:
         result = self._pool.upsert(block)
         # Also what the pool had: after a crash it may have been pooled without having been sent.
         kept = (
@@ -161,13 +164,12 @@ class Shard:
             event_ms=self._pool.now,
         )
 
-    def _answer(self, queries: Sequence[Query], model: CloudModel) -> Iterable[Reply]:
+    def _answer(self, queries: Sequence[Query], keys: F32, model: CloudModel) -> Iterable[Reply]:
         if not queries:
             return []
         users = np.fromiter((q.user for q in queries), np.uint64, len(queries))
         before_ms = np.fromiter((q.before_ms for q in queries), np.int64, len(queries))
         k, pool = self._matching.per_label, self._pool
-        keys = query_keys(queries, model)
         matched = pool.scored(self._nearest.match(pool, keys, users, before_ms, k))
         if self._random is not None:
             random = pool.scored(self._random.match(pool, keys, users, before_ms, k))

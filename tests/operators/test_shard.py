@@ -11,7 +11,7 @@ from models.cloud_model import CloudModel, random_model
 from models.sample import decode_samples
 from models.signature import KEY_DIM
 from operators.decode import Arrival
-from operators.encode import encode, query_keys
+from operators.encode import encode
 from operators.gather import GatherState, Merge
 from operators.placement import shard_key
 from operators.shard import REANSWER_MS, Matching, Shard, ShardOutput, Work, route
@@ -211,12 +211,12 @@ def test_a_query_is_encoded_as_a_sample_with_its_history() -> None:
     """A query holds the event beside it too, so where that was a negative the two histories are one."""
     pieces = [output for _, output in outputs(60) if output.queries]
     samples, queries = [p.samples[0] for p in pieces], [p.queries[0] for p in pieces]
-    block = encode(samples, model())
+    block, keys = encode(samples, queries, model())
     assert block.match_key is not None
     same = block.label == 0
-    close = np.isclose(block.match_key, query_keys(queries, model()), rtol=1e-5, atol=1e-6).all(axis=1)
+    close = np.isclose(block.match_key, keys, rtol=1e-5, atol=1e-6).all(axis=1)
     assert 0 < same.sum() < len(same) and close.tolist() == same.tolist()
-    assert query_keys([], model()).shape == (0, KEY_DIM)
+    assert encode(samples, [], model())[1].shape == (0, KEY_DIM)
     assert all(isinstance(q, Query) and q.user == user_key(q.user_id) for q in queries)
 
 
