@@ -1,17 +1,28 @@
 """The samples of the window in memory, as columns, numbered in the order they came.
 
-Rows leave mostly at the front. They are kept in plain arrays with an offset: when the arrays are full, live
-rows move to the front (or the arrays double), so every range of rows is a view.
+Rows leave mostly at the front. They are kept in arrays with an offset: when the arrays are full, live rows move to
+the front (or the arrays double), so every range of rows is a view. What a search asks of a row that it found lies side
+by side, in half a line of the cache: rows are found all over the window, and each line is waited for.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from index.window import Floor, above
 from models.sample import SampleBlock
 from wire.arrays import F16, F32, I64, U8, U32, U64, Bool
+
+_ASKED = {
+    "timestamp": np.int64,
+    "user": np.uint64,
+    "item": np.uint32,
+    "category": np.uint32,
+    "logit": np.float16,
+    "label": np.uint8,
+    "times": np.uint8,
+    "live": np.bool_,
+}
+_ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
+_COLUMNS = (*_ASKED, "sample", "match_key")
 
 
 class Table:
@@ -31,18 +42,7 @@ class Table:
     def __init__(self, key_dim: int, capacity: int = 1024) -> None:
         self.first = 0
         self.end = 0
-        self._types: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "sample": (np.uint64, ()),
-            "user": (np.uint64, ()),
-            "item": (np.uint32, ()),
-            "category": (np.uint32, ()),
-            "label": (np.uint8, ()),
-            "times": (np.uint8, ()),
-            "timestamp": (np.int64, ()),
-            "logit": (np.float16, ()),
-            "match_key": (np.float32, (key_dim,)),
-            "live": (np.bool_, ()),
-        }
+        self._key_dim = key_dim
         self._base = 0  # the row number of the arrays' first place
         self._allocate(capacity)
 
@@ -59,9 +59,8 @@ class Table:
         assert block.match_key is not None and block.logit is not None, "the block is not encoded"
         self._make_room(len(block))
         to = self.span(self.end, self.end + len(block))
-        for name in ("sample", "user", "item", "category", "label", "times", "timestamp", "logit", "match_key"):
-            getattr(self, name)[to] = getattr(block, name)
-        self.live[to] = True
+        for name in _COLUMNS:
+            getattr(self, name)[to] = True if name == "live" else getattr(block, name)
         self.end += len(block)
 
     def copy_rows(self, rows: I64) -> None:
@@ -69,7 +68,7 @@ class Table:
         self._make_room(len(rows))
         places = self.at(rows)
         to = self.span(self.end, self.end + len(rows))
-        for name in self._types:
+        for name in _COLUMNS:
             column = getattr(self, name)
             column[to] = column[places]
         self.live[places] = False
@@ -91,7 +90,7 @@ class Table:
 
     def nbytes(self) -> int:
         """Bytes of the columns."""
-        return sum(getattr(self, name).nbytes for name in self._types)
+        return self._rows.nbytes + self.sample.nbytes + self.match_key.nbytes
 
     def _make_room(self, n: int) -> None:
         used, capacity = self.end - self.first, len(self.live)
@@ -101,9 +100,11 @@ class Table:
         self._allocate(capacity if used + n <= capacity // 2 else max(2 * capacity, used + n))
 
     def _allocate(self, capacity: int) -> None:
-        live = self.span(self.first, self.end)
-        for name, (dtype, shape) in self._types.items():
-            column: NDArray[Any] = np.zeros((capacity, *shape), dtype)
-            column[: self.end - self.first] = getattr(self, name)[live] if hasattr(self, name) else 0
-            setattr(self, name, column)
+        held = {name: getattr(self, name)[self.span(self.first, self.end)] for name in _COLUMNS} if self.end else {}
+        self._rows = np.zeros(capacity, _ROW)
+        for name in _ASKED:
+            setattr(self, name, self._rows[name])
+        self.sample, self.match_key = np.zeros(capacity, np.uint64), np.zeros((capacity, self._key_dim), np.float32)
+        for name, values in held.items():
+            getattr(self, name)[: len(values)] = values
         self._base = self.first
