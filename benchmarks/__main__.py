@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("pool", "graph", "training", "devices", "flow", "freshness", "idle", "delay", "storm", "soak")
+NAMES = ("pool", "graph", "training", "devices", "flow", "model_change", "freshness", "idle", "delay", "storm", "soak")
 
 
 def main() -> None:

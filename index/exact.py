@@ -11,6 +11,7 @@ from index.fetched import NO_ROW
 from index.hash_sampling import points
 from index.matches import LABELS, Matches, Scored
 from index.pool import Upserted, time_slack_ms
+from index.shadow import Encode
 from index.spec import PoolSpec
 from index.vectors import check_block, check_vectors
 from index.window import EVERYTHING, Floor, age_floor
@@ -78,7 +79,7 @@ class ExactPool:
         """What each query found, with scores."""
         return [self._scored(matches, query) for query in range(len(matches))]
 
-    def reencode(self, encode: Callable[[SampleBlock], SampleBlock]) -> None:
+    def reencode(self, encode: Encode) -> None:
         """Encode all samples anew."""
         if self._block is not None:
             self._block = encode(self._block)

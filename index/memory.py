@@ -25,11 +25,11 @@ FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
 
 
 class Memory:
-    """Everything about the live rows but the disk; `live` of them."""
+    """Everything about the live rows but the disk; `live` of them. There is room for `rows` at first."""
 
-    def __init__(self, spec: PoolSpec) -> None:
+    def __init__(self, spec: PoolSpec, rows: int = 1024) -> None:
         self._spec = spec
-        self.table = Table(spec.key_dim)
+        self.table = Table(spec.key_dim, rows)
         self.segments: list[Segment] = []
         self.live = 0
         self.effort = Effort()
@@ -64,6 +64,11 @@ class Memory:
             self._indexed += step
             self._loose = None
             n -= step
+
+    def leave_ring(self) -> None:
+        """Move all rows but the ring's into segments, where that takes no time worth spreading."""
+        if self._spec.never_linked:
+            self.index(self.ring - self._spec.ring_rows)
 
     def link(self) -> None:
         """Link all rows that are in segments into their graphs, which searches would do else."""

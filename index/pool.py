@@ -11,6 +11,7 @@ import numpy as np
 from index.fetched import NO_ROW
 from index.matches import Limits, Matches, Scored
 from index.memory import Memory
+from index.shadow import SLICE_ROWS, Encode, Shadow
 from index.spec import PoolSpec
 from index.store import State, Store
 from index.vectors import check_block, check_vectors
@@ -63,8 +64,11 @@ class Pool:
     0
     """
 
+    slice_rows = SLICE_ROWS  # of a new model's work, in one step
+
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._shadow: Shadow | None = None
         self._evicted = 0  # rows since space on disk was last freed
         self._load()
 
@@ -97,6 +101,7 @@ class Pool:
 
     def close(self) -> None:
         """Close the pool; nothing is lost without it."""
+        self._shadow = None  # it reads a database that stays open as long
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -163,25 +168,40 @@ class Pool:
         queries = zip(matches.row, matches.score, matches.before_ms, strict=True)
         return [self._scored(row.ravel(), score.ravel(), before) for row, score, before in queries]
 
-    def reencode(self, encode: Callable[[SampleBlock], SampleBlock]) -> None:
-        """Encode all samples anew (a new cloud model): `encode` gives blocks with its vectors.
+    def reencode(self, encode: Encode) -> None:
+        """Encode all samples anew (a new cloud model), here and now: `encode` gives blocks with its vectors."""
+        self.begin_shadow(encode)
+        while not self.step_shadow():
+            pass
+
+    def begin_shadow(self, encode: Encode) -> None:
+        """Begin to encode all samples anew, beside what answers; a shadow that was begun before is given up."""
+        self._drop_shadow()
+        self._shadow = Shadow(self.store, encode, self.slice_rows)
+
+    def step_shadow(self) -> bool:
+        """Encode `slice_rows` of the samples by the next model; True once that was all, and it is the model in use.
 
         Atomic on disk. Graphs, where there are any, fill again as samples come in; until then more is searched exactly.
+        Raises `VectorError` when the model gives bad vectors; then all is as before `begin_shadow`.
         """
-        state = self.store.state
-        self.memory = Memory(self.spec)  # at once, so that old and new vectors are never both there
+        shadow = self._shadow
+        assert shadow is not None, "begin one first"
         try:
-            for block in self.store.read():
-                encoded = encode(block)
-                check_block(encoded, self.spec)
-                self.store.write_encoded(encoded)
-                self.memory.append(encoded)
-                state = msgspec.structs.replace(state, model=encoded.model)
-            self.store.adopt(state)
+            if shadow.step():
+                return False
         except BaseException:
-            self._load()
+            self._drop_shadow()
             raise
-        self._leave_ring()
+        self.store.adopt(msgspec.structs.replace(self.store.state, model=shadow.model))
+        shadow.memory.expire(self.store.state.floor)
+        self.memory, self._shadow = shadow.memory, None
+        return True
+
+    @property
+    def in_shadow(self) -> bool:
+        """Whether samples are being encoded by a next model."""
+        return self._shadow is not None
 
     def rebuild(self, progress: Progress = lambda _done, _all: None) -> None:
         """Read everything from disk again and put all rows but the ring's into segments and their graphs now.
@@ -199,21 +219,21 @@ class Pool:
                 return
             memory.index(min(REPORT_ROWS, total - done))
 
+    def _drop_shadow(self) -> None:
+        shadow, self._shadow = self._shadow, None
+        if shadow is not None and shadow.model != self.model:
+            self.store.drop_encoded(shadow.model)
+
     def _load(self) -> None:
         self.memory = Memory(self.spec)
         self._time = Quorum.restore(self.store.state.time, time_slack_ms(self.spec))
         for block in self.store.read():
             self.memory.append(block)
-        self._leave_ring()
+        self.memory.leave_ring()
         state = self._after(None)
         if state != self.store.state:  # the window's settings changed
             self.store.adopt(state)
             self._expire(state)
-
-    def _leave_ring(self) -> None:
-        """Move all rows but the ring's into segments, where that takes no time worth spreading."""
-        if self.spec.never_linked:
-            self.memory.index(self.memory.ring - self.spec.ring_rows)
 
     def _check_model(self, block: SampleBlock) -> None:
         if len(self) and len(block) and block.model != self.model:
@@ -238,11 +258,13 @@ class Pool:
         stay = fresh.take(np.flatnonzero(above(fresh.timestamp, fresh.sample, state.floor)))
         self.store.write(stay, state)
         self.memory.append(stay)
+        if self._shadow is not None and len(stay):
+            self._shadow.add(stay)
         self._expire(state)
         if not self.spec.never_linked:
             self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
         elif self.memory.ring >= 2 * self.spec.ring_rows:  # all rows of a segment are sorted anew when some come
-            self._leave_ring()
+            self.memory.leave_ring()
 
     def _after(self, fresh: SampleBlock | None) -> State:
         """The state once `fresh` has come: age and then count raise the floor."""

@@ -152,6 +152,12 @@ class Store:
         self._put_encoded(batch, block)
         with told(self.path):
             self._db.write(batch)
+        self._changed = True
+
+    def drop_encoded(self, model: ModelId) -> None:
+        """Drop the encodings of a model that will not be adopted."""
+        with told(self.path):
+            self._db.delete_range(encoded_prefix(model), encoded_end(model))
 
     def adopt(self, state: State) -> None:
         """Change to `state`, whose model's encodings have all been written, and drop the old ones."""
@@ -172,19 +178,13 @@ class Store:
             keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
             return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
 
-    def read(self) -> Iterator[SampleBlock]:
-        """All samples in the window, oldest first, in blocks; raises `PoolError` when rows are damaged."""
-        payload = self._read(PAYLOAD)
-        encoded = self._read(encoded_prefix(self.state.model))
-        rows = 0
-        while some := list(islice(payload, READ_ROWS)):
-            theirs = list(islice(encoded, len(some)))
-            if [k for k, _ in some] != [k for k, _ in theirs]:
-                raise damaged(self.path, "samples and encodings differ")
-            rows += len(some)
-            yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs])
-        if rows != self.state.live:
-            raise damaged(self.path, f"{rows} of {self.state.live} samples can be read")
+    def read(self, rows: int = READ_ROWS) -> Iterator[SampleBlock]:
+        """All samples that are in the window now, whatever is written meanwhile, oldest first, in blocks of `rows`.
+
+        Raises `PoolError` when rows are damaged.
+        """
+        payload, encoded = self._read(PAYLOAD), self._read(encoded_prefix(self.state.model))
+        return self._blocks(payload, encoded, self.state, rows)
 
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
@@ -193,7 +193,7 @@ class Store:
         keys = sorted(payload.keys() & encoded.keys())
         for at in range(0, len(keys), READ_ROWS):
             some = keys[at : at + READ_ROWS]
-            yield self._block(some, [payload[k] for k in some], [encoded[k] for k in some])
+            yield self._block(some, [payload[k] for k in some], [encoded[k] for k in some], self.state.model)
 
     def flush(self) -> None:
         """Move what is in the write-ahead log into compressed files."""
@@ -208,19 +208,38 @@ class Store:
                 total += file.stat().st_size
         return total
 
-    def _block(self, keys: Sequence[bytes], payload: Sequence[bytes], encoded: Sequence[bytes]) -> SampleBlock:
+    def _blocks(
+        self, payload: Iterator[tuple[bytes, bytes]], encoded: Iterator[tuple[bytes, bytes]], state: State, rows: int
+    ) -> Iterator[SampleBlock]:
+        done = 0
+        while some := list(islice(payload, rows)):
+            theirs = list(islice(encoded, len(some)))
+            if [k for k, _ in some] != [k for k, _ in theirs]:
+                raise damaged(self.path, "samples and encodings differ")
+            done += len(some)
+            yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs], state.model)
+        if done != state.live:
+            raise damaged(self.path, f"{done} of {state.live} samples can be read")
+
+    def _block(
+        self, keys: Sequence[bytes], payload: Sequence[bytes], encoded: Sequence[bytes], model: ModelId
+    ) -> SampleBlock:
         timestamp, sample = unpack_keys(b"", keys)
         try:
             payload_rows = unpack_rows(PAYLOAD_ROW, payload)
             encoded_rows = unpack_rows(self._encoded_row, encoded)
         except ValueError as error:
             raise damaged(self.path, str(error)) from error
-        return unpack_block(timestamp, sample, payload_rows, encoded_rows, self.state.model)
+        return unpack_block(timestamp, sample, payload_rows, encoded_rows, model)
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Places and values above the floor under `prefix`."""
+        """Places and values above the floor under `prefix`, as they are now: RocksDB's iterators see no later write."""
         with told(self.path):
             items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
+        return self._under(prefix, items)
+
+    def _under(self, prefix: bytes, items: Iterator[Any]) -> Iterator[tuple[bytes, bytes]]:
+        with told(self.path):
             for key, value in items:
                 if not key.startswith(prefix):
                     return

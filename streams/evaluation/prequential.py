@@ -249,8 +249,9 @@ class PrequentialRun:
     def _adopt(self, model: CloudModel) -> None:
         """Use a version from now on, in the cloud and on every device."""
         self._model = model
-        if len(self._pool):
-            self._shard.handle([], model, SteadyMs(self._now_ms))
+        self._shard.handle([], model, SteadyMs(self._now_ms))
+        while self._pool.in_shadow:
+            self._shard.go_on(model, SteadyMs(self._now_ms))
         self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
 
     def outcome(self) -> Outcome:

@@ -111,9 +111,13 @@ class _BlamedShard(Shard):
         with blame:
             pool.expect(synced)
 
-    def handle(self, works: Sequence[Work], model: CloudModel, now_ms: SteadyMs) -> ShardOutput:
+    def handle(self, works: Sequence[Work], newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         with self._blame:
-            return super().handle(works, model, now_ms)
+            return super().handle(works, newest, now_ms)
+
+    def go_on(self, newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
+        with self._blame:
+            return super().go_on(newest, now_ms)
 
     def sync(self) -> int:
         with self._blame:

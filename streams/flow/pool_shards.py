@@ -41,6 +41,10 @@ class PoolShards:
         """How many samples each open shard holds."""
         return {shard: len(pool) for shard, pool in self._open.items()}
 
+    def in_shadow(self) -> bool:
+        """Whether any of them is between two models, and has work to do without any that comes."""
+        return any(pool.in_shadow for pool in self._open.values())
+
     def close(self) -> None:
         """Close all that were opened."""
         for pool in self._open.values():

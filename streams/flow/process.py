@@ -105,7 +105,9 @@ def _run_once(
     partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
     restart = Restart(TopicWatch(kafka, partitions), clock)
     with ExitStack() as opened:
-        reader = Reader(bus, blame, clock, time.sleep, IDLE_S if addresses else IDLE_ALONE_S)
+        reader = Reader(
+            bus, blame, clock, time.sleep, idle_s=IDLE_S if addresses else IDLE_ALONE_S, busy=pools.in_shadow
+        )
         opened.callback(reader.close)
         room = opened.enter_context(TunnelRoom(bus, clock))
         source = KafkaInput(

@@ -40,13 +40,20 @@ class Reader:
     """The one consumer of this process, which all its parts share; opened when the first part asks for messages.
 
     It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set. For
-    the first message it waits up to `idle_s`.
+    the first message it waits up to `idle_s`. While the dataflow is `busy` on its own, it takes what is there at once.
     """
 
     def __init__(
-        self, bus: Bus, blame: Blame, clock: Clock, sleep: Callable[[float], None], idle_s: float = IDLE_S
+        self,
+        bus: Bus,
+        blame: Blame,
+        clock: Clock,
+        sleep: Callable[[float], None],
+        *,
+        idle_s: float = IDLE_S,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.blame = blame
+        self.blame, self._busy = blame, busy
         self._bus, self._clock, self._sleep, self._idle_s = bus, clock, sleep, idle_s
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
@@ -125,14 +132,14 @@ class Reader:
         if self._buffered >= _BUFFERED_MOST:
             self._sleep(_NOT_YET_S)
             return
-        now_ms = self._clock.steady_ms()
-        if 0 < self._polled < _MANY:
+        now_ms, busy = self._clock.steady_ms(), self._busy()
+        if 0 < self._polled < _MANY and not busy:
             if not self._through:
                 self._through = True
                 return
             apart_ms = min(max(self._enough_ms, _SHARE * (now_ms - self._polled_ms)), _PASS_MOST_MS)
             self._sleep(max(0, self._polled_ms + apart_ms - now_ms) / 1000)
-        messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else self._idle_s)
+        messages = self._open().poll(_BATCH, 0.0 if busy or self._buffered or self._polled >= _MANY else self._idle_s)
         now_ms = self._clock.steady_ms()
         self._enough_ms = _ENOUGH * (now_ms - self._polled_ms) / max(1, len(messages))
         self._polled, self._through, self._polled_ms = len(messages), False, now_ms

@@ -1,15 +1,16 @@
 """The dataflow of a simulation: what `build_flow` builds, under our own scheduler, over pools on a simulated disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bytewax.dataflow import Dataflow
 
-from index.pool import Pool
+from index.pool import Pool, Upserted
 from index.spec import PoolSpec
 from index.store import Store
 from models.cloud_model import CloudModel
+from models.sample import SampleBlock
 from monitor.metrics import Metrics
 from streams.bus import Partition
 from streams.flow.blame import Blame
@@ -29,26 +30,45 @@ from streams.simulation.timeline import VirtualClock
 from streams.simulation.trainer import PUBLIC
 from wire.errors import ConnectionFailed
 
+Note = Callable[[str], object]
 
-def opened(disk: Disk, name: str, spec: PoolSpec) -> Store:
+
+def opened(disk: Disk, name: str, spec: PoolSpec, read_only: bool = False) -> Store:
     """A pool's store on a simulated disk."""
     database: Any = disk.open(name)
     batch: Any = Batch
-    return Store.over(database, Path(name), spec, batch=batch)
+    return Store.over(database, Path(name), spec, read_only=read_only, batch=batch)
+
+
+class SlowPool(Pool):
+    """Takes many steps to a new model for the few samples of a simulation; says what it hit meanwhile."""
+
+    slice_rows = 4
+
+    def __init__(self, store: Store, note: Note) -> None:
+        super().__init__(store)
+        self._note = note
+
+    def upsert(self, block: SampleBlock) -> Upserted:
+        """Add encoded samples."""
+        result = super().upsert(block)
+        if self.in_shadow and result.inserted.any():
+            self._note("a sample came while its pool was between two models")
+        return result
 
 
 class SimulatedShards(PoolShards):
-    """Pools in the databases of a simulated disk."""
+    """Pools in the databases of a simulated disk; `note` hears of what happens seldom."""
 
-    def __init__(self, disk: Disk, shards: int, spec: PoolSpec) -> None:
-        self._disk, self._shards, self._spec = disk, shards, spec
+    def __init__(self, disk: Disk, shards: int, spec: PoolSpec, note: Note) -> None:
+        self._disk, self._shards, self._spec, self._note = disk, shards, spec, note
         self._open: dict[int, Pool] = {}
 
     def pool(self, shard: int) -> Pool:
         """The pool of one shard."""
         if shard not in self._open:
             name = f"shard-{shard}-of-{self._shards}"
-            self._open[shard] = Pool(opened(self._disk, name, self._spec))
+            self._open[shard] = SlowPool(opened(self._disk, name, self._spec), self._note)
         return self._open[shard]
 
 
@@ -65,11 +85,14 @@ class Flow:
         disk: Disk,
         snapshots: Snapshots,
         stopped: set[int],
+        note: Note,
     ) -> None:
         self._bus, self._clock, self._settings, self._snapshots = bus, clock, settings, snapshots
-        self._metrics, self._stopped = metrics, stopped
+        self._metrics, self._stopped, self._note = metrics, stopped, note
         self.begun_anew = False  # in good order
-        self.pools = [SimulatedShards(disk, settings.shards, settings.pool_spec) for _ in range(settings.processes)]
+        self.pools = [
+            SimulatedShards(disk, settings.shards, settings.pool_spec, note) for _ in range(settings.processes)
+        ]
         self.engine = self._begun()
 
     def step(self) -> None:
@@ -84,6 +107,8 @@ class Flow:
 
     def kill(self) -> None:
         """All processes are gone."""
+        if any(pool.in_shadow for pool in self.live()):
+            self._note("a dataflow died while a pool was between two models")
         self._bus.kill()
 
     def live(self) -> Sequence[Pool]:

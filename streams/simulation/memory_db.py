@@ -58,11 +58,11 @@ class MemoryDb:
         yield from ordered[bisect_left(ordered, from_key) :]
 
     def items(self, from_key: bytes = b"", backwards: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values in order, from a key on."""
+        """Keys and values in order, from a key on, as they are now."""
         ordered = self._ordered()
         at = bisect_left(ordered, from_key)
-        for key in reversed(ordered[:at]) if backwards else ordered[at:]:
-            yield key, self._rows[key]
+        keys = ordered[:at][::-1] if backwards else ordered[at:]
+        return iter([(key, self._rows[key]) for key in keys])
 
     def write(self, batch: Batch) -> None:
         """All of the batch, or nothing of it; raises `OSError` on a full disk."""

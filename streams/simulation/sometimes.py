@@ -47,6 +47,8 @@ NOTED = (
     "a stranger's model was offered",
     "a device came back with an expired batch",
     "a snapshot was restored with a pool that is ahead of it",
+    "a sample came while its pool was between two models",
+    "a dataflow died while a pool was between two models",
     "the dataflow went on from a snapshot",
     "what was not synced was lost",
     "a fleet went on from a snapshot",

@@ -143,7 +143,7 @@ class World:
     def rows(self, shard: int) -> set[tuple[int, ...]]:
         """What a pool holds on disk."""
         name = f"shard-{shard}-of-{self.plan.shards}"
-        return rows_of(opened(self.disk, name, self.settings.pool_spec).read())
+        return rows_of(opened(self.disk, name, self.settings.pool_spec, read_only=True).read())
 
     @property
     def _own(self) -> Own:
@@ -228,6 +228,7 @@ class World:
             disk=self.disk,
             snapshots=self.snapshots,
             stopped=self.stopped_workers,
+            note=self.sometimes.add,
         )
         if len(self.snapshots):
             self.sometimes.add("the dataflow went on from a snapshot")

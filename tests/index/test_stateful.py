@@ -19,6 +19,11 @@ from tests.index.samples import random_keys, samples
 from wire.arrays import F32
 from wire.identity import ModelId
 
+
+class SlicedPool(Pool):
+    slice_rows = 9
+
+
 KEYS = random_keys(12, 99)  # few distinct vectors: many ties
 
 
@@ -39,9 +44,9 @@ class PoolLife(RuleBasedStateMachine):
     @initialize(count=st.integers(5, 60), age=st.integers(20, 300), segment=st.integers(4, 12), ring=st.integers(1, 6))
     def open(self, count: int, age: int, segment: int, ring: int) -> None:
         self.spec: PoolSpec = small(count, age, segment_rows=segment, ring_rows=ring)
-        self.pool = Pool.open(self.folder / "pool", self.spec)
+        self.pool = SlicedPool.open(self.folder / "pool", self.spec)
         self.oracle = ExactPool(self.spec)
-        self.lineage = 0  # each model is number 1 of its own lineage
+        self.lineage = self.begun = 0  # of models; each is number 1 of its own lineage
 
     @rule(data=st.data())
     def upsert_much(self, data: st.DataObject) -> None:
@@ -72,24 +77,37 @@ class PoolLife(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.pool.close()
-        self.pool = Pool.open(self.folder / "pool", self.spec)
+        self.pool = SlicedPool.open(self.folder / "pool", self.spec)
 
     @rule()
     def rebuild(self) -> None:
         self.pool.rebuild()
 
-    @precondition(lambda self: len(self.oracle) > 0)
+    def encode(self, block: SampleBlock) -> SampleBlock:
+        assert block.logit is not None and block.match_key is not None
+        turned = np.roll(block.match_key, 1, axis=1)
+        return block.with_encoding(block.logit, turned, ModelId(f"{self.begun:016x}", 1))
+
     @rule()
     def reencode(self) -> None:
-        self.lineage += 1
+        self.begun += 1
+        self.pool.reencode(self.encode)
+        self.switched()
 
-        def encode(block: SampleBlock) -> SampleBlock:
-            assert block.logit is not None and block.match_key is not None
-            turned = np.roll(block.match_key, 1, axis=1)
-            return block.with_encoding(block.logit, turned, ModelId(f"{self.lineage:016x}", 1))
+    @rule()
+    def begin_shadow(self) -> None:
+        self.begun += 1
+        self.pool.begin_shadow(self.encode)
 
-        self.pool.reencode(encode)
-        self.oracle.reencode(encode)
+    @precondition(lambda self: self.pool.in_shadow)
+    @rule(steps=st.integers(1, 4))
+    def shadow_steps(self, steps: int) -> None:
+        if any(self.pool.step_shadow() for _ in range(steps)):
+            self.switched()
+
+    def switched(self) -> None:
+        self.lineage = self.begun
+        self.oracle.reencode(self.encode)
 
     @rule(user=st.integers(1, 7), back=st.integers(-5, 100), k=st.integers(1, 60), seed=st.integers(0, 3))
     def search(self, user: int, back: int, k: int, seed: int) -> None:

@@ -153,6 +153,17 @@ def test_a_rebuild_that_was_stopped_between_its_renames_is_picked_up(tmp_path: P
     assert rebuild(path) == (60, 0)
 
 
+def test_what_is_read_is_what_was_there_when_the_reading_began(tmp_path: Path) -> None:
+    with Pool.open(tmp_path / "pool", small(window_count=64)) as pool:
+        pool.upsert(samples(range(100, 160)))
+        read = pool.store.read(rows=25)
+        pool.upsert(samples(range(200, 260), keys=range(200, 260)))
+        pool.store.evict()
+        assert [block.timestamp.tolist() for block in read] == [
+            list(range(first, min(first + 25, 160))) for first in (100, 125, 150)
+        ]
+
+
 def test_a_reencoding_that_was_cut_off_changes_nothing(tmp_path: Path) -> None:
     path = made(tmp_path / "pool")
     pool = Pool.open(path)

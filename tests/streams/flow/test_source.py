@@ -167,6 +167,7 @@ class Given(SimulatedBus):
 
     def __init__(self, *polls: int) -> None:
         self._polls = list(polls)
+        self.waited_s: list[float] = []
 
     def consumer(self, *_: Any, **__: Any) -> Any:
         return self
@@ -174,7 +175,8 @@ class Given(SimulatedBus):
     def bounds(self, *_: Any, **__: Any) -> dict[Partition, tuple[int, int]]:
         return {}
 
-    def poll(self, *_: Any) -> list[Message]:
+    def poll(self, _most: int, timeout_s: float) -> list[Message]:
+        self.waited_s.append(timeout_s)
         n = self._polls.pop(0) if self._polls else 0
         return [Message(EVENTS, 0, at, b"", b"", 0, {}) for at in range(n)]
 
@@ -204,6 +206,18 @@ def test_passes_are_as_far_apart_as_enough_events_need_and_the_further_the_longe
     clock.now_ms += took_ms
     reader.take((EVENTS, 0))
     assert rests_s == [rests_ms / 1000]
+
+
+def test_while_the_dataflow_is_busy_on_its_own_it_neither_rests_nor_waits() -> None:
+    rests_s: list[float] = []
+    bus, clock, busy = Given(20, 5, 0), SetClock(), [True]
+    reader = Reader(bus, Blame(), clock, rests_s.append, busy=lambda: busy[0])
+    reader.add((EVENTS, 0), 0)
+    assert [len(reader.take((EVENTS, 0))) for _ in range(3)] == [20, 5, 0]
+    assert bus.waited_s == [0.0] * 3 and not rests_s
+    busy[0] = False
+    reader.take((EVENTS, 0))
+    assert bus.waited_s[3] > 0
 
 
 def test_a_state_of_another_kafka_is_told(world: World) -> None:

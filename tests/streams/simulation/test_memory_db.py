@@ -44,6 +44,15 @@ def test_a_pool_that_lost_what_was_synced_says_so(samples: SampleBlock) -> None:
         opened(Disk()).expect(pool.sync() + 1)
 
 
+def test_what_is_read_is_what_was_there_when_the_reading_began(samples: SampleBlock) -> None:
+    pool = opened(Disk())
+    pool.upsert(samples.take(np.arange(20)))
+    read = pool.store.read()
+    pool.upsert(samples.take(np.arange(20, 60)))
+    pool.store.evict()
+    assert [len(block) for block in read] == [20]
+
+
 def test_a_full_disk_refuses_and_nothing_is_half_written(samples: SampleBlock) -> None:
     disk = Disk()
     pool = opened(disk)

@@ -66,7 +66,7 @@ class Sent(Collected):
 
 
 def flow(source: Any, sink: Any, disk: Disk) -> Dataflow:
-    pools = SimulatedShards(disk, SETTINGS.shards, SETTINGS.pool_spec)
+    pools = SimulatedShards(disk, SETTINGS.shards, SETTINGS.pool_spec, note=str)
     clock = VirtualClock(Timeline())
     return build_flow(
         SETTINGS,
