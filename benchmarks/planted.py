@@ -3,9 +3,10 @@
     python -m benchmarks.planted                        all of them, as a table
     python -m benchmarks.planted tastes noise --users 200
 
-Every event has a chance that its user takes the item; ranking by these chances is the ceiling. An arm's share is what
-it ranks better than the first cloud model does, of what could be ranked better at all. In `noise` there is nothing to
-find: what counts is how far an arm falls below the cloud.
+Every event has a chance that its user takes the item. Ranking by these chances is the truth, which nobody can know who
+has seen a user three times in a category. The ceiling is who knows how the log is made, and what came before each
+event, but not who likes what (Bayes' rule). An arm's share is what it ranks better than the first cloud model does, of
+what the ceiling does. In `noise` there is nothing to find: what counts is how far an arm falls below the cloud.
 
 | log | who takes what |
 |---|---|
@@ -54,6 +55,8 @@ class Draw:
         self.item: I64 = self.rng.integers(0, ITEMS, n)
         self.category: I64 = self.item % CATEGORIES
         self.when: F64 = np.sort(self.rng.random(n))
+        self.cell: I64 = self.user * CATEGORIES + self.category  # events of one cell tell of each other
+        self.met = 0.0  # nats that an event speaks for its cell being liked, whatever its label
 
     def some(self, of: int, share: float, owners: int) -> Bool:
         """For each of `owners`, which of so many things are theirs, (owners, of)."""
@@ -79,6 +82,7 @@ def habits(draw: Draw) -> F64:
     meets = draw.rng.random(len(draw.user)) < 0.4
     draw.item = np.where(meets, own[draw.user, draw.rng.integers(0, 5, len(draw.user))], draw.item)
     draw.category = draw.item % CATEGORIES
+    draw.cell, draw.met = draw.user * ITEMS + draw.item, np.log(1 + (0.4 / 5) / (0.6 / ITEMS))
     return np.where(liked[draw.user, draw.item], LIKE, ELSE)
 
 
@@ -86,6 +90,7 @@ def turning(draw: Draw) -> F64:
     """Each user's taste turns."""
     before, after = (draw.some(CATEGORIES, LIKED / CATEGORIES, draw.users) for _ in range(2))
     turned = draw.when > STREAMED + (1 - STREAMED) / 2
+    draw.cell += turned * (draw.users * CATEGORIES)
     liked = np.where(turned, after[draw.user, draw.category], before[draw.user, draw.category])
     return np.where(liked, LIKE, ELSE)
 
@@ -93,6 +98,7 @@ def turning(draw: Draw) -> F64:
 def groups(draw: Draw) -> F64:
     """Groups like items that are soon gone."""
     draw.short_lived()
+    draw.cell = draw.user % GROUPS * ITEMS * LIVES + draw.item
     liked = draw.some(ITEMS * LIVES, 0.1, GROUPS)
     return np.where(liked[draw.user % GROUPS, draw.item], LIKE, ELSE)
 
@@ -100,16 +106,19 @@ def groups(draw: Draw) -> F64:
 def drift(draw: Draw) -> F64:
     """All like the same items, which are soon gone."""
     draw.short_lived()
+    draw.cell = draw.item
     return np.where(draw.some(ITEMS * LIVES, 0.2, 1)[0, draw.item], LIKE, ELSE)
 
 
 def bots(draw: Draw) -> F64:
     """Half of the users have no taste."""
+    draw.cell = np.where(draw.user % 2, draw.cell, -1 - np.arange(len(draw.cell)))
     return np.where(draw.user % 2, tastes(draw), (LIKE + ELSE) / 2)
 
 
 def noise(draw: Draw) -> F64:
     """Nobody has any."""
+    draw.cell = np.arange(len(draw.cell))
     return np.full(len(draw.user), (LIKE + ELSE) / 2)
 
 
@@ -119,9 +128,11 @@ PLANTED: dict[str, Callable[[Draw], F64]] = {
 
 
 def planted_log(name: str, users: int, seed: int) -> pl.DataFrame:
-    """The log, sorted, with the column `chance`: an evaluation never looks at it."""
+    """The log, sorted, with the columns `chance` and `knowable`, which ranks as the ceiling does: an evaluation never
+    looks at them."""
     draw = Draw(users, seed)
     chance = PLANTED[name](draw)
+    label = draw.rng.random(len(chance)) < chance
     return pl.DataFrame(
         {
             "event_id": [f"e{n}" for n in range(len(chance))],
@@ -129,15 +140,29 @@ def planted_log(name: str, users: int, seed: int) -> pl.DataFrame:
             "item_id": [f"i{item}" for item in draw.item],
             "category_id": [f"c{category}" for category in draw.category],
             "event_type": ["view"] * len(chance),
-            "label": (draw.rng.random(len(chance)) < chance).astype(np.int8),
+            "label": label.astype(np.int8),
             "timestamp": 10**12 + (draw.when * SPAN_MS).astype(np.int64),
             "chance": chance,
+            "knowable": knowable(draw.cell, label, draw.met),
         }
     )
 
 
+def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
+    """How much more likely it is (n,) that this cell is liked, in nats, by its events that came before, each of which
+    says `met` beside its label.
+
+    >>> knowable(np.array([7, 8, 7]), np.array([True, True, False])).round(2).tolist()
+    [0.0, 0.0, 0.92]
+    """
+    odds = np.array([np.log((1 - LIKE) / (1 - ELSE)), np.log(LIKE / ELSE)])[label.astype(np.int64)] + met
+    before = pl.col("odds").cum_sum().over("cell") - pl.col("odds")
+    so_far: F64 = pl.DataFrame({"cell": cell, "odds": odds}).select(before).to_series().to_numpy()
+    return so_far
+
+
 def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:
-    """GAUC of each arm and of the truth ("ceiling") on the second half of the stream."""
+    """GAUC of each arm, of the ceiling and of the truth on the second half of the stream."""
     plan = Plan(refresh_ms=0, seed=seed)
     with (
         work_view("") as show,
@@ -145,19 +170,20 @@ def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:
         Pool.open(Path(folder) / "pool", PoolSpec()) as pool,
     ):
         predictions = evaluate(log, pool, plan, show).predictions
-    half = predictions[len(predictions) // 2 :].join(log.select("event_id", ceiling="chance"), on="event_id")
-    arms = [arm for arm in (*ALL, "ceiling") if arm in half.columns]
+    facts = log.select("event_id", ceiling="knowable", truth="chance")
+    half = predictions[len(predictions) // 2 :].join(facts, on="event_id")
+    arms = [arm for arm in (*ALL, "ceiling", "truth") if arm in half.columns]
     return {arm: figures.gauc or 0.5 for arm, figures in Comparison(half, arms, seed).figures().items()}
 
 
 def table(found: dict[str, dict[str, float]]) -> list[str]:
     """For people: GAUC, and the share of what was to be gained over the cloud."""
-    arms = [arm for arm in next(iter(found.values())) if arm not in ("cloud", "ceiling")]
-    lines = ["| log | cloud | ceiling | " + " | ".join(arms) + " |", "|---" * (len(arms) + 3) + "|"]
+    arms = [arm for arm in next(iter(found.values())) if arm not in ("cloud", "ceiling", "truth")]
+    lines = ["| log | cloud | ceiling | truth | " + " | ".join(arms) + " |", "|---" * (len(arms) + 4) + "|"]
     for name, gauc in found.items():
         cloud, ceiling = gauc["cloud"], gauc["ceiling"]
         cells = [f"{gauc[arm]:.3f}" + _share(gauc[arm] - cloud, ceiling - cloud) for arm in arms]
-        lines.append(f"| {name} | {cloud:.3f} | {ceiling:.3f} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} | {cloud:.3f} | {ceiling:.3f} | {gauc['truth']:.3f} | " + " | ".join(cells) + " |")
     return lines
 
 

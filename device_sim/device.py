@@ -308,7 +308,6 @@ class Device:
             self.trained_seq = batch.batch_seq
             out.append(Freshness("trained", batch.produced_ms))
         if self.connected:
-            self.usage.close_interval()
             out.append(self._standing(now_ms))
         return [*out, *self._want_training(now_ms)]
 

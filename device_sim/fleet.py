@@ -42,6 +42,7 @@ from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
 from device_sim.use_ages import observe_predictions, observe_training
 from models.cloud_model import DIM, CloudModel
+from models.prior_variance import factors_of
 from monitor.metrics import Metrics
 from wire.malformed import Malformed
 from wire.outcome import Batches, Outcome, Trainings
@@ -254,10 +255,10 @@ class Fleet:
         slots = np.array([self.slots.get(user_id, 0) for user_id in job.users], np.int64)
         devices = [self.devices.get(user_id) for user_id in job.users]  # None: quarantined meanwhile
         current = np.array([device is not None and device.model == job.model.id for device in devices])
-        usable = current[result.device]
-        if usable.any():
-            heads = result.heads.take(np.flatnonzero(usable))
-            self.store.keep(slots[result.device[usable]], result.head[usable], heads)
+        usable = np.flatnonzero(current[result.device])
+        if len(usable):
+            heads = result.heads.take(usable)
+            self.store.keep(slots[result.device[usable]], result.head[usable], heads, factors_of(job.task))
         for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
             if device is None:
                 continue

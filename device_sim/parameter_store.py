@@ -12,16 +12,19 @@ import numpy as np
 from device_sim.instruction import Predict
 from device_sim.parameters import Parameters
 from device_sim.window import padded
-from models.blend import HEADS, PERSONAL, Blend
+from models import repeats
+from models.blend import ADJUSTED, HEADS, LOCAL, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
-from models.repeats import Repeats, evidence, traits
+from models.prior_variance import KINDS, REGRESSION
+from models.repeats import Repeats, traits
 from models.scores import logit
 from models.user_bias import UserBias
 from wire.arrays import F32, F64, I64, U8, U32, Bool
 from wire.task import ARMS, Task
 
 _FIRST_SLOTS = 64
+_LOCAL, _ADJUSTED = PERSONAL.index(LOCAL), HEADS.index(ADJUSTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """For n events: vectors (n, d), probabilities and scores of each arm (n, arms), log-loss of each head (n, heads),
-    and what each event teaches about repeats (n, EVIDENCE). Scores rank what a user meets at one moment: they are
+    and what each event teaches the fleet (n, EVIDENCE). Scores rank what a user meets at one moment: they are
     the arm's logits without the user bias; (n, 0) where the store makes none."""
 
     interest: F32
@@ -88,6 +91,7 @@ class ParameterStore:
         self.repeats = Repeats(0)
         self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
         self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
+        self.factors: F64 = np.zeros((0, len(KINDS)))  # of the prior variances that each slot's `LOCAL` was made with
         self.slots = 0
         self._free: list[int] = []
 
@@ -101,6 +105,7 @@ class ParameterStore:
             self.user_bias.grow(more)
             self.repeats.grow(more)
             self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
+            self.factors = np.concatenate([self.factors, np.ones((more, len(KINDS)))])
             if self.heads is not None:
                 self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
         self.slots += 1
@@ -118,14 +123,15 @@ class ParameterStore:
         """Copies of all that the device of this slot has learned."""
         head = np.flatnonzero(self.personal[slot])
         heads = self.heads.take(slot * len(PERSONAL) + head) if self.heads is not None else Heads.none(0)
-        return Parameters(head, heads, self.blend.loss[slot].copy(), self.user_bias.state[slot].copy())
+        learned = self.blend.loss[slot], self.user_bias.state[slot], self.factors[slot]
+        return Parameters(head, heads, *(each.copy() for each in learned))
 
     def put(self, slot: int, parameters: Parameters) -> None:
         """Make these the parameters of the slot; it predicts to the bit what the one did that they were taken from."""
         self.blend.loss[slot], self.user_bias.state[slot] = parameters.loss, parameters.user_bias
         self.forget(slot)
         if len(parameters.head):
-            self.keep(np.full_like(parameters.head, slot), parameters.head, parameters.heads)
+            self.keep(np.full_like(parameters.head, slot), parameters.head, parameters.heads, parameters.factors)
 
     def configure(self, slot: int, task: Task) -> None:
         """Blend and repeats as the device's task says."""
@@ -136,12 +142,14 @@ class ParameterStore:
         """The device's heads are of no use any more; its blend weights stay."""
         self.personal[slot] = False
 
-    def keep(self, slots: I64, head: I64, heads: Heads) -> None:
-        """Put trained heads in use: number `head[i]` of PERSONAL on slot `slots[i]`."""
+    def keep(self, slots: I64, head: I64, heads: Heads, factors: F64) -> None:
+        """Put trained heads in use: number `head[i]` of PERSONAL on slot `slots[i]`; `LOCAL` with prior
+        variances of these `factors` (kinds,)."""
         if self.heads is None:
             self.heads = Heads.none(len(self.personal) * len(PERSONAL))
         self.heads.put(slots * len(PERSONAL) + head, heads)
         self.personal[slots, head] = True
+        self.factors[slots[head == _LOCAL]] = factors
 
     def heads_bytes(self, slot: int) -> int:
         """Bytes of the device's personal heads."""
@@ -157,14 +165,14 @@ class ParameterStore:
         """
         n = len(rows.slot)
         interest, cloud = np.zeros((n, self._dim), np.float32), np.zeros(n, np.float32)
-        added = np.zeros((n, len(PERSONAL)), np.float32)
+        added, parts = np.zeros((n, len(PERSONAL)), np.float32), np.zeros((n, len(KINDS)), np.float32)
         for key in np.unique(rows.model).tolist():
             at = np.flatnonzero(rows.model == key)
-            interest[at], cloud[at], added[at] = self._head_logits(self.models[key], rows, at)
+            interest[at], cloud[at], added[at], parts[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS) if self._scores else 0))
-        losses, expected = np.zeros((n, len(HEADS))), np.zeros(n)
+        losses, expected, adjusted = np.zeros((n, len(HEADS))), np.zeros(n), np.zeros(n)
         for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
             user_bias = self.user_bias.before(slot, when).astype(np.float32)
@@ -177,9 +185,11 @@ class ParameterStore:
             if self._scores:
                 scores[at] = logit(self.blend.predict(slot, sigmoid(ranking).astype(np.float64)))
             losses[at] = self.blend.update(slot, probability, label)
-            expected[at] = sigmoid(cloud[at] + user_bias)
+            expected[at], adjusted[at] = sigmoid(cloud[at] + user_bias), probability[:, _ADJUSTED]
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
-        return Predicted(interest, arms, scores, losses, evidence(trait, expected, rows.label.astype(np.float64)))
+        columns, label = parts / self.factors[rows.slot], rows.label.astype(np.float64)
+        evidence = repeats.REGRESSION.evidence(trait, expected, label), REGRESSION.evidence(columns, adjusted, label)
+        return Predicted(interest, arms, scores, losses, np.concatenate(evidence, axis=1))
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""
@@ -189,18 +199,19 @@ class ParameterStore:
     def _dim(self) -> int:
         return next(iter(self.models.values())).weights.items.shape[1]
 
-    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32]:
-        """Vectors, the cloud's logits (r,), and what each personal head adds to them (r, heads)."""
+    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32, F32]:
+        """Vectors, the cloud's logits (r,), what each personal head adds to them (r, heads), and the parts of what
+        `LOCAL` adds (r, kinds)."""
         item, category = rows.item[at], rows.category[at]
         interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
         features = model.features(interest, item, category)
-        added = np.zeros((len(at), len(PERSONAL)), np.float32)
+        parts = np.zeros((len(at), len(PERSONAL), len(KINDS)), np.float32)
         row, head = np.nonzero(self.personal[rows.slot[at]])
         if self.heads is not None and len(row):
             x = model.standardised(features[:, DIM : 2 * DIM])
             which = rows.slot[at][row] * len(PERSONAL) + head
-            added[row, head] = self.heads.added(which, x[row], item[row], category[row])
-        return interest, model.logits(features), added
+            parts[row, head] = self.heads.parts(which, x[row], item[row], category[row])
+        return interest, model.logits(features), parts.sum(axis=2), parts[:, _LOCAL]
 
 
 def turns(slot: I64) -> list[I64]:

@@ -4,7 +4,7 @@ Making one takes the next number of its `Usage`.
 """
 
 from device_sim.usage import Usage
-from models.repeats import pack
+from models.evidence import pack
 from wire.identity import ModelId
 from wire.moments import WallMs
 from wire.outcome import Batches

@@ -17,7 +17,7 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 class Predicted(msgspec.Struct, frozen=True):
     """Every head predicted one own event: its vector by cloud `model`, each head's log-loss, and what the event
-    teaches about repeats (`models.repeats`).
+    teaches the fleet (`models.evidence`).
 
     `interest` (d,), `losses` (heads,) and `evidence` (EVIDENCE,); `seq` names the row of the window.
     """

@@ -188,7 +188,7 @@ class TrainingJob:
             logit=logit,
             weight=np.ones_like(logit),
         )
-        return fit_heads(rows, len(self.users), recipe.own).plus(before)
+        return fit_heads(rows, len(self.users), self.task.own(recipe)).plus(before)
 
     def _acceptance(self, held: OwnRows, heads: Heads) -> Bool:
         """Which heads predict their device's held-back rows no worse than the cloud head, give or take the margin."""

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from models.blend import HEADS
-from models.repeats import EQUATIONS, EVIDENCE, within
+from models.evidence import EQUATIONS, EVIDENCE, INTERVAL, within
 from wire.arrays import F64
 from wire.outcome import Batches, Trainings
 
@@ -55,14 +55,17 @@ class Usage:
         self.trainings: Counter[Trainings] = Counter()
         self.passed: Counter[str] = Counter()
         self.losses: F64 = np.zeros(len(HEADS))
-        self.equations: F64 = np.zeros(EQUATIONS)  # of repeats, of all intervals that are over
+        self.equations: F64 = np.zeros(EQUATIONS)  # of all intervals that are over
         self._evidence: F64 = np.zeros(EVIDENCE)  # of the interval that is not
 
     def lost(self, losses: F64, evidence: F64) -> None:
-        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) about repeats."""
+        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) the fleet."""
         self.losses += losses
         self._evidence += evidence
         self.events += 1
+        if self.events % INTERVAL == 0:
+            self.equations += within(self._evidence)
+            self._evidence = np.zeros(EVIDENCE)
 
     def answered(self, outcome: Batches, seq: int = -1) -> None:
         """A batch came, number `seq` if that is known and is to be answered for."""
@@ -74,11 +77,6 @@ class Usage:
         self.trainings[outcome] += 1
         self.compute_ms += compute_ms
         self.passed.update({head: int(good) for head, good in (accepted or {}).items()})
-
-    def close_interval(self) -> None:
-        """What events taught about repeats is compared within an interval (`models.repeats`): here one ends."""
-        self.equations += within(self._evidence)
-        self._evidence = np.zeros(EVIDENCE)
 
     def next_sequence(self) -> int:
         """The number of the report that is made now."""

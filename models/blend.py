@@ -32,10 +32,11 @@ SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head 
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
 PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
+LOCAL = "local"  # from own samples alone
 RANDOM = "random"  # from random samples
 ADJUSTED = "adjusted"  # the cloud's logit with the device's user bias and repeats: what personal heads add to
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
-_LOCAL = ("local", "local" + HABIT)
+_LOCAL = (LOCAL, LOCAL + HABIT)
 # Matched samples say much of a few items, random ones a little of many: no device knows beforehand which is
 # worth more, nor which side of its classifier's border is. Its blend finds out. A head has this share of the trust in
 # outside samples; random samples have as much of it beside matched ones however many heads these make, or arms

@@ -35,7 +35,7 @@ from wire.task import Spread
 # Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
 # cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
 GROUP = 16
-_LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure
+LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class _Items:
         distinct, row, number = np.unique(owner | item_bias_key(rows.item), return_index=True, return_inverse=True)
         expected = 1 / (1 + np.exp(-np.clip(rows.logit.astype(np.float64), -60, 60)))
         weight = rows.weight.astype(np.float64)
-        precision = _summed(number, weight * np.maximum(expected * (1 - expected), _LEAST_CURVATURE))
+        precision = _summed(number, weight * np.maximum(expected * (1 - expected), LEAST_CURVATURE))
         pull = _summed(number, weight * (rows.label[:, None] - expected))
         response = np.divide(pull, precision, out=np.zeros_like(pull), where=precision > 0)
         category = owner[row] | category_bias_key(rows.category[row])

@@ -119,10 +119,19 @@ class Heads:
         each: I64 = self.taste.itemsize * self.taste.shape[1] + _BYTES_PER_BIAS * biases
         return each
 
-    def added(self, which: I64, x: F32, item: U32, category: U32) -> F32:
-        """What head `which[r]` adds (r,) to the cloud's logit of a sample: its item's vector x[r] (r, d), and keys."""
+    def parts(self, which: I64, x: F32, item: U32, category: U32) -> F32:
+        """What taste, item's and category's bias of head `which[r]` add (r, 3) to the cloud's logit of a sample: its
+        item's vector x[r] (r, d), and keys.
+        """
         taste = np.einsum("nd,nd->n", self.taste[which], x)
-        added: F32 = taste + self._bias(which, item_bias_key(item)) + self._bias(which, category_bias_key(category))
+        item_bias, category_bias = (
+            self._bias(which, key) for key in (item_bias_key(item), category_bias_key(category))
+        )
+        return np.stack([taste, item_bias, category_bias], axis=1)
+
+    def added(self, which: I64, x: F32, item: U32, category: U32) -> F32:
+        """What head `which[r]` adds (r,) in all."""
+        added: F32 = self.parts(which, x, item, category).sum(axis=1)
         return added
 
     def _biases(self) -> tuple[I64, U64, F32]:

@@ -1,6 +1,6 @@
 """The task: the computation that the cloud asks devices for, versioned and rolled out in stages (JSON, signed)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ Variance = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 LogWeight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Kind = Literal["item", "category", "taste"]
 Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
@@ -47,16 +48,17 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/3"):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/4"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
     `retrain_every` new samples once it has `min_samples` of them, on its newest candidate batch.
-    It is for devices with a cloud model of `lineage` ("": of any), which its `head_prior` and `repeats` are about.
-    `head_prior` is the fleet's log-weight per head and `repeats` what having taken an item before says
-    (`models.repeats`), both from telemetry. A device asks for a new batch when its own is
-    older than `candidate_age_ms` and there are new samples, or older than `idle_age_ms` and there are none: whoever
-    comes back finds heads that know the last hours.
+    It is for devices with a cloud model of `lineage` ("": of any), which its `head_prior`, `repeats` and `variances`
+    are about: the fleet's log-weight per head, what having taken an item before says (`models.repeats`), and by
+    kind how many times the recipes' the prior variances of own samples are (`models.prior_variance`), all from
+    telemetry.
+    A device asks for a new batch when its own is older than `candidate_age_ms` and there are new samples, or older than
+    `idle_age_ms` and there are none: whoever comes back finds heads that know the last hours.
     """
 
     task_version: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -77,8 +79,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     blend_discount: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.995
     head_prior: dict[str, LogWeight] = {}
     repeats: dict[str, LogWeight] = {}
+    variances: dict[Kind, Variance] = {}
     candidate_age_ms: Duration = 600_000
     idle_age_ms: Duration = 3 * 3_600_000
+
+    def own(self, recipe: Recipe) -> Spread:
+        """The spread of own samples by `recipe`, with what the fleet says of it."""
+        told = {kind: times * getattr(recipe.own, kind) for kind, times in self.variances.items()}
+        return msgspec.structs.replace(recipe.own, **told)
 
 
 def _check(task: Task) -> str:

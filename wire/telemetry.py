@@ -48,12 +48,12 @@ class Ack(Standing, frozen=True, tag_field=FORMAT, tag="ack/2"):
         return {self.answered_seq, self.batch_seq}
 
 
-class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/2"):
+class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/3"):
     """All that a device did in its life, as a phone would report it after a training and when its link is back.
 
     Sums and counts since its life began: bytes moved, trainings by outcome and what they cost, how often each head
-    passed its test, events predicted, each head's log-loss over them (nats), and what they taught about repeats
-    (`models.repeats.pack`). As of now: `model` in use, newest batch trained on (-1: none), bytes stored.
+    passed its test, events predicted, each head's log-loss over them (nats), and what they taught
+    (`models.evidence.pack`). As of now: `model` in use, newest batch trained on (-1: none), bytes stored.
     """
 
     model: ModelId

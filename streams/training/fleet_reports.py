@@ -1,4 +1,4 @@
-"""What the reports of all devices say together: the prior of their blends, and what repeats say."""
+"""What the reports of all devices say together: the prior of their blends, what repeats say, prior variances."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,9 @@ import msgspec
 import numpy as np
 
 from models.blend import HEADS, fleet_prior
-from models.repeats import EQUATIONS, learned_weights, unpack
+from models.evidence import EQUATIONS, by_regression, unpack
+from models.prior_variance import clipped, factors_of, learned_variances
+from models.repeats import learned_weights
 from monitor.metrics import Metrics
 from streams.training.newest import Newest
 from wire.task import Task
@@ -16,6 +18,7 @@ from wire.telemetry import Training
 # own live by the prior. Below LEAST it no longer matters: the prior's floor (`models.blend.UNIFORM_SHARE`) is above it.
 NOTABLE, LEAST = 0.5, -8.0
 NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, in logits
+NOTABLE_FACTOR = 1.5  # or once a prior variance is so many times what it was, or was so many times what it is
 MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
 
 
@@ -29,7 +32,7 @@ class FleetReports:
     def __init__(self, metrics: Metrics) -> None:
         self._newest = Newest(1 + len(HEADS) + EQUATIONS, metrics)  # events, losses, equations
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
-        self._known: tuple[dict[str, float], dict[str, float]] | None = None
+        self._known: dict[str, dict[str, float]] | None = None  # by field of the task
 
     @property
     def events(self) -> int:
@@ -42,7 +45,8 @@ class FleetReports:
         equations = unpack(report.evidence)
         if equations is None or not (losses >= 0).all():
             return False
-        sums = np.r_[report.events, losses, equations]
+        of_repeats, of_variances = by_regression(equations)
+        sums = np.r_[report.events, losses, of_repeats, clipped(of_variances)]
         if np.abs(sums).max() > MOST:
             return False
         if self._newest.put(report.user_id, report.boot, report.sequence, sums):
@@ -57,15 +61,21 @@ class FleetReports:
             losses, equations = np.split(self._newest.total[1:], [len(HEADS)])
             weights = fleet_prior(dict(zip(HEADS, losses.tolist(), strict=True)), self.events)
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-            self._known = prior, learned_weights(equations)
-        prior, weights = self._known
-        return msgspec.structs.replace(task, head_prior=prior, repeats=weights)
+            of_repeats, of_variances = by_regression(equations)
+            self._known = {
+                "head_prior": prior,
+                "repeats": learned_weights(of_repeats),
+                "variances": learned_variances(of_variances),
+            }
+        return msgspec.structs.replace(task, **self._known)
 
     def moved(self, task: Task) -> bool:
         """Whether devices that have `task` should hear of what is known by now."""
         taught = self.taught(task)
         heads = _moved(taught.head_prior, task.head_prior, NOTABLE)
-        return heads or _moved(taught.repeats, task.repeats, NOTABLE_WEIGHT)
+        repeats = _moved(taught.repeats, task.repeats, NOTABLE_WEIGHT)
+        factors = factors_of(taught) / factors_of(task)
+        return heads or repeats or bool((np.abs(np.log(factors)) >= np.log(NOTABLE_FACTOR)).any())
 
 
 def _moved(now: Mapping[str, float], before: Mapping[str, float], notable: float) -> bool:

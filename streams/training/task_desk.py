@@ -31,7 +31,7 @@ class TaskDesk:
         """
         version = self.current.task_version if self.current else 0
         known = self.current if self.current and self.current.lineage == lineage else self._wanted
-        said = {"head_prior": known.head_prior, "repeats": known.repeats}
+        said = {"head_prior": known.head_prior, "repeats": known.repeats, "variances": known.variances}
         task = msgspec.structs.replace(self._wanted, task_version=version, lineage=lineage, **said)
         task = reports.taught(task)
         if task == self.current:

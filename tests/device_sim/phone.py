@@ -19,7 +19,7 @@ from device_sim.stimulus import (
 )
 from models.blend import HEADS
 from models.cloud_model import DIM
-from models.repeats import EVIDENCE
+from models.evidence import EVIDENCE
 from tests.device_sim.world import TASK, event, raw_batch
 from wire.identity import ModelId
 from wire.moments import WallMs

@@ -10,11 +10,14 @@ from device_sim.parameters import Parameters
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
+from models.prior_variance import KINDS
 from tests.device_sim.world import CATEGORIES, ITEMS, cloud_model
 from wire.arrays import F64, I64
 from wire.ids import item_keys
 from wire.sample import HISTORY_LEN
 from wire.task import ARMS, Task
+
+FACTORS = np.ones(len(KINDS))
 
 
 @given(st.lists(st.integers(0, 5), max_size=40))
@@ -92,7 +95,7 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
 )
 def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]) -> None:
     plain, changed = store(2), store(2)
-    changed.keep(np.array([1]), np.array([PERSONAL.index(head)]), personal_heads(1, seed=4))
+    changed.keep(np.array([1]), np.array([PERSONAL.index(head)]), personal_heads(1, seed=4), FACTORS)
     before, after = plain.predict(rows([0, 1])).arms, changed.predict(rows([0, 1])).arms
     different = np.abs(before - after) > 1e-6
     assert not different[0].any()
@@ -101,7 +104,7 @@ def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]
 
 def all_heads(made: ParameterStore, devices: int) -> ParameterStore:
     pairs: I64 = np.arange(devices * len(PERSONAL))
-    made.keep(pairs // len(PERSONAL), pairs % len(PERSONAL), personal_heads(len(pairs), seed=1))
+    made.keep(pairs // len(PERSONAL), pairs % len(PERSONAL), personal_heads(len(pairs), seed=1), FACTORS)
     return made
 
 
@@ -175,7 +178,7 @@ def test_the_store_grows_and_keeps_what_it_has() -> None:
         made.add()
     made.blend.loss[:] = 0
     np.testing.assert_allclose(made.predict(rows([0, 1, 2])).arms, before, atol=1e-6)
-    made.keep(np.array([150]), np.array([0]), personal_heads(1, seed=2))
+    made.keep(np.array([150]), np.array([0]), personal_heads(1, seed=2), FACTORS)
     tastes, biases = 4 * DIM, 8 * (len(ITEMS[::5]) + 1)
     assert made.heads_bytes(150) == tastes + biases
     assert made.heads_bytes(0) == len(PERSONAL) * (tastes + biases)
@@ -207,10 +210,10 @@ def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_t
     made, other = store(4), store(150)
     task = Task(task_version=1, repeats={"again": 0.5})
     made.configure(2, task)
-    made.keep(np.array([2, 2, 3]), np.array([0, 7, 1]), personal_heads(3, seed=5))
+    made.keep(np.array([2, 2, 3]), np.array([0, 7, 1]), personal_heads(3, seed=5), FACTORS)
     for seed in range(3):
         made.predict(rows([0, 2, 3, 2], seed, step_ms=1000))
-    other.keep(np.array([140]), np.array([0]), personal_heads(1, seed=6))
+    other.keep(np.array([140]), np.array([0]), personal_heads(1, seed=6), FACTORS)
     other.configure(140, task)
     other.put(140, made.take(2))
     for seed in range(3, 6):
@@ -223,7 +226,7 @@ def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_t
 
 def test_a_slot_that_is_given_back_predicts_as_a_new_one() -> None:
     made = store(2)
-    made.keep(np.array([0]), np.array([3]), personal_heads(1, seed=5))
+    made.keep(np.array([0]), np.array([3]), personal_heads(1, seed=5), FACTORS)
     made.predict(rows([0, 0, 0], step_ms=1000))
     made.release(0)
     expected, got = made.predict(rows([1, 1], seed=8)), made.predict(rows([made.add()] * 2, seed=8))

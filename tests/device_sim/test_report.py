@@ -16,7 +16,7 @@ from device_sim.stimulus import (
 )
 from device_sim.usage import Usage
 from models.blend import HEADS
-from models.repeats import EVIDENCE, unpack, within
+from models.evidence import EVIDENCE, INTERVAL, unpack, within
 from tests.device_sim.phone import Phone, counted, only, reports
 from tests.device_sim.world import TASK, raw_batch
 from wire.event import decode_event
@@ -88,15 +88,16 @@ def test_a_training_report_sums_up_all_of_a_life() -> None:
     assert again.bytes_up > report.bytes_up and again.sequence > report.sequence
 
 
-def test_what_repeats_teach_is_compared_within_an_interval() -> None:
+def test_what_events_teach_is_compared_within_an_interval_however_often_the_device_trains() -> None:
     phone = Phone()
     phone.tell(Connected())
     for _ in range(2):
-        phone.live(30)
+        phone.live(7 * INTERVAL // 2)
         (report,) = reports(phone.train())
     assert isinstance(report, Training)
-    one = within(np.full(EVIDENCE, 30 * 0.25))
-    np.testing.assert_array_equal(unpack(report.evidence), one + one)
+    one, summed = within(np.full(EVIDENCE, INTERVAL * 0.25)), unpack(report.evidence)
+    assert summed is not None
+    np.testing.assert_allclose(summed, 7 * one)
 
 
 def test_when_the_link_is_back_the_device_says_once_what_may_be_lost() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.cloud_model import sigmoid
-from models.repeats import PRECISION, TRAITS, Repeats, evidence, learned_weights, traits, with_repeats, within
+from models.repeats import PRECISION, REGRESSION, TRAITS, Repeats, learned_weights, traits, with_repeats
 from models.scores import logloss
 from wire.arrays import F32, F64
 
@@ -23,7 +23,9 @@ def events(n: int, weights: dict[str, float], seed: int = 0) -> tuple[F32, F64, 
 
 def learned(trait: F32, expected: F64, label: F64, cuts: Sequence[int] = ()) -> dict[str, float]:
     """Weights from these events, reported before each of `cuts` and at the end."""
-    equations = [within(part.sum(axis=0)) for part in np.split(evidence(trait, expected, label), cuts)]
+    equations = [
+        REGRESSION.within(part.sum(axis=0)) for part in np.split(REGRESSION.evidence(trait, expected, label), cuts)
+    ]
     return learned_weights(np.sum(equations, axis=0))
 
 

@@ -100,7 +100,7 @@ _TRAINING = Training(
     passed={"local": 5, "coda": 3},
     events=10,
     head_log_loss={"cloud": 6.5, "local": 6.25},
-    evidence=np.arange(14, dtype="<f8").tobytes(),
+    evidence=np.arange(23, dtype="<f8").tobytes(),
 )
 
 _STEP = TraceStep(
@@ -159,7 +159,10 @@ MESSAGES = [
         _read_signed_model,
     ),
     Message(
-        "task.json", Task(task_version=4, lineage=MODEL.lineage, head_prior={"cloud": -0.5}), encode_task, decode_task
+        "task.json",
+        Task(task_version=4, lineage=MODEL.lineage, head_prior={"cloud": -0.5}, variances={"category": 0.25}),
+        encode_task,
+        decode_task,
     ),
     Message("task_signed.msgpack", Task(task_version=4), _sign, _open),
     Message("ack.json", _ACK, encode_report, decode_report),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from models.blend import HEADS
-from models.repeats import EQUATIONS
+from models.evidence import EQUATIONS
 from wire.identity import NO_MODEL, ModelId
 from wire.outcome import Batches
 from wire.telemetry import Ack, Training

@@ -218,8 +218,8 @@ def heads_of_another_device() -> Iterator[None]:
     """Of devices that trained together each predicts with another's heads."""
     from device_sim.parameter_store import ParameterStore
 
-    def keep(self: ParameterStore, slots: Any, head: Any, heads: Any) -> None:
-        real(self, slots, head, heads.take((np.arange(len(slots)) - 1) % max(len(slots), 1)))
+    def keep(self: ParameterStore, slots: Any, head: Any, heads: Any, factors: Any) -> None:
+        real(self, slots, head, heads.take((np.arange(len(slots)) - 1) % max(len(slots), 1)), factors)
 
     real = ParameterStore.keep
     with patch.object(ParameterStore, "keep", keep):

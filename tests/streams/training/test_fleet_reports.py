@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from models.blend import FLEET_RATE, HEADS
-from models.repeats import EQUATIONS, PRECISION, TRAITS, evidence, pack, within
+from models.evidence import EQUATIONS, pack
+from models.prior_variance import KINDS
+from models.prior_variance import REGRESSION as OF_VARIANCES
+from models.repeats import PRECISION, REGRESSION, TRAITS
 from monitor.metrics import Metrics
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
 from tests.wire.reports import NOTHING, training
@@ -33,7 +36,8 @@ def returned(events: int, device: int) -> bytes:
     taken = np.random.default_rng(device).choice([0, 1], events)
     trait = np.zeros((events, len(TRAITS)), np.float32)
     trait[:, TRAITS.index("taken")] = taken
-    return pack(within(evidence(trait, np.full(events, 0.5), taken.astype(np.float64)).sum(axis=0)))
+    evidence = REGRESSION.evidence(trait, np.full(events, 0.5), taken.astype(np.float64))
+    return pack(np.r_[REGRESSION.within(evidence.sum(axis=0)), np.zeros(OF_VARIANCES.width)])
 
 
 def test_the_sum_over_devices_says_whether_people_come_back() -> None:
@@ -45,6 +49,34 @@ def test_the_sum_over_devices_says_whether_people_come_back() -> None:
     assert 0 < unsure["taken"] < sure["taken"]
     assert sure["times"] == sure["since"] == 0, "nothing was said about these"
     assert all_of_them.moved(alone.taught(TASK)) and not all_of_them.moved(all_of_them.taught(TASK))
+
+
+def differing(times: float, information: float = 0.03) -> bytes:
+    """What a device reports where users differ by category `times` as much as the recipe believes, by nothing else."""
+    of_category = np.eye(len(KINDS))[KINDS.index("category")]
+    equations = OF_VARIANCES.folded(np.diag(information * of_category), times * information * of_category)
+    return pack(np.r_[np.zeros(REGRESSION.width), equations])
+
+
+def test_the_sum_over_devices_says_how_far_users_differ() -> None:
+    reports = FleetReports(Metrics())
+    for device in range(200):
+        reports.add(report(5, even(4.0), differing(3.0), device))
+    taught = reports.taught(TASK)
+    assert taught.variances == {"taste": 1.0, "item": 1.0, "category": pytest.approx(3, rel=0.1)}
+    assert taught.own(taught.habit).category == pytest.approx(3 * TASK.habit.own.category, rel=0.1)
+    assert reports.moved(TASK) and not reports.moved(reports.taught(TASK))
+
+
+@pytest.mark.parametrize("lie", [differing(-1e3, 1e3), differing(1e3, 1e3), differing(1e3), differing(1e9, 1e-3)])
+def test_a_few_lies_about_how_far_users_differ_are_not_believed(lie: bytes) -> None:
+    reports = FleetReports(Metrics())
+    for device in range(200):
+        reports.add(report(5, even(4.0), differing(3.0), device))
+    honest = reports.taught(TASK)
+    for device in range(200, 203):
+        assert reports.add(report(5, even(4.0), lie, device))
+    assert not reports.moved(honest)
 
 
 @pytest.mark.parametrize(

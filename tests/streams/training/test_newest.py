@@ -13,7 +13,7 @@ from device_sim.stimulus import Connected, Predicted
 from device_sim.usage import Usage, UsageState
 from models.blend import HEADS
 from models.cloud_model import DIM
-from models.repeats import EVIDENCE
+from models.evidence import EVIDENCE
 from monitor.metrics import Metrics
 from streams.training.fleet_reports import FleetReports
 from streams.training.newest import LIVES, Newest

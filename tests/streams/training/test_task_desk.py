@@ -8,11 +8,12 @@ from streams.training.task_desk import TaskDesk, read_task
 from tests.wire.reports import training
 from wire.errors import InputError
 from wire.signing import new_keys, open_task
-from wire.task import Task
+from wire.task import Kind, Task
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
 REPEATS = {"taken": 0.5}
+VARIANCES: dict[Kind, float] = {"category": 0.4}
 SILENCE = FleetReports(Metrics())
 OLD, NEW = "00000000000000aa", "00000000000000bb"
 
@@ -35,17 +36,19 @@ def test_versions_count_up_and_nothing_new_makes_no_task() -> None:
 
 
 def test_a_restart_keeps_what_was_published_of_the_fleet_until_devices_report() -> None:
-    published = Task(task_version=7, head_prior=PRIOR, repeats=REPEATS)
+    published = Task(task_version=7, head_prior=PRIOR, repeats=REPEATS, variances=VARIANCES)
     desk = TaskDesk(Task(task_version=0), PRIVATE, published)
     assert desk.issue(SILENCE, "") is None
     changed = TaskDesk(Task(task_version=0, retrain_every=9), PRIVATE, published)
     signed = changed.issue(SILENCE, "")
     assert signed is not None
-    assert open_task(signed, PUBLIC) == Task(task_version=8, retrain_every=9, head_prior=PRIOR, repeats=REPEATS)
+    assert open_task(signed, PUBLIC) == Task(
+        task_version=8, retrain_every=9, head_prior=PRIOR, repeats=REPEATS, variances=VARIANCES
+    )
 
 
 def test_what_one_lineage_taught_is_not_said_of_another() -> None:
-    published = Task(task_version=7, lineage=OLD, head_prior=PRIOR, repeats=REPEATS)
+    published = Task(task_version=7, lineage=OLD, head_prior=PRIOR, repeats=REPEATS, variances=VARIANCES)
     signed = TaskDesk(Task(task_version=0), PRIVATE, published).issue(SILENCE, NEW)
     assert signed is not None and open_task(signed, PUBLIC) == Task(task_version=8, lineage=NEW)
 
