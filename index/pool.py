@@ -139,7 +139,7 @@ class Pool:
         self._check_model(block)
         result = self._judge(block)
         if result.inserted.any():
-            self._insert(block.take(np.flatnonzero(result.inserted)))
+            self._insert(block.where(result.inserted))
         return result
 
     def search(self, match_keys: F32, user: U64, before_ms: I64, k_per_label: int) -> Matches:
@@ -255,7 +255,7 @@ class Pool:
 
     def _insert(self, fresh: SampleBlock) -> None:
         state = self._after(fresh)
-        stay = fresh.take(np.flatnonzero(above(fresh.timestamp, fresh.sample, state.floor)))
+        stay = fresh.where(above(fresh.timestamp, fresh.sample, state.floor))
         self.store.write(stay, state)
         self.memory.append(stay)
         if self._shadow is not None and len(stay):

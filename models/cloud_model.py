@@ -12,7 +12,7 @@ Unknown items and categories share row 0 of their table, which training keeps me
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from torch import Tensor
 from models.cloud_head import HIDDEN, HeadParams
 from models.key_rows import KeyRows
 from models.sample import SampleBlock
-from models.signature import rarity, two_view_keys
-from wire.arrays import F16, F32, U32
+from models.signature import rarity, two_view_keys, unit
+from wire.arrays import F16, F32, I64, U32
 from wire.identity import ModelId
 from wire.ids import NO_KEY
 from wire.sample import HISTORY_LEN
@@ -31,13 +31,6 @@ DIM = 32  # d: an interest is 64 bytes in a device's window
 _CHUNK = 256  # rows encoded at once: their histories stay in the cache, which at 1,024 costs a third more (measured)
 MEASURED = frozenset({"centre", "spread", "taken"})  # of `Weights`
 T = TypeVar("T")
-
-
-class Encoded(NamedTuple):
-    """Two vectors per sample, float32: interests (n, d), match keys (n, KEY_DIM) of length 1."""
-
-    interest: F32
-    match_key: F32
 
 
 @dataclass(frozen=True)
@@ -131,30 +124,19 @@ class CloudModel:
         standard: F32 = (vectors - self.weights.centre.numpy()) / self.weights.spread.numpy()
         return standard
 
-    def encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
-        """Interest and match key of n samples; keys (n,) and histories (n, L), newest first, padded with `NO_KEY`."""
-        chunks = _in_chunks(self._encode, item, category, history_item, history_category)
-        return Encoded(*(np.concatenate(part) for part in zip(*chunks, strict=True)))
-
     def interests(self, item: U32, category: U32, history_item: U32, history_category: U32) -> F32:
-        """The interests (n, d) alone that `encode` gives samples: for whoever searches nothing by them."""
+        """Interests (n, d) of n samples; keys (n,) and histories (n, L), newest first, padded with `NO_KEY`."""
         return np.concatenate(_in_chunks(self._interests, item, category, history_item, history_category))
 
     def encode_block(self, block: SampleBlock) -> SampleBlock:
         """`block` with this version's logits and match keys."""
-        encoded = self.encode(block.item, block.category, block.history_item, block.history_category)
-        logit = self.logits(self.features(encoded.interest, block.item, block.category))
-        return block.with_encoding(logit, encoded.match_key, self.id)
-
-    def match_keys(self, history_item: U32, history_category: U32) -> F32:
-        """The queries (n, KEY_DIM) of users with these histories (n, L): the match keys that `encode` gives samples."""
-        return np.concatenate(_in_chunks(self._match_keys, history_item, history_category))
+        columns = block.item, block.category, block.history_item, block.history_category
+        logit, match_key = zip(*_in_chunks(self._encode, *columns), strict=True)
+        return block.with_encoding(np.concatenate(logit), np.concatenate(match_key), self.id)
 
     def features(self, interest: F32 | F16, item: U32, category: U32) -> F32:
         """What a head sees, (n, 3d): interest, item vector, their product; interest (n, d) may be float16."""
-        target = self.item_vectors(item, category)
-        wide = interest.astype(np.float32, copy=False)
-        return np.concatenate([wide, target, wide * target], axis=1)
+        return _features(interest.astype(np.float32, copy=False), self.item_vectors(item, category))
 
     def logits(self, features: F32) -> F32:
         """The cloud head's logits (n,) of features (n, 3d)."""
@@ -194,31 +176,53 @@ class CloudModel:
         return sum(int(t.nbytes) for t in tensors) + self.head.flat().nbytes
 
     @torch.inference_mode()
-    def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> Encoded:
-        rows, slots, empty = self._slots(history_item, history_category)
-        return Encoded(self._interest(item, category, slots, empty), self._match_key(history_item, rows, slots, empty))
+    def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> tuple[F32, F32]:
+        """Logits (n,) and match keys (n, KEY_DIM)."""
+        rows, slots = self._slots(history_item, history_category)
+        target = self.item_vectors(item, category)
+        looks = np.stack([self._looks(target), np.broadcast_to(self._plain_look, target.shape)], axis=2)
+        recency = np.stack([_numpy(self.weights.attention_recency), _numpy(self.weights.pool_recency)], axis=1)
+        interest, pooled = _seen(slots, looks, recency, history_item).swapaxes(0, 1)
+        keys = two_view_keys(unit(pooled), history_item, self._rarity[rows])
+        return self.logits(_features(interest, target)), keys
 
     @torch.inference_mode()
     def _interests(self, item: U32, category: U32, history_item: U32, history_category: U32) -> F32:
-        _, slots, empty = self._slots(history_item, history_category)
-        return self._interest(item, category, slots, empty)
+        _, slots = self._slots(history_item, history_category)
+        looks = self._looks(self.item_vectors(item, category))
+        return _seen(slots, looks[:, :, None], _numpy(self.weights.attention_recency)[:, None], history_item)[:, 0]
 
-    @torch.inference_mode()
-    def _match_keys(self, history_item: U32, history_category: U32) -> F32:
-        return self._match_key(history_item, *self._slots(history_item, history_category))
-
-    def _slots(self, history_item: U32, history_category: U32) -> tuple[Tensor, Tensor, Tensor]:
-        """Item rows (n, L) of histories, their vectors (n, L + 1, d), and which of these are padding."""
+    def _slots(self, history_item: U32, history_category: U32) -> tuple[I64, F32]:
+        """Item rows (n, L) of histories, and their vectors (n, L + 1, d)."""
         rows = self.item_rows(history_item)
-        return rows, self.weights.slots(rows, self.category_rows(history_category)), empty_slots(history_item)
+        return rows.numpy(), _numpy(self.weights.slots(rows, self.category_rows(history_category)))
 
-    def _interest(self, item: U32, category: U32, slots: Tensor, empty: Tensor) -> F32:
-        target = self.weights.vectors(self.item_rows(item), self.category_rows(category))
-        return _numpy(self.weights.interest(target, slots, empty))
+    def _looks(self, target: F32) -> F32:
+        """How each target (n, d) looks at a history."""
+        looks: F32 = target @ _numpy(self.weights.attention) / np.float32(DIM**0.5)
+        return looks
 
-    def _match_key(self, history_item: U32, rows: Tensor, slots: Tensor, empty: Tensor) -> F32:
-        pooled = torch.nn.functional.normalize(self.weights.pooled(slots, empty), dim=1)
-        return two_view_keys(_numpy(pooled), history_item, self._rarity[rows.numpy()])
+    @cached_property
+    def _plain_look(self) -> F32:
+        """How a history is looked at without a target, (d,)."""
+        return _numpy(self.weights.pool_query) / np.float32(DIM**0.5)
+
+
+def _features(interest: F32, target: F32) -> F32:
+    return np.concatenate([interest, target, interest * target], axis=1)
+
+
+def _seen(slots: F32, looks: F32, recency: F32, history_item: U32) -> F32:
+    """What v looks (n, d, v) see of histories, (n, v, d): slots (n, L + 1, d), recency (L + 1, v).
+
+    The arithmetic of `Weights.interest` and `pooled` on arrays, whose calls cost less than torch's where rows are few.
+    """
+    score = slots @ looks + recency
+    score[:, :-1][history_item == NO_KEY] = -np.inf
+    share = np.exp(score - score.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    seen: F32 = share.swapaxes(1, 2) @ slots
+    return seen
 
 
 def _in_chunks(encode: Callable[..., T], *columns: U32) -> list[T]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from wire.arrays import F32, I64, U8, U32, U64
+from wire.arrays import F32, I64, U8, U32, U64, Bool
 from wire.identity import NO_MODEL, ModelId
 from wire.sample import HISTORY_LEN, SampleRecord, decode_record
 
@@ -53,6 +53,10 @@ class SampleBlock:
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         taken: dict[str, Any] = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
         return type(self)(**taken)
+
+    def where(self, kept: Bool) -> Self:
+        """The samples that are `kept` (n,): nearly always all of them."""
+        return self if kept.all() else self.take(np.flatnonzero(kept))
 
     @classmethod
     def concat(cls, blocks: Sequence[Self]) -> Self:

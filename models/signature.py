@@ -36,7 +36,7 @@ def two_view_keys(pooled: F32, history_item: U32, rarity: F32) -> F32:
     Without a history the pooled view alone makes the key.
     """
     keys = np.concatenate([np.float32(POOLED_LENGTH) * pooled, signatures(history_item, rarity)], axis=1)
-    return _unit(keys)
+    return unit(keys)
 
 
 def signatures(history_item: U32, rarity: F32) -> F32:
@@ -55,10 +55,10 @@ def signatures(history_item: U32, rarity: F32) -> F32:
     raw = mix(history_item.astype("<u8")).view(np.uint8)
     bits = np.unpackbits(raw, axis=1, bitorder="little").reshape(*history_item.shape, SIGNATURE_DIM)
     sums = np.matmul(weight[:, None, :], bits.astype(np.float32))[:, 0]
-    return _unit(2 * sums - weight.sum(axis=1, keepdims=True))
+    return unit(2 * sums - weight.sum(axis=1, keepdims=True))
 
 
-def _unit(vectors: F32) -> F32:
+def unit(vectors: F32) -> F32:
     """Each vector with length 1, or zero when it is."""
     length: F32 = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
     length[length == 0] = 1

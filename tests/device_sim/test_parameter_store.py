@@ -74,11 +74,11 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     some = rows([0, 1, 1, 2])
     predicted = store(3).predict(some)
     model = cloud_model(1)
-    encoded = model.encode(some.item, some.category, some.history_item, some.history_category)
-    cloud = sigmoid(model.logits(model.features(encoded.interest, some.item, some.category)))
+    interests = model.interests(some.item, some.category, some.history_item, some.history_category)
+    cloud = sigmoid(model.logits(model.features(interests, some.item, some.category)))
     for arm in range(len(ARMS)):
         np.testing.assert_allclose(predicted.arms[:, arm], cloud, atol=1e-6)
-    np.testing.assert_allclose(predicted.interest, encoded.interest, atol=1e-6)
+    np.testing.assert_allclose(predicted.interest, interests, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -196,10 +196,10 @@ def test_rows_of_another_version_are_encoded_again_and_handed_back() -> None:
     one.rows.model[5:8] = 0
     outcome = run([one]).devices[0]
     assert outcome.encoded.seq.tolist() == [5, 6, 7]
-    expected = MODEL.encode(
+    expected = MODEL.interests(
         outcome.encoded.item, outcome.encoded.category, outcome.encoded.history_item, outcome.encoded.history_category
     )
-    np.testing.assert_allclose(outcome.encoded.interest, expected.interest, atol=1e-3)
+    np.testing.assert_allclose(outcome.encoded.interest, expected, atol=1e-3)
 
 
 def test_compute_is_charged_to_devices_in_shares() -> None:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.cloud_model import DIM, CloudModel, Encoded, random_model
+from models.cloud_model import DIM, CloudModel, empty_slots, random_model
 from models.sample import SampleBlock
 from models.signature import KEY_DIM
 from tests.models.samples import tasteful_samples
+from wire.arrays import F32, U32
 from wire.sample import HISTORY_LEN
 
 BLOCK = tasteful_samples(300, seed=1)
@@ -18,8 +19,16 @@ def model() -> CloudModel:
     return random_model(BLOCK.item, BLOCK.category, seed=3)
 
 
-def encoded_by(model: CloudModel, block: SampleBlock) -> Encoded:
-    return model.encode(block.item, block.category, block.history_item, block.history_category)
+def interests(model: CloudModel, block: SampleBlock) -> F32:
+    return model.interests(block.item, block.category, block.history_item, block.history_category)
+
+
+def match_keys(model: CloudModel, item: U32, category: U32) -> F32:
+    """Those of samples with these histories."""
+    block = replace(BLOCK.take(slice(len(item))), history_item=item, history_category=category)
+    keys = model.encode_block(block).match_key
+    assert keys is not None
+    return keys
 
 
 def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(model: CloudModel) -> None:
@@ -32,17 +41,27 @@ def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(mode
     recency = weights.attention_recency.numpy()[[0, 1, 2, HISTORY_LEN]]
     score = slots @ (target @ weights.attention.numpy()) / np.sqrt(DIM) + recency
     expected = np.exp(score) / np.exp(score).sum() @ slots
-    np.testing.assert_allclose(encoded_by(model, one).interest[0], expected, atol=1e-5)
+    np.testing.assert_allclose(interests(model, one)[0], expected, atol=1e-5)
 
 
-def test_an_encoded_block_has_the_cloud_heads_logits_the_match_keys_and_the_version(model: CloudModel) -> None:
-    vectors, encoded = encoded_by(model, BLOCK), model.encode_block(BLOCK)
-    assert encoded.logit is not None and encoded.match_key is not None and encoded.model == model.id
-    np.testing.assert_array_equal(
-        encoded.logit, model.logits(model.features(vectors.interest, BLOCK.item, BLOCK.category))
-    )
-    np.testing.assert_array_equal(encoded.match_key, vectors.match_key)
+def test_an_encoded_block_has_the_cloud_heads_logits_and_the_version(model: CloudModel) -> None:
+    encoded = model.encode_block(BLOCK)
+    assert encoded.logit is not None and encoded.model == model.id
+    expected = model.logits(model.features(interests(model, BLOCK), BLOCK.item, BLOCK.category))
+    np.testing.assert_allclose(encoded.logit, expected, atol=1e-6)
     assert encoded.logit.std() > 0.01
+
+
+def test_what_is_encoded_is_what_training_sees(model: CloudModel) -> None:
+    weights, empty = model.weights, empty_slots(BLOCK.history_item)
+    slots = weights.slots(model.item_rows(BLOCK.history_item), model.category_rows(BLOCK.history_category))
+    target = weights.vectors(model.item_rows(BLOCK.item), model.category_rows(BLOCK.category))
+    np.testing.assert_allclose(interests(model, BLOCK), weights.interest(target, slots, empty).numpy(), atol=1e-6)
+    pooled = weights.pooled(slots, empty).numpy()
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    keys = match_keys(model, BLOCK.history_item, BLOCK.history_category)[:, :DIM]
+    length = np.linalg.norm(keys, axis=1, keepdims=True)
+    np.testing.assert_allclose(keys / length, pooled, atol=1e-5)
 
 
 def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> None:
@@ -50,22 +69,15 @@ def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> 
     keys[0, 0] = BLOCK.item[0]
     categories = np.zeros((1, HISTORY_LEN), np.uint32)
     categories[0, 0] = BLOCK.category[0]
-    alone = model.match_keys(keys, categories)
+    alone = match_keys(model, keys, categories)
     categories[0, 5] = 77  # a category without an item is padding
-    np.testing.assert_array_equal(model.match_keys(keys, categories), alone)
+    np.testing.assert_array_equal(match_keys(model, keys, categories), alone)
 
 
 def test_match_keys_have_length_one_also_without_history(model: CloudModel) -> None:
     none = np.zeros((2, HISTORY_LEN), np.uint32)
-    for keys in (encoded_by(model, BLOCK).match_key, model.match_keys(none, none)):
+    for keys in (match_keys(model, BLOCK.history_item, BLOCK.history_category), match_keys(model, none, none)):
         np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-5)
-
-
-def test_interests_and_match_keys_alone_are_those_of_encoded_samples(model: CloudModel) -> None:
-    samples = BLOCK.item, BLOCK.category, BLOCK.history_item, BLOCK.history_category
-    encoded = model.encode(*samples)
-    np.testing.assert_array_equal(model.interests(*samples), encoded.interest)
-    np.testing.assert_array_equal(model.match_keys(*samples[2:]), encoded.match_key)
 
 
 def test_a_shared_item_says_less_about_two_histories_the_oftener_it_was_taken(model: CloudModel) -> None:
@@ -75,7 +87,7 @@ def test_a_shared_item_says_less_about_two_histories_the_oftener_it_was_taken(mo
     def similarity(taken: float) -> float:
         counts = torch.full_like(model.weights.taken, 100)
         counts[1] = taken  # row 1 is that of the first key
-        keys = replace(model, weights=replace(model.weights, taken=counts)).match_keys(item, np.zeros_like(item))
+        keys = match_keys(replace(model, weights=replace(model.weights, taken=counts)), item, np.zeros_like(item))
         return float(keys[0] @ keys[1])
 
     assert similarity(0) > similarity(100) > similarity(10_000)

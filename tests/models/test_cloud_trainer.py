@@ -89,7 +89,8 @@ def test_one_item_alone_has_a_spread_that_divides(first: CloudModel) -> None:
 
 def test_users_of_one_taste_are_near_each_other(first: CloudModel) -> None:
     late = INITIAL.take(slice(5000, None))
-    keys = first.encode(late.item, late.category, late.history_item, late.history_category).match_key
+    keys = first.encode_block(late).match_key
+    assert keys is not None
     same = (late.user % 4)[:, None] == (late.user % 4)[None, :]
     similarity = keys @ keys.T
     assert similarity[same].mean() > similarity[~same].mean() + 0.3
