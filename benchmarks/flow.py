@@ -54,6 +54,7 @@ FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
+MANY, FEW = 1000, 50  # events in a pass: at full speed, and at 1,000 a second, when passes are 50 ms apart
 CPU = "process_cpu_seconds_total"
 ENDS = (
     Metrics.pooled.name,
@@ -260,7 +261,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     later = Load(options.log, PACED_S * options.pace, load.model, first=options.events)
     result["paced"] = {"pace_per_s": options.pace, **paced(load, later, options.bootstrap, options.pace)}
     _say("profile")
-    result["profile"] = profile(load.values, load.model)
+    result["profile"] = {at_a_time: profile(load.values, load.model, at_a_time) for at_a_time in (MANY, FEW)}
     return result
 
 
@@ -282,9 +283,10 @@ def table(result: dict[str, Any]) -> list[str]:
     lines[-1] += f"{slow['of_full_speed']:.2f} times that at full speed; "
     ages = {name: value for name, value in slow.items() if name.endswith("_ms")}
     lines[-1] += ", ".join(f"{name.replace('_', ' ')[:-3]} {value:.0f} ms" for name, value in ages.items())
-    found = result["profile"]
-    lines += ["", f"without Kafka {found['events_per_core_s']:,.0f} events per core-second; where it goes:"]
-    lines += [f"  {step:<30} {share:>4.0%}" for step, share in found["shares"].items()]
+    lines += ["", "without Kafka, with so many events in each pass:"]
+    for at_a_time, found in result["profile"].items():
+        lines.append(f"{at_a_time:>5}: {found['events_per_core_s']:,.0f} events per core-second")
+        lines += [f"       {step:<30} {share:>4.0%}" for step, share in found["shares"].items()]
     return lines
 
 

@@ -1,22 +1,28 @@
 """Where the dataflow's CPU time goes, without Kafka: part of `python -m benchmarks.flow`."""
 
-import cProfile
-import pstats
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
 
+from index.pool import Pool
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
+from operators import event_time, shard
+from operators.event_time import EventClock
+from operators.gather import GatherLogic
+from operators.user import UserLogic
 from streams.bus import Message
+from streams.flow import dataflow
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
@@ -28,58 +34,78 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
 from wire.clock import SystemClock
 
-# What a profile is summed up by: each function's cumulative share is one line.
-STEPS = {
-    "decode": ("decode.py", "decode"),
-    "user: dedupe, features, due": ("user.py", "on_batch"),
-    "encode": ("encode.py", "encode"),
-    "pool upsert": ("pool.py", "upsert"),
-    "search": ("pool.py", "search"),
-    "random samples": ("pool.py", "sample_random"),
-    "read candidates": ("pool.py", "scored"),
-    "gather": ("gather.py", "on_batch"),
-    "encode batches": ("flow.py", "candidates"),
-    "encode samples for Kafka": ("sample.py", "encode_record"),
+# What the dataflow does, none of it within another; each is timed, because a profiler would weigh Python more than
+# what numpy and torch do.
+STEPS: dict[str, tuple[Any, str]] = {
+    "decode": (event_time, "decode"),
+    "event time": (EventClock, "take"),
+    "user: dedupe, features, due": (UserLogic, "on_batch"),
+    "encode samples and queries": (shard, "encode"),
+    "pool upsert": (Pool, "upsert"),
+    "search": (Pool, "search"),
+    "random samples": (Pool, "sample_random"),
+    "read candidates": (Pool, "scored"),
+    "gather": (GatherLogic, "on_batch"),
+    "encode batches": (dataflow, "_push"),
 }
 
 
-def profile(values: Sequence[bytes], model: CloudModel) -> dict[str, Any]:
-    """CPU seconds per event of the steps, without Kafka, in this process; shares under a profiler."""
+def profile(values: Sequence[bytes], model: CloudModel, at_a_time: int) -> dict[str, Any]:
+    """CPU seconds per event without Kafka, in this process, with so many events in each pass, and the steps' shares."""
     with tempfile.TemporaryDirectory() as folder:
-        plain_s, _ = in_process(values, model, Path(folder) / "plain", None)
-        profiler = cProfile.Profile(time.thread_time)
-        profiled_s, batches = in_process(values, model, Path(folder) / "profiled", profiler)
-    stats: Any = pstats.Stats(profiler)
-    cumulative = {(Path(file).name, name): row[3] for (file, _, name), row in stats.stats.items()}
-    shares = {step: cumulative.get(place, 0.0) / profiled_s for step, place in STEPS.items()}
+        plain_s, _ = in_process(values, model, Path(folder) / "plain", at_a_time)
+        with _timed() as spent_s:
+            timed_s, batches = in_process(values, model, Path(folder) / "timed", at_a_time)
+    shares = {step: spent_s[step] / timed_s for step in STEPS}
     shares["Bytewax, snapshots, the rest"] = 1 - sum(shares.values())
     return {"events_per_core_s": len(values) / plain_s, "batches": batches, "shares": shares}
 
 
-class _Listed(FixedPartitionedSource[Message, int]):
-    """The events as if Kafka had them ready, 1,000 at a time."""
+@contextmanager
+def _timed() -> Iterator[dict[str, float]]:
+    """CPU seconds that each step has taken meanwhile."""
+    spent_s: dict[str, float] = defaultdict(float)
 
-    def __init__(self, values: Sequence[bytes]) -> None:
-        now = SystemClock().wall_ms()
+    def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timing(*args: Any, **named: Any) -> Any:
+            began_s = time.thread_time()
+            try:
+                return call(*args, **named)
+            finally:
+                spent_s[step] += time.thread_time() - began_s
+
+        return timing
+
+    with ExitStack() as patched:
+        for step, (owner, name) in STEPS.items():
+            patched.enter_context(patch.object(owner, name, timed(step, getattr(owner, name))))
+        yield spent_s
+
+
+class _Listed(FixedPartitionedSource[Message, int]):
+    """The events as if Kafka had them ready, so many at a time."""
+
+    def __init__(self, values: Sequence[bytes], at_a_time: int) -> None:
+        self._at_a_time, now = at_a_time, SystemClock().wall_ms()
         self._messages = [Message(EVENTS, 0, at, b"", value, now, {}) for at, value in enumerate(values)]
 
     def list_parts(self) -> list[str]:
         return ["events/0"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_ListedPart":  # noqa: ARG002
-        return _ListedPart(self._messages)
+        return _ListedPart(self._messages, self._at_a_time)
 
 
 class _ListedPart(StatefulSourcePartition[Message, int]):
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self._messages = messages
+    def __init__(self, messages: Sequence[Message], at_a_time: int) -> None:
+        self._messages, self._at_a_time = messages, at_a_time
         self._at = 0
 
     def next_batch(self) -> Sequence[Message]:
         if self._at >= len(self._messages):
             raise StopIteration
-        self._at += 1000
-        return self._messages[self._at - 1000 : self._at]
+        self._at += self._at_a_time
+        return self._messages[self._at - self._at_a_time : self._at]
 
     def snapshot(self) -> int:
         return self._at
@@ -111,15 +137,13 @@ class _Forgotten(KafkaOutput):
         return Writer()
 
 
-def in_process(
-    values: Sequence[bytes], model: CloudModel, folder: Path, profiler: cProfile.Profile | None = None
-) -> tuple[float, int]:
+def in_process(values: Sequence[bytes], model: CloudModel, folder: Path, at_a_time: int = 1000) -> tuple[float, int]:
     """CPU seconds that the dataflow takes for these events, and how many batches came of them."""
     settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"))
     prepare_state(Path(settings.state))
     sink = _Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
-        source: Any = _Listed(values)
+        source: Any = _Listed(values, at_a_time)
         flow = build_flow(
             settings,
             source,
@@ -131,10 +155,9 @@ def in_process(
             blame=Blame(),
         )
         began = time.process_time()
-        with profiler or nullcontext():
-            run_main(  # type: ignore[no-untyped-call]
-                flow,
-                epoch_interval=timedelta(milliseconds=settings.epoch_ms),
-                recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
-            )
+        run_main(  # type: ignore[no-untyped-call]
+            flow,
+            epoch_interval=timedelta(milliseconds=settings.epoch_ms),
+            recovery_config=RecoveryConfig(settings.state),  # type: ignore[no-untyped-call]
+        )
         return time.process_time() - began, sink.batches
