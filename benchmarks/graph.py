@@ -18,6 +18,7 @@ import torch
 from benchmarks.pool import K, cpu_s, encoded_samples, without_sharing
 from index.compared import Compared
 from index.graph import Graph
+from index.nodes import Nodes
 from index.spec import PoolSpec
 from wire.arrays import F32
 
@@ -39,13 +40,12 @@ def us_per_query(source: Graph | Compared, queries: F32, k: int, at_once: int) -
 
 def measure(keys: F32, queries: F32) -> dict[str, Any]:
     """Both ways over one set of vectors."""
-    compared, indexed = Graph(PoolSpec(graph_nodes=len(keys))), Graph(PoolSpec(graph_nodes=1))
-    for graph in (compared, indexed):
-        graph.add(keys, np.arange(len(keys)))
+    indexed = Graph(PoolSpec(graph_nodes=1))
+    indexed.add(keys, np.arange(len(keys)))
     row: dict[str, Any] = {"nodes": len(keys), "link_s": cpu_s(indexed.link)}
-    compared.grouped()
+    compared = Compared(Nodes.each(np.arange(len(keys))), lambda rows: keys.take(rows, axis=0))
     for k in (FEW, K):
-        for name, source in (("hnsw", indexed), ("compared", Compared([compared]))):
+        for name, source in (("hnsw", indexed), ("compared", compared)):
             row[f"{name}_{k}_us"] = [us_per_query(source, queries, k, at_once) for at_once in AT_ONCE]
     return row
 

@@ -1,76 +1,96 @@
-"""Few vectors here and there as one source: a query is compared with each of them."""
+"""Rows of one label that are in no index, as one source: a query is compared with each of their distinct vectors.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+First by codes, which tell all that may be among the best; these are then compared by their vectors. So what is found
+is what comparing all vectors finds; and it depends on the query and the rows alone, not on what else is asked with it.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
-from index.fetched import Fetched
-from index.highest import top_k
+from index.codes import Codes, Products
+from index.fetched import Fetched, nothing
+from index.highest import reached_by
 from index.nodes import Nodes
 from wire.arrays import F32, I64
 
 # The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
 # those asked for, lest fewer are left than asked for and all have to be looked at after all.
 SLACK = 4
-MANY = 12  # queries that one product serves faster than one each: it arranges all vectors anew before it begins
+ROOM = 8  # as many rows may come, in parts of the nodes, and so many besides, before all are grouped anew
+LEAST_ROOM = 1024
+MARGIN = 1.2  # so many nodes are looked for at first, in parts of those that have the rows wanted on the average
+
+Vectors = Callable[[I64], F32]  # of rows (n,): (n, d)
 
 
-class Few(Protocol):
-    """Rows by their distinct vectors, as an `index.graph.Graph` without an index has them."""
+class Compared:
+    """Rows by their distinct vectors, and those that came since, each a node of its own; at least one."""
+
+    def __init__(self, nodes: Nodes, vectors: Vectors) -> None:
+        room = len(nodes) // ROOM + LEAST_ROOM
+        self._vectors = vectors
+        self._row = np.concatenate([nodes.row, np.zeros(room, np.int64)])
+        self._start = np.concatenate([nodes.start, len(nodes.row) + 1 + np.arange(room)])
+        self._oldest = np.concatenate([nodes.oldest, np.zeros(room, np.int64)])  # the row whose vector is the node's
+        self._codes = Codes(vectors(nodes.oldest), room)
 
     @property
     def rows(self) -> I64:
         """All of them."""
-        ...
+        return self._nodes.row
 
     @property
-    def few(self) -> F32:
-        """The vectors of the nodes, (nodes, d)."""
-        ...
-
-    def grouped(self) -> Nodes:
-        """The rows by their nodes."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Loose:
-    """Rows in no graph, each with a vector of its own."""
-
-    rows: I64
-    few: F32
-
-    def grouped(self) -> Nodes:
-        """Each row is a node."""
-        return Nodes(self.rows, np.arange(len(self.rows) + 1))
-
-
-class Compared:
-    """What has no index, one after the other; at least one vector."""
-
-    def __init__(self, parts: Sequence[Few]) -> None:
-        self._parts = parts
+    def room(self) -> int:
+        """How many rows can be added."""
+        return self._codes.room
 
     @property
-    def rows(self) -> I64:
-        """All rows of the parts."""
-        return np.concatenate([part.rows for part in self._parts])
+    def nbytes(self) -> int:
+        """Bytes of nodes and codes, and of the room for more."""
+        return self._row.nbytes + self._start.nbytes + self._oldest.nbytes + self._codes.nbytes
+
+    def add(self, rows: I64) -> None:
+        """Rows that came, at most as many as there is room for."""
+        at = len(self._codes)
+        self._row[self._start[at] :][: len(rows)] = rows
+        self._oldest[at : at + len(rows)] = rows
+        self._codes.add(self._vectors(rows))
 
     def fetch(self, queries: F32, k: int) -> Fetched:
-        """About the k best rows for each query (q, d), and `1 / SLACK` more."""
-        vectors = [part.few for part in self._parts]
-        score = np.empty((len(queries), sum(map(len, vectors))), np.float32)
-        at = 0
-        for few in vectors:  # in place: a copy of all scores would take as long as finding the best of them
-            into = score[:, at : at + len(few)]
-            if len(queries) < MANY:
-                for query, row in zip(queries, into, strict=True):
-                    np.dot(few, query, out=row)
-            else:
-                np.matmul(queries, few.T, out=into)
-            at += len(few)
-        nodes = Nodes.concat([part.grouped() for part in self._parts])
+        """The k best rows for each query (q, d), and `1 / SLACK` more."""
         want = k + k // SLACK
-        return nodes.expand(*top_k(score, want), want)
+        out = nothing(len(queries), want, -np.inf)
+        nodes = self._nodes
+        most = min(want, len(nodes))
+        likely = min(most, 1 + int(MARGIN * want * len(nodes) / len(nodes.row)))
+        for at, (query, coded) in enumerate(zip(queries, self._codes.products(queries), strict=True)):
+            for few in (likely, most):
+                if nodes.expand(*self._best(query, coded, few), out, at):
+                    break
+        return out
+
+    @property
+    def _nodes(self) -> Nodes:
+        n = len(self._codes)
+        return Nodes(self._row[: self._start[n]], self._start[: n + 1])
+
+    def _best(self, query: F32, coded: Products, k: int) -> tuple[I64, F32]:
+        """The k best nodes for a query and their scores, best first.
+
+        At least k that are good by their codes are compared first. The k-th best of these is no better than the k-th
+        best of all, so of the others only those are compared that may be as good.
+        """
+        first, least = reached_by(coded.product, k)
+        score = self._compare(query, first)
+        low = coded.least(np.partition(score, len(score) - k)[len(score) - k])
+        if low < least:
+            rest = np.flatnonzero((coded.product >= low) & (coded.product < least))
+            first, score = np.concatenate([first, rest]), np.concatenate([score, self._compare(query, rest)])
+        best = np.argsort(-score)[:k]
+        return first[best], score[best]
+
+    def _compare(self, query: F32, nodes: I64) -> F32:
+        """Scores of nodes: one by one, so that each is the same whatever stands beside it."""
+        score: F32 = np.vecdot(self._vectors(self._oldest[nodes]), query)
+        return score

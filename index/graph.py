@@ -112,15 +112,9 @@ class Graph:
 
     @property
     def indexed(self) -> bool:
-        """Whether so many nodes are here that an index has them and can `fetch`; the `few` of others are compared."""
+        """Whether so many nodes are here that an index has them and can `fetch`; others are compared."""
         self.link()
         return self._index is not None
-
-    @property
-    def few(self) -> F32:
-        """The vectors of the nodes, (nodes, d)."""
-        assert not self.indexed, "an index has them"
-        return self._few[: self._nodes]
 
     def grouped(self) -> Nodes:
         """The rows by their nodes."""
@@ -142,7 +136,10 @@ class Graph:
         except RuntimeError:  # fewer than `want` nodes can be reached: hnswlib fails the whole batch, and leaks
             self._failed_at = self._nodes
             return nothing(len(queries), k, np.inf)
-        return self.grouped().expand(nodes.astype(np.int64), 1 - distance, k)
+        out = nothing(len(queries), k, -np.inf)
+        for at, (mine, score) in enumerate(zip(nodes.astype(np.int64), 1 - distance, strict=True)):
+            self.grouped().expand(mine, score, out, at)
+        return out
 
     def _add_nodes(self, keys: F32, nodes: I64) -> None:
         need = self._nodes + len(nodes)

@@ -50,6 +50,16 @@ def pick(table: NDArray[T], columns: I64) -> NDArray[T]:
     return picked
 
 
+def reached_by(score: NDArray[np.int32], k: int) -> tuple[I64, int]:
+    """The columns of at least k of n scores, and few more, and what just these reach."""
+    if len(score) >= SIFTED_FROM + 4 * k:
+        least = int(_reached_by_about(score[None], k)[0])
+        if len(columns := np.flatnonzero(score >= least)) >= k:
+            return columns, least
+    least = int(np.partition(score, len(score) - k)[len(score) - k])
+    return np.flatnonzero(score >= least), least
+
+
 def _partitioned(score: Scores, k: int) -> I64:
     columns: I64 = np.argpartition(score, score.shape[1] - k, axis=1)[:, score.shape[1] - k :]
     return columns
@@ -64,11 +74,11 @@ def _sifted(score: Scores, k: int) -> I64:
     return columns
 
 
-def _reached_by_about(score: Scores, k: int) -> Scores:
+def _reached_by_about(score: NDArray[T], k: int) -> NDArray[T]:
     """A score per row that somewhat more than k of its scores reach, (q,)."""
     few = score[:, ::STRIDE]
     rank = few.shape[1] - int(k / STRIDE + MARGIN * (k / STRIDE) ** 0.5 + MARGIN)
-    least: Scores = np.partition(few, rank, axis=1)[:, rank]
+    least: NDArray[T] = np.partition(few, rank, axis=1)[:, rank]
     return least
 
 

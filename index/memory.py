@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from index.compared import Compared, Few, Loose
+from index.compared import Compared
 from index.fetched import Unindexed
 from index.hash_sampling import HashOrder, Share, points
 from index.matches import LABELS, Limits, Matches
+from index.nodes import Nodes
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
 from index.spec import PoolSpec
@@ -22,6 +23,7 @@ from wire.arrays import F32, I64, U64, Bool
 
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
+DEAD_SHARE = 0.1  # dead rows take the places of live ones among those that a search compares: then these are let go
 
 
 class Memory:
@@ -37,6 +39,9 @@ class Memory:
         self._known: set[int] = set()
         self._loose: dict[int, I64] | None = None
         self._loose_order: dict[int, HashOrder] = {}
+        self._compared: dict[int, Compared] = {}
+        self._compared_beside = dict.fromkeys(LABELS, 0)  # rows that were in graphs with an index then
+        self._died = 0  # since dead rows were last let go of those that are compared
 
     @property
     def ring(self) -> int:
@@ -49,7 +54,14 @@ class Memory:
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples to the ring."""
+        rows = np.arange(self.table.end, self.table.end + len(block))
         self.table.append(block)
+        for label, compared in [*self._compared.items()]:
+            mine = rows[block.label == label]
+            if len(mine) <= compared.room:
+                compared.add(mine)
+            else:
+                del self._compared[label]
         self._known.update(block.sample.tolist())
         self.live += len(block)
         self._loose = None
@@ -90,7 +102,11 @@ class Memory:
             died += dead
             if not segment.flat and not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows:
                 segment.flatten()
+                self._compared = {}
         self.live -= died
+        self._died += died
+        if self._died > DEAD_SHARE * self.live:
+            self._compared, self._died = {}, 0
         if died:
             self._drop(self._gather_flat())
             self._loose = None
@@ -127,7 +143,8 @@ class Memory:
     def nbytes(self) -> int:
         """Bytes of everything in memory, as far as arrays and graphs tell."""
         graphs = sum(graph.nbytes() for segment in self.segments for graph in segment.graphs.values())
-        return self.table.nbytes() + graphs + KNOWN_BYTES * len(self._known)
+        compared = sum(compared.nbytes for compared in self._compared.values())
+        return self.table.nbytes() + graphs + compared + KNOWN_BYTES * len(self._known)
 
     def loose(self) -> dict[int, I64]:
         """The live rows of each label that are in no graph."""
@@ -140,10 +157,21 @@ class Memory:
     def _sources(self, label: int) -> list[RowSource[F32]]:
         """What a search for similar rows of one label asks: graphs with an index, and all else as one."""
         graphs = [s.graphs[label] for s in self._standing() if len(s.graphs[label])]
-        few: list[Few] = [graph for graph in graphs if not graph.indexed]
-        if len(rows := self.loose()[label]):
-            few.append(Loose(rows, self.table.match_key[self.table.at(rows)]))
-        return [*([Compared(few)] if few else []), *(graph for graph in graphs if graph.indexed)]
+        indexed = [graph for graph in graphs if graph.indexed]
+        if self._compared_beside[label] != (beside := sum(map(len, indexed))):
+            self._compared.pop(label, None)
+            self._compared_beside[label] = beside
+        if label not in self._compared:
+            parts = [graph.grouped() for graph in graphs if not graph.indexed]
+            nodes = Nodes.concat([*parts, Nodes.each(self.loose()[label])])
+            nodes = nodes.where(self.table.live[self.table.at(nodes.row)])
+            if not len(nodes):
+                return [*indexed]
+            self._compared[label] = Compared(nodes, self._vectors)
+        return [self._compared[label], *indexed]
+
+    def _vectors(self, rows: I64) -> F32:
+        return self.table.match_key.take(self.table.at(rows), axis=0)  # indexing takes twice as long
 
     def _hash_orders(self, label: int) -> list[Share]:
         """What a random draw of one label asks."""
@@ -183,6 +211,8 @@ class Memory:
     def _drop(self, moved: range) -> None:
         """Forget segments without live rows; the sample keys of rows that `moved` elsewhere stay known."""
         gone = [s for s in self.segments if not s.live and (s.flat or not s.room)]
+        if gone:
+            self._compared = {}
         for segment in gone:
             span = self.table.span(segment.start, segment.stop)
             self._known.difference_update(self.table.sample[span].tolist())

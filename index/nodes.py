@@ -6,9 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from index.fetched import Fetched, Scores, nothing
-from models.runs import places
-from wire.arrays import I64
+from index.fetched import Fetched, Scores
+from wire.arrays import I64, Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,11 @@ class Nodes:
         return cls(grouped, np.concatenate([[0], np.cumsum(np.bincount(newest_first, minlength=nodes))]))
 
     @classmethod
+    def each(cls, row: I64) -> Self:
+        """Each row is a node."""
+        return cls(row, np.arange(len(row) + 1))
+
+    @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """The nodes of all parts, numbered on."""
         if len(parts) == 1:
@@ -34,20 +38,29 @@ class Nodes:
         starts = [part.start[:-1] + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
         return cls(np.concatenate([part.row for part in parts]), np.concatenate([*starts, offsets[-1:]]))
 
+    def where(self, kept: Bool) -> Self:
+        """Without the rows (rows,) that are not kept, and without nodes that have no other."""
+        node = np.repeat(np.arange(len(self)), np.diff(self.start))[kept]
+        first = np.flatnonzero(np.diff(node, prepend=-1))
+        return type(self)(self.row[kept], np.append(first, len(node)))
+
     def __len__(self) -> int:
         return len(self.start) - 1
 
-    def expand(self, nodes: I64, score: Scores, k: int) -> Fetched:
-        """The rows of each query's `nodes` (q, m), which come best first with their scores: at most k per query."""
-        start, count = self.start[nodes], self.start[nodes + 1] - self.start[nodes]
-        total = np.cumsum(count, axis=1)
-        take = np.clip(k - (total - count), 0, count).ravel()
-        taken = np.minimum(total[:, -1], k)
-        query = np.repeat(np.arange(len(nodes)), taken)
-        out = nothing(len(nodes), k, -np.inf)
-        column = places(taken)
-        out.row[query, column] = self.row[np.repeat(start.ravel(), take) + places(take)]
-        out.score[query, column] = np.repeat(score.ravel(), take)
-        left_out = (total[:, -1] > k) | (nodes.shape[1] < len(self))
-        out.bound[left_out] = out.score[left_out, taken[left_out] - 1]
-        return out
+    @property
+    def oldest(self) -> I64:
+        """The oldest row of each node."""
+        return self.row[self.start[1:] - 1]
+
+    def expand(self, nodes: I64, score: Scores, out: Fetched, at: int) -> bool:
+        """The rows of a query's `nodes` (m,), which come best first with their scores, into row `at` of `out` as far
+        as they fit; whether that is full, or nothing was left out."""
+        start = self.start[nodes]
+        count = self.start[nodes + 1] - start
+        after = np.cumsum(count)
+        n = min(out.row.shape[1], int(after[-1]))
+        out.row[at, :n] = self.row[np.repeat(start + count - after, count)[:n] + np.arange(n)]
+        out.score[at, :n] = np.repeat(score, count)[:n]
+        if after[-1] > n or len(nodes) < len(self):
+            out.bound[at] = out.score[at, n - 1]
+        return n == out.row.shape[1] or len(nodes) == len(self)

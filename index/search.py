@@ -16,7 +16,6 @@ from index.hash_sampling import closeness
 from index.highest import highest, pick, top_k
 from index.matches import LABELS, Limits, Matches
 from index.table import Table
-from models.runs import places
 from wire.arrays import F32, F64, I64, U64, Bool
 from wire.ids import mix
 
@@ -153,11 +152,9 @@ def _merge(parts: Sequence[Part], row: I64, score: F64) -> None:
 
 def _first(rows: I64, scores: Scores, row: I64, score: F64) -> None:
     """The first rows of one part, which come best first, but for those that are not allowed, into `row` and `score`."""
-    query, column = np.nonzero(~np.isneginf(scores))
-    place = places(np.bincount(query, minlength=len(rows)))
-    fits = place < row.shape[1]
-    query, column, place = query[fits], column[fits], place[fits]
-    row[query, place], score[query, place] = rows[query, column], scores[query, column]
+    for at in range(len(rows)):
+        seen = np.flatnonzero(scores[at] > -np.inf)[: row.shape[1]]
+        row[at, : len(seen)], score[at, : len(seen)] = rows[at, seen], scores[at, seen]
 
 
 def _chunks(n: int) -> Iterator[slice]:

@@ -1,12 +1,15 @@
-"""Few vectors as one source: exact, whichever graph a row is in, and when it is in none."""
+"""Rows without an index as one source: exact, whether a row is in a graph, in none, or came later."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.compared import SLACK, Compared, Few, Loose
-from index.fetched import NO_ROW
+from index.compared import SLACK, Compared
+from index.fetched import NO_ROW, Fetched
 from index.graph import Graph
+from index.highest import SIFTED_FROM
+from index.nodes import Nodes
 from index.spec import PoolSpec
 from tests.index.samples import KEY_DIM, random_keys
 from wire.arrays import F32
@@ -15,15 +18,31 @@ SPEC = PoolSpec(key_dim=KEY_DIM)
 
 
 def compared(keys: F32, sizes: list[int]) -> Compared:
-    """Keys in graphs of these sizes, the last of them in none; rows count from 1000."""
-    parts: list[Few] = []
+    """The first keys in graphs of these sizes, the last of them in none; rows count from 1000."""
     rows = np.arange(len(keys)) + 1000
-    *linked, loose = np.split(np.arange(len(keys)), np.cumsum(sizes)[:-1])
+    *linked, loose = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    parts = []
     for at in linked:
         graph = Graph(SPEC)
         graph.add(keys[at], rows[at])
-        parts.append(graph)
-    return Compared([*parts, Loose(rows[loose], keys[loose])])
+        parts.append(graph.grouped())
+    return Compared(Nodes.concat([*parts, Nodes.each(rows[loose])]), lambda some: keys[some - 1000])
+
+
+def check(fetched: Fetched, queries: F32, keys: F32, k: int) -> None:
+    """Against every row's exact score; float32 may take scores this close for one another."""
+    score = queries.astype(np.float64) @ keys.T.astype(np.float64)
+    lengths = [np.linalg.norm(vectors.astype(np.float64), axis=1) for vectors in (queries, keys)]
+    apart = 1e-6 * lengths[0][:, None] * lengths[1].max() + 1e-40
+    want = k + k // SLACK
+    for query, row in enumerate(fetched.row):
+        found, tie = row[row != NO_ROW], apart[query]
+        assert len(set(found.tolist())) == len(found) == min(want, len(keys))
+        assert (np.abs(score[query, found - 1000] - fetched.score[query, : len(found)]) <= tie).all()
+        assert (np.abs(np.sort(score[query])[::-1][:want] - fetched.score[query, : len(found)]) <= tie).all()
+        left_out = np.delete(score[query], found - 1000)
+        assert (left_out <= fetched.bound[query] + tie).all()
+        assert len(left_out) or np.isneginf(fetched.bound[query])
 
 
 @given(st.integers(1, 40), st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 40), st.integers(0, 99))
@@ -31,26 +50,58 @@ def test_the_best_rows_of_all_graphs(distinct: int, sizes: list[int], k: int, se
     n, rng = sum(sizes), np.random.default_rng(seed)
     keys, queries = random_keys(distinct, seed)[rng.integers(0, distinct, n)], random_keys(3, seed + 1)
     source = compared(keys, sizes)
-    assert source.rows.tolist() == list(range(1000, 1000 + n))
-    fetched, score = source.fetch(queries, k), queries @ keys.T
-    want = k + k // SLACK
-    for query, row in enumerate(fetched.row):
-        found = row[row != NO_ROW]
-        assert len(set(found.tolist())) == len(found) == min(want, n)
-        assert np.allclose(score[query, found - 1000], fetched.score[query, : len(found)], atol=1e-6)
-        assert np.allclose(np.sort(score[query])[::-1][:want], fetched.score[query, : len(found)], atol=1e-6)
-        left_out = np.delete(score[query], found - 1000)
-        assert (left_out <= fetched.bound[query] + 1e-6).all()
-        assert len(left_out) or np.isneginf(fetched.bound[query])
+    assert sorted(source.rows.tolist()) == list(range(1000, 1000 + n))
+    check(source.fetch(queries, k), queries, keys, k)
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-45, 1e-30, 1e-6, 1.0, 1e9]), min_size=2, max_size=30),
+    st.integers(1, 40),
+    st.integers(0, 99),
+)
+def test_vectors_of_all_lengths(lengths: list[float], k: int, seed: int) -> None:
+    keys = random_keys(len(lengths), seed) * np.array(lengths, np.float32)[:, None]
+    queries = random_keys(3, seed + 1) * np.array([1, 1e9, 1e-30], np.float32)[:, None]
+    check(compared(keys, [len(keys)]).fetch(queries, k), queries, keys, k)
+
+
+@pytest.mark.parametrize("spread", [1, 1e-2, 1e-4, 0], ids=["apart", "near", "nearer", "equal"])
+def test_of_many_that_are_like_each_other(spread: float) -> None:
+    """Where codes say little, more is compared, and nothing is missed."""
+    keys = random_keys(1, 1) + spread * random_keys(SIFTED_FROM + 4000, 2)
+    queries = np.concatenate([keys[:2], random_keys(2, 3)])
+    check(compared(keys, [len(keys)]).fetch(queries, 300), queries, keys, 300)
+
+
+def test_rows_that_came_since_are_found_too() -> None:
+    keys, queries = random_keys(3000, 1), random_keys(20, 2)
+    keys[2500:] *= 3  # longer than all that were there
+    source = compared(keys, [1000, 1000])
+    source.add(np.arange(2000, 2600) + 1000)
+    source.add(np.arange(2600, 3000) + 1000)
+    assert sorted(source.rows.tolist()) == list(range(1000, 4000))
+    check(source.fetch(queries, 50), queries, keys, 50)
+
+
+@pytest.mark.parametrize("n", [50, SIFTED_FROM + 2000])
+def test_an_answer_does_not_depend_on_what_else_is_asked(n: int) -> None:
+    keys, queries = random_keys(n, 1)[np.random.default_rng(3).integers(0, n, n)], random_keys(64, 2)
+    source = compared(keys, [n])
+    together = source.fetch(queries, 100)
+    for at in range(64):
+        alone = source.fetch(queries[at : at + 1], 100)
+        assert alone.row[0].tolist() == together.row[at].tolist()
+        assert alone.score[0].tobytes() == together.score[at].tobytes()
 
 
 def test_letting_go_of_what_only_adding_needs_changes_nothing() -> None:
-    keys, queries = np.repeat(random_keys(3000, 1), 2, axis=0), random_keys(50, 2)
+    keys = np.repeat(random_keys(3000, 1), 2, axis=0)
     graph = Graph(SPEC)
     for part in np.split(np.arange(len(keys)), 100):  # room is made ahead of need
         graph.add(keys[part], part)
         graph.link()
-    before, bytes_before = Compared([graph]).fetch(queries, 20), graph.nbytes()
+    before, bytes_before = graph.grouped(), graph.nbytes()
     graph.seal()
-    assert Compared([graph]).fetch(queries, 20).row.tolist() == before.row.tolist()
+    after = graph.grouped()
+    assert after.row.tolist() == before.row.tolist() and after.start.tolist() == before.start.tolist()
     assert graph.nbytes() < bytes_before

@@ -86,3 +86,23 @@ def test_a_rebuild_says_how_far_it_is(tmp_path: Path, graph_nodes: int) -> None:
         pool.rebuild(lambda done, total: seen.append((done, total)))
         assert pool.memory.ring == SPEC.ring_rows
     assert seen == sorted(seen) and seen[-1] == (2900, 2900)
+
+
+@pytest.mark.parametrize("graph_nodes", [150, SPEC.segment_rows], ids=["some linked", "never linked"])
+def test_queries_between_upserts_find_what_they_would_find_after_a_restart(tmp_path: Path, graph_nodes: int) -> None:
+    spec = replace(SPEC, graph_nodes=graph_nodes, segment_rows=400, window_count=1500)
+    labels = (np.random.default_rng(4).random(5000) < 0.1).astype(int).tolist()
+    block = samples(range(1, 5001), match_key=random_keys(5000, 1), users=[*range(1, 51)] * 100, labels=labels)
+    asked = random_keys(3, 7), np.array([1, 2, 9], np.uint64), np.full(3, 10**5), 40
+    with Pool.open(tmp_path, spec) as pool:
+        for at in range(0, 5000, 50):
+            pool.upsert(block.take(slice(at, at + 50)))
+            found = pool.search(*asked)
+            assert recall_of(found.score, pool.search_exactly(*asked).score) > 0.99
+        assert pool.memory.effort.exact < 0.2 * pool.memory.effort.fetches
+        items = [candidates.item.tolist() for candidates in pool.candidates(found)]
+    with Pool.open(tmp_path) as pool:
+        again = pool.search(*asked)
+        if spec.never_linked:
+            assert again.score.tolist() == found.score.tolist()
+            assert [candidates.item.tolist() for candidates in pool.candidates(again)] == items

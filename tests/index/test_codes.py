@@ -1,0 +1,54 @@
+"""Vectors as bytes: no product is further from the exact one than is said, whatever the vectors are."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from index.codes import LARGEST, Codes, product_of
+from index.vectors import LARGEST as LARGEST_COMPONENT
+from wire.arrays import F32
+
+D = 6
+COMPONENT = st.one_of(
+    st.floats(-1, 1, width=32),
+    st.sampled_from([0.0, -0.0, 1e-45, -1e-38, 1e-20, 1e-12, LARGEST_COMPONENT, -LARGEST_COMPONENT]).map(
+        lambda x: float(np.float32(x))
+    ),
+)
+
+
+def vectors(most: int) -> st.SearchStrategy[F32]:
+    return st.integers(1, most).flatmap(lambda n: arrays(np.float32, (n, D), elements=COMPONENT))
+
+
+@given(vectors(8), vectors(5), vectors(4))
+def test_no_product_is_further_off_than_said(first: F32, more: F32, queries: F32) -> None:
+    codes = Codes(first, len(more))
+    codes.add(more)
+    assert len(codes) == len(first) + len(more) and codes.room == 0
+    every = np.concatenate([first, more])
+    for query, coded in zip(queries, codes.products(queries), strict=True):
+        exact = every.astype(np.float64) @ query.astype(np.float64)
+        assert (np.abs(exact - coded.product * coded.unit) <= coded.error).all()
+        assert all(product >= coded.least(score) for product, score in zip(coded.product, exact, strict=True))
+        single = np.vecdot(every, query)
+        assert (np.abs(single - coded.product * coded.unit) <= coded.error).all()
+
+
+@pytest.mark.parametrize("queries", [1, 3, 64])
+@pytest.mark.parametrize("dim", [1, 8, 96, 130])
+def test_products_of_bytes_are_exact(queries: int, dim: int) -> None:
+    generator = np.random.default_rng(dim)
+    few, many = (generator.choice([-LARGEST, LARGEST], (n, dim)).astype(np.int8) for n in (queries, 5000))
+    few[0] = many[0] = LARGEST
+    assert (product_of(few, many) == few.astype(np.int64) @ many.T.astype(np.int64)).all()
+
+
+def test_unit_vectors_are_told_apart_well() -> None:
+    """Else each query would be compared with most vectors twice."""
+    keys = np.random.default_rng(1).normal(size=(1000, 96)).astype(np.float32)
+    keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+    (coded,) = Codes(keys, 0).products(keys[:1])
+    assert coded.error < 0.03
