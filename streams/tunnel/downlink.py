@@ -312,13 +312,14 @@ class Downlink:
 
     def _revoked(self, partitions: list[Partition]) -> None:
         """Another tunnel takes over: let it have what waits and what is on the wire, commit, forget."""
+        # What is unconfirmed would reach the broker after the new owner's newer batches and be retained in their place,
+        # and so would what is confirmed, if it stayed among what a broker that comes back is given again.
+        self._take_confirmed(self._client.start_over() if self._client.unconfirmed else self._client.taken())
         gone = set(partitions)
         for push in [p for p in (*self._waiting, *self._unanswered) if p.partition in gone]:
             if self._waiting.pop(push.device) is not None:
                 self._ledger.supersede(push.device)
             self._unanswered.pop(push.device)
-        # What is unconfirmed would reach the broker after the new owner's newer batches and be retained in their place.
-        self._take_confirmed(self._client.start_over() if self._client.unconfirmed else self._client.taken())
         self._commit()
         for partition in partitions:
             self._offsets.forget(partition)
