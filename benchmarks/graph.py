@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.pool import K, cpu_s, encoded_samples, without_sharing
+from benchmarks.live_queries import cpu_s
+from benchmarks.pool import K, encoded_samples, without_sharing
 from index.compared import Compared
 from index.graph import Graph
 from index.nodes import Nodes

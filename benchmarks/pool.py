@@ -21,7 +21,6 @@ import platform
 import pstats
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ import msgspec
 import numpy as np
 import torch
 
+from benchmarks.live_queries import AT_ONCE, COMING, QUERIES_A_S, UPSERTS_A_S, cpu_s, live_queries
 from index.matches import LABELS
 from index.pool import Pool
 from index.search import Effort
@@ -81,13 +81,6 @@ def next_version(block: SampleBlock) -> SampleBlock:
     return block.with_encoding(
         block.logit, block.match_key, msgspec.structs.replace(block.model, version=block.model.version + 1)
     )
-
-
-def cpu_s(act: Callable[[], object]) -> float:
-    """CPU seconds of this process for one call."""
-    began = time.process_time()
-    act()
-    return time.process_time() - began
 
 
 def upsert_all(pool: Pool, block: SampleBlock) -> None:
@@ -208,7 +201,9 @@ def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
         figures["after_new_model"] = after_new_model(pool, block, last)
         more = next_version(block.take(slice(last, last + 10 * BLOCK)))
         figures["upsert_profile"] = profile(lambda: upsert_all(pool, more))
-        figures["live"] = pass_by_pass(pool, next_version(block.take(slice(last + 10 * BLOCK, None))))
+        coming = next_version(block.take(slice(last + 10 * BLOCK, None)))
+        figures["queries"] = live_queries(pool, coming, K)
+        figures["live"] = pass_by_pass(pool, coming.take(slice(COMING, None)))
     return figures
 
 
@@ -220,7 +215,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK + PASSES * PASS_ROWS)
+    block = encoded_samples(options.log, (1 + TURNOVERS) * options.live + 10 * BLOCK + COMING + PASSES * PASS_ROWS)
     spec = PoolSpec(window_count=options.live, window_age_ms=10**15, segment_rows=options.live // 4)
     result = {
         "log": options.log,
@@ -241,7 +236,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = [f"{result['log']}, {result['live']:,} live samples, {K} of each label per query; {result['machine']}"]
     for name in ("as_logged", "nothing_shared", "all_in_graphs"):
         figures = result[name]
-        anew = figures["after_new_model"]
+        anew, queries = figures["after_new_model"], figures["queries"]
         lines += ["", f"{name.replace('_', ' ')} ({figures['distinct_vectors_share']:.0%} distinct vectors)"]
         lines.append(f"turnover  upserts/s  raw adds/s  ratio  recall@{K}  queries/s  exact  random  fallback")
         for row in figures["turnovers"]:
@@ -259,6 +254,12 @@ def table(result: dict[str, Any]) -> list[str]:
             f"{figures['disk_bytes_per_sample_running']:,.0f} on disk while running",
             f"a new cloud model: {anew['reencode_us_per_sample']:.1f} µs per sample, then "
             f"{anew['queries_per_core_s']:,.0f} queries, {anew['random_per_core_s']:,.0f} random",
+            f"queries per core-second, one at a time {queries['alone_per_core_s']:,.0f} (target 600; raw hnswlib "
+            f"{queries['hnswlib_alone_per_core_s']:,.0f}), {AT_ONCE} at a time {queries['together_per_core_s']:,.0f} "
+            "(target 2,500)",
+            f"{QUERIES_A_S} queries a second, p99 in CPU ms: {queries['p99_idle_ms']:.1f} idle, "
+            f"{queries['p99_under_upserts_ms']:.1f} under {UPSERTS_A_S} upserts a second, "
+            f"{queries['p99_under_upserts_ms'] / queries['p99_idle_ms']:.2f} times that (target 1.5)",
             f"live, µs of CPU for {PASS_ROWS} samples and then {PASS_QUERIES} queries: "
             + ", ".join(f"{what} {us:,.0f}" for what, us in figures["live"].items()),
         ]
