@@ -4,10 +4,10 @@ Nodes are the *distinct* vectors; rows with the same vector hang on one node. Us
 history have the same vector, whole bursts of a user's samples do, and everyone without a history does: as
 separate nodes they would link to each other only, and cut the graph apart.
 
-While there are few nodes (`PoolSpec.graph_nodes`), a query is compared with each of them: that misses nothing, and no
-link is made. The more a query asks for, the longer that is also the faster way, since a graph's beam is as wide as
-what is asked for. `python -m benchmarks.graph` (ml-1m, noise on every vector; µs of a core per query, 250 at once and
-alone, where each vector is read from memory for one query only):
+While there are few nodes (`PoolSpec.graph_nodes`), a query is compared with each of them (`index.compared`): that
+misses nothing, and no link is made. The more a query asks for, the longer that is also the faster way, since a graph's
+beam is as wide as what is asked for. `python -m benchmarks.graph` (ml-1m, noise on every vector; µs of a core per
+query, 250 at once and alone):
 
 | nodes | best 100: HNSW | compared | best 800: HNSW | compared | to link all |
 |---|---|---|---|---|---|
@@ -48,7 +48,7 @@ class Graph:
     def __init__(self, spec: PoolSpec) -> None:
         self._spec = spec
         self._index: hnswlib.Index | None = None
-        self._few = np.zeros((0, spec.key_dim), np.float32)  # vectors of the nodes, while there is no index
+        self._few = np.zeros((0, spec.key_dim), np.float32)  # vectors of the nodes, while there may be an index later
         self._nodes = 0
         self._node_of_name: dict[int, int] = {}
         self._row = np.zeros(FIRST_CAPACITY, np.int64)
@@ -147,11 +147,11 @@ class Graph:
             self._index = self._new_index(need)
             keys, nodes = np.concatenate([self._few[: self._nodes], keys]), np.arange(need)
             self._few = self._few[:0].copy()
-        if self._index is None:
+        if self._index is None and not self._spec.never_linked:
             if need > len(self._few):
                 self._few = np.resize(self._few, (max(need, 2 * len(self._few)), keys.shape[1]))
             self._few[self._nodes : need] = keys
-        elif len(nodes):
+        elif self._index is not None and len(nodes):
             if need > self._index.get_max_elements():
                 self._index.resize_index(max(need, 2 * self._index.get_max_elements()))
             self._index.add_items(keys, nodes, num_threads=1)
