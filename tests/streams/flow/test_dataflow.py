@@ -15,6 +15,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import MODELS, REQUESTS
 from tests.streams.flow.world import START_MS, Flow, World, event, keys, rows, stream, wait_until
 from wire.canary import canary_id
+from wire.candidates import CandidateBatch
 from wire.event import Event
 from wire.ids import item_key, user_key
 
@@ -68,6 +69,13 @@ def test_a_canary_is_answered_by_its_number_and_counts_nowhere(world: World, tmp
     assert f" {len(world.batches()) - len(mine)} matched" in flow.said() and len(flow.pooled()) == 60
 
 
+def asked(world: World) -> CandidateBatch:
+    """What comes of one more question."""
+    world.ask(["user-0"])
+    world.drained()
+    return [batch for batch in world.batches() if batch.user_id == "user-0"][-1]
+
+
 def test_waits_for_the_first_model_and_follows_the_next_one(world: World, tmp_path: Path) -> None:
     world.send(stream(50))
     with Flow(world, tmp_path) as flow:
@@ -79,8 +87,7 @@ def test_waits_for_the_first_model_and_follows_the_next_one(world: World, tmp_pa
         world.drained()
         world.publish(version=2)
         wait_until(lambda: "version=2" in flow.said(), "the new version")
-        world.ask(["user-0"])
-        world.drained()
+        wait_until(lambda: asked(world).version == 2, "a batch by it: the pool is encoded between questions")
         assert flow.stop() == 130
     batches = [batch for batch in world.batches() if batch.user_id == "user-0"]
     assert {batch.version for batch in batches[:-1]} == {1} and batches[-1].version == 2
@@ -107,8 +114,7 @@ def test_a_second_lineage_on_the_topic_is_refused_until_it_says_whose_place_it_t
         world.drained()
         world.publish(1, new, (old,))
         wait_until(lambda: flow.said().count("version=1") >= 2, "the lineage that may follow")
-        world.ask(["user-0"])
-        world.drained()
+        wait_until(lambda: asked(world).model.lineage == new, "a batch by it: the pool is encoded between questions")
         assert flow.stop() == 130
     models = [batch.model for batch in world.batches() if batch.user_id == "user-0"]
     assert [(model.lineage, model.version) for model in models[-2:]] == [(old, 2), (new, 1)]
