@@ -149,16 +149,17 @@ def planted_log(name: str, users: int, seed: int) -> pl.DataFrame:
 
 
 def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
-    """How much more likely it is (n,) that this cell is liked, in nats, by its events that came before, each of which
-    says `met` beside its label.
+    """The chance of each event (n,) for who was undecided whether its cell is liked, and saw those of its events that
+    came before: each says `met`, in nats, beside its label.
 
     >>> knowable(np.array([7, 8, 7]), np.array([True, True, False])).round(2).tolist()
-    [0.0, 0.0, 0.92]
+    [0.35, 0.35, 0.41]
     """
     odds = np.array([np.log((1 - LIKE) / (1 - ELSE)), np.log(LIKE / ELSE)])[label.astype(np.int64)] + met
     before = pl.col("odds").cum_sum().over("cell") - pl.col("odds")
-    so_far: F64 = pl.DataFrame({"cell": cell, "odds": odds}).select(before).to_series().to_numpy()
-    return so_far
+    so_far = pl.DataFrame({"cell": cell, "odds": odds}).select(before).to_series().to_numpy()
+    chance: F64 = ELSE + (LIKE - ELSE) / (1 + np.exp(-so_far))
+    return chance
 
 
 def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ def test_a_planted_log_is_one_with_its_ceiling(name: str) -> None:
     assert log["timestamp"].is_sorted() and log.height == 60 * 60
     assert log["event_id"].n_unique() == log.height
     assert log["label"].mean() == pytest.approx(log["chance"].mean(), abs=0.03)
+    assert log["knowable"].is_between(0, 1).all(), "it is compared like an arm's probabilities"
     label = log["label"].to_numpy().astype(np.uint8)
     ceiling, truth = (auc(label, log[column].to_numpy()) for column in ("knowable", "chance"))
     assert ceiling == truth == 0.5 if name == "noise" else 0.5 < ceiling < truth < 0.75
