@@ -11,7 +11,7 @@ import torch
 
 from wire.arrays import F32, F64, I8, I32
 
-TINY = 1e-12  # vectors are coded as if their largest component were at least this: else squares of rests underflow
+TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
 
 
 def product_of(queries: I8, codes: I8) -> I32:
@@ -100,6 +100,6 @@ def _code(vectors: F32, step: F64) -> I8:
 
 
 def _lengths(vectors: F32) -> F64:
-    """Euclidean lengths (n,)."""
-    lengths: F64 = np.sqrt(np.vecdot(vectors, vectors), dtype=np.float64)
+    """Euclidean lengths (n,); in float32 squares of what is below 1e-19 would be 0."""
+    lengths: F64 = np.linalg.norm(vectors.astype(np.float64), axis=1)
     return lengths

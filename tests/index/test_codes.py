@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -24,6 +24,7 @@ def vectors(most: int) -> st.SearchStrategy[F32]:
 
 
 @given(vectors(8), vectors(5), vectors(4))
+@example(np.zeros((1, D), np.float32), np.eye(1, D, dtype=np.float32), np.full((1, D), 1e-45, np.float32))
 def test_no_product_is_further_off_than_said(first: F32, more: F32, queries: F32) -> None:
     codes = Codes(first, len(more))
     codes.add(more)
