@@ -22,3 +22,16 @@ def test_another_number_of_shards_is_refused(tmp_path: Path) -> None:
         shards.pool(0)
     with pytest.raises(PoolError, match=r"shard-0-of-2.*--shards"):
         PoolShards(tmp_path, 3, PoolSpec())
+
+
+def test_there_is_work_while_any_shard_is_between_two_models(tmp_path: Path) -> None:
+    with PoolShards(tmp_path, 2, PoolSpec()) as shards:
+        pools = [shards.pool(number) for number in range(2)]
+        assert not shards.in_shadow()
+        pools[1].begin_shadow(lambda block: block)
+        assert shards.in_shadow()
+        assert pools[1].step_shadow() and not shards.in_shadow()
+    with PoolShards(tmp_path, 2, PoolSpec()) as shards:
+        shards.pool(1).begin_shadow(lambda block: block)  # what it reads does not keep its folder locked
+    with PoolShards(tmp_path, 2, PoolSpec()) as shards:
+        assert not shards.pool(1).in_shadow
