@@ -35,6 +35,7 @@ from device_sim.stimulus import (
     TrainingSlot,
     Unheard,
 )
+from device_sim.upcoming import Upcoming, asks_after_ms
 from device_sim.usage import Usage
 from device_sim.window import Window
 from models.features import Known
@@ -63,7 +64,7 @@ class Device:
     """One user's device. `uploads`: its events reach the cloud only through it, so it keeps an outbox.
 
     To be read by others: `model` (the cloud model in use) and its number `version` (0: none yet), `task`, `batch` (the
-    newest one), `window`, `outbox`, `connected`, `busy` (a training runs).
+    newest one, of that model), `window`, `outbox`, `connected`, `busy` (a training runs).
     """
 
     def __init__(self, user_id: str, dim: int, *, uploads: bool = False, usage: Usage | None = None) -> None:
@@ -71,7 +72,7 @@ class Device:
         self.user_id, self.uploads = user_id, uploads
         self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
-        self.asking, self.usage = Asking(), usage or Usage()
+        self.asking, self.upcoming, self.usage = Asking(), Upcoming(), usage or Usage()
         self.task: Task | None = None
         self.parameters = Parameters()  # as they were when they were last taken out of a store
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
@@ -109,6 +110,11 @@ class Device:
         return self.model.version
 
     @property
+    def newest_model(self) -> ModelId:
+        """The newest cloud model that it knows of."""
+        return self.upcoming.known(self.model)
+
+    @property
     def eligible(self) -> bool:
         """Whether the window can teach: it has `min_samples`; below that the cloud model predicts."""
         if self.task is None or len(self.window) < self.task.min_samples:
@@ -137,7 +143,7 @@ class Device:
             wakes = min(wakes, self.batch_since_ms + self._batch_age_ms + 1)
         if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
             wakes = min(wakes, self.hold_until_ms)
-        return self.clock.wall_ms(wakes)
+        return self.clock.wall_ms(min(wakes, self.upcoming.until_ms))
 
     def rolled_out(self, task: Task) -> bool:
         """Whether this device is among the `rollout_percent`; who is, differs from task version to task version."""
@@ -186,6 +192,7 @@ class Device:
 
     def _link_lost(self, _stimulus: LinkLost, now_ms: WallMs) -> list[Instruction]:
         self.connected = False
+        self.upcoming.clear()  # whoever is back is told of the newest
         self.outbox.link_lost()
         return self._want_training(now_ms)
 
@@ -205,6 +212,8 @@ class Device:
         self.usage.answered(outcome, batch.batch_seq if batch.user_id == self.user_id else -1)
         out: list[Instruction] = [Count(outcome)]
         if outcome is Batches.ACCEPTED:
+            if batch.model != self.model:
+                out += self._take_up(now_ms)
             out += self._accept(batch, now_ms)
         if outcome is Batches.STALE:  # the cloud knows: a newer one was pushed
             return out
@@ -221,9 +230,9 @@ class Device:
             return Batches.MALFORMED
         if batch.batch_seq < self.newest_seq:
             return Batches.STALE
-        if batch.model != self.model:
+        if batch.model not in (self.model, self.newest_model):
             return Batches.WRONG_MODEL
-        here = self.batch is not None and batch.batch_seq == self.newest_seq
+        here = self.batch is not None and (batch.batch_seq, batch.model) == (self.newest_seq, self.model)
         return Batches.REPEATED if here else Batches.ACCEPTED
 
     def _accept(self, batch: CandidateBatch, now_ms: WallMs) -> list[Instruction]:
@@ -231,17 +240,32 @@ class Device:
         self.cloud_time = EventMs(batch.query_timestamp)
         self.batch, self.newest_seq = batch, batch.batch_seq
         self.asking.answered()
+        if self.upcoming.arrival is not None:
+            self.asking.want(Batches.WRONG_MODEL)
+            self.asking.hold(now_ms)
         return [Freshness("pushed", batch.produced_ms)]
 
     def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size
-        verdict = Models(judge(self.model, stimulus.model, stimulus.replaces))
+        verdict = Models(judge(self.newest_model, stimulus.model, stimulus.replaces))
         if verdict is not Models.ADOPTED:
             return [Count(verdict)]
+        self.upcoming.note(stimulus, now_ms)
+        if not (self.connected and self.batch is not None and stimulus.model.lineage == self.model.lineage):
+            return self._take_up(now_ms)
+        self.asking.want(Batches.WRONG_MODEL)
+        self.asking.next_ms = now_ms + asks_after_ms(self.user_id, in_use=self.new_samples > 0)
+        return []
+
+    def _take_up(self, now_ms: WallMs) -> list[Instruction]:
+        """Use the upcoming model from now on; what was made with the one before is of no use any more."""
+        arrival = self.upcoming.arrival
+        assert arrival is not None, "there is one"
+        self.upcoming.clear()
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
-        self.model, self.trained_until, self.model_size = stimulus.model, stimulus.trained_until, stimulus.size
+        self.model, self.trained_until, self.model_size = arrival.model, arrival.trained_until, arrival.size
         self.heads_bytes = 0
-        out: list[Instruction] = [Count(verdict), Forget()]
+        out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
         if self.task is not None and not self._concerns(self.task):
             self.task = None
             out.append(Count(Tasks.OUTDATED))
@@ -342,7 +366,8 @@ class Device:
     def _tick(self, _stimulus: Tick, now_ms: WallMs) -> list[Instruction]:
         if self._outdated_batch(now_ms):
             self.asking.want("expired")
-        return [*self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
+        taken_up = self._take_up(now_ms) if now_ms >= self.upcoming.until_ms else []
+        return [*taken_up, *self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
 
     def _outdated_batch(self, now_ms: WallMs) -> bool:
         """Whether a fresh batch is worth asking for."""

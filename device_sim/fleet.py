@@ -120,6 +120,7 @@ class Fleet:
         """Let a device go that is not in training, at rest and with all that is its own."""
         device = self.at_rest(user_id)
         device.connected = False
+        device.upcoming.clear()
         device.outbox.link_lost()
         self._let_go(user_id)
         return device
@@ -213,7 +214,8 @@ class Fleet:
         for user_id in sorted(self.clocks.awake(now_ms), key=self.slots.__getitem__):
             self._tell(user_id, Tick(), now_ms)
         if len(self.store.models) > 1:
-            self.store.drop_models({device.model.key for device in self.devices.values()} | {self.offer.model_key})
+            known = {model.key for device in self.devices.values() for model in (device.model, device.newest_model)}
+            self.store.drop_models(known | {self.offer.model_key})
 
     def show(self) -> None:
         """Tell how many devices there are of each group, and how many of them are connected."""

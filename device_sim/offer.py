@@ -30,7 +30,7 @@ class Offer:
 
     def new_to(self, device: Device) -> Iterator[ModelArrived | TaskArrived]:
         """What the device has not got yet, one after the other: the model may change what its task is worth."""
-        if self.model is not None and device.model != self.model.id:
+        if self.model is not None and device.newest_model != self.model.id:
             yield ModelArrived(self.model.id, self.model.trained_until, self.model_size, self.model.replaces)
         if self.task is not None and device.task != self.task:
             yield TaskArrived(self.task, self.task_size)

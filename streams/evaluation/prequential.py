@@ -253,6 +253,10 @@ class PrequentialRun:
         while self._pool.in_shadow:
             self._shard.go_on(model, SteadyMs(self._now_ms))
         self._fleet.deliver_model(model, len(model_to_bytes(model)), self._now_ms)
+        # The pool was encoded in no time, so nobody has to wait for the first batch.
+        waiting = [user_id for user_id, device in self._fleet.devices.items() if device.model != model.id]
+        queries = [query for user_id in waiting for query in self._ask(user_id, self._now_ms)]
+        self._deliver(self._work(Work(0, [], queries)))
 
     def outcome(self) -> Outcome:
         """What was recorded so far."""

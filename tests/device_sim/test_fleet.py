@@ -15,6 +15,7 @@ from device_sim.parameter_store import Rows
 from device_sim.quarantine import FleetFailed
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
+from device_sim.upcoming import LONGEST_MS
 from monitor.metrics import Metrics
 from tests.device_sim.world import TASK, cloud_model, cpu_s, event, fleet, own, raw_batch, resumed
 from wire.arrays import F64
@@ -121,7 +122,9 @@ def test_a_tick_leaves_out_only_devices_for_which_it_changes_nothing(seed: int, 
             elif what == 2:
                 made.connected(user, now_ms)
             elif what < 5:
-                made.deliver_batch(user, raw_batch(user, now_ms, version=made.device(user).version), now_ms)
+                device = made.device(user)
+                by = device.version if what == 3 else device.newest_model.version
+                made.deliver_batch(user, raw_batch(user, now_ms, version=by), now_ms)
             elif what < 6:
                 made.train_due(now_ms, cpu_s)
             elif what < 7 and (oldest := list(made.device(user).outbox.state())[:1]):
@@ -152,6 +155,24 @@ def test_a_device_that_is_offline_keeps_its_model_until_it_is_back() -> None:
     made.tick(0)
     assert {model.version for model in made.store.models.values()} == {2}
     assert {device.task.task_version for device in made.devices.values() if device.task} == {2}
+
+
+def test_the_model_before_is_kept_while_a_device_uses_it_and_no_longer() -> None:
+    made = fleet(3)
+    for user in ("u0", "u1"):
+        made.deliver_batch(user, raw_batch(user, 0), 0)
+    made.deliver_model(cloud_model(2), 1000, 0)
+
+    def versions(now_ms: int) -> tuple[set[int], list[int]]:
+        made.tick(now_ms)
+        return {each.version for each in made.store.models.values()}, [d.version for d in made.devices.values()]
+
+    assert versions(1) == ({1, 2}, [1, 1, 2])
+    made.deliver_batch("u0", raw_batch("u0", 1, version=2), 2)
+    assert versions(2) == ({1, 2}, [2, 1, 2])
+    made.handle_events(mixed(0, 2), 3)
+    assert made.take_predictions()[0].version.tolist() == [2, 1, 2, 2, 1, 2]
+    assert versions(LONGEST_MS) == ({2}, [2, 2, 2])
 
 
 def test_a_second_lineage_is_refused_by_the_fleet_until_it_takes_the_place_of_the_first() -> None:
