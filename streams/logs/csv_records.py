@@ -163,11 +163,13 @@ def _split(texts: pl.Series, separator: str, width: int) -> pl.DataFrame:
     if len(separator) > 1:
         texts = texts.str.replace_all(_ONE_BYTE, " ", literal=True)
         texts, separator = texts.str.replace_all(separator, _ONE_BYTE, literal=True), _ONE_BYTE
-    raw = texts.str.join("\n")[0].encode()
+    # Polars takes what begins as a compressed file does for one, and a user may be called x^.
+    raw = f"-\n{texts.str.join(chr(10))[0]}".encode()
     return pl.read_csv(
         io.BytesIO(raw),
         separator=separator,
         has_header=False,
+        skip_rows=1,
         new_columns=names,
         infer_schema=False,
         quote_char=None,

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -298,6 +298,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
 TIMES = st.integers(10**12, 22 * 10**11)  # of years in which logs are written
 
 
+@example([("x^", "0", "0", "0", 0, 10**12)])
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(names, names, names, names, st.integers(0, 1), TIMES), min_size=1, max_size=8))
 def test_whatever_can_be_written_can_be_read_and_sent(rows: list[tuple[str, str, str, str, int, int]]) -> None:
