@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from xxhash import xxh32_intdigest
-
+from device_sim.arrivals import concerns, judge_batch, judge_task
 from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
@@ -50,7 +49,6 @@ from wire.succession import judge
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
 
-CODE_VERSION = "1"  # the training code this device runs; a task of another one is refused
 # A connected device expects a batch: its samples make the cloud match, and so does its request after a change of
 # models. Training before the batch is there would mean training twice, so it trains without one only after so
 # many times `retrain_every` samples (the cloud matches after 20, twice the default), or so long after the change.
@@ -145,10 +143,6 @@ class Device:
             wakes = min(wakes, self.hold_until_ms)
         return self.clock.wall_ms(min(wakes, self.upcoming.until_ms))
 
-    def rolled_out(self, task: Task) -> bool:
-        """Whether this device is among the `rollout_percent`; who is, differs from task version to task version."""
-        return xxh32_intdigest(self.user_id.encode(), seed=task.task_version) % 10_000 < task.rollout_percent * 100
-
     def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
         if not self.seen.add(sample_key(event.event_id)):
@@ -207,7 +201,7 @@ class Device:
         except Malformed:
             self.usage.answered(Batches.MALFORMED)
             return [Count(Batches.MALFORMED), self._answer(-1, NO_MODEL, Batches.MALFORMED, now_ms)]
-        outcome = self._judge(batch)
+        outcome = judge_batch(self, batch)
         # What another user's batch says of numbers holds for that user.
         self.usage.answered(outcome, batch.batch_seq if batch.user_id == self.user_id else -1)
         out: list[Instruction] = [Count(outcome)]
@@ -223,17 +217,6 @@ class Device:
             self.asking.want(outcome)
             out += self._ask(now_ms)
         return [*out, *self._want_training(now_ms)]
-
-    def _judge(self, batch: CandidateBatch) -> Batches:
-        """What becomes of a batch that could be read."""
-        if batch.user_id != self.user_id:
-            return Batches.MALFORMED
-        if batch.batch_seq < self.newest_seq:
-            return Batches.STALE
-        if batch.model not in (self.model, self.newest_model):
-            return Batches.WRONG_MODEL
-        here = self.batch is not None and (batch.batch_seq, batch.model) == (self.newest_seq, self.model)
-        return Batches.REPEATED if here else Batches.ACCEPTED
 
     def _accept(self, batch: CandidateBatch, now_ms: WallMs) -> list[Instruction]:
         self.batch_since_ms = now_ms - self.clock.heard(WallMs(batch.matched_ms), now_ms)
@@ -266,7 +249,7 @@ class Device:
         self.model, self.trained_until, self.model_size = arrival.model, arrival.trained_until, arrival.size
         self.heads_bytes = 0
         out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
-        if self.task is not None and not self._concerns(self.task):
+        if self.task is not None and not concerns(self, self.task):
             self.task = None
             out.append(Count(Tasks.OUTDATED))
         if self.batch is not None:
@@ -278,21 +261,12 @@ class Device:
     def _task_arrived(self, stimulus: TaskArrived, now_ms: WallMs) -> list[Instruction]:
         task = stimulus.task
         self.usage.bytes_down += stimulus.size
-        if self.task is not None and task.task_version <= self.task.task_version:
-            return [Count(Tasks.REPEATED)]
-        if task.code_version != CODE_VERSION:
-            return [Count(Tasks.REFUSED_CODE_VERSION)]
-        if self.version and not self._concerns(task):
-            return [Count(Tasks.OTHER_LINEAGE)]
-        if not self.rolled_out(task):
-            return [Count(Tasks.NOT_ROLLED_OUT)]
+        verdict = judge_task(self, task)
+        if verdict is not Tasks.ADOPTED:
+            return [Count(verdict)]
         self.task = task
         self.window.resize(task.window_count, task.window_age_ms)
-        return [Count(Tasks.ADOPTED), *self._want_training(now_ms)]
-
-    def _concerns(self, task: Task) -> bool:
-        """Whether the task is about the line of cloud models that this device uses."""
-        return task.lineage in ("", self.model.lineage)
+        return [Count(verdict), *self._want_training(now_ms)]
 
     def _receipt_arrived(self, stimulus: ReceiptArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += stimulus.size

@@ -10,14 +10,13 @@ import pytest
 
 from device_sim.asking import FIRST_WAIT_MS
 from device_sim.cloud_clock import LEAST
-from device_sim.device import BATCH_WAIT_MS, PATIENCE, Device
+from device_sim.device import BATCH_WAIT_MS, PATIENCE
 from device_sim.instruction import Count, Forget, Freshness, Predict, Publish, Train, WantTraining
 from device_sim.outbox import PROBE_MS, RETRY_MS
 from device_sim.outcome import Events, Models, Tasks, Unpredicted
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
-    LinkLost,
     ModelArrived,
     OwnEvent,
     ReceiptArrived,
@@ -26,8 +25,6 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
-from device_sim.upcoming import IN_USE_MS, LONGEST_MS
-from models.cloud_model import DIM
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
 from tests.device_sim.world import TASK, batch, event, raw_batch
 from tests.wire.reports import ack
@@ -234,88 +231,6 @@ def test_a_batch_with_a_number_that_is_not_finite_is_malformed(where: str, numbe
 
 
 OLD, NEW = "00000000000000aa", "00000000000000bb"
-NEXT = ModelArrived(ModelId("", 2), 0, 1000)
-
-
-def test_a_new_model_is_taken_up_with_the_first_batch_by_it() -> None:
-    phone = trained_phone()
-    phone.live(1)
-    assert phone.tell(NEXT) == [] and phone.device.version == 1
-    phone.now_ms += IN_USE_MS[1]
-    (asks,) = reports(phone.tell(Tick()))
-    assert isinstance(asks, MatchRequest) and asks.reason == "wrong_model"
-    out = phone.tell(BatchArrived(raw_batch("ann", 1, version=2)))
-    assert counted(out) == [("batches", "accepted"), ("models", "adopted"), ("batches", "outdated")]
-    assert [type(each) for each in out if isinstance(each, Forget | WantTraining)] == [Forget, WantTraining]
-    assert phone.device.heads_bytes == 0
-    (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert train.batch is not None and (train.model.version, train.batch.version) == (2, 2)
-    assert phone.tell(NEXT) == [Count(Models.REPEATED)]
-
-
-def test_until_then_it_predicts_and_trains_with_what_it_has() -> None:
-    phone = trained_phone()
-    phone.tell(NEXT)
-    phone.live(PATIENCE * TASK.retrain_every)
-    assert counted(phone.tell(BatchArrived(raw_batch("ann", 1)))) == [("batches", "accepted")]
-    (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert train.batch is not None and (train.model.version, train.batch.batch_seq) == (1, 1)
-    assert ("trainings", "accepted") in counted(
-        phone.tell(Trained(train.model, {"local": True}, 1.0, heads_bytes=9000, **NO_ROWS))
-    )
-    phone.now_ms += FIRST_WAIT_MS
-    assert [type(r) for r in reports(phone.tell(Tick()))] == [MatchRequest], "it still wants one by the new model"
-
-
-def test_without_a_batch_by_it_a_new_model_is_taken_up_after_a_while() -> None:
-    phone = trained_phone()
-    phone.tell(NEXT)
-    phone.now_ms += LONGEST_MS // 2
-    phone.tell(ModelArrived(ModelId("", 3), 0, 1000))  # does not make it wait longer
-    phone.now_ms += LONGEST_MS // 2 - 1
-    assert ("models", "adopted") not in counted(phone.tell(Tick())) and phone.device.wakes_ms == phone.now_ms + 1
-    phone.now_ms += 1
-    assert ("models", "adopted") in counted(phone.tell(Tick()))
-    assert phone.device.version == 3 and phone.device.batch is None
-    assert counted(phone.tell(BatchArrived(raw_batch("ann", 1, version=3)))) == [("batches", "accepted")]
-
-
-def test_the_same_number_again_by_the_new_model_is_another_batch() -> None:
-    phone = trained_phone()
-    phone.tell(NEXT)
-    assert ("batches", "accepted") in counted(phone.tell(BatchArrived(raw_batch("ann", 0, version=2))))
-    assert counted(phone.tell(BatchArrived(raw_batch("ann", 0, version=2)))) == [("batches", "repeated")]
-
-
-def test_a_batch_of_another_user_or_an_older_one_takes_no_model_up() -> None:
-    phone = trained_phone()
-    phone.tell(BatchArrived(raw_batch("ann", 5)))
-    phone.tell(NEXT)
-    for raw, said in ((raw_batch("bob", 9, version=2), "malformed"), (raw_batch("ann", 4, version=2), "stale")):
-        assert counted(phone.tell(BatchArrived(raw))) == [("batches", said)] and phone.device.version == 1
-    assert counted(phone.tell(BatchArrived(raw_batch("ann", 6, version=3)))) == [("batches", "wrong_model")]
-
-
-@pytest.mark.parametrize("why", ["no batch", "not connected", "another lineage"])
-def test_who_has_nothing_to_go_on_with_takes_a_new_model_up_at_once(why: str) -> None:
-    phone = Phone() if why == "no batch" else trained_phone()
-    if why == "not connected":
-        phone.tell(LinkLost())
-    model = ModelId(NEW, 1) if why == "another lineage" else ModelId("", 2)
-    out = phone.tell(ModelArrived(model, 0, 1000, ("",)))
-    assert ("models", "adopted") in counted(out) and phone.device.model == model and phone.device.batch is None
-
-
-def test_whoever_loses_its_link_is_told_anew() -> None:
-    phone = trained_phone()
-    phone.tell(NEXT)
-    phone.tell(LinkLost())
-    phone.now_ms += LONGEST_MS
-    phone.tell(Tick())
-    assert phone.device.newest_model.version == 1
-    phone.tell(Connected())
-    phone.tell(NEXT)
-    assert phone.device.version == 1 and phone.device.newest_model.version == 2
 
 
 def test_when_no_batch_comes_after_a_new_model_it_trains_without() -> None:
@@ -393,28 +308,6 @@ def test_the_newest_task_wins_and_unknown_code_is_refused() -> None:
     assert phone.device.task.task_version == 3
     phone.live(9)
     assert len(phone.device.window) == 5
-
-
-def test_a_roll_out_reaches_its_share_and_only_grows_with_it() -> None:
-    devices = [Device(f"user-{n}", DIM) for n in range(2000)]
-    shares = {
-        percent: {d.user_id for d in devices if d.rolled_out(msgspec.structs.replace(TASK, rollout_percent=percent))}
-        for percent in (0.0, 10.0, 50.0, 100.0)
-    }
-    assert [len(shares[p]) / 2000 for p in (0.0, 100.0)] == [0, 1]
-    assert abs(len(shares[10.0]) / 2000 - 0.1) < 0.03
-    assert shares[10.0] < shares[50.0]
-    other = msgspec.structs.replace(TASK, task_version=2, rollout_percent=10.0)
-    assert {d.user_id for d in devices if d.rolled_out(other)} != shares[10.0]
-
-
-def test_who_is_not_in_the_roll_out_keeps_the_old_task_until_the_share_grows() -> None:
-    phone = Phone()
-    staged = msgspec.structs.replace(TASK, task_version=2, rollout_percent=0)
-    assert counted(phone.tell(TaskArrived(staged, 1))) == [("tasks", "not_rolled_out")]
-    assert phone.device.task == TASK
-    everyone = msgspec.structs.replace(staged, rollout_percent=100)
-    assert counted(phone.tell(TaskArrived(everyone, 1))) == [("tasks", "adopted")]
 
 
 def test_an_old_batch_is_asked_to_be_renewed_when_there_is_news() -> None:

@@ -65,26 +65,24 @@ def ack_before_write() -> Iterator[None]:
 @contextmanager
 def version_check_off() -> Iterator[None]:
     """A device takes batches of any cloud model."""
-    from device_sim.device import Device
+    from device_sim.arrivals import judge_batch
 
-    def judge(self: Device, batch: Any) -> Any:
-        return real(self, replace(batch, model=self.model))
+    def judge(device: Any, batch: Any) -> Any:
+        return judge_batch(device, replace(batch, model=device.model))
 
-    real = Device._judge
-    with patch.object(Device, "_judge", judge):
+    with patch("device_sim.device.judge_batch", judge):
         yield
 
 
 @contextmanager
 def another_devices_batch() -> Iterator[None]:
     """A device takes a retained batch that was made for another one."""
-    from device_sim.device import Device
+    from device_sim.arrivals import judge_batch
 
-    def judge(self: Device, batch: Any) -> Any:
-        return real(self, replace(batch, user_id=self.user_id))
+    def judge(device: Any, batch: Any) -> Any:
+        return judge_batch(device, replace(batch, user_id=device.user_id))
 
-    real = Device._judge
-    with patch.object(Device, "_judge", judge):
+    with patch("device_sim.device.judge_batch", judge):
         yield
 
 

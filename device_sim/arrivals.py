@@ -1,0 +1,48 @@
+"""What becomes of a batch or a task that comes to a device, by what it has; nothing is changed by asking."""
+
+from typing import TYPE_CHECKING
+
+from xxhash import xxh32_intdigest
+
+from device_sim.outcome import Tasks
+from wire.candidates import CandidateBatch
+from wire.outcome import Batches
+from wire.task import Task
+
+if TYPE_CHECKING:
+    from device_sim.device import Device
+
+CODE_VERSION = "1"  # the training code that devices run; a task of another one is refused
+
+
+def judge_batch(device: "Device", batch: CandidateBatch) -> Batches:
+    """What becomes of a batch that could be read."""
+    if batch.user_id != device.user_id:
+        return Batches.MALFORMED
+    if batch.batch_seq < device.newest_seq:
+        return Batches.STALE
+    if batch.model not in (device.model, device.newest_model):
+        return Batches.WRONG_MODEL
+    here = device.batch is not None and (batch.batch_seq, batch.model) == (device.newest_seq, device.model)
+    return Batches.REPEATED if here else Batches.ACCEPTED
+
+
+def judge_task(device: "Device", task: Task) -> Tasks:
+    """What becomes of a task that is signed."""
+    if device.task is not None and task.task_version <= device.task.task_version:
+        return Tasks.REPEATED
+    if task.code_version != CODE_VERSION:
+        return Tasks.REFUSED_CODE_VERSION
+    if device.version and not concerns(device, task):
+        return Tasks.OTHER_LINEAGE
+    return Tasks.ADOPTED if rolled_out(device.user_id, task) else Tasks.NOT_ROLLED_OUT
+
+
+def concerns(device: "Device", task: Task) -> bool:
+    """Whether the task is about the line of cloud models that the device uses."""
+    return task.lineage in ("", device.model.lineage)
+
+
+def rolled_out(user_id: str, task: Task) -> bool:
+    """Whether a user's device is among the `rollout_percent`; who is, differs from task version to task version."""
+    return xxh32_intdigest(user_id.encode(), seed=task.task_version) % 10_000 < task.rollout_percent * 100
