@@ -11,10 +11,10 @@ query, 250 at once and alone):
 
 | nodes | best 100: HNSW | compared | best 800: HNSW | compared | to link all |
 |---|---|---|---|---|---|
-| 5,000 | 49, 106 | 45, 157 | 306, 397 | 129, 222 | .2 s |
-| 10,000 | 66, 148 | 58, 286 | 419, 593 | 194, 399 | .6 s |
-| 20,000 | 60, 125 | 87, 293 | 423, 521 | 194, 407 | 1.4 s |
-| 40,000 | 70, 120 | 166, 775 | 539, 783 | 257, 1,007 | 2.8 s |
+| 5,000 | 52, 63 | 57, 136 | 316, 360 | 193, 325 | .2 s |
+| 10,000 | 57, 69 | 71, 161 | 359, 383 | 188, 335 | .5 s |
+| 20,000 | 65, 84 | 89, 207 | 397, 436 | 199, 331 | 1.1 s |
+| 40,000 | 79, 94 | 194, 258 | 482, 508 | 345, 432 | 2.6 s |
 
 Besides, the histories of one user are closer to each other than to anybody else's, and HNSW, which links a node to its
 nearest, finds its way between such clusters badly: of 1,208 nodes (completejourney) it found .70 of the best 190, of
@@ -136,9 +136,9 @@ class Graph:
         except RuntimeError:  # fewer than `want` nodes can be reached: hnswlib fails the whole batch, and leaks
             self._failed_at = self._nodes
             return nothing(len(queries), k, np.inf)
-        out = nothing(len(queries), k, -np.inf)
+        out, grouped = nothing(len(queries), k, -np.inf), self.grouped()
         for at, (mine, score) in enumerate(zip(nodes.astype(np.int64), 1 - distance, strict=True)):
-            self.grouped().expand(mine, score, out, at)
+            grouped.expand(mine, score, out, at)
         return out
 
     def _add_nodes(self, keys: F32, nodes: I64) -> None:
