@@ -101,5 +101,5 @@ def _code(vectors: F32, step: F64) -> I8:
 
 def _lengths(vectors: F32) -> F64:
     """Euclidean lengths (n,); in float32 squares of what is below 1e-19 would be 0."""
-    lengths: F64 = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    lengths: F64 = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))  # makes no float64 copy of them
     return lengths
