@@ -98,6 +98,7 @@ class BatchConsumer:
         }
         self._consumer = Consumer(client)
         self._held: set[Partition] = set()  # by `pause`
+        self._leaving = False
         self._resting = Resting(self._consumer, client) if self._embedded and within_ms < BY_THE_WAY_MS else None
         if assign is None:
             _require(self._consumer, topics, settings.bootstrap)
@@ -175,6 +176,7 @@ class BatchConsumer:
 
     def close(self) -> None:
         """Leave the group; commits nothing."""
+        self._leaving = True
         if self._resting is not None:
             self._resting.close()
         leave(self._consumer)
@@ -197,6 +199,8 @@ class BatchConsumer:
             self._resting.wake()
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._leaving:  # the group's answer came first; the broker is not asked any more
+            return
         self._begin(partitions, {})
         if self._hooks[0] is not None:
             self._hooks[0]({(p.topic, p.partition): self._positions[p.topic, p.partition] for p in partitions})

@@ -1,7 +1,10 @@
 import random
 import time
+from typing import Any
 
+import confluent_kafka
 import pytest
+from confluent_kafka import TopicPartition
 
 from streams.bus import Message, Partition, Positions
 from streams.kafka.admin import ensure_topics
@@ -115,6 +118,24 @@ def test_members_of_a_group_share_the_partitions_and_hear_of_it(kafka: KafkaSett
         assert len(drain(consumer, 1000)) == 1000
         assert set(assigned[0]) == set(ALL)
     assert revoked == [list(assigned[0])]
+
+
+def test_a_share_that_comes_when_a_member_leaves_is_not_taken(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(confluent_kafka.Consumer):
+        def subscribe(self, *_: Any, on_assign: Any = None, **__: Any) -> None:
+            self.on_assign = on_assign
+
+        def close(self) -> None:
+            self.on_assign(self, [TopicPartition(*partition) for partition in ALL])
+            super().close()
+
+    monkeypatch.setattr("streams.kafka.consumer.Consumer", Late)
+    assigned: list[Positions] = []
+    with BatchConsumer(kafka, "shared", ["events"], on_assign=assigned.append) as consumer:
+        pass
+    assert assigned == [] and consumer.positions() == {}
 
 
 @pytest.mark.servers
