@@ -20,6 +20,8 @@ from wire.columns import Columns
 from wire.task import Recipe, Task
 
 LEAST_SIMILARITY = 0.01  # match keys may point away from each other; then a sample counts next to nothing
+# Digits of scores that rank: which of two equal ones is a hair above the other depends on who trains beside the device.
+TIED = 4
 STEPS = 4  # of MPDA: in so many parts, the most similar first, matched samples are tried
 
 
@@ -125,7 +127,7 @@ def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe)
 
 def _own_auc(own: OwnRows, devices: int, heads: Heads) -> F64:
     score = own.logit + heads.added(own.device, own.x, own.item, own.category)
-    return auc_of_groups(own.device, devices, own.label, score)
+    return auc_of_groups(own.device, devices, own.label, score.round(TIED))
 
 
 def _even(batch: CandidateBatch | None) -> tuple[Candidates, tuple[Candidates, F16]]:

@@ -202,3 +202,14 @@ def test_each_device_takes_back_its_own_parts_and_one_without_a_batch_has_none()
     kept = accepted_by_auc(coarse, own, 3, PLAIN)
     assert (kept.weight[:n] == 1).all() and (kept.weight[n:] == 0).all()
     assert set(kept.device.tolist()) == {0, 2}, "who takes all back still has a head, of own samples alone"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_samples_that_rank_alike_but_for_rounding_speak_against_no_part(seed: int) -> None:
+    """In which order sums are taken, and so which of two equal ones is a hair above, is up to who trains beside."""
+    item, label = parts([True] * STEPS)
+    own_item = np.zeros(20, np.int64)
+    hair = np.random.default_rng(seed).normal(0, 1e-7, len(own_item))
+    own = own_rows(np.zeros(len(own_item), np.int64), hair, own_item)
+    coarse = outside(np.zeros(len(item), np.int64), np.zeros(len(item)), item, label)
+    assert (accepted_by_auc(coarse, own, 1, PLAIN).weight == 1).all()
