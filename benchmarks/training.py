@@ -34,6 +34,7 @@ from device_sim.due import GROUP
 from device_sim.instruction import Train
 from device_sim.training import TrainingJob
 from device_sim.window import WindowRows
+from models.base import NONE
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel, random_model
 from models.head_fit import HeadRows, fit_heads
@@ -133,6 +134,7 @@ def some_window(rng: np.random.Generator, n: int, model: int) -> WindowRows:
         since_s=np.zeros(n, np.uint32),
         history_item=histories.astype(np.uint32),
         history_category=category(histories),
+        base=np.full(n, NONE, np.float32),
         interest=rng.normal(0, 0.1, (n, DIM)).astype(np.float16),
         model=np.full(n, model),
     )

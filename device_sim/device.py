@@ -37,6 +37,7 @@ from device_sim.stimulus import (
 from device_sim.upcoming import Upcoming, asks_after_ms
 from device_sim.usage import Usage
 from device_sim.window import Window
+from models.base import NONE
 from models.features import Known
 from wire.candidates import CandidateBatch, decode_batch, encode_batch
 from wire.event import Event, encode_event
@@ -164,8 +165,9 @@ class Device:
         """Put the event into the window, and know it; what a model may see of it was known before it."""
         key = item_key(event.item_id), item_key(event.category_id), event.label, EventMs(event.timestamp)
         features = self.known.take(*key)
-        seq = self.window.append(*key, taken=features[:2], history=features[2:])
-        return Predict(seq, event.event_id, *key, *features)
+        base = NONE if event.base is None else event.base
+        seq = self.window.append(*key, taken=features[:2], history=features[2:], base=base)
+        return Predict(seq, event.event_id, *key, *features, base)
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)

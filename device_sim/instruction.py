@@ -26,6 +26,7 @@ class Predict(msgspec.Struct, frozen=True):
     since_s: int
     history_item: bytes
     history_category: bytes
+    base: float  # `models.base.NONE` for none
 
 
 class WantTraining(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from device_sim.fleet import Fleet
 from device_sim.parameters import Parameters
 from device_sim.taste import Taste
 from device_sim.window import WindowRows
+from models.base import expected
 from models.blend import PERSONAL
 from models.cloud_model import CloudModel
 from models.repeats import with_repeats
@@ -76,7 +77,7 @@ class Learned:
 
     def _returns(self, rows: WindowRows, names: Mapping[int, str]) -> list[tuple[str, str, int]]:
         """Items taken twice at least that repeats speak for, by how much they did when the user met them last."""
-        logit = self.model.logits(self.model.features(rows.interest, rows.item, rows.category))
+        logit = expected(rows.base, self.model.logits(self.model.features(rows.interest, rows.item, rows.category)))
         spoken: F32 = with_repeats(logit, rows.times, rows.since_s, self.repeats) - logit
         taken = rows.times.astype(np.int64) + rows.label
         usual = (taken > 1) & (spoken > 0) & (rows.model == self.model.id.key)

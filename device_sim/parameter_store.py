@@ -13,6 +13,7 @@ from device_sim.instruction import Predict
 from device_sim.parameters import Parameters
 from device_sim.window import padded
 from models import repeats
+from models.base import expected
 from models.blend import ADJUSTED, HEADS, LOCAL, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
@@ -30,7 +31,7 @@ _LOCAL, _ADJUSTED = PERSONAL.index(LOCAL), HEADS.index(ADJUSTED)
 @dataclass(frozen=True, slots=True)
 class Rows:
     """n own events to predict: slot and key of the cloud model of their devices, time, keys, label, how many positives
-    of the item came before and how long ago the newest was, padded histories."""
+    of the item came before and how long ago the newest was, padded histories, bases."""
 
     slot: I64
     model: I64
@@ -42,12 +43,13 @@ class Rows:
     since_s: U32
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
+    base: F32
 
     @classmethod
     def of(cls, asked: Sequence[Predict], slots: Sequence[int], models: Sequence[int]) -> "Rows":
         """What devices asked for, each with its slot and the key of its cloud model."""
         n = len(asked)
-        histories = (
+        history_item, history_category = (
             np.frombuffer(b"".join(padded(getattr(p, name)) for p in asked), np.uint32).reshape(n, -1)
             for name in ("history_item", "history_category")
         )
@@ -60,7 +62,9 @@ class Rows:
             np.fromiter((p.label for p in asked), np.uint8, n),
             np.fromiter((p.times for p in asked), np.uint8, n),
             np.fromiter((p.since_s for p in asked), np.uint32, n),
-            *histories,
+            history_item,
+            history_category,
+            np.fromiter((p.base for p in asked), np.float32, n),
         )
 
 
@@ -200,8 +204,8 @@ class ParameterStore:
         return next(iter(self.models.values())).weights.items.shape[1]
 
     def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32, F32]:
-        """Vectors, the cloud's logits (r,), what each personal head adds to them (r, heads), and the parts of what
-        `LOCAL` adds (r, kinds)."""
+        """Vectors, the logits (r,) of base or cloud, what each personal head adds to them (r, heads), and the parts of
+        what `LOCAL` adds (r, kinds)."""
         item, category = rows.item[at], rows.category[at]
         interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
         features = model.features(interest, item, category)
@@ -211,7 +215,7 @@ class ParameterStore:
             x = model.standardised(features[:, DIM : 2 * DIM])
             which = rows.slot[at][row] * len(PERSONAL) + head
             parts[row, head] = self.heads.parts(which, x[row], item[row], category[row])
-        return interest, model.logits(features), parts.sum(axis=2), parts[:, _LOCAL]
+        return interest, expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
 
 
 def turns(slot: I64) -> list[I64]:

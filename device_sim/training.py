@@ -13,6 +13,7 @@ from device_sim.instruction import Train
 from device_sim.outside import WeightedRows, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
 from device_sim.window import WindowRows
+from models.base import expected
 from models.blend import HABIT, LIKE, PERSONAL, RANDOM, personal_heads
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
@@ -125,10 +126,11 @@ class TrainingJob:
         learned = [t.event_time + LEAD_MS >= self.model.trained_until for t in self.trains]
         known = (joined.timestamp <= self.model.trained_until) & np.repeat(learned, lengths)
         features = self.model.features(joined.interest, joined.item, joined.category)
+        logit = expected(joined.base, self.model.logits(features))
         return OwnRows(
             device=np.repeat(np.arange(len(rows)), lengths),
             x=self.model.standardised(features[:, DIM : 2 * DIM]),
-            logit=with_repeats(self.model.logits(features), joined.times, joined.since_s, self.task.repeats),
+            logit=with_repeats(logit, joined.times, joined.since_s, self.task.repeats),
             label=joined.label,
             item=joined.item,
             category=joined.category,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from models.base import NONE
 from models.history import KEY_BYTES
 from wire.arrays import F16, F32, I64, U8, U32
 from wire.columns import Columns
@@ -22,7 +23,8 @@ _FIRST_ROWS = 16  # rows allotted to a new device
 class WindowRows(Columns):
     """n own samples in time order; `model` is the key of the cloud model that made `interest` (0: not encoded yet).
 
-    `times` positives of the item came before the sample, the newest `since_s` seconds before it.
+    `times` positives of the item came before the sample, the newest `since_s` seconds before it; `base` as in
+    `models.base`.
     """
 
     seq: I64
@@ -34,6 +36,7 @@ class WindowRows(Columns):
     since_s: U32
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
+    base: F32
     interest: F16  # (n, d)
     model: I64
 
@@ -52,6 +55,7 @@ class WindowState(msgspec.Struct, frozen=True, array_like=True):
     lengths: bytes  # uint8 (n,): positives in each history
     history_item: bytes
     history_category: bytes
+    base: bytes
     interest: bytes
     model: bytes
 
@@ -80,6 +84,7 @@ class Window:
         *,
         taken: tuple[int, int],
         history: tuple[bytes, bytes],
+        base: float = NONE,
     ) -> int:
         """Add one sample with `taken` and `history` as `InteractionLog.before` and `History.bytes_before` give them;
         returns its sequence number.
@@ -91,6 +96,7 @@ class Window:
         c["history_item"][row] = np.frombuffer(padded(history[0]), np.uint32)
         c["history_category"][row] = np.frombuffer(padded(history[1]), np.uint32)
         c["times"][row], c["since_s"][row] = taken
+        c["base"][row] = base
         c["model"][row] = 0
         self._end += 1
         self._newest = max(self._newest, timestamp)
@@ -162,6 +168,7 @@ class Window:
             lengths=filled.sum(axis=1, dtype=np.uint8).tobytes(),
             history_item=histories[filled].tobytes(),
             history_category=c["history_category"][held][filled].tobytes(),
+            base=c["base"][held].tobytes(),
             interest=c["interest"][held].tobytes(),
             model=c["model"][held].tobytes(),
         )
@@ -173,7 +180,7 @@ class Window:
         lengths = np.frombuffer(state.lengths, np.uint8)
         n = len(lengths)
         c = window._columns = _allot(max(_FIRST_ROWS, n), dim)
-        for name in ("item", "category", "label", "timestamp", "times", "since_s", "interest", "model"):
+        for name in ("item", "category", "label", "timestamp", "times", "since_s", "base", "interest", "model"):
             c[name][:n] = np.frombuffer(getattr(state, name), c[name].dtype).reshape(c[name][:n].shape)
         filled = np.arange(HISTORY_LEN) < lengths[:, None]
         for name in ("history_item", "history_category"):
@@ -218,6 +225,7 @@ def _allot(rows: int, dim: int) -> dict[str, Any]:
         "since_s": np.zeros(rows, np.uint32),
         "history_item": np.zeros((rows, HISTORY_LEN), np.uint32),
         "history_category": np.zeros((rows, HISTORY_LEN), np.uint32),
+        "base": np.zeros(rows, np.float32),
         "interest": np.zeros((rows, dim), np.float16),
         "model": np.zeros(rows, np.int64),
     }

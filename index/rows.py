@@ -25,6 +25,7 @@ PAYLOAD_ROW = np.dtype(
         ("label", "u1"),
         ("times", "u1"),
         ("produced_ms", "<i8"),
+        ("base", "<f4"),
         ("history_item", "<u4", (HISTORY_LEN,)),
         ("history_category", "<u4", (HISTORY_LEN,)),
     ]

@@ -42,7 +42,7 @@ from wire.arrays import I64, U64
 from wire.errors import PoolError
 from wire.identity import NO_MODEL, ModelId
 
-FORMAT = 7  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
+FORMAT = 8  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 
 

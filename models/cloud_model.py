@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.base import expected
 from models.cloud_head import HIDDEN, HeadParams
 from models.key_rows import KeyRows
 from models.sample import SampleBlock
@@ -132,7 +133,7 @@ class CloudModel:
         """`block` with this version's logits and match keys."""
         columns = block.item, block.category, block.history_item, block.history_category
         logit, match_key = zip(*_in_chunks(self._encode, *columns), strict=True)
-        return block.with_encoding(np.concatenate(logit), np.concatenate(match_key), self.id)
+        return block.with_encoding(expected(block.base, np.concatenate(logit)), np.concatenate(match_key), self.id)
 
     def features(self, interest: F32 | F16, item: U32, category: U32) -> F32:
         """What a head sees, (n, 3d): interest, item vector, their product; interest (n, d) may be float16."""

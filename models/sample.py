@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from models.base import bases
 from wire.arrays import F32, I64, U8, U32, U64, Bool
 from wire.identity import NO_MODEL, ModelId
 from wire.sample import HISTORY_LEN, SampleRecord, decode_record
@@ -23,8 +24,9 @@ class SampleBlock:
 
     `times` positives of its item its user had before, as `InteractionLog.before` counts them.
     `timestamp` is event time (Unix ms); `produced_ms` is the wall clock when the event was produced
-    to Kafka. `logit` (n,) is what the cloud model expects of the sample, `match_key` (n, KEY_DIM) is what the
-    pool searches by; both are None until encoded, and carry the cloud `model` that made them.
+    to Kafka. `base` (n,) is as in `models.base`. `logit` (n,) is that, or where there is none what the cloud model
+    expects of the sample, `match_key` (n, KEY_DIM) is what the pool searches by; both are None until encoded, and
+    carry the cloud `model` that made them.
     """
 
     sample: U64
@@ -37,6 +39,7 @@ class SampleBlock:
     produced_ms: I64
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32  # (n, HISTORY_LEN)
+    base: F32
     logit: F32 | None = None
     match_key: F32 | None = None
     model: ModelId = NO_MODEL
@@ -87,6 +90,7 @@ def block_of(records: Sequence[SampleRecord]) -> SampleBlock:
         **columns,
         history_item=pad_histories([r.history_item for r in records]),
         history_category=pad_histories([r.history_category for r in records]),
+        base=bases([r.base for r in records]),
     )
 
 

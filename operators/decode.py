@@ -47,6 +47,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     category: int
     label: int
     timestamp: EventMs
+    base: float | None = None
     produced_ms: WallMs
     raw: bytes
     partition: int
@@ -62,6 +63,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
             category=item_key(event.category_id),
             label=event.label,
             timestamp=EventMs(event.timestamp),
+            base=event.base,
             produced_ms=produced_ms,
             raw=raw,
             partition=partition,

@@ -189,7 +189,7 @@ class UserState:
         self.seen[a.sample] = timestamp
         times, _, items, categories = self.known.take(a.item, a.category, a.label, timestamp)
         key = a.sample, self.user, a.item, a.category
-        out.samples.append(SampleRecord(*key, a.label, times, timestamp, a.produced_ms, items, categories))
+        out.samples.append(SampleRecord(*key, a.label, times, timestamp, a.produced_ms, items, categories, a.base))
         if len(self.seen) >= self.prune_at:
             self._prune(rules)
         if not self.pending:

@@ -13,13 +13,18 @@ NAME_CHARACTERS = 256
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 # Year 9999 in Unix ms: beyond it a timestamp is in the wrong unit.
 TimestampMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+MOST_LOG_ODDS = 30  # either way: e^30 to 1 is more than a model can know, and float16 holds it
+LogOdds = Annotated[float, msgspec.Meta(ge=-MOST_LOG_ODDS, le=MOST_LOG_ODDS)]
 EVENT_BYTES = 64 << 10  # names take 5 · 256 · 4 B at most; the rest is left for the context
 EVENT_FORMAT = "event/1"
 UPLOAD_BYTES = 512 << 10  # several events in one MQTT message: half of what Kafka takes by default
 
 
-class Event(msgspec.Struct, frozen=True, gc=False, tag_field=FORMAT, tag=EVENT_FORMAT):
-    """One user behaviour; `timestamp` is event time in Unix ms, `context` passes through untouched."""
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=FORMAT, tag=EVENT_FORMAT):
+    """One user behaviour; `timestamp` is event time in Unix ms, `context` passes through untouched.
+
+    `base` is what the service's own model expected of it just before, if it has one: personal models add to that.
+    """
 
     event_id: Name
     user_id: Name
@@ -29,6 +34,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag_field=FORMAT, tag=EVENT_F
     label: Literal[0, 1]
     timestamp: TimestampMs
     context: dict[str, Any] | None = None
+    base: LogOdds | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from wire.decoder import PackedDecoder
-from wire.event import TimestampMs
+from wire.event import LogOdds, TimestampMs
 
 HISTORY_LEN = 30  # positives a sample remembers
 KEY_BYTES = 4  # an item or category key is a little-endian uint32
@@ -17,8 +17,9 @@ Unsigned64 = Annotated[int, msgspec.Meta(ge=0)]  # MessagePack has no larger one
 History = Annotated[bytes, msgspec.Meta(max_length=HISTORY_LEN * KEY_BYTES)]
 
 
-class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="sample/1"):
-    """One sample on Kafka `samples`; histories are little-endian uint32, newest first, padding cut off."""
+class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="sample/2"):
+    """One sample on Kafka `samples`; histories are little-endian uint32, newest first, padding cut off; `base` as in
+    `wire.event.Event`."""
 
     sample: Unsigned64
     user: Unsigned64
@@ -30,6 +31,7 @@ class SampleRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     produced_ms: Annotated[int, msgspec.Meta(ge=0)]
     history_item: History
     history_category: History
+    base: LogOdds | None = None
 
 
 def _check(record: SampleRecord) -> str:

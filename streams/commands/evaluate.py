@@ -15,6 +15,7 @@ import torch
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
+from streams.evaluation.lineup import BASES, LOGGED, STALE
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.prequential import Outcome, Plan, evaluate
@@ -55,7 +56,7 @@ def command(
     pool_age: SomeTime = Duration.parse("30d"),
     negatives: AtLeast0 = 0,
     refresh: Span = Duration.parse("24h"),
-    base: Literal["stale", "refreshed", "both"] = "stale",
+    base: Literal["logged", "stale", "refreshed", "online", "all"] | None = None,
     delay: SomeTime = Duration.parse("5s"),
     freshness: bool = False,
     options: LogOptions = AS_FOUND,
@@ -88,13 +89,14 @@ def command(
         negatives: Sampled negatives per positive, for a log that has positives only; its rows of label 0 are left out.
             They are of what others took soon after, from so far ahead as is fair; what tells them apart is printed.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
-        base: Which cloud model devices have: the first one, each new one, or one run of either.
+        base: What personal models add to: what your own model expected of each event (`logged`, with --column
+            base=NAME, and then the default), the first cloud model (`stale`), each new one (`refreshed`), the global
+            model with all live features (`online`), or one run of each (`all`).
         delay: How old what happened is at least when it is pooled, matched and trained on; 24h for nightly jobs.
         freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
-    bases = _bases(base, refresh.ms)
     sampling = Sampling(negatives, seed) if negatives else None
     spec = PoolSpec(window_age_ms=pool_age.ms)
     plan = Plan(
@@ -118,23 +120,26 @@ def command(
         "pool_age": str(pool_age),
         "negatives": negatives,
         "refresh": str(refresh),
-        "base": base,
         "delay": str(delay),
         "columns": " ".join(options.flags()),
     }
     torch.set_num_threads(1)
-    plans = {name: replace(plan, refreshed=name == "refreshed") for name in bases}
-    later = {str(each): replace(plans[bases[0]], delay_ms=each.ms, refresh_ms=0) for each in _LATER if freshness}
     stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
     try:
         with run_folder(out, datetime.now()) as folder:
             check, events, sampled = evaluation_log(EventLog(find_log(log), options), sampling)
+            said = 1 - events["base"].null_count() / len(events)
+            bases = _bases(base, refresh.ms, logged=said > 0)
+            settings["base"] = " ".join(bases)
             drawn = sampled.lines() if sampled else []
-            for line in (*check.lines(), *drawn):
+            for line in (*check.lines(), *drawn, *_said_lines(said)):
                 say(line)
+            plans = {name: replace(plan, base=name) for name in bases}
+            first = plans[bases[0]]
+            later = {str(each): replace(first, delay_ms=each.ms, refresh_ms=0) for each in _LATER if freshness}
             with stop.listening():
                 run = partial(_prequential, events, spec=spec, stop=stop)
-                outcomes = {name: run(f"{name} cloud model: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
+                outcomes = {name: run(f"on {BASES[name]}: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
                 slower = {name: run(f"learning after {name}: ", plan=p) for name, p in later.items()}
             result = result_of(log, len(events), outcomes, plan=plan, settings=settings, later=slower)
             write_json(folder / RESULT, result)
@@ -168,10 +173,25 @@ def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpe
         return evaluate(events, pool, plan, progress)
 
 
-def _bases(base: str, refresh_ms: int) -> tuple[str, ...]:
-    if base != "stale" and not refresh_ms:
+def _said_lines(said: float) -> list[str]:
+    """A warning where a log has bases of some events and not of others, `said` being the share that has."""
+    if said in (0, 1):
+        return []
+    return [
+        f"{1 - said:.1%} of events have no base: there personal models add to the cloud model, and which events those "
+        "are may tell positives from negatives"
+    ]
+
+
+def _bases(base: str | None, refresh_ms: int, *, logged: bool) -> list[str]:
+    if base == "refreshed" and not refresh_ms:
         raise InputError("--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale")
-    return ("stale", "refreshed") if base == "both" else (base,)
+    if base == LOGGED and not logged:
+        raise InputError("the log has no bases: say in which column your own model's are, --column base=NAME")
+    if base != "all":
+        return [base or (LOGGED if logged else STALE)]
+    there = {LOGGED: logged, "refreshed": refresh_ms > 0}
+    return [name for name in BASES if there.get(name, True)]
 
 
 def closing_lines(result: Result, folder: Path) -> list[str]:

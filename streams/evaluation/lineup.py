@@ -1,11 +1,20 @@
-"""The names of arms, and which of them are global: one model for everybody."""
+"""The names of arms, which of them are global (one model for everybody), and on what those of devices stand."""
 
 from wire.task import ARMS
 
 SCORE = ".score"  # ends the names of columns by which arms rank where that is not by their probabilities
+POPULARITY, REPEATS, ONLINE = "popularity", "repeats", "online"
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
 REFRESHED_CLOUD = "cloud" + REFRESHED
-POPULARITY, REPEATS, ONLINE = "popularity", "repeats", "online"
 RIVALS = (POPULARITY, REPEATS, REPEATS + REFRESHED, ONLINE)  # what `streams.evaluation.rivals` predicts with
-GLOBAL = ("cloud", REFRESHED_CLOUD, *RIVALS)
-ALL = (*ARMS, *GLOBAL[1:], *(arm + REFRESHED for arm in ARMS[1:]))  # in the order of reports
+LOGGED, STALE = "logged", "stale"
+GLOBAL = ("cloud", REFRESHED_CLOUD, LOGGED, *RIVALS)
+RIVAL_BASES = (ONLINE,)  # rivals that personal models can add to
+NOT_CLOUD = (LOGGED, *RIVAL_BASES)  # bases that are no cloud model
+FIRST_CLOUD = "cloud-first"  # the column of the first cloud model on such a base
+# What personal models add to, by what --base calls it: a global arm. The one that a service would rather take is first.
+BASES = {**{name: name for name in NOT_CLOUD}, STALE: "cloud", "refreshed": REFRESHED_CLOUD}
+# How the names of arms end that stand on it.
+ENDINGS = {**{name: f"-on-{name}" for name in NOT_CLOUD}, STALE: "", "refreshed": REFRESHED}
+# In the order of reports.
+ALL = (*ARMS, *GLOBAL[1:], *(arm + ending for ending in ENDINGS.values() if ending for arm in ARMS[1:]))

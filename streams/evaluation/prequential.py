@@ -7,8 +7,8 @@ what was learned from (biases, blends and what its user took, which a device upd
 as live). Every clock is event time, so nothing depends on the machine's speed but the measured compute.
 
 Beside it a cloud trainer makes new versions, as `coda train-cloud` does. Its predictions are the arm
-`REFRESHED_CLOUD`; whether devices get its versions too is the plan's `refreshed`. What devices report goes into the
-next task, which comes whenever that says something new, as live.
+`REFRESHED_CLOUD`; whether devices get its versions too, or add to what another model expected, is the plan's `base`.
+What devices report goes into the next task, which comes whenever that says something new, as live.
 
 An idle device asks for a batch every `Task.idle_age_ms`, and nobody sees what it makes of any but the newest. So the
 run keeps idle devices from asking, and when a user comes back makes the one batch that counts, as of when the device
@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import isnan
 
 import msgspec
 import numpy as np
@@ -41,16 +42,27 @@ from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.evaluation.backlog import Backlog
-from streams.evaluation.lineup import REFRESHED, REFRESHED_CLOUD, REPEATS, SCORE
+from streams.evaluation.lineup import (
+    FIRST_CLOUD,
+    LOGGED,
+    NOT_CLOUD,
+    REFRESHED,
+    REFRESHED_CLOUD,
+    REPEATS,
+    RIVAL_BASES,
+    SCORE,
+    STALE,
+)
 from streams.evaluation.log import compared, has_sampled, repeats
 from streams.evaluation.rivals import Rivals
 from streams.evaluation.slices import slices
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.work_view import Show
+from wire.arrays import F64
 from wire.candidates import encode_batch
 from wire.errors import InputError
-from wire.event import Event
+from wire.event import MOST_LOG_ODDS, Event
 from wire.ids import sample_key, user_key
 from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
@@ -66,15 +78,16 @@ _NEVER_MS = 2**62
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is evaluated: `devices` users (0: all), the `initial_share` of the log for the first cloud version,
-    a new version per `refresh_ms` of event time (0: never), which devices get if `refreshed`, how old what happened is
-    at least when it is learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default has room),
-    how many users take an item before its samples are pooled (`min_users`), and the settings of matching and training.
+    a new version per `refresh_ms` of event time (0: never), what devices add to (`base`, of `BASES`), how old what
+    happened is at least when it is learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default
+    has room), how many users take an item before its samples are pooled (`min_users`), and the settings of matching
+    and training.
     """
 
     devices: int = 0
     initial_share: float = 0.6
     refresh_ms: int = 86_400_000
-    refreshed: bool = False
+    base: str = STALE
     delay_ms: int = 5_000
     seed: int = 0
     per_label: int = 800
@@ -85,7 +98,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run recorded, predictions in event-time order with a column per arm, and `repeat` (see
+    """What a run recorded, predictions in event-time order with a column per arm ("cloud" is what devices add to; where
+    that is no cloud model, `FIRST_CLOUD` is the first cloud model), and `repeat` (see
     `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better.
     """
 
@@ -98,20 +112,24 @@ class Outcome:
 
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
     """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
+    if plan.base != LOGGED:
+        log = log.with_columns(base=pl.lit(None, pl.Float64))
     first = _first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
     rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log))
     initial = _told("reading the initial part of the log", first, slices(log[:first], _INITIAL_ROWS), progress)
-    records = []
     for part in initial:
-        records += run.remember(part)
         rivals.rehearse(part)
+    base = plan.base if plan.base in RIVAL_BASES else ""
+    expected, records = rivals.begin(base), []
+    for part in slices(log[:first], _INITIAL_ROWS):
+        records += run.remember(with_bases(part, expected[: len(part)]))
+        expected = expected[len(part) :]
     run.learn_initial(records, partial(progress, "training the first global model"))
     del records
-    rivals.begin()
     tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
-        rivals.meet(part, run.step(part))
+        rivals.meet(part, run.step(with_bases(part, rivals.see(part, base))))
     outcome = run.outcome()
     facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
     return replace(outcome, predictions=outcome.predictions.join(facts, on="event_id", maintain_order="left"))
@@ -158,7 +176,8 @@ class PrequentialRun:
         self._backlog = Backlog()
         self._bytes_down: list[int] = []
         self._predictions: list[Predictions] = []
-        self._refreshed: dict[int, float] = {}  # sample key: what the newest cloud model predicted
+        # What cloud models predicted that devices do not add to, by sample key.
+        self._aside: dict[str, dict[int, float]] = {}
         self._trainings: list[TrainingRecord] = []
         self._cpu_s: Callable[[], float] = _cpu_s
 
@@ -198,12 +217,16 @@ class PrequentialRun:
         self._predictions += predicted
         self._backlog.add(out.samples, out.queries)
         at = self._plan.task.arms.index("cloud")
-        cloud = {event: p for each in predicted for event, p in zip(each.event_id, each.arms[:, at], strict=True)}
-        if not self._plan.refresh_ms:
-            return {REPEATS: cloud}
-        assert self._trainer is not None
-        self._predict_refreshed([each for each in out.samples if each.user in self._user_keys], self._trainer.model)
-        return {REPEATS: cloud, REPEATS + REFRESHED: {event: self._refreshed[sample_key(event)] for event in cloud}}
+        added_to = {event: p for each in predicted for event, p in zip(each.event_id, each.arms[:, at], strict=True)}
+        mine = [each for each in out.samples if each.user in self._user_keys]
+        assert self._model is not None and self._trainer is not None, "nothing is streamed before there is a model"
+        if self._plan.base in NOT_CLOUD:
+            self._predict_aside(FIRST_CLOUD, mine, self._model)
+        if self._plan.refresh_ms:
+            self._predict_aside(REFRESHED_CLOUD, mine, self._trainer.model)
+        beside = {name: {event: of[sample_key(event)] for event in added_to} for name, of in self._aside.items()}
+        refreshed = {REPEATS + REFRESHED: beside[REFRESHED_CLOUD]} if self._plan.refresh_ms else {}
+        return {REPEATS: beside.get(FIRST_CLOUD, added_to)} | refreshed
 
     def _learn(self) -> None:
         """Pool what is old enough, match who was due by then, and train; the newest cloud model learns likewise."""
@@ -267,9 +290,9 @@ class PrequentialRun:
                 "no event was predicted: the log has none after its initial part; take a smaller --initial-share"
             )
         table = pl.concat(tables)
-        if self._refreshed:
-            refreshed = [self._refreshed[sample_key(event_id)] for event_id in table["event_id"].to_list()]
-            table = table.with_columns(pl.Series(REFRESHED_CLOUD, refreshed, pl.Float64))
+        for name, of in self._aside.items():
+            predicted = [of[sample_key(event_id)] for event_id in table["event_id"].to_list()]
+            table = table.with_columns(pl.Series(name, predicted, pl.Float64))
         return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version, self._held_back)
 
     def _own_events(self, events: list[Event]) -> None:
@@ -348,7 +371,7 @@ class PrequentialRun:
         if self._trainer.due(caught_up=True):
             trial = self._trainer.train()
             self._held_back += trial is not None and not trial.passed
-            if trial and trial.passed and self._plan.refreshed:
+            if trial and trial.passed and self._plan.base == "refreshed":
                 self._adopt(self._trainer.model)
 
     def _renew_task(self) -> None:
@@ -358,10 +381,20 @@ class PrequentialRun:
             self._task = msgspec.structs.replace(taught, task_version=self._task.task_version + 1)
             self._fleet.deliver_task(self._task, 0, self._now_ms)
 
-    def _predict_refreshed(self, records: list[SampleRecord], model: CloudModel) -> None:
+    def _predict_aside(self, name: str, records: list[SampleRecord], model: CloudModel) -> None:
+        predicted = self._aside.setdefault(name, {})
         if records:
             probability = model.predict(block_of(records)).astype(np.float64).tolist()
-            self._refreshed.update(zip([record.sample for record in records], probability, strict=True))
+            predicted.update(zip([record.sample for record in records], probability, strict=True))
+
+
+def with_bases(events: list[Event], log_odds: F64) -> list[Event]:
+    """The events with these bases (n,), but for those where they are nan."""
+    said = np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS).tolist()
+    return [
+        event if isnan(base) else msgspec.structs.replace(event, base=base)
+        for event, base in zip(events, said, strict=True)
+    ]
 
 
 def _cpu_s() -> float:

@@ -7,7 +7,20 @@ import numpy as np
 import polars as pl
 
 from streams.evaluation.harm import Harm, harm_of
-from streams.evaluation.lineup import ALL, GLOBAL, REFRESHED, REFRESHED_CLOUD, REPEATS, SCORE
+from streams.evaluation.lineup import (
+    ALL,
+    BASES,
+    ENDINGS,
+    FIRST_CLOUD,
+    GLOBAL,
+    LOGGED,
+    NOT_CLOUD,
+    REFRESHED,
+    REFRESHED_CLOUD,
+    REPEATS,
+    RIVAL_BASES,
+    SCORE,
+)
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.prequential import Outcome, Plan
 from streams.evaluation.verdict import Verdict, freshness_line, price_line, refresh_line, verdict_of
@@ -70,7 +83,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(Compared, frozen=True, kw_only=True):
-    """The document. `events` is the whole log; `harm` is by base, "stale" or "refreshed" or both.
+    """The document. `events` is the whole log; `harm` is by base (`BASES`).
 
     `freshness` is coda where everything is learned from later, by delay, minus coda as planned.
     """
@@ -88,23 +101,30 @@ class Result(Compared, frozen=True, kw_only=True):
 
 
 def all_arms(outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
-    """Predictions of every arm on the same events. `outcomes` by base, "stale" or "refreshed" or both.
+    """Predictions of every arm on the same events. `outcomes` by base (`BASES`).
 
-    Arms on the refreshed base are named as such; its cloud arm is the refreshed cloud model.
+    Arms of devices on another base than the first cloud model are named so.
     """
-    tables = []
-    for base, outcome in outcomes.items():
-        table = outcome.predictions.drop("version")
-        if base != "stale":
-            own = {arm + end: arm + REFRESHED + end for arm in (*ARMS, REPEATS) for end in ("", SCORE)}
-            again = [name + end for name in (REFRESHED_CLOUD, REPEATS + REFRESHED) for end in ("", SCORE)]
-            table = table.drop(again, strict=False).rename(own, strict=False)
-        tables.append(table)
-    first, *rest = tables
+    first, *rest = (_named_by(base, outcome.predictions.drop("version")) for base, outcome in outcomes.items())
     for other in rest:
         columns = [name for name in other.columns if name == "event_id" or name not in first.columns]
         first = first.join(other.select(columns), on="event_id", how="inner", maintain_order="left")
     return first
+
+
+def _named_by(base: str, table: pl.DataFrame) -> pl.DataFrame:
+    """Predictions of devices on `base`, what they add to under its own name."""
+    ending, ends = ENDINGS[base], ("", SCORE)
+    own = {arm + end: arm + ending + end for arm in ARMS for end in ends}
+    if base == "refreshed":
+        own |= {REPEATS + end: REPEATS + ending + end for end in ends}
+        again = [name + end for name in (REFRESHED_CLOUD, REPEATS + REFRESHED) for end in ends]
+        table = table.drop(again, strict=False)
+    if base in NOT_CLOUD:
+        own |= {"cloud": LOGGED, "cloud" + SCORE: LOGGED + SCORE, FIRST_CLOUD: "cloud"}
+    if base in RIVAL_BASES:  # has columns of its own
+        table = table.drop("cloud", "cloud" + SCORE)
+    return table.rename(own, strict=False)
 
 
 def result_of(
@@ -177,10 +197,11 @@ def arms_in(predictions: pl.DataFrame) -> list[str]:
 def known_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs worth reporting: coda against every other arm of its base and all that is global, and what refreshing
     the cloud is worth."""
-    pairs = [(f"coda{base}", f"{other}{base}") for base in ("", REFRESHED) for other in _OTHERS]
-    pairs += [(f"{a}{base}", f"{b}{base}") for base in ("", REFRESHED) for a, b in _STEPS]
-    pairs += [(REFRESHED_CLOUD, "cloud"), ("coda-refreshed", "coda")]
-    pairs += [(f"coda{base}", other) for base in ("", REFRESHED) for other in GLOBAL]
+    named = [{arm: BASES[base] if arm == "cloud" else arm + ending for arm in ARMS} for base, ending in ENDINGS.items()]
+    pairs = [(of["coda"], of[other]) for of in named for other in _OTHERS]
+    pairs += [(of[a], of[b]) for of in named for a, b in _STEPS]
+    pairs += [(REFRESHED_CLOUD, "cloud"), *((of["coda"], "coda") for of in named if of["coda"] != "coda")]
+    pairs += [(of["coda"], other) for of in named for other in GLOBAL]
     return [(a, b) for a, b in dict.fromkeys(pairs) if a in arms and b in arms]
 
 

@@ -13,7 +13,7 @@ the plan's delay.
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -80,7 +80,7 @@ class _Waiting:
 
 
 class Rivals:
-    """All rivals on one log. First `rehearse` its initial part, then `begin`, then `meet` slice after slice."""
+    """All rivals on one log: first `rehearse` its initial part, then `begin`, then `see` and `meet` each slice."""
 
     def __init__(self, *, delay_ms: int, impressions: bool) -> None:
         self._delay_ms = delay_ms
@@ -90,6 +90,8 @@ class Rivals:
         self._design: Design | None = None
         self._rivals: dict[str, Rival] = {}
         self._tables: list[pl.DataFrame] = []
+        self._slice: _Waiting | None = None  # that is being predicted
+        self._met = 0  # moments of the initial part
 
     def rehearse(self, events: Sequence[Event]) -> None:
         """Take a part of the initial part of the log."""
@@ -99,11 +101,16 @@ class Rivals:
             seen = self._streamed.take(moments)
             self._waiting.append(_Waiting(seen, np.zeros((len(seen.features), 0), np.int64), {}))
             self._rehearsed.append(seen)
+        self._met += len(events)
         while len(self._rehearsed) > _REHEARSED // _BLOCK:
             self._rehearsed.popleft()
 
-    def begin(self) -> None:
-        """The initial part is over: cut the features into bins, and learn from it what needs no cloud model."""
+    def begin(self, base: str = "") -> F64:
+        """The initial part is over: cut the features into bins, and learn from it what needs no cloud model.
+
+        Returns what the rival `base` expected of each of its moments before it learned from them, as log-odds (n,): nan
+        for those too old to be learned from, and for all without a `base`.
+        """
         features = np.concatenate([seen.features for seen in self._rehearsed])
         label = np.concatenate([seen.moments.label for seen in self._rehearsed])
         self._design = design = Design(self._streamed.names, features, impressions=self._streamed.impressions)
@@ -114,20 +121,30 @@ class Rivals:
             name: Rival(design.knowing(parts), design.ranking, 0.0 if name.startswith(REPEATS) else odds)
             for name, parts in knows.items()
         }
+        expected = [np.full(self._met - len(features), np.nan)]
         for seen in self._rehearsed:
-            self._regress(_Waiting(seen, design.of(seen), {}))
+            waiting = _Waiting(seen, design.of(seen), {})
+            expected.append(self._expected(base, waiting.at))
+            self._regress(waiting)
         self._rehearsed.clear()
         self._catch_up(_newest_ms(self._waiting[-1].seen))
+        return np.concatenate(expected)
 
-    def meet(self, events: Sequence[Event], cloud: Mapping[str, Mapping[str, float]]) -> None:
-        """Predict the slice's events that devices predicted; `cloud` has what the cloud model that a rival builds on
-        made of them, by rival and event id."""
+    def see(self, events: Sequence[Event], base: str = "") -> F64:
+        """A slice comes: what the rival `base` expects of its events, as log-odds (n,); nan without one."""
         assert self._design is not None, "the initial part comes first"
         self._catch_up(events[0].timestamp - self._delay_ms)
         seen = self._streamed.take(moments_of(events))
+        self._slice = _Waiting(seen, self._design.of(seen), {})
+        return self._expected(base, self._slice.at)
+
+    def meet(self, events: Sequence[Event], cloud: Mapping[str, Mapping[str, float]]) -> None:
+        """Predict those of the slice's events that devices predicted; `cloud` has what the cloud model that a rival
+        builds on made of them, by rival and event id."""
+        assert self._slice is not None, "a slice is seen before it is met"
         ids = [event.event_id for event in events]
         logits = {name: logit(np.array([of.get(each, np.nan) for each in ids])) for name, of in cloud.items()}
-        waiting = _Waiting(seen, self._design.of(seen), logits)
+        waiting = replace(self._slice, cloud=logits)
         self._waiting.append(waiting)
         asked = np.flatnonzero(~np.isnan(logits[REPEATS]))
         columns: dict[str, F64] = {}
@@ -139,6 +156,11 @@ class Rivals:
     def table(self) -> pl.DataFrame:
         """All that was predicted: `event_id`, and for each rival its probability and its score."""
         return pl.concat(self._tables)
+
+    def _expected(self, base: str, at: I64) -> F64:
+        if not base:
+            return np.full(len(at), np.nan)
+        return logit(self._rivals[base].opinion(at, np.zeros(len(at))).probability)
 
     def _catch_up(self, known_ms: int) -> None:
         """Learn from what happened by then."""

@@ -8,7 +8,9 @@ import polars as pl
 from wire.arrays import I64
 from wire.event import Event
 
-_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")  # of an `Event`
+# Of an `Event`; nothing that is evaluated reads a context.
+_COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
+_REST = (pl.lit(None).alias("context"), "base")
 
 
 def slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:
@@ -18,7 +20,7 @@ def slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[st
     """
     times = log["timestamp"].to_numpy()
     learned = _learned_before(log, users, delay_ms)
-    events = log.select(_COLUMNS).rows()  # at once: a slice of a frame costs as much as 1,000 events
+    events = log.select(*_COLUMNS, *_REST).rows()  # at once: a slice of a frame costs as much as 1,000 events
     at = 0
     while at < len(times):
         end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.evaluation.lineup import GLOBAL, REFRESHED
+from streams.evaluation.lineup import BASES, ENDINGS, GLOBAL, RIVAL_BASES, STALE
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.logs.check import USERS_NEEDED, too_few
 
@@ -36,15 +36,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def verdict_of(arms: Mapping[str, ArmFigures], paired: Mapping[str, Pair], users: int) -> Verdict:
     """Whether personal models beat the best global one, `arms` and `paired` being those of a `Compared`, and `users`
     those with both labels."""
-    base = "" if "coda-cloud" in paired else REFRESHED
-    against = {arm: pair for arm in GLOBAL if (pair := paired.get(f"coda{base}-{arm}")) is not None}
+    base = next((each for each, ending in ENDINGS.items() if f"coda{ending}-{BASES[each]}" in paired), STALE)
+    coda = "coda" + ENDINGS[base]
+    against = {arm: pair for arm in GLOBAL if (pair := paired.get(f"{coda}-{arm}")) is not None}
     if not against or users < USERS_NEEDED:
         needed = "more users, or a longer log, so that more of them have events of both labels after its initial part"
         return Verdict(answer="can't tell", lines=[f"{too_few(users)}; what it takes is {needed}"])
     best = max(against, key=lambda arm: arms[arm].gauc or 0.0)
     answer, first = _answer(against[best], best)
-    cloud = against.get(f"cloud{base}")
-    return Verdict(answer=answer, lines=[first, *([] if cloud is None else [_over_cloud(cloud, paired, base)])])
+    alone = against.get(BASES[base])
+    lines = [first, *([] if alone is None else [_over_base(alone, paired, base)])]
+    if best in RIVAL_BASES and base != best:
+        lines.append(f"Personal models may add to what {best} expects instead: the same command with --base {best}.")
+    return Verdict(answer=answer, lines=lines)
 
 
 def _answer(pair: Pair, best: str) -> tuple[str, str]:
@@ -69,18 +73,19 @@ def _answer(pair: Pair, best: str) -> tuple[str, str]:
     )
 
 
-def _over_cloud(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:
-    """What personal models gain over the cloud model that they add to, and what each step adds to the one before."""
-    model = "refreshed" if base else "first"
+def _over_base(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:
+    """What personal models gain over the model that they add to, and what each step adds to the one before."""
+    model = {STALE: "the first cloud model", "refreshed": "the refreshed cloud model"}.get(base, base)
     steps = {
         "a user's own events alone add": ("local", "cloud"),
         "others' samples, drawn at random, add": ("random", "local"),
         "matching them adds": ("coarse", "random"),
         "the classifier on the device adds": ("coda", "coarse"),
     }
-    found = {words: paired.get(f"{a}{base}-{b}{base}") for words, (a, b) in steps.items()}
+    named = {arm: arm + ENDINGS[base] for step in steps.values() for arm in step} | {"cloud": BASES[base]}
+    found = {words: paired.get(f"{named[a]}-{named[b]}") for words, (a, b) in steps.items()}
     told = [f"{words} {pair}" for words, pair in found.items() if pair is not None]
-    return f"Over the {model} cloud model alone they gain {gain}{': ' * bool(told)}{', '.join(told)}."
+    return f"Over {model} alone they gain {gain}{': ' * bool(told)}{', '.join(told)}."
 
 
 def _needed(pair: Pair) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
+from streams.logs.base_rule import BaseRule
 from streams.logs.event_time import TimeRule
 from streams.logs.impressions import one_item_a_row
 from streams.logs.labels import LabelRule
@@ -24,7 +25,8 @@ class LogBatch:
     """Some rows of a log, in file order.
 
     `events` has `event_id, user_id, item_id, category_id, event_type` (String), `label` (Int8), `timestamp` (Int64,
-    Unix ms), `context` (String: a JSON object, or null) and `line` (Int64: line of the file, or row of a Parquet one).
+    Unix ms), `base` (Float64: log-odds, or null), `context` (String: a JSON object, or null) and `line` (Int64: line
+    of the file, or row of a Parquet one).
     """
 
     events: pl.DataFrame
@@ -50,10 +52,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a log writes times and says what a positive is."""
+    """How a log writes times and bases and says what a positive is."""
 
     time: TimeRule
     label: LabelRule
+    base: BaseRule | None = None
 
 
 def check_rows(rows: Rows, rules: Rules) -> LogBatch:
@@ -65,6 +68,7 @@ def check_rows(rows: Rows, rules: Rules) -> LogBatch:
     read = found.lazy().with_columns(
         rules.label.label().alias("flag"),
         rules.time.milliseconds(rows.columns.schema["timestamp"]).alias("ms"),
+        (rules.base.log_odds() if rules.base else pl.lit(None, pl.Float64)).alias("odds"),
         *(pl.col(name).replace("", None).fill_null(default) for name, default in _DEFAULTS.items()),
     )
     table = read.with_columns(_may_be_wrong().alias("doubtful")).collect()
@@ -88,7 +92,8 @@ def _with_ids(good: pl.DataFrame) -> pl.DataFrame:
     raws = good["raw"].cast(pl.Binary).to_list()
     ids = pl.Series("event_id", list(map(xxh3_64_hexdigest, raws, good["line"].to_list())), pl.String)
     names = ("user_id", "item_id", "category_id", "event_type")
-    return good.select(ids, *names, pl.col("flag").alias("label"), pl.col("ms").alias("timestamp"), "context", "line")
+    read = (pl.col(found).alias(name) for name, found in {"label": "flag", "timestamp": "ms", "base": "odds"}.items())
+    return good.select(ids, *names, *read, "context", "line")
 
 
 def _may_be_wrong() -> pl.Expr:
@@ -97,7 +102,7 @@ def _may_be_wrong() -> pl.Expr:
     names = (pl.col(name).str.len_bytes() > _NAME_CHARS for name in ("user_id", "item_id", *_DEFAULTS))
     sizes = (pl.col(name).str.len_bytes() > ROW_BYTES for name in ("raw", "context"))
     unread = (pl.col(name).is_null() for name in ("flag", "ms"))
-    return pl.any_horizontal(*ids, *names, *sizes, *unread).fill_null(value=False)
+    return pl.any_horizontal(*ids, *names, *sizes, *unread, _says_otherwise()).fill_null(value=False)
 
 
 def _reason(rules: Rules) -> pl.Expr:
@@ -110,7 +115,14 @@ def _reason(rules: Rules) -> pl.Expr:
     )
     label = _unread_reason("flag", rules.label.reads, rules.label.wanted)
     time = _unread_reason("ms", "timestamp", rules.time.wanted)
-    return pl.coalesce(_size_reason("raw"), *names, label, time, _size_reason("context"))
+    wanted = rules.base.wanted if rules.base else ""
+    base = pl.when(_says_otherwise()).then(pl.format(f"base is {{}}, not {wanted}", pl.col("base").str.head(40)))
+    return pl.coalesce(_size_reason("raw"), *names, label, time, base, _size_reason("context"))
+
+
+def _says_otherwise() -> pl.Expr:
+    """Which rows have a base that cannot be read; one without says nothing."""
+    return pl.col("odds").is_null() & (pl.col("base").is_not_null() & (pl.col("base") != ""))
 
 
 def _size_reason(name: str) -> pl.Expr:

@@ -200,7 +200,7 @@ def _say_drawn(path: Path, sampled: Sampled, say: Callable[[str], None]) -> None
 
 def _with_context_columns(events: pl.DataFrame) -> pl.DataFrame:
     """Events as rows of a log: what passes through is columns again, or one of JSON where it has no common type."""
-    rows = events.drop("event_id", "line", "context")
+    rows = events.drop("event_id", "line", "context", *(["base"] if events["base"].is_null().all() else []))
     if events["context"].is_null().all():
         return rows
     try:

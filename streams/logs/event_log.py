@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import structlog
 
+from streams.logs.base_rule import BaseRule, find_base_rule
 from streams.logs.blocks import first_sign
 from streams.logs.columns import LogBatch, Rows, Rules, check_rows
 from streams.logs.csv_log import read_csv
@@ -81,7 +82,8 @@ class EventLog:
         raise InputError(f"{path} has no row that can be read: {_first_reason(rejected)}")
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.mapping}; times {self.rules.time}; {self.rules.label}"
+        rules = filter(None, (f"times {self.rules.time}", self.rules.label, self.rules.base))
+        return "; ".join((f"{self.path}: {self.mapping}", *map(str, rules)))
 
     @property
     def said(self) -> str:
@@ -91,7 +93,8 @@ class EventLog:
     @property
     def is_uniform(self) -> bool:
         """Whether the file is as the documents have a log: all fields by their names, ms, labels of 0 and 1."""
-        uniform = Rules(TimeRule("ms", band=self.rules.time.band), LabelRule())
+        base = self.rules.base and BaseRule(chances=False)
+        uniform = Rules(TimeRule("ms", band=self.rules.time.band), LabelRule(), base)
         return self.mapping.is_documented and self.rules == uniform
 
     def batches(self) -> Iterator[LogBatch]:
@@ -246,7 +249,9 @@ def only_positives(said: str) -> str:
 
 def encode_events(events: pl.DataFrame) -> list[bytes]:
     """Each event as `wire.event.encode_event` would write it (an absent context is left out), all at once."""
-    fields = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
+    fields = ["event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp"]
+    if events["base"].null_count() < len(events):
+        fields.append("base")
     plain = pl.struct(pl.lit(EVENT_FORMAT).alias(FORMAT), *fields).struct.json_encode()
     with_context = pl.concat_str(plain.str.head(-1), pl.lit(',"context":'), "context", pl.lit("}"))
     values = events.select(pl.when(pl.col("context").is_null()).then(plain).otherwise(with_context).alias("value"))
@@ -276,9 +281,12 @@ def require_file(path: Path) -> None:
 
 def _rules(first: Rows, options: LogOptions, where: str) -> Rules:
     promised: Unit | None = "ms" if first.mapping.is_documented else None
+    said = "base" in options.columns()
+    base = find_base_rule(first.columns["base"]) if said else BaseRule(chances=False)
     return Rules(
         find_time_rule(first.columns["timestamp"], options, where, promised=promised),
         find_label_rule(first.columns, first.mapping.columns, options, where, first.context),
+        base if "base" in first.mapping.columns else None,
     )
 
 

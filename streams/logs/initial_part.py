@@ -42,7 +42,7 @@ def samples_of(events: pl.DataFrame) -> SampleBlock:
     records = []
     for event_id, user_id, item_id, category_id, label, timestamp in events.select(_COLUMNS).iter_rows():
         item, category = item_key(item_id), item_key(category_id)
-        times, _, *history = known[user_id].take(item, category, label, EventMs(timestamp))
+        times, _, items, categories = known[user_id].take(item, category, label, EventMs(timestamp))
         key = sample_key(event_id), user_key(user_id), item, category
-        records.append(SampleRecord(*key, label, times, timestamp, 0, *history))
+        records.append(SampleRecord(*key, label, times, timestamp, 0, items, categories))
     return block_of(records)

@@ -41,8 +41,8 @@ class Mapping:
 
     @property
     def is_documented(self) -> bool:
-        """Whether the log has all fields, by the names that the documents give them."""
-        return self.columns == {field: field for field in FIELDS}
+        """Whether the log has all fields but a base, by the names that the documents give them."""
+        return _is_documented(self.columns)
 
     def __str__(self) -> str:
         return ", ".join(field if name == field else f"{field}={name}" for field, name in self.columns.items())
@@ -60,7 +60,7 @@ def find_mapping(
         said["label"] = compared
     found = {field: _named(name, names, where) for field, name in said.items()}
     flat = [name for name in names if name not in nested]
-    for field in FIELDS:
+    for field in _NAMES:
         name = None if field in found else _usual(field, flat, where)
         if name is not None and name not in found.values():
             found[field] = name
@@ -77,11 +77,17 @@ def find_mapping(
             f"{where} has no column that is surely {' or '.join(missing)} among {_listed(shown)}: say which is, "
             f"{' '.join(f'--column {field}=NAME' for field in missing)}{remedy} (without a header: its number, from 1)"
         )
+    if "base" in flat and "base" not in found and _is_documented(found):
+        found["base"] = "base"
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise _twice(twice[0], where)
     taken = {name for field, name in found.items() if not (compared and field == "label")}
     return Mapping({field: found[field] for field in FIELDS if field in found}, frozenset(taken | {""}))
+
+
+def _is_documented(columns: dict[str, str]) -> bool:
+    return all(columns.get(field) == field for field in _NAMES)
 
 
 def plain_name(name: str) -> str:

@@ -69,10 +69,12 @@ def add_negatives(log: pl.DataFrame, sampling: Sampling) -> Sampled:
 
     An item is drawn as often as it is taken in the window, so popularity alone predicts nothing. A negative has no
     context of its own (null), so context must not become a feature of such a log. `log` is sorted by `timestamp`.
-    Raises `InputError` when the log has rows of label 0 already.
+    Raises `InputError` when the log has rows of label 0 already, or bases.
     """
     if (log["label"] != 1).any():
         raise InputError("this log has negatives of its own: sampling is for logs with positives only")
+    if "base" in log.columns and log["base"].is_not_null().any():
+        raise InputError("no model said a base of drawn negatives, which would tell them apart: leave the base out")
     draw = _Draw(Past(log), sampling.seed)
     window_rows = draw.fair_width()
     event = np.repeat(np.arange(log.height), sampling.per_positive)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from wire.errors import InputError
 
-FIELDS = ("user_id", "item_id", "category_id", "event_type", "label", "timestamp")
+FIELDS = ("user_id", "item_id", "category_id", "event_type", "label", "timestamp", "base")
 Unit = Literal["s", "ms", "us", "ns", "min", "h", "d", "excel"]
 
 
@@ -23,7 +23,8 @@ class LogOptions:
         Parameter(
             negative=(),
             help="FIELD=NAME: which column is user_id, item_id, timestamp, label, event_type or category_id, such as "
-            "user_id=visitorid; user.id in nested JSON; a number, from 1, in a file without a header.",
+            "user_id=visitorid; user.id in nested JSON; a number, from 1, in a file without a header. base=NAME: what "
+            "your own model expected of each event, a chance or log-odds, for personal models to add to.",
         ),
     ] = ()
     separator: Annotated[str, Parameter(help="What separates the fields of a text file; found out when left out.")] = ""

@@ -21,7 +21,7 @@ class Users:
     """All that they do, in order; `acts` is what the plan's limits leave of it."""
 
     def __init__(self, plan: Plan) -> None:
-        dice = random.Random(f"{plan.seed}/users")
+        dice, service = random.Random(f"{plan.seed}/users"), random.Random(f"{plan.seed}/service")
         self.names = [f"user-{n}" for n in range(plan.devices)]
         self.skews_ms = dict(zip(self.names, plan.skews_ms, strict=True))
         moments = sorted(dice.randint(1_000, plan.safety_ms) for _ in range(plan.events))
@@ -34,7 +34,8 @@ class Users:
             item = dice.randrange(len(ITEMS))
             label: Literal[0, 1] = 1 if dice.random() < plan.positives else 0
             names = f"event-{number}", user, ITEMS[item], CATEGORIES[item % len(CATEGORIES)]
-            self.acts.append(Act(at_ms, Event(*names, "click", label, timestamp)))
+            base = service.gauss(0, 1) if service.random() < plan.positives else None  # of some events it knows one
+            self.acts.append(Act(at_ms, Event(*names, "click", label, timestamp, base=base)))
         kept = plan.limits.devices
         alive = set(self.names if kept is None else (self.names[number] for number in kept))
         self.acts = [act for act in self.acts if act.event.user_id in alive][: plan.limits.events]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from device_sim.parameter_store import ParameterStore, Rows, turns
 from device_sim.parameters import Parameters
+from models.base import NONE
 from models.blend import HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
@@ -54,6 +55,7 @@ def rows(slots: list[int], seed: int = 0, version: int = 1, step_ms: int = 0) ->
         rng.integers(0, 10**6, n).astype(np.uint32),
         history,
         history,
+        np.full(n, NONE, np.float32),
     )
 
 

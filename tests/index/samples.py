@@ -50,6 +50,7 @@ def samples(
         produced_ms=np.array(timestamps, np.int64) + 7,
         history_item=history,
         history_category=history + 1,
+        base=(sample % 7).astype(np.float32),
     ).with_encoding(
         rng.normal(size=n).astype(np.float16).astype(np.float32),
         random_keys(n, seed, key_dim) if match_key is None else match_key,

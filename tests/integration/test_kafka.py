@@ -73,7 +73,7 @@ POISON = (
     *(b'{"format":"event/1","context":' + b'{"a":' * deep for deep in (1_500, 100_000)),
     *(b"\x91" * deep + b"\xc0" for deep in (1_500, 100_000)),
     *(b'{"format":"event/9"}', b'{"format":"event/1","label":NaN}', b'{"format":"event/1","timestamp":' + b"9" * 5_000),
-    *(b"\x93\xa8sample/1\xcb\x7f\xf8" + bytes(6), b"\x92\xa8sample/9\x01", b"model/9\n" + bytes(99)),
+    *(b"\x93\xa8sample/2\xcb\x7f\xf8" + bytes(6), b"\x92\xa8sample/9\x01", b"model/9\n" + bytes(99)),
 )
 
 

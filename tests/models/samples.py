@@ -38,6 +38,7 @@ def tasteful_samples(n: int, seed: int, users: int = 40, items: int = 60, start:
         produced_ms=timestamp,
         history_item=pad_histories(history_item),
         history_category=pad_histories(history_category),
+        base=np.full(n, np.nan, np.float32),
     )
 
 
@@ -45,12 +46,13 @@ def messages_of(block: SampleBlock) -> list[bytes]:
     """Each sample of `block` as the dataflow puts it on Kafka `samples`."""
     names = SampleRecord.__struct_fields__[:8]
     rows = zip(*(getattr(block, name).tolist() for name in names), strict=True)
-    histories = zip(block.history_item, block.history_category, strict=True)
+    rest = zip(block.history_item, block.history_category, block.base.tolist(), strict=True)
     messages = []
-    for scalars, (items, categories) in zip(rows, histories, strict=True):
+    for scalars, (items, categories, base) in zip(rows, rest, strict=True):
         scalar: dict[str, Any] = dict(zip(names, scalars, strict=True))
         known = items != 0
         scalar |= {"history_item": items[known].tobytes(), "history_category": categories[known].tobytes()}
+        scalar["base"] = None if np.isnan(base) else base
         messages.append(encode_record(SampleRecord(**scalar)))
     return messages
 
@@ -72,4 +74,5 @@ def wide_catalogue(n: int, items: int, seed: int, start: int = 0) -> SampleBlock
         produced_ms=timestamp,
         history_item=history,
         history_category=history % np.uint32(40) + np.uint32(1),
+        base=np.full(n, np.nan, np.float32),
     )

@@ -27,12 +27,13 @@ def block_of(lengths: list[int], seed: int = 0) -> SampleBlock:
         produced_ms=rng.integers(0, 2**40, n),
         history_item=pad_histories(histories[0]),
         history_category=pad_histories(histories[1]),
+        base=np.where(rng.random(n) < 0.5, rng.normal(size=n), np.nan).astype(np.float32),
     )
 
 
 def same(a: SampleBlock, b: SampleBlock) -> bool:
     names = [f for f in SampleBlock.__dataclass_fields__ if f not in ("logit", "match_key", "model")]
-    return all(np.array_equal(getattr(a, f), getattr(b, f)) for f in names)
+    return all(np.array_equal(getattr(a, f), getattr(b, f), equal_nan=True) for f in names)
 
 
 @given(st.lists(st.integers(0, HISTORY_LEN), max_size=8), st.integers(0, 99))

@@ -77,7 +77,7 @@ def _model() -> tuple[Manifest, dict[str, Any]]:
     return manifest, {"items": np.array([[0.5, -1], [2, 3]], np.float16), "item_keys": np.array([9], np.uint32)}
 
 
-_EVENT = Event("e-1", "ann/ü", "i1", "c1", "click", 1, 1_700_000_000_000, {"device": "phone", "position": 3})
+_EVENT = Event("e-1", "ann/ü", "i1", "c1", "click", 1, 1_700_000_000_000, {"device": "phone", "position": 3}, -1.5)
 _HISTORY = np.array([7, 5, 7], "<u4").tobytes()
 _STANDING: dict[str, Any] = {
     "user_id": "ann/ü",
@@ -125,7 +125,7 @@ _STATUS = Status(
     frontiers=(Frontier("pooled", 3, 42, 45, 1_800_000_011_000, 1_700_000_000_000),),
     warnings=("waiting for the first cloud model",),
 )
-_SAMPLE = SampleRecord(11, 12, 13, 14, 1, 2, 1_700_000_000_000, 1_800_000_000_000, _HISTORY, _HISTORY)
+_SAMPLE = SampleRecord(11, 12, 13, 14, 1, 2, 1_700_000_000_000, 1_800_000_000_000, _HISTORY, _HISTORY, -1.5)
 _EMPTY = CandidateBatch("ann", 0, NO_MODEL, 0, 0, 0, no_candidates(), np.zeros(0, np.float16), no_candidates())
 
 
@@ -200,6 +200,7 @@ REFUSED = [
     ("event", encode_event(_EVENT).replace(b"event/1", b"event/2"), Reason.UNKNOWN_FORMAT),
     ("event", encode_event(_EVENT).replace(b'"label":1', b'"label":2'), Reason.MALFORMED),
     ("event", encode_event(_EVENT).replace(b'"phone"', b"[" * 40 + b"]" * 40), Reason.TOO_DEEP),
+    ("event", encode_event(_EVENT).replace(b"-1.5", b"-30.5"), Reason.MALFORMED),
     ("batch", encode_batch(_batch())[:-1], Reason.MALFORMED),
     ("batch", encode_batch(_batch()).replace(b"batch/1", b"batch/2"), Reason.UNKNOWN_FORMAT),
     ("batch", encode_batch(_batch()).replace(b"\x00\x3a", b"\x00\x7e"), Reason.MALFORMED),  # similarity .75: NaN

@@ -24,11 +24,11 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def test_both_bases_give_one_document_a_report_and_all_predictions(
+def test_all_bases_give_one_document_a_report_and_all_predictions(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "both", "--json", "--out", str(out))
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "all", "--json", "--out", str(out))
     assert run(words) == 0
     printed = capsys.readouterr()
     *progress, line = printed.out.splitlines()  # without the command line's set-up log lines go to stdout
@@ -39,7 +39,8 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert document["settings"]["negatives"] == 0
     device_arms = set(ARMS) - {"cloud"}
     rivals = {"popularity", "repeats", "online", "cloud-refreshed", "repeats-refreshed"}
-    assert set(document["arms"]) == {"cloud"} | rivals | device_arms | {f"{a}-refreshed" for a in device_arms}
+    on_others = {f"{a}{ending}" for a in device_arms for ending in ("-refreshed", "-on-online")}
+    assert set(document["arms"]) == {"cloud"} | rivals | device_arms | on_others
     assert {f"coda-{rival}" for rival in rivals} <= set(document["paired"])
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "logloss", "ece"}
     for other in ARMS[:-1]:
@@ -50,7 +51,9 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     cost = document["device_cost"]
     assert min(cost[name] for name in ("train_ms_p50", "bytes_down_per_retrain", "bytes_stored")) > 0
     assert cost["train_ms_p50"] <= cost["train_ms_p99"]
-    for harm in (document["harm"]["stale"], document["harm"]["refreshed"]):
+    assert "coda-on-online-online" in document["paired"] and "coda-on-online-local-on-online" in document["paired"]
+    assert set(document["harm"]) == {"online", "stale", "refreshed"}
+    for harm in document["harm"].values():
         assert (harm["devices"], harm["over_bound"]) == (40, 0)
         assert harm["worst_nats"] <= harm["bound_nats"]
     halves = document["halves"]
@@ -62,11 +65,11 @@ def test_both_bases_give_one_document_a_report_and_all_predictions(
     assert table.height == document["predicted"]
     assert set(document["arms"]) <= set(table.columns)
     page = unescape((out / "report.html").read_text())
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 7
     assert page.index(document["verdict"]["lines"][0][:20]) < page.index("<svg"), "the verdict comes first"
     assert "coda-refreshed-cloud-refreshed" in page
     assert not progress
-    assert "refreshed cloud model: predicting each event, then learning from it: 100 %" in printed.err
+    assert "on cloud-refreshed: predicting each event, then learning from it: 100 %" in printed.err
     assert str(out / "report.html") in printed.err
 
 
@@ -77,6 +80,17 @@ def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys
     on_it = {f"{arm}-refreshed" for arm in (*ARMS, "repeats")}
     assert set(document["arms"]) == on_it | {"popularity", "online"}
     assert list(document["harm"]) == ["refreshed"]
+
+
+def test_a_log_with_bases_is_evaluated_on_them(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored = tmp_path / "scored.csv"
+    pl.read_parquet(log).with_columns(score=0.3 + 0.4 * pl.col("label")).write_csv(scored)
+    words = ("evaluate", str(scored), *SETTINGS, "--refresh", "0s", "--column", "base=score", "--json")
+    assert run((*words, "--out", str(tmp_path / "run"))) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document["arms"]["logged"]["gauc"] == 1, "that model knew it all"
+    assert document["arms"]["coda-on-logged"]["gauc"] > 0.99 > document["arms"]["cloud"]["gauc"]
+    assert document["settings"]["base"] == "logged"
 
 
 def test_the_same_seed_gives_the_same_document_but_for_measured_time(
@@ -104,7 +118,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--devices", "-5"), "--devices: -5 is neither a number of at least 1 nor all"),
         (("--delay", "-5s"), "--delay: '-5s' is no duration"),
         (("--seed", "1.5"), "--seed is 1.5: it takes a whole number"),
-        (("--refresh", "0s", "--base", "both"), "give an interval, or --base stale"),
+        (("--refresh", "0s", "--base", "refreshed"), "give an interval, or --base stale"),
         (("--delay", "0s"), "--delay: 0s is no time at all"),
         (("--initial-share", "2"), "for --initial-share. Must be < 1"),
     ],

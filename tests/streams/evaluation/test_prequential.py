@@ -17,12 +17,13 @@ from device_sim.training import TrainingJob
 from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
-from streams.evaluation.lineup import REFRESHED_CLOUD
+from streams.evaluation.lineup import FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
 from streams.evaluation.paired import Comparison
 from streams.evaluation.prequential import Plan, chosen_users
 from streams.evaluation.slices import slices
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
+from wire.candidates import decode_batch
 from wire.errors import InputError
 from wire.ids import item_key, user_key
 from wire.task import ARMS
@@ -186,7 +187,7 @@ def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
 ) -> None:
     monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)  # the log is short
     stale = prequential(LOG, tmp_path / "stale", initial_share=1 / 3, refresh_ms=400_000)
-    refreshed = prequential(LOG, tmp_path / "refreshed", initial_share=1 / 3, refresh_ms=400_000, refreshed=True)
+    refreshed = prequential(LOG, tmp_path / "refreshed", initial_share=1 / 3, refresh_ms=400_000, base="refreshed")
     assert stale.versions == refreshed.versions > 2
     assert stale.predictions["version"].n_unique() == 1
     assert refreshed.predictions["version"].n_unique() >= refreshed.versions - 1, "the last may come with the end"
@@ -235,6 +236,42 @@ def test_what_takes_longer_than_the_log_is_never_learned_from(tmp_path: Path) ->
 STEPS = st.lists(
     st.tuples(st.sampled_from("abx"), st.sampled_from([0, 0, 1, DELAY_MS // 2, DELAY_MS - 1, DELAY_MS])), max_size=30
 )
+
+
+def test_devices_add_to_what_the_strong_global_model_expected_and_the_first_cloud_model_stands_beside_it(
+    tmp_path: Path,
+) -> None:
+    stale = prequential(LOG, tmp_path / "stale").predictions
+    strong = prequential(LOG, tmp_path / "strong", base=ONLINE).predictions
+    np.testing.assert_allclose(strong["cloud"], strong[ONLINE], atol=1e-6)
+    np.testing.assert_allclose(strong[FIRST_CLOUD], stale["cloud"], atol=1e-6)
+    np.testing.assert_allclose(strong[REPEATS], stale[REPEATS], atol=1e-6, err_msg="it adds to the cloud as ever")
+    assert not np.allclose(strong["coda"], stale["coda"])
+
+
+def test_what_the_log_says_that_another_model_expected_is_added_to_where_the_plan_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    log = LOG.with_columns(base=pl.Series(rng.normal(size=len(LOG))))
+    logged, stale = (prequential(log, tmp_path / base, base=base).predictions for base in (LOGGED, "stale"))
+    said = log.join(logged, on="event_id", how="semi")["base"]
+    np.testing.assert_allclose(logged["cloud"], 1 / (1 + np.exp(-said.to_numpy())), atol=1e-6)
+    assert stale.equals(prequential(LOG, tmp_path / "without").predictions), "else it is as if it said nothing"
+
+
+def test_candidates_say_what_their_base_was(tmp_path: Path) -> None:
+    log = LOG.with_columns(base=pl.lit(0.25))
+    batches: list[bytes] = []
+
+    class Listening(Fleet):
+        def deliver_batch(self, user_id: str, raw: bytes, now_ms: int) -> None:
+            batches.append(raw)
+            super().deliver_batch(user_id, raw, now_ms)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.evaluation.prequential.Fleet", Listening)
+        prequential(log, tmp_path, base=LOGGED)
+    logits = np.concatenate([decode_batch(raw).matched.logit for raw in batches])
+    assert len(logits) and (logits == 0.25).all()
 
 
 @given(STEPS, st.integers(1, 12))

@@ -37,6 +37,7 @@ def met(log: list[Event], cloud: float = 0.5, **settings: Any) -> pl.DataFrame:
     for at in range(HALF, len(log), 200):
         part = log[at : at + 200]
         clouds: Mapping[str, Mapping[str, float]] = {REPEATS: {e.event_id: cloud for e in part}}
+        rivals.see(part)
         rivals.meet(part, clouds)
     return rivals.table()
 

@@ -72,6 +72,19 @@ def test_the_answer_is_about_the_best_global_model_and_the_cloud_comes_after() -
     verdict = verdict_of(ARMS, paired, 800)
     assert verdict.answer == "no" and "-0.0100 [-0.0200, -0.0010] over online" in verdict.lines[0]
     assert verdict.lines[1].startswith("Over the first cloud model alone they gain +0.0600 [+0.0500, +0.0700]")
+    assert verdict.lines[2].endswith("the same command with --base online.")
+
+
+def test_on_a_strong_base_the_answer_is_what_personal_models_add_to_it() -> None:
+    paired = {
+        "coda-on-online-cloud": pair(0.08, 0.07, 0.09),
+        "coda-on-online-online": pair(0.02, 0.01, 0.03),
+        "coda-cloud": pair(0.06, 0.05, 0.07),
+        "coda-online": pair(-0.01, -0.02, -0.001),
+    }
+    verdict = verdict_of(ARMS, paired, 800)
+    assert verdict.answer == "yes" and "+0.0200 [+0.0100, +0.0300] over online" in verdict.lines[0]
+    assert [line[:38] for line in verdict.lines[1:]] == ["Over online alone they gain +0.0200 [+"]
 
 
 @pytest.mark.parametrize("base", ["", "-refreshed"])

@@ -34,6 +34,7 @@ def taste_log(events: int, *, users: int = 40, seed: int = 0, labels: str = "tas
             "event_type": ["view"] * events,
             "label": (rng.random(events) < chance).astype(np.int8),
             "timestamp": 1_000_000_000_000 + 1000 * np.arange(events),
+            "base": pl.repeat(None, events, dtype=pl.Float64, eager=True),
         }
     )
 
