@@ -1,18 +1,27 @@
 """`coda flow`: the cloud dataflow, until interrupted."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 
+from streams.flow.agreement import common_settings
+from streams.flow.hosts import Hosts, parse_hosts
+from streams.flow.link import Hello
+from streams.flow.meeting import Chair, Meeting, Member, listen
 from streams.flow.settings import FlowSettings
-from streams.flow.state import prepare_state
-from streams.flow.supervisor import supervise
+from streams.flow.state import has_begun, name_state, prepare_state, state_name
+from streams.flow.supervisor import OneMachine, supervise
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
 from streams.stop import Stop
 from streams.times import DAY_MS, Duration
+from wire.clock import SystemClock
 from wire.durable import hold, make_folder
 from wire.errors import InputError
 
@@ -27,6 +36,8 @@ def command(
     cloud_key: Path | None = None,
     shards: AtLeast0 = 0,
     processes: AtLeast1 = 1,
+    hosts: str = "",
+    host: int | None = None,
     match_every: AtLeast1 = 20,
     candidates: AtLeast2 = 1600,
     random: bool = True,
@@ -51,13 +62,27 @@ def command(
     coda flow --bootstrap 127.0.0.1:9092 --processes 2 --metrics-port 9101
     ```
 
+    Several machines, each with the same command but for its own number, begin when all are there:
+
+    ```
+    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 0 --processes 4 --shards 16
+    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 1 --processes 4 --shards 16
+    ```
+
+    All other settings must be the same on all of them, but for --pool, --state, --cloud-key, --kafka-config,
+    --bootstrap and --metrics-port. On each host's own disk are the pool's shards of its processes and its part of the
+    state. When a host dies, all stop and wait for it, and go on from the last snapshot; without its disk, see
+    docs/scaling.md. Let nobody else reach these ports: whoever does can run code there.
+
     Args:
         pool: The pool's folder, made when it is new.
         state: The folder for positions and user states, made when it is new; it belongs to this Kafka.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models signed with another are refused.
             Without it whoever may write to the topic models says what the pool is encoded with.
-        shards: Shards of the pool, fixed once it is there; 0 is one per process.
-        processes: Processes on this machine; when one dies, all restart from the last snapshot.
+        shards: Shards of the pool, fixed once it is there; 0 is one per process, those of all hosts.
+        processes: Processes on this machine, and on each host; when one dies, all restart from the last snapshot.
+        hosts: All machines of one dataflow, in one order, each as HOST:PORT; it takes that port and one more a process.
+        host: Which of --hosts this machine is, from 0 on.
         match_every: A user is due for a match after this many new samples.
         candidates: Samples in a match, half of them of each label.
         random: Send as many random samples too, which every arm but cloud and local learns from.
@@ -74,14 +99,17 @@ def command(
     """
     if epoch.ms < _LEAST_EPOCH_MS:
         raise InputError(f"--epoch is {epoch}: give it at least {_LEAST_EPOCH_MS}ms")
+    machines = _machines(hosts, host, processes)
+    workers, parts = (machines.workers, len(machines.addresses)) if machines else (processes, 1)
     settings = FlowSettings(
         bootstrap=kafka.bootstrap,
         kafka_config=str(kafka.kafka_config.absolute()) if kafka.kafka_config else "",
         pool=str(pool.absolute()),  # the processes of a cluster run in another folder
         state=str(state.absolute()),
         cloud_key=str(cloud_key.absolute()) if cloud_key else "",
-        shards=shards or processes,
-        processes=processes,
+        shards=shards or workers,
+        processes=workers,
+        hosts=parts,
         match_every=match_every,
         candidates=candidates,
         random=random,
@@ -96,15 +124,47 @@ def command(
         metrics_port=metrics_port,
         seed=seed,
     ).checked()
-    probe(kafka.bootstrap, properties=settings.kafka.properties)  # before anything is made on disk
+    cluster = probe(kafka.bootstrap, properties=settings.kafka.properties)  # before anything is made on disk
     make_folder(state)
     with hold(state):
-        prepare_state(state)
+        prepare_state(state, machines.own if machines else 0, parts)
         stop = Stop()
+        document = [sys.executable, "-m", "streams.flow.process", msgspec.json.encode(settings).decode()]
+        if machines:
+            with _meeting(machines, settings, cluster, state) as meeting:
+                return supervise(document, machines.numbers, meeting, stop)
         if processes > 1:
-            document = msgspec.json.encode(settings).decode()
-            return supervise([sys.executable, "-m", "streams.flow.process", document], processes, stop)
+            return supervise(document, range(processes), OneMachine(processes), stop)
         from streams.flow.process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
 
         run_process(settings, 0, [], stop)
         return stop.exit_code
+
+
+def _machines(hosts: str, host: int | None, processes: int) -> Hosts | None:
+    if hosts:
+        return parse_hosts(hosts, host, processes)
+    if host is not None:
+        raise InputError(f"--host {host} says which of --hosts this is: give --hosts, too")
+    return None
+
+
+@contextmanager
+def _meeting(hosts: Hosts, settings: FlowSettings, kafka: str, state: Path) -> Iterator[Meeting]:
+    """This host's side of the meeting of all; raises `ConnectionFailed` when one of its ports is taken."""
+    hello = Hello(
+        hosts=str(hosts),
+        host=hosts.own,
+        settings=common_settings(settings),
+        kafka=kafka,
+        state=state_name(state),
+        begun=has_begun(state),
+    )
+    for number in hosts.numbers:
+        listen(hosts.workers_at[number]).close()
+    settle, clock = partial(name_state, state), SystemClock()
+    meeting = Member(hosts, hello, clock, settle) if hosts.own else Chair(hosts, hello, clock, settle, token_hex(8))
+    try:
+        yield meeting
+    finally:
+        meeting.close()

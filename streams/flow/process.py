@@ -31,7 +31,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
-from streams.flow.supervisor import AGAIN, NO_RESTART
+from streams.flow.supervisor import AGAIN, LOST, NO_RESTART
 from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
@@ -56,6 +56,14 @@ READS = {"pooled": EVENTS, "matched": REQUESTS}  # by stage, what has to come th
 _log = structlog.get_logger()
 
 
+class ProcessLost(ConnectionFailed):
+    """Another process of this dataflow is gone."""
+
+
+class BeginAnew(CodaError):
+    """This process must begin anew, and those of other hosts, who do not see why, with it."""
+
+
 def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], stop: Stop) -> bool:
     """Run process number `process` of those at `addresses` until `stop`; alone when there are none.
 
@@ -65,7 +73,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
     torch.set_num_threads(1)  # one thread per process: encoding is small batches
     kafka, clock, metrics = settings.kafka, SystemClock(), Metrics()
     bus = KafkaBus(kafka)
-    port = settings.metrics_port + process if settings.metrics_port else 0
+    port = settings.metrics_port + process % settings.processes_per_host if settings.metrics_port else 0
     with ExitStack() as opened:
         opened.enter_context(stop.listening())
         opened.enter_context(metrics_server(port, metrics.registry))
@@ -114,7 +122,7 @@ def _run_once(
             reader,
             partitions,
             ready=lambda: feed.current() is not None and room(),
-            stopping=lambda: bool(stop.signal) or restart.due(),
+            stopping=lambda: bool(stop.signal) or _due(restart, settings),
             begin=be_exact,
         )
         sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal), sent=room.sent)
@@ -142,6 +150,8 @@ def _run_once(
             )
         except BaseException as error:
             state = Path(settings.state)
+            if isinstance(blame.error, BeginAnew):
+                return True
             if blamed := blame.error or state_error(error, state) or _lost(error, addresses, state):
                 raise blamed from error
             raise
@@ -153,6 +163,17 @@ def _run_once(
         _log.info(f"{restart.why}: beginning anew from the snapshot that was just taken")
         return True
     return False
+
+
+def _due(restart: Restart, settings: FlowSettings) -> bool:
+    """Whether to end the input and begin anew.
+
+    On several hosts that would wait for the others, whose clocks are right: raises `BeginAnew`, which ends all.
+    """
+    if restart.due() and settings.hosts > 1:
+        _log.info(f"{restart.why}: all hosts begin anew from the last snapshot")
+        raise BeginAnew(restart.why)
+    return restart.due()
 
 
 def _first(feed: ModelFeed, blame: Blame) -> CloudModel:
@@ -175,7 +196,7 @@ def _lost(error: BaseException, addresses: Sequence[str], state: Path) -> CodaEr
             check_room(state)
         except StorageError as full:
             return full
-        return ConnectionFailed("another process of this dataflow is gone, and none can go on without it")
+        return ProcessLost("another process of this dataflow is gone, and none can go on without it")
     return None
 
 
@@ -191,6 +212,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"coda flow, process {arguments[1]}: {error}", file=sys.stderr)  # noqa: T201
         if isinstance(error, PoolError | StorageError | PortTaken):
             return NO_RESTART
+        if isinstance(error, ProcessLost):
+            return LOST
         return 2 if isinstance(error, InputError) else 1
     return AGAIN if again else stop.exit_code
 

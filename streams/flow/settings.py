@@ -13,7 +13,10 @@ from wire.errors import InputError
 
 
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `coda flow` can be told; its processes get it as JSON. Its help says what each means."""
+    """Everything that `coda flow` can be told; its processes get it as JSON. Its help says what each means.
+
+    `processes` are those of all `hosts` together.
+    """
 
     bootstrap: str
     pool: str
@@ -22,6 +25,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_config: str = ""
     shards: int = 1
     processes: int = 1
+    hosts: int = 1
     match_every: int = 20
     candidates: int = 1600
     random: bool = True
@@ -39,11 +43,17 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     def checked(self) -> "FlowSettings":
         """The settings themselves; raises `InputError` when they do not go together."""
         if self.processes > self.shards:
+            on_hosts = f" on {self.hosts} hosts" if self.hosts > 1 else ""
             raise InputError(
-                f"--processes {self.processes} with --shards {self.shards} leaves a process without a shard: "
-                f"give --shards {self.processes} or more"
+                f"--processes {self.processes_per_host}{on_hosts} with --shards {self.shards} leaves a process "
+                f"without a shard: give --shards {self.processes} or more"
             )
         return self
+
+    @property
+    def processes_per_host(self) -> int:
+        """As many on each host."""
+        return self.processes // self.hosts
 
     @property
     def kafka(self) -> KafkaSettings:

@@ -41,7 +41,7 @@ class KafkaOutput(FixedPartitionedSink[Outgoing, None]):
         stopping: Callable[[], bool] = never,
         sent: Callable[[str], None] = lambda _topic: None,
     ) -> None:
-        self.part = str(process)
+        self.part = f"{process:05}"  # they are sorted as words
         self._bus = bus
         self._blame = blame
         self._stopping = stopping

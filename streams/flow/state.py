@@ -17,33 +17,55 @@ from wire.errors import CodaError, InputError
 # that others used too).
 PARTS = 1
 _ROOM_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
-_TABLES = {"parts", "exs", "fronts", "commits", "snaps"}
-
+_WRITTEN = ("exs", "fronts", "commits", "snaps")
+_TABLES = {"parts", *_WRITTEN}
+_NAME = "dataflow"
 
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
 
 
-def prepare_state(folder: Path) -> None:
-    """Make the folder where Bytewax keeps its state, or check the one that is there.
+def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
+    """Make the folder where Bytewax keeps its state, or check the one that is there: `part` of `parts`.
 
     Raises `InputError` when it holds something else or is damaged, and `StorageError`.
     """
     make_folder(folder)
-    parts = sorted(folder.glob("part-*.sqlite3"))
-    if not parts and any(folder.iterdir()):
+    found = sorted(folder.glob("part-*.sqlite3"))
+    if not found and any(folder.iterdir()):
         raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
-    if parts and not (folder / FILE).exists():  # every start notes its Kafka there: the making was cut off
-        empty = [part for part in parts if part.is_file() and not part.stat().st_size]
-        for part in empty:
-            part.unlink()
-        parts = [part for part in parts if part not in empty]
-    if not parts:
+    own = folder / f"part-{part}.sqlite3"
+    if found and not (folder / FILE).exists():  # every start notes its Kafka there: the making was cut off
+        found = [place for place in found if not _cut_off(place, own)]
+    if not found:
         with told(folder):
-            init_db_dir(folder, PARTS)  # type: ignore[no-untyped-call]
+            init_db_dir(folder, parts)  # type: ignore[no-untyped-call]
+            for other in folder.glob("part-*.sqlite3"):
+                if other != own:  # another host's, which makes it itself
+                    other.unlink()
             sync(folder)
-    for part in parts:
-        _check(part)
+        found = [own]
+    for place in found:
+        _check(place, part, parts)
+
+
+def state_name(folder: Path) -> str:
+    """What the hosts of a dataflow call the state of which this folder holds a part; "" before they met."""
+    try:
+        return (folder / _NAME).read_text("ascii")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+
+
+def name_state(folder: Path, name: str) -> None:
+    """Note what they call it; raises `StorageError`."""
+    if state_name(folder) != name:
+        write_durably(folder / _NAME, name.encode("ascii"))
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a dataflow has written to this part."""
+    return any(map(_written, folder.glob("part-*.sqlite3")))
 
 
 def check_room(folder: Path) -> None:
@@ -64,16 +86,46 @@ def state_error(error: BaseException, folder: Path) -> CodaError | None:
     return _damaged(folder, words[words.index("SqliteFailure") :])
 
 
-def _check(part: Path) -> None:
-    """Raise `InputError` when a file of the state is damaged."""
+def _cut_off(place: Path, own: Path) -> bool:
+    """Remove a file that the making has left behind: an empty one, or another host's to which nothing was written."""
+    if not place.is_file():
+        return False
+    if left := not place.stat().st_size or (place != own and not _written(place)):
+        place.unlink()
+    return left
+
+
+def _written(place: Path) -> bool:
     try:
-        with closing(sqlite3.connect(f"{part.absolute().as_uri()}?mode=rw", uri=True)) as database:
+        with closing(_open(place)) as database:
+            return any(database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in _WRITTEN)
+    except sqlite3.Error:
+        return False
+
+
+def _open(place: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{place.absolute().as_uri()}?mode=rw", uri=True)
+
+
+def _check(place: Path, part: int, parts: int) -> None:
+    """Raise `InputError` when a file of the state is damaged, or another one than `part` of `parts`."""
+    try:
+        with closing(_open(place)) as database:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            which: tuple[int, int] = (part, parts)
+            if tables >= _TABLES:
+                which = database.execute("SELECT part_index, part_count FROM parts").fetchone() or which
     except sqlite3.Error as error:
-        raise _damaged(part.parent, f"{part.name}: {error}") from error
+        raise _damaged(place.parent, f"{place.name}: {error}") from error
     if found != "ok" or not tables >= _TABLES:
-        raise _damaged(part.parent, f"{part.name}: {found if found != 'ok' else 'tables are missing'}")
+        raise _damaged(place.parent, f"{place.name}: {found if found != 'ok' else 'tables are missing'}")
+    if which != (part, parts):
+        raise InputError(
+            f"{place.parent} is the state of host {which[0]} of {which[1]}, and this is host {part} of {parts}: "
+            "give it back to that one, or delete the --state of every host; the dataflow then reads again what Kafka "
+            "still has, and pools take nothing twice"
+        )
 
 
 def _damaged(folder: Path, what: str) -> InputError:

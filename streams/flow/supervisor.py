@@ -1,6 +1,7 @@
 """Several processes as one dataflow: start them, and when one dies, restart all of them from the last snapshot.
 
-A Bytewax cluster cannot go on without one of its processes, nor take one back.
+A Bytewax cluster cannot go on without one of its processes, nor take one back. On several hosts each has a supervisor
+of its processes, which meets with the others (`streams.flow.meeting`).
 """
 
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from streams.flow.meeting import Meeting, Phase
 from streams.ports import free_ports
 from streams.stop import Stop
 from wire.errors import ConnectionFailed
@@ -23,31 +25,56 @@ _LOOK_EVERY_S = 0.05
 _PAUSE_S = 1.0
 _USAGE = 2
 NO_RESTART = 3  # how a process says that it failed in a way that no restart mends
-AGAIN = 4  # how it says that all ended in good order, to begin anew
+AGAIN = 4  # how it says that all shall begin anew, for nothing that went wrong
+LOST = 5  # how it says that another process is gone
 _ROOT = Path(__file__).parents[2]
 
 _log = structlog.get_logger()
 Children = list[subprocess.Popen[bytes]]
 
 
-def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
-    """Run `command` as so many processes until `stop`; returns the exit code.
+class OneMachine:
+    """The meeting of a supervisor that is the only one."""
 
-    Each gets its number and the addresses of all as further arguments. Exit codes 2 and `NO_RESTART` say that no
-    restart would help; the process has said why.
-    Raises `ConnectionFailed` when processes keep dying.
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+
+    def look(self) -> Phase:
+        """All are there."""
+        return Phase.TOGETHER
+
+    def addresses(self) -> list[str]:
+        """New ones each time, old ones may linger."""
+        return [f"127.0.0.1:{port}" for port in free_ports(self._processes)]
+
+    def end(self) -> None:
+        """Nobody else is to be told."""
+
+    def part(self) -> None:
+        """Nobody else is there."""
+
+
+def supervise(command: Sequence[str], numbers: range, meeting: Meeting, stop: Stop) -> int:
+    """Run `command` as the processes of these `numbers` until `stop`; returns the exit code.
+
+    Each gets its number and the addresses of all, those on other hosts too, as further arguments. Exit codes 2 and
+    `NO_RESTART` say that no restart would help; the process has said why.
+    Raises `ConnectionFailed` when processes keep dying, `InputError` when other hosts refuse this one.
     """
     in_a_row = 0
     with stop.listening():
-        while True:
+        while _all_there(meeting, stop):
             started_s = time.monotonic()
-            children = _start(command, processes)
+            children = _start(command, numbers, meeting.addresses())
             try:
-                ended = _wait(children, stop)
+                ended = _wait(children, meeting, stop)
             finally:
-                _end(children, stop)
+                _end(children, meeting, stop)
+                meeting.part()
             if stop.signal or ended in {0, _USAGE, NO_RESTART}:
-                return stop.exit_code or (1 if ended == NO_RESTART else ended)
+                return stop.exit_code or (1 if ended == NO_RESTART else ended or 0)
+            if ended is None:
+                continue
             if ended == AGAIN:
                 in_a_row = 0
                 continue
@@ -59,48 +86,71 @@ def supervise(command: Sequence[str], processes: int, stop: Stop) -> int:
                 )
             _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
             time.sleep(_PAUSE_S)
+    return stop.exit_code
 
 
-def _start(command: Sequence[str], processes: int) -> Children:
-    # For the processes to talk to each other; new ones each time, old ones may linger.
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(processes)]
+def _all_there(meeting: Meeting, stop: Stop) -> bool:
+    """Wait for the other hosts; False once told to stop."""
+    while not stop.signal:
+        phase = meeting.look()
+        if phase is Phase.TOGETHER:
+            return True
+        if phase is not Phase.GATHERING:  # somebody left while others came
+            meeting.part()
+        time.sleep(_LOOK_EVERY_S)
+    return False
+
+
+def _start(command: Sequence[str], numbers: range, addresses: Sequence[str]) -> Children:
     # They inherit that Ctrl-C, which reaches all processes of a terminal, is blocked: we hear it, and tell them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return [subprocess.Popen([*command, str(number), *addresses], cwd=_ROOT) for number in range(processes)]
+        return [subprocess.Popen([*command, str(number), *addresses], cwd=_ROOT) for number in numbers]
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _wait(children: Children, stop: Stop) -> int:
-    """Until a signal comes, one child fails (its exit code), or all are done (0, or `AGAIN` if one says so)."""
-    while not stop.signal:
+def _wait(children: Children, meeting: Meeting, stop: Stop) -> int | None:
+    """Until one child fails (its exit code), all are done (0), or a signal or another host ends it (None)."""
+    while not stop.signal and meeting.look() is Phase.TOGETHER:
         codes = [child.poll() for child in children]
         if any(codes):
-            return _why(children)
+            return _why(children, meeting)
         if None not in codes:
             return 0
         time.sleep(_LOOK_EVERY_S)
-    return 0
+    return None
 
 
-def _why(children: Children) -> int:
-    """The exit code that tells most: the first to end may only have missed the one that knows what is wrong."""
+def _why(children: Children, meeting: Meeting) -> int | None:
+    """The exit code that tells most: the first to end may only have missed the one that knows what is wrong.
+
+    None when that one is on another host.
+    """
     deadline_s = time.monotonic() + _LAST_WORDS_S
     while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
         time.sleep(_LOOK_EVERY_S)
     codes = [code for child in children if (code := child.poll())]
-    return next((code for code in codes if code in {NO_RESTART, _USAGE}), codes[0])
+    telling = min(codes, key=lambda code: (code not in {NO_RESTART, _USAGE}, code == LOST))
+    deadline_s += _LAST_WORDS_S  # as long as the supervisor of that one takes
+    while telling == LOST and time.monotonic() < deadline_s:
+        if meeting.look() is not Phase.TOGETHER:
+            return None
+        time.sleep(_LOOK_EVERY_S)
+    return telling
 
 
-def _end(children: Children, stop: Stop) -> None:
-    """After a signal, let them finish; after a failure they cannot, since each waits for the dead one."""
+def _end(children: Children, meeting: Meeting, stop: Stop) -> None:
+    """When this or another host was told to stop, let them finish; after a failure each waits for the dead one."""
     try:
         if stop.signal:
+            meeting.end()
+        if stop.signal or meeting.look() is Phase.ENDING:
             for child in children:
                 child.send_signal(signal.SIGTERM)
             deadline_s = time.monotonic() + _DRAIN_S
             while any(child.poll() is None for child in children) and time.monotonic() < deadline_s:
+                meeting.look()
                 time.sleep(_LOOK_EVERY_S)
             if left := sum(child.poll() is None for child in children):
                 _log.warning("the dataflow did not finish in time: its last snapshot counts", processes=left)

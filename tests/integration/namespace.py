@@ -1,8 +1,14 @@
 """A network namespace with a cable that can be pulled: what runs in it has a real network stack to itself."""
 
+import ctypes
+import select
 import shutil
+import socket
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -59,6 +65,42 @@ class Namespace:
         """The cable is in again."""
         _run("ip", "link", "set", self._near, "up")
 
+    @contextmanager
+    def forwarded(self, port: int) -> Iterator[None]:
+        """What listens on this port of our 127.0.0.1 listens on that of the namespace, too: a network of its own."""
+        with self._listen(port) as listener:
+            threading.Thread(target=_forward, args=(listener, port), daemon=True).start()
+            yield
+            listener.shutdown(socket.SHUT_RDWR)
+
+    def _listen(self, port: int) -> socket.socket:
+        """A socket stays in the namespace that its thread was in when it was made."""
+        libc, here = ctypes.CDLL(None, use_errno=True), Path("/proc/thread-self/ns/net")
+        with here.open() as ours, Path("/run/netns", self.name).open() as theirs:
+            if libc.setns(theirs.fileno(), 0):
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                return socket.create_server(("127.0.0.1", port))
+            finally:
+                libc.setns(ours.fileno(), 0)
+
     def start(self, command: Sequence[str], **settings: Any) -> "subprocess.Popen[str]":
         """A process whose network this is."""
         return subprocess.Popen(["ip", "netns", "exec", self.name, *command], text=True, **settings)
+
+
+def _forward(listener: socket.socket, port: int) -> None:
+    with suppress(OSError):
+        while True:
+            inside, _ = listener.accept()
+            outside = socket.create_connection(("127.0.0.1", port))
+            threading.Thread(target=_carry, args=(inside, outside), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with one, other, suppress(OSError):
+        while True:
+            for source in select.select([one, other], [], [])[0]:
+                if not (chunk := source.recv(65_536)):
+                    return
+                (other if source is one else one).sendall(chunk)

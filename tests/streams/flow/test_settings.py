@@ -23,6 +23,10 @@ def settings(**changes: Any) -> FlowSettings:
         (("--freshness-budget", "0s"), "--freshness-budget: 0s is no time at all"),
         (("--pool-age", "-1d"), "--pool-age: '-1d' is no duration"),
         (("--processes", "3", "--shards", "2"), "leaves a process without a shard"),
+        (("--hosts", "a:1,b:1", "--host", "0", "--shards", "1"), "--processes 1 on 2 hosts with --shards 1 leaves"),
+        (("--hosts", "a:1,b:1", "--host", "2"), "--host is 2: it says which of them this is, 0 to 1"),
+        (("--hosts", "a:1,b:1"), "there is no --host"),
+        (("--host", "1"), "--host 1 says which of --hosts this is: give --hosts, too"),
     ],
 )
 def test_settings_that_make_no_sense_are_told(

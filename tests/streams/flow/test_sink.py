@@ -43,6 +43,6 @@ def test_an_epoch_does_not_end_while_kafka_is_away() -> None:
 
 
 def test_messages_stay_in_their_process() -> None:
-    outputs = [KafkaOutput(KafkaBus(KafkaSettings()), number, Blame()) for number in range(3)]
+    outputs = [KafkaOutput(KafkaBus(KafkaSettings()), number, Blame()) for number in range(12)]
     parts = sorted(part for output in outputs for part in output.list_parts())
     assert [parts[output.part_fn(output.part)] for output in outputs] == [output.part for output in outputs]

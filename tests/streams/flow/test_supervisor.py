@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from streams.flow import supervisor
-from streams.flow.supervisor import supervise
+from streams.flow.meeting import Phase
+from streams.flow.supervisor import OneMachine
 from streams.stop import Stop
 from wire.errors import ConnectionFailed
 
@@ -32,6 +33,10 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def child(folder: Path, body: str) -> list[str]:
     return [sys.executable, "-c", PROLOGUE + body, str(folder)]
+
+
+def supervise(command: list[str], processes: int, stop: Stop) -> int:
+    return supervisor.supervise(command, range(processes), OneMachine(processes), stop)
 
 
 def starts(folder: Path) -> list[list[str]]:
@@ -133,3 +138,96 @@ def test_what_no_restart_mends_is_tried_once_and_is_a_failure(tmp_path: Path) ->
 def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
     assert supervise(child(tmp_path, "os.kill(os.getpid(), signal.SIGINT); sys.exit(0)"), 1, Stop()) == 0
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+class OtherHost:
+    """A meeting with one more host: it is there, or as `phases` say, the first look first."""
+
+    def __init__(self, *phases: Phase) -> None:
+        self.phases, self.ended, self.parted = list(phases), 0, 0
+
+    def look(self) -> Phase:
+        return self.phases.pop(0) if self.phases else Phase.TOGETHER
+
+    def addresses(self) -> list[str]:
+        return ["a:1", "b:1"]
+
+    def end(self) -> None:
+        self.ended += 1
+
+    def part(self) -> None:
+        self.parted += 1
+
+
+def test_processes_of_this_host_have_their_numbers_and_know_all_addresses(tmp_path: Path) -> None:
+    (tmp_path / "starts-0").write_text("of the other host")
+    assert supervisor.supervise(child(tmp_path, "sys.exit(0)"), range(1, 2), OtherHost(), Stop()) == 0
+    assert starts(tmp_path)[1] == ["a:1 b:1"]
+
+
+def test_it_waits_for_other_hosts_before_it_starts_anything(tmp_path: Path) -> None:
+    meeting = OtherHost(*[Phase.GATHERING] * 3, Phase.APART, Phase.GATHERING)
+    assert supervisor.supervise(child(tmp_path, "sys.exit(0)"), range(1), meeting, Stop()) == 0
+    assert not meeting.phases and meeting.parted == 2 and [len(lines) for lines in starts(tmp_path)] == [1]
+
+
+def test_another_host_that_is_gone_ends_ours_at_once_and_we_gather_anew(tmp_path: Path) -> None:
+    sleeps = "if starts == 1: signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+    class Vanishing(OtherHost):
+        def look(self) -> Phase:
+            return Phase.APART if starts(tmp_path) and not self.parted else Phase.TOGETHER
+
+    began_s = time.monotonic()
+    assert supervisor.supervise(child(tmp_path, sleeps), range(1), Vanishing(), Stop()) == 0
+    assert time.monotonic() < began_s + 30  # and not after the 60 s that it would have to drain
+
+
+def test_another_host_that_is_told_to_stop_lets_ours_finish(tmp_path: Path) -> None:
+    drains = """
+def finish(*_):
+    open(f"{folder}/finished", "w").close()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, finish)
+open(f"{folder}/ready", "w").close()
+if starts == 1:
+    time.sleep(60)
+"""
+    meeting = OtherHost()
+
+    def end() -> None:
+        while not (tmp_path / "ready").exists():
+            pass
+        meeting.phases = [Phase.ENDING] * 3
+
+    threading.Thread(target=end).start()
+    assert supervisor.supervise(child(tmp_path, drains), range(1), meeting, Stop()) == 0
+    assert (tmp_path / "finished").exists() and not meeting.ended
+
+
+def test_a_signal_here_is_told_to_other_hosts(tmp_path: Path) -> None:
+    drains = f"""
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+os.kill({os.getpid()}, signal.SIGTERM)
+time.sleep(60)
+"""
+    meeting = OtherHost()
+    assert supervisor.supervise(child(tmp_path, drains), range(1), meeting, Stop()) == 128 + signal.SIGTERM
+    assert meeting.ended == meeting.parted == 1
+
+
+def test_what_dies_of_another_host_is_no_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_LAST_WORDS_S", 0.2)
+    lost = f"sys.exit(0 if starts > 8 else {supervisor.LOST})"
+    meeting = OtherHost()
+
+    class Dying(OtherHost):
+        def look(self) -> Phase:
+            away = any(len(lines) > self.parted for lines in starts(tmp_path))
+            return Phase.APART if away and len(starts(tmp_path)[0]) <= 8 else Phase.TOGETHER
+
+    assert supervisor.supervise(child(tmp_path, lost), range(1), Dying(), Stop()) == 0
+    assert len(starts(tmp_path)[0]) == 9
+    with pytest.raises(ConnectionFailed, match="died 6 times"):
+        (tmp_path / "starts-0").unlink()
+        supervisor.supervise(child(tmp_path, f"sys.exit({supervisor.LOST})"), range(1), meeting, Stop())

@@ -1,0 +1,65 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from bytewax.recovery import init_db_dir
+
+from streams.flow.state import has_begun, name_state, prepare_state, state_name
+from streams.home import FILE
+from wire.errors import InputError
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_host_makes_its_part_and_keeps_it(tmp_path: Path) -> None:
+    for host in range(3):
+        prepare_state(tmp_path / str(host), host, 3)
+        assert files(tmp_path / str(host)) == [f"part-{host}.sqlite3"]
+        prepare_state(tmp_path / str(host), host, 3)
+        assert not has_begun(tmp_path / str(host))
+
+
+@pytest.mark.parametrize(("host", "hosts"), [(0, 3), (2, 3), (1, 2), (0, 1)])
+def test_the_part_of_another_host_is_told(tmp_path: Path, host: int, hosts: int) -> None:
+    prepare_state(tmp_path, 1, 3)
+    (tmp_path / FILE).touch()
+    with pytest.raises(InputError, match=f"is the state of host 1 of 3, and this is host {host} of {hosts}"):
+        prepare_state(tmp_path, host, hosts)
+    assert "part-1.sqlite3" in files(tmp_path)
+
+
+def test_a_making_that_was_cut_off_is_ended(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    init_db_dir(whole, 3)  # type: ignore[no-untyped-call]
+    for left in range(1, 4):
+        folder = tmp_path / str(left)
+        folder.mkdir()
+        for part in range(left):
+            shutil.copy(whole / f"part-{part}.sqlite3", folder)
+        (folder / f"part-{left - 1}.sqlite3").write_bytes(b"")
+        prepare_state(folder, 1, 3)
+        assert files(folder) == ["part-1.sqlite3"]
+
+
+def test_what_a_dataflow_has_written_to_is_never_taken_for_a_making_that_was_cut_off(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    prepare_state(tmp_path, 0, 2)
+    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
+        database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
+        database.commit()
+    assert has_begun(tmp_path)
+    with pytest.raises(InputError, match="is the state of host 0 of 2"):
+        prepare_state(tmp_path, 1, 2)
+
+
+def test_the_name_that_hosts_gave_it_stays(tmp_path: Path) -> None:
+    prepare_state(tmp_path, 0, 2)
+    assert state_name(tmp_path) == ""
+    name_state(tmp_path, "abc")
+    prepare_state(tmp_path, 0, 2)
+    assert state_name(tmp_path) == "abc"
