@@ -93,6 +93,8 @@ class EventLog:
     @property
     def is_uniform(self) -> bool:
         """Whether the file is as the documents have a log: all fields by their names, ms, labels of 0 and 1."""
+        if self.mapping.columns.get("base", "base") != "base":
+            return False
         base = self.rules.base and BaseRule(chances=False)
         uniform = Rules(TimeRule("ms", band=self.rules.time.band), LabelRule(), base)
         return self.mapping.is_documented and self.rules == uniform

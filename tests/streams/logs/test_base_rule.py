@@ -4,6 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from streams.logs.data import uniform_log
 from streams.logs.event_log import EventLog, encode_events, load_log
 from streams.logs.negatives import Sampling, add_negatives
 from streams.logs.options import LogOptions
@@ -55,6 +56,17 @@ def test_only_a_log_with_all_fields_by_their_names_or_its_user_says_what_a_base_
     stranger = tmp_path / "stranger.csv"
     stranger.write_text(documented.read_text().replace("user_id", "visitorid"))
     assert load_log(stranger)["base"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("column", "scores"), [("score", ["0.5", "-2"]), ("score", ["0.5", "0.25"]), ("base", ["0.5", "-2"])]
+)
+def test_a_log_of_the_demo_s_own_has_the_bases(
+    column: str, scores: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, said = log_of(tmp_path, scores, column), LogOptions(column=(f"base={column}",))
+    assert load_log(uniform_log(path, said))["base"].to_list() == load_log(path, said)["base"].to_list()
 
 
 def test_negatives_are_not_drawn_beside_bases(tmp_path: Path) -> None:
