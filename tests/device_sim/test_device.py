@@ -25,6 +25,8 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
+from device_sim.window import Window
+from models.cloud_model import DIM
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
 from tests.device_sim.world import TASK, batch, event, raw_batch
 from tests.wire.reports import ack
@@ -44,6 +46,14 @@ def test_an_event_is_to_be_predicted_from_what_came_strictly_before() -> None:
     assert first.history_item == same_time.history_item == b""
     newest_first = [item_key(event("ann", n).item_id) for n in (1, 0)]
     assert np.frombuffer(later.history_item, np.uint32).tolist() == newest_first
+
+
+def test_an_event_is_predicted_and_kept_with_what_the_service_expected_of_it() -> None:
+    phone = Phone()
+    known = msgspec.structs.replace(event("ann", 0), base=-1.5)
+    asked = [only(Predict, phone.tell(OwnEvent(one, 0)))[0].base for one in (known, event("ann", 1))]
+    kept = Window.restore(phone.device.window.state(), DIM, 8, 10**9).rows().base
+    np.testing.assert_equal([asked, kept.tolist()], [[-1.5, np.nan]] * 2)
 
 
 def test_an_event_comes_with_how_often_and_how_long_ago_its_item_was_taken() -> None:

@@ -83,6 +83,13 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     np.testing.assert_allclose(predicted.interest, interests, atol=1e-6)
 
 
+def test_where_an_event_says_what_the_service_expected_that_takes_the_cloud_model_s_place() -> None:
+    some = rows([0, 1, 2])
+    said = store(3).predict(replace(some, base=np.array([0.5, NONE, -2], np.float32)))
+    np.testing.assert_allclose(said.arms[[0, 2]], np.repeat([[0.622459], [0.119203]], len(ARMS), axis=1), atol=1e-6)
+    np.testing.assert_allclose(said.arms[1], store(3).predict(some).arms[1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("head", "arms"),
     [

@@ -39,7 +39,7 @@ def one(message: Message, now_ms: int = NOW_MS) -> object:
 
 
 def test_an_event_becomes_keys_under_its_user() -> None:
-    raw = event()
+    raw = event(base=0.5)
     assert one(Message("events", raw)) == Arrival(
         user_id="ann",
         sample=sample_key("e1"),
@@ -47,6 +47,7 @@ def test_an_event_becomes_keys_under_its_user() -> None:
         category=item_key("drinks"),
         label=1,
         timestamp=EventMs(NOW_MS - 5),
+        base=0.5,
         produced_ms=NOW_MS,
         raw=raw,
         partition=2,

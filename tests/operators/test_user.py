@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,14 @@ def feed(state: UserState, *batch: Arrival | Asked, rules: MatchRules = RULES) -
 def test_features_are_strictly_earlier_even_within_a_basket() -> None:
     out = UserState("ann").handle([arrival(1, 10), arrival(2, 10), arrival(3, 11), arrival(4, 11)], RULES, NOW_MS)
     assert [items(record) for record in out.samples] == [[], [], [2, 1], [2, 1]]
+
+
+def test_a_sample_says_what_the_service_expected_of_its_event() -> None:
+    known = msgspec.structs.replace(arrival(1, 10), base=-1.5)
+    assert [record.base for record in UserState("ann").handle([known, arrival(2, 11)], RULES, NOW_MS).samples] == [
+        -1.5,
+        None,
+    ]
 
 
 def test_only_positives_extend_the_history() -> None:
