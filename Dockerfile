@@ -17,6 +17,8 @@ RUN python -c "import tomllib; print(*tomllib.load(open('/tmp/pyproject.toml', '
 
 FROM python:3.11-slim
 COPY --from=packages /opt/coda /opt/coda
+# lightgbm's OpenMP; where hnswlib is built it comes with the compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 coda && mkdir -p /data /keys /home/coda/.cache && chown coda /data /keys /home/coda/.cache
 COPY . /app
 WORKDIR /app

@@ -16,7 +16,7 @@ from wire.durable import make_folder, write_durably
 from wire.errors import InputError
 
 _ROOT = Path(__file__).parents[1]
-_VERSIONED = ("bytewax", "confluent-kafka", "hnswlib", "iotcore", "numpy", "polars", "rocksdict", "torch")
+_VERSIONED = ("bytewax", "confluent-kafka", "hnswlib", "iotcore", "lightgbm", "numpy", "polars", "rocksdict", "torch")
 
 
 @contextmanager

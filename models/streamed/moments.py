@@ -14,7 +14,7 @@ class Moments(NamedTuple):
     label: U8
     timestamp: I64
 
-    def take(self, rows: slice) -> "Moments":
+    def take(self, rows: slice | I64) -> "Moments":
         """Some of them."""
         user, item, category, label, timestamp = self
         return Moments(user[rows], item[rows], category[rows], label[rows], timestamp[rows])

@@ -1,7 +1,7 @@
 """`coda evaluate`: the arms compared on a log, without a broker."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -201,17 +201,18 @@ def closing_lines(result: Result, folder: Path) -> list[str]:
         return ["", *result.verdict.lines, report]
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     terms = [f"  {name}: {meaning}" for name, meaning in TERMS.items() if name in ("arm", "GAUC", "AUC", "log-loss")]
-    figures = [*arm_lines(result.arms), *pair_lines(result.paired)]
+    figures = [*arm_lines(result.arms, result.untrained), *pair_lines(result.paired)]
     return ["", *result.verdict.lines, "", f"{of}:", *figures, *terms, "", *result.verdict.lines[:1], report]
 
 
-def arm_lines(arms: Mapping[str, ArmFigures]) -> list[str]:
-    """Each arm's figures."""
-    return [
+def arm_lines(arms: Mapping[str, ArmFigures], untrained: Sequence[str] = ()) -> list[str]:
+    """Each arm's figures, and which have none as there was too little to train them."""
+    figures = [
         f"{arm:<18} GAUC {figure(f.gauc)}  within the moment {figure(f.moment)}  AUC {figure(f.auc)}  "
         f"log-loss {f.logloss:.4f}"
         for arm, f in arms.items()
     ]
+    return figures + [f"{arm:<18} untrained: the initial part is too short for it" for arm in untrained]
 
 
 def pair_lines(paired: Mapping[str, Pair]) -> list[str]:

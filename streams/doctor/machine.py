@@ -12,7 +12,7 @@ from pathlib import Path
 from streams.doctor.finding import Finding, at_least
 
 # What is compiled on this machine, where a missing compiler or library shows at the first import.
-_COMPILED = ("hnswlib", "rocksdict", "bytewax", "torch")
+_COMPILED = ("hnswlib", "rocksdict", "bytewax", "torch", "lightgbm")
 _FILES = 4096  # a connection per device, and as many again for RocksDB, Kafka and logs
 
 
@@ -43,7 +43,7 @@ def compiled() -> Finding:
     for name in _COMPILED:
         try:
             import_module(name)
-        except ImportError as error:
+        except (ImportError, OSError) as error:  # lightgbm loads its library itself
             remedy = "install it again; it takes a C++ compiler and Python.h (apt-get install g++ python3-dev)"
             return Finding("compiled packages", "fail", f"{name} can't be loaded ({error})", remedy)
     compiler = shutil.which("c++") or shutil.which("g++")

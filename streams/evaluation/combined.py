@@ -29,16 +29,18 @@ class Combined(Compared, frozen=True, kw_only=True):
 def combined(runs: Sequence[Run]) -> Combined:
     """The figures of all `runs` (at least one) together; raises `InputError` for runs that are not of one kind."""
     first, *others = runs
+    arms = arms_in(first.predictions)
     for other in others:
-        if (other.log, other.settings) != (first.log, first.settings):
-            raise InputError(f"the runs with seeds {first.seed} and {other.seed} have another log or other settings")
+        if (other.log, other.settings, arms_in(other.predictions)) != (first.log, first.settings, arms):
+            raise InputError(
+                f"the runs with seeds {first.seed} and {other.seed} have another log, other settings or other arms"
+            )
     seeds = [run.seed for run in runs]
     if len(set(seeds)) < len(seeds):
         raise InputError(f"two runs have one seed (seeds: {', '.join(map(str, seeds))}): they are the same evaluation")
     tables = [
         run.predictions.with_columns(user_id=pl.format("{}, seed {}", "user_id", pl.lit(run.seed))) for run in runs
     ]
-    arms = arms_in(tables[0])
     whole = part_of(tables, arms, seed=0)
     return Combined(
         log=first.log,

@@ -3,10 +3,11 @@
 from wire.task import ARMS
 
 SCORE = ".score"  # ends the names of columns by which arms rank where that is not by their probabilities
-POPULARITY, REPEATS, ONLINE = "popularity", "repeats", "online"
+POPULARITY, REPEATS, ONLINE, BOOSTED = "popularity", "repeats", "online", "boosted"
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
 REFRESHED_CLOUD = "cloud" + REFRESHED
-RIVALS = (POPULARITY, REPEATS, REPEATS + REFRESHED, ONLINE)  # what `streams.evaluation.rivals` predicts with
+ON_CLOUD = (REPEATS, REPEATS + REFRESHED)  # rivals that add to a cloud model
+RIVALS = (POPULARITY, *ON_CLOUD, ONLINE, BOOSTED)  # what `streams.evaluation.rivals` predicts with
 LOGGED, STALE = "logged", "stale"
 GLOBAL = ("cloud", REFRESHED_CLOUD, LOGGED, *RIVALS)
 RIVAL_BASES = (ONLINE,)  # rivals that personal models can add to

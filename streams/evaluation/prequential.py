@@ -16,7 +16,7 @@ would have asked: the same predictions for a small part of the work.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isnan
@@ -100,7 +100,8 @@ class Plan:
 class Outcome:
     """What a run recorded, predictions in event-time order with a column per arm ("cloud" is what devices add to; where
     that is no cloud model, `FIRST_CLOUD` is the first cloud model), and `repeat` (see
-    `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better.
+    `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better; and
+    which rivals stayed `untrained`, as the initial part was too short for them.
     """
 
     predictions: pl.DataFrame
@@ -108,6 +109,7 @@ class Outcome:
     bytes_down: list[int]
     versions: int
     held_back: int = 0
+    untrained: Sequence[str] = ()
 
 
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
@@ -116,7 +118,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
         log = log.with_columns(base=pl.lit(None, pl.Float64))
     first = _first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
-    rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log))
+    rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log), seed=plan.seed)
     initial = _told("reading the initial part of the log", first, slices(log[:first], _INITIAL_ROWS), progress)
     for part in initial:
         rivals.rehearse(part)
@@ -132,7 +134,8 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
         rivals.meet(part, run.step(with_bases(part, rivals.see(part, base))))
     outcome = run.outcome()
     facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
-    return replace(outcome, predictions=outcome.predictions.join(facts, on="event_id", maintain_order="left"))
+    predictions = outcome.predictions.join(facts, on="event_id", maintain_order="left")
+    return replace(outcome, predictions=predictions, untrained=rivals.untrained)
 
 
 def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Show) -> Iterator[list[Event]]:

@@ -1,7 +1,7 @@
 """The report of an evaluation: one HTML page with figures, intervals, curves over time and gains per user."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from monitor.as_html import as_html
@@ -22,7 +22,8 @@ _ARMS_WORDS = (
     "model, the local head and its own: local trains on the device's own samples only, random adds random ones, "
     "coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them "
     "by its classifier; these three add random ones too. Popularity, repeats and online are global, one model for "
-    "everybody that learns as the stream goes: what a service would take instead."
+    "everybody that learns as the stream goes; boosted is trees that learned from the initial part, on features that "
+    "live on: what a service would take instead. Untrained: the initial part was too short for it."
 )
 _PAIRED_WORDS = (
     "Differences on the same events; in brackets is where 95 of 100 such samples of users would have them. Users up "
@@ -59,7 +60,7 @@ def _verdict(result: Result) -> str:
 def _figures(result: Result, outcomes: Mapping[str, Outcome]) -> list[str]:
     terms = "".join(f"<dt>{as_html(name)}</dt><dd>{as_html(meaning)}</dd>" for name, meaning in TERMS.items())
     found = [
-        section("Arms on the same events", _ARMS_WORDS, f"<dl>{terms}</dl>", _arms(result.arms)),
+        section("Arms on the same events", _ARMS_WORDS, f"<dl>{terms}</dl>", _arms(result.arms, result.untrained)),
         section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
     ]
     for base, outcome in outcomes.items():
@@ -78,8 +79,9 @@ def _versions(result: Result) -> str:
     return table(("the first one among them", ""), rows)
 
 
-def _arms(arms: Mapping[str, ArmFigures]) -> str:
+def _arms(arms: Mapping[str, ArmFigures], untrained: Sequence[str]) -> str:
     rows = [(name, *(figure(v) for v in (a.gauc, a.moment, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
+    rows += [(name, "untrained", "", "", "", "") for name in untrained]
     return table(("arm", "GAUC", "AUC within the moment", "AUC", "log-loss", "ECE"), rows)
 
 

@@ -85,11 +85,13 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 class Result(Compared, frozen=True, kw_only=True):
     """The document. `events` is the whole log; `harm` is by base (`BASES`).
 
-    `freshness` is coda where everything is learned from later, by delay, minus coda as planned.
+    `freshness` is coda where everything is learned from later, by delay, minus coda as planned. Arms that are
+    `untrained` predicted nothing, as the initial part was too short to train them.
     """
 
     events: int
     seed: int
+    untrained: list[str]
     device_cost: DeviceCost
     harm: dict[str, Harm]
     cloud_versions: int
@@ -154,6 +156,7 @@ def result_of(
         seed=plan.seed,
         arms=whole.arms,
         paired=whole.paired,
+        untrained=list(outcome.untrained),
         device_cost=cost,
         harm={base: harm_of(each.predictions, plan.task.blend_discount) for base, each in outcomes.items()},
         predicted=whole.events,

@@ -21,7 +21,7 @@ TERMS = {
     "arm": "one way to predict; all arms predict the same events, each before anything learns from it",
     "AUC within the moment": "the share of pairs that one user met at one time, on one page or a positive and its "
     "negatives, ranked the right way round",
-    "global": "one model for everybody: cloud, popularity, repeats, online, and what is refreshed of them",
+    "global": "one model for everybody: cloud, popularity, repeats, online, boosted, and what is refreshed of them",
     "harmed": "users whose own AUC is lower than with the global model",
 }
 

@@ -42,6 +42,7 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     on_others = {f"{a}{ending}" for a in device_arms for ending in ("-refreshed", "-on-online")}
     assert set(document["arms"]) == {"cloud"} | rivals | device_arms | on_others
     assert {f"coda-{rival}" for rival in rivals} <= set(document["paired"])
+    assert document["untrained"] == ["boosted"]
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "logloss", "ece"}
     for other in ARMS[:-1]:
         for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
@@ -68,6 +69,8 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     assert page.count("<svg") == 7
     assert page.index(document["verdict"]["lines"][0][:20]) < page.index("<svg"), "the verdict comes first"
     assert "coda-refreshed-cloud-refreshed" in page
+    assert "<td>boosted</td><td>untrained</td>" in page
+    assert "boosted            untrained: the initial part is too short" in printed.err
     assert not progress
     assert "on cloud-refreshed: predicting each event, then learning from it: 100 %" in printed.err
     assert str(out / "report.html") in printed.err

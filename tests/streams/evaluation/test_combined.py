@@ -62,6 +62,7 @@ def test_parts_are_those_of_every_run_together() -> None:
         (run(1, log="another"), "another log"),
         (run(1, window=65), "other settings"),
         (run(0), "two runs have one seed"),
+        (Run("a-log", 1, SETTINGS, predictions(1).drop("coda")), "other arms"),
     ],
 )
 def test_what_is_not_one_evaluation_with_another_seed_is_not_combined(other: Run, words: str) -> None:

@@ -6,10 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from models.scores import auc
 from models.streamed.features import Seen, Streamed
-from streams.evaluation.lineup import ONLINE, POPULARITY, REPEATS, SCORE
+from streams.evaluation.lineup import BOOSTED, ONLINE, POPULARITY, REPEATS, SCORE
 from streams.evaluation.rivals import Rivals
 from wire.event import Event
 
@@ -30,8 +31,12 @@ def habit_log(events: int = 2 * HALF, seed: int = 0) -> list[Event]:
     return log
 
 
+def new_rivals(**settings: Any) -> Rivals:
+    return Rivals(**({"delay_ms": 5000, "impressions": True, "seed": 0} | settings))
+
+
 def met(log: list[Event], cloud: float = 0.5, **settings: Any) -> pl.DataFrame:
-    rivals = Rivals(**({"delay_ms": 5000, "impressions": True} | settings))
+    rivals = new_rivals(**settings)
     rivals.rehearse(log[:HALF])
     rivals.begin()
     for at in range(HALF, len(log), 200):
@@ -46,8 +51,9 @@ def test_who_takes_again_what_they_took_is_found_by_those_who_look() -> None:
     log = habit_log()
     table = met(log)
     label = np.array([event.label for event in log[HALF:]], np.uint8)
-    found = {name: auc(label, table[name].to_numpy()) for name in (POPULARITY, REPEATS, ONLINE)}
-    assert min(found[REPEATS], found[ONLINE]) > max(0.7, found[POPULARITY] + 0.1), "all items are nearly alike"
+    found = {name: auc(label, table[name].to_numpy()) for name in (POPULARITY, REPEATS, ONLINE, BOOSTED)}
+    popular = found.pop(POPULARITY)
+    assert min(found.values()) > max(0.7, popular + 0.1), "all items are nearly alike"
     assert table["event_id"].to_list() == [event.event_id for event in log[HALF:]]
 
 
@@ -85,5 +91,45 @@ def test_a_score_leaves_out_what_is_the_same_for_all_items_of_a_moment() -> None
         log.append(Event(f"e{n}", f"u{user}", f"i{n % 7}", "c", "view", label, 10**12 + 2000 * n))
     table = met(log)
     generous = np.array([int(event.user_id[1:]) % 2 for event in log[HALF:]], np.uint8)
-    assert auc(generous, table[ONLINE].to_numpy()) > 0.95
-    assert auc(generous, table[ONLINE + SCORE].to_numpy()) < auc(generous, table[ONLINE].to_numpy())
+    for name in (ONLINE, BOOSTED):
+        assert auc(generous, table[name].to_numpy()) > 0.95
+        assert auc(generous, table[name + SCORE].to_numpy()) < auc(generous, table[name].to_numpy())
+
+
+def test_who_has_too_little_to_train_on_predicts_nothing_and_is_named() -> None:
+    log = habit_log(1600)
+    rivals = new_rivals()
+    rivals.rehearse(log[:1500])
+    rivals.begin()
+    rivals.see(log[1500:])
+    rivals.meet(log[1500:], {REPEATS: {event.event_id: 0.5 for event in log}})
+    assert rivals.untrained == [BOOSTED]
+    assert BOOSTED not in rivals.table().columns and ONLINE in rivals.table().columns
+
+
+@pytest.mark.parametrize("base", [ONLINE, BOOSTED])
+def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str) -> None:
+    log = habit_log(HALF + 200)
+    label = np.array([event.label for event in log], np.uint8)
+    rivals = new_rivals()
+    rivals.rehearse(log[:HALF])
+    before = rivals.begin(base)
+    told = rivals.see(log[HALF:], base)
+    rivals.meet(log[HALF:], {REPEATS: {event.event_id: 0.5 for event in log[HALF:]}})
+    later = slice(HALF // 2, HALF)  # at first there is nothing to expect, and trees have no number
+    assert len(before) == HALF and auc(label[later], before[later]) > 0.7
+    assert len(told) == 200 and auc(label[HALF:], told) > 0.65, "a standard error of .04"
+    assert (1 / (1 + np.exp(-told))).tolist() == pytest.approx(rivals.table()[base].to_list(), abs=1e-6)
+
+
+@pytest.mark.parametrize("base", [ONLINE, BOOSTED])
+def test_what_nobody_can_know_no_rival_expects(base: str) -> None:
+    rng = np.random.default_rng(0)
+    log = [replace(event, label=int(rng.integers(0, 2))) for event in habit_log(HALF)]
+    rivals = new_rivals()
+    rivals.rehearse(log)
+    before = rivals.begin(base)
+    known = ~np.isnan(before)
+    label = np.array([event.label for event in log], np.uint8)
+    assert known.sum() >= HALF // 2
+    assert auc(label[known], before[known]) == pytest.approx(0.5, abs=0.03), "three standard errors"

@@ -1,0 +1,95 @@
+"""A rival: one global model for everybody, and the two kinds that there are."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+
+from models.cloud_model import sigmoid
+from models.streamed.boosted import Boosted
+from models.streamed.features import Seen
+from models.streamed.ftrl import Ftrl
+from wire.arrays import F64, I64
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a rival makes of n moments: a score that ranks what a user meets at one moment, and log-odds."""
+
+    score: F64
+    logit: F64
+
+    @property
+    def probability(self) -> F64:
+        """Of the log-odds."""
+        return sigmoid(self.logit.astype(np.float32)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Met:
+    """n moments: what was seen of them, coordinates (n, columns), none before there is a design, and the cloud's logits
+    (n,) that rivals build on, by rival, nan where no device asked the cloud."""
+
+    seen: Seen
+    at: I64
+    cloud: dict[str, F64]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: slice | I64) -> Self:
+        """Some of them."""
+        return type(self)(self.seen.take(rows), self.at[rows], {name: of[rows] for name, of in self.cloud.items()})
+
+
+class Rival(Protocol):
+    """One global model."""
+
+    def opinion(self, met: Met) -> Opinion:
+        """What it makes of n moments; nan where it builds on a cloud that was not asked."""
+
+    def learn(self, met: Met) -> None:
+        """Know what came of n moments from now on."""
+
+
+class Regression:
+    """A regression on `columns` of a design; those of them that are `ranking` make the score. It adds to the logits of
+    `cloud` in what was met, or to the log-odds `odds` where there is no such name."""
+
+    def __init__(self, columns: I64, ranking: I64, *, odds: float = 0.0, cloud: str = "") -> None:
+        self._columns, self._odds, self._cloud = columns, odds, cloud
+        self._ranking = np.isin(columns, ranking)
+        self._weights = Ftrl()
+
+    def opinion(self, met: Met) -> Opinion:
+        """Before it learns from them."""
+        mine, offset = met.at[:, self._columns], self._offset(met)
+        score = offset + self._weights.logits(mine[:, self._ranking])
+        return Opinion(score, score + self._weights.logits(mine[:, ~self._ranking]) + self._odds)
+
+    def learn(self, met: Met) -> None:
+        """One step, on all of them at once."""
+        known = np.flatnonzero(~np.isnan(self._offset(met)))
+        if len(known):
+            residual = met.seen.moments.label - self.opinion(met).probability
+            self._weights.learn(met.at[known][:, self._columns], residual[known])
+
+    def _offset(self, met: Met) -> F64:
+        if not self._cloud:
+            return np.zeros(len(met))
+        return met.cloud.get(self._cloud, np.full(len(met), np.nan))
+
+
+class Trees:
+    """Boosted trees, which stay as they are."""
+
+    def __init__(self, trees: Boosted) -> None:
+        self._trees = trees
+
+    def opinion(self, met: Met) -> Opinion:
+        """From what is known by now."""
+        features = met.seen.features
+        return Opinion(self._trees.scores(features), self._trees.logits(features))
+
+    def learn(self, met: Met) -> None:
+        """Nothing: only the features learn."""
