@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from models.scores import logit
 from streams.evaluation.harm import Harm, harm_of
 from streams.evaluation.lineup import (
     ALL,
@@ -124,8 +125,9 @@ def _named_by(base: str, table: pl.DataFrame) -> pl.DataFrame:
         table = table.drop(again, strict=False)
     if base in NOT_CLOUD:
         own |= {"cloud": LOGGED, "cloud" + SCORE: LOGGED + SCORE, FIRST_CLOUD: "cloud"}
-    if base in RIVAL_BASES:  # has columns of its own
-        table = table.drop("cloud", "cloud" + SCORE)
+    if base in RIVAL_BASES:  # has columns of its own; what it says of all items of a moment alike ranks nothing
+        alike = pl.Series(logit(table[base].to_numpy())) - table[base + SCORE]
+        table = table.drop("cloud", "cloud" + SCORE).with_columns(pl.col(arm + SCORE) - alike for arm in ARMS[1:])
     return table.rename(own, strict=False)
 
 

@@ -17,9 +17,11 @@ from device_sim.training import TrainingJob
 from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
+from models.scores import logit
 from streams.evaluation.lineup import FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
 from streams.evaluation.paired import Comparison
 from streams.evaluation.prequential import Plan, chosen_users
+from streams.evaluation.result import all_arms
 from streams.evaluation.slices import slices
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
@@ -247,6 +249,15 @@ def test_devices_add_to_what_the_strong_global_model_expected_and_the_first_clou
     np.testing.assert_allclose(strong[FIRST_CLOUD], stale["cloud"], atol=1e-6)
     np.testing.assert_allclose(strong[REPEATS], stale[REPEATS], atol=1e-6, err_msg="it adds to the cloud as ever")
     assert not np.allclose(strong["coda"], stale["coda"])
+
+
+def test_what_a_base_says_of_all_items_of_a_moment_alike_ranks_nothing(tmp_path: Path) -> None:
+    """Before their first training, devices rank as the rival that they add to does."""
+    outcome = prequential(LOG, tmp_path, base=ONLINE, task=msgspec.structs.replace(TASK, min_samples=10**6))
+    table = all_arms({ONLINE: outcome})
+    ranks = table["local-on-online.score"].to_numpy() - table["online.score"].to_numpy()
+    np.testing.assert_allclose(ranks, 0, atol=1e-4)
+    assert not np.allclose(table["online.score"], logit(table["online"].to_numpy()), atol=0.01)
 
 
 def test_what_the_log_says_that_another_model_expected_is_added_to_where_the_plan_says_so(tmp_path: Path) -> None:
