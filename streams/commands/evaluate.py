@@ -14,8 +14,9 @@ import torch
 
 from index.pool import Pool
 from index.spec import PoolSpec
+from models.streamed.boosted import LEAST
 from operators.user import MatchRules
-from streams.evaluation.lineup import BASES, LOGGED, STALE
+from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, STALE
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.prequential import Outcome, Plan, evaluate
@@ -56,7 +57,7 @@ def command(
     pool_age: SomeTime = Duration.parse("30d"),
     negatives: AtLeast0 = 0,
     refresh: Span = Duration.parse("24h"),
-    base: Literal["logged", "stale", "refreshed", "online", "all"] | None = None,
+    base: Literal["logged", "stale", "refreshed", "online", "boosted", "all"] | None = None,
     delay: SomeTime = Duration.parse("5s"),
     freshness: bool = False,
     options: LogOptions = AS_FOUND,
@@ -90,8 +91,8 @@ def command(
             They are of what others took soon after, from so far ahead as is fair; what tells them apart is printed.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
         base: What personal models add to: what your own model expected of each event (`logged`, with --column
-            base=NAME, and then the default), the first cloud model (`stale`), each new one (`refreshed`), the global
-            model with all live features (`online`), or one run of each (`all`).
+            base=NAME, and then the default), the first cloud model (`stale`), each new one (`refreshed`), a global
+            model with all live features (`online`, `boosted`), or one run of each (`all`).
         delay: How old what happened is at least when it is pooled, matched and trained on; 24h for nightly jobs.
         freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
         out: The run folder; by default `runs/<timestamp>`.
@@ -129,7 +130,8 @@ def command(
         with run_folder(out, datetime.now()) as folder:
             check, events, sampled = evaluation_log(EventLog(find_log(log), options), sampling)
             said = 1 - events["base"].null_count() / len(events)
-            bases = _bases(base, refresh.ms, logged=said > 0)
+            there = {LOGGED: said > 0, "refreshed": refresh.ms > 0, BOOSTED: initial_share * len(events) >= LEAST}
+            bases = _bases(base, there)
             settings["base"] = " ".join(bases)
             drawn = sampled.lines() if sampled else []
             for line in (*check.lines(), *drawn, *_said_lines(said)):
@@ -183,15 +185,21 @@ def _said_lines(said: float) -> list[str]:
     ]
 
 
-def _bases(base: str | None, refresh_ms: int, *, logged: bool) -> list[str]:
-    if base == "refreshed" and not refresh_ms:
-        raise InputError("--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale")
-    if base == LOGGED and not logged:
-        raise InputError("the log has no bases: say in which column your own model's are, --column base=NAME")
-    if base != "all":
-        return [base or (LOGGED if logged else STALE)]
-    there = {LOGGED: logged, "refreshed": refresh_ms > 0}
-    return [name for name in BASES if there.get(name, True)]
+_MISSING = {
+    LOGGED: "the log has no bases: say in which column your own model's are, --column base=NAME",
+    "refreshed": "--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale",
+    BOOSTED: f"boosted trees take an initial part of {LEAST:,} events: give a longer log, or --base online",
+}
+
+
+def _bases(asked: str | None, there: Mapping[str, bool]) -> list[str]:
+    """The bases to run on; those that need something are `there` or not."""
+    if asked == "all":
+        return [name for name in BASES if there.get(name, True)]
+    base = asked or (LOGGED if there[LOGGED] else STALE)
+    if not there.get(base, True):
+        raise InputError(_MISSING[base])
+    return [base]
 
 
 def closing_lines(result: Result, folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ ON_CLOUD = (REPEATS, REPEATS + REFRESHED)  # rivals that add to a cloud model
 RIVALS = (POPULARITY, *ON_CLOUD, ONLINE, BOOSTED)  # what `streams.evaluation.rivals` predicts with
 LOGGED, STALE = "logged", "stale"
 GLOBAL = ("cloud", REFRESHED_CLOUD, LOGGED, *RIVALS)
-RIVAL_BASES = (ONLINE,)  # rivals that personal models can add to
+RIVAL_BASES = (BOOSTED, ONLINE)  # rivals that personal models can add to
 NOT_CLOUD = (LOGGED, *RIVAL_BASES)  # bases that are no cloud model
 FIRST_CLOUD = "cloud-first"  # the column of the first cloud model on such a base
 # What personal models add to, by what --base calls it: a global arm. The one that a service would rather take is first.

@@ -124,6 +124,8 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
         rivals.rehearse(part)
     base = plan.base if plan.base in RIVAL_BASES else ""
     expected, records = rivals.begin(base), []
+    if base in rivals.untrained:
+        raise InputError(f"the initial part has too little of one label to train {base}: take --base stale or online")
     for part in slices(log[:first], _INITIAL_ROWS):
         records += run.remember(with_bases(part, expected[: len(part)]))
         expected = expected[len(part) :]
