@@ -152,14 +152,17 @@ def _machines(hosts: str, host: int | None, processes: int) -> Hosts | None:
 @contextmanager
 def _meeting(hosts: Hosts, settings: FlowSettings, kafka: str, state: Path) -> Iterator[Meeting]:
     """This host's side of the meeting of all; raises `ConnectionFailed` when one of its ports is taken."""
-    hello = Hello(
-        hosts=str(hosts),
-        host=hosts.own,
-        settings=common_settings(settings),
-        kafka=kafka,
-        state=state_name(state),
-        begun=has_begun(state),
-    )
+
+    def hello() -> Hello:  # its state is another after each run
+        return Hello(
+            hosts=str(hosts),
+            host=hosts.own,
+            settings=common_settings(settings),
+            kafka=kafka,
+            state=state_name(state),
+            begun=has_begun(state),
+        )
+
     for number in hosts.numbers:
         listen(hosts.workers_at[number]).close()
     settle, clock = partial(name_state, state), SystemClock()

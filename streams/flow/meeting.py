@@ -11,7 +11,6 @@ from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-import msgspec
 import structlog
 
 from streams.flow.agreement import disagreement, state_trouble
@@ -81,11 +80,13 @@ class _Newcomer(NamedTuple):
 class Chair:
     """Host 0's side of the meeting.
 
-    `hello` is what it would say itself; `settle` notes on this disk what the state is called, which is `fresh` where
-    no host has one.
+    `hello` says what it would say itself by now; `settle` notes on this disk what the state is called, which is `fresh`
+    where no host has one.
     """
 
-    def __init__(self, hosts: Hosts, hello: Hello, clock: Clock, settle: Callable[[str], None], fresh: str) -> None:
+    def __init__(
+        self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None], fresh: str
+    ) -> None:
         self._hosts, self._hello, self._clock, self._settle, self._fresh = hosts, hello, clock, settle, fresh
         self._listener = listen(hosts.addresses[0])
         self._newcomers: list[_Newcomer] = []
@@ -146,7 +147,7 @@ class Chair:
 
     def _answer(self, newcomer: _Newcomer, hello: Hello) -> bool:
         """Take it in or refuse it; False while it is too early to say."""
-        why = disagreement(self._hello, hello)
+        why = disagreement(self._hello(), hello)
         if not why and hello.host in self._others:
             # Whether the one that is there is gone, its machine's power cut, shows within seconds.
             if self._others[hello.host][0].heard_ms <= newcomer.since_ms:
@@ -187,14 +188,13 @@ class Chair:
             self._tell(Missing(missing))
 
     def _begin(self) -> None:
-        hellos = [self._hello, *(hello for _, hello in self._others.values())]
+        hellos = [self._hello(), *(hello for _, hello in self._others.values())]
         if trouble := state_trouble(hellos):
             self._tell(Refused(trouble))
             raise InputError(trouble)
         names = {hello.state for hello in hellos}
         state = names.pop() if len(names) == 1 and "" not in names else self._fresh
         self._settle(state)
-        self._hello = msgspec.structs.replace(self._hello, state=state)
         self._phase = Phase.TOGETHER
         self._tell(Go(state))
 
@@ -209,7 +209,7 @@ class Chair:
 class Member:
     """The side of every other host."""
 
-    def __init__(self, hosts: Hosts, hello: Hello, clock: Clock, settle: Callable[[str], None]) -> None:
+    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None]) -> None:
         self._hosts, self._hello, self._clock, self._settle = hosts, hello, clock, settle
         self._link: Link | None = None
         self._phase, self._tried_ms = Phase.GATHERING, clock.steady_ms() - _CONNECT_EVERY_MS
@@ -257,7 +257,7 @@ class Member:
         name, port = self._hosts.addresses[0]
         try:
             self._link = Link(socket.create_connection((addresses(name)[0], port), _CONNECT_S), self._clock)
-            self._link.send(self._hello)
+            self._link.send(self._hello())
         except (OSError, UnicodeError) as error:
             self._wait.go_on([0], getattr(error, "strerror", None) or str(error))
         except LinkLost as lost:
@@ -270,7 +270,6 @@ class Member:
             self._wait.go_on(number for number in message.hosts if number < len(self._hosts.addresses))
         elif isinstance(message, Go):
             self._settle(message.state)
-            self._hello = msgspec.structs.replace(self._hello, state=message.state)
             self._phase = Phase.TOGETHER
         elif isinstance(message, End):
             self._phase = Phase.ENDING

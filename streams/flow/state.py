@@ -72,7 +72,7 @@ def check_room(folder: Path) -> None:
     """Raise `StorageError` when nothing can be written there."""
     probe = folder / ".room"
     write_durably(probe, bytes(_ROOM_BYTES))
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another process of this host looks, too
 
 
 def state_error(error: BaseException, folder: Path) -> CodaError | None:

@@ -27,6 +27,11 @@ _USAGE = 2
 NO_RESTART = 3  # how a process says that it failed in a way that no restart mends
 AGAIN = 4  # how it says that all shall begin anew, for nothing that went wrong
 LOST = 5  # how it says that another process is gone
+# Bytewax ends without a word when the parts of a state do not fit together.
+_OLD_COPY = (
+    "; where none says why, one host may have an older copy of its --state: give it back the newest, or delete the "
+    "--state of every host"
+)
 _ROOT = Path(__file__).parents[2]
 
 _log = structlog.get_logger()
@@ -82,7 +87,7 @@ def supervise(command: Sequence[str], numbers: range, meeting: Meeting, stop: St
             if in_a_row > _RESTARTS:
                 raise ConnectionFailed(
                     f"the dataflow died {in_a_row} times in a row, each within {_SOON_S:.0f} s of its start "
-                    f"(exit code {ended}): see the lines above"
+                    f"(exit code {ended}): see the lines above{_OLD_COPY if ended == LOST else ''}"
                 )
             _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
             time.sleep(_PAUSE_S)

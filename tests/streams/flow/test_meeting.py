@@ -30,12 +30,12 @@ class Machines:
     def __init__(self) -> None:
         self.words = ",".join(f"127.0.0.1:{port}" for port in free_ports(3))
         self.clocks = [HandClock() for _ in range(3)]
-        self.states = ["", "", ""]
+        self.states, self.begun = ["", "", ""], [False] * 3
         self.there: dict[int, Chair | Member] = {}
 
     def start(self, number: int, **changes: Any) -> None:
         hosts, clock = parse_hosts(self.words, number, 1), self.clocks[number]
-        said = hello(hosts, state=self.states[number], **changes)
+        said = lambda: hello(hosts, state=self.states[number], begun=self.begun[number], **changes)  # noqa: E731
         settle = lambda name: self.states.__setitem__(number, name)  # noqa: E731
         if number:
             self.there[number] = Member(hosts, said, clock, settle)
@@ -162,12 +162,18 @@ def test_two_that_claim_one_number_are_told_and_the_dataflow_goes_on(machines: M
     assert machines.phases() == [Phase.TOGETHER] * 3
 
 
-@pytest.mark.parametrize("without", [0, 1])
+@pytest.mark.parametrize("without", [0, 1, 2])
 def test_a_host_that_lost_its_disk_is_told_and_so_are_all_others(machines: Machines, without: int) -> None:
-    machines.states = ["old"] * 3
-    machines.states[without] = ""
     for number in range(3):
-        machines.start(number, begun=number != without)
+        machines.start(number)
+    machines.until(lambda phases: phases == [Phase.TOGETHER] * 3)
+    machines.begun = [True] * 3
+    machines.kill(without)
+    machines.until(lambda phases: Phase.APART in phases)
+    for each in machines.there.values():
+        each.part()
+    machines.states[without], machines.begun[without] = "", False
+    machines.start(without)
     said = refused(machines, 2)
     assert f"the --state of host {without} is new or of another dataflow" in said
     assert "delete the --state of every host" in said

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from bytewax.recovery import init_db_dir
 
-from streams.flow.state import has_begun, name_state, prepare_state, state_name
+from streams.flow import state
+from streams.flow.state import check_room, has_begun, name_state, prepare_state, state_name
 from streams.home import FILE
 from wire.errors import InputError
 
@@ -63,3 +64,10 @@ def test_the_name_that_hosts_gave_it_stays(tmp_path: Path) -> None:
     name_state(tmp_path, "abc")
     prepare_state(tmp_path, 0, 2)
     assert state_name(tmp_path) == "abc"
+
+
+def test_two_processes_may_look_for_room_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_room(tmp_path)
+    monkeypatch.setattr(state, "write_durably", lambda _probe, _data: None)  # the other one has removed it already
+    check_room(tmp_path)
+    assert files(tmp_path) == []
