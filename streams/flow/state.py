@@ -36,7 +36,7 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
         raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
     own = folder / f"part-{part}.sqlite3"
     if found and not (folder / FILE).exists():  # every start notes its Kafka there: the making was cut off
-        found = [place for place in found if not _cut_off(place, own)]
+        found = [place for place in found if not _cut_off(place)]
     if not found:
         with told(folder):
             init_db_dir(folder, parts)  # type: ignore[no-untyped-call]
@@ -86,21 +86,20 @@ def state_error(error: BaseException, folder: Path) -> CodaError | None:
     return _damaged(folder, words[words.index("SqliteFailure") :])
 
 
-def _cut_off(place: Path, own: Path) -> bool:
-    """Remove a file that the making has left behind: an empty one, or another host's to which nothing was written."""
-    if not place.is_file():
-        return False
-    if left := not place.stat().st_size or (place != own and not _written(place)):
+def _cut_off(place: Path) -> bool:
+    """Remove a file to which nothing was written yet: its making was cut off, or it was made for other --hosts."""
+    if left := place.is_file() and not (place.stat().st_size and _written(place)):
         place.unlink()
     return left
 
 
 def _written(place: Path) -> bool:
+    """Whether a dataflow has written to a part; also when that cannot be read."""
     try:
         with closing(_open(place)) as database:
             return any(database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in _WRITTEN)
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        return "no such table" not in str(error)
 
 
 def _open(place: Path) -> sqlite3.Connection:

@@ -1,4 +1,6 @@
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,10 +47,23 @@ def test_a_making_that_was_cut_off_is_ended(tmp_path: Path) -> None:
         assert files(folder) == ["part-1.sqlite3"]
 
 
-def test_what_a_dataflow_has_written_to_is_never_taken_for_a_making_that_was_cut_off(tmp_path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
+def test_what_was_made_for_other_hosts_and_never_used_is_made_anew(tmp_path: Path) -> None:
+    prepare_state(tmp_path, 1, 2)
+    prepare_state(tmp_path, 1, 3)
+    prepare_state(tmp_path, 0, 1)
+    assert files(tmp_path) == ["part-0.sqlite3"]
+    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
+        assert database.execute("SELECT part_index, part_count FROM parts").fetchall() == [(0, 1)]
 
+
+def test_a_part_that_cannot_be_read_is_told_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "part-0.sqlite3").write_bytes(b"\xa5" * 5000)
+    with pytest.raises(InputError, match="is damaged"):
+        prepare_state(tmp_path, 0, 2)
+    assert files(tmp_path) == ["part-0.sqlite3"]
+
+
+def test_what_a_dataflow_has_written_to_is_never_taken_for_a_making_that_was_cut_off(tmp_path: Path) -> None:
     prepare_state(tmp_path, 0, 2)
     with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
         database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
