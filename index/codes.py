@@ -1,14 +1,16 @@
 """Vectors as bytes: their inner products from a quarter of the memory, and how far off these may be.
 
-A vector x is a `step`, the same for all, times its code, but for a rest; and so is a query q. Hence
+A vector x is a `step` of its own times its code, but for a rest; and so is a query q. Hence
 |q·x - steps · product of the codes| ≤ |q| · |rest of x| + |rest of q| · |coded part of x|, whatever the vectors are.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from index.column import Column
 from wire.arrays import F32, F64, I8, I32
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
@@ -33,65 +35,61 @@ LARGEST = largest_code()
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Of the code of one query with those of n vectors."""
+    """Of the code of one query with those of n vectors, each times the vector's step."""
 
-    product: I32  # (n,)
-    unit: float  # what 1 of it stands for
+    product: F32  # (n,)
+    unit: float  # what 1 of it stands for: the query's step
     error: float  # how far exact products, and what float32 makes of them, may be from it
 
-    def least(self, exact: float) -> int:
+    def least(self, exact: float) -> float:
         """The least product that may stand for this exact one."""
-        least = np.floor((float(exact) - self.error) / self.unit)
-        return int(min(max(least, np.iinfo(np.int32).min), np.iinfo(np.int32).max))
+        least = np.float32((float(exact) - self.error) / self.unit)
+        return float(np.nextafter(least, np.float32(-np.inf)))
 
 
 class Codes:
-    """The codes of vectors, and `room` for more."""
+    """The codes of vectors of width `dim`, in an order of which parts are replaced; none at first."""
 
-    def __init__(self, vectors: F32, room: int) -> None:
-        self._step = _step(vectors)
-        self._code = np.zeros((len(vectors) + room, vectors.shape[1]), np.int8)
-        self._n = 0
-        self._longest = self._longest_rest = 0.0
-        self.add(vectors)
-
-    def __len__(self) -> int:
-        return self._n
-
-    @property
-    def room(self) -> int:
-        """How many vectors can be added."""
-        return len(self._code) - self._n
+    def __init__(self, dim: int) -> None:
+        self._code = Column(np.int8, (dim,))
+        self._step = Column(np.float32)
+        self._lengths = Column(np.float64, (2,))  # of each vector, and of its rest
+        self._longest = np.zeros(2)  # of these
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the codes and of the room."""
-        return self._code.nbytes
+        """Bytes of the codes and of what belongs to them."""
+        return self._code.nbytes + self._step.nbytes + self._lengths.nbytes
 
-    def add(self, vectors: F32) -> None:
-        """Code more vectors (n, d); those that are larger than all of the first have larger rests."""
-        code = _code(vectors, self._step)
-        self._code[self._n : self._n + len(vectors)] = code
-        self._n += len(vectors)
-        self._longest = max(self._longest, _lengths(vectors).max(initial=0))
-        self._longest_rest = max(self._longest_rest, _lengths(vectors - code * np.float32(self._step)).max(initial=0))
+    def splice(self, start: int, stop: int, vectors: F32) -> None:
+        """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
+        step = _step(vectors)
+        code, single = _code(vectors, step), step.astype(np.float32)
+        lengths = np.stack([_lengths(vectors), _lengths(vectors - code * single)], axis=1)
+        self._code.splice(start, stop, code)
+        self._step.splice(start, stop, single[:, 0])
+        self._lengths.splice(start, stop, lengths)
+        if start < stop:  # the longest may be gone
+            lengths, self._longest = self._lengths.values, np.zeros(2)
+        self._longest = np.maximum(self._longest, lengths.max(axis=0, initial=0))
 
-    def products(self, queries: F32) -> list[Products]:
+    def products(self, queries: F32) -> Iterator[Products]:
         """With each of some queries (q, d)."""
-        step = _step(queries, axis=1)
+        step = _step(queries)
         code = _code(queries, step)
         rests = _lengths(queries - code * step.astype(np.float32))
-        rounding = queries.shape[1] * np.finfo(np.float32).eps
-        longest = self._longest + self._longest_rest
-        error = _lengths(queries) * (self._longest_rest + rounding * longest) + rests * longest
-        unit = step[:, 0] * self._step
-        product = product_of(code, self._code[: self._n])
-        return [Products(*each) for each in zip(product, unit.tolist(), error.tolist(), strict=True)]
+        # d for what float32 makes of a product, 4 for steps and products that are rounded to it.
+        rounding = (queries.shape[1] + 4) * np.finfo(np.float32).eps
+        rest, coded = self._longest[1], self._longest.sum()
+        error = _lengths(queries) * (rest + rounding * coded) + rests * coded
+        product = product_of(code, self._code.values)
+        for mine, unit, far in zip(product, step[:, 0].tolist(), error.tolist(), strict=True):
+            yield Products(np.multiply(mine, self._step.values, dtype=np.float32), unit, far)
 
 
-def _step(vectors: F32, axis: int | None = None) -> F64:
-    """What 1 in a code stands for: one step for all vectors or, with `axis=1`, one for each, (n, 1)."""
-    largest: F64 = np.abs(vectors).max(axis=axis, keepdims=axis is not None, initial=TINY).astype(np.float64)
+def _step(vectors: F32) -> F64:
+    """What 1 in the code of each vector stands for, (n, 1)."""
+    largest: F64 = np.abs(vectors).max(axis=1, keepdims=True, initial=TINY).astype(np.float64)
     return largest / LARGEST
 
 

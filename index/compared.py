@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from index.codes import Codes, Products
+from index.column import Column
 from index.fetched import Fetched, nothing
 from index.highest import reached_by
 from index.nodes import Nodes
@@ -17,33 +18,28 @@ from wire.arrays import F32, I64
 # The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
 # those asked for, lest fewer are left than asked for and all have to be looked at after all.
 SLACK = 4
-ROOM = 8  # as many rows may come, in parts of the nodes, and so many besides, before all are grouped anew
-LEAST_ROOM = 1024
 MARGIN = 1.2  # so many nodes are looked for at first, in parts of those that have the rows wanted on the average
 
 Vectors = Callable[[I64], F32]  # of rows (n,): (n, d)
 
 
 class Compared:
-    """Rows by their distinct vectors, and those that came since, each a node of its own; at least one."""
+    """Rows by their distinct vectors, of width `dim`, in runs, and those that came since, each a node of its own.
 
-    def __init__(self, nodes: Nodes, vectors: Vectors) -> None:
-        room = len(nodes) // ROOM + LEAST_ROOM
+    A node's rows are all in one run, and runs are in the order of their rows.
+    """
+
+    def __init__(self, vectors: Vectors, dim: int) -> None:
         self._vectors = vectors
-        self._row = np.concatenate([nodes.row, np.zeros(room, np.int64)])
-        self._start = np.concatenate([nodes.start, len(nodes.row) + 1 + np.arange(room)])
-        self._oldest = np.concatenate([nodes.oldest, np.zeros(room, np.int64)])  # the row whose vector is the node's
-        self._codes = Codes(vectors(nodes.oldest), room)
+        self._row, self._start = Column(np.int64), Column(np.int64)
+        self._start.splice(0, 0, np.zeros(1, np.int64))
+        self._oldest = Column(np.int64)  # the row whose vector is the node's
+        self._codes = Codes(dim)
 
     @property
     def rows(self) -> I64:
         """All of them."""
-        return self._nodes.row
-
-    @property
-    def room(self) -> int:
-        """How many rows can be added."""
-        return self._codes.room
+        return self._row.values
 
     @property
     def nbytes(self) -> int:
@@ -51,17 +47,20 @@ class Compared:
         return self._row.nbytes + self._start.nbytes + self._oldest.nbytes + self._codes.nbytes
 
     def add(self, rows: I64) -> None:
-        """Rows that came, at most as many as there is room for."""
-        at = len(self._codes)
-        self._row[self._start[at] :][: len(rows)] = rows
-        self._oldest[at : at + len(rows)] = rows
-        self._codes.add(self._vectors(rows))
+        """Rows that came."""
+        end = len(self._oldest.values)
+        self._put(end, end, Nodes.each(rows))
+
+    def replace(self, start: int, stop: int, nodes: Nodes) -> None:
+        """Let `nodes` be what there is of the rows `start` … `stop` - 1, a run from now on."""
+        oldest = self._oldest.values
+        self._put(int(np.count_nonzero(oldest < start)), int(np.count_nonzero(oldest < stop)), nodes)
 
     def fetch(self, queries: F32, k: int) -> Fetched:
         """The k best rows for each query (q, d), and `1 / SLACK` more."""
         want = k + k // SLACK
         out = nothing(len(queries), want, -np.inf)
-        nodes = self._nodes
+        nodes = Nodes(self._row.values, self._start.values)
         most = min(want, len(nodes))
         likely = min(most, 1 + int(MARGIN * want * len(nodes) / len(nodes.row)))
         for at, (query, coded) in enumerate(zip(queries, self._codes.products(queries), strict=True)):
@@ -70,10 +69,15 @@ class Compared:
                     break
         return out
 
-    @property
-    def _nodes(self) -> Nodes:
-        n = len(self._codes)
-        return Nodes(self._row[: self._start[n]], self._start[: n + 1])
+    def _put(self, first: int, last: int, nodes: Nodes) -> None:
+        """Put `nodes` in the place of those from `first` up to `last`."""
+        start = self._start.values
+        begin, end = int(start[first]), int(start[last])
+        start[last + 1 :] += len(nodes.row) - (end - begin)
+        self._start.splice(first + 1, last + 1, begin + nodes.start[1:])
+        self._row.splice(begin, end, nodes.row)
+        self._oldest.splice(first, last, nodes.oldest)
+        self._codes.splice(first, last, self._vectors(nodes.oldest))
 
     def _best(self, query: F32, coded: Products, k: int) -> tuple[I64, F32]:
         """The k best nodes for a query and their scores, best first.
@@ -92,5 +96,5 @@ class Compared:
 
     def _compare(self, query: F32, nodes: I64) -> F32:
         """Scores of nodes: one by one, so that each is the same whatever stands beside it."""
-        score: F32 = np.vecdot(self._vectors(self._oldest[nodes]), query)
+        score: F32 = np.vecdot(self._vectors(self._oldest.values[nodes]), query)
         return score

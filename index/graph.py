@@ -48,6 +48,7 @@ class Graph:
     def __init__(self, spec: PoolSpec) -> None:
         self._spec = spec
         self._index: hnswlib.Index | None = None
+        self._indexable = not spec.never_linked
         self._few = np.zeros((0, spec.key_dim), np.float32)  # vectors of the nodes, while there may be an index later
         self._nodes = 0
         self._node_of_name: dict[int, int] = {}
@@ -94,6 +95,12 @@ class Graph:
         self._row, self._node = self._row[: self._rows].copy(), self._node[: self._rows].copy()
         self._sealed = True
         self._let_go()
+
+    def flatten(self) -> bool:
+        """Be without an index from now on; whether there was one."""
+        indexed, self._index = self._index is not None, None
+        self._indexable, self._few = False, self._few[:0].copy()
+        return indexed
 
     def link(self) -> None:
         """Link the rows that wait, as a search does before it looks."""
@@ -143,11 +150,11 @@ class Graph:
 
     def _add_nodes(self, keys: F32, nodes: I64) -> None:
         need = self._nodes + len(nodes)
-        if self._index is None and need > self._spec.graph_nodes:
+        if self._index is None and self._indexable and need > self._spec.graph_nodes:
             self._index = self._new_index(need)
             keys, nodes = np.concatenate([self._few[: self._nodes], keys]), np.arange(need)
             self._few = self._few[:0].copy()
-        if self._index is None and not self._spec.never_linked:
+        if self._index is None and self._indexable:
             if need > len(self._few):
                 self._few = np.resize(self._few, (max(need, 2 * len(self._few)), keys.shape[1]))
             self._few[self._nodes : need] = keys

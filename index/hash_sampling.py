@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.fetched import Fetched
-from wire.arrays import F64, I64, U64
+from wire.arrays import F64, I64, U64, Bool
 from wire.ids import mix
 
 ROOM = 1.5  # a third of an order's rows may be too new for a query, or dead, before all have to be looked at
@@ -35,6 +35,16 @@ class HashOrder:
         order = np.argsort(hashed)
         self.rows = rows[order]
         self._hashed = hashed[order]
+
+    def add(self, rows: I64, sample: U64) -> None:
+        """Take more rows in."""
+        more = HashOrder(rows, sample)
+        at = np.searchsorted(self._hashed, more._hashed)
+        self.rows, self._hashed = np.insert(self.rows, at, more.rows), np.insert(self._hashed, at, more._hashed)
+
+    def keep(self, kept: Bool) -> None:
+        """Let go of all rows but those that are `kept`, (rows,)."""
+        self.rows, self._hashed = self.rows[kept], self._hashed[kept]
 
     def fetch(self, point: U64, k: int) -> Fetched:
         """The k rows that follow each point most closely."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.fetched import Scores
 from models.runs import places
-from wire.arrays import I64
+from wire.arrays import F32, I64
 
 T = TypeVar("T", bound=np.generic)
 
@@ -50,13 +50,13 @@ def pick(table: NDArray[T], columns: I64) -> NDArray[T]:
     return picked
 
 
-def reached_by(score: NDArray[np.int32], k: int) -> tuple[I64, int]:
+def reached_by(score: F32, k: int) -> tuple[I64, float]:
     """The columns of at least k of n scores, and few more, and what just these reach."""
     if len(score) >= SIFTED_FROM + 4 * k:
-        least = int(_reached_by_about(score[None], k)[0])
+        least = float(_reached_by_about(score[None], k)[0])
         if len(columns := np.flatnonzero(score >= least)) >= k:
             return columns, least
-    least = int(np.partition(score, len(score) - k)[len(score) - k])
+    least = float(np.partition(score, len(score) - k)[len(score) - k])
     return np.flatnonzero(score >= least), least
 
 

@@ -2,6 +2,10 @@
 
 Like the levels of an LSM tree, rows move from the ring into the growing segment as new ones come, a full
 segment is sealed, and a segment whose rows have all left is dropped whole.
+
+What searches look at follows in steps no larger than a segment: rows are compared one by one as they come, and those of
+one segment are put together by their vectors, without the dead, when it has many of either. So no upsert and no query
+ever waits for all of the window.
 """
 
 from typing import Any
@@ -12,7 +16,7 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.hash_sampling import HashOrder, Share, points
 from index.matches import LABELS, Limits, Matches
-from index.nodes import Nodes
+from index.nodes import NO_NODES
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
 from index.spec import PoolSpec
@@ -23,7 +27,10 @@ from wire.arrays import F32, I64, U64, Bool
 
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
-DEAD_SHARE = 0.1  # dead rows take the places of live ones among those that a search compares: then these are let go
+# A segment is put together anew when it has so many rows to no use, in parts of its live ones. Of what a search fetches
+# a fifth may be dead before too little is left, of what a random draw fetches a third. A smaller share is more work:
+# by this one each row is put together some 3 times while its segment grows, and as often while that dies.
+WASTE_SHARE = 0.25
 
 
 class Memory:
@@ -37,11 +44,9 @@ class Memory:
         self.effort = Effort()
         self._indexed = 0  # rows before this one are in segments
         self._known: set[int] = set()
-        self._loose: dict[int, I64] | None = None
-        self._loose_order: dict[int, HashOrder] = {}
-        self._compared: dict[int, Compared] = {}
-        self._compared_beside = dict.fromkeys(LABELS, 0)  # rows that were in graphs with an index then
-        self._died = 0  # since dead rows were last let go of those that are compared
+        self._ring_orders: dict[int, HashOrder] | None = None
+        self._compared = {label: Compared(self.table.vectors, spec.key_dim) for label in LABELS}
+        self._beside: dict[int, list[tuple[int, int]]] = {label: [] for label in LABELS}  # rows that an index has
 
     @property
     def ring(self) -> int:
@@ -54,17 +59,12 @@ class Memory:
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples to the ring."""
-        rows = np.arange(self.table.end, self.table.end + len(block))
+        start = self.table.end
         self.table.append(block)
-        for label, compared in [*self._compared.items()]:
-            mine = rows[block.label == label]
-            if len(mine) <= compared.room:
-                compared.add(mine)
-            else:
-                del self._compared[label]
+        self._compare(start)
         self._known.update(block.sample.tolist())
         self.live += len(block)
-        self._loose = None
+        self._ring_orders = None
 
     def index(self, n: int) -> None:
         """Move the n oldest rows of the ring into segments."""
@@ -74,13 +74,20 @@ class Memory:
             step = min(n, self.segments[-1].room)
             self.segments[-1].grow(self.table, step)
             self._indexed += step
-            self._loose = None
+            self._ring_orders = None
             n -= step
 
     def leave_ring(self) -> None:
         """Move all rows but the ring's into segments, where that takes no time worth spreading."""
         if self._spec.never_linked:
             self.index(self.ring - self._spec.ring_rows)
+            self.link()
+
+    def tidy(self) -> None:
+        """Put the rows of one segment together, if there is one with much to no use."""
+        due = [segment for segment in self.segments if segment.waste > WASTE_SHARE * segment.live]
+        if due:
+            self._put_together(max(due, key=lambda segment: segment.waste))
 
     def link(self) -> None:
         """Link all rows that are in segments into their graphs, which searches would do else."""
@@ -98,22 +105,21 @@ class Memory:
         died = self.table.expire(self._indexed, self.table.end, floor)
         for segment in self._reaching(floor):
             dead = self.table.expire(segment.start, segment.stop, floor)
-            segment.live -= dead
+            segment.expire(dead)
             died += dead
-            if not segment.flat and not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows:
-                segment.flatten()
-                self._compared = {}
+            few = not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows
+            if few and not segment.flat and segment.flatten():
+                self._put_together(segment)
         self.live -= died
-        self._died += died
-        if self._died > DEAD_SHARE * self.live:
-            self._compared, self._died = {}, 0
         if died:
             self._drop(self._gather_flat())
-            self._loose = None
+            self._ring_orders = None
         return died
 
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
         """The k most similar rows of each label for each of q queries (q, key_dim)."""
+        if not self._spec.never_linked:  # rows wait until somebody looks, since they may have to be linked
+            self.tidy()
         graphs = {label: self._sources(label) for label in LABELS}
         return self._search(graphs, by_similarity(self.table), self.effort).best(keys, limits, k)
 
@@ -138,7 +144,7 @@ class Memory:
 
     def in_graphs(self) -> int:
         """How many rows are in graphs, dead ones included."""
-        return sum(len(graph) for segment in self.segments for graph in segment.graphs.values())
+        return sum(len(graph) for segment in self._standing() for graph in segment.graphs.values())
 
     def nbytes(self) -> int:
         """Bytes of everything in memory, as far as arrays and graphs tell."""
@@ -146,39 +152,35 @@ class Memory:
         compared = sum(compared.nbytes for compared in self._compared.values())
         return self.table.nbytes() + graphs + compared + KNOWN_BYTES * len(self._known)
 
-    def loose(self) -> dict[int, I64]:
-        """The live rows of each label that are in no graph."""
-        if self._loose is None:
-            flat = [np.arange(s.start, s.stop) for s in self.segments if s.flat]
-            self._loose = self._by_label(np.concatenate([*flat, np.arange(self._indexed, self.table.end)]))
-            self._loose_order = {}
-        return self._loose
-
     def _sources(self, label: int) -> list[RowSource[F32]]:
         """What a search for similar rows of one label asks: graphs with an index, and all else as one."""
-        graphs = [s.graphs[label] for s in self._standing() if len(s.graphs[label])]
-        indexed = [graph for graph in graphs if graph.indexed]
-        if self._compared_beside[label] != (beside := sum(map(len, indexed))):
-            self._compared.pop(label, None)
-            self._compared_beside[label] = beside
-        if label not in self._compared:
-            parts = [graph.grouped() for graph in graphs if not graph.indexed]
-            nodes = Nodes.concat([*parts, Nodes.each(self.loose()[label])])
-            nodes = nodes.where(self.table.live[self.table.at(nodes.row)])
-            if not len(nodes):
-                return [*indexed]
-            self._compared[label] = Compared(nodes, self._vectors)
-        return [self._compared[label], *indexed]
+        compared, indexed = self._compared[label], [s for s in self.segments if s.graphs[label].indexed]
+        graphs = [segment.graphs[label] for segment in indexed]
+        beside = [(segment.start, len(graph)) for segment, graph in zip(indexed, graphs, strict=True)]
+        if beside != self._beside[label]:
+            self._beside[label] = beside
+            for segment in indexed:
+                compared.replace(segment.start, segment.stop, NO_NODES)
+        return [compared, *graphs] if len(compared.rows) else [*graphs]
 
-    def _vectors(self, rows: I64) -> F32:
-        return self.table.match_key.take(self.table.at(rows), axis=0)  # indexing takes twice as long
+    def _compare(self, start: int) -> None:
+        """Compare the rows from `start` on, too."""
+        label = self.table.label[self.table.span(start, self.table.end)]
+        for which, compared in self._compared.items():
+            compared.add(np.flatnonzero(label == which) + start)
+
+    def _put_together(self, segment: Segment) -> None:
+        for label, nodes in segment.tidy(self.table).items():
+            self._compared[label].replace(segment.start, segment.stop, nodes)
 
     def _hash_orders(self, label: int) -> list[Share]:
         """What a random draw of one label asks."""
-        loose = self.loose()[label]
-        if label not in self._loose_order:
-            self._loose_order[label] = HashOrder(loose, self.table.sample[self.table.at(loose)])
-        orders = [*(segment.hash_order(self.table, label) for segment in self._standing()), self._loose_order[label]]
+        if self._ring_orders is None:
+            ring = self._by_label(np.arange(self._indexed, self.table.end))
+            self._ring_orders = {
+                which: HashOrder(rows, self.table.sample[self.table.at(rows)]) for which, rows in ring.items()
+            }
+        orders = [*(segment.orders[label] for segment in self.segments), self._ring_orders[label]]
         rows = sum(len(order.rows) for order in orders)
         return [Share(order, len(order.rows) / rows) for order in orders if len(order.rows)]
 
@@ -206,14 +208,15 @@ class Memory:
                 rows = np.arange(segment.start, segment.stop)
                 self.table.copy_rows(rows[self.table.live[self.table.at(rows)]])
                 segment.live = 0
+            self._compare(moved)
         return range(moved, self.table.end)
 
     def _drop(self, moved: range) -> None:
         """Forget segments without live rows; the sample keys of rows that `moved` elsewhere stay known."""
         gone = [s for s in self.segments if not s.live and (s.flat or not s.room)]
-        if gone:
-            self._compared = {}
         for segment in gone:
+            for compared in self._compared.values():
+                compared.replace(segment.start, segment.stop, NO_NODES)
             span = self.table.span(segment.start, segment.stop)
             self._known.difference_update(self.table.sample[span].tolist())
         self._known.update(self.table.sample[self.table.span(moved.start, moved.stop)].tolist())

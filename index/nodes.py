@@ -1,6 +1,5 @@
 """Distinct vectors by number, and the rows that have each: what is searched is nodes, what is found is rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,15 +28,6 @@ class Nodes:
         """Each row is a node."""
         return cls(row, np.arange(len(row) + 1))
 
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """The nodes of all parts, numbered on."""
-        if len(parts) == 1:
-            return parts[0]
-        offsets = np.cumsum([0, *(len(part.row) for part in parts)])
-        starts = [part.start[:-1] + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
-        return cls(np.concatenate([part.row for part in parts]), np.concatenate([*starts, offsets[-1:]]))
-
     def where(self, kept: Bool) -> Self:
         """Without the rows (rows,) that are not kept, and without nodes that have no other."""
         node = np.repeat(np.arange(len(self)), np.diff(self.start))[kept]
@@ -64,3 +54,6 @@ class Nodes:
         if after[-1] > n or len(nodes) < len(self):
             out.bound[at] = out.score[at, n - 1]
         return n == out.row.shape[1] or len(nodes) == len(self)
+
+
+NO_NODES = Nodes.each(np.zeros(0, np.int64))

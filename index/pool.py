@@ -229,7 +229,8 @@ class Pool:
         self._time = Quorum.restore(self.store.state.time, time_slack_ms(self.spec))
         for block in self.store.read():
             self.memory.append(block)
-        self.memory.leave_ring()
+            self.memory.leave_ring()
+            self.memory.tidy()
         state = self._after(None)
         if state != self.store.state:  # the window's settings changed
             self.store.adopt(state)
@@ -263,8 +264,10 @@ class Pool:
         self._expire(state)
         if not self.spec.never_linked:
             self.memory.index(min(self.memory.ring - self.spec.ring_rows, CATCH_UP * len(fresh)))
-        elif self.memory.ring >= 2 * self.spec.ring_rows:  # all rows of a segment are sorted anew when some come
+            return
+        if self.memory.ring >= 2 * self.spec.ring_rows:  # many at once are put in order for little more than one
             self.memory.leave_ring()
+        self.memory.tidy()
 
     def _after(self, fresh: SampleBlock | None) -> State:
         """The state once `fresh` has come: age and then count raise the floor."""

@@ -5,6 +5,7 @@ import numpy as np
 from index.graph import Graph
 from index.hash_sampling import HashOrder
 from index.matches import LABELS
+from index.nodes import NO_NODES, Nodes
 from index.spec import PoolSpec
 from index.table import Table
 
@@ -12,8 +13,8 @@ from index.table import Table
 class Segment:
     """Rows `start` … `stop` - 1 of a table. Grows until it is full; then it is sealed.
 
-    A segment most of whose rows have left is `flat`: its graph would find mostly dead rows, so it is let go
-    and the rows that remain are searched exactly.
+    A segment most of whose rows have left is `flat`: an index would find mostly dead rows, so its graphs let theirs go
+    and the rows that remain are compared one by one.
     """
 
     def __init__(self, spec: PoolSpec, start: int) -> None:
@@ -21,10 +22,11 @@ class Segment:
         self.start = start
         self.stop = start
         self.live = 0
+        self.waste = 0  # rows that searches and draws look at although they are dead, or share a vector with others
         self.oldest = np.iinfo(np.int64).max  # timestamp of its oldest row
         self.graphs = {label: Graph(spec) for label in LABELS}
+        self.orders = {label: HashOrder(np.zeros(0, np.int64), np.zeros(0, np.uint64)) for label in LABELS}
         self.flat = False
-        self._hash_orders: dict[int, HashOrder] = {}
 
     @property
     def room(self) -> int:
@@ -39,22 +41,34 @@ class Segment:
             mine = places[table.label[span][places] == label]
             if len(mine):
                 graph.add(table.match_key[span][mine], mine + self.stop)
+                self.orders[label].add(mine + self.stop, table.sample[span][mine])
         self.stop += n
         self.live += len(places)
+        self.waste += n
         self.oldest = min(self.oldest, int(table.timestamp[span].min()))
-        self._hash_orders = {}
         if self.room == 0:
             for graph in self.graphs.values():
                 graph.seal()
 
-    def hash_order(self, table: Table, label: int) -> HashOrder:
-        """The rows of one label for random draws."""
-        if label not in self._hash_orders:
-            rows = self.graphs[label].rows
-            self._hash_orders[label] = HashOrder(rows, table.sample[table.at(rows)])
-        return self._hash_orders[label]
+    def expire(self, dead: int) -> None:
+        """So many of its rows have died."""
+        self.live -= dead
+        self.waste += dead
 
-    def flatten(self) -> None:
-        """Let the graphs go."""
-        self.graphs, self._hash_orders = {}, {}
+    def tidy(self, table: Table) -> dict[int, Nodes]:
+        """Forget dead rows; the others of each label by their vectors, but for those that an index has."""
+        self.waste = 0
+        for order in self.orders.values():
+            order.keep(table.live[table.at(order.rows)])
+        return {label: self._nodes(table, graph) for label, graph in self.graphs.items()}
+
+    def flatten(self) -> bool:
+        """Be flat from now on; whether there was an index, whose rows are to be compared now."""
         self.flat = True
+        return sum(graph.flatten() for graph in self.graphs.values()) > 0
+
+    def _nodes(self, table: Table, graph: Graph) -> Nodes:
+        if graph.indexed:
+            return NO_NODES
+        nodes = graph.grouped()
+        return nodes.where(table.live[table.at(nodes.row)])

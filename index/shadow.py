@@ -38,6 +38,7 @@ class Shadow:
         self.add(block)
         self.memory.leave_ring()
         self.memory.link()
+        self.memory.tidy()
         return True
 
     def add(self, block: SampleBlock) -> None:

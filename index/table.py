@@ -54,6 +54,10 @@ class Table:
         """The places of rows `start` … `stop` - 1."""
         return slice(start - self._base, stop - self._base)
 
+    def vectors(self, rows: I64) -> F32:
+        """Their match keys, (n, d)."""
+        return self.match_key.take(self.at(rows), axis=0)  # indexing takes twice as long
+
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""
         assert block.match_key is not None and block.logit is not None, "the block is not encoded"

@@ -35,6 +35,18 @@ def test_a_share_fetches_its_part_of_the_k_closest_of_all_and_seldom_too_few() -
     assert (fetched.bound < kth).all()  # all of its rows among the k closest are there
 
 
+def test_rows_that_come_later_and_go_are_as_if_they_always_were_or_never() -> None:
+    sample = np.random.default_rng(0).permutation(60).astype(np.uint64)
+    order = HashOrder(np.arange(20), sample[:20])
+    order.add(np.arange(20, 20), sample[:0])
+    order.add(np.arange(20, 60), sample[20:])
+    order.keep(order.rows % 3 > 0)
+    rows = np.flatnonzero(np.arange(60) % 3)
+    drawn = points(np.arange(9, dtype=np.uint64), np.full(9, 9), seed=1)
+    fetched, expected = order.fetch(drawn, 12), HashOrder(rows, sample[rows]).fetch(drawn, 12)
+    assert fetched.row.tolist() == expected.row.tolist() and fetched.score.tolist() == expected.score.tolist()
+
+
 def test_no_rows_no_draws() -> None:
     none = HashOrder(np.zeros(0, np.int64), np.zeros(0, np.uint64))
     assert none.fetch(points(np.ones(3, np.uint64), np.ones(3, np.int64), 0), 5).row.shape == (3, 0)

@@ -1,11 +1,13 @@
 """A pool between two models: the old one answers until all is encoded by the new one, and then nothing tells how."""
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from index.codes import Codes
 from index.pool import Pool
 from index.shadow import Encode
 from index.spec import PoolSpec
@@ -13,6 +15,7 @@ from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, samples
+from wire.arrays import F32
 from wire.errors import VectorError
 from wire.identity import ModelId
 
@@ -164,3 +167,40 @@ def test_a_step_encodes_a_slice_and_no_more(tmp_path: Path) -> None:
         pool.begin_shadow(noted)
         finish(pool)
         assert max(encoded) == pool.slice_rows and sum(encoded) == 60
+
+
+def test_nobody_waits_for_all_of_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are coded in small steps while a pool turns over and while it changes models, and none is left for later."""
+    coded: list[int] = []
+    splice = Codes.splice
+
+    def noted(self: Codes, start: int, stop: int, vectors: F32) -> None:
+        coded.append(len(vectors))
+        splice(self, start, stop, vectors)
+
+    def most(act: Callable[[], object]) -> int:
+        coded.clear()
+        act()
+        return sum(coded)
+
+    monkeypatch.setattr(Codes, "splice", noted)
+    spec = small(window_count=400, segment_rows=32, graph_nodes=32)
+    at_most = spec.segment_rows + SlicedPool.slice_rows
+    with SlicedPool.open(tmp_path / "pool", spec) as pool:
+
+        def comes(first: int, version: int = 1) -> None:
+            block = samples(range(first, first + 5), keys=range(first, first + 5), seed=first, version=version)
+            assert most(lambda: pool.upsert(block)) <= at_most
+            assert most(lambda: pool.search(random_keys(3, 1), NOBODY, LATER, 5)) == 0
+
+        for first in range(1, 1001, 5):
+            comes(first)
+        old = weakref.ref(pool.memory)
+        pool.begin_shadow(by(2))
+        while pool.in_shadow:
+            assert most(pool.step_shadow) <= at_most
+        assert old() is None, "a pool that was left lies about"
+        for first in range(1001, 1401, 5):
+            comes(first, 2)
+        looked_at = sum(len(compared.rows) for compared in pool.memory._compared.values())
+        assert looked_at <= 1.25 * len(pool) + spec.segment_rows + 2 * spec.ring_rows
