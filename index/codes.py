@@ -31,6 +31,9 @@ def largest_code() -> int:
 
 
 LARGEST = largest_code()
+# From AVX-512 on torch has a kernel for products of bytes. Else it multiplies them one by one, which takes many times
+# as long as products of float32 (`index.floats`); `python -m benchmarks.pool` shows it.
+FAST_BYTES = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +68,23 @@ class Codes:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
         step = _step(vectors)
         code, single = _code(vectors, step), step.astype(np.float32)
-        lengths = np.stack([_lengths(vectors), _lengths(vectors - code * single)], axis=1)
+        both = np.stack([lengths(vectors), lengths(vectors - code * single)], axis=1)
         self._code.splice(start, stop, code)
         self._step.splice(start, stop, single[:, 0])
-        self._lengths.splice(start, stop, lengths)
+        self._lengths.splice(start, stop, both)
         if start < stop:  # the longest may be gone
-            lengths, self._longest = self._lengths.values, np.zeros(2)
-        self._longest = np.maximum(self._longest, lengths.max(axis=0, initial=0))
+            both, self._longest = self._lengths.values, np.zeros(2)
+        self._longest = np.maximum(self._longest, both.max(axis=0, initial=0))
 
     def products(self, queries: F32) -> Iterator[Products]:
         """With each of some queries (q, d)."""
         step = _step(queries)
         code = _code(queries, step)
-        rests = _lengths(queries - code * step.astype(np.float32))
+        rests = lengths(queries - code * step.astype(np.float32))
         # d for what float32 makes of a product, 4 for steps and products that are rounded to it.
         rounding = (queries.shape[1] + 4) * np.finfo(np.float32).eps
         rest, coded = self._longest[1], self._longest.sum()
-        error = _lengths(queries) * (rest + rounding * coded) + rests * coded
+        error = lengths(queries) * (rest + rounding * coded) + rests * coded
         product = product_of(code, self._code.values)
         for mine, unit, far in zip(product, step[:, 0].tolist(), error.tolist(), strict=True):
             yield Products(np.multiply(mine, self._step.values, dtype=np.float32), unit, far)
@@ -97,7 +100,7 @@ def _code(vectors: F32, step: F64) -> I8:
     return np.rint(vectors * (1 / step).astype(np.float32)).clip(-LARGEST, LARGEST).astype(np.int8)
 
 
-def _lengths(vectors: F32) -> F64:
+def lengths(vectors: F32) -> F64:
     """Euclidean lengths (n,); in float32 squares of what is below 1e-19 would be 0."""
-    lengths: F64 = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))  # makes no float64 copy of them
-    return lengths
+    length: F64 = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))  # makes no float64 copy of them
+    return length

@@ -1,16 +1,18 @@
 """Rows of one label that are in no index, as one source: a query is compared with each of their distinct vectors.
 
-First by codes, which tell all that may be among the best; these are then compared by their vectors. So what is found
-is what comparing all vectors finds; and it depends on the query and the rows alone, not on what else is asked with it.
+First all at once, by codes or by float32, which tells all that may be among the best; these are then compared one by
+one. So what is found is what comparing all vectors finds; and it depends on the query and the rows alone, not on what
+else is asked with it.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from index.codes import Codes, Products
+from index.codes import FAST_BYTES, Codes, Products
 from index.column import Column
 from index.fetched import Fetched, nothing
+from index.floats import Floats
 from index.highest import reached_by
 from index.nodes import Nodes
 from wire.arrays import F32, I64
@@ -34,7 +36,7 @@ class Compared:
         self._row, self._start = Column(np.int64), Column(np.int64)
         self._start.splice(0, 0, np.zeros(1, np.int64))
         self._oldest = Column(np.int64)  # the row whose vector is the node's
-        self._codes = Codes(dim)
+        self._codes = Codes(dim) if FAST_BYTES else Floats(dim)
 
     @property
     def rows(self) -> I64:
@@ -82,7 +84,7 @@ class Compared:
     def _best(self, query: F32, coded: Products, k: int) -> tuple[I64, F32]:
         """The k best nodes for a query and their scores, best first.
 
-        At least k that are good by their codes are compared first. The k-th best of these is no better than the k-th
+        At least k that are good by their products are compared first. The k-th best of these is no better than the k-th
         best of all, so of the others only those are compared that may be as good.
         """
         first, least = reached_by(coded.product, k)

@@ -1,4 +1,4 @@
-"""Vectors as bytes: no product is further from the exact one than is said, whatever the vectors are."""
+"""Products of vectors, as bytes or as they are: none is further off than is said, whatever the vectors are."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from index.codes import LARGEST, Codes, product_of
+from index.floats import Floats
 from index.vectors import LARGEST as LARGEST_COMPONENT
 from wire.arrays import F32
 
@@ -26,10 +27,17 @@ def vectors(most: int) -> st.SearchStrategy[F32]:
     return st.integers(1, most).flatmap(lambda n: arrays(np.float32, (n, D), elements=COMPONENT))
 
 
-@given(vectors(8), vectors(5), vectors(4))
-@example(np.zeros((1, D), np.float32), np.eye(1, D, dtype=np.float32), np.full((1, D), 1e-45, np.float32))
-def test_no_product_is_further_off_than_said(first: F32, more: F32, queries: F32) -> None:
-    codes = Codes(D)
+@pytest.mark.parametrize("kind", [Codes, Floats])
+@given(first=vectors(8), more=vectors(5), queries=vectors(4))
+@example(
+    first=np.zeros((1, D), np.float32),
+    more=np.eye(1, D, dtype=np.float32),
+    queries=np.full((1, D), 1e-45, np.float32),
+)
+def test_no_product_is_further_off_than_said(
+    kind: type[Codes] | type[Floats], first: F32, more: F32, queries: F32
+) -> None:
+    codes = kind(D)
     codes.splice(0, 0, np.concatenate([LARGE, first]))
     codes.splice(len(first) + 1, len(first) + 1, more)
     codes.splice(0, 1, LARGE[:0])

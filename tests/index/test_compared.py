@@ -1,5 +1,7 @@
 """Rows without an index as one source: exact, whether a row is in a graph, in none, or came later."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,14 @@ from tests.index.samples import KEY_DIM, random_keys
 from wire.arrays import F32
 
 SPEC = PoolSpec(key_dim=KEY_DIM)
+
+
+@pytest.fixture(autouse=True, scope="module", params=[True, False], ids=["bytes", "floats"])
+def processor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With a fast product of bytes, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("index.compared.FAST_BYTES", request.param)
+        yield
 
 
 def compared(keys: F32, sizes: list[int]) -> Compared:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.codes import Codes
+from index.compared import Compared
+from index.nodes import Nodes
 from index.pool import Pool
 from index.shadow import Encode
 from index.spec import PoolSpec
@@ -15,7 +16,6 @@ from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, samples
-from wire.arrays import F32
 from wire.errors import VectorError
 from wire.identity import ModelId
 
@@ -170,20 +170,20 @@ def test_a_step_encodes_a_slice_and_no_more(tmp_path: Path) -> None:
 
 
 def test_nobody_waits_for_all_of_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are coded in small steps while a pool turns over and while it changes models, and none is left for later."""
-    coded: list[int] = []
-    splice = Codes.splice
+    """What is compared changes in small steps while a pool turns over and changes models; no search has to wait."""
+    changed: list[int] = []
+    put = Compared._put
 
-    def noted(self: Codes, start: int, stop: int, vectors: F32) -> None:
-        coded.append(len(vectors))
-        splice(self, start, stop, vectors)
+    def noted(self: Compared, first: int, last: int, nodes: Nodes) -> None:
+        changed.append(len(nodes))
+        put(self, first, last, nodes)
 
     def most(act: Callable[[], object]) -> int:
-        coded.clear()
+        changed.clear()
         act()
-        return sum(coded)
+        return sum(changed)
 
-    monkeypatch.setattr(Codes, "splice", noted)
+    monkeypatch.setattr(Compared, "_put", noted)
     spec = small(window_count=400, segment_rows=32, graph_nodes=32)
     at_most = spec.segment_rows + SlicedPool.slice_rows
     with SlicedPool.open(tmp_path / "pool", spec) as pool:

@@ -1,0 +1,43 @@
+"""Vectors as they are, and how far off float32 may be: for processors that have no fast products of bytes.
+
+Of d numbers |float32's q·x - q·x| ≤ d · eps / 2 · |q| · |x|, in whatever order they are summed (Higham 2002, 3.1), but
+for what is too small for float32.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from index.codes import Products, lengths
+from index.column import Column
+from wire.arrays import F32
+
+
+class Floats:
+    """Vectors of width `dim`, in an order of which parts are replaced; none at first."""
+
+    def __init__(self, dim: int) -> None:
+        self._vector = Column(np.float32, (dim,))
+        self._length = Column(np.float64)
+        self._longest = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors and of what belongs to them."""
+        return self._vector.nbytes + self._length.nbytes
+
+    def splice(self, start: int, stop: int, vectors: F32) -> None:
+        """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
+        length = lengths(vectors)
+        self._vector.splice(start, stop, vectors)
+        self._length.splice(start, stop, length)
+        if start < stop:  # the longest may be gone
+            length, self._longest = self._length.values, 0.0
+        self._longest = max(self._longest, float(length.max(initial=0)))
+
+    def products(self, queries: F32) -> Iterator[Products]:
+        """With each of some queries (q, d); twice what one may be off, since two are compared."""
+        single, d = np.finfo(np.float32), queries.shape[1]
+        error = lengths(queries) * (d * single.eps * self._longest) + 2 * d * single.tiny
+        for product, far in zip(queries @ self._vector.values.T, error.tolist(), strict=True):
+            yield Products(product, 1.0, far)
