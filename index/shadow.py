@@ -24,7 +24,7 @@ class Shadow:
     def __init__(self, store: Store, encode: Encode, rows: int = SLICE_ROWS) -> None:
         self._store, self._encode = store, encode
         self._window = store.read(rows)
-        self.memory = Memory(store.spec, 2 * store.state.live)  # room, so that no step has to move all rows
+        self.memory = Memory(store.spec, 2 * store.state.live)  # room, so that few rows have to move
         self.model = store.state.model
 
     def step(self) -> bool:

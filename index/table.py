@@ -1,9 +1,12 @@
 """The samples of the window in memory, as columns, numbered in the order they came.
 
-Rows leave mostly at the front. They are kept in arrays with an offset: when the arrays are full, live rows move to
-the front (or the arrays double), so every range of rows is a view. What a search asks of a row that it found lies side
-by side, in half a line of the cache: rows are found all over the window, and each line is waited for.
+Rows leave mostly at the front. They are kept in arrays with an offset, so every range of rows is a view. Before the
+arrays are full, those that are still needed begin to move to new ones, some with each that comes. What a search asks of
+a row that it found lies side by side, in half a line of the cache: rows are found all over the window, and each line is
+waited for.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +26,19 @@ _ASKED = {
 }
 _ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
 _COLUMNS = (*_ASKED, "sample", "match_key")
+MOVE = 8  # rows move for each that comes, from when an eighth of the room is left: then all have, once none is
+
+
+class _Arrays:
+    """Room for rows from `base` on; those before `end` are there."""
+
+    def __init__(self, key_dim: int, base: int, capacity: int) -> None:
+        self.base = self.end = base
+        rows = np.zeros(capacity, _ROW)
+        self.columns: dict[str, Any] = {name: rows[name] for name in _ASKED}
+        self.columns["sample"] = np.zeros(capacity, np.uint64)
+        self.columns["match_key"] = np.zeros((capacity, key_dim), np.float32)
+        self.nbytes: int = rows.nbytes + sum(self.columns[name].nbytes for name in ("sample", "match_key"))
 
 
 class Table:
@@ -43,8 +59,8 @@ class Table:
         self.first = 0
         self.end = 0
         self._key_dim = key_dim
-        self._base = 0  # the row number of the arrays' first place
-        self._allocate(capacity)
+        self._next: _Arrays | None = None  # that rows move to
+        self._use(_Arrays(key_dim, 0, capacity))
 
     def at(self, rows: I64) -> I64:
         """The places of rows in the columns."""
@@ -66,6 +82,7 @@ class Table:
         for name in _COLUMNS:
             getattr(self, name)[to] = True if name == "live" else getattr(block, name)
         self.end += len(block)
+        self._move_on(len(block))
 
     def copy_rows(self, rows: I64) -> None:
         """Add copies of live `rows` at the end and let the originals die."""
@@ -94,21 +111,35 @@ class Table:
 
     def nbytes(self) -> int:
         """Bytes of the columns."""
-        return self._rows.nbytes + self.sample.nbytes + self.match_key.nbytes
+        return self._nbytes + (0 if self._next is None else self._next.nbytes)
 
     def _make_room(self, n: int) -> None:
-        used, capacity = self.end - self.first, len(self.live)
-        if self.end - self._base + n <= capacity:
-            return
-        # Move when that frees at least half, so that each row moves O(1) times.
-        self._allocate(capacity if used + n <= capacity // 2 else max(2 * capacity, used + n))
+        while self.end - self._base + n > len(self.live):
+            to = self._next or self._begin_move(n)
+            self._move(to, self.end - to.end)
+            to.columns["live"][: self.end - to.base] = self.live[self.span(to.base, self.end)]  # some died meanwhile
+            self._next = None
+            self._use(to)
 
-    def _allocate(self, capacity: int) -> None:
-        held = {name: getattr(self, name)[self.span(self.first, self.end)] for name in _COLUMNS} if self.end else {}
-        self._rows = np.zeros(capacity, _ROW)
-        for name in _ASKED:
-            setattr(self, name, self._rows[name])
-        self.sample, self.match_key = np.zeros(capacity, np.uint64), np.zeros((capacity, self._key_dim), np.float32)
-        for name, values in held.items():
-            getattr(self, name)[: len(values)] = values
-        self._base = self.first
+    def _move_on(self, n: int) -> None:
+        """Once there is little room left, move some rows for the n that came."""
+        if MOVE * (len(self.live) - (self.end - self._base)) <= len(self.live):
+            self._move(self._next or self._begin_move(n), MOVE * n)
+
+    def _begin_move(self, n: int) -> _Arrays:
+        used, capacity = self.end - self.first, len(self.live)
+        # Into as much room only when that frees at least half, so that each row moves O(1) times.
+        room = capacity if used + n <= capacity // 2 else max(2 * capacity, used + n)
+        self._next = _Arrays(self._key_dim, self.first, room)
+        return self._next
+
+    def _move(self, to: _Arrays, n: int) -> None:
+        stop = min(self.end, to.end + n)
+        for name, column in to.columns.items():
+            column[to.end - to.base : stop - to.base] = getattr(self, name)[self.span(to.end, stop)]
+        to.end = stop
+
+    def _use(self, arrays: _Arrays) -> None:
+        self._base, self._nbytes = arrays.base, arrays.nbytes
+        for name, column in arrays.columns.items():
+            setattr(self, name, column)

@@ -1,10 +1,13 @@
 """The columns in memory, against lists."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.table import Table
+from index.table import MOVE, Table
 from index.window import Floor
 from tests.index.samples import KEY_DIM, samples
 
@@ -31,6 +34,26 @@ def test_what_is_at_or_below_the_floor_dies_once() -> None:
     assert table.count_up_to(0, 4, floor) == 1 == table.expire(0, 4, floor)
     assert table.count_up_to(0, 4, floor) == 0 == table.expire(0, 4, floor)
     assert table.live[table.span(0, 4)].tolist() == [False, True, True, True]
+
+
+def test_rows_move_a_few_at_a_time_and_those_that_died_stay_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, moved, died = Table(KEY_DIM, capacity=256), [], 0
+    move = Table._move
+
+    def noted(self: Table, to: Any, n: int) -> None:
+        moved.append(min(n, self.end - to.end))
+        move(self, to, n)
+
+    monkeypatch.setattr(Table, "_move", noted)
+    for first in range(1, 4001, 4):
+        keys = range(first, first + 4)
+        table.append(samples(keys, keys=keys))
+        died += table.expire(table.first, table.end, Floor(first - 300, 2**64 - 1))
+        table.first = max(0, first - 400)
+        span = table.span(table.first, table.end)
+        assert table.sample[span].tolist() == list(range(table.first + 1, first + 4))
+        assert table.live[span].sum() == table.end - died == min(first + 3, 303)
+    assert sum(moved) > 2000 and max(moved) <= 4 * MOVE
 
 
 def test_copied_rows_live_on_at_the_end() -> None:
