@@ -65,8 +65,8 @@ def command(
     Several machines, each with the same command but for its own number, begin when all are there:
 
     ```
-    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 0 --processes 4 --shards 16
-    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 1 --processes 4 --shards 16
+    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 0 --processes 4 --shards 8
+    coda flow --bootstrap kafka:9092 --hosts 10.0.0.1:9500,10.0.0.2:9500 --host 1 --processes 4 --shards 8
     ```
 
     All other settings must be the same on all of them, but for --pool, --state, --cloud-key, --kafka-config,
