@@ -129,7 +129,7 @@ class Chair:
         self._listener.close()
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, ConnectionAbortedError):
             while True:
                 connection, _ = self._listener.accept()
                 self._newcomers.append(_Newcomer(Link(connection, self._clock), self._clock.steady_ms()))
@@ -278,7 +278,9 @@ class Member:
         if self._link is not None:
             self._link.close()
         self._link = None
-        if self._phase is Phase.TOGETHER:
+        if self._phase is Phase.GATHERING:
+            self._wait.go_on([0], str(lost))
+        elif self._phase is Phase.TOGETHER:
             self._phase = Phase.APART
             _log.warning(f"host 0 at {self._hosts.addresses[0]} is gone ({lost})")
 

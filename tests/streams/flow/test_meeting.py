@@ -215,6 +215,25 @@ def test_who_is_waited_for_is_said_at_once_and_every_ten_seconds(
     assert all(" and host 2 at 127.0.0.1:" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"), [(b"", "it closed the connection"), (b"HTTP/1.1 400\r\n", "it is no host of a dataflow")]
+)
+def test_what_listens_in_host_0s_place_is_said(
+    machines: Machines, capsys: pytest.CaptureFixture[str], answer: bytes, says: str
+) -> None:
+    name, port = machines.words.split(",")[0].split(":")
+    with socket.create_server((name, int(port))) as other:
+        machines.start(1)
+        machines.phases()
+        connection, _ = other.accept()
+        connection.recv(1 << 16)
+        connection.send(answer)
+        connection.close()
+        machines.until(
+            lambda _: f"waiting for host 0 at {name}:{port}, " in (said := capsys.readouterr().out) and says in said
+        )
+
+
 def test_a_port_that_is_taken_and_an_address_of_another_machine_are_told() -> None:
     (port,) = free_ports(1)
     (address,) = parse_hosts(f"127.0.0.1:{port}", 0, 1).addresses
