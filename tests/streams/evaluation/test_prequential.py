@@ -18,7 +18,7 @@ from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
 from models.scores import logit
-from streams.evaluation.lineup import FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
+from streams.evaluation.lineup import BOOSTED, FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
 from streams.evaluation.paired import Comparison
 from streams.evaluation.prequential import Plan, chosen_users
 from streams.evaluation.result import all_arms
@@ -240,12 +240,13 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("base", [ONLINE, BOOSTED])
 def test_devices_add_to_what_the_strong_global_model_expected_and_the_first_cloud_model_stands_beside_it(
-    tmp_path: Path,
+    base: str, tmp_path: Path
 ) -> None:
-    stale = prequential(LOG, tmp_path / "stale").predictions
-    strong = prequential(LOG, tmp_path / "strong", base=ONLINE).predictions
-    np.testing.assert_allclose(strong["cloud"], strong[ONLINE], atol=1e-6)
+    stale = prequential(LOG, tmp_path / "stale", initial_share=0.7).predictions
+    strong = prequential(LOG, tmp_path / "strong", initial_share=0.7, base=base).predictions
+    np.testing.assert_allclose(strong["cloud"], strong[base], atol=1e-6)
     np.testing.assert_allclose(strong[FIRST_CLOUD], stale["cloud"], atol=1e-6)
     np.testing.assert_allclose(strong[REPEATS], stale[REPEATS], atol=1e-6, err_msg="it adds to the cloud as ever")
     assert not np.allclose(strong["coda"], stale["coda"])
