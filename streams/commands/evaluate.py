@@ -16,7 +16,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from models.streamed.boosted import LEAST
 from operators.user import MatchRules
-from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, STALE
+from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, STALE, spoken
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.prequential import Outcome, Plan, evaluate
@@ -226,6 +226,6 @@ def arm_lines(arms: Mapping[str, ArmFigures], untrained: Sequence[str] = ()) -> 
 def pair_lines(paired: Mapping[str, Pair]) -> list[str]:
     """Each difference between two arms."""
     return [
-        f"{name:<34} GAUC {p}  AUC {p.auc:+.4f}  users up {p.users_up:.0%}, down {p.users_down:.0%}"
+        f"{spoken(name):<36} GAUC {p}  AUC {p.auc:+.4f}  users up {p.users_up:.0%}, down {p.users_down:.0%}"
         for name, p in paired.items()
     ]

@@ -19,3 +19,12 @@ BASES = {**{name: name for name in NOT_CLOUD}, STALE: "cloud", "refreshed": REFR
 ENDINGS = {**{name: f"-on-{name}" for name in NOT_CLOUD}, STALE: "", "refreshed": REFRESHED}
 # In the order of reports.
 ALL = (*ARMS, *GLOBAL[1:], *(arm + ending for ending in ENDINGS.values() if ending for arm in ARMS[1:]))
+
+
+def spoken(pair: str) -> str:
+    """A pair's name as people read it.
+
+    >>> spoken("coda-on-online-online"), spoken("coda-refreshed-cloud-refreshed")
+    ('coda-on-online − online', 'coda-refreshed − cloud-refreshed')
+    """
+    return next((f"{arm} − {pair.removeprefix(f'{arm}-')}" for arm in ALL if pair.removeprefix(f"{arm}-") in ALL), pair)

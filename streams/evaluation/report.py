@@ -8,6 +8,7 @@ from monitor.as_html import as_html
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
+from streams.evaluation.lineup import spoken
 from streams.evaluation.paired import ArmFigures, Comparison, Pair, with_interval
 from streams.evaluation.prequential import Outcome
 from streams.evaluation.result import Result
@@ -18,12 +19,13 @@ from wire.task import ARMS
 
 _ARMS_WORDS = (
     "Every arm (a way to predict) predicts each event before anything learns from it. Cloud is the global model, "
-    "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends the cloud "
-    "model, the local head and its own: local trains on the device's own samples only, random adds random ones, "
-    "coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda weighs them "
-    "by its classifier; these three add random ones too. Popularity, repeats and online are global, one model for "
-    "everybody that learns as the stream goes; boosted is trees that learned from the initial part, on features that "
-    "live on: what a service would take instead. Untrained: the initial part was too short for it."
+    "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends its base (the "
+    "cloud model, or what its name ends with), the local head and its own: local trains on the device's own samples "
+    "only, random adds random ones, coarse adds matched ones, mpda those parts of them that keep the own samples' AUC "
+    "from falling, coda weighs them by its classifier; these three add random ones too. Popularity, repeats and "
+    "online are global, one model for everybody that learns as the stream goes; boosted is trees that learned from "
+    "the initial part, on features that live on: what a service would take instead. Untrained: the initial part was "
+    "too short for it."
 )
 _PAIRED_WORDS = (
     "Differences on the same events; in brackets is where 95 of 100 such samples of users would have them. Users up "
@@ -93,7 +95,7 @@ def figure(value: float | None) -> str:
 def _pairs(what: str, paired: Mapping[str, Pair]) -> str:
     rows = [
         (
-            name,
+            spoken(name),
             str(p),
             f"{p.users_up:.0%} / {p.users_down:.0%}",
             "–" if p.moment is None or p.moment_ci95 is None else with_interval(p.moment, p.moment_ci95),

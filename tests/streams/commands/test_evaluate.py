@@ -68,7 +68,7 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     page = unescape((out / "report.html").read_text())
     assert page.count("<svg") == 7
     assert page.index(document["verdict"]["lines"][0][:20]) < page.index("<svg"), "the verdict comes first"
-    assert "coda-refreshed-cloud-refreshed" in page
+    assert "coda-refreshed − cloud-refreshed" in page
     assert "<td>boosted</td><td>untrained</td>" in page
     assert "boosted            untrained: the initial part is too short" in printed.err
     assert not progress
