@@ -16,7 +16,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from models.streamed.boosted import LEAST
 from operators.user import MatchRules
-from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, STALE, spoken
+from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, spoken
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.prequential import Outcome, Plan, evaluate
@@ -91,8 +91,9 @@ def command(
             They are of what others took soon after, from so far ahead as is fair; what tells them apart is printed.
         refresh: Event time between cloud model versions for `cloud-refreshed`, such as 24h; 0s makes none.
         base: What personal models add to: what your own model expected of each event (`logged`, with --column
-            base=NAME, and then the default), the first cloud model (`stale`), each new one (`refreshed`), a global
-            model with all live features (`online`, `boosted`), or one run of each (`all`).
+            base=NAME, and then the default), a global model with all live features (`boosted`, else the default, or
+            `online`, which takes fewer events), the first cloud model (`stale`), as live where events say no base,
+            each new one (`refreshed`), or one run of each (`all`).
         delay: How old what happened is at least when it is pooled, matched and trained on; 24h for nightly jobs.
         freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
         out: The run folder; by default `runs/<timestamp>`.
@@ -194,12 +195,12 @@ _MISSING = {
 
 def _bases(asked: str | None, there: Mapping[str, bool]) -> list[str]:
     """The bases to run on; those that need something are `there` or not."""
+    ready = [name for name in BASES if there.get(name, True)]
     if asked == "all":
-        return [name for name in BASES if there.get(name, True)]
-    base = asked or (LOGGED if there[LOGGED] else STALE)
-    if not there.get(base, True):
-        raise InputError(_MISSING[base])
-    return [base]
+        return ready
+    if asked and asked not in ready:
+        raise InputError(_MISSING[asked])
+    return [asked or ready[0]]
 
 
 def closing_lines(result: Result, folder: Path) -> list[str]:
