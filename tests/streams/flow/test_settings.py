@@ -6,6 +6,7 @@ import pytest
 from streams.cli import run
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
+from streams.home import FILE
 from wire.errors import InputError
 
 
@@ -49,6 +50,7 @@ def test_times_become_milliseconds() -> None:
 
 def test_a_state_is_made_once_and_never_among_other_files(tmp_path: Path) -> None:
     prepare_state(tmp_path / "a" / "state")
+    (tmp_path / "a" / "state" / FILE).write_text("which Kafka, as every start notes")
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "a" / "state").iterdir()}
     prepare_state(tmp_path / "a" / "state")
     assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "a" / "state").iterdir()}
