@@ -28,7 +28,8 @@ class Machines:
     """Three hosts, each with its own clock and a disk that remembers what its state is called."""
 
     def __init__(self) -> None:
-        self.words = ",".join(f"127.0.0.1:{port}" for port in free_ports(3))
+        ports = sorted(free_ports(300))[::100]  # each takes the one after its own, too
+        self.words = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.clocks = [HandClock() for _ in range(3)]
         self.states, self.begun = ["", "", ""], [False] * 3
         self.there: dict[int, Chair | Member] = {}
