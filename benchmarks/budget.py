@@ -15,9 +15,10 @@ import torch
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
+from streams.evaluation.evaluate import evaluate
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import Comparison
-from streams.evaluation.prequential import Plan, evaluate
+from streams.evaluation.prequential import Plan
 from streams.logs.data import find_log
 from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling

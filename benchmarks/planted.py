@@ -31,9 +31,10 @@ import torch
 
 from index.pool import Pool
 from index.spec import PoolSpec
+from streams.evaluation.evaluate import evaluate
 from streams.evaluation.lineup import ALL
 from streams.evaluation.paired import Comparison
-from streams.evaluation.prequential import Plan, evaluate
+from streams.evaluation.prequential import Plan
 from streams.work_view import work_view
 from wire.arrays import F64, I64, Bool
 

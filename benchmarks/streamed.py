@@ -1,4 +1,4 @@
-"""What streamed features cost, and regressions on them: CPU time of one core per moment.
+"""What streamed features cost, and regressions and trees on them: CPU time of one core per moment.
 
 python -m benchmarks.streamed                 made-up moments of 2,000 users and 5,000 items
 python -m benchmarks.streamed --block 32      in smaller blocks than the evaluation's
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.cloud_model import sigmoid
+from models.streamed.boosted import train
 from models.streamed.design import Design
 from models.streamed.features import Streamed
 from models.streamed.ftrl import Ftrl
@@ -23,12 +24,13 @@ USERS, ITEMS, CATEGORIES = 2_000, 5_000, 50
 def moments(n: int, seed: int) -> Moments:
     """A second apart, items as unevenly popular as they tend to be."""
     rng = np.random.default_rng(seed)
-    item = np.minimum(rng.zipf(1.3, n), ITEMS)
+    item, user = np.minimum(rng.zipf(1.3, n), ITEMS), rng.integers(1, USERS, n)
+    liked = (user + item % CATEGORIES) % 3 == 0  # a third of the categories, so that there is something to learn
     return Moments(
-        user=rng.integers(1, USERS, n).astype(np.uint64),
+        user=user.astype(np.uint64),
         item=(item * 2_654_435_761 % 2**32).astype(np.uint32),
         category=(item % CATEGORIES + 1).astype(np.uint32),
-        label=(rng.random(n) < 0.33).astype(np.uint8),
+        label=(rng.random(n) < np.where(liked, 0.6, 0.2)).astype(np.uint8),
         timestamp=10**12 + 1000 * np.arange(n),
     )
 
@@ -66,6 +68,16 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
         spent.on("prediction")
         model.learn(at, each.moments.label - expected)
         spent.on("regression")
+    known = n * 6 // 10  # as much as an evaluation's initial part
+    features, label = (
+        np.concatenate(parts) for parts in zip(*((e.features, e.moments.label) for e in seen), strict=True)
+    )
+    trees = train(features[:known], label[:known], streamed.names, impressions=impressions, seed=0)
+    spent.on("training of trees")
+    assert trees is not None, "there are enough moments"
+    for each in seen:
+        trees.opinion(each.features)
+    spent.on("trees")
     return spent.seconds
 
 

@@ -43,14 +43,15 @@ class Boosted:
         odds = self._trees.predict(features[:, self._columns], raw_score=True)
         return np.asarray(odds, np.float64)
 
-    def scores(self, features: F32) -> F64:
-        """What ranks them (n,)."""
+    def opinion(self, features: F32) -> tuple[F64, F64]:
+        """What ranks moments (n,), and their log-odds (n,)."""
+        odds = self.logits(features)
         if not self._held:
-            return self.logits(features)
+            return odds, odds
         features = features.copy()
         for column, value in self._held.items():
             features[:, column] = value
-        return self.logits(features)
+        return self.logits(features), odds
 
 
 def train(features: F32, label: U8, names: Sequence[str], *, impressions: bool, seed: int) -> Boosted | None:

@@ -16,10 +16,11 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from models.streamed.boosted import LEAST
 from operators.user import MatchRules
+from streams.evaluation.evaluate import evaluate
 from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, spoken
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
-from streams.evaluation.prequential import Outcome, Plan, evaluate
+from streams.evaluation.prequential import Outcome, Plan
 from streams.evaluation.report import evaluation_report, figure
 from streams.evaluation.result import Result, Setting, all_arms, result_of
 from streams.evaluation.verdict import TERMS

@@ -18,13 +18,10 @@ would have asked: the same predictions for a small part of the work.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from math import isnan
 
 import msgspec
 import numpy as np
 import polars as pl
-from xxhash import xxh3_64_intdigest
 
 from device_sim.fleet import Fleet
 from device_sim.quarantine import FleetFailed
@@ -44,34 +41,25 @@ from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.evaluation.backlog import Backlog
 from streams.evaluation.lineup import (
     FIRST_CLOUD,
-    LOGGED,
     NOT_CLOUD,
     REFRESHED,
     REFRESHED_CLOUD,
     REPEATS,
-    RIVAL_BASES,
     SCORE,
     STALE,
 )
-from streams.evaluation.log import compared, has_sampled, repeats
-from streams.evaluation.rivals import Rivals
-from streams.evaluation.slices import slices
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
-from streams.work_view import Show
-from wire.arrays import F64
 from wire.candidates import encode_batch
 from wire.errors import InputError
-from wire.event import MOST_LOG_ODDS, Event
+from wire.event import Event
 from wire.ids import sample_key, user_key
 from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
 from wire.task import Task
 from wire.telemetry import MatchRequest, Training, decode_report
 
-# Rows of the log per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
-SLICE_ROWS = 256
-_INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
+INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 _NEVER_MS = 2**62
 
 
@@ -110,50 +98,6 @@ class Outcome:
     versions: int
     held_back: int = 0
     untrained: Sequence[str] = ()
-
-
-def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
-    """Run `plan` over `log` (sorted; columns of `streams.logs.event_log`); `pool` is empty."""
-    if plan.base != LOGGED:
-        log = log.with_columns(base=pl.lit(None, pl.Float64))
-    first = _first_of_tail(log, plan.initial_share)
-    run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
-    rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log), seed=plan.seed)
-    initial = _told("reading the initial part of the log", first, slices(log[:first], _INITIAL_ROWS), progress)
-    for part in initial:
-        rivals.rehearse(part)
-    base = plan.base if plan.base in RIVAL_BASES else ""
-    expected, records = rivals.begin(base), []
-    if base in rivals.untrained:
-        raise InputError(f"the initial part has too little of one label to train {base}: take --base stale or online")
-    for part in slices(log[:first], _INITIAL_ROWS):
-        records += run.remember(with_bases(part, expected[: len(part)]))
-        expected = expected[len(part) :]
-    run.learn_initial(records, partial(progress, "training the first global model"))
-    del records
-    tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
-    for part in _told("predicting each event, then learning from it", len(log) - first, tail, progress):
-        rivals.meet(part, run.step(with_bases(part, rivals.see(part, base))))
-    outcome = run.outcome()
-    facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
-    predictions = outcome.predictions.join(facts, on="event_id", maintain_order="left")
-    return replace(outcome, predictions=predictions, untrained=rivals.untrained)
-
-
-def _told(what: str, rows: int, slices: Iterator[list[Event]], progress: Show) -> Iterator[list[Event]]:
-    """The slices; once what comes of each is done, `progress` hears of it."""
-    done = 0
-    for part in slices:
-        yield part
-        done += len(part)
-        progress(what, done, rows)
-
-
-def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
-    """The users that get a device: `plan.devices` of those with events in `tail`, by a hash that knows the seed."""
-    users = tail["user_id"].unique().to_list()
-    users.sort(key=lambda user: (xxh3_64_intdigest(user.encode(), seed=plan.seed), user))
-    return frozenset(users[: plan.devices or None])
 
 
 class PrequentialRun:
@@ -204,8 +148,8 @@ class PrequentialRun:
         self._known_ms = self._now_ms
         self._fleet.deliver_task(self._task, 0, self._now_ms)
         self._adopt(self._model)
-        for at in range(0, len(records), _INITIAL_ROWS):
-            self._work(Work(0, self._admitted(records[at : at + _INITIAL_ROWS]), []))
+        for at in range(0, len(records), INITIAL_ROWS):
+            self._work(Work(0, self._admitted(records[at : at + INITIAL_ROWS]), []))
         self._match_and_train([], [])
 
     def step(self, events: list[Event]) -> dict[str, dict[str, float]]:
@@ -393,30 +337,10 @@ class PrequentialRun:
             predicted.update(zip([record.sample for record in records], probability, strict=True))
 
 
-def with_bases(events: list[Event], log_odds: F64) -> list[Event]:
-    """The events with these bases (n,), but for those where they are nan."""
-    said = np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS).tolist()
-    return [
-        event if isnan(base) else msgspec.structs.replace(event, base=base)
-        for event, base in zip(events, said, strict=True)
-    ]
-
-
 def _cpu_s() -> float:
     import time  # noqa: PLC0415 - the one clock here, and it is only what compute is reported by
 
     return time.process_time()
-
-
-def _first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
-    """The first row after the initial part; rows of one moment stay together."""
-    times = log["timestamp"].to_numpy()
-    first = int(np.searchsorted(times, times[int(len(times) * initial_share)], "left"))
-    if first == 0:
-        raise InputError(
-            "the log's initial part is empty: all its events have one timestamp, or --initial-share is too small"
-        )
-    return first
 
 
 def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:

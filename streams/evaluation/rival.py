@@ -24,6 +24,10 @@ class Opinion:
         """Of the log-odds."""
         return sigmoid(self.logit.astype(np.float32)).astype(np.float64)
 
+    def take(self, rows: I64) -> Self:
+        """Of some of the moments."""
+        return type(self)(self.score[rows], self.logit[rows])
+
 
 @dataclass(frozen=True)
 class Met:
@@ -88,8 +92,7 @@ class Trees:
 
     def opinion(self, met: Met) -> Opinion:
         """From what is known by now."""
-        features = met.seen.features
-        return Opinion(self._trees.scores(features), self._trees.logits(features))
+        return Opinion(*self._trees.opinion(met.seen.features))
 
     def learn(self, met: Met) -> None:
         """Nothing: only the features learn."""

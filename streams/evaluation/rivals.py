@@ -25,7 +25,7 @@ from models.streamed.design import Design
 from models.streamed.features import Seen, Streamed
 from models.streamed.moments import Moments
 from streams.evaluation.lineup import BOOSTED, ON_CLOUD, ONLINE, POPULARITY, REPEATS, RIVALS, SCORE
-from streams.evaluation.rival import Met, Regression, Rival, Trees
+from streams.evaluation.rival import Met, Opinion, Regression, Rival, Trees
 from wire.arrays import F64
 from wire.event import Event
 from wire.ids import item_keys, user_keys
@@ -35,16 +35,20 @@ _REHEARSED = 200_000  # newest moments of the initial part that rivals learn fro
 
 
 class Rivals:
-    """All rivals on one log: first `rehearse` its initial part, then `begin`, then `see` and `meet` each slice."""
+    """All rivals on one log: first `rehearse` its initial part, then `begin`, then `see` and `meet` each slice.
 
-    def __init__(self, *, delay_ms: int, impressions: bool, seed: int) -> None:
-        self._delay_ms, self._seed = delay_ms, seed
+    What `base`, one of them, expects of an event is there before devices predict it, for them to add to.
+    """
+
+    def __init__(self, *, delay_ms: int, impressions: bool, seed: int, base: str = "") -> None:
+        self._delay_ms, self._seed, self._base = delay_ms, seed, base
         self._streamed = Streamed(impressions=impressions)
         self._rehearsed: deque[Seen] = deque()
         self._waiting: deque[Met] = deque()  # not old enough to be learned from; the last is the slice last seen
         self._design: Design | None = None
         self._rivals: dict[str, Rival] = {}
         self._tables: list[pl.DataFrame] = []
+        self._said = Opinion(np.zeros(0), np.zeros(0))  # the base's, of what was seen last
         self._met = 0  # moments of the initial part
 
     def rehearse(self, events: Sequence[Event]) -> None:
@@ -59,11 +63,11 @@ class Rivals:
         while len(self._rehearsed) > _REHEARSED // _BLOCK:
             self._rehearsed.popleft()
 
-    def begin(self, base: str = "") -> F64:
+    def begin(self) -> F64:
         """The initial part is over: cut the features into bins, and learn from it what needs no cloud model.
 
-        Returns what the rival `base` expected of each of its moments before it learned from them, as log-odds (n,): nan
-        for those too old to be learned from, for those that trees had too little before, and for all without a `base`.
+        Returns what the base expected of each of its moments before it learned from them, as log-odds (n,): nan for
+        those too old to be learned from, for those that trees had too little before, and for all without a base.
         """
         self._catch_up(int(self._rehearsed[-1].moments.timestamp[-1]))
         features = np.concatenate([seen.features for seen in self._rehearsed])
@@ -74,12 +78,12 @@ class Rivals:
         expected = [np.full(self._met - len(features), np.nan)]
         for seen in self._rehearsed:
             met = Met(seen, design.of(seen), {})
-            expected.append(self._expected(base, met))
+            expected.append(self._expected(met))
             self._learn(met)
         self._rehearsed.clear()
         if trees := train(features, label, names, impressions=impressions, seed=self._seed):
             self._rivals[BOOSTED] = Trees(trees)
-        if base == BOOSTED:
+        if self._base == BOOSTED:
             expected[1:] = [logits_before(features, label, names, impressions=impressions, seed=self._seed)]
         return np.concatenate(expected)
 
@@ -88,13 +92,13 @@ class Rivals:
         """Those that predict nothing, as the initial part is too short to train them."""
         return [name for name in RIVALS if name not in self._rivals]
 
-    def see(self, events: Sequence[Event], base: str = "") -> F64:
-        """A slice comes: what the rival `base` expects of its events, as log-odds (n,); nan without one."""
+    def see(self, events: Sequence[Event]) -> F64:
+        """A slice comes: what the base expects of its events, as log-odds (n,); nan without one."""
         assert self._design is not None, "the initial part comes first"
         self._catch_up(events[0].timestamp - self._delay_ms)
         seen = self._streamed.take(moments_of(events))
         self._waiting.append(Met(seen, self._design.of(seen), {}))
-        return self._expected(base, self._waiting[-1])
+        return self._expected(self._waiting[-1])
 
     def meet(self, events: Sequence[Event], cloud: Mapping[str, Mapping[str, float]]) -> None:
         """Predict those of the slice's events that devices predicted; `cloud` has what the cloud model that a rival
@@ -106,7 +110,7 @@ class Rivals:
         columns: dict[str, F64] = {}
         for name, rival in self._rivals.items():
             if name in cloud or name not in ON_CLOUD:
-                opinion = rival.opinion(met.take(asked))
+                opinion = self._said.take(asked) if name == self._base else rival.opinion(met.take(asked))
                 columns |= {name: opinion.probability, name + SCORE: opinion.score}
         self._tables.append(pl.DataFrame({"event_id": [ids[n] for n in asked], **columns}))
 
@@ -124,10 +128,11 @@ class Rivals:
             **{name: Regression(taken, design.ranking, cloud=name) for name in ON_CLOUD},
         }
 
-    def _expected(self, base: str, met: Met) -> F64:
-        if base not in self._rivals:
+    def _expected(self, met: Met) -> F64:
+        if self._base not in self._rivals:
             return np.full(len(met), np.nan)
-        return self._rivals[base].opinion(met).logit
+        self._said = self._rivals[self._base].opinion(met)
+        return self._said.logit
 
     def _catch_up(self, known_ms: int) -> None:
         """Learn from what happened by then."""

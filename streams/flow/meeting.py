@@ -77,7 +77,19 @@ class _Newcomer(NamedTuple):
     hello: Hello | None = None
 
 
-class Chair:
+class _Side:
+    """What both sides have: the hosts, what this one says, and whom it waits for."""
+
+    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None]) -> None:
+        self._hosts, self._hello, self._clock, self._settle = hosts, hello, clock, settle
+        self._phase, self._wait = Phase.GATHERING, _Wait(hosts, clock)
+
+    def addresses(self) -> list[str]:
+        """Where all processes listen."""
+        return [str(address) for address in self._hosts.workers_at]
+
+
+class Chair(_Side):
     """Host 0's side of the meeting.
 
     `hello` says what it would say itself by now; `settle` notes on this disk what the state is called, which is `fresh`
@@ -87,12 +99,11 @@ class Chair:
     def __init__(
         self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None], fresh: str
     ) -> None:
-        self._hosts, self._hello, self._clock, self._settle, self._fresh = hosts, hello, clock, settle, fresh
+        super().__init__(hosts, hello, clock, settle)
+        self._fresh, self._told_ms = fresh, 0
         self._listener = listen(hosts.addresses[0])
         self._newcomers: list[_Newcomer] = []
         self._others: dict[int, tuple[Link, Hello]] = {}
-        self._phase, self._told_ms = Phase.GATHERING, 0
-        self._wait = _Wait(hosts, clock)
 
     def look(self) -> Phase:
         """Hear everybody; raises `InputError` when the states on the hosts' disks do not belong together."""
@@ -103,10 +114,6 @@ class Chair:
         if self._phase is Phase.GATHERING:
             self._gather()
         return self._phase
-
-    def addresses(self) -> list[str]:
-        """Where all processes listen."""
-        return [str(address) for address in self._hosts.workers_at]
 
     def end(self) -> None:
         """Tell all."""
@@ -206,14 +213,13 @@ class Chair:
                 self._lose(number, lost)
 
 
-class Member:
+class Member(_Side):
     """The side of every other host."""
 
     def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None]) -> None:
-        self._hosts, self._hello, self._clock, self._settle = hosts, hello, clock, settle
+        super().__init__(hosts, hello, clock, settle)
         self._link: Link | None = None
-        self._phase, self._tried_ms = Phase.GATHERING, clock.steady_ms() - _CONNECT_EVERY_MS
-        self._wait = _Wait(hosts, clock)
+        self._tried_ms = clock.steady_ms() - _CONNECT_EVERY_MS
 
     def look(self) -> Phase:
         """Hear host 0, or look for it; raises `InputError` when it refuses this host."""
@@ -226,10 +232,6 @@ class Member:
             except LinkLost as lost:
                 self._lose(lost)
         return self._phase
-
-    def addresses(self) -> list[str]:
-        """Where all processes listen."""
-        return [str(address) for address in self._hosts.workers_at]
 
     def end(self) -> None:
         """Tell host 0, which tells all."""

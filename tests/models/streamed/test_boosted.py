@@ -42,9 +42,9 @@ def test_where_items_were_shown_how_much_a_user_takes_ranks_nothing() -> None:
     pair[:, 2:] = [[-2, -2], [2, 2]]
     for impressions in (True, False):
         trees = trained(features, label, impressions=impressions)
-        low, high = trees.logits(pair)
+        score, (low, high) = trees.opinion(pair)
         assert high - low > 1
-        assert np.diff(trees.scores(pair)) == pytest.approx(0 if impressions else high - low)
+        assert np.diff(score) == pytest.approx(0 if impressions else high - low)
 
 
 def test_too_few_moments_or_one_label_alone_make_no_trees() -> None:

@@ -87,10 +87,13 @@ def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys
 
 def test_a_log_with_bases_is_evaluated_on_them(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scored = tmp_path / "scored.csv"
-    pl.read_parquet(log).with_columns(score=0.3 + 0.4 * pl.col("label")).write_csv(scored)
+    known = pl.when(pl.int_range(pl.len()) > 15).then(0.3 + 0.4 * pl.col("label"))  # the first 16 of 1,500 have none
+    pl.read_parquet(log).with_columns(score=known).write_csv(scored)
     words = ("evaluate", str(scored), *SETTINGS, "--refresh", "0s", "--column", "base=score", "--json")
     assert run((*words, "--out", str(tmp_path / "run"))) == 0
-    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    printed = capsys.readouterr()
+    assert "1.1% of events have no base" in printed.err
+    document = json.loads(printed.out.splitlines()[-1])
     assert document["arms"]["logged"]["gauc"] == 1, "that model knew it all"
     assert document["arms"]["coda-on-logged"]["gauc"] > 0.99 > document["arms"]["cloud"]["gauc"]
     assert document["settings"]["base"] == "logged"

@@ -18,9 +18,10 @@ from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
 from models.scores import logit
+from streams.evaluation.evaluate import chosen_users
 from streams.evaluation.lineup import BOOSTED, FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
 from streams.evaluation.paired import Comparison
-from streams.evaluation.prequential import Plan, chosen_users
+from streams.evaluation.prequential import Plan
 from streams.evaluation.result import all_arms
 from streams.evaluation.slices import slices
 from streams.training import cloud_trainer

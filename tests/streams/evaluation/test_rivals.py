@@ -111,10 +111,10 @@ def test_who_has_too_little_to_train_on_predicts_nothing_and_is_named() -> None:
 def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str) -> None:
     log = habit_log(HALF + 200)
     label = np.array([event.label for event in log], np.uint8)
-    rivals = new_rivals()
+    rivals = new_rivals(base=base)
     rivals.rehearse(log[:HALF])
-    before = rivals.begin(base)
-    told = rivals.see(log[HALF:], base)
+    before = rivals.begin()
+    told = rivals.see(log[HALF:])
     rivals.meet(log[HALF:], {REPEATS: {event.event_id: 0.5 for event in log[HALF:]}})
     later = slice(HALF // 2, HALF)  # at first there is nothing to expect, and trees have no number
     assert len(before) == HALF and auc(label[later], before[later]) > 0.7
@@ -126,9 +126,9 @@ def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str)
 def test_what_nobody_can_know_no_rival_expects(base: str) -> None:
     rng = np.random.default_rng(0)
     log = [replace(event, label=int(rng.integers(0, 2))) for event in habit_log(HALF)]
-    rivals = new_rivals()
+    rivals = new_rivals(base=base)
     rivals.rehearse(log)
-    before = rivals.begin(base)
+    before = rivals.begin()
     known = ~np.isnan(before)
     label = np.array([event.label for event in log], np.uint8)
     assert known.sum() >= HALF // 2

@@ -8,7 +8,8 @@ import polars as pl
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
-from streams.evaluation.prequential import Outcome, Plan, evaluate
+from streams.evaluation.evaluate import evaluate
+from streams.evaluation.prequential import Outcome, Plan
 from wire.task import Task
 
 TASK = Task(task_version=1, classifier_steps=5, retrain_every=20, window_count=64)
