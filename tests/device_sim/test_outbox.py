@@ -1,4 +1,4 @@
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from device_sim.outbox import MOST_BYTES, PROBE_MS, RETRY_MS, Outbox
@@ -59,7 +59,6 @@ def test_an_event_never_overtakes_an_older_one_that_may_be_lost() -> None:
     assert outbox.due(2 * RETRY_MS - 1) == [b"waits", b"next"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 20_000), min_size=1, max_size=30),
     st.integers(0, 20_000),

@@ -134,6 +134,6 @@ class PoolLife(RuleBasedStateMachine):
 
 
 PoolLife.TestCase.settings = settings(
-    max_examples=18, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=18, stateful_step_count=15, suppress_health_check=list(HealthCheck), derandomize=True
 )
 TestPoolLife = PoolLife.TestCase

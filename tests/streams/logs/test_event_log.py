@@ -299,7 +299,7 @@ TIMES = st.integers(10**12, 22 * 10**11)  # of years in which logs are written
 
 
 @example([("x^", "0", "0", "0", 0, 10**12)])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(names, names, names, names, st.integers(0, 1), TIMES), min_size=1, max_size=8))
 def test_whatever_can_be_written_can_be_read_and_sent(rows: list[tuple[str, str, str, str, int, int]]) -> None:
     frame = pl.DataFrame(

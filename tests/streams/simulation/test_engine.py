@@ -148,7 +148,7 @@ def per_key(items: list[Any]) -> dict[str, list[int]]:
 batches = st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 9)), max_size=5), max_size=6)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches, st.integers(0, 6))
 def test_the_engine_gives_what_bytewax_gives_after_a_crash_too(
     tmp_path_factory: pytest.TempPathFactory, batches: list[Batch], dies_after: int
