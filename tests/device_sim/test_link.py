@@ -209,7 +209,7 @@ async def test_an_unplugged_device_is_gone_until_it_is_opened_again(world: World
     world.link.open("ann")
     assert await world.arrivals(bool) == [Arrival("up", "ann")]
     await world.until(lambda: (topics.events("ann"), b"written in the dark") in world.upward())
-    assert world.online("ann") is True
+    await world.until(lambda: world.online("ann") is True)
 
 
 async def test_a_device_that_is_unplugged_at_once_never_connects(world: World) -> None:
