@@ -251,12 +251,12 @@ def kafka_to_stop() -> Iterator[tuple[KafkaSettings, "subprocess.Popen[str]"]]:
 
 
 def test_a_tunnel_ends_in_time_though_kafka_hangs(tmp_path: Path) -> None:
-    with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt:
+    with kafka_to_stop() as (kafka, broker), Embedded(tmp_path) as mqtt, capture_logs() as lines:
         tunnel = live_tunnel(kafka, mqtt.settings, drain_s=0.2).__enter__()
         ann = Device(mqtt.settings, "ann")
         broker.send_signal(signal.SIGSTOP)
         ann.publish(topics.events("ann"), encode_event(Event("e", "ann", "i", "c", "click", 1, 1)))
-        time.sleep(1)  # taken up, and nobody to pass it on to
+        wait_for(lambda: "Kafka does not take uploads" in str(lines), "an upload that nobody takes")
         began_s = time.monotonic()
         with pytest.raises(DeliveryError, match="has not taken 1 messages"):
             tunnel.__exit__(None, None, None)
