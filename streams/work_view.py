@@ -1,8 +1,9 @@
 """How far a long piece of work is: what is being done, how much of it, the time left; on stderr."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,6 +13,7 @@ from streams.times import span
 
 _LINE_EVERY_S = 2.0
 Show = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much of it there is
+_Part = TypeVar("_Part", bound=Sized)
 
 
 @contextmanager
@@ -57,3 +59,12 @@ class Lines:
         left_s = (now_s - self._began_s) * (total - done) / max(done, 1)
         left = f", about {span(left_s)} left" if tenths < 10 else ""
         self._say(f"{self._prefix}{what}: {tenths}0 %{left}")
+
+
+def shown(what: str, total: int, parts: Iterable[_Part], show: Show) -> Iterator[_Part]:
+    """The parts of so many things in all; once what comes of each is done, it is shown."""
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part)
+        show(what, done, total)

@@ -55,21 +55,27 @@ class Boosted:
 
 
 def train(features: F32, label: U8, names: Sequence[str], *, impressions: bool, seed: int) -> Boosted | None:
-    """Trees for `features` (n, f) of moments in event-time order; None of fewer than `LEAST` or without both labels.
+    """Trees for `features` (n, f) of moments in event-time order; None where they are not `trainable`.
 
     With `impressions` what is the same for all items of a moment is held at its median in the score: how much somebody
     takes ranks nothing. Where negatives are drawn, every moment has the same share of positives; such features can only
     say how far to believe others, and scores are log-odds.
     """
-    cut = round(len(label) * (1 - _TAIL))
-    if len(label) < LEAST or not all(0 < part.mean() < 1 for part in (label[:cut], label[cut:])):
+    if not trainable(label):
         return None
+    cut = _cut(label)
     columns = [n for n, name in enumerate(names) if name != _MIXED]
     held = [n for n in columns if impressions and names[n] in SAME]
     used, settings = features[:, columns], _SETTINGS | {"seed": seed}
     rounds = _best_rounds(used, label, cut, settings)
     trees = lgb.train(settings, lgb.Dataset(used, label, params=settings), rounds)
     return Boosted(trees, columns, dict(zip(held, np.median(features[:, held], axis=0).tolist(), strict=True)))
+
+
+def trainable(label: U8) -> bool:
+    """Whether there are trees for moments with these labels (n,): `LEAST` of them, and both labels early and late."""
+    cut = _cut(label)
+    return len(label) >= LEAST and all(0 < part.mean() < 1 for part in (label[:cut], label[cut:]))
 
 
 def logits_before(features: F32, label: U8, names: Sequence[str], *, impressions: bool, seed: int) -> F64:
@@ -82,6 +88,11 @@ def logits_before(features: F32, label: U8, names: Sequence[str], *, impressions
         if trees is not None:
             odds[start:end] = trees.logits(features[start:end])
     return odds
+
+
+def _cut(label: U8) -> int:
+    """Where the newest begin."""
+    return round(len(label) * (1 - _TAIL))
 
 
 def _best_rounds(features: F32, label: U8, cut: int, settings: dict[str, Any]) -> int:

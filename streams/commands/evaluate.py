@@ -14,10 +14,10 @@ import torch
 
 from index.pool import Pool
 from index.spec import PoolSpec
-from models.streamed.boosted import LEAST
 from operators.user import MatchRules
+from streams.base.choice import choose, possible, ready, unsaid
 from streams.evaluation.evaluate import evaluate
-from streams.evaluation.lineup import BASES, BOOSTED, LOGGED, spoken
+from streams.evaluation.lineup import BASES, spoken
 from streams.evaluation.log import evaluation_log
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.evaluation.prequential import Outcome, Plan
@@ -36,7 +36,6 @@ from streams.terminal import say
 from streams.times import Duration
 from streams.work_view import work_view
 from wire.durable import write_durably, write_frame
-from wire.errors import InputError
 from wire.task import Task
 
 RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
@@ -131,12 +130,11 @@ def command(
     try:
         with run_folder(out, datetime.now()) as folder:
             check, events, sampled = evaluation_log(EventLog(find_log(log), options), sampling)
-            said = 1 - events["base"].null_count() / len(events)
-            there = {LOGGED: said > 0, "refreshed": refresh.ms > 0, BOOSTED: initial_share * len(events) >= LEAST}
-            bases = _bases(base, there)
+            there = possible(events, initial_share) | {"refreshed": refresh.ms > 0}
+            bases = ready(tuple(BASES), there) if base == "all" else [choose(base, tuple(BASES), there)]
             settings["base"] = " ".join(bases)
             drawn = sampled.lines() if sampled else []
-            for line in (*check.lines(), *drawn, *_said_lines(said)):
+            for line in (*check.lines(), *drawn, *unsaid(events)):
                 say(line)
             plans = {name: replace(plan, base=name) for name in bases}
             first = plans[bases[0]]
@@ -175,33 +173,6 @@ def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpe
             show(what, done, total)
 
         return evaluate(events, pool, plan, progress)
-
-
-def _said_lines(said: float) -> list[str]:
-    """A warning where a log has bases of some events and not of others, `said` being the share that has."""
-    if said in (0, 1):
-        return []
-    return [
-        f"{1 - said:.1%} of events have no base: there personal models add to the cloud model, and which events those "
-        "are may tell positives from negatives"
-    ]
-
-
-_MISSING = {
-    LOGGED: "the log has no bases: say in which column your own model's are, --column base=NAME",
-    "refreshed": "--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale",
-    BOOSTED: f"boosted trees take an initial part of {LEAST:,} events: give a longer log, or --base online",
-}
-
-
-def _bases(asked: str | None, there: Mapping[str, bool]) -> list[str]:
-    """The bases to run on; those that need something are `there` or not."""
-    ready = [name for name in BASES if there.get(name, True)]
-    if asked == "all":
-        return ready
-    if asked and asked not in ready:
-        raise InputError(_MISSING[asked])
-    return [asked or ready[0]]
 
 
 def closing_lines(result: Result, folder: Path) -> list[str]:

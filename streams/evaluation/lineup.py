@@ -1,17 +1,13 @@
 """The names of arms, which of them are global (one model for everybody), and on what those of devices stand."""
 
+from streams.base.names import BOOSTED, LOGGED, NOT_CLOUD, ON_CLOUD, ONLINE, POPULARITY, STALE
 from wire.task import ARMS
 
 SCORE = ".score"  # ends the names of columns by which arms rank where that is not by their probabilities
-POPULARITY, REPEATS, ONLINE, BOOSTED = "popularity", "repeats", "online", "boosted"
 REFRESHED = "-refreshed"  # ends the names of arms on the refreshed cloud model
 REFRESHED_CLOUD = "cloud" + REFRESHED
-ON_CLOUD = (REPEATS, REPEATS + REFRESHED)  # rivals that add to a cloud model
 RIVALS = (POPULARITY, *ON_CLOUD, ONLINE, BOOSTED)  # what `streams.evaluation.rivals` predicts with
-LOGGED, STALE = "logged", "stale"
 GLOBAL = ("cloud", REFRESHED_CLOUD, LOGGED, *RIVALS)
-RIVAL_BASES = (BOOSTED, ONLINE)  # rivals that personal models can add to
-NOT_CLOUD = (LOGGED, *RIVAL_BASES)  # bases that are no cloud model
 FIRST_CLOUD = "cloud-first"  # the column of the first cloud model on such a base
 # What personal models add to, by what --base calls it: a global arm. The one that a service would rather take is first.
 BASES = {**{name: name for name in NOT_CLOUD}, STALE: "cloud", "refreshed": REFRESHED_CLOUD}

@@ -8,7 +8,7 @@ from xxhash import xxh3_64_hexdigest
 
 from streams.logs.check import LogCheck, check_of
 from streams.logs.event_log import NO_POSITIVES, EventLog, only_positives, sorted_events
-from streams.logs.negatives import EVENT_TYPE, Sampled, Sampling, add_negatives
+from streams.logs.negatives import Sampled, Sampling, add_negatives, has_sampled
 from wire.errors import InputError
 
 
@@ -62,11 +62,6 @@ def compared(log: pl.DataFrame) -> pl.DataFrame:
     if not has_sampled(log):
         return log.select("event_id")
     return log.filter((pl.col("label") == 0).any().over("user_id", "timestamp")).select("event_id")
-
-
-def has_sampled(log: pl.DataFrame) -> bool:
-    """Whether negatives were drawn for the log: label 0 then does not say that an item was shown."""
-    return bool((log["event_type"] == EVENT_TYPE).any())
 
 
 def _with_ids(log: pl.DataFrame) -> pl.DataFrame:

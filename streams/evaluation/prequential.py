@@ -38,16 +38,10 @@ from operators.decode import Arrival, Asked
 from operators.gather import GatherState, Merge
 from operators.shard import Matching, Shard, ShardOutput, Work
 from operators.user import MatchRules, Query, UserOutput, UserState
+from streams.base.names import NOT_CLOUD, REPEATS, STALE
 from streams.evaluation.backlog import Backlog
-from streams.evaluation.lineup import (
-    FIRST_CLOUD,
-    NOT_CLOUD,
-    REFRESHED,
-    REFRESHED_CLOUD,
-    REPEATS,
-    SCORE,
-    STALE,
-)
+from streams.evaluation.lineup import FIRST_CLOUD, REFRESHED, REFRESHED_CLOUD, SCORE
+from streams.logs.slices import INITIAL_ROWS
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from wire.candidates import encode_batch
@@ -59,7 +53,6 @@ from wire.sample import SampleRecord
 from wire.task import Task
 from wire.telemetry import MatchRequest, Training, decode_report
 
-INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 _NEVER_MS = 2**62
 
 

@@ -7,21 +7,9 @@ import numpy as np
 import polars as pl
 
 from models.scores import logit
+from streams.base.names import LOGGED, MODELS, NOT_CLOUD, REPEATS
 from streams.evaluation.harm import Harm, harm_of
-from streams.evaluation.lineup import (
-    ALL,
-    BASES,
-    ENDINGS,
-    FIRST_CLOUD,
-    GLOBAL,
-    LOGGED,
-    NOT_CLOUD,
-    REFRESHED,
-    REFRESHED_CLOUD,
-    REPEATS,
-    RIVAL_BASES,
-    SCORE,
-)
+from streams.evaluation.lineup import ALL, BASES, ENDINGS, FIRST_CLOUD, GLOBAL, REFRESHED, REFRESHED_CLOUD, SCORE
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.prequential import Outcome, Plan
 from streams.evaluation.verdict import Verdict, freshness_line, price_line, refresh_line, verdict_of
@@ -125,7 +113,7 @@ def _named_by(base: str, table: pl.DataFrame) -> pl.DataFrame:
         table = table.drop(again, strict=False)
     if base in NOT_CLOUD:
         own |= {"cloud": LOGGED, "cloud" + SCORE: LOGGED + SCORE, FIRST_CLOUD: "cloud"}
-    if base in RIVAL_BASES:  # has columns of its own; what it says of all items of a moment alike ranks nothing
+    if base in MODELS:  # has columns of its own; what it says of all items of a moment alike ranks nothing
         alike = pl.Series(logit(table[base].to_numpy())) - table[base + SCORE]
         table = table.drop("cloud", "cloud" + SCORE).with_columns(pl.col(arm + SCORE) - alike for arm in ARMS[1:])
     return table.rename(own, strict=False)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.evaluation.lineup import BASES, ENDINGS, GLOBAL, RIVAL_BASES, STALE
+from streams.base.names import MODELS, STALE
+from streams.evaluation.lineup import BASES, ENDINGS, GLOBAL
 from streams.evaluation.paired import ArmFigures, Pair
 from streams.logs.check import USERS_NEEDED, too_few
 
@@ -46,7 +47,7 @@ def verdict_of(arms: Mapping[str, ArmFigures], paired: Mapping[str, Pair], users
     answer, first = _answer(against[best], best)
     alone = against.get(BASES[base])
     lines = [first, *([] if alone is None else [_over_base(alone, paired, base)])]
-    if best in RIVAL_BASES and base != best:
+    if best in MODELS and base != best:
         lines.append(f"Personal models may add to what {best} expects instead: the same command with --base {best}.")
     return Verdict(answer=answer, lines=lines)
 

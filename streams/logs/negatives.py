@@ -88,6 +88,11 @@ def add_negatives(log: pl.DataFrame, sampling: Sampling) -> Sampled:
     return Sampled(shuffled, int((~found).sum()), window_rows, probes(draw.past, event[found], drawn[found]))
 
 
+def has_sampled(log: pl.DataFrame) -> bool:
+    """Whether negatives were drawn for the log: label 0 then does not say that an item was shown."""
+    return bool((log["event_type"] == EVENT_TYPE).any())
+
+
 class _Draw:
     """Draws rows of `past` as negatives."""
 

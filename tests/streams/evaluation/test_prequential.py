@@ -18,12 +18,13 @@ from index.matches import Matches, Scored
 from index.pool import Pool
 from models.history import History
 from models.scores import logit
+from streams.base.names import BOOSTED, LOGGED, ONLINE, REPEATS
 from streams.evaluation.evaluate import chosen_users
-from streams.evaluation.lineup import BOOSTED, FIRST_CLOUD, LOGGED, ONLINE, REFRESHED_CLOUD, REPEATS
+from streams.evaluation.lineup import FIRST_CLOUD, REFRESHED_CLOUD
 from streams.evaluation.paired import Comparison
 from streams.evaluation.prequential import Plan
 from streams.evaluation.result import all_arms
-from streams.evaluation.slices import slices
+from streams.logs.slices import slices
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
 from wire.candidates import decode_batch

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from models.scores import auc
 from models.streamed.features import Seen, Streamed
-from streams.evaluation.lineup import BOOSTED, ONLINE, POPULARITY, REPEATS, SCORE
+from streams.base.names import BOOSTED, ONLINE, POPULARITY, REPEATS
+from streams.evaluation.lineup import SCORE
 from streams.evaluation.rivals import Rivals
 from wire.event import Event
 

@@ -1,4 +1,4 @@
-"""A rival: one global model for everybody, and the two kinds that there are."""
+"""A global model, one for everybody, on streamed features: the two kinds that there are, and what one says."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -14,7 +14,7 @@ from wire.arrays import F64, I64
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a rival makes of n moments: a score that ranks what a user meets at one moment, and log-odds."""
+    """What a model makes of n moments: a score that ranks what a user meets at one moment, and log-odds."""
 
     score: F64
     logit: F64
@@ -32,7 +32,7 @@ class Opinion:
 @dataclass(frozen=True)
 class Met:
     """n moments: what was seen of them, coordinates (n, columns), none before there is a design, and the cloud's logits
-    (n,) that rivals build on, by rival, nan where no device asked the cloud."""
+    (n,) that models build on, by model, nan where no device asked the cloud."""
 
     seen: Seen
     at: I64
@@ -46,7 +46,7 @@ class Met:
         return type(self)(self.seen.take(rows), self.at[rows], {name: of[rows] for name, of in self.cloud.items()})
 
 
-class Rival(Protocol):
+class GlobalModel(Protocol):
     """One global model."""
 
     def opinion(self, met: Met) -> Opinion:

@@ -6,11 +6,26 @@ import numpy as np
 import polars as pl
 
 from wire.arrays import I64
+from wire.errors import InputError
 from wire.event import Event
 
+INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
+# Rows of the rest per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
+SLICE_ROWS = 256
 # Of an `Event`; nothing that is evaluated reads a context.
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
 _REST = (pl.lit(None).alias("context"), "base")
+
+
+def first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
+    """The first row after the initial part of a sorted log; rows of one moment stay together. Raises `InputError`."""
+    times = log["timestamp"].to_numpy()
+    first = int(np.searchsorted(times, times[int(len(times) * initial_share)], "left"))
+    if first == 0:
+        raise InputError(
+            "the log's initial part is empty: all its events have one timestamp, or --initial-share is too small"
+        )
+    return first
 
 
 def slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:

@@ -1,0 +1,54 @@
+"""Which base there can be on a log, and which is taken where nothing is said: what a service would rather take."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from models.streamed.boosted import LEAST, trainable
+from streams.base.names import BOOSTED, LOGGED, ONLINE, STALE
+from streams.base.service import REHEARSED
+from streams.logs.slices import first_of_tail
+from wire.errors import InputError
+
+MEANING = {
+    LOGGED: "what the service's own model expected, as the log says",
+    BOOSTED: "what boosted trees on streamed features expect, trained on the initial part",
+    ONLINE: "what a regression on streamed features expects, which learns as it goes",
+    STALE: "the first cloud model",
+}
+_MISSING = {
+    LOGGED: "the log has no bases: say in which column your own model's are, --column base=NAME",
+    "refreshed": "--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale",
+    BOOSTED: f"boosted trees take an initial part of {LEAST:,} events, with both labels at its begin and at its end: "
+    "give a longer log, or --base online",
+}
+
+
+def possible(log: pl.DataFrame, initial_share: float) -> dict[str, bool]:
+    """Whether there are those bases on a sorted log that there may not be; raises `InputError` as `first_of_tail`."""
+    label = log["label"][: first_of_tail(log, initial_share)].tail(REHEARSED).to_numpy().astype(np.uint8)
+    return {LOGGED: log["base"].null_count() < len(log), BOOSTED: trainable(label)}
+
+
+def ready(bases: Sequence[str], there: Mapping[str, bool]) -> list[str]:
+    """Those of `bases` that there are; those that need something are `there` or not."""
+    return [name for name in bases if there.get(name, True)]
+
+
+def choose(asked: str | None, bases: Sequence[str], there: Mapping[str, bool]) -> str:
+    """The base that was asked for, or the first one that is ready; raises `InputError`."""
+    if asked and not there.get(asked, True):
+        raise InputError(_MISSING[asked])
+    return asked or ready(bases, there)[0]
+
+
+def unsaid(log: pl.DataFrame) -> list[str]:
+    """A warning where a log has bases of some events and not of others."""
+    share = log["base"].null_count() / len(log)
+    if share in (0, 1):
+        return []
+    return [
+        f"{share:.1%} of events have no base: there personal models add to the cloud model, and which events those "
+        "are may tell positives from negatives"
+    ]
