@@ -12,7 +12,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("pool", "graph", "training", "devices", "flow", "model_change", "freshness", "idle", "delay", "storm", "soak")
+NAMES = (
+    "pool",
+    "graph",
+    "runbook",
+    "training",
+    "devices",
+    "flow",
+    "model_change",
+    "freshness",
+    "idle",
+    "delay",
+    "storm",
+    "soak",
+)
 
 
 def main() -> None:
