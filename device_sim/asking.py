@@ -36,7 +36,18 @@ class Asking:
         self.hold(now_ms)
         return self.reason
 
-    def answered(self) -> None:
-        """A batch arrived that can be used."""
+    def answered(self, now_ms: int) -> None:
+        """A batch arrived that can be used: should that be outdated at once, the waits while nobody answered are over.
+
+        >>> asking = Asking()
+        >>> asking.want("connected")
+        >>> for now_ms in (0, 10_000, 30_000):
+        ...     _ = asking.take(now_ms)
+        >>> asking.answered(31_000)
+        >>> asking.want("expired")
+        >>> asking.take(35_999), asking.take(36_000)
+        ('', 'expired')
+        """
         self.reason = ""
         self._wait_ms = FIRST_WAIT_MS
+        self.hold(now_ms)

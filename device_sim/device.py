@@ -224,7 +224,7 @@ class Device:
         self.batch_since_ms = now_ms - self.clock.heard(WallMs(batch.matched_ms), now_ms)
         self.cloud_time = EventMs(batch.query_timestamp)
         self.batch, self.newest_seq = batch, batch.batch_seq
-        self.asking.answered()
+        self.asking.answered(now_ms)
         if self.upcoming.arrival is not None:
             self.asking.want(Batches.WRONG_MODEL)
             self.asking.hold(now_ms)
