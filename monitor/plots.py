@@ -43,18 +43,19 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def arms_plot(arms: ArmsOverTime) -> str:
-    """GAUC and AUC of each arm over the events predicted so far, and below how far each is from the cloud arm."""
+def arms_plot(arms: ArmsOverTime, cloud: str = "cloud") -> str:
+    """GAUC and AUC of each arm over the events predicted so far, and below how far each is from the one that devices
+    add to, which is called `cloud`."""
 
     def draw(axes: Sequence[Axes]) -> None:
         for axis, name, values in ((axes[0], "GAUC", arms.gauc), (axes[1], "AUC", arms.auc)):
-            _arm_lines(axis, arms.predicted, values)
+            _arm_lines(axis, arms.predicted, values, cloud)
             axis.set_title(f"{name}, over all events so far")
         for axis, name, values in ((axes[2], "GAUC", arms.gauc), (axes[3], "AUC", arms.auc)):
-            cloud = values["cloud"]
-            gains = {arm: [a - b for a, b in zip(line, cloud, strict=True)] for arm, line in values.items()}
-            _arm_lines(axis, arms.predicted, gains)
-            axis.set_title(f"{name} − the cloud arm's")
+            added_to = values["cloud"]
+            gains = {arm: [a - b for a, b in zip(line, added_to, strict=True)] for arm, line in values.items()}
+            _arm_lines(axis, arms.predicted, gains, cloud)
+            axis.set_title(f"{name} − the {cloud} arm's")
             axis.set_xlabel("events predicted")
         legend(axes[0])
 
@@ -110,9 +111,10 @@ def _course(samples: Sequence[int], gains: Sequence[float]) -> tuple[list[float]
     return ([sum(n for n, _ in part) / len(part) for part in parts], [sum(g for _, g in p) / len(p) for p in parts])
 
 
-def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
+def _arm_lines(axis: Axes, predicted: Sequence[int], values: Mapping[str, Sequence[float]], cloud: str) -> None:
     for arm, line in values.items():
-        axis.plot(predicted, line, color=ARM_COLOURS.get(arm, "#111827"), label=arm, lw=2.2 if arm == "coda" else 1.4)
+        colour, label = ARM_COLOURS.get(arm, "#111827"), cloud if arm == "cloud" else arm
+        axis.plot(predicted, line, color=colour, label=label, lw=2.2 if arm == "coda" else 1.4)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 

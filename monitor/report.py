@@ -55,23 +55,31 @@ def report(
     configuration: Mapping[str, Any],
     frozen: str = "",
     sections: Sequence[str] = (),
+    cloud: str = "cloud",
+    meaning: str = "the cloud model",
 ) -> str:
     """The page.
 
     `states` is the whole run, at least one; `freshness` is of its live part; `problems` are what did not add up
     or go well; `arms_over_time` is None when nothing was predicted; `frozen` is the dashboard of the run,
-    a page of its own; `sections` (HTML) come first.
+    a page of its own; `sections` (HTML) come first; `cloud` is what the arm is called that devices add to, `meaning`
+    what it is.
     """
     last = states[-1]
     body = [
         f"<h1>{as_html(title)}</h1>",
         _verdict(problems),
-        _cards(last, arms),
+        _cards(last, arms, cloud),
         *sections,
-        section("Arms on the same events", _ARMS_WORDS, _arms_table(arms), _plot(arms_over_time)),
+        section(
+            "Arms on the same events",
+            _ARMS_WORDS.format(cloud=cloud, meaning=meaning),
+            _arms_table(arms, cloud),
+            _plot(arms_over_time, cloud),
+        ),
         section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness)),
         *_use(last),
-        *([section("Second by second", _FROZEN_WORDS, _frame(frozen))] if frozen else []),
+        *([section("Second by second", _frozen_words(cloud), _frame(frozen))] if frozen else []),
         section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
         section(
             "Configuration",
@@ -92,11 +100,11 @@ def page(title: str, body: Sequence[str]) -> str:
 
 
 _ARMS_WORDS = (
-    "Every arm predicts each event before anything learns from it. Each device arm blends the cloud model, the local "
-    "head and its own: local trains on the device's own samples only, random adds random samples of the pool, coarse "
-    "adds matched ones, mpda those parts of them that keep the own samples' AUC from falling, coda adds matched ones "
-    "weighed by its classifier; these three add random ones too. Intervals are 95 % bootstrap over users, paired with "
-    "the cloud arm."
+    "Every arm predicts each event before anything learns from it. All others add to {cloud}: {meaning}. Each of them "
+    "blends that, the local head and its own: local trains on the device's own samples only, random adds random "
+    "samples of the pool, coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from "
+    "falling, coda adds matched ones weighed by its classifier; these three add random ones too. Intervals are 95 % "
+    "bootstrap over users, paired with {cloud}."
 )
 _FRESHNESS_WORDS = (
     "Age since an event was produced to Kafka when it reaches each stage, over the live part of a run, or all of one "
@@ -112,6 +120,10 @@ _USE_WORDS = (
 _USE_BOUNDS = {"1 min": 60.0, "1 h": 3600.0, "1 d": 86400.0, "7 d": 604800.0, "30 d": 2592000.0, "90 d": 7776000.0}
 
 
+def _frozen_words(cloud: str) -> str:
+    return _FROZEN_WORDS + ("" if cloud == "cloud" else f" Its arm cloud is {cloud} here.")
+
+
 def section(title: str, words: str, *parts: str) -> str:
     """One box of a page: title and words are text, parts are HTML."""
     return f"<section><h2>{as_html(title)}</h2><p>{as_html(words)}</p>{''.join(parts)}</section>"
@@ -123,7 +135,7 @@ def _verdict(problems: Sequence[str]) -> str:
     return "".join(f'<div class="verdict bad">{as_html(problem)}</div><br>' for problem in problems)
 
 
-def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
+def _cards(last: State, arms: Mapping[str, ArmResult], cloud: str) -> str:
     figures = {
         "events produced": f"{last.produced:,}",
         "events predicted": f"{last.predictions:,}",
@@ -134,7 +146,7 @@ def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
     }
     if "coda" in arms:
         coda = arms["coda"]
-        figures[f"coda's GAUC − cloud's, 95 %: {coda.gauc_gain_low:+.4f} to {coda.gauc_gain_high:+.4f}"] = (
+        figures[f"coda's GAUC − {cloud}'s, 95 %: {coda.gauc_gain_low:+.4f} to {coda.gauc_gain_high:+.4f}"] = (
             f"{coda.gauc_gain:+.4f}"
         )
     cards = "".join(
@@ -144,8 +156,8 @@ def _cards(last: State, arms: Mapping[str, ArmResult]) -> str:
     return f'<div class="cards">{cards}</div>'
 
 
-def _plot(arms_over_time: ArmsOverTime | None) -> str:
-    return arms_plot(arms_over_time) if arms_over_time else "<p>No figures: no event, or too few users.</p>"
+def _plot(arms_over_time: ArmsOverTime | None, cloud: str) -> str:
+    return arms_plot(arms_over_time, cloud) if arms_over_time else "<p>No figures: no event, or too few users.</p>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -155,7 +167,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><tr>{names}</tr>{body}</table></div>'
 
 
-def _arms_table(arms: Mapping[str, ArmResult]) -> str:
+def _arms_table(arms: Mapping[str, ArmResult], cloud: str) -> str:
     rows = [
         (
             name,
@@ -169,7 +181,7 @@ def _arms_table(arms: Mapping[str, ArmResult]) -> str:
         )
         for name, arm in arms.items()
     ]
-    return table(("arm", "GAUC", "GAUC − cloud", "AUC", "log-loss", "users harmed"), rows)
+    return table(("arm", "GAUC", f"GAUC − {cloud}", "AUC", "log-loss", "users harmed"), rows)
 
 
 def _freshness_table(freshness: Mapping[str, Freshness]) -> str:

@@ -12,16 +12,16 @@ from streams.logs.slices import first_of_tail
 from wire.errors import InputError
 
 MEANING = {
-    LOGGED: "what the service's own model expected, as the log says",
-    BOOSTED: "what boosted trees on streamed features expect, trained on the initial part",
-    ONLINE: "what a regression on streamed features expects, which learns as it goes",
+    LOGGED: "the log's own base, what the service's own model expected of each event",
+    BOOSTED: "boosted trees on streamed features, trained on the initial part",
+    ONLINE: "a regression on streamed features, which learns as the stream goes",
     STALE: "the first cloud model",
 }
 _MISSING = {
     LOGGED: "the log has no bases: say in which column your own model's are, --column base=NAME",
     "refreshed": "--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale",
-    BOOSTED: f"boosted trees take an initial part of {LEAST:,} events, with both labels at its begin and at its end: "
-    "give a longer log, or --base online",
+    BOOSTED: f"boosted trees take an initial part of {LEAST:,} events, with both labels early and late in it: give a "
+    "longer log, or --base online",
 }
 
 
@@ -41,6 +41,12 @@ def choose(asked: str | None, bases: Sequence[str], there: Mapping[str, bool]) -
     if asked and not there.get(asked, True):
         raise InputError(_MISSING[asked])
     return asked or ready(bases, there)[0]
+
+
+def meaning(base: str, asked: str | None) -> str:
+    """What personal models add to, and why not to trees, if nobody asked for another base."""
+    short = f" (for trees the initial part is too short: {LEAST:,} events, both labels early and late)"
+    return MEANING[base] + short * (base == ONLINE and asked is None)
 
 
 def unsaid(log: pl.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from streams.base.scored import Base
 from streams.commands.demo import run_in_view
 from streams.demo.plan import DemoSettings
 from streams.demo.stack import StackName
@@ -25,6 +26,7 @@ def command(
     devices: AtLeast1 | None = None,
     seed: int | None = None,
     stack: StackName = "embedded",
+    base: Base | None = None,
     undisturbed: bool = True,
     out: Path | None = None,
     json: bool = False,
@@ -48,6 +50,10 @@ def command(
         devices: Another number of devices: those of the log's first users.
         seed: Another seed: other devices fall out.
         stack: `embedded` brokers, or `servers`: Apache Kafka and mosquitto, started for this run.
+        base: What personal models add to: what your own model expected of each event (`logged`, the default where the
+            log says it), boosted trees on streamed features, trained on the history of what is played (`boosted`, else
+            the default), a regression on the same, for a log too short for trees (`online`), or the first cloud model
+            (`stale`).
         undisturbed: Run it without faults first.
         out: The run folder; by default `runs/<timestamp>`. The undisturbed run is in its folder `undisturbed`.
         json: Print the result as JSON on standard output.
@@ -61,8 +67,9 @@ def command(
     console = Console(stderr=True)
     console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
     path, seconds = log or wanted.log, round(wanted.seconds)
-    disturbed = DemoSettings(path, devices or wanted.devices, seconds, wanted.seed, scenario=wanted, stack=stack)
-    disturbed = disturbed.checked()
+    disturbed = DemoSettings(
+        path, devices or wanted.devices, seconds, wanted.seed, scenario=wanted, stack=stack, base=base
+    ).checked()
     with run_folder(out, datetime.now()) as folder:
         beside = None
         if undisturbed:

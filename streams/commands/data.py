@@ -1,25 +1,36 @@
 """`coda data`: real logs by name."""
 
+import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from cyclopts import App
 
+from streams.base.choice import choose, meaning, possible
+from streams.base.names import LOGGED, MODELS
+from streams.base.scored import Scoring, score
+from streams.evaluation.log import evaluation_log
 from streams.logs.check import check_log
 from streams.logs.data import (
     NAMED_LOGS,
+    as_log,
     find_log,
     get_log,
     get_log_with_negatives,
     log_named,
     log_with_negatives,
     uniform_log,
+    write_log,
 )
 from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
-from streams.settings import AtLeast0
+from streams.settings import AtLeast0, Share, SomeTime
 from streams.terminal import say
+from streams.times import Duration
+from streams.work_view import work_view
+from wire.errors import InputError
 
 app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
 
@@ -111,6 +122,77 @@ def check(
         for line in found.lines():
             print(line)
     return 0 if found.events and (found.positives or not found.unmatched) else 2
+
+
+@app.command(name="score")
+def score_log(
+    log: str,
+    /,
+    *,
+    out: Path,
+    base: Literal["boosted", "online"] | None = None,
+    initial_share: Share = 0.6,
+    delay: SomeTime = Duration.parse("5s"),
+    negatives: AtLeast0 = 0,
+    seed: int = 0,
+    options: LogOptions = AS_FOUND,
+    json: bool = False,
+) -> None:
+    """Write a log with what a strong global model expected of each event just before: its column `base`.
+
+    Personal models add to that, live as in `coda evaluate`, whose own bases are the same with --devices all. Of the
+    initial part it says what models expect that learned from what came before, and of its first events nothing.
+
+    Example
+
+    ```
+    coda data score groceries --out scored.parquet
+    coda data score events.csv --positive addtocart,transaction --negatives 2 --out scored.parquet
+    ```
+
+    Args:
+        log: A file, or a name from `coda data list`.
+        out: The Parquet file to write.
+        base: The model: `boosted` trees on streamed features, trained on the initial part, or else, the default where
+            that is too short for trees, a regression on the same that learns as it goes (`online`).
+        initial_share: The share of the log, by time, that the model learns from first.
+        delay: How old what everybody did is at least when the model knows it.
+        negatives: Sampled negatives per positive, for a log that has positives only.
+        seed: Seed of the sampling and of the trees.
+        json: Print one JSON document instead of the path.
+    """
+    _require_new(out)
+    check, events, sampled = evaluation_log(
+        EventLog(find_log(log), options), Sampling(negatives, seed) if negatives else None
+    )
+    for line in (*check.lines(), *(sampled.lines() if sampled else ())):
+        say(line)
+    there = possible(events, initial_share)
+    if there[LOGGED] and base is None:
+        raise InputError(
+            f"{log} has bases, and `coda evaluate` and `coda demo` take them: give --base boosted to put others in "
+            "their place"
+        )
+    chosen, began_s = choose(base, MODELS, there), time.process_time()
+    scoring = Scoring(initial_share=initial_share, delay_ms=delay.ms, seed=seed)
+    with work_view() as show:
+        scored = score(events, chosen, scoring, show)
+    each_us = 1e6 * (time.process_time() - began_s) / len(events)
+    write_log(as_log(scored), out)
+    unsaid = scored["base"].null_count()
+    say(f"base: {meaning(chosen, base)}; {each_us:.0f} µs of a core an event, training and all")
+    if unsaid:
+        say(f"{len(scored):,} events; the first {unsaid:,} have no base, as trees had too little before them")
+    say(f"next: coda evaluate {out}, or live: coda demo --log {out}")
+    _print_path(log, out, json=json)
+
+
+def _require_new(out: Path) -> None:
+    """Raise `InputError` unless a log can be written there."""
+    if out.suffix != ".parquet":
+        raise InputError(f"--out {out} would be a Parquet file: call it {out.with_suffix('.parquet')}")
+    if out.exists():
+        raise InputError(f"{out} is there already: give another --out")
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
+from streams.base.scored import Base
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, run_demo
 from streams.demo.plan import DemoSettings
@@ -37,6 +38,7 @@ def command(
     for_: Annotated[SomeTime, Parameter(name="--for")] = Duration.parse("60s"),
     chaos: str | None = None,
     population: str | None = None,
+    base: Base | None = None,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -63,12 +65,18 @@ def command(
         chaos: Break what this scenario says, on this log: a shipped one by its name, or a TOML file.
         population: Devices are there, have a link, and train when these people would, two of whose days pass in the
             live part: a known population by its name, or a TOML file.
+        base: What personal models add to: what your own model expected of each event (`logged`, the default where the
+            log says it), boosted trees on streamed features, trained on the history of what is played (`boosted`, else
+            the default), a regression on the same, for a log too short for trees (`online`), or the first cloud model
+            (`stale`).
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
     seconds = max(1, round(live.s))
     scenario = _scenario(drop, for_, chaos, population, seconds=seconds, seed=seed)
-    settings = DemoSettings(log, devices, seconds, seed, options, negatives=negatives, scenario=scenario).checked()
+    settings = DemoSettings(
+        log, devices, seconds, seed, options, negatives=negatives, scenario=scenario, base=base
+    ).checked()
     console = Console(stderr=True)
     with run_folder(out, datetime.now()) as folder:
         result = run_in_view(log, settings, folder, console)

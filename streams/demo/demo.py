@@ -16,13 +16,28 @@ import msgspec
 from monitor.accounting import accounting
 from monitor.histogram import Histogram
 from monitor.state import State, freshness_since
+from streams.base.choice import meaning, unsaid
+from streams.base.names import LOGGED
+from streams.base.scored import Scoring, log_with_base
 from streams.child import CLEAN_CODES, Child
-from streams.demo.plan import SERVICES, Brokers, DemoSettings, Log, checked_log, commands, open_log, paced
+from streams.demo.plan import (
+    INITIAL_SHARE,
+    SERVICES,
+    Brokers,
+    DemoSettings,
+    Log,
+    checked_log,
+    commands,
+    open_log,
+    paced,
+    played,
+)
 from streams.demo.result import DemoResult
 from streams.demo.stack import open_stack
 from streams.demo.view import LiveView
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import compare_arms, read_predictions
+from streams.evaluation.lineup import BASES, called
 from streams.faults.ordeal import Ordeal
 from streams.faults.small_disk import small_disk
 from streams.kafka.admin import ensure_topics
@@ -30,6 +45,7 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import STATUS
 from streams.logs.check import LogCheck
+from streams.logs.event_log import load_log
 from streams.report.folder import CONFIG, RESULT, TIMELINE
 from streams.report.page import write_report
 from streams.run_folder import environment, write_json
@@ -53,9 +69,12 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
     """
     view.update(State(phase=PHASES[0]), f"reading {settings.log}")
     check, path = checked_log(settings, view.say)
+    if settings.scenario is not None:
+        path = played(path, settings, settings.scenario, folder)
+    base, path = based(path, settings, folder, view)
     log = open_log(path)
     if settings.scenario is not None:
-        log = paced(log, settings, settings.scenario, folder)
+        log = paced(log, settings.seconds, folder)
     with ExitStack() as opened:
         stack = opened.enter_context(open_stack(settings.stack, folder, settings.kafka_nodes))
         brokers, ordeal = Brokers(stack.kafka.bootstrap, stack.mqtt.address), None
@@ -69,6 +88,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
             folder / CONFIG,
             {
                 "settings": {**asdict(settings), "scenario": settings.scenario and settings.scenario.name},
+                "base": base,
                 "log": {**asdict(log), "path": str(log.path)},
                 "brokers": asdict(brokers),
             }
@@ -90,11 +110,27 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
         except BaseException:  # Ctrl-C, SIGTERM
             view.say("ending early: writing a report of what there is")
             run.problems.append("ended early, so that not everything is accounted for")
-            finish(run, folder, stop_all(children), undisturbed=None, check=check)
+            finish(run, folder, stop_all(children), undisturbed=None, check=check, base=base)
             raise
         finally:
             codes = stop_all(children)
-        return finish(run, folder, codes, undisturbed=undisturbed, check=check)
+        return finish(run, folder, codes, undisturbed=undisturbed, check=check, base=base)
+
+
+def based(path: Path, settings: DemoSettings, folder: Path, view: LiveView) -> tuple[str, Path]:
+    """What devices add to, and the log that says it, in the cache if it is all of a log; raises `InputError`."""
+
+    def show(what: str, done: int, total: int) -> None:
+        view.update(State(phase=PHASES[0]), f"{what} {done / total:.0%}")
+
+    scoring = Scoring(initial_share=INITIAL_SHARE, seed=settings.seed)
+    into = folder if path.parent == folder else None
+    base, path = log_with_base(path, settings.base, scoring, show=show, say=view.say, into=into)
+    view.say(f"personal models add to {meaning(base, settings.base)} (--base {base})")
+    for line in unsaid(load_log(path)) if base == LOGGED else ():
+        view.say(line)
+    view.call_cloud(BASES[base])
+    return base, path
 
 
 @contextmanager
@@ -236,6 +272,7 @@ def finish(
     *,
     undisturbed: Path | None,
     check: LogCheck,
+    base: str,
 ) -> DemoResult:
     """Everything after the last process ended: accounts, arms, result and report."""
     last = run.watcher.look_again(PHASES[5], "comparing arms")
@@ -249,16 +286,17 @@ def finish(
     elif run.ordeal.over:  # counters of processes that were killed do not add up: its history does
         verdict = run.ordeal.verdict(folder, run.watcher.states, predictions, problems, undisturbed)
         accounts = run.ordeal.accounts()
+        verdict = msgspec.structs.replace(verdict, arms={whose: called(base, of) for whose, of in verdict.arms.items()})
         problems = verdict.broken()
         run.ordeal.write(folder / "history.jsonl")
-    arms = compare_arms(predictions, run.settings.seed)
     result = DemoResult(
         ok=not problems,
         problems=problems,
         elapsed_s=last.elapsed_s,
         accounting=accounts,
         freshness=freshness_since(run.live_since, run.watcher.passed),
-        arms=arms,
+        base=base,
+        arms=called(base, compare_arms(predictions, run.settings.seed)),
         log=check,
         exit_codes=codes,
         last_state=last,

@@ -12,7 +12,7 @@ from streams.faults.crowd import ORDERS
 from streams.faults.scenario import Scenario
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.logs.check import LogCheck, check_log
-from streams.logs.data import NAMED_LOGS, find_log, get_log, log_with_negatives, uniform_log
+from streams.logs.data import NAMED_LOGS, as_log, find_log, get_log, log_with_negatives, uniform_log, write_log
 from streams.logs.event_log import EventLog, load_log
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
@@ -31,6 +31,7 @@ SERVICES = {"train-cloud": Role.TRAINER, "flow": Role.FLOW, "tunnel": Role.TUNNE
 class DemoSettings:
     """What a user can ask of the demo; `devices` None is one for every user of the log, `seconds` is the live part.
 
+    `base` is what devices add to, of `streams.base.scored.LIVE`; None is the first of these that there is.
     With a `scenario` things are broken on purpose, and devices are the origin of their events: only so can an event
     be late, or lost, because its device is away.
     """
@@ -43,6 +44,7 @@ class DemoSettings:
     negatives: int = 0
     scenario: Scenario | None = None
     stack: StackName = "embedded"
+    base: str | None = None
 
     @property
     def through_devices(self) -> bool:
@@ -85,16 +87,16 @@ class Log:
         return max(round((self.last_ms - self.live_from_ms) / 1000 / (refreshes + 0.5)), 1)
 
 
-def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) -> Log:
-    """The part of a log that a scenario plays, as a log of its own in `folder`, its live part as long as the run.
+def played(path: Path, settings: DemoSettings, scenario: Scenario, folder: Path) -> Path:
+    """The part of the log at `path` that a scenario plays: `path` itself, or a log of its own in `folder`.
 
-    For what goes through devices: only users with a device do anything, so the log is theirs alone. And in a replay at
-    thousands of times event time a device that is away for a second would be hours late, as nobody is, and those that
-    are not would seem to be ahead of all others.
+    For what goes through devices: only users with a device do anything, so the log is theirs alone.
     """
-    frame = load_log(log.path)
+    frame = load_log(path)
     if settings.devices is None:
-        frame = frame.head(scenario.events or log.events)
+        if scenario.events is None or scenario.events >= len(frame):
+            return path
+        frame = frame.head(scenario.events)
     else:
         users = frame["user_id"].unique(maintain_order=True).head(settings.devices)
         if len(users) < settings.devices:
@@ -104,10 +106,21 @@ def paced(log: Log, settings: DemoSettings, scenario: Scenario, folder: Path) ->
         frame = frame.filter(pl.col("user_id").is_in(users.implode()))
         if scenario.events is not None:
             frame = side_by_side(frame, max(LEAST_EACH, scenario.events // settings.devices))
+    write_log(as_log(frame), part := folder / "part.parquet")
+    return part
+
+
+def paced(log: Log, seconds: int, folder: Path) -> Log:
+    """A log in `folder` whose live part is as long as the run.
+
+    In a replay at thousands of times event time a device that is away for a second would be hours late, as nobody is,
+    and those that are not would seem to be ahead of all others.
+    """
+    frame = load_log(log.path)
     times = frame["timestamp"].to_numpy()
     live_ms = max(int(times[-1] - times[int(INITIAL_SHARE * len(times))]), 1)
-    short = times[0] + ((times - times[0]) * (settings.seconds * 1000 / live_ms)).astype(np.int64)
-    frame.with_columns(pl.Series("timestamp", short)).write_parquet(path := folder / "log.parquet")
+    short = times[0] + ((times - times[0]) * (seconds * 1000 / live_ms)).astype(np.int64)
+    write_log(as_log(frame.with_columns(pl.Series("timestamp", short))), path := folder / "log.parquet")
     return open_log(path)
 
 

@@ -10,13 +10,15 @@ from streams.logs.check import LogCheck
 
 
 class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run; `ok` when there are no `problems`. `freshness` is of the live part."""
+    """What came of a run; `ok` when there are no `problems`. `freshness` is of the live part, and `base` what devices
+    added to (`streams.base.names`): the first of `arms`."""
 
     ok: bool
     problems: list[str]
     elapsed_s: float
     accounting: Accounting
     freshness: dict[str, Freshness]
+    base: str
     arms: dict[str, ArmResult]
     log: LogCheck
     exit_codes: dict[str, int | None]

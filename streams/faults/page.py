@@ -117,7 +117,7 @@ def _arms(arms: Arms) -> str:
         return ""
     names = list(next(iter(arms.values())))
     rows = [(arm, *(f"{of[arm].gauc:.4f} ({of[arm].gauc_gain:+.4f})" for of in arms.values())) for arm in names]
-    return _wide(table(("GAUC (minus cloud)", *arms), rows))
+    return _wide(table((f"GAUC (minus {names[0]})", *arms), rows))
 
 
 def _invariants(verdict: Verdict) -> str:

@@ -172,25 +172,33 @@ def uniform_log(path: Path, options: LogOptions, say: Callable[[str], None] = la
     log = EventLog(path, options)
     if log.is_uniform and survey(path, options).unsorted_line is None:
         return path
-    words = f"{log} {path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size} {options.flags()}"
-    written = data_folder() / f"{path.name.partition('.')[0]}-{xxh3_64_hexdigest(words.encode())}.parquet"
+    name = path.name.partition(".")[0]
+    written = data_folder() / f"{name}-{digest_of(path, log, options.flags())}.parquet"
     if not written.is_file():
-        write_log(_with_context_columns(load_log(path, options)), written)
+        write_log(as_log(load_log(path, options)), written)
         say(f"{written}: the same events as an event log of its own")
     return written
 
 
 def log_with_negatives(path: Path, sampling: Sampling, say: Callable[[str], None] = lambda _line: None) -> Path:
-    """A file beside the uniform log `path` with sampled negatives beside its positives; other rows are left out."""
-    written = data_folder() / f"{path.stem}-{sampling.slug}.parquet"
+    """A file in the cache, of the uniform log `path` with sampled negatives beside its positives; other rows are left
+    out."""
+    written = data_folder() / f"{path.stem}-{sampling.slug}-{digest_of(path)}.parquet"
     if not written.is_file():
         positives = load_log(path).filter(pl.col("label") == 1)
         if not positives.height:
             raise InputError(f"{path} has no positive to draw negatives for: say which events are, with --positive")
-        sampled = add_negatives(_with_context_columns(positives), sampling)
+        sampled = add_negatives(as_log(positives), sampling)
         write_log(sampled.log, written)
         _say_drawn(written, sampled, say)
     return written
+
+
+def digest_of(path: Path, *made_by: object) -> str:
+    """For the name of what is made of the file `path`: another one for another file, or where it is made otherwise."""
+    stat = path.stat()
+    words = " ".join(map(str, (*made_by, path.resolve(), stat.st_mtime_ns, stat.st_size)))
+    return xxh3_64_hexdigest(words.encode())
 
 
 def _say_drawn(path: Path, sampled: Sampled, say: Callable[[str], None]) -> None:
@@ -198,7 +206,7 @@ def _say_drawn(path: Path, sampled: Sampled, say: Callable[[str], None]) -> None
         say(line)
 
 
-def _with_context_columns(events: pl.DataFrame) -> pl.DataFrame:
+def as_log(events: pl.DataFrame) -> pl.DataFrame:
     """Events as rows of a log: what passes through is columns again, or one of JSON where it has no common type."""
     rows = events.drop("event_id", "line", "context", *(["base"] if events["base"].is_null().all() else []))
     if events["context"].is_null().all():

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from monitor.report import report
+from streams.base.choice import MEANING
+from streams.base.names import STALE
 from streams.dashboard.frozen import frozen_page
 from streams.evaluation.arms import arms_over_time
+from streams.evaluation.lineup import BASES
 from streams.faults.page import outage_section
 from streams.faults.timeline import Course
 from streams.logs.check import USERS_NEEDED
@@ -39,6 +42,8 @@ def run_page(run: Run, undisturbed: Run | None = None) -> str:
         arms_over_time=arms_over_time(run.predictions) if enough else None,
         configuration=run.configuration,
         frozen=frozen_page(run.playback) if run.playback else "",
+        cloud=BASES[result.base] if result else BASES[STALE],
+        meaning=MEANING[result.base] if result else "what devices add to: an event's base, or the cloud model",
         sections=[*_outage(run, undisturbed), *([log_section(result.log)] if result else [])],
     )
 

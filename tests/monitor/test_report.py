@@ -112,6 +112,20 @@ def test_the_dashboard_of_the_run_is_a_page_within_the_page() -> None:
     assert 'srcdoc="&lt;p class=&quot;x&quot;&gt;as it was&lt;/p&gt;"' in text
 
 
+def test_the_arm_that_devices_add_to_has_the_name_of_what_it_is() -> None:
+    arms = {"boosted": ARMS["cloud"], "coda": ARMS["coda"]}
+    text = page(arms=arms, cloud="boosted", meaning="boosted trees on streamed features", frozen="<p>as it was</p>")
+    for words in (
+        "add to boosted: boosted trees",
+        "coda&#x27;s GAUC − boosted",
+        "GAUC − boosted",
+        "cloud is boosted here",
+    ):
+        assert words in text
+    assert "<!-- boosted -->" in text and "<!-- cloud -->" not in text, "and in the plot"
+    assert "add to cloud: the cloud model." in whole_page()
+
+
 def test_what_does_not_add_up_stands_at_the_top() -> None:
     text = page(problems=["events: 3 produced, but 2 pooled"])
     assert "everything adds up" not in text

@@ -5,8 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.scores import auc
 from streams.cli import run
-from streams.logs.event_log import EventLog
+from streams.logs.event_log import EventLog, load_log
+from tests.streams.evaluation.world import taste_log
 
 LOG = "visitorid,itemid,event,timestamp,price\nu,i,view,1500000002,1\nu,j,buy,1500000001,2\nv,k,buy,1500000003,3\n"
 
@@ -56,3 +58,53 @@ def test_a_log_without_one_event_is_exit_2(
     log.write_text("user_id,item_id,label,timestamp\n,i,1,1500000000000\n")
     assert run(["data", "check", str(log), *json]) == 2
     assert "no event can be read" in capsys.readouterr().out
+
+
+def shop(folder: Path, events: int) -> Path:
+    """Users like one of five categories and dislike another."""
+    path = folder / "shown.parquet"
+    taste_log(events).drop("event_id", "base").write_parquet(path)
+    return path
+
+
+def test_a_scored_log_says_what_trees_expected_and_what_to_do_with_it(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("data", "score", str(shop(tmp_path, 3200)), "--out", "scored.parquet")
+    assert run(words) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "scored.parquet"
+    assert "base: boosted trees on streamed features" in said.err and "µs of a core an event" in said.err
+    assert "the first 1,920 have no base" in said.err, "a quarter of them is too few for trees, and so are three"
+    assert "next: coda evaluate scored.parquet, or live: coda demo --log scored.parquet" in said.err
+    scored = load_log(Path("scored.parquet"))
+    live = scored.tail(1280)
+    assert live["base"].is_not_null().all() and auc(live["label"].to_numpy(), live["base"].to_numpy()) > 0.6
+    assert run(words) == 2
+    assert "scored.parquet is there already" in capsys.readouterr().err
+
+
+def test_a_log_too_short_for_trees_says_what_it_takes_instead(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = str(shop(tmp_path, 600))
+    assert run(("data", "score", short, "--out", "scored.parquet")) == 0
+    said = capsys.readouterr().err
+    assert "base: a regression on streamed features" in said and "for trees the initial part is too short" in said
+    assert load_log(Path("scored.parquet"))["base"].is_not_null().all()
+    assert run(("data", "score", short, "--base", "boosted", "--out", "other.parquet")) == 2
+    assert "take an initial part of 1,875 events" in capsys.readouterr().err
+
+
+def test_a_base_is_not_overwritten_unasked_nor_a_log_written_that_nobody_reads(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(("data", "score", str(shop(tmp_path, 600)), "--out", "scored.parquet")) == 0
+    again = ("data", "score", "scored.parquet", "--out", "again.parquet")
+    assert run(again) == 2
+    assert "scored.parquet has bases" in capsys.readouterr().err
+    assert run((*again, "--base", "online")) == 0
+    said, anew = load_log(Path("scored.parquet")), load_log(Path("again.parquet"))
+    assert said["base"].to_list() == anew["base"].to_list()
+    assert run(("data", "score", "scored.parquet", "--base", "online", "--out", "again.csv")) == 2
+    assert "call it again.parquet" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import pytest
 
 from monitor.state import State
 from streams.logs.data import NAMED_LOGS, get_log
+from streams.logs.event_log import load_log
 from wire.task import ARMS
 
 ROOT = Path(__file__).parents[3]
@@ -101,9 +102,20 @@ def test_canaries_came_back_and_count_nowhere_else(finished: tuple[dict[str, Any
     assert "canary" not in result["last_state"]["matches"]
 
 
+def test_devices_added_to_what_the_strongest_global_model_expected(finished: tuple[dict[str, Any], Path, str]) -> None:
+    _, out, lines = finished
+    assert "personal models add to a regression on streamed features" in lines and "GAUC online 0." in lines
+    config = msgspec.json.decode((out / "config.json").read_bytes())
+    said = load_log(Path(config["log"]["path"]))
+    predictions = pl.read_parquet(out / "fleet" / "predictions.parquet").join(said, on="event_id")
+    expected = 1 / (1 + (-predictions["base"]).exp())
+    assert len(predictions) > 0 and (predictions["cloud"] - expected).abs().max() < 1e-5  # type: ignore[operator]
+
+
 def test_every_arm_predicted_every_event_of_the_live_part(finished: tuple[dict[str, Any], Path, str]) -> None:
     result, out, _ = finished
-    assert result["arms"].keys() == set(ARMS)
+    assert result["base"] == "online", "its history is too short for trees"
+    assert result["arms"].keys() == {"online", *ARMS} - {"cloud"}
     predictions = pl.read_parquet(out / "fleet" / "predictions.parquet")
     assert len(predictions) == result["last_state"]["predictions"] > 0
     assert predictions["event_id"].is_unique().all()

@@ -17,6 +17,7 @@ from streams.demo.plan import (
     commands,
     open_log,
     paced,
+    played,
     side_by_side,
 )
 from streams.faults.scenario import Scenario, find_scenario
@@ -61,13 +62,16 @@ def test_events_of_the_moment_where_the_live_part_begins_all_belong_to_it(tmp_pa
 
 
 def test_a_scenario_plays_the_part_of_its_users_in_the_time_of_the_run(tmp_path: Path) -> None:
-    log = open_log(written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)]))
-    part = paced(log, DemoSettings(devices=2, seconds=30), Scenario(name="mine", events=30), tmp_path)
+    path = written(tmp_path, [20_000 * DAY_MS + i * DAY_MS for i in range(60)])
+    whole = played(path, DemoSettings(seconds=30), Scenario(name="mine"), tmp_path)
+    assert whole == path, "which is scored once for all runs"
+    mine = played(path, DemoSettings(devices=2, seconds=30), Scenario(name="mine", events=30), tmp_path)
+    part = paced(open_log(mine), 30, tmp_path)
     assert (part.events, part.users) == (40, 2), "twenty events of each of two users of three"
     assert part.last_ms - part.live_from_ms == pytest.approx(30_000, abs=2)
     assert set(load_log(part.path)["user_id"]) == {"u0", "u1"}
     with pytest.raises(InputError, match="has 3 users: give --devices at most 3"):
-        paced(log, DemoSettings(devices=4, seconds=30), Scenario(name="mine", events=30), tmp_path)
+        played(path, DemoSettings(devices=4, seconds=30), Scenario(name="mine", events=30), tmp_path)
 
 
 def test_as_many_devices_as_were_asked_for_are_there_side_by_side_in_a_log_of_users_one_after_the_other() -> None:

@@ -54,7 +54,7 @@ def picture() -> Picture:
 
 def shown(columns: int = 100) -> str:
     console = Console(file=io.StringIO(), width=columns)
-    console.print(screen("CoDA", PHASES, [EARLIER, BUSY], "40 %", picture()))
+    console.print(screen("CoDA", PHASES, [EARLIER, BUSY], "40 %", picture=picture()))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -76,16 +76,27 @@ def test_of_six_arms_none_is_cut_off_at_80_columns() -> None:
     arms = dict.fromkeys(("cloud", "local", "random", "coarse", "mpda", "coda"), 0.5)
     busy = msgspec.structs.replace(BUSY, arm_gauc=arms, predictions=123_456, pool_live=123_456, waiting=123_456)
     console = Console(file=io.StringIO(), width=80)
-    console.print(screen("CoDA", PHASES, [EARLIER, busy], "40 %", picture()))
+    console.print(screen("CoDA", PHASES, [EARLIER, busy], "40 %", picture=picture()))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "coda +0.0000" in text and "123,456 waiting" in text and len(text.splitlines()) <= 24
 
 
+def test_the_arm_that_devices_add_to_is_called_what_it_is() -> None:
+    console = Console(file=io.StringIO(), width=400)
+    with LiveView("CoDA", PHASES, console) as view:
+        view.call_cloud("boosted")
+        view.update(BUSY)
+    assert isinstance(console.file, io.StringIO)
+    assert "GAUC boosted 0.650 coda 0.640" in console.file.getvalue()
+    console.print(screen("CoDA", PHASES, [BUSY], "", "boosted", picture=None))
+    assert "GAUC boosted 0.6500  coda -0.0100" in console.file.getvalue()
+
+
 def test_at_the_end_nothing_is_shown_to_be_down() -> None:
     ended = msgspec.structs.replace(BUSY, phase=PHASES[-1], devices_connected=0)
     console = Console(file=io.StringIO(), width=80)
-    console.print(screen("CoDA", PHASES, [EARLIER, ended], "", Fold().picture(10_000)))
+    console.print(screen("CoDA", PHASES, [EARLIER, ended], "", picture=Fold().picture(10_000)))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "coda" in text and "DOWN" not in text and "ABSENT" not in text and "0 devices" not in text
@@ -112,7 +123,7 @@ def test_a_small_terminal_keeps_numbers_and_units_together() -> None:
 
 def test_the_empty_system_has_a_screen_and_a_line() -> None:
     console = Console(file=io.StringIO(), width=100)
-    console.print(screen("CoDA", PHASES, [State(phase="brokers")], "", None))
+    console.print(screen("CoDA", PHASES, [State(phase="brokers")], "", picture=None))
     assert plain_line([State(phase="brokers")], "") == "00:00 brokers"
 
 
