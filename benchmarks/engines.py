@@ -141,12 +141,12 @@ def samples_of(vectors: F32, timestamp: I64) -> SampleBlock:
 
 
 class Hnswlib:
-    """An HNSW graph with M and efConstruction of the pool's; what is deleted is marked, and its place taken again."""
+    """An HNSW graph, of the pool's own M and efConstruction; what is deleted is marked, and its place taken again."""
 
     effort, most_effort = FIRST_BEAM, MOST_BEAM
 
-    def __init__(self, runbook: Runbook, vectors: F32, folder: Path) -> None:  # noqa: ARG002
-        spec = PoolSpec()
+    def __init__(self, runbook: Runbook, vectors: F32, folder: Path, **settings: int) -> None:  # noqa: ARG002
+        spec = PoolSpec(**settings)
         self._index = hnswlib.Index(space="ip", dim=vectors.shape[1])
         self._index.init_index(
             runbook.most, M=spec.links, ef_construction=spec.build_beam, allow_replace_deleted=True, random_seed=0
@@ -178,13 +178,21 @@ class Hnswlib:
 
 
 class Usearch:
-    """An HNSW graph with usearch's own settings (16 links, expansion_add 128), vectors in float32."""
+    """An HNSW graph, of usearch's own settings, vectors in float32."""
 
     effort, most_effort = FIRST_BEAM, MOST_BEAM
 
-    def __init__(self, runbook: Runbook, vectors: F32, folder: Path) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        runbook: Runbook,  # noqa: ARG002
+        vectors: F32,
+        folder: Path,  # noqa: ARG002
+        *,
+        connectivity: int = 16,
+        expansion_add: int = 128,
+    ) -> None:
         self._index: Any = importlib.import_module("usearch.index").Index(
-            ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=16, expansion_add=128
+            ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=connectivity, expansion_add=expansion_add
         )
 
     def insert(self, numbers: I64, vectors: F32) -> None:
@@ -303,7 +311,9 @@ ARMS = {
     "pool": Arm(PoolEngine, {}),
     "pool, all in graphs": Arm(PoolEngine, {"graph_nodes": 1, "search_beam": 400}),
     "hnswlib": Arm(Hnswlib, {}),
+    "hnswlib, 32 links": Arm(Hnswlib, {"links": 32, "build_beam": 200}),
     "usearch": Arm(Usearch, {}, "usearch"),
+    "usearch, 32 links": Arm(Usearch, {"connectivity": 32, "expansion_add": 256}, "usearch"),
     "faiss IVFFlat": Arm(FaissLists, {}, "faiss"),
     "faiss Flat": Arm(FaissFlat, {}, "faiss"),
 }
