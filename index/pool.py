@@ -26,6 +26,7 @@ from wire.moments import EventMs
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left
 CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding)
+_TOLD = ("logit", "item", "category", "label", "times")  # of a candidate, as the table has it
 
 REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second
 Progress = Callable[[int, int], None]  # rows done, rows in all
@@ -294,9 +295,7 @@ class Pool:
 
     def _scored(self, row: I64, score: F64, before_ms: np.int64) -> Scored:
         found = row != NO_ROW
-        table = self.memory.table
-        at = table.at(row[found])
-        age_s = (before_ms - table.timestamp[at]) // 1000
-        keys = table.item[at], table.category[at]
-        candidates = Candidates(table.logit[at], *keys, table.label[at], table.times[at], age_s.astype(np.uint32))
-        return Scored(candidates, score[found])
+        each = self.memory.table.asked(row[found])
+        age_s = ((before_ms - each["timestamp"]) // 1000).astype(np.uint32)
+        told = {name: np.ascontiguousarray(each[name]) for name in _TOLD}
+        return Scored(Candidates(**told, age_s=age_s), score[found])

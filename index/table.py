@@ -9,6 +9,7 @@ waited for.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.window import Floor, above
 from models.sample import SampleBlock
@@ -35,6 +36,7 @@ class _Arrays:
     def __init__(self, key_dim: int, base: int, capacity: int) -> None:
         self.base = self.end = base
         rows = np.zeros(capacity, _ROW)
+        self.rows = rows
         self.columns: dict[str, Any] = {name: rows[name] for name in _ASKED}
         self.columns["sample"] = np.zeros(capacity, np.uint64)
         self.columns["match_key"] = np.zeros((capacity, key_dim), np.float32)
@@ -73,6 +75,10 @@ class Table:
     def vectors(self, rows: I64) -> F32:
         """Their match keys, (n, d)."""
         return self.match_key.take(self.at(rows), axis=0)  # indexing takes twice as long
+
+    def asked(self, rows: I64) -> NDArray[np.void]:
+        """What searches ask of them, (n,), by the names of the columns: all of a row at once, as it lies."""
+        return self._rows.take(self.at(rows))
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""
@@ -140,6 +146,6 @@ class Table:
         to.end = stop
 
     def _use(self, arrays: _Arrays) -> None:
-        self._base, self._nbytes = arrays.base, arrays.nbytes
+        self._base, self._nbytes, self._rows = arrays.base, arrays.nbytes, arrays.rows
         for name, column in arrays.columns.items():
             setattr(self, name, column)
