@@ -23,6 +23,8 @@ def judge_batch(device: "Device", batch: CandidateBatch) -> Batches:
         return Batches.STALE
     if batch.model not in (device.model, device.newest_model):
         return Batches.WRONG_MODEL
+    if device.aside.stands:
+        return Batches.ASIDE
     here = device.batch is not None and (batch.batch_seq, batch.model) == (device.newest_seq, device.model)
     return Batches.REPEATED if here else Batches.ACCEPTED
 

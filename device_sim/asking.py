@@ -18,6 +18,10 @@ class Asking:
         """There is a reason to ask; an earlier one stands."""
         self.reason = self.reason or reason
 
+    def instead(self, reason: str) -> None:
+        """Ask so, and no more for what there was to ask for before; nothing is asked where that is empty."""
+        self.reason, self._wait_ms = reason, FIRST_WAIT_MS
+
     def hold(self, now_ms: int) -> None:
         """Wait before asking (again): an answer may be on its way."""
         self.next_ms = now_ms + self._wait_ms

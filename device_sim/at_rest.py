@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from device_sim.aside import Aside, AsideState
 from device_sim.cloud_clock import CloudClock
 from device_sim.device import Device
 from device_sim.outbox import Outbox
@@ -38,6 +39,7 @@ _PLAIN = (
     "heads_bytes",
     "batch_since_ms",
     "cloud_time",
+    "tried",
 )
 
 
@@ -56,12 +58,14 @@ class _Core(msgspec.Struct, frozen=True, array_like=True):
     heads_bytes: int
     batch_since_ms: int
     cloud_time: EventMs
+    tried: bool
     stale_heads: bool
     history: tuple[list[int], bytes, bytes]
     taken: tuple[int, bytes, bytes]
     seen: bytes
     outbox: dict[str, bytes]
     usage: UsageState
+    aside: AsideState
     reason: str
     clock: list[int]
     weights: WeightsState
@@ -82,6 +86,7 @@ def parts_of(device: Device) -> Parts:
         seen=device.seen.state(),
         outbox=device.outbox.state(),
         usage=device.usage.state(),
+        aside=device.aside.state(),
         reason=device.asking.reason,
         clock=device.clock.state(),
         weights=weights,
@@ -105,6 +110,6 @@ def restore_device(user_id: str, parts: Parts, sequence: int, *, uploads: bool) 
     device.seen, device.outbox = Seen.restore(core.seen), Outbox.restore(core.outbox)
     device.batch = decode_batch(parts["batch"]) if parts["batch"] else None
     device.stale_heads, device.asking.reason = core.stale_heads, core.reason
-    device.clock = CloudClock(core.clock)
+    device.clock, device.aside = CloudClock(core.clock), Aside.restore(core.aside)
     device.parameters = Parameters.restore(_decode(parts["heads"], type=HeadsState), core.weights)
     return device

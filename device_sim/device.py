@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from device_sim.arrivals import concerns, judge_batch, judge_task
+from device_sim.aside import Aside
 from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
 from device_sim.outbox import Outbox
-from device_sim.outcome import Events, Heads, Models, Tasks, Unpredicted
+from device_sim.outcome import Events, Heads, Models, Stances, Tasks, Unpredicted
 from device_sim.parameters import Parameters
 from device_sim.report import answer, standing
 from device_sim.seen import Seen
@@ -48,7 +49,7 @@ from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
 from wire.outcome import Batches, Trainings
 from wire.succession import judge
 from wire.task import Task
-from wire.telemetry import Ack, MatchRequest, Training, Upward, encode_report
+from wire.telemetry import ASIDE, Ack, MatchRequest, Training, Upward, encode_report
 
 # A connected device expects a batch: its samples make the cloud match, and so does its request after a change of
 # models. Training before the batch is there would mean training twice, so it trains without one only after so
@@ -72,12 +73,14 @@ class Device:
         self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.upcoming, self.usage = Asking(), Upcoming(), usage or Usage()
+        self.aside = Aside()
         self.task: Task | None = None
         self.parameters = Parameters()  # as they were when they were last taken out of a store
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
         self.batch: CandidateBatch | None = None
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
         self.connected = self.busy = self.wanting = False
+        self.tried = False  # it trained since it forgot its heads: they can gain
         self.stale_heads = False  # the cloud model changed since the last training
         self.hold_until_ms = 0  # give the batch of the new model so long
         self.new_samples = 0  # since the last training
@@ -94,7 +97,7 @@ class Device:
 
     def due(self, now_ms: WallMs) -> bool:
         """Whether there is reason to train: a fresh batch, a new cloud model, enough new samples."""
-        if self.task is None or self.version == 0 or self.busy:
+        if self.task is None or self.version == 0 or self.busy or self.aside.stands:
             return False
         if self.batch is not None and self.batch.batch_seq > self.trained_seq:
             return True
@@ -132,17 +135,16 @@ class Device:
         return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
 
     @property
-    def wakes_ms(self) -> float:
-        """Before then a `Tick` changes nothing, if nothing else comes before; infinite when only that can."""
-        wakes = self.outbox.wakes_ms if self.connected else math.inf
-        if self.asking.reason:
-            if self.connected and self.eligible:
-                wakes = min(wakes, self.asking.next_ms)
-        elif self.batch is not None:
-            wakes = min(wakes, self.batch_since_ms + self._batch_age_ms + 1)
-        if self.stale_heads and not (self.wanting or self.busy) and self.eligible:
-            wakes = min(wakes, self.hold_until_ms)
-        return self.clock.wall_ms(min(wakes, self.upcoming.until_ms))
+    def may_ask(self) -> bool:
+        """Whether there is something to ask for that the device can use, and somebody to ask."""
+        return bool(self.asking.reason) and self.connected and (self.eligible or self.asking.reason == ASIDE)
+
+    @property
+    def batch_age_ms(self) -> float:
+        """How old a batch may get: an idle device can wait."""
+        if self.task is None:
+            return math.inf
+        return self.task.candidate_age_ms if self.new_samples else self.task.idle_age_ms
 
     def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
@@ -167,7 +169,7 @@ class Device:
         features = self.known.take(*key)
         base = NONE if event.base is None else event.base
         seq = self.window.append(*key, taken=features[:2], history=features[2:], base=base)
-        return Predict(seq, event.event_id, *key, *features, base)
+        return Predict(seq, event.event_id, *key, *features, base, self.aside.stance is not Stances.TRAINS)
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)
@@ -176,12 +178,42 @@ class Device:
 
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
         self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.model.key)
-        self.usage.lost(stimulus.losses, stimulus.evidence)
-        return self._want_training(now_ms)
+        gained = float(stimulus.gains[self.task.richest]) if self.task and self.tried else None
+        self.usage.lost(stimulus.losses, stimulus.evidence, gained)
+        before = self.aside.stance
+        if self.task is not None:
+            self.aside.met(gained, self.task.blend_discount, self.task.gain)
+        changed = self._take_stance(before, now_ms) if self.aside.stance is not before else []
+        return [*changed, *(self._untrained(now_ms) if self.aside.stands else self._want_training(now_ms))]
+
+    def _untrained(self, now_ms: WallMs) -> list[Instruction]:
+        """Report where a training would be due: what the fleet learns from own events waits for none."""
+        if self.task is None or not self.connected or self.new_samples < self.task.retrain_every:
+            return []
+        self.new_samples = 0
+        return [self._standing(now_ms)]
+
+    def _take_stance(self, before: Stances, now_ms: WallMs) -> list[Instruction]:
+        """Do as it stands now, and tell the cloud whether to make batches."""
+        out: list[Instruction] = [Count(self.aside.stance)]
+        if self.aside.stands:
+            out += [Count(Batches.ASIDE)] if self.batch is not None else []
+            self.batch = None
+            self.asking.instead(ASIDE)
+            out += self._forget()
+        elif before is Stances.ASIDE:
+            self.asking.instead("back")
+            self.new_samples, self.stale_heads, self.hold_until_ms = 0, True, now_ms + BATCH_WAIT_MS
+        return [*out, *self._ask(now_ms)]
+
+    def _forget(self) -> list[Instruction]:
+        self.heads_bytes, self.tried = 0, False
+        return [Forget()]
 
     def _connected(self, _stimulus: Connected, now_ms: WallMs) -> list[Instruction]:
         self.connected = True
-        self.asking.want("connected")
+        if not self.aside.stands:
+            self.asking.want("connected")
         self.asking.hold(now_ms)
         known = self.usage.events or self.usage.batches
         return [*self._send_outbox(now_ms), *([self._standing(now_ms)] if known else [])]
@@ -211,12 +243,14 @@ class Device:
             if batch.model != self.model:
                 out += self._take_up(now_ms)
             out += self._accept(batch, now_ms)
+        if outcome is Batches.ASIDE:
+            self.newest_seq = batch.batch_seq
         if outcome is Batches.STALE:  # the cloud knows: a newer one was pushed
             return out
         said = Batches.ACCEPTED if outcome is Batches.REPEATED else outcome
         out.append(self._answer(batch.batch_seq, batch.model, said, now_ms))
-        if outcome is Batches.WRONG_MODEL:
-            self.asking.want(outcome)
+        if outcome in (Batches.WRONG_MODEL, Batches.ASIDE):
+            self.asking.want(ASIDE if self.aside.stands else outcome)
             out += self._ask(now_ms)
         return [*out, *self._want_training(now_ms)]
 
@@ -249,8 +283,7 @@ class Device:
         self.upcoming.clear()
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
         self.model, self.trained_until, self.model_size = arrival.model, arrival.trained_until, arrival.size
-        self.heads_bytes = 0
-        out: list[Instruction] = [Count(Models.ADOPTED), Forget()]
+        out: list[Instruction] = [Count(Models.ADOPTED), *self._forget()]
         if self.task is not None and not concerns(self, self.task):
             self.task = None
             out.append(Count(Tasks.OUTDATED))
@@ -297,11 +330,11 @@ class Device:
             self.usage.trained(Trainings.OUTDATED, stimulus.compute_ms)
             return [Count(Trainings.OUTDATED), *self._want_training(now_ms)]
         self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.model.key)
-        self.heads_bytes = stimulus.heads_bytes
+        self.heads_bytes, self.tried = stimulus.heads_bytes, True
         passed = stimulus.accepted.values()
         outcome = Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK
         self.usage.trained(outcome, stimulus.compute_ms, stimulus.accepted)
-        out: list[Instruction] = [Count(outcome)]
+        out: list[Instruction] = [Count(outcome), *(self._forget() if self.aside.stands else [])]
         out += [Count(Heads.ACCEPTED if good else Heads.ROLLED_BACK) for good in passed]
         batch = self._batch_in_training
         if batch is not None and batch.batch_seq > self.trained_seq:
@@ -348,19 +381,14 @@ class Device:
     def _outdated_batch(self, now_ms: WallMs) -> bool:
         """Whether a fresh batch is worth asking for."""
         # One that was made later than now is from before a restart and before the clock was set back.
-        return self.batch is not None and not 0 <= now_ms - self.batch_since_ms <= self._batch_age_ms
-
-    @property
-    def _batch_age_ms(self) -> float:
-        """How old a batch may get: an idle device can wait."""
-        if self.task is None:
-            return math.inf
-        return self.task.candidate_age_ms if self.new_samples else self.task.idle_age_ms
+        return self.batch is not None and not 0 <= now_ms - self.batch_since_ms <= self.batch_age_ms
 
     def _ask(self, now_ms: WallMs) -> list[Instruction]:
-        if not (self.asking.reason and self.connected and self.eligible):
+        if not self.may_ask:
             return []
         reason = self.asking.take(now_ms)
+        if reason == ASIDE:  # which nobody answers
+            self.asking.instead("")
         return [self._report(MatchRequest(self.user_id, reason, self.newest_seq))] if reason else []
 
     def _send_outbox(self, now_ms: WallMs) -> list[Instruction]:

@@ -41,6 +41,7 @@ from device_sim.stimulus import (
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
 from device_sim.use_ages import observe_predictions, observe_training
+from device_sim.wakes import wakes_ms
 from models.cloud_model import DIM, CloudModel
 from models.prior_variance import factors_of
 from monitor.metrics import Metrics
@@ -218,11 +219,12 @@ class Fleet:
             self.store.drop_models(known | {self.offer.model_key})
 
     def show(self) -> None:
-        """Tell how many devices there are of each group, and how many of them are connected."""
+        """Tell how many devices there are of each group, how many of them are connected, and how many stand aside."""
         there = Counter((group_of(device.usage.events), device.connected) for device in self.devices.values())
         for group in DEVICES:
             self._metrics.devices.labels(group).set(there[group, True] + there[group, False])
             self._metrics.group_connected.labels(group).set(there[group, True])
+        self._metrics.devices_aside.set(sum(device.aside.stands for device in self.devices.values()))
 
     def begin_training(
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
@@ -323,7 +325,7 @@ class Fleet:
         except Exception as error:
             self._fail(user_id, type(stimulus).__name__, error)
             return []
-        self.clocks.wake(user_id, device.wakes_ms)
+        self.clocks.wake(user_id, wakes_ms(device))
         return instructions
 
     def _tell(self, user_id: str, stimulus: Stimulus, now_ms: int) -> None:
@@ -393,6 +395,6 @@ class Fleet:
         cloud = predicted.arms[:, ARMS.index("cloud")]
         observe_predictions(self._metrics, rows.timestamp, until_ms, label=rows.label, cloud=cloud)
         for n, (user_id, p) in enumerate(asked):
-            teaches = predicted.head_losses[n], predicted.evidence[n]
+            teaches = predicted.head_losses[n], predicted.evidence[n], predicted.gains[n]
             model = self.devices[user_id].model
             self._tell(user_id, Predicted(p.seq, model, predicted.interest[n], *teaches), now_ms)

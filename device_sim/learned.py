@@ -15,7 +15,6 @@ from models.blend import PERSONAL
 from models.cloud_model import CloudModel
 from models.repeats import with_repeats
 from wire.arrays import F32, F64, U32
-from wire.task import ARMS
 
 FEW = 4  # of each kind are told, and of each side: what a page has a line for
 STANDS_OUT = 0.1  # nats: what changes the odds by less than a tenth is no taste
@@ -42,8 +41,7 @@ class Learned:
         parameters = fleet.store.take(slot)
         if device.task is None or not len(parameters.head):
             return None
-        arm = max(map(ARMS.index, device.task.arms))
-        weight = fleet.store.blend.weights(np.array([slot]))[0, arm, -len(PERSONAL) :]
+        weight = fleet.store.blend.weights(np.array([slot]))[0, device.task.richest, -len(PERSONAL) :]
         model = fleet.store.models[device.model.key]
         return cls(device.window.rows(), parameters, weight[parameters.head], model, device.task.repeats)
 

@@ -51,6 +51,14 @@ class Heads(Outcome):
     ROLLED_BACK = "rolled_back"  # worse than the cloud model on the newest own samples
 
 
+class Stances(Outcome):
+    """What a device does with personal heads (`device_sim.aside`)."""
+
+    TRAINS = "trains"
+    ASIDE = "aside"  # neither asks nor trains
+    PROBES = "probes"  # asks and trains, and does not use them
+
+
 class Receipts(Outcome):
     """Receipts for uploaded events."""
 

@@ -14,8 +14,9 @@ from device_sim.parameters import Parameters
 from device_sim.window import padded
 from models import repeats
 from models.base import expected
-from models.blend import ADJUSTED, HEADS, LOCAL, PERSONAL, Blend
+from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend
 from models.cloud_model import DIM, CloudModel, sigmoid
+from models.gain import gains
 from models.heads import Heads
 from models.prior_variance import KINDS, REGRESSION
 from models.repeats import Repeats, traits
@@ -31,7 +32,7 @@ _LOCAL, _ADJUSTED = PERSONAL.index(LOCAL), HEADS.index(ADJUSTED)
 @dataclass(frozen=True, slots=True)
 class Rows:
     """n own events to predict: slot and key of the cloud model of their devices, time, keys, label, how many positives
-    of the item came before and how long ago the newest was, padded histories, bases."""
+    of the item came before and how long ago the newest was, padded histories, bases, and who stands aside."""
 
     slot: I64
     model: I64
@@ -44,6 +45,7 @@ class Rows:
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
     base: F32
+    aside: Bool
 
     @classmethod
     def of(cls, asked: Sequence[Predict], slots: Sequence[int], models: Sequence[int]) -> "Rows":
@@ -65,20 +67,23 @@ class Rows:
             history_item,
             history_category,
             np.fromiter((p.base for p in asked), np.float32, n),
+            np.fromiter((p.aside for p in asked), np.bool_, n),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """For n events: vectors (n, d), probabilities and scores of each arm (n, arms), log-loss of each head (n, heads),
-    and what each event teaches the fleet (n, EVIDENCE). Scores rank what a user meets at one moment: they are
-    the arm's logits without the user bias; (n, 0) where the store makes none."""
+    what each event teaches the fleet (n, EVIDENCE), and what each arm gained by personal heads, used or not (n, arms).
+    Scores rank what a user meets at one moment: they are the arm's logits without the user bias; (n, 0) where the store
+    makes none."""
 
     interest: F32
     arms: F64
     scores: F64
     head_losses: F64
     evidence: F64
+    gains: F64
 
 
 class ParameterStore:
@@ -176,6 +181,7 @@ class ParameterStore:
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS) if self._scores else 0))
+        gained = np.zeros((n, len(ARMS)))
         losses, expected, adjusted = np.zeros((n, len(HEADS))), np.zeros(n), np.zeros(n)
         for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
@@ -185,15 +191,33 @@ class ParameterStore:
             logits = ranking.copy()
             logits[:, 1:] += user_bias[:, None]
             probability = sigmoid(logits).astype(np.float64)
-            arms[at] = self.blend.predict(slot, probability)
+            arms[at] = self._blended(slot, probability, rows.aside[at])
             if self._scores:
-                scores[at] = logit(self.blend.predict(slot, sigmoid(ranking).astype(np.float64)))
+                scores[at] = logit(self._blended(slot, sigmoid(ranking).astype(np.float64), rows.aside[at]))
+            gained[at] = self._gained(slot, probability, added[at], label)
             losses[at] = self.blend.update(slot, probability, label)
             expected[at], adjusted[at] = sigmoid(cloud[at] + user_bias), probability[:, _ADJUSTED]
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
         columns, label = parts / self.factors[rows.slot], rows.label.astype(np.float64)
         evidence = repeats.REGRESSION.evidence(trait, expected, label), REGRESSION.evidence(columns, adjusted, label)
-        return Predicted(interest, arms, scores, losses, np.concatenate(evidence, axis=1))
+        return Predicted(interest, arms, scores, losses, np.concatenate(evidence, axis=1), gained)
+
+    def _blended(self, slot: I64, probability: F64, aside: Bool) -> F64:
+        """What each arm predicts (r, arms): without personal heads on devices that stand `aside`."""
+        whole = self.blend.predict(slot, probability)
+        if aside.any():
+            whole[aside] = self.blend.predict(slot[aside], probability[aside], FREE)
+        return whole
+
+    def _gained(self, slot: I64, probability: F64, added: F32, label: F64) -> F64:
+        """What each arm gains by personal heads (r, arms): nothing where there are none."""
+        gained, some = np.zeros((len(slot), len(ARMS))), self.personal[slot].any(axis=1)
+        if some.any():
+            slot, added = slot[some], added[some]
+            free = self.blend.predict(slot, probability[some], FREE)
+            lean = np.einsum("rah,rh->ra", self.blend.weights(slot)[:, :, -len(PERSONAL) :], added)
+            gained[some] = gains(label[some, None], free, lean)
+        return gained
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""

@@ -8,7 +8,13 @@ from models.evidence import pack
 from wire.identity import ModelId
 from wire.moments import WallMs
 from wire.outcome import Batches
-from wire.telemetry import Ack, Training
+from wire.telemetry import Ack, Gain, Training
+
+
+def gain_of(usage: Usage) -> Gain:
+    """What personal heads gained."""
+    events, nats, squares = usage.gain.tolist()
+    return Gain(round(events), nats, squares)
 
 
 def answer(user_id: str, usage: Usage, *, seq: int, model: ModelId, outcome: Batches, now_ms: WallMs) -> Ack:
@@ -47,5 +53,6 @@ def standing(
         passed=dict(usage.passed),
         events=usage.events,
         head_log_loss=usage.head_log_loss(),
+        gain=gain_of(usage),
         evidence=pack(usage.equations),
     )

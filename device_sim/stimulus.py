@@ -16,10 +16,10 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """Every head predicted one own event: its vector by cloud `model`, each head's log-loss, and what the event
-    teaches the fleet (`models.evidence`).
+    """Every head predicted one own event: its vector by cloud `model`, each head's log-loss, what the event
+    teaches the fleet (`models.evidence`), and what each arm gained by personal heads (`models.gain`).
 
-    `interest` (d,), `losses` (heads,) and `evidence` (EVIDENCE,); `seq` names the row of the window.
+    `interest` (d,), `losses` (heads,), `evidence` (EVIDENCE,) and `gains` (arms,); `seq` names the row of the window.
     """
 
     seq: int
@@ -27,6 +27,7 @@ class Predicted(msgspec.Struct, frozen=True):
     interest: F32
     losses: F64
     evidence: F64
+    gains: F64
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from wire.outcome import Batches, Trainings
 
 
 class UsageState(msgspec.Struct, frozen=True, array_like=True):
-    """The sums at rest; `sums` are the losses, the equations and the evidence, one after the other."""
+    """The sums at rest; `sums` are losses, equations, evidence and gain, one after the other."""
 
     boot: int
     sequence: int
@@ -41,6 +41,7 @@ class Usage:
         "compute_ms",
         "equations",
         "events",
+        "gain",
         "losses",
         "passed",
         "sequence",
@@ -57,10 +58,14 @@ class Usage:
         self.losses: F64 = np.zeros(len(HEADS))
         self.equations: F64 = np.zeros(EQUATIONS)  # of all intervals that are over
         self._evidence: F64 = np.zeros(EVIDENCE)  # of the interval that is not
+        self.gain: F64 = np.zeros(3)  # as in `wire.telemetry.Gain`
 
-    def lost(self, losses: F64, evidence: F64) -> None:
-        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) the fleet."""
+    def lost(self, losses: F64, evidence: F64, gained: float | None = None) -> None:
+        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) the fleet, and personal heads
+        `gained` so much, if there had been a training."""
         self.losses += losses
+        if gained is not None:
+            self.gain += 1, gained, gained**2
         self._evidence += evidence
         self.events += 1
         if self.events % INTERVAL == 0:
@@ -100,7 +105,7 @@ class Usage:
             batches=dict(self.batches),
             trainings=dict(self.trainings),
             passed=dict(self.passed),
-            sums=np.concatenate([self.losses, self.equations, self._evidence]).tobytes(),
+            sums=np.concatenate([self.losses, self.equations, self._evidence, self.gain]).tobytes(),
         )
 
     @classmethod
@@ -116,6 +121,7 @@ class Usage:
         usage.batches.update(state.batches)
         usage.trainings.update(state.trainings)
         usage.passed.update(state.passed)
-        ends = len(HEADS), len(HEADS) + EQUATIONS
-        usage.losses, usage.equations, usage._evidence = np.split(np.frombuffer(state.sums).copy(), ends)
+        ends = np.cumsum([len(HEADS), EQUATIONS, EVIDENCE])
+        parts = np.split(np.frombuffer(state.sums).copy(), ends)
+        usage.losses, usage.equations, usage._evidence, usage.gain = parts
         return usage

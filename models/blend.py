@@ -14,6 +14,9 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
   as new, whichever head is best now. Undiscounted over T events the bound grows to
   ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(1/π(h))/200 per event: the price of following change.
 * A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
+* A device that stands aside (`device_sim.aside`) blends only the `FREE` heads, F is then over these alone, which is no
+  lower: beginning costs nothing against them. Coming back adds ln 1/w, w being their weight in the whole blend at that
+  moment: what personal heads earned in the shadow is what may be lost by them.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
 pays more than ln(9 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
@@ -36,6 +39,8 @@ LOCAL = "local"  # from own samples alone
 RANDOM = "random"  # from random samples
 ADJUSTED = "adjusted"  # the cloud's logit with the device's user bias and repeats: what personal heads add to
 HEADS = ("cloud", ADJUSTED, *PERSONAL)
+FREE = slice(0, 2)  # of HEADS: those that no training makes
+_ALL = slice(None)
 _LOCAL = (LOCAL, LOCAL + HABIT)
 # Matched samples say much of a few items, random ones a little of many: no device knows beforehand which is
 # worth more, nor which side of its classifier's border is. Its blend finds out. A head has this share of the trust in
@@ -105,21 +110,22 @@ class Blend:
         self.discount = np.concatenate([self.discount, more.discount])
         self.prior = np.concatenate([self.prior, more.prior])
 
-    def weights(self, which: I64) -> F64:
-        """Weight of each head in each arm, (r, arms, heads); rows of an arm sum to 1."""
-        log_weight = self.prior[which] - self.loss[which][:, None, :]
+    def weights(self, which: I64, heads: slice = _ALL) -> F64:
+        """Weight of each of `heads` in each arm, (r, arms, heads); rows of an arm sum to 1."""
+        log_weight = (self.prior[which] - self.loss[which][:, None, :])[:, :, heads]
         weight = np.exp(log_weight - log_weight.max(axis=2, keepdims=True))
         total: F64 = weight / weight.sum(axis=2, keepdims=True)
         return total
 
-    def predict(self, which: I64, head_probability: F64) -> F64:
-        """Probabilities of each arm (r, arms) from those of each head (r, heads), in the order of ARMS and HEADS.
+    def predict(self, which: I64, head_probability: F64, heads: slice = _ALL) -> F64:
+        """Probabilities of each arm (r, arms) from those of each head (r, all heads), in the order of ARMS and HEADS;
+        of an arm's heads only `heads` are blended, others as if it had them not.
 
         >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
         >>> Blend(1).predict(np.array([0]), probability)[0, :3].round(3).tolist()
         [0.5, 0.594, 0.531]
         """
-        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which), clipped(head_probability))
+        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which, heads), clipped(head_probability[:, heads]))
         return mixed
 
     def update(self, which: I64, head_probability: F64, label: F64) -> F64:
@@ -136,7 +142,7 @@ class Blend:
 
 def most_harm(events: I64, discount: float) -> F64:
     """What a device arm can cost at most, in nats of log-loss, above its best head after `events` (n,), with the prior
-    as floored as can be and never changed.
+    as floored as can be and never changed, where it never came back from standing aside.
 
     >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
     [4.52, 9.04]

@@ -76,6 +76,7 @@ class Metrics:
     rejected = counter("coda_events_rejected", "events not pooled, by reason", ["reason"])
     pooled = counter("coda_samples_pooled", "distinct samples written to the pool")
     matches = counter("coda_matches", "matches sent, by what made them due", ["reason"])
+    matches_withheld = counter("coda_matches_withheld", "matches that were due, and not made: the device stands aside")
     matches_given_up = counter(
         "coda_matches_given_up",
         "match queries that ended without a batch, by reason: superseded, versions, shards",
@@ -138,6 +139,7 @@ class Metrics:
         "coda_devices", "devices by how much was predicted for them: new < 20 events, regular < 200, heavy", ["devices"]
     )
     group_connected = gauge("coda_group_devices_connected", "those of them with an open MQTT connection", ["devices"])
+    devices_aside = gauge("coda_devices_aside", "devices that stand aside: personal heads do not earn their training")
     devices_connected = gauge("coda_devices_connected", "devices with an open MQTT connection")
     faults_begun = counter("coda_faults_begun", "faults that `coda chaos` began, by what they break", ["fault"])
     faults_over = counter("coda_faults_over", "faults that are over, by what they broke", ["fault"])

@@ -40,9 +40,9 @@ class MatchRules:
     """When a user is due for a match.
 
     After `match_every` new samples; when the newest batch is older than `freshness_budget_ms` (in event time as
-    events come, by a steady clock when they stop coming); or when the device asks. Events more than
-    `lateness_ms` of event time behind the newest of their user are late: they become no samples, but what was taken
-    in them is known from then on.
+    events come, by a steady clock when they stop coming); or when the device asks. While the device stands aside,
+    matches that are due are withheld. Events more than `lateness_ms` of event time behind the newest of their user are
+    late: they become no samples, but what was taken in them is known from then on.
     """
 
     match_every: int = 20
@@ -73,13 +73,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 
 class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one batch of one user; those that `waited` are of any users (`operators.audience`)."""
+    """What came of one batch of one user; samples that `waited` are of any users (`operators.audience`), and so many
+    matches were `withheld`."""
 
     samples: list[SampleRecord]
     queries: list[Query]
     late: list[DeadLetter]
     duplicates: int
     waited: list[SampleRecord] = []
+    withheld: int = 0
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -96,6 +98,7 @@ class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pending: int
     active_since_ms: WallMs
     asked_ms: WallMs
+    aside: bool
     seq: int
 
 
@@ -125,6 +128,7 @@ class UserState:
         self.pending = 0  # samples since
         self.active_since_ms = NEVER  # wall clock of the first of them
         self.asked_ms = NEVER  # wall clock of a request that came before the user's first event
+        self.aside = False  # the device wants no batch
         self.seq = 0
 
     def handle(
@@ -136,7 +140,7 @@ class UserState:
         get candidates of a month ago, or none.
         """
         out = UserOutput([], [], [], 0)
-        duplicates, known = 0, self.known
+        duplicates, withheld, known = 0, 0, self.known
         for value in batch:
             if isinstance(value, Asked):
                 self._request(value, out, now_ms, stream_ms)
@@ -147,8 +151,10 @@ class UserState:
             elif value.sample in self.seen:
                 duplicates += 1
             else:
-                self._sample(value, out, rules, now_ms)
-        return UserOutput(out.samples, out.queries, out.late, duplicates) if duplicates else out
+                withheld += self._sample(value, out, rules, now_ms)
+        if duplicates or withheld:
+            return UserOutput(out.samples, out.queries, out.late, duplicates, withheld=withheld)
+        return out
 
     @property
     def watermark(self) -> EventMs:
@@ -160,9 +166,14 @@ class UserState:
         """Whether there are samples that no match has answered yet."""
         return self.active_since_ms != NEVER
 
-    def idle(self, now_ms: WallMs, stream_ms: EventMs = NO_EVENT) -> list[Query]:
+    def idle(self, now_ms: WallMs, stream_ms: EventMs = NO_EVENT) -> UserOutput:
         """The match of a user whose stream stopped with samples that no match has answered yet."""
-        return [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)] if self.waits else []
+        if self.aside:
+            withheld = int(self.waits)
+            self._answered()
+            return UserOutput([], [], [], 0, withheld=withheld)
+        queries = [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)] if self.waits else []
+        return UserOutput([], queries, [], 0)
 
     def snapshot(self) -> bytes:
         """The state, saved at once: Bytewax may pickle what it is given only after the next event.
@@ -184,7 +195,8 @@ class UserState:
         state.known = Known.restore(History.restore(*rest.history), InteractionLog.restore(*rest.taken), rest.watermark)
         return state
 
-    def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> None:
+    def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> bool:
+        """Take a sample in; whether the match that it made due was withheld."""
         timestamp = a.timestamp
         self.seen[a.sample] = timestamp
         times, _, items, categories = self.known.take(a.item, a.category, a.label, timestamp)
@@ -196,11 +208,15 @@ class UserState:
             self.active_since_ms = now_ms
         self.pending += 1
         reason = self._due(timestamp, rules)
+        if reason and self.aside:
+            self._answered()
+            return True
         if reason:
             produced_ms = self.asked_ms if reason == "request" else a.produced_ms
             # What the user just took is the best there is to match by; candidates are older than it all the same.
             as_of = self.known.history.bytes_before(timestamp + 1)
             out.queries.append(self._query(reason, timestamp, produced_ms, as_of, now_ms))
+        return False
 
     def _due(self, timestamp: EventMs, rules: MatchRules) -> str:
         if self.asked_ms != NEVER:
@@ -211,8 +227,10 @@ class UserState:
         return "freshness" if stale else ""
 
     def _request(self, asked: Asked, out: UserOutput, now_ms: WallMs, stream_ms: EventMs) -> None:
-        self.seq = max(self.seq, asked.newest_seq)
-        if self.watermark == NO_EVENT:  # "before when" is not known yet: answered with the user's first event
+        self.seq, self.aside = max(self.seq, asked.newest_seq), asked.aside
+        if asked.aside:
+            self.asked_ms = NEVER
+        elif self.watermark == NO_EVENT:  # "before when" is not known yet: answered with the user's first event
             self.asked_ms = asked.produced_ms
         else:
             out.queries.append(self._query_now("request", asked.produced_ms, now_ms, stream_ms))
@@ -225,10 +243,7 @@ class UserState:
     def _query(
         self, reason: str, before_ms: EventMs, produced_ms: WallMs, history: tuple[bytes, bytes], now_ms: WallMs
     ) -> Query:
-        self.pending = 0
-        self.active_since_ms = NEVER
-        self.asked_ms = NEVER
-        self.matched_at = max(self.matched_at, self.watermark)  # by the user's own time: others' clocks may be ahead
+        self._answered()
         self.seq = max(self.seq + 1, now_ms)
         return Query(
             user_id=self.user_id,
@@ -240,6 +255,13 @@ class UserState:
             history_item=history[0],
             history_category=history[1],
         )
+
+    def _answered(self) -> None:
+        """No sample waits any more."""
+        self.pending = 0
+        self.active_since_ms = NEVER
+        self.asked_ms = NEVER
+        self.matched_at = max(self.matched_at, self.watermark)  # by the user's own time: others' clocks may be ahead
 
     def _late(self, a: Arrival, rules: MatchRules) -> DeadLetter:
         behind_ms = self.watermark - a.timestamp
@@ -299,9 +321,9 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         assert self.state is not None, "only a user with events is notified"
         if self._left_ms() > 0:
             return [], self.RETAIN
-        queries = self.state.idle(self._clock.wall_ms(), self._stream.now)
+        out = self.state.idle(self._clock.wall_ms(), self._stream.now)
         self._look()
-        return [UserOutput([], queries, [], 0)] if queries else [], self.RETAIN
+        return [out] if out.queries or out.withheld else [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """When the newest batch will be too old, if samples came after it; no later than `LOOK_AGAIN_MS` from now."""

@@ -25,6 +25,7 @@ class Batches(Outcome):
     WRONG_MODEL = "wrong_model"  # of another cloud model than the device's
     MALFORMED = "malformed"  # unreadable, or another device's
     OUTDATED = "outdated"  # dropped, as a new cloud model came
+    ASIDE = "aside"  # dropped, as the device does not train
     UNTRAINABLE = "untrainable"  # dropped, as the training on it failed
 
 

@@ -15,6 +15,10 @@ LogWeight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Kind = Literal["item", "category", "taste"]
 Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
+# Nats per event that heads gain at most while nobody knows better, far above what is worth a training (`models.gain`):
+# no device stands aside before its fleet reported.
+HOPE = 0.05
+
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
 
 
@@ -48,7 +52,7 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/4"):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/5"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
@@ -57,6 +61,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     are about: the fleet's log-weight per head, what having taken an item before says (`models.repeats`), and by
     kind how many times the recipes' the prior variances of own samples are (`models.prior_variance`), all from
     telemetry.
+    `gain` is from there as well: what personal heads gain at most, nats per event. Where they don't earn a training
+    a device stands aside (`device_sim.aside`).
     A device asks for a new batch when its own is older than `candidate_age_ms` and there are new samples, or older than
     `idle_age_ms` and there are none: whoever comes back finds heads that know the last hours.
     """
@@ -80,8 +86,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     head_prior: dict[str, LogWeight] = {}
     repeats: dict[str, LogWeight] = {}
     variances: dict[Kind, Variance] = {}
+    gain: LogWeight = HOPE
     candidate_age_ms: Duration = 600_000
     idle_age_ms: Duration = 3 * 3_600_000
+
+    @property
+    def richest(self) -> int:
+        """The number in `ARMS` of the arm that has most, of those asked for."""
+        return max(map(ARMS.index, self.arms))
 
     def own(self, recipe: Recipe) -> Spread:
         """The spread of own samples by `recipe`, with what the fleet says of it."""

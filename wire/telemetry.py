@@ -48,12 +48,20 @@ class Ack(Standing, frozen=True, tag_field=FORMAT, tag="ack/2"):
         return {self.answered_seq, self.batch_seq}
 
 
-class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/3"):
+class Gain(msgspec.Struct, frozen=True):
+    """What personal heads gained (`models.gain`): over so many events, in nats, and the sum of the squares."""
+
+    events: Count = 0
+    nats: float = 0.0
+    squares: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/4"):
     """All that a device did in its life, as a phone would report it after a training and when its link is back.
 
     Sums and counts since its life began: bytes moved, trainings by outcome and what they cost, how often each head
-    passed its test, events predicted, each head's log-loss over them (nats), and what they taught
-    (`models.evidence.pack`). As of now: `model` in use, newest batch trained on (-1: none), bytes stored.
+    passed its test, events predicted, each head's log-loss over them (nats), what heads gained, and what events
+    taught (`models.evidence.pack`). As of now: `model` in use, newest batch trained on (-1: none), bytes stored.
     """
 
     model: ModelId
@@ -67,18 +75,22 @@ class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/3"):
     passed: dict[str, Count]
     events: Count
     head_log_loss: dict[str, float]
+    gain: Gain
     evidence: bytes
 
 
-class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/2"):
-    """A device asks for a batch newer than `newest_seq`, -1 if it had none.
+class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/3"):
+    """A device asks for a batch newer than `newest_seq`, -1 if it had none, or for no more of them.
 
-    Reason is `connected`, `expired`, `wrong_model` or `canary`.
+    Reason is `connected`, `expired`, `wrong_model`, `back` or `canary`, or `ASIDE`: no batch until it asks again.
     """
 
     user_id: Name
     reason: str
     newest_seq: Annotated[Seq, msgspec.Meta(lt=MOST_SEQ)]
+
+
+ASIDE = "aside"
 
 
 class Presence(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="presence/1"):

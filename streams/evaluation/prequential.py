@@ -51,7 +51,7 @@ from wire.ids import sample_key, user_key
 from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
 from wire.task import Task
-from wire.telemetry import MatchRequest, Training, decode_report
+from wire.telemetry import ASIDE, MatchRequest, Training, decode_report
 
 _NEVER_MS = 2**62
 
@@ -81,8 +81,9 @@ class Plan:
 class Outcome:
     """What a run recorded, predictions in event-time order with a column per arm ("cloud" is what devices add to; where
     that is no cloud model, `FIRST_CLOUD` is the first cloud model), and `repeat` (see
-    `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better; and
-    which rivals stayed `untrained`, as the initial part was too short for them.
+    `streams.evaluation.log.repeats`); `versions` of the cloud model, and `held_back`, which predicted no better; how
+    many devices stand `aside` in the end, and how many matches were `withheld` for that; and which rivals stayed
+    `untrained`, as the initial part was too short for them.
     """
 
     predictions: pl.DataFrame
@@ -90,6 +91,8 @@ class Outcome:
     bytes_down: list[int]
     versions: int
     held_back: int = 0
+    aside: int = 0
+    withheld: int = 0
     untrained: Sequence[str] = ()
 
 
@@ -111,7 +114,7 @@ class PrequentialRun:
         self._trainer: CloudTrainer | None = None
         self._user_keys = frozenset(map(user_key, users))
         self._taken = 0
-        self._held_back = 0
+        self._held_back = self._withheld = 0
         self._task = msgspec.structs.replace(plan.task, idle_age_ms=_NEVER_MS)
         self._reports = FleetReports(self._metrics)
         self._now_ms = self._known_ms = EventMs(0)  # what happened by `_known_ms` is learned from
@@ -235,7 +238,15 @@ class PrequentialRun:
         for name, of in self._aside.items():
             predicted = [of[sample_key(event_id)] for event_id in table["event_id"].to_list()]
             table = table.with_columns(pl.Series(name, predicted, pl.Float64))
-        return Outcome(table, self._trainings, self._bytes_down, self._trainer.model.version, self._held_back)
+        return Outcome(
+            table,
+            self._trainings,
+            self._bytes_down,
+            self._trainer.model.version,
+            self._held_back,
+            aside=sum(device.aside.stands for device in self._fleet.devices.values()),
+            withheld=self._withheld,
+        )
 
     def _own_events(self, events: list[Event]) -> None:
         own = [OwnEvent(event, event.timestamp) for event in events if event.user_id in self.users]
@@ -255,6 +266,7 @@ class PrequentialRun:
         for user_id, arrivals in per_user.items():
             out = self._state(user_id).handle(arrivals, self._plan.rules, WallMs(self._now_ms))
             total.samples.extend(out.samples)
+            self._withheld += out.withheld
             if user_id in self.users:
                 total.queries.extend(out.queries[-1:])  # of several in one slice, the newest wins
         total.samples.sort(key=lambda record: record.timestamp)
@@ -279,11 +291,12 @@ class PrequentialRun:
                 counts = self._reports.add(report)
                 assert counts, "our own devices report of every head"
             elif isinstance(report, MatchRequest):
-                yield from self._ask(user_id, self._now_ms)
+                yield from self._ask(user_id, self._now_ms, aside=report.reason == ASIDE)
 
-    def _ask(self, user_id: str, now_ms: EventMs) -> list[Query]:
+    def _ask(self, user_id: str, now_ms: EventMs, *, aside: bool = False) -> list[Query]:
         wall_ms = WallMs(now_ms)
-        return self._state(user_id).handle([Asked(user_id, wall_ms)], self._plan.rules, wall_ms, now_ms).queries
+        asked = Asked(user_id, wall_ms, aside=aside)
+        return self._state(user_id).handle([asked], self._plan.rules, wall_ms, now_ms).queries
 
     def _state(self, user_id: str) -> UserState:
         if user_id not in self._states:

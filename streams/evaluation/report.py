@@ -145,5 +145,7 @@ def _cost(result: Result) -> str:
         ("compute, p99", f"{cost.train_ms_p99:.1f} ms"),
         ("bytes down per retraining", f"{cost.bytes_down_per_retrain:,.0f}"),
         ("bytes a device keeps", f"{cost.bytes_stored:,.0f}"),
+        ("devices that stand aside in the end", f"{cost.aside:,}"),
+        ("retrainings that standing aside saved", f"{cost.withheld:,}"),
     ]
     return table(("per retraining", ""), rows)

@@ -130,6 +130,20 @@ def price_line(bytes_down: float, ms: float, bytes_stored: float) -> str:
     )
 
 
+def aside_line(aside: int, devices: int, *, withheld: int, bytes_down: float, ms: float) -> str:
+    """What devices save that stand aside; "" where none ever did.
+
+    >>> aside_line(3, 4, withheld=1200, bytes_down=86_000.0, ms=10.4)
+    '3 of 4 devices stand aside in the end; not training where it does not pay saved 1,200 times 86 kB and 10 ms.'
+    """
+    if not aside and not withheld:
+        return ""
+    return (
+        f"{aside:,} of {devices:,} devices stand aside in the end; not training where it does not pay saved "
+        f"{withheld:,} times {_kb(bytes_down)} and {ms:.0f} ms."
+    )
+
+
 def round_up(number: int) -> int:
     """Two digits that are no less.
 

@@ -171,6 +171,7 @@ class _Counts:
         duplicates, late = 0, []
         for _, output in keyed:
             duplicates += output.duplicates
+            self._metrics.matches_withheld.inc(output.withheld)
             late.extend(output.late)
         self._count_duplicates(duplicates)
         return late

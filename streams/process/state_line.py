@@ -47,6 +47,7 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(Metrics.samples_waiting, "waiting for more users of their item"),
         Figure(Metrics.rejected, "rejected", "reason"),
         Figure(Metrics.matches, "matched"),
+        Figure(Metrics.matches_withheld, "not matched as their devices stand aside"),
         Figure(Metrics.pool_live, "in the pool"),
     ),
     Role.TUNNEL: (
@@ -61,6 +62,7 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(Metrics.device_outcomes, "events learned from alone", "outcome", "what=unpredicted"),
         Figure(Metrics.batches, "batches", "outcome"),
         Figure(Metrics.trainings, "trainings", "outcome"),
+        Figure(Metrics.devices_aside, "stand aside"),
     ),
     Role.CANARY: (
         Figure(Metrics.canaries_sent, "canaries sent"),

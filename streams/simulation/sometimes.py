@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from device_sim.outcome import Attendances
+from device_sim.outcome import Attendances, Stances
 from streams.kafka.topics import TUNNEL_GROUP
 from streams.simulation.world import World
 from wire.outcome import Batches, Trainings
@@ -41,6 +41,7 @@ SOMETIMES: dict[str, Callable[[World], bool]] = {
     "a device came back as its user did": _counted("attendances", Attendances.CAME),
     "a clock of a device was set": _counted("attendances", Attendances.CLOCK_SET),
     "a training was begun anew, as a device had left it": _counted("attendances", Attendances.UNFINISHED),
+    "a device stood aside": _counted("stances", Stances.ASIDE),
     "a training was rolled back": _counted("trainings", Trainings.ROLLED_BACK),
 }
 NOTED = (

@@ -1,12 +1,15 @@
-"""What the reports of all devices say together: the prior of their blends, what repeats say, prior variances."""
+"""What the reports of all devices say together: the prior of their blends, what repeats say, prior variances, gain."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from models.blend import HEADS, fleet_prior
 from models.evidence import EQUATIONS, by_regression, unpack
+from models.gain import MOST as MOST_GAIN
+from models.gain import WORTH, fleet_gain
 from models.prior_variance import clipped, factors_of, learned_variances
 from models.repeats import learned_weights
 from monitor.metrics import Metrics
@@ -19,7 +22,11 @@ from wire.telemetry import Training
 NOTABLE, LEAST = 0.5, -8.0
 NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, in logits
 NOTABLE_FACTOR = 1.5  # or once a prior variance is so many times what it was, or was so many times what it is
+NOTABLE_GAIN = 0.25  # or once what heads gain differs by so much of itself, or begins or ends to be worth a training
 MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
+
+
+TAUGHT = ("head_prior", "repeats", "variances", "gain")  # fields of a task that reports say
 
 
 class FleetReports:
@@ -30,14 +37,14 @@ class FleetReports:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        self._newest = Newest(1 + len(HEADS) + EQUATIONS, metrics)  # events, losses, equations
+        self._newest = Newest(4 + len(HEADS) + EQUATIONS, metrics)  # gain, events, losses, equations
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
-        self._known: dict[str, dict[str, float]] | None = None  # by field of the task
+        self._known: dict[str, Any] | None = None  # by field of the task
 
     @property
     def events(self) -> int:
         """Events that devices reported of."""
-        return round(float(self._newest.total[0]))
+        return round(float(self._newest.total[3]))
 
     def add(self, report: Training) -> bool:
         """Take in what one device summed in its life; False where it can't be used."""
@@ -46,8 +53,9 @@ class FleetReports:
         if equations is None or not (losses >= 0).all():
             return False
         of_repeats, of_variances = by_regression(equations)
-        sums = np.r_[report.events, losses, of_repeats, clipped(of_variances)]
-        if np.abs(sums).max() > MOST:
+        gain = report.gain
+        sums = np.r_[msgspec.structs.astuple(gain), report.events, losses, of_repeats, clipped(of_variances)]
+        if np.abs(sums).max() > MOST or max(abs(gain.nats), gain.squares) > gain.events * MOST_GAIN:
             return False
         if self._newest.put(report.user_id, report.boot, report.sequence, sums):
             self._known = None
@@ -58,7 +66,7 @@ class FleetReports:
         if not self.events:
             return task
         if self._known is None:
-            losses, equations = np.split(self._newest.total[1:], [len(HEADS)])
+            losses, equations = np.split(self._newest.total[4:], [len(HEADS)])
             weights = fleet_prior(dict(zip(HEADS, losses.tolist(), strict=True)), self.events)
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
             of_repeats, of_variances = by_regression(equations)
@@ -66,6 +74,7 @@ class FleetReports:
                 "head_prior": prior,
                 "repeats": learned_weights(of_repeats),
                 "variances": learned_variances(of_variances),
+                "gain": fleet_gain(*self._newest.total[:3].tolist()),
             }
         return msgspec.structs.replace(task, **self._known)
 
@@ -75,7 +84,9 @@ class FleetReports:
         heads = _moved(taught.head_prior, task.head_prior, NOTABLE)
         repeats = _moved(taught.repeats, task.repeats, NOTABLE_WEIGHT)
         factors = factors_of(taught) / factors_of(task)
-        return heads or repeats or bool((np.abs(np.log(factors)) >= np.log(NOTABLE_FACTOR)).any())
+        pays = (taught.gain >= WORTH) != (task.gain >= WORTH)
+        gain = pays or abs(taught.gain - task.gain) >= max(WORTH, NOTABLE_GAIN * abs(task.gain))
+        return heads or repeats or gain or bool((np.abs(np.log(factors)) >= np.log(NOTABLE_FACTOR)).any())
 
 
 def _moved(now: Mapping[str, float], before: Mapping[str, float], notable: float) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from streams.training.fleet_reports import FleetReports
+from streams.training.fleet_reports import TAUGHT, FleetReports
 from wire.errors import InputError
 from wire.signing import sign_model, sign_task
 from wire.task import Task
@@ -31,7 +31,7 @@ class TaskDesk:
         """
         version = self.current.task_version if self.current else 0
         known = self.current if self.current and self.current.lineage == lineage else self._wanted
-        said = {"head_prior": known.head_prior, "repeats": known.repeats, "variances": known.variances}
+        said = {field: getattr(known, field) for field in TAUGHT}
         task = msgspec.structs.replace(self._wanted, task_version=version, lineage=lineage, **said)
         task = reports.taught(task)
         if task == self.current:

@@ -187,6 +187,7 @@ VIEWS: Sequence[View] = (
             Metrics.samples_waiting,
             Metrics.matches,
             Metrics.matches_given_up,
+            Metrics.matches_withheld,
             Metrics.users,
             Metrics.items,
         ),
@@ -196,6 +197,7 @@ VIEWS: Sequence[View] = (
         _COUNTED,
         _of(
             Metrics.devices_connected,
+            Metrics.devices_aside,
             Metrics.pushes,
             Metrics.push_outcomes,
             Metrics.pushes_outstanding,

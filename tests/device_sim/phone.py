@@ -23,7 +23,7 @@ from models.evidence import EVIDENCE
 from tests.device_sim.world import TASK, event, raw_batch
 from wire.identity import ModelId
 from wire.moments import WallMs
-from wire.task import Task
+from wire.task import ARMS, Task
 from wire.telemetry import Upward, decode_report
 
 T = TypeVar("T", bound=Instruction)
@@ -45,12 +45,12 @@ class Phone:
     def tell(self, stimulus: Stimulus) -> list[Instruction]:
         return self.device.handle(stimulus, WallMs(self.now_ms))
 
-    def live(self, count: int) -> list[Instruction]:
-        """The user does something `count` times, and each is predicted."""
+    def live(self, count: int, gain: float = 0.0) -> list[Instruction]:
+        """The user does something `count` times, and each is predicted; heads gain so much on it."""
         out: list[Instruction] = []
         for n in range(self.asked, self.asked + count):
             out += self.tell(OwnEvent(event("ann", n), self.now_ms))
-            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25)
+            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25), np.full(len(ARMS), gain)
             out += self.tell(Predicted(n, self.device.model, np.zeros(DIM, np.float32), *says))
         self.asked += count
         return out

@@ -25,6 +25,7 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
+from device_sim.wakes import wakes_ms
 from device_sim.window import Window
 from models.cloud_model import DIM
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
@@ -333,7 +334,7 @@ def test_an_idle_device_has_its_batch_renewed_too_but_seldom() -> None:
     phone = trained_phone()
     assert phone.device.batch is not None
     due_ms = phone.device.batch_since_ms + TASK.idle_age_ms
-    assert phone.device.wakes_ms == due_ms + 1
+    assert wakes_ms(phone.device) == due_ms + 1
     phone.now_ms = due_ms
     assert reports(phone.tell(Tick())) == []
     phone.now_ms += 1
@@ -353,15 +354,15 @@ def test_what_is_too_small_to_train_does_not_ask() -> None:
 def test_a_device_that_waits_for_a_receipt_is_left_alone_until_it_would_send_again() -> None:
     phone = Phone(uploads=True)
     phone.live(1)
-    assert phone.device.wakes_ms == math.inf, "without a link"
+    assert wakes_ms(phone.device) == math.inf, "without a link"
     phone.tell(Connected())
-    assert phone.device.wakes_ms == phone.now_ms + PROBE_MS
+    assert wakes_ms(phone.device) == phone.now_ms + PROBE_MS
     phone.now_ms += PROBE_MS - 1
     assert only(Publish, phone.tell(Tick())) == []
     phone.now_ms += 1
     assert len(only(Publish, phone.tell(Tick()))) == 1
     phone.live(1)
     phone.tell(ReceiptArrived(("ann-0",), 10))
-    assert phone.device.wakes_ms == phone.now_ms + RETRY_MS
+    assert wakes_ms(phone.device) == phone.now_ms + RETRY_MS
     phone.tell(ReceiptArrived(("ann-1",), 10))
-    assert phone.device.wakes_ms == math.inf
+    assert wakes_ms(phone.device) == math.inf

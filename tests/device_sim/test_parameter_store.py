@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from device_sim.parameter_store import ParameterStore, Rows, turns
 from device_sim.parameters import Parameters
 from models.base import NONE
-from models.blend import HEADS, PERSONAL
+from models.blend import FREE, HEADS, PERSONAL
 from models.cloud_model import DIM, sigmoid
 from models.heads import Heads, category_bias_key, item_bias_key
 from models.prior_variance import KINDS
@@ -56,6 +56,7 @@ def rows(slots: list[int], seed: int = 0, version: int = 1, step_ms: int = 0) ->
         history,
         history,
         np.full(n, NONE, np.float32),
+        np.zeros(n, np.bool_),
     )
 
 
@@ -240,3 +241,37 @@ def test_a_slot_that_is_given_back_predicts_as_a_new_one() -> None:
     made.release(0)
     expected, got = made.predict(rows([1, 1], seed=8)), made.predict(rows([made.add()] * 2, seed=8))
     np.testing.assert_array_equal(expected.arms, got.arms)
+
+
+def trained(devices: int) -> ParameterStore:
+    """Devices with a head each that thinks much of some items and little of others."""
+    made = store(devices)
+    for slot in range(devices):
+        heads = Heads.none(1)
+        heads.taste[:] = 3.0
+        made.keep(np.array([slot]), np.array([PERSONAL.index("local")]), heads, FACTORS)
+    return made
+
+
+def test_who_stands_aside_predicts_as_if_it_had_no_heads_which_are_charged_all_the_same() -> None:
+    asked = rows([0] * 5, step_ms=1000)
+    out = trained(1).predict(replace(asked, aside=np.ones(5, np.bool_)))
+    used = trained(1).predict(asked)
+    np.testing.assert_array_equal(out.head_losses, used.head_losses)
+    np.testing.assert_array_equal(out.gains, used.gains)
+    coda = ARMS.index("coda")
+    both = np.exp(-out.head_losses[:, FREE])
+    chance = np.where(asked.label[:, None] > 0, both, 1 - both)
+    assert (out.arms[:, coda] >= chance.min(axis=1)).all() and (out.arms[:, coda] <= chance.max(axis=1)).all()
+    assert not np.allclose(out.arms[:, coda], used.arms[:, coda])
+
+
+def test_heads_gain_where_they_lean_the_right_way_and_nothing_where_there_are_none() -> None:
+    asked = rows([0] * 40, step_ms=1000)
+    assert (store(1).predict(asked).gains == 0).all()
+    made = trained(1)
+    out = made.predict(asked)
+    local, cloud = out.gains[:, ARMS.index("local")], out.gains[:, ARMS.index("cloud")]
+    helped = out.head_losses[:, HEADS.index("local")] < out.head_losses[:, HEADS.index("adjusted")]
+    np.testing.assert_array_equal(local > 0, helped)
+    assert (cloud == 0).all() and helped.any() and not helped.all()

@@ -131,11 +131,24 @@ def test_the_query_of_an_event_out_of_order_holds_nothing_that_came_after_it() -
 def test_due_when_the_stream_stops_and_time_goes_on() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 0))
-    assert state.idle(NOW_MS) == []  # nothing came since the match
+    assert state.idle(NOW_MS).queries == []  # nothing came since the match
     feed(state, arrival(2, 1))
-    (query,) = state.idle(NOW_MS)
+    (query,) = state.idle(NOW_MS).queries
     assert query.reason == "idle" and query.before_ms == 2 and items(query) == [2, 1]
-    assert state.idle(NOW_MS) == []
+    assert state.idle(NOW_MS).queries == []
+
+
+def test_while_its_device_stands_aside_nothing_is_matched_until_it_asks_again() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 10))
+    aside = Asked("ann", WallMs(70), 5, aside=True)
+    out = UserState.restore(state.snapshot()).handle([aside, *(arrival(n, 10 + n) for n in range(2, 9))], RULES, NOW_MS)
+    assert len(out.samples) == 7 and not out.queries and out.withheld == 2, "two matches of three samples were due"
+    state.handle([aside, arrival(2, 12)], RULES, NOW_MS)
+    assert state.idle(NOW_MS).withheld == 1 and not state.waits, "nobody is woken for it again"
+    (query,) = feed(state, asked_at(77))[1]
+    assert query.reason == "request"
+    assert len(feed(state, *(arrival(n, 10 + n) for n in range(3, 6)))[1]) == 1
 
 
 def test_a_request_is_answered_as_of_the_newest_event() -> None:
@@ -157,7 +170,7 @@ def test_a_request_of_a_user_who_was_away_is_as_of_the_time_the_stream_has_come_
 def test_a_user_who_stopped_is_matched_as_of_the_time_the_stream_has_come_to() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 0), arrival(2, 1))
-    (query,) = state.idle(NOW_MS, stream_ms=EventMs(90_000))
+    (query,) = state.idle(NOW_MS, stream_ms=EventMs(90_000)).queries
     assert (query.reason, query.before_ms) == ("idle", 90_001)
 
 

@@ -26,6 +26,7 @@ from wire.status import Frontier, Role, Status, decode_status, encode_status
 from wire.task import Task, decode_task, encode_task
 from wire.telemetry import (
     Ack,
+    Gain,
     MatchRequest,
     Presence,
     Receipt,
@@ -100,6 +101,7 @@ _TRAINING = Training(
     passed={"local": 5, "coda": 3},
     events=10,
     head_log_loss={"cloud": 6.5, "local": 6.25},
+    gain=Gain(events=8, nats=0.25, squares=0.5),
     evidence=np.arange(23, dtype="<f8").tobytes(),
 )
 

@@ -6,7 +6,7 @@ from models.blend import HEADS
 from models.evidence import EQUATIONS
 from wire.identity import NO_MODEL, ModelId
 from wire.outcome import Batches
-from wire.telemetry import Ack, Training
+from wire.telemetry import Ack, Gain, Training
 
 NOTHING = bytes(8 * EQUATIONS)
 
@@ -41,6 +41,7 @@ def training(user_id: str, events: int, losses: dict[str, float] | float, **know
         "trainings": {},
         "compute_ms": 0.0,
         "passed": {},
+        "gain": Gain(),
         "evidence": NOTHING,
     }
     by_head = losses if isinstance(losses, dict) else dict.fromkeys(HEADS, losses)

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from monitor.metrics import Metrics
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
 from tests.wire.reports import NOTHING, training
 from wire.task import Task
-from wire.telemetry import Training
+from wire.telemetry import Gain, Training
 
 TASK = Task(task_version=1)
 
@@ -49,6 +50,31 @@ def test_the_sum_over_devices_says_whether_people_come_back() -> None:
     assert 0 < unsure["taken"] < sure["taken"]
     assert sure["times"] == sure["since"] == 0, "nothing was said about these"
     assert all_of_them.moved(alone.taught(TASK)) and not all_of_them.moved(all_of_them.taught(TASK))
+
+
+def gained(events: int, nats: float, squares: float) -> Training:
+    return training("u0", events, 4.0, gain=Gain(events, nats, squares))
+
+
+def test_the_sum_over_devices_says_what_heads_gain_at_most() -> None:
+    reports = FleetReports(Metrics())
+    for device in range(10):
+        reports.add(training(f"u{device}", 1000, 4.0, gain=Gain(1000, -1.0, 0.901)))
+    assert reports.taught(TASK).gain == pytest.approx(-0.0007), "the mean and its standard error"
+    assert reports.moved(TASK) and not reports.moved(reports.taught(TASK))
+
+
+@pytest.mark.parametrize(("gain", "worth_a_task"), [(0.0008, True), (0.0011, False), (0.0025, True)])
+def test_devices_hear_of_another_gain_where_that_changes_what_they_do(gain: float, worth_a_task: bool) -> None:
+    reports = FleetReports(Metrics())
+    reports.add(gained(10**6, gain * 10**6, gain**2 * 10**6))
+    heard = msgspec.structs.replace(reports.taught(TASK), gain=0.0012)
+    assert reports.moved(heard) == worth_a_task
+
+
+@pytest.mark.parametrize("lie", [gained(10, -11.0, 1.0), gained(10, 1.0, 11.0)])
+def test_no_event_gains_or_loses_more_than_it_can(lie: Training) -> None:
+    assert not FleetReports(Metrics()).add(lie)
 
 
 def differing(times: float, information: float = 0.03) -> bytes:

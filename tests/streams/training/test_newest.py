@@ -20,7 +20,7 @@ from streams.training.newest import LIVES, Newest
 from tests.device_sim.world import event
 from wire.identity import NO_MODEL
 from wire.moments import WallMs
-from wire.task import Task
+from wire.task import ARMS, Task
 from wire.telemetry import Training, decode_report
 
 
@@ -39,7 +39,7 @@ class Phone:
 
     def use(self, nats: int) -> None:
         """An event on which every head loses so much."""
-        says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE)
+        says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE), np.zeros(len(ARMS))
         n = self.device.usage.events
         self.device.window.append(1, 1, 1, event(self.name, n).timestamp, taken=(0, 0), history=(b"", b""))
         self.device.handle(Predicted(n, NO_MODEL, np.zeros(DIM, np.float32), *says), WallMs(0))

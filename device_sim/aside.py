@@ -1,0 +1,80 @@
+"""Whether a device trains at all, or stands aside: its personal heads must earn their trainings (`models.gain`).
+
+It stands aside as soon as it expects less of them than a training is worth, by its own events and by what the task says
+of the fleet. Then it neither asks for batches nor trains, and predicts with what costs nothing: base, user bias and
+repeats. It looks again after a while: it asks and trains as ever for `PROBE` events, while heads predict in shadow,
+charged and not used. If they would pay it is back, else it waits twice as long, in events of its user. It is back
+at once when the fleet learns that heads do pay.
+"""
+
+import msgspec
+
+from device_sim.outcome import Stances
+from models.gain import WORTH, expected
+
+# Own events. With these the first looks, on devices that never need any head, cost 20 of 60 events, then 20 of 100: of
+# 1,000 events 100 are looks.
+FIRST_WAIT = 40
+PROBE = 20  # two retrainings: the second one's heads have seen what came after the first
+
+
+class AsideState(msgspec.Struct, frozen=True, array_like=True):
+    """All of `Aside`, at rest."""
+
+    stance: Stances
+    events: float
+    nats: float
+    wait: int
+    left: int
+
+
+class Aside:
+    """The `stance` of one device; it saw `events` that gained `nats` (discounted sums)."""
+
+    __slots__ = ("_left", "_wait", "events", "nats", "stance")
+
+    def __init__(self) -> None:
+        self.stance = Stances.TRAINS
+        self.events = self.nats = 0.0
+        self._wait, self._left = FIRST_WAIT, 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether it neither asks nor trains."""
+        return self.stance is Stances.ASIDE
+
+    def met(self, gain: float | None, discount: float, fleet: float) -> Stances:
+        """The stance after an own event that gained so much (None: it had not trained), by the task's `discount` and
+        what it says of the `fleet`."""
+        if gain is not None:
+            self.events, self.nats = discount * self.events + 1, discount * self.nats + gain
+        if self.stands or gain is not None:
+            self._left -= 1
+        pays, over = expected(self.events, self.nats, fleet) >= WORTH, self._left <= 0
+        match self.stance:
+            case Stances.TRAINS if not pays:
+                self._stand(self._wait)
+            case Stances.ASIDE if pays:
+                self.stance = Stances.TRAINS
+            case Stances.ASIDE if over:
+                self.stance, self._left = Stances.PROBES, PROBE
+            case Stances.PROBES if over and pays:
+                self.stance = Stances.TRAINS
+            case Stances.PROBES if over:
+                self._stand(2 * self._wait)
+        return self.stance
+
+    def state(self) -> AsideState:
+        """It at rest."""
+        return AsideState(self.stance, self.events, self.nats, self._wait, self._left)
+
+    @classmethod
+    def restore(cls, state: AsideState) -> "Aside":
+        """What was at rest."""
+        aside = cls()
+        aside.stance, aside.events, aside.nats = state.stance, state.events, state.nats
+        aside._wait, aside._left = state.wait, state.left
+        return aside
+
+    def _stand(self, wait: int) -> None:
+        self.stance, self._wait, self._left = Stances.ASIDE, wait, wait

@@ -1,0 +1,143 @@
+"""Who stands aside: by made-up gains, by what a device says and does, and by its state."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from device_sim.aside import FIRST_WAIT, PROBE, Aside
+from device_sim.device import BATCH_WAIT_MS
+from device_sim.instruction import Count, Forget, Instruction, Predict, Train, WantTraining
+from device_sim.outcome import Stances
+from device_sim.stimulus import BatchArrived, Connected, OwnEvent, Tick, Trained, TrainingSlot
+from models.gain import FLEET_EVENTS, WORTH, fleet_gain
+from tests.device_sim.phone import NO_ROWS, Phone, only, reports
+from tests.device_sim.world import TASK, event, raw_batch
+from wire.outcome import Batches
+from wire.task import HOPE
+from wire.telemetry import Ack, MatchRequest, Training
+
+POOR = msgspec.structs.replace(TASK, task_version=9, gain=WORTH / 2)  # a fleet to which heads are worth too little
+
+
+def standing(mean: float, spread: float, devices: int = 200, events: int = 100, seed: int = 0) -> float:
+    """The share of a fleet that stands aside after so many events each, whose gains have this mean and spread: all of
+    them are heard by the fleet as they come, from who trains. Spreads are those of planted logs."""
+    rng = np.random.default_rng(seed)
+    fleet = [Aside() for _ in range(devices)]
+    sums = np.zeros(3)
+    for _ in range(events):
+        told = fleet_gain(*sums.tolist())
+        for device in fleet:
+            gain = None if device.stands else float(rng.normal(mean, spread))
+            device.met(gain, 0.995, told)
+            if gain is not None:
+                sums += 1, gain, gain**2
+    return float(np.mean([device.stands or device.stance is Stances.PROBES for device in fleet]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_under_noise_nearly_all_stand_aside_and_where_there_is_taste_hardly_any(seed: int) -> None:
+    assert standing(0.0, 0.025, seed=seed) > 0.9
+    assert standing(3 * WORTH, 0.05, seed=seed) < 0.05
+
+
+def test_before_the_fleet_knows_anything_nobody_stands_aside() -> None:
+    device = Aside()
+    assert {device.met(-0.05, 0.995, HOPE) for _ in range(1000)} == {Stances.TRAINS}
+
+
+def test_it_looks_again_after_waits_that_double() -> None:
+    device = Aside()
+    stances = [device.met(None if device.stands else 0.0, 0.995, 0.0) for _ in range(1000)]
+    changes = [n for n in range(1, 1000) if stances[n] is not stances[n - 1]]
+    assert np.diff([0, *changes])[:6].tolist() == [FIRST_WAIT, PROBE, 2 * FIRST_WAIT, PROBE, 4 * FIRST_WAIT, PROBE]
+
+
+def test_a_probe_that_pays_brings_it_back_and_so_does_the_fleets_word() -> None:
+    device = Aside()
+    waited = [device.met(None, 0.995, 0.0) for _ in range(FIRST_WAIT + 1)]
+    assert waited == [Stances.ASIDE] * FIRST_WAIT + [Stances.PROBES]
+    worth = 2 * WORTH * (FLEET_EVENTS + PROBE) / PROBE
+    assert [device.met(worth, 1.0, 0.0) for _ in range(PROBE)] == [Stances.PROBES] * (PROBE - 1) + [Stances.TRAINS]
+    other = Aside()
+    assert [other.met(None, 1.0, fleet) for fleet in (0.0, 2 * WORTH)] == [Stances.ASIDE, Stances.TRAINS]
+
+
+def standing_phone() -> Phone:
+    """Connected, trained on a batch, and then it heard that its fleet gains too little."""
+    phone = Phone(task=POOR)
+    phone.tell(Connected())
+    phone.now_ms += 10_000
+    phone.live(1)
+    assert phone.device.aside.stands
+    return phone
+
+
+def asked(out: list[Instruction]) -> list[str]:
+    return [request.reason for request in reports(out) if isinstance(request, MatchRequest)]
+
+
+def test_it_says_so_once_and_neither_asks_nor_trains_and_predicts_without_heads() -> None:
+    phone = Phone(task=POOR)
+    phone.tell(Connected())
+    phone.now_ms += 10_000
+    out = phone.live(30)
+    phone.now_ms += 10**7
+    out += phone.tell(Tick())
+    assert asked(out) == ["aside"]
+    assert not only(WantTraining, out) and only(Count, out)[0].outcome is Stances.ASIDE
+    (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 30), 0)))
+    assert predict.aside
+
+
+def test_the_fleet_learns_from_its_events_all_the_same() -> None:
+    phone = standing_phone()
+    every = POOR.retrain_every
+    told = [report for report in reports(phone.live(3 * every)) if isinstance(report, Training)]
+    assert [report.events % every for report in told] == [0] * 3
+
+
+def test_a_batch_that_comes_anyway_is_answered_dropped_and_the_cloud_told_again() -> None:
+    phone = standing_phone()
+    phone.now_ms += 100_000
+    out = phone.tell(BatchArrived(raw_batch("ann", 5)))
+    (ack,) = (report for report in reports(out) if isinstance(report, Ack))
+    assert ack.outcome is Batches.ASIDE and asked(out) == ["aside"]
+    assert phone.device.batch is None and phone.device.newest_seq == 5 and not only(WantTraining, out)
+
+
+def test_heads_of_a_training_that_still_ran_are_forgotten() -> None:
+    phone = Phone()
+    phone.live(10)
+    (train,) = only(Train, phone.tell(TrainingSlot()))
+    phone.device.task = POOR
+    phone.live(1)
+    assert phone.device.aside.stands
+    out = phone.tell(Trained(train.model, {"local": True}, compute_ms=1.0, heads_bytes=9000, **NO_ROWS))
+    assert only(Forget, out) and phone.device.heads_bytes == 0
+
+
+def test_to_look_again_it_asks_and_trains_and_uses_nothing_of_it() -> None:
+    phone = standing_phone()
+    phone.now_ms += 100_000
+    out = phone.live(FIRST_WAIT)
+    assert asked(out) == ["back"] and phone.device.aside.stance is Stances.PROBES
+    assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
+    phone.train()
+    (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 999), 0)))
+    assert predict.aside
+
+
+def test_where_no_batch_comes_it_trains_without() -> None:
+    phone = standing_phone()
+    phone.live(FIRST_WAIT)
+    phone.now_ms += BATCH_WAIT_MS
+    assert only(WantTraining, phone.tell(Tick()))
+
+
+def test_what_it_reports_of_gains_is_of_events_after_a_training() -> None:
+    phone = Phone()
+    phone.live(10, gain=0.5)
+    phone.train()
+    phone.live(4, gain=0.25)
+    assert phone.device.usage.gain.tolist() == [4, 1.0, 0.25]
