@@ -213,7 +213,7 @@ class Usearch:
 
     @property
     def nbytes(self) -> int:
-        """By its own account."""
+        """What it has allocated, in steps that double."""
         return int(self._index.memory_usage)
 
 
