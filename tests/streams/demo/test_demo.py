@@ -44,7 +44,8 @@ def start(log: Path, out: Path, *more: str) -> subprocess.Popen[str]:
         "4s",
         *more,
     ]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    own = os.environ | {"XDG_CACHE_HOME": str(out.with_name("cache"))}  # what is made of the log is of no later use
+    return subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def descendants(pid: int) -> list[int]:
