@@ -32,14 +32,15 @@ from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
-from wire.candidates import Candidates, encode_batch
+from wire.batch import encode_batch
+from wire.candidates import Candidates
 from wire.claim import Claim
 from wire.event import Event
 from wire.identity import NO_MODEL
 from wire.ids import item_keys
 from wire.task import Task
 
-CANDIDATES = 1600  # matched, and as many random ones: a batch of 1,600 · (18 + 16) B = 54 kB
+CANDIDATES = 1600  # matched, and as many random ones: a batch of at most 20 kB on real logs
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
 BLOCK = 1000  # events handled at once
 CHANGED = 100  # devices that did something between two snapshots

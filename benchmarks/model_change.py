@@ -43,7 +43,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import CANDIDATES, EVENTS, FLOW_GROUP, REQUESTS, SAMPLES
 from wire.arrays import F64
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.clock import SystemClock
 from wire.sample import decode_record
 

@@ -50,7 +50,7 @@ from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from streams.tunnel.ledger import Ledger
 from streams.tunnel.unanswered import Unanswered
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.clock import SystemClock
 from wire.event import Event, encode_event
 from wire.task import Task

@@ -19,7 +19,7 @@ from models.cloud_model import DIM
 from models.features import Known
 from models.history import History
 from models.interaction_log import InteractionLog
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.task import Task

@@ -40,7 +40,8 @@ from device_sim.usage import Usage
 from device_sim.window import Window
 from models.base import NONE
 from models.features import Known
-from wire.candidates import CandidateBatch, decode_batch, encode_batch
+from wire.batch import decode_batch, encode_batch
+from wire.candidates import CandidateBatch
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import item_key, sample_key

@@ -1,4 +1,4 @@
-"""What the tunnel needs of a candidate batch, as Kafka headers in ASCII, so that it carries 54 kB without reading them.
+"""What the tunnel needs of a candidate batch, as Kafka headers in ASCII, so that it carries them unread.
 
 The message's key is the user id; MQTT takes it from there.
 """
@@ -14,7 +14,8 @@ from wire.identity import ModelId
 from wire.malformed import Malformed
 from wire.reason import Reason
 
-FORMAT = "batch/1"
+FORMAT = "batch/2"  # of the message, `wire.batch`
+BATCH_BYTES = 1 << 20  # of one with as many candidates as there may be, none of them compressed: 13 · 2¹⁶ = 832 KiB
 _MOST_DIGITS = 18  # of a number that fits 64 bits with a sign
 _HEX = re.compile(rb"([0-9a-f]{16})?")
 
@@ -58,7 +59,7 @@ class PushHeaders:
 
         >>> PushHeaders.decode({"format": b"batch/9"})
         Traceback (most recent call last):
-        wire.malformed.Malformed: batch refused (unknown_format): headers of format 'batch/9', this code reads batch/1
+        wire.malformed.Malformed: batch refused (unknown_format): headers of format 'batch/9', this code reads batch/2
         """
         found = headers.get("format", b"")
         if found != FORMAT.encode():

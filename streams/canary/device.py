@@ -7,7 +7,7 @@ from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 from streams.canary.flights import Flights
 from streams.mqtt.broker import Broker
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.clock import Clock
 from wire.malformed import Malformed
 from wire.telemetry import encode_report

@@ -44,7 +44,7 @@ from streams.evaluation.lineup import FIRST_CLOUD, REFRESHED, REFRESHED_CLOUD, S
 from streams.logs.slices import INITIAL_ROWS
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
-from wire.candidates import encode_batch
+from wire.batch import encode_batch
 from wire.errors import InputError
 from wire.event import Event
 from wire.ids import sample_key, user_key

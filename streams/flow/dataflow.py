@@ -29,8 +29,9 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
+from wire.batch import encode_batch
 from wire.canary import is_canary
-from wire.candidates import CandidateBatch, encode_batch
+from wire.candidates import CandidateBatch
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
 from wire.moments import SteadyMs

@@ -16,7 +16,9 @@ from streams.simulation.plan import Kind
 from streams.simulation.timeline import START_MS
 from streams.simulation.trainer import made
 from wire.arrays import F32
-from wire.candidates import CandidateBatch, decode_batch
+from wire.batch import decode_batch
+from wire.candidates import CandidateBatch
+from wire.grid import LOGIT_STEPS, rounded_age_s
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import user_key
 from wire.malformed import Malformed
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 # From Kafka to a device that is connected, if perhaps by a connection whose death is still to be noticed.
 SOON_MS = 60_000
 NEAR_MS = 2_000  # of its expiry: a batch may be gone when it gets there
-NEAR = 0.002  # two float16 of numbers below 1 that were summed up in another order
+# Half a step that logits travel in, and two float16 of numbers below 1 that were summed up in another order.
+NEAR = 0.5 / LOGIT_STEPS + 0.002
 
 
 class NewestBatchWins(Invariant):
@@ -228,7 +231,7 @@ class Candidates:
         for row in self._rows.get(look, []):
             assert self._block is not None, "it has rows"
             at_ms = int(self._block.timestamp[row])
-            if (batch.query_timestamp - at_ms) // 1000 == age_s:
+            if at_ms < batch.query_timestamp and rounded_age_s((batch.query_timestamp - at_ms) // 1000) == age_s:
                 near = abs(float(self._expected(batch.model)[row]) - logit) < NEAR
                 yield Alike(int(self._block.user[row]), at_ms, near)
 

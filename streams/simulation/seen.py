@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from streams.bus import Message, Partition
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, MODELS, SAMPLES, TELEMETRY
 from streams.simulation.trainer import PUBLIC
-from wire.candidates import CandidateBatch, decode_batch
+from wire.batch import decode_batch
+from wire.candidates import CandidateBatch
 from wire.event import Event, decode_event
 from wire.identity import ModelId
 from wire.ids import sample_key

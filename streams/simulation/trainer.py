@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.artefact import model_from_bytes, model_to_bytes
@@ -32,9 +33,14 @@ STRANGER = 90  # lineages from this number on take nobody's place
 
 @lru_cache(maxsize=64)
 def made(lineage: int, version: int, content: int = 0) -> CloudModel:
-    """A model that is the same in every simulation; another `content` under the same number is another model."""
+    """A model that is the same in every simulation; another `content` under the same number is another model.
+
+    By its bias its logits are told from another's where they travel, in steps of a sixteenth.
+    """
     seed = lineage * 1000 + version * 10 + content
     model = random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=seed, version=version)
+    bias = np.random.default_rng(seed).uniform(-2, 2, 1).astype(np.float32)
+    model = replace(model, head=replace(model.head, b2=bias))
     gone = tuple(lineage_name(before) for before in range(lineage - 1, 0, -1)) if lineage < STRANGER else ()
     return replace(model, lineage=lineage_name(lineage), replaces=gone)
 

@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 
 from streams.bus import Message
-from wire.candidates import Candidates, decode_batch
+from wire.batch import decode_batch
+from wire.candidates import Candidates
 from wire.event import Event, decode_event
+from wire.grid import rounded_age_s
 from wire.ids import item_key, sample_key
 from wire.malformed import Malformed
 from wire.outcome import Batches
@@ -112,5 +114,6 @@ def used(messages: Iterable[Message], batches: Iterable[tuple[str, int]]) -> lis
 
 
 def holds(samples: Candidates, item: int, label: int, age_s: int) -> bool:
-    """Whether one of these samples is of this item and label, and so old."""
-    return age_s >= 0 and bool(np.any((samples.item == item) & (samples.label == label) & (samples.age_s == age_s)))
+    """Whether one of these samples is of this item and label, and as old, as far as ages travel."""
+    alike = (samples.item == item) & (samples.label == label)
+    return age_s >= 0 and bool(np.any(alike & (samples.age_s == rounded_age_s(age_s))))

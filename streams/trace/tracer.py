@@ -14,8 +14,9 @@ from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAM
 from streams.times import span
 from streams.trace.trace import holds
 from wire.arrays import U64
+from wire.batch import decode_batch
 from wire.canary import is_canary
-from wire.candidates import CandidateBatch, decode_batch
+from wire.candidates import CandidateBatch
 from wire.event import decode_event
 from wire.ids import sample_key
 from wire.malformed import Malformed

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streams.bus import Message, Partition
-from wire.candidates import BATCH_BYTES
 from wire.malformed import Malformed
 from wire.moments import WallMs
-from wire.push_headers import PushHeaders, addressee
+from wire.push_headers import BATCH_BYTES, PushHeaders, addressee
 from wire.reason import Reason
 
 

@@ -13,7 +13,7 @@ from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from wire.clock import Clock
 from wire.errors import ConnectionFailed
 
-# 5 MB hold about 100 batches of 51 kB. What the dataflow has taken already may still make 60 or so.
+# 5 MB hold about 250 batches of 20 kB. What the dataflow has taken already may still make 60 or so.
 MOST_BEHIND = 15
 _EVERY_S = 0.1
 _JOIN_S = 3.0  # a look at a Kafka that is away takes up to 15 s

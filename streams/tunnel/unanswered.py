@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from monitor.metrics import Metrics
 from monitor.seldom import Seldom
 
-MOST_BYTES = 64 << 20  # 1,200 batches of 54 kB; what no device answers would stay for its 10 minutes otherwise
+MOST_BYTES = 64 << 20  # 3,300 batches of 20 kB; what no device answers would stay for its 10 minutes otherwise
 P = TypeVar("P")
 
 

@@ -32,7 +32,8 @@ from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, train
 from tests.device_sim.world import TASK, batch, event, raw_batch
 from tests.wire.reports import ack
 from wire.arrays import F16
-from wire.candidates import CandidateBatch, encode_batch
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch
 from wire.identity import ModelId
 from wire.ids import item_key
 from wire.outcome import Batches

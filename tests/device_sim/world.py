@@ -10,7 +10,8 @@ from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import CloudModel, random_model
 from monitor.metrics import Metrics
-from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch, Candidates
 from wire.event import Event
 from wire.identity import ModelId
 from wire.ids import item_keys

@@ -28,8 +28,8 @@ from streams.mqtt.paho_broker import PahoBroker
 from tests.integration.stack import Server, wait_until
 from tests.streams.tunnel.world import batch, live_tunnel
 from tests.wire.reports import ack
+from wire.batch import decode_batch
 from wire.canary import canary_id
-from wire.candidates import decode_batch
 from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.errors import ConnectionFailed

@@ -29,7 +29,7 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import TELEMETRY
 from tests.integration.stack import Server, wait_until
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.dead_letter import MOST_BYTES, DeadLetter
 from wire.errors import DeliveryError, InputError
 from wire.event import decode_event

@@ -24,7 +24,7 @@ from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, 
 from streams.tunnel.accounting import account_for_pushes
 from tests.integration.log import EVERY_MS, FIRST_MS, write_log
 from tests.integration.stack import Command, Server, wait_for_nothing, wait_until
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.event import decode_event
 from wire.outcome import Batches, Trainings
 from wire.task import ARMS

@@ -27,7 +27,8 @@ from operators.shard import (
 )
 from operators.user import MatchRules, Query, UserOutput, UserState
 from tests.clock import HandClock
-from wire.candidates import CandidateBatch, encode_batch
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch
 from wire.clock import after
 from wire.errors import VectorError
 from wire.ids import user_key

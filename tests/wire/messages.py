@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.batch import decode_batch, encode_batch
+from wire.candidates import CandidateBatch, Candidates, no_candidates
 from wire.claim import Claim, decode_claim, encode_claim
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event, encode_event
@@ -62,15 +64,19 @@ class Message:
 def _candidates(n: int) -> Candidates:
     keys = np.arange(1, n + 1, dtype=np.uint32)
     ones = np.arange(n, dtype=np.uint8) % 2
-    return Candidates(np.linspace(-2, 1, n).astype(np.float16), keys * 1000, keys, ones, ones * 3, keys * 60)
+    return Candidates(np.linspace(-2, 1, n).astype(np.float16), keys * 1000, keys, ones, ones * 3, keys * 64 - 1)
 
 
 def _batch() -> CandidateBatch:
-    similarity = np.array([0.75, 0.5, -0.25], np.float16)
+    similarity = (np.array([95, 64, -32]) / 127).astype(np.float16)
     moments = {"query_timestamp": 1_700_000_000_000, "produced_ms": 1_800_000_000_000, "matched_ms": 1_800_000_000_042}
     return CandidateBatch(
         "ann/ü", 7, MODEL, **moments, matched=_candidates(3), similarity=similarity, random=_candidates(2)
     )
+
+
+def _not_finite() -> CandidateBatch:
+    return replace(_batch(), similarity=np.array([np.nan, 0, 0], np.float16))
 
 
 def _model() -> tuple[Manifest, dict[str, Any]]:
@@ -184,11 +190,20 @@ def _read_sealed(raw: bytes) -> ModelMessage:
     return decode_model(sealed(body_of(raw)))
 
 
+def _read_zipped(raw: bytes) -> CandidateBatch:
+    """A batch whose columns are whatever bytes: what is behind the compression has to stand alone."""
+    fields = msgspec.msgpack.decode(encode_batch(_EMPTY))
+    matched = len(raw) // 13
+    packed = pa.compress(raw, codec="zstd", asbytes=True)
+    return decode_batch(msgspec.msgpack.encode([*fields[:7], matched, len(raw) % 13 // 12, packed]))
+
+
 DECODERS = {message.file: message.decode for message in MESSAGES}
 DECODERS |= {
     "task_of_anybody": lambda raw: open_task(raw, None),
     "model_of_anybody": lambda raw: decode_model(open_model(raw, None)),
     "model_sealed": _read_sealed,
+    "batch_zipped": _read_zipped,
 }
 HEADERS = {
     "batch": PushHeaders.of(_batch()).encode(),
@@ -204,8 +219,13 @@ REFUSED = [
     ("event", encode_event(_EVENT).replace(b'"phone"', b"[" * 40 + b"]" * 40), Reason.TOO_DEEP),
     ("event", encode_event(_EVENT).replace(b"-1.5", b"-30.5"), Reason.MALFORMED),
     ("batch", encode_batch(_batch())[:-1], Reason.MALFORMED),
-    ("batch", encode_batch(_batch()).replace(b"batch/1", b"batch/2"), Reason.UNKNOWN_FORMAT),
-    ("batch", encode_batch(_batch()).replace(b"\x00\x3a", b"\x00\x7e"), Reason.MALFORMED),  # similarity .75: NaN
+    ("batch", encode_batch(_batch()).replace(b"batch/2", b"batch/1"), Reason.UNKNOWN_FORMAT),
+    ("batch", encode_batch(_not_finite()), Reason.MALFORMED),
+    (
+        "batch",
+        encode_batch(_batch()).replace(b"\x03\x02\xc4", b"\x03\x03\xc4"),
+        Reason.MALFORMED,
+    ),  # one random too many
     ("model", encode_model(*_model())[:-1], Reason.DAMAGED),
     ("model", encode_model(*_model()).replace(b"model/5", b"model/6", 1), Reason.UNKNOWN_FORMAT),
     ("signed model", sign_model(encode_model(*_model()), STRANGER), Reason.UNSIGNED),

@@ -17,7 +17,7 @@ GOLDEN = [message.golden for message in MESSAGES]
 def test_any_mutation_gives_a_message_or_one_refusal(name: str) -> None:
     found = fuzz(DECODERS[name], GOLDEN, inputs=1500, seed=7)
     assert found.failure == ""
-    assert len(found.refused) >= 2 and found.slowest_ms < 10_000
+    assert found.refused and found.slowest_ms < 10_000
 
 
 def _split(raw: bytes) -> list[bytes]:

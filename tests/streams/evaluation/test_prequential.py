@@ -27,7 +27,7 @@ from streams.evaluation.result import all_arms
 from streams.logs.slices import slices
 from streams.training import cloud_trainer
 from tests.streams.evaluation.world import TASK, plan, prequential, taste_log
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.errors import InputError
 from wire.ids import item_key, user_key
 from wire.task import ARMS

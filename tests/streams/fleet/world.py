@@ -22,7 +22,8 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.producer import CheckedProducer
 from streams.mqtt.embedded import EmbeddedMqtt
-from wire.candidates import CandidateBatch, Candidates, encode_batch
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch, Candidates
 from wire.claim import Claim
 from wire.clock import SystemClock
 from wire.event import Event, decode_event, encode_event

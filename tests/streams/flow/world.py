@@ -24,7 +24,8 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.lag import GroupPositions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLOW_GROUP, MODELS, REQUESTS, SAMPLES
-from wire.candidates import CandidateBatch, Candidates, decode_batch
+from wire.batch import decode_batch
+from wire.candidates import CandidateBatch, Candidates
 from wire.event import Event, encode_event
 from wire.ids import item_keys, sample_key
 from wire.signing import new_keys, sign_model

@@ -12,7 +12,8 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
 from tests.wire.reports import ack, training
-from wire.candidates import CandidateBatch, Candidates, encode_batch, no_candidates
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch, Candidates, no_candidates
 from wire.event import Event, encode_event
 from wire.identity import ModelId
 from wire.ids import item_key, sample_key, user_key
@@ -55,7 +56,7 @@ def kafka() -> Iterator[str]:
         )
         send(SAMPLES, encode_record(record), 100)
         send(CANDIDATES, batch(7, "song", 3600), 2000)
-        send(CANDIDATES, batch(8, "song", 3601), 2500)
+        send(CANDIDATES, batch(8, "song", 4200), 2500)
         send(CANDIDATES, batch(9, "other", 3600), 2600)
         send(TELEMETRY, encode_report(ack("bob", 7)), 3000)
         send(TELEMETRY, encode_report(training("bob", 5, 1.0, trained_seq=7)), 9000)

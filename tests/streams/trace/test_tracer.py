@@ -14,8 +14,9 @@ from streams.trace.otel import export
 from streams.trace.tracer import Tracer
 from tests.streams.trace.test_trace import AT_MS, NOW_MS, batch
 from tests.wire.reports import ack, training
+from wire.batch import encode_batch
 from wire.canary import canary_id
-from wire.candidates import CandidateBatch, encode_batch, no_candidates
+from wire.candidates import CandidateBatch, no_candidates
 from wire.event import Event, encode_event
 from wire.identity import ModelId
 from wire.ids import item_key, sample_key, user_key
@@ -45,7 +46,7 @@ def way() -> Iterator[Message]:
         yield message(EVENTS, event(event_id), 0)
         yield message(SAMPLES, sample(event_id), 100)
     yield message(CANDIDATES, batch(7, "song", 3600), 2000)
-    yield message(CANDIDATES, batch(8, "song", 3601), 2500)
+    yield message(CANDIDATES, batch(8, "song", 4200), 2500)
     yield message(CANDIDATES, batch(9, "other", 3600), 2600)
     yield message(TELEMETRY, encode_report(ack("bob", 7)), 3000)
     yield message(TELEMETRY, encode_report(training("bob", 5, 1.0, trained_seq=7)), 9000)

@@ -15,7 +15,7 @@ from streams.simulation.timeline import Timeline, VirtualClock
 from streams.tunnel.downlink import Downlink
 from streams.tunnel.phase import Phase
 from tests.streams.tunnel.world import batch
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.claim import Claim
 from wire.push_headers import PushHeaders
 

@@ -2,10 +2,9 @@ import pytest
 
 from streams.bus import Message
 from streams.tunnel.push import Push, PushQueue
-from wire.candidates import BATCH_BYTES
 from wire.malformed import Malformed
 from wire.moments import WallMs
-from wire.push_headers import PushHeaders
+from wire.push_headers import BATCH_BYTES, PushHeaders
 
 NOW_MS = WallMs(1_700_000_000_000)
 

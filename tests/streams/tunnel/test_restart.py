@@ -13,7 +13,7 @@ from monitor.metrics import Metrics
 from streams.kafka.topics import CANDIDATES
 from tests.streams.mqtt.brokers import KINDS
 from tests.streams.tunnel.world import World, batch
-from wire.candidates import decode_batch
+from wire.batch import decode_batch
 from wire.claim import Claim
 
 DEVICES = 50

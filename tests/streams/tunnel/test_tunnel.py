@@ -27,8 +27,8 @@ from tests.integration.stack import free_port
 from tests.streams.mqtt.brokers import KINDS, Embedded
 from tests.streams.tunnel.world import PUBLIC, Device, World, batch, live_tunnel, model, now_ms, task, wait_for
 from tests.wire.reports import ack, training
+from wire.batch import decode_batch
 from wire.canary import canary_id
-from wire.candidates import decode_batch
 from wire.errors import ConnectionFailed, DeliveryError
 from wire.event import Event, encode_event
 from wire.push_headers import PushHeaders

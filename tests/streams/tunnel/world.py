@@ -25,7 +25,8 @@ from streams.mqtt.paho_broker import PahoBroker
 from streams.tunnel.tunnel import Tunnel
 from tests.streams.mqtt.brokers import Broker
 from tests.wire.reports import ack
-from wire.candidates import CandidateBatch, Candidates, decode_batch, encode_batch, no_candidates
+from wire.batch import decode_batch, encode_batch
+from wire.candidates import CandidateBatch, Candidates, no_candidates
 from wire.clock import SystemClock
 from wire.identity import ModelId
 from wire.malformed import Malformed

@@ -1,0 +1,109 @@
+"""The candidate batch as it goes down to a device, on Kafka and MQTT: MessagePack around compressed columns.
+
+A candidate takes 12 bytes, a matched one 13: 8 of keys and one each for logit, age, times and label, and similarity
+(`wire.grid`). With the defaults these are 40 kB. Zstandard makes 14 to 18 of them: popular items come back, and their
+keys with them. Each batch stands alone, for a device may have missed the ones before.
+"""
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from wire.arrays import U8
+from wire.candidates import CandidateBatch, Candidates
+from wire.decoder import PackedDecoder
+from wire.event import Name, TimestampMs
+from wire.grid import LOGITS, SIMILARITIES, decode_ages, encode_ages, unreadable
+from wire.identity import ModelId
+from wire.malformed import Malformed
+from wire.push_headers import BATCH_BYTES, FORMAT
+from wire.reason import Reason
+
+MOST_CANDIDATES = 1 << 16  # matched and random ones; the default is 3,200
+_KEYS = np.dtype([("item", "<u4"), ("category", "<u4")])
+_BYTES_EACH = _KEYS.itemsize + 4
+# 1 makes a tenth more bytes in as much time, 3 as many in a fifth more. Without dictionaries and threads every machine
+# makes the same bytes.
+_zstd = pa.Codec("zstd", compression_level=2)
+
+Wall = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_CANDIDATES)]
+
+
+class _Batch(msgspec.Struct, frozen=True, array_like=True, tag=FORMAT):
+    user_id: Name
+    batch_seq: Annotated[int, msgspec.Meta(ge=0)]
+    model: ModelId
+    query_timestamp: TimestampMs
+    produced_ms: Wall
+    matched_ms: Wall
+    matched: Count
+    random: Count
+    columns: bytes
+
+
+def _fits(batch: _Batch) -> str:
+    return "" if batch.matched + batch.random <= MOST_CANDIDATES else f"more than {MOST_CANDIDATES} candidates"
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = PackedDecoder[_Batch]("batch", _Batch, BATCH_BYTES, check=_fits)
+_SCALARS = _Batch.__struct_fields__[:6]
+
+
+def encode_batch(batch: CandidateBatch) -> bytes:
+    """The batch as it travels: its numbers rounded as `wire.grid` says, all else exactly; the same bytes everywhere."""
+    parts = batch.matched, batch.random
+    keys = np.empty(sum(map(len, parts)), _KEYS)
+    for name in _KEYS.names or ():
+        np.concatenate([getattr(part, name) for part in parts], out=keys[name])
+    columns = (
+        keys,
+        *(LOGITS.encode(part.logit) for part in parts),
+        *(encode_ages(part.age_s) for part in parts),
+        *(part.times for part in parts),
+        *(part.label for part in parts),
+        SIMILARITIES.encode(batch.similarity),
+    )
+    packed = _zstd.compress(b"".join(column.tobytes() for column in columns), asbytes=True)
+    scalars = {name: getattr(batch, name) for name in _SCALARS}
+    return _encoder.encode(_Batch(**scalars, matched=len(parts[0]), random=len(parts[1]), columns=packed))
+
+
+def decode_batch(raw: bytes) -> CandidateBatch:
+    """The batch in `raw`; raises `Malformed` when it is no batch or its numbers can't be trained on."""
+    wire = _decoder(raw)
+    try:
+        every, similarity = _unpack(wire.columns, wire.matched, wire.random)
+    except ValueError as error:
+        raise Malformed("batch", Reason.MALFORMED, str(error)) from None
+    return CandidateBatch(
+        **{name: getattr(wire, name) for name in _SCALARS},
+        matched=every.take(slice(wire.matched)),
+        similarity=SIMILARITIES.decode(similarity),
+        random=every.take(slice(wire.matched, None)),
+    )
+
+
+def _unpack(packed: bytes, matched: int, random: int) -> tuple[Candidates, U8]:
+    """All candidates, and the bytes of the similarities; raises `ValueError`."""
+    n = matched + random
+    columns = np.frombuffer(_unzipped(packed, n * _BYTES_EACH + matched), np.uint8)
+    pairs, logit, age, times, label, similarity = np.split(columns, n * (_KEYS.itemsize + np.arange(5)))
+    keys = {name: np.ascontiguousarray(pairs.view(_KEYS)[name]) for name in _KEYS.names or ()}
+    if unreadable(logit).any() or unreadable(similarity).any():
+        raise ValueError("a logit or a similarity that is not finite")
+    if not (label <= 1).all() or not all(key.all() for key in keys.values()):
+        raise ValueError("a label that is neither 0 nor 1, or an item or category without a key")
+    return Candidates(LOGITS.decode(logit), **keys, label=label, times=times, age_s=decode_ages(age)), similarity
+
+
+def _unzipped(packed: bytes, size: int) -> bytes:
+    """The `size` bytes that were compressed; raises `ValueError`. There is room for no more, whatever they promise."""
+    try:
+        raw: bytes = _zstd.decompress(packed, decompressed_size=size, asbytes=True)
+    except OSError:
+        raise ValueError(f"its columns are not the {size} bytes of so many candidates") from None
+    return raw
