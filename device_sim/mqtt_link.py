@@ -198,6 +198,8 @@ class MqttLink:
             self._heard(payload)
         elif topic == topics.PACE:
             self._paced(payload)
+        elif who.user_id and who.user_id not in self._devices:
+            return  # it leaves, and hears no more
         elif payload:  # an empty retained message only forgets the one before
             self._arrived(Arrival(SHARED.get(topic) or topic.rpartition("/")[2], who.user_id, payload))
 
