@@ -176,7 +176,12 @@ def _clock(world: "World", fault: Fault) -> End:
     process = world.processes[fault.number % len(world.processes)]
     by_ms = JUMPS_MS[fault.number // 8 % len(JUMPS_MS)]
     process.jump(by_ms)
-    return lambda: process.jump(-by_ms)
+
+    def end() -> None:
+        world.read_clocks()
+        process.jump(-by_ms)
+
+    return end
 
 
 def _model(world: "World", _fault: Fault) -> End:

@@ -190,6 +190,10 @@ class World:
     def run(self, until_ms: int) -> None:
         """Let time pass until then."""
         self.timeline.run(until_ms)
+        self.read_clocks()
+
+    def read_clocks(self) -> None:
+        """Note the latest wall clock; also before one is set back, for it may have been ahead between two looks."""
         self.latest_ms = max(self.latest_ms, *(process.clock.wall_ms() for process in self.processes))
 
     def publish_stranger(self, lineage: int, version: int, content: int = 0) -> None:
