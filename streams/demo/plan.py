@@ -22,9 +22,7 @@ from wire.status import Role
 INITIAL_SHARE = 0.6  # of the log: history, which the first cloud model learns from; the rest is the live part
 REFRESHES = 3  # cloud model versions tried over the live part
 WINDOW_DAYS = 90  # of the pool: as far back as a device's own window reaches (wire.task.Task.window_age_ms)
-CANDIDATES = (
-    400  # 5 to 6 kB a batch: of the 15 to 20 kB of the default the embedded Kafka keeps 250 per partition, too few here
-)
+CANDIDATES = 400  # 5 kB a batch: of the default's 20 kB the embedded Kafka keeps 250 per partition, too few here
 LEAST_EACH = 20  # events of each device that a scenario asks for: 12 of them history, so that it has heads
 SERVICES = {"train-cloud": Role.TRAINER, "flow": Role.FLOW, "tunnel": Role.TUNNEL, "fleet": Role.FLEET}
 
