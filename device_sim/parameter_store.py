@@ -14,7 +14,7 @@ from device_sim.parameters import Parameters
 from device_sim.window import padded
 from models import repeats
 from models.base import expected
-from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend
+from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend, blended
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.gain import gains
 from models.heads import Heads
@@ -191,33 +191,19 @@ class ParameterStore:
             logits = ranking.copy()
             logits[:, 1:] += user_bias[:, None]
             probability = sigmoid(logits).astype(np.float64)
-            arms[at] = self._blended(slot, probability, rows.aside[at])
+            whole, free = self.blend.weights(slot), self.blend.weights(slot, FREE)
+            used = np.where(rows.aside[at, None, None], free, whole)
+            arms[at] = blended(used, probability)
             if self._scores:
-                scores[at] = logit(self._blended(slot, sigmoid(ranking).astype(np.float64), rows.aside[at]))
-            gained[at] = self._gained(slot, probability, added[at], label)
+                scores[at] = logit(blended(used, sigmoid(ranking).astype(np.float64)))
+            lean = np.einsum("rah,rh->ra", whole[:, :, -len(PERSONAL) :], added[at])
+            gained[at] = gains(label[:, None], blended(free, probability), lean)
             losses[at] = self.blend.update(slot, probability, label)
             expected[at], adjusted[at] = sigmoid(cloud[at] + user_bias), probability[:, _ADJUSTED]
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
         columns, label = parts / self.factors[rows.slot], rows.label.astype(np.float64)
         evidence = repeats.REGRESSION.evidence(trait, expected, label), REGRESSION.evidence(columns, adjusted, label)
         return Predicted(interest, arms, scores, losses, np.concatenate(evidence, axis=1), gained)
-
-    def _blended(self, slot: I64, probability: F64, aside: Bool) -> F64:
-        """What each arm predicts (r, arms): without personal heads on devices that stand `aside`."""
-        whole = self.blend.predict(slot, probability)
-        if aside.any():
-            whole[aside] = self.blend.predict(slot[aside], probability[aside], FREE)
-        return whole
-
-    def _gained(self, slot: I64, probability: F64, added: F32, label: F64) -> F64:
-        """What each arm gains by personal heads (r, arms): nothing where there are none."""
-        gained, some = np.zeros((len(slot), len(ARMS))), self.personal[slot].any(axis=1)
-        if some.any():
-            slot, added = slot[some], added[some]
-            free = self.blend.predict(slot, probability[some], FREE)
-            lean = np.einsum("rah,rh->ra", self.blend.weights(slot)[:, :, -len(PERSONAL) :], added)
-            gained[some] = gains(label[some, None], free, lean)
-        return gained
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""

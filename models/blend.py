@@ -111,22 +111,12 @@ class Blend:
         self.prior = np.concatenate([self.prior, more.prior])
 
     def weights(self, which: I64, heads: slice = _ALL) -> F64:
-        """Weight of each of `heads` in each arm, (r, arms, heads); rows of an arm sum to 1."""
+        """Weight of each head in each arm, (r, arms, heads): those of an arm's `heads` sum to 1, others have none."""
         log_weight = (self.prior[which] - self.loss[which][:, None, :])[:, :, heads]
         weight = np.exp(log_weight - log_weight.max(axis=2, keepdims=True))
-        total: F64 = weight / weight.sum(axis=2, keepdims=True)
-        return total
-
-    def predict(self, which: I64, head_probability: F64, heads: slice = _ALL) -> F64:
-        """Probabilities of each arm (r, arms) from those of each head (r, all heads), in the order of ARMS and HEADS;
-        of an arm's heads only `heads` are blended, others as if it had them not.
-
-        >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
-        >>> Blend(1).predict(np.array([0]), probability)[0, :3].round(3).tolist()
-        [0.5, 0.594, 0.531]
-        """
-        mixed: F64 = np.einsum("rah,rh->ra", self.weights(which, heads), clipped(head_probability[:, heads]))
-        return mixed
+        weights: F64 = np.zeros((len(which), len(ARMS), len(HEADS)))
+        weights[:, :, heads] = weight / weight.sum(axis=2, keepdims=True)
+        return weights
 
     def update(self, which: I64, head_probability: F64, label: F64) -> F64:
         """Charge devices `which` (distinct) one event each; returns the head losses (r, heads) in nats."""
@@ -138,6 +128,17 @@ class Blend:
     def reset(self, which: I64) -> None:
         """Forget what devices `which` have seen."""
         self.loss[which] = 0
+
+
+def blended(weights: F64, head_probability: F64) -> F64:
+    """Probabilities of each arm (r, arms) from those of each head (r, heads), in the order of ARMS and HEADS.
+
+    >>> probability = np.where(np.array(HEADS) == "local", .75, .5)[None]
+    >>> blended(Blend(1).weights(np.array([0])), probability)[0, :3].round(3).tolist()
+    [0.5, 0.594, 0.531]
+    """
+    mixed: F64 = np.einsum("rah,rh->ra", weights, clipped(head_probability))
+    return mixed
 
 
 def most_harm(events: I64, discount: float) -> F64:

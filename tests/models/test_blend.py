@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, fleet_prior, most_harm
+from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, blended, fleet_prior, most_harm
 from models.scores import log_losses
 from wire.arrays import F64
 from wire.task import ARMS
@@ -27,7 +27,7 @@ def play(blend: Blend, head: F64, label: F64) -> tuple[F64, F64]:
     """Predict and charge one event after the other: losses of arms (T, arms) and heads (T, heads)."""
     one, arm, charged = np.array([0]), [], []
     for p, y in zip(head, label, strict=True):
-        arm.append(blend.predict(one, p[None])[0])
+        arm.append(blended(blend.weights(one), p[None])[0])
         charged.append(blend.update(one, p[None], np.array([y]))[0])
     return log_losses(np.broadcast_to(label[:, None], (len(label), len(ARMS))), np.array(arm)), np.array(charged)
 
@@ -101,7 +101,7 @@ def test_the_blend_follows_the_head_that_is_right_now() -> None:
 
 def test_the_cloud_arm_is_the_cloud_head() -> None:
     p = np.random.default_rng(0).random((3, len(HEADS)))
-    np.testing.assert_allclose(Blend(3).predict(np.arange(3), p)[:, 0], p[:, 0])
+    np.testing.assert_allclose(blended(Blend(3).weights(np.arange(3)), p)[:, 0], p[:, 0])
 
 
 def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() -> None:
