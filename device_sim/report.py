@@ -11,12 +11,6 @@ from wire.outcome import Batches
 from wire.telemetry import Ack, Gain, Training
 
 
-def gain_of(usage: Usage) -> Gain:
-    """What personal heads gained."""
-    events, nats, squares = usage.gain.tolist()
-    return Gain(round(events), nats, squares)
-
-
 def answer(user_id: str, usage: Usage, *, seq: int, model: ModelId, outcome: Batches, now_ms: WallMs) -> Ack:
     """The answer to batch `seq`, which is of cloud model `model` and ended as `outcome`."""
     return Ack(
@@ -36,6 +30,7 @@ def standing(
     user_id: str, usage: Usage, *, model: ModelId, trained_seq: int, bytes_stored: int, now_ms: WallMs
 ) -> Training:
     """All that the device did; `model` is in use, and batch `trained_seq` is the newest it trained on."""
+    events, nats, squares = usage.gain.tolist()
     return Training(
         user_id=user_id,
         boot=usage.boot,
@@ -53,6 +48,6 @@ def standing(
         passed=dict(usage.passed),
         events=usage.events,
         head_log_loss=usage.head_log_loss(),
-        gain=gain_of(usage),
+        gain=Gain(round(events), nats, squares),
         evidence=pack(usage.equations),
     )

@@ -19,7 +19,6 @@ from streams.logs.event_log import load_log
 from streams.logs.negatives import has_sampled
 from streams.logs.slices import INITIAL_ROWS, SLICE_ROWS, first_of_tail, slices
 from streams.work_view import Show, shown
-from wire.event import MOST_LOG_ODDS
 
 Base = Literal["logged", "boosted", "online", "stale"]
 LIVE = (LOGGED, BOOSTED, ONLINE, STALE)  # what devices can add to live, the first that there is where nothing is said
@@ -51,8 +50,7 @@ def score(log: pl.DataFrame, base: str, scoring: Scoring, show: Show) -> pl.Data
     show("training on the initial part", first, first)
     tail = slices(log[first:], SLICE_ROWS, scoring.delay_ms, log["user_id"][first:].unique().to_list())
     expected += map(service.see, shown("saying what is expected of each event", len(log) - first, tail, show))
-    odds = np.clip(np.concatenate(expected), -MOST_LOG_ODDS, MOST_LOG_ODDS)
-    return log.with_columns(pl.Series("base", odds, pl.Float64, nan_to_null=True))
+    return log.with_columns(pl.Series("base", np.concatenate(expected), pl.Float64, nan_to_null=True))
 
 
 def log_with_base(

@@ -27,7 +27,7 @@ from streams.base.model import GlobalModel, Met, Opinion, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
 from wire.arrays import F64
 from wire.errors import InputError
-from wire.event import Event
+from wire.event import MOST_LOG_ODDS, Event
 from wire.ids import item_keys, user_keys
 
 REHEARSED = 200_000  # newest moments of the initial part that models learn from: 60 MB while they do
@@ -41,7 +41,8 @@ class Service:
     """
 
     def __init__(self, names: Sequence[str], *, base: str = "", delay_ms: int, impressions: bool, seed: int) -> None:
-        self._names, self._base, self._delay_ms, self._seed = names, base, delay_ms, seed
+        self.base = base
+        self._names, self._delay_ms, self._seed = names, delay_ms, seed
         self._streamed = Streamed(impressions=impressions)
         self._rehearsed: deque[Seen] = deque()
         self._waiting: deque[Met] = deque()  # not old enough to be learned from; the last is the slice last seen
@@ -81,13 +82,13 @@ class Service:
         if BOOSTED in self._names:
             if trees := train(features, label, names, impressions=impressions, seed=self._seed):
                 self.models[BOOSTED] = Trees(trees)
-            elif self._base == BOOSTED:
+            elif self.base == BOOSTED:
                 raise InputError(
                     "the initial part is too short, or has too little of one label, to train boosted trees"
                 )
-            if self._base == BOOSTED:
+            if self.base == BOOSTED:
                 expected[1:] = [logits_before(features, label, names, impressions=impressions, seed=self._seed)]
-        return np.concatenate(expected)
+        return _said(np.concatenate(expected))
 
     @property
     def untrained(self) -> list[str]:
@@ -98,7 +99,7 @@ class Service:
         """A slice comes: what the base expects of its events, as log-odds (n,); nan without one."""
         self._catch_up(events[0].timestamp - self._delay_ms)
         self._waiting.append(self._met_at(self._streamed.take(moments_of(events))))
-        return self._expected(self._waiting[-1])
+        return _said(self._expected(self._waiting[-1]))
 
     def hear(self, cloud: Mapping[str, F64]) -> Met:
         """What clouds made of the slice seen last, as logits (n,) by the model that builds on them; returns it all."""
@@ -128,9 +129,9 @@ class Service:
         return Met(seen, at, {})
 
     def _expected(self, met: Met) -> F64:
-        if self._base not in self.models:
+        if self.base not in self.models:
             return np.full(len(met), np.nan)
-        self.expected = self.models[self._base].opinion(met)
+        self.expected = self.models[self.base].opinion(met)
         return self.expected.logit
 
     def _catch_up(self, known_ms: int) -> None:
@@ -148,6 +149,11 @@ class Service:
     def _learn(self, met: Met) -> None:
         for model in self.models.values():
             model.learn(met)
+
+
+def _said(log_odds: F64) -> F64:
+    """As far from 0 as an event may say."""
+    return np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
 
 
 def moments_of(events: Sequence[Event]) -> Moments:

@@ -1,6 +1,6 @@
 """An evaluation of a log from its first row to its last: what `coda evaluate` runs.
 
-The initial part is read twice: rivals first say what they expected of it, for personal models may add to that.
+The initial part is read twice: the service first says what it expected of it, for personal models may add to that.
 """
 
 from dataclasses import replace
@@ -8,12 +8,13 @@ from functools import partial
 from math import isnan
 
 import msgspec
-import numpy as np
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
 from index.pool import Pool
 from streams.base.names import LOGGED, MODELS
+from streams.base.service import Service
+from streams.evaluation.lineup import RIVALS
 from streams.evaluation.log import compared, repeats
 from streams.evaluation.prequential import Outcome, Plan, PrequentialRun
 from streams.evaluation.rivals import Rivals
@@ -21,7 +22,7 @@ from streams.logs.negatives import has_sampled
 from streams.logs.slices import INITIAL_ROWS, SLICE_ROWS, first_of_tail, slices
 from streams.work_view import Show, shown
 from wire.arrays import F64
-from wire.event import MOST_LOG_ODDS, Event
+from wire.event import Event
 
 
 def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outcome:
@@ -31,11 +32,13 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     first = first_of_tail(log, plan.initial_share)
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
     base = plan.base if plan.base in MODELS else ""
-    rivals = Rivals(delay_ms=plan.delay_ms, impressions=not has_sampled(log), seed=plan.seed, base=base)
+    impressions = not has_sampled(log)
+    service = Service(RIVALS, base=base, delay_ms=plan.delay_ms, impressions=impressions, seed=plan.seed)
+    rivals = Rivals(service)
     initial = slices(log[:first], INITIAL_ROWS)
     for part in shown("reading the initial part of the log", first, initial, progress):
-        rivals.rehearse(part)
-    expected, records = rivals.begin(), []
+        service.rehearse(part)
+    expected, records = service.begin(), []
     for part in slices(log[:first], INITIAL_ROWS):
         records += run.remember(with_bases(part, expected[: len(part)]))
         expected = expected[len(part) :]
@@ -43,11 +46,11 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     del records
     tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
     for part in shown("predicting each event, then learning from it", len(log) - first, tail, progress):
-        rivals.meet(part, run.step(with_bases(part, rivals.see(part))))
+        rivals.meet(part, run.step(with_bases(part, service.see(part))))
     outcome = run.outcome()
     facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
     predictions = outcome.predictions.join(facts, on="event_id", maintain_order="left")
-    return replace(outcome, predictions=predictions, untrained=rivals.untrained)
+    return replace(outcome, predictions=predictions, untrained=service.untrained)
 
 
 def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
@@ -59,8 +62,7 @@ def chosen_users(tail: pl.DataFrame, plan: Plan) -> frozenset[str]:
 
 def with_bases(events: list[Event], log_odds: F64) -> list[Event]:
     """The events with these bases (n,), but for those where they are nan."""
-    said = np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS).tolist()
     return [
         event if isnan(base) else msgspec.structs.replace(event, base=base)
-        for event, base in zip(events, said, strict=True)
+        for event, base in zip(events, log_odds.tolist(), strict=True)
     ]

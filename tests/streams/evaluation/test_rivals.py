@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from models.scores import auc
 from models.streamed.features import Seen, Streamed
 from streams.base.names import BOOSTED, ONLINE, POPULARITY, REPEATS
-from streams.evaluation.lineup import SCORE
+from streams.base.service import Service
+from streams.evaluation.lineup import RIVALS, SCORE
 from streams.evaluation.rivals import Rivals
 from wire.event import Event
 
@@ -32,18 +33,19 @@ def habit_log(events: int = 2 * HALF, seed: int = 0) -> list[Event]:
     return log
 
 
-def new_rivals(**settings: Any) -> Rivals:
-    return Rivals(**({"delay_ms": 5000, "impressions": True, "seed": 0} | settings))
+def new_service(**settings: Any) -> Service:
+    return Service(RIVALS, **({"delay_ms": 5000, "impressions": True, "seed": 0} | settings))
 
 
 def met(log: list[Event], cloud: float = 0.5, **settings: Any) -> pl.DataFrame:
-    rivals = new_rivals(**settings)
-    rivals.rehearse(log[:HALF])
-    rivals.begin()
+    service = new_service(**settings)
+    rivals = Rivals(service)
+    service.rehearse(log[:HALF])
+    service.begin()
     for at in range(HALF, len(log), 200):
         part = log[at : at + 200]
         clouds: Mapping[str, Mapping[str, float]] = {REPEATS: {e.event_id: cloud for e in part}}
-        rivals.see(part)
+        service.see(part)
         rivals.meet(part, clouds)
     return rivals.table()
 
@@ -99,12 +101,13 @@ def test_a_score_leaves_out_what_is_the_same_for_all_items_of_a_moment() -> None
 
 def test_who_has_too_little_to_train_on_predicts_nothing_and_is_named() -> None:
     log = habit_log(1600)
-    rivals = new_rivals()
-    rivals.rehearse(log[:1500])
-    rivals.begin()
-    rivals.see(log[1500:])
+    service = new_service()
+    rivals = Rivals(service)
+    service.rehearse(log[:1500])
+    service.begin()
+    service.see(log[1500:])
     rivals.meet(log[1500:], {REPEATS: {event.event_id: 0.5 for event in log}})
-    assert rivals.untrained == [BOOSTED]
+    assert service.untrained == [BOOSTED]
     assert BOOSTED not in rivals.table().columns and ONLINE in rivals.table().columns
 
 
@@ -112,10 +115,11 @@ def test_who_has_too_little_to_train_on_predicts_nothing_and_is_named() -> None:
 def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str) -> None:
     log = habit_log(HALF + 200)
     label = np.array([event.label for event in log], np.uint8)
-    rivals = new_rivals(base=base)
-    rivals.rehearse(log[:HALF])
-    before = rivals.begin()
-    told = rivals.see(log[HALF:])
+    service = new_service(base=base)
+    rivals = Rivals(service)
+    service.rehearse(log[:HALF])
+    before = service.begin()
+    told = service.see(log[HALF:])
     rivals.meet(log[HALF:], {REPEATS: {event.event_id: 0.5 for event in log[HALF:]}})
     later = slice(HALF // 2, HALF)  # at first there is nothing to expect, and trees have no number
     assert len(before) == HALF and auc(label[later], before[later]) > 0.7
@@ -127,9 +131,9 @@ def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str)
 def test_what_nobody_can_know_no_rival_expects(base: str) -> None:
     rng = np.random.default_rng(0)
     log = [replace(event, label=int(rng.integers(0, 2))) for event in habit_log(HALF)]
-    rivals = new_rivals(base=base)
-    rivals.rehearse(log)
-    before = rivals.begin()
+    service = new_service(base=base)
+    service.rehearse(log)
+    before = service.begin()
     known = ~np.isnan(before)
     label = np.array([event.label for event in log], np.uint8)
     assert known.sum() >= HALF // 2
