@@ -164,28 +164,32 @@ def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
 
 
 def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:
-    """GAUC of each arm, of the ceiling and of the truth on the second half of the stream."""
+    """GAUC of each arm, of the ceiling and of the truth on the second half of the stream; and the share of devices that
+    stand `aside` in the end."""
     plan = Plan(refresh_ms=0, seed=seed)
     with (
         work_view("") as show,
         tempfile.TemporaryDirectory() as folder,
         Pool.open(Path(folder) / "pool", PoolSpec()) as pool,
     ):
-        predictions = evaluate(log, pool, plan, show).predictions
+        outcome = evaluate(log, pool, plan, show)
+    predictions = outcome.predictions
     facts = log.select("event_id", ceiling="knowable", truth="chance")
     half = predictions[len(predictions) // 2 :].join(facts, on="event_id")
     arms = [arm for arm in (*ALL, "ceiling", "truth") if arm in half.columns]
-    return {arm: figures.gauc or 0.5 for arm, figures in Comparison(half, arms, seed).figures().items()}
+    gauc = {arm: figures.gauc or 0.5 for arm, figures in Comparison(half, arms, seed).figures().items()}
+    return gauc | {"aside": outcome.aside / predictions["user_id"].n_unique()}
 
 
 def table(found: dict[str, dict[str, float]]) -> list[str]:
     """For people: GAUC, and the share of what was to be gained over the cloud."""
-    arms = [arm for arm in next(iter(found.values())) if arm not in ("cloud", "ceiling", "truth")]
-    lines = ["| log | cloud | ceiling | truth | " + " | ".join(arms) + " |", "|---" * (len(arms) + 4) + "|"]
+    arms = [arm for arm in next(iter(found.values())) if arm not in ("cloud", "ceiling", "truth", "aside")]
+    lines = ["| log | cloud | ceiling | truth | aside | " + " | ".join(arms) + " |", "|---" * (len(arms) + 5) + "|"]
     for name, gauc in found.items():
         cloud, ceiling = gauc["cloud"], gauc["ceiling"]
         cells = [f"{gauc[arm]:.3f}" + _share(gauc[arm] - cloud, ceiling - cloud) for arm in arms]
-        lines.append(f"| {name} | {cloud:.3f} | {ceiling:.3f} | {gauc['truth']:.3f} | " + " | ".join(cells) + " |")
+        known = f"{cloud:.3f} | {ceiling:.3f} | {gauc['truth']:.3f} | {gauc['aside']:.0%}"
+        lines.append(f"| {name} | {known} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -199,7 +203,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("logs", nargs="*", default=list(PLANTED), help="which of them; all unless given")
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write GAUC by log and arm here")
+    parser.add_argument("--json", type=Path, help="write GAUC by log and arm here, and the share that stands aside")
     options = parser.parse_args(words)
     if unknown := sorted({*options.logs} - {*PLANTED}):
         parser.error(f"there is no planted log {', '.join(unknown)}: choose of {', '.join(PLANTED)}")
