@@ -29,11 +29,8 @@ NONE = -1  # where fewer vectors were found than asked for
 STEP_MS = 1000  # event time from step to step
 EXACT = 0  # the effort of what compares everything
 FIRST_BEAM, MOST_BEAM = 100, 2_000  # ef: at least as many as are asked for; beyond, comparing all is cheaper
-FIRST_LISTS, LISTS, TRAINED = (
-    4,
-    4,
-    39,
-)  # nprobe; lists are 4 √n of n vectors; k-means by 39 for each (faiss' guidelines)
+FIRST_LISTS = 4  # nprobe
+LISTS, TRAINED = 4, 39  # lists are 4 √n of n vectors; k-means by 39 for each (faiss' guidelines)
 
 
 class Engine(Protocol):
