@@ -20,7 +20,7 @@ from monitor.metrics import Metrics
 from operators import event_time, shard
 from operators.event_time import EventClock
 from operators.gather import GatherLogic
-from operators.user import UserLogic
+from operators.user_step import UserLogic
 from streams.bus import Message
 from streams.flow import dataflow
 from streams.flow.blame import Blame

@@ -22,7 +22,8 @@ from operators.canary import canaries, people
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
-from operators.user import UserOutput, user_step
+from operators.user import UserOutput
+from operators.user_step import user_step
 from streams.flow.blame import Blame
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
