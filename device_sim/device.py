@@ -5,7 +5,6 @@ instructions out for many devices at once; a test or a simulator can do it one b
 as `now_ms` (the device's clock, which may be wrong, or a virtual one); windows and histories live in event time.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from device_sim.instruction import Count, Forget, Freshness, Instruction, Predic
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Stances, Tasks, Unpredicted
 from device_sim.parameters import Parameters
+from device_sim.readiness import BATCH_WAIT_MS, outdated_batch, reason_to_train
 from device_sim.report import answer, standing
 from device_sim.seen import Seen
 from device_sim.stimulus import (
@@ -52,12 +52,6 @@ from wire.succession import judge
 from wire.task import Task
 from wire.telemetry import ASIDE, Ack, MatchRequest, Training, Upward, encode_report
 
-# A connected device expects a batch: its samples make the cloud match, and so does its request after a change of
-# models. Training before the batch is there would mean training twice, so it trains without one only after so
-# many times `retrain_every` samples (the cloud matches after 20, twice the default), or so long after the change.
-PATIENCE = 3
-BATCH_WAIT_MS = 10_000
-_OUTSIDE_ARMS = {"random", "coarse", "mpda", "coda"}
 _LEAVES = {Ack: "ack", Training: "telemetry", MatchRequest: "requests"}
 
 
@@ -96,17 +90,6 @@ class Device:
         """What to do about `stimulus`, in order."""
         return _HANDLERS[type(stimulus)](self, stimulus, self.clock.steady_ms(now_ms))
 
-    def due(self, now_ms: WallMs) -> bool:
-        """Whether there is reason to train: a fresh batch, a new cloud model, enough new samples."""
-        if self.task is None or self.version == 0 or self.busy or self.aside.stands:
-            return False
-        if self.batch is not None and self.batch.batch_seq > self.trained_seq:
-            return True
-        expects_batch = self.connected and bool(_OUTSIDE_ARMS & set(self.task.arms))
-        if self.stale_heads and not (expects_batch and now_ms < self.hold_until_ms):
-            return True
-        return self.new_samples >= (PATIENCE if expects_batch else 1) * self.task.retrain_every
-
     @property
     def version(self) -> int:
         """The number of the cloud model in use; 0 before the first."""
@@ -139,13 +122,6 @@ class Device:
     def may_ask(self) -> bool:
         """Whether there is something to ask for that the device can use, and somebody to ask."""
         return bool(self.asking.reason) and self.connected and (self.eligible or self.asking.reason == ASIDE)
-
-    @property
-    def batch_age_ms(self) -> float:
-        """How old a batch may get: an idle device can wait."""
-        if self.task is None:
-            return math.inf
-        return self.task.candidate_age_ms if self.new_samples else self.task.idle_age_ms
 
     def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
@@ -310,14 +286,14 @@ class Device:
         return self._send_outbox(now_ms)
 
     def _want_training(self, now_ms: WallMs) -> list[Instruction]:
-        if self.wanting or not self.due(now_ms) or not self.eligible:
+        if self.wanting or not reason_to_train(self, now_ms) or not self.eligible:
             return []
         self.wanting = True
         return [WantTraining()]
 
     def _training_slot(self, _stimulus: TrainingSlot, now_ms: WallMs) -> list[Instruction]:
         self.wanting = False
-        if self.task is None or not self.due(now_ms) or not self.eligible:
+        if self.task is None or not reason_to_train(self, now_ms) or not self.eligible:
             return []
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
@@ -374,15 +350,10 @@ class Device:
         )
 
     def _tick(self, _stimulus: Tick, now_ms: WallMs) -> list[Instruction]:
-        if self._outdated_batch(now_ms):
+        if outdated_batch(self, now_ms):
             self.asking.want("expired")
         taken_up = self._take_up(now_ms) if now_ms >= self.upcoming.until_ms else []
         return [*taken_up, *self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
-
-    def _outdated_batch(self, now_ms: WallMs) -> bool:
-        """Whether a fresh batch is worth asking for."""
-        # One that was made later than now is from before a restart and before the clock was set back.
-        return self.batch is not None and not 0 <= now_ms - self.batch_since_ms <= self.batch_age_ms
 
     def _ask(self, now_ms: WallMs) -> list[Instruction]:
         if not self.may_ask:

@@ -22,6 +22,7 @@ from device_sim.offer import Offer
 from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
 from device_sim.quarantine import Quarantine
+from device_sim.readiness import wakes_ms
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import (
     BatchArrived,
@@ -41,7 +42,6 @@ from device_sim.stimulus import (
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
 from device_sim.use_ages import observe_predictions, observe_training
-from device_sim.wakes import wakes_ms
 from models.cloud_model import DIM, CloudModel
 from models.prior_variance import factors_of
 from monitor.metrics import Metrics

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from device_sim.aside import FIRST_WAIT, PROBE, Aside
-from device_sim.device import BATCH_WAIT_MS
 from device_sim.instruction import Count, Forget, Instruction, Predict, Train, WantTraining
 from device_sim.outcome import Stances
+from device_sim.readiness import BATCH_WAIT_MS
 from device_sim.stimulus import BatchArrived, Connected, OwnEvent, Tick, Trained, TrainingSlot
 from models.gain import FLEET_EVENTS, WORTH, fleet_gain
 from tests.device_sim.phone import NO_ROWS, Phone, only, reports

@@ -10,10 +10,10 @@ import pytest
 
 from device_sim.asking import FIRST_WAIT_MS
 from device_sim.cloud_clock import LEAST
-from device_sim.device import BATCH_WAIT_MS, PATIENCE
 from device_sim.instruction import Count, Forget, Freshness, Predict, Publish, Train, WantTraining
 from device_sim.outbox import PROBE_MS, RETRY_MS
 from device_sim.outcome import Events, Models, Tasks, Unpredicted
+from device_sim.readiness import BATCH_WAIT_MS, PATIENCE, wakes_ms
 from device_sim.stimulus import (
     BatchArrived,
     Connected,
@@ -25,7 +25,6 @@ from device_sim.stimulus import (
     Trained,
     TrainingSlot,
 )
-from device_sim.wakes import wakes_ms
 from device_sim.window import Window
 from models.cloud_model import DIM
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone

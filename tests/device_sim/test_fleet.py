@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from device_sim.device import BATCH_WAIT_MS
 from device_sim.fleet import Fleet
 from device_sim.parameter_store import Rows
 from device_sim.quarantine import FleetFailed
+from device_sim.readiness import BATCH_WAIT_MS
 from device_sim.stimulus import OwnEvent, Tick
 from device_sim.training import TrainingJob
 from device_sim.upcoming import LONGEST_MS

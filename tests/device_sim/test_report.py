@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from device_sim.device import PATIENCE
 from device_sim.instruction import Instruction, Publish
 from device_sim.outbox import RETRY_MS
+from device_sim.readiness import PATIENCE
 from device_sim.report import answer, standing
 from device_sim.stimulus import (
     BatchArrived,

@@ -5,12 +5,11 @@ from collections import Counter
 import pytest
 
 from device_sim.asking import FIRST_WAIT_MS
-from device_sim.device import PATIENCE
 from device_sim.instruction import Count, Forget, Train, WantTraining
 from device_sim.outcome import Models
+from device_sim.readiness import PATIENCE, wakes_ms
 from device_sim.stimulus import BatchArrived, Connected, LinkLost, ModelArrived, Tick, Trained, TrainingSlot
 from device_sim.upcoming import IN_USE_MS, LONGEST_MS, asks_after_ms
-from device_sim.wakes import wakes_ms
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
 from tests.device_sim.world import TASK, raw_batch
 from wire.identity import ModelId
