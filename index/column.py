@@ -1,7 +1,8 @@
 """An array that grows at its end, and of which parts are replaced in the time that these take, wherever they are.
 
 What is replaced lies mostly near either end, where a window's rows come and leave: only the shorter side of it moves.
-All moves once the room at the end is used up, which is an eighth of what is there.
+Once the room at the end is used up, all moves to the front, and an eighth of what is there is added as room. The array
+is grown where it lies: the kernel moves its pages, where a copy would have to make them anew, several times as long.
 """
 
 from typing import Generic, TypeVar
@@ -34,19 +35,26 @@ class Column(Generic[T]):
 
     def splice(self, start: int, stop: int, values: NDArray[T]) -> None:
         """Put `values` in the place of those from `start` up to `stop`."""
-        before, after = self.values[:start], self.values[stop:]
-        grows = len(values) - (stop - start)
-        if len(before) < len(after) and grows <= self._first:
+        n, grows = self._end - self._first, len(values) - (stop - start)
+        if start < n - stop and grows <= self._first:
+            before = self.values[:start]
             self._first -= grows
             self.values[:start] = before
-        elif self._end + grows <= len(self._array):
+        else:
+            self._make_room(n + grows)
+            after = self.values[stop:]
             self._end += grows
             self.values[start + len(values) :] = after
-        else:
-            self._make_room(len(before) + len(values) + len(after))
-            self.values[:start], self.values[start + len(values) :] = before, after
         self.values[start : start + len(values)] = values
 
     def _make_room(self, n: int) -> None:
-        self._array = np.empty((n + n // ROOM + LEAST_ROOM, *self._array.shape[1:]), self._array.dtype)
-        self._first, self._end = 0, n
+        """Let there be room for n, those that are there included."""
+        if self._first + n <= len(self._array):
+            return
+        if self._first:
+            there = self.values
+            self._first, self._end = 0, len(there)
+            self.values[:] = there
+        size = n + n // ROOM + LEAST_ROOM
+        if not size <= len(self._array) <= 2 * size:
+            self._array.resize((size, *self._array.shape[1:]), refcheck=False)  # old `values` are not used any more

@@ -31,3 +31,13 @@ def test_what_leaves_at_the_front_while_as_much_comes_at_the_end_moves_seldom() 
         column.splice(7900, 7900, np.arange(100))
         arrays.add(column.values.base.ctypes.data)  # type: ignore[union-attr]
     assert len(arrays) < 8
+
+
+def test_gives_room_back() -> None:
+    column = Column(np.int64)
+    column.splice(0, 0, np.arange(1_000_000))
+    column.splice(1000, 1_000_000, np.zeros(0, np.int64))
+    for _ in range(100):
+        column.splice(1000, 1000, np.arange(20_000))
+        column.splice(0, 20_000, np.zeros(0, np.int64))
+    assert column.nbytes < 500_000
