@@ -42,11 +42,12 @@ class Known:
 
     def take(self, item: int, category: int, label: int, timestamp: EventMs) -> Features:
         """The features of an event that came now and happened at `timestamp`; from then on it is known itself."""
-        features = Features(*self.interactions.before(item, timestamp), *self.history.bytes_before(timestamp))
+        times, since_s = self.interactions.before(item, timestamp)
+        history_item, history_category = self.history.bytes_before(timestamp)
         if label:
             self.add(item, category, timestamp)
         self.newest = max(self.newest, timestamp)
-        return features
+        return Features(times, since_s, history_item, history_category)
 
     def add(self, item: int, category: int, timestamp: EventMs) -> None:
         """Know a positive, unless it is out of order and known already."""

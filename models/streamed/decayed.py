@@ -34,14 +34,16 @@ class Decayed:
             return
         self._move_on(float(timestamp.max()))
         worth = np.exp2(np.maximum((timestamp[:, None] - self._landmark_ms) / self._half_ms, -_FAR))
-        np.add.at(self._sums, row, (worth if amount is None else worth * amount[:, None]).astype(np.float32))
+        worth = (worth if amount is None else worth * amount[:, None]).astype(np.float32)
+        cell = row[:, None] * len(self._half_ms) + np.arange(len(self._half_ms))
+        np.add.at(self._sums.reshape(-1), cell.ravel(), worth.ravel())  # flat: many times faster than by rows
 
     def at(self, row: I64, timestamp: I64) -> F64:
         """The sums of `row` (…) as of `timestamp`, which has its shape or one that broadcasts: (…, h)."""
         if np.isnan(self._landmark_ms).any():
             return np.zeros((*row.shape, len(self._half_ms)))
         faded = np.exp2((self._landmark_ms - timestamp[..., None]) / self._half_ms)
-        sums: F64 = self._sums[row] * faded
+        sums: F64 = self._sums.take(row, axis=0) * faded  # many times faster than by an index
         return sums
 
     def clear(self, row: I64) -> None:

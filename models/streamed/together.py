@@ -21,15 +21,14 @@ class Together:
     """
 
     def __init__(self, half_lives_ms: Sequence[float]) -> None:
-        self._sketches = [Decayed(1 << _BITS, half_lives_ms) for _ in range(2)]
+        self._sketches = Decayed(2 << _BITS, half_lives_ms)  # one after the other
 
     def learn(self, item: U32, recent: U32, timestamp: I64) -> None:
         """Each of `item` (n,) was taken by somebody who had taken `recent` (n, r, padded with `NO_KEY`) before."""
         row, column = np.nonzero((recent != NO_KEY) & (recent != item[:, None]))
         pair = _pair(np.append(item[row], item), np.append(recent[row, column], item))
         when = np.append(timestamp[row], timestamp)
-        for cells, sketch in zip(_cells(pair), self._sketches, strict=True):
-            sketch.add(cells, when)
+        self._sketches.add(_cells(pair).ravel(), np.tile(when, 2))
 
     def cosines(self, item: U32, recent: U32, timestamp: I64) -> F64:
         """How near each of `item` (n,) is to each of `recent` (n, r), 0 to nothing and to itself: (n, r, half-lives).
@@ -40,21 +39,13 @@ class Together:
         >>> near[0, :, 0].round(2).tolist()
         [4.25, 0.0]
         """
-        both = self._counts(_pair(item[:, None], recent), timestamp)
-        mine, other = (
-            self._counts(_pair(item, item)[:, None], timestamp),
-            self._counts(_pair(recent, recent), timestamp),
-        )
+        one, each = item[:, None], np.broadcast_to(item[:, None], recent.shape)
+        pair = _pair(np.hstack([one, recent, each]), np.hstack([one, recent, recent]))
+        count = self._sketches.at(_cells(pair), timestamp[:, None]).min(axis=0)
+        mine, other, both = np.split(count, [1, 1 + recent.shape[1]], axis=1)
         two = (recent != NO_KEY) & (recent != item[:, None])
         cosines: F64 = two[..., None] * both / np.sqrt((mine + _RARE) * (other + _RARE))
         return cosines
-
-    def _counts(self, pair: U64, timestamp: I64) -> F64:
-        """How often each of `pair` (n, r) came, as of `timestamp` (n,)."""
-        cells = zip(_cells(pair), self._sketches, strict=True)
-        first, second = (sketch.at(place, timestamp[:, None]) for place, sketch in cells)
-        counts: F64 = np.minimum(first, second)
-        return counts
 
 
 def _pair(one: U32, other: U32) -> U64:
@@ -62,6 +53,7 @@ def _pair(one: U32, other: U32) -> U64:
     return mix(low.astype(np.uint64) << np.uint64(32) | high)
 
 
-def _cells(pair: U64) -> tuple[I64, I64]:
-    """A cell in either sketch: two ends of one hash."""
-    return (pair >> np.uint64(64 - _BITS)).astype(np.int64), (pair & np.uint64((1 << _BITS) - 1)).astype(np.int64)
+def _cells(pair: U64) -> I64:
+    """A cell of each pair (…) in either sketch, (2, …): two ends of one hash."""
+    ends = np.stack([pair >> np.uint64(64 - _BITS), pair & np.uint64((1 << _BITS) - 1) | np.uint64(1 << _BITS)])
+    return ends.astype(np.int64)
