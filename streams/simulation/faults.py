@@ -85,7 +85,7 @@ def _hold(world: "World", fault: Fault) -> End:
     def end() -> None:
         if fault.number // 256 % 2:
             wire.cut()
-        world.network.release(wire.name)
+        world.network.release(wire.name, _way(fault))
 
     return end
 

@@ -98,7 +98,7 @@ class Network:
 
     def __init__(self, timeline: Timeline, die: Die, weather: Weather) -> None:
         self.timeline, self.die, self.weather = timeline, die, weather
-        self.held: dict[str, Way] = {}
+        self.held: dict[str, list[Way]] = {}  # partitions may overlap
         self.wires: dict[str, Wire] = {}  # the newest of each client
         self.note: Callable[[str], object] = lambda _: None  # is told of what is rare
         self._losing = False
@@ -119,18 +119,20 @@ class Network:
 
     def holds(self, name: str, *, up: bool) -> bool:
         """Whether nothing of this client gets through that way."""
-        return name in self.held and self.held[name].has(up=up)
+        return any(way.has(up=up) for way in self.held.get(name, []))
 
     def hold(self, name: str, way: Way = Way.BOTH) -> None:
         """Hold up everything of a client; if that takes too long, its connection ends."""
-        self.held[name] = way
+        self.held.setdefault(name, []).append(way)
         wire = self.wires.get(name)
         if wire is not None:
             self.timeline.after(SILENCE_MS, lambda: wire.cut() if name in self.held else None)
 
-    def release(self, name: str) -> None:
-        """Let everything through again."""
-        self.held.pop(name, None)
+    def release(self, name: str, way: Way = Way.BOTH) -> None:
+        """Let what one `hold` held through, but for what another still holds."""
+        self.held[name].remove(way)
+        if not self.held[name]:
+            del self.held[name]
         if name in self.wires:
             self.wires[name].release()
 

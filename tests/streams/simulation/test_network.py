@@ -24,8 +24,23 @@ def test_what_is_held_one_way_comes_when_it_is_released_and_the_rest_at_once() -
     send(wire, came)
     network.timeline.run(1_000)
     assert came == ["published"]
-    network.release("ann")
+    network.release("ann", Way.DOWN)
     assert came == ["published", "confirmed"]
+
+
+def test_what_two_partitions_hold_stays_in_order() -> None:
+    network, wire, came = a_wire()
+    network.hold("ann", Way.UP)
+    send(wire, came)
+    network.timeline.run(1_000)
+    network.hold("ann", Way.DOWN)
+    send(wire, came)
+    network.timeline.run(2_000)
+    assert came == ["confirmed"]
+    network.release("ann", Way.UP)
+    assert came == ["confirmed", "published", "published"]
+    network.release("ann", Way.DOWN)
+    assert came == ["confirmed", "published", "published", "confirmed"]
 
 
 def test_a_connection_that_is_half_open_one_way_never_confirms_and_is_found_out() -> None:
