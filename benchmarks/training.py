@@ -33,7 +33,7 @@ from benchmarks.one_head import solve_one_head, train_one_head
 from device_sim.due import GROUP
 from device_sim.instruction import Train
 from device_sim.training import TrainingJob
-from device_sim.window import WindowRows
+from device_sim.window import Unencoded, WindowRows
 from models.base import NONE
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel, random_model
@@ -112,19 +112,19 @@ def retraining(window: int, encoded: bool, task: Task, group: int) -> Work:
     rng = np.random.default_rng(0)
     keys = np.arange(1, ITEMS + 1, dtype=np.uint32), np.arange(1, CATEGORIES + 1, dtype=np.uint32)
     model = random_model(*keys, seed=0, version=1)
-    key = model.id.key if encoded else 0
     users = tuple(f"user-{n}" for n in range(group))
     trains = tuple(
-        Train(some_window(rng, window, key), full_batch(rng, user, model), task, model.id, NO_EVENT) for user in users
+        Train(*some_window(rng, window, encoded), full_batch(rng, user, model), task, model.id, NO_EVENT)
+        for user in users
     )
     job = TrainingJob(users, trains, model, task, seed=0)
     return lambda: job.run(time.thread_time)
 
 
-def some_window(rng: np.random.Generator, n: int, model: int) -> WindowRows:
+def some_window(rng: np.random.Generator, n: int, encoded: bool) -> tuple[WindowRows, Unencoded]:
     """`n` own samples with full histories."""
     items, histories = rng.integers(1, ITEMS + 1, n), rng.integers(1, ITEMS + 1, (n, HISTORY_LEN))
-    return WindowRows(
+    rows = WindowRows(
         seq=np.arange(n),
         item=items.astype(np.uint32),
         category=category(items),
@@ -132,12 +132,11 @@ def some_window(rng: np.random.Generator, n: int, model: int) -> WindowRows:
         timestamp=np.arange(1, n + 1) * 1000,
         times=np.zeros(n, np.uint8),
         since_s=np.zeros(n, np.uint32),
-        history_item=histories.astype(np.uint32),
-        history_category=category(histories),
         base=np.full(n, NONE, np.float32),
-        interest=rng.normal(0, 0.1, (n, DIM)).astype(np.float16),
-        model=np.full(n, model),
+        logit=rng.normal(-1, 0.5, n).astype(np.float32) if encoded else np.full(n, np.nan, np.float32),
     )
+    unencoded = Unencoded(rows.seq, rows.item, rows.category, histories.astype(np.uint32), category(histories))
+    return rows, unencoded.take(slice(0 if encoded else None))
 
 
 def full_batch(rng: np.random.Generator, user: str, model: CloudModel) -> CandidateBatch:

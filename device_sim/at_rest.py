@@ -15,7 +15,6 @@ from device_sim.parameters import HeadsState, Parameters, WeightsState
 from device_sim.seen import Seen
 from device_sim.usage import Usage, UsageState
 from device_sim.window import Window, WindowState
-from models.cloud_model import DIM
 from models.features import Known
 from models.history import History
 from models.interaction_log import InteractionLog
@@ -98,12 +97,12 @@ def parts_of(device: Device) -> Parts:
 def restore_device(user_id: str, parts: Parts, sequence: int, *, uploads: bool) -> Device:
     """The device that was at rest in `parts`, offline; its reports count on from `sequence` at least."""
     core: Any = _decode(parts["core"], type=_Core)
-    device = Device(user_id, DIM, uploads=uploads, usage=Usage.restore(core.usage, sequence))
+    device = Device(user_id, uploads=uploads, usage=Usage.restore(core.usage, sequence))
     for name in _PLAIN:
         setattr(device, name, getattr(core, name))
     task = core.task or Task(task_version=0)
     window = _decode(parts["window"], type=WindowState)
-    device.window = Window.restore(window, DIM, task.window_count, task.window_age_ms)
+    device.window = Window.restore(window, task.window_count, task.window_age_ms)
     device.known = Known.restore(
         History.restore(*core.history), InteractionLog.restore(*core.taken), EventMs(device.window.newest)
     )

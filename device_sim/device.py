@@ -62,10 +62,10 @@ class Device:
     newest one, of that model), `window`, `outbox`, `connected`, `busy` (a training runs).
     """
 
-    def __init__(self, user_id: str, dim: int, *, uploads: bool = False, usage: Usage | None = None) -> None:
+    def __init__(self, user_id: str, *, uploads: bool = False, usage: Usage | None = None) -> None:
         defaults = Task(task_version=0)
         self.user_id, self.uploads = user_id, uploads
-        self.window = Window(dim, defaults.window_count, defaults.window_age_ms)
+        self.window = Window(defaults.window_count, defaults.window_age_ms)
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.upcoming, self.usage = Asking(), Upcoming(), usage or Usage()
         self.aside = Aside()
@@ -154,7 +154,8 @@ class Device:
         return [*given_up, *self._send_outbox(now_ms)]
 
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
-        self.window.set_vector(stimulus.seq, stimulus.interest, stimulus.model.key)
+        if stimulus.model == self.model:
+            self.window.set_logit(stimulus.seq, stimulus.logit)
         gained = float(stimulus.gains[self.task.richest]) if self.task and self.tried else None
         self.usage.lost(stimulus.losses, stimulus.evidence, gained)
         before = self.aside.stance
@@ -260,6 +261,7 @@ class Device:
         self.upcoming.clear()
         self.stale_heads, self.hold_until_ms = self.version > 0, now_ms + BATCH_WAIT_MS
         self.model, self.trained_until, self.model_size = arrival.model, arrival.trained_until, arrival.size
+        self.window.forget_logits()
         out: list[Instruction] = [Count(Models.ADOPTED), *self._forget()]
         if self.task is not None and not concerns(self, self.task):
             self.task = None
@@ -298,7 +300,7 @@ class Device:
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
         event_time = EventMs(max(self.window.newest, self.cloud_time))
-        return [Train(self.window.rows(), self.batch, self.task, self.model, event_time)]
+        return [Train(self.window.rows(), self.window.unencoded(), self.batch, self.task, self.model, event_time)]
 
     def _trained(self, stimulus: Trained, now_ms: WallMs) -> list[Instruction]:
         self.busy = False
@@ -306,7 +308,7 @@ class Device:
             self.stale_heads = True
             self.usage.trained(Trainings.OUTDATED, stimulus.compute_ms)
             return [Count(Trainings.OUTDATED), *self._want_training(now_ms)]
-        self.window.set_vectors(stimulus.seqs, stimulus.interest, stimulus.model.key)
+        self.window.set_logits(stimulus.seqs, stimulus.logits)
         self.heads_bytes, self.tried = stimulus.heads_bytes, True
         passed = stimulus.accepted.values()
         outcome = Trainings.ACCEPTED if any(passed) else Trainings.ROLLED_BACK

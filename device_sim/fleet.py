@@ -42,7 +42,7 @@ from device_sim.stimulus import (
 from device_sim.training import Attempt, TrainingJob, TrainingResult
 from device_sim.usage import Usage
 from device_sim.use_ages import observe_predictions, observe_training
-from models.cloud_model import DIM, CloudModel
+from models.cloud_model import CloudModel
 from models.prior_variance import factors_of
 from monitor.metrics import Metrics
 from wire.malformed import Malformed
@@ -93,7 +93,7 @@ class Fleet:
     def device(self, user_id: str) -> Device:
         """The user's device, made at first sight with the newest model and task, as an app comes with them."""
         if user_id not in self.devices:
-            self.devices[user_id] = Device(user_id, DIM, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
+            self.devices[user_id] = Device(user_id, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
             self.slots[user_id] = self.store.add()
             self._changed[user_id] = None
             self._catch_up(user_id, 0)
@@ -272,8 +272,8 @@ class Fleet:
                 accepted=came.accepted,
                 compute_ms=came.compute_ms,
                 heads_bytes=self.store.heads_bytes(self.slots[user_id]),
-                seqs=came.encoded.seq,
-                interest=came.encoded.interest,
+                seqs=came.seqs,
+                logits=came.logits,
             )
             self._tell(user_id, trained, now_ms)
             self.trainings.append(TrainingRecord.of(user_id, train, came, device.bytes_stored))
@@ -397,4 +397,4 @@ class Fleet:
         for n, (user_id, p) in enumerate(asked):
             teaches = predicted.head_losses[n], predicted.evidence[n], predicted.gains[n]
             model = self.devices[user_id].model
-            self._tell(user_id, Predicted(p.seq, model, predicted.interest[n], *teaches), now_ms)
+            self._tell(user_id, Predicted(p.seq, model, float(predicted.logit[n]), *teaches), now_ms)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from device_sim.window import WindowRows
+from device_sim.window import Unencoded, WindowRows
 from wire.candidates import CandidateBatch
 from wire.identity import ModelId
 from wire.moments import EventMs
@@ -41,6 +41,7 @@ class Train(msgspec.Struct, frozen=True):
     """
 
     rows: WindowRows
+    unencoded: Unencoded
     batch: CandidateBatch | None
     task: Task
     model: ModelId

@@ -10,7 +10,6 @@ from device_sim.fleet import Fleet
 from device_sim.parameters import Parameters
 from device_sim.taste import Taste
 from device_sim.window import WindowRows
-from models.base import expected
 from models.blend import PERSONAL
 from models.cloud_model import CloudModel
 from models.repeats import with_repeats
@@ -75,10 +74,9 @@ class Learned:
 
     def _returns(self, rows: WindowRows, names: Mapping[int, str]) -> list[tuple[str, str, int]]:
         """Items taken twice at least that repeats speak for, by how much they did when the user met them last."""
-        logit = expected(rows.base, self.model.logits(self.model.features(rows.interest, rows.item, rows.category)))
-        spoken: F32 = with_repeats(logit, rows.times, rows.since_s, self.repeats) - logit
+        spoken: F32 = with_repeats(rows.logit, rows.times, rows.since_s, self.repeats) - rows.logit
         taken = rows.times.astype(np.int64) + rows.label
-        usual = (taken > 1) & (spoken > 0) & (rows.model == self.model.id.key)
+        usual = (taken > 1) & (spoken > 0)
         found = _strongest(rows.item[usual], spoken[usual], names)
         return [(*_item(rows, key, names), int(taken[rows.item == key][0])) for key, _ in found]
 

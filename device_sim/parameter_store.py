@@ -73,12 +73,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """For n events: vectors (n, d), probabilities and scores of each arm (n, arms), log-loss of each head (n, heads),
-    what each event teaches the fleet (n, EVIDENCE), and what each arm gained by personal heads, used or not (n, arms).
+    """For n events: logits of base or cloud (n,), probabilities and scores of each arm (n, arms), log-loss of each head
+    (n, heads), what each event teaches the fleet (n, EVIDENCE), and what each arm gained by personal heads, used or not
+    (n, arms).
     Scores rank what a user meets at one moment: they are the arm's logits without the user bias; (n, 0) where the store
     makes none."""
 
-    interest: F32
+    logit: F32
     arms: F64
     scores: F64
     head_losses: F64
@@ -173,11 +174,11 @@ class ParameterStore:
         What is predicted for an event does not depend on which other events are in `rows`.
         """
         n = len(rows.slot)
-        interest, cloud = np.zeros((n, self._dim), np.float32), np.zeros(n, np.float32)
+        cloud = np.zeros(n, np.float32)
         added, parts = np.zeros((n, len(PERSONAL)), np.float32), np.zeros((n, len(KINDS)), np.float32)
         for key in np.unique(rows.model).tolist():
             at = np.flatnonzero(rows.model == key)
-            interest[at], cloud[at], added[at], parts[at] = self._head_logits(self.models[key], rows, at)
+            cloud[at], added[at], parts[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS) if self._scores else 0))
@@ -203,18 +204,14 @@ class ParameterStore:
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
         columns, label = parts / self.factors[rows.slot], rows.label.astype(np.float64)
         evidence = repeats.REGRESSION.evidence(trait, expected, label), REGRESSION.evidence(columns, adjusted, label)
-        return Predicted(interest, arms, scores, losses, np.concatenate(evidence, axis=1), gained)
+        return Predicted(cloud, arms, scores, losses, np.concatenate(evidence, axis=1), gained)
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""
         self.models = {key: model for key, model in self.models.items() if key in in_use}
 
-    @property
-    def _dim(self) -> int:
-        return next(iter(self.models.values())).weights.items.shape[1]
-
-    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32, F32]:
-        """Vectors, the logits (r,) of base or cloud, what each personal head adds to them (r, heads), and the parts of
+    def _head_logits(self, model: CloudModel, rows: Rows, at: I64) -> tuple[F32, F32, F32]:
+        """The logits (r,) of base or cloud, what each personal head adds to them (r, heads), and the parts of
         what `LOCAL` adds (r, kinds)."""
         item, category = rows.item[at], rows.category[at]
         interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
@@ -225,7 +222,7 @@ class ParameterStore:
             x = model.standardised(features[:, DIM : 2 * DIM])
             which = rows.slot[at][row] * len(PERSONAL) + head
             parts[row, head] = self.heads.parts(which, x[row], item[row], category[row])
-        return interest, expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
+        return expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
 
 
 def turns(slot: I64) -> list[I64]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from wire.arrays import F16, F32, F64, I64
+from wire.arrays import F32, F64, I64
 from wire.event import Event
 from wire.identity import ModelId
 from wire.task import Task
@@ -16,15 +16,15 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """Every head predicted one own event: its vector by cloud `model`, each head's log-loss, what the event
-    teaches the fleet (`models.evidence`), and what each arm gained by personal heads (`models.gain`).
+    """Every head predicted one own event: what base or cloud `model` expected (`logit`), each head's log-loss, what the
+    event teaches the fleet (`models.evidence`), and what each arm gained by personal heads (`models.gain`).
 
-    `interest` (d,), `losses` (heads,), `evidence` (EVIDENCE,) and `gains` (arms,); `seq` names the row of the window.
+    `losses` (heads,), `evidence` (EVIDENCE,) and `gains` (arms,); `seq` names the row of the window.
     """
 
     seq: int
     model: ModelId
-    interest: F32
+    logit: float
     losses: F64
     evidence: F64
     gains: F64
@@ -79,7 +79,7 @@ class TrainingSlot(msgspec.Struct, frozen=True):
 class Trained(msgspec.Struct, frozen=True):
     """A training asked for by `Train` is done.
 
-    `accepted` says per trained head whether it passed the acceptance test; `seqs` (n,) and `interest` (n, d)
+    `accepted` says per trained head whether it passed the acceptance test; `seqs` (n,) and `logits` (n,)
     are window rows that had to be encoded for it; `heads_bytes` is what the personal heads occupy.
     """
 
@@ -88,7 +88,7 @@ class Trained(msgspec.Struct, frozen=True):
     compute_ms: float
     heads_bytes: int
     seqs: I64
-    interest: F16
+    logits: F32
 
 
 class TrainingFailed(msgspec.Struct, frozen=True):

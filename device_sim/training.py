@@ -4,7 +4,7 @@ A `TrainingJob` holds copies of all it needs and touches nothing of the fleet, s
 its own while the fleet goes on predicting. `Fleet.finish_training` applies what it gives back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,27 +12,28 @@ import numpy as np
 from device_sim.instruction import Train
 from device_sim.outside import WeightedRows, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
-from device_sim.window import WindowRows
-from models.base import expected
+from device_sim.window import Unencoded, WindowRows
 from models.blend import HABIT, LIKE, PERSONAL, RANDOM, personal_heads
-from models.cloud_model import DIM, CloudModel, sigmoid
+from models.cloud_model import CloudModel, sigmoid
 from models.head_fit import HeadRows, fit_heads
 from models.heads import Heads
 from models.quorum import LEAD_MS
 from models.repeats import with_repeats
 from models.runs import places
 from models.scores import log_losses
-from wire.arrays import F16, F32, F64, I64, U8, Bool
+from wire.arrays import F32, F64, I64, U8, Bool
 from wire.task import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """What one device gets back: per trained head whether it passed, its share of the compute, encoded rows."""
+    """What one device gets back: per trained head whether it passed, its share of the compute, and the logits (n,) of
+    its window's rows `seqs` (n,) that had none."""
 
     accepted: dict[str, bool]
     compute_ms: float
-    encoded: WindowRows  # rows that were not encoded by this model before
+    seqs: I64
+    logits: F32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class TrainingJob:
     def run(self, cpu_s: Callable[[], float]) -> TrainingResult:
         """Train everything; `cpu_s` is the clock that compute is charged by, in seconds."""
         started = cpu_s()
-        rows, encoded = self._encoded()
-        own = self._own(rows)
+        encoded = self._encoded()
+        own = self._own(encoded)
         sources = self._sources(own.take(~own.held))
         lineups = [self._trained(names, recipe, own, sources) for names, recipe in self._recipes()]
         device, head = (np.concatenate([getattr(lineup, name) for lineup in lineups]) for name in ("device", "head"))
@@ -90,6 +91,7 @@ class TrainingJob:
             DeviceResult(
                 {PERSONAL[h]: bool(ok) for h, ok in zip(head[device == d], passed[device == d], strict=True)},
                 float(compute_ms[d]),
+                self.trains[d].unencoded.seq,
                 encoded[d],
             )
             for d in range(len(self.users))
@@ -103,33 +105,31 @@ class TrainingJob:
         habits = [head for head in heads if head.endswith(HABIT)]
         return [([head for head in heads if head not in habits], self.task.plain), (habits, self.task.habit)]
 
-    def _encoded(self) -> tuple[list[WindowRows], list[WindowRows]]:
-        """The windows with all vectors by this job's model, and apart from that the rows that had to be encoded."""
-        stale = [t.rows.take(t.rows.model != self.model.id.key) for t in self.trains]
-        joined = WindowRows.concat(stale)
-        histories = joined.history_item, joined.history_category
-        vectors = self.model.interests(joined.item, joined.category, *histories).astype(np.float16)
-        parts = np.split(vectors, np.cumsum([len(s) for s in stale])[:-1])
-        stale = [replace(s, interest=v) for s, v in zip(stale, parts, strict=True)]
-        return [_filled(t.rows, v, self.model.id.key) for t, v in zip(self.trains, parts, strict=True)], stale
+    def _encoded(self) -> list[F32]:
+        """The logits of each device's rows that have none."""
+        rows = Unencoded.concat([train.unencoded for train in self.trains])
+        interests = self.model.interests(rows.item, rows.category, rows.history_item, rows.history_category)
+        logits = self.model.logits(self.model.features(interests, rows.item, rows.category))
+        ends = np.cumsum([len(train.unencoded) for train in self.trains])
+        return np.split(logits, ends[:-1])
 
-    def _own(self, rows: list[WindowRows]) -> OwnRows:
+    def _own(self, encoded: Sequence[F32]) -> OwnRows:
         """All windows as one, the newest `holdback_share` of each (at least one row) held back.
 
         But for what the cloud model has learned from: it would always look better there than the device's heads. A
         model that says to have learned from times that are yet to come is not believed, or no head would be tested.
         """
-        joined = WindowRows.concat(rows)
-        lengths = np.array([len(r) for r in rows])
+        joined = WindowRows.concat([train.rows for train in self.trains])
+        lengths = np.array([len(train.rows) for train in self.trains])
         held = np.maximum(1, np.ceil(lengths * self.task.holdback_share)).astype(np.int64)
         place = places(lengths)
         learned = [t.event_time + LEAD_MS >= self.model.trained_until for t in self.trains]
         known = (joined.timestamp <= self.model.trained_until) & np.repeat(learned, lengths)
-        features = self.model.features(joined.interest, joined.item, joined.category)
-        logit = expected(joined.base, self.model.logits(features))
+        logit = joined.logit.copy()
+        logit[np.isnan(logit)] = np.concatenate(encoded)
         return OwnRows(
-            device=np.repeat(np.arange(len(rows)), lengths),
-            x=self.model.standardised(features[:, DIM : 2 * DIM]),
+            device=np.repeat(np.arange(len(lengths)), lengths),
+            x=self.model.standardised(self.model.item_vectors(joined.item, joined.category)),
             logit=with_repeats(logit, joined.times, joined.since_s, self.task.repeats),
             label=joined.label,
             item=joined.item,
@@ -222,9 +222,3 @@ class Attempt:
 
 def _losses(label: U8, logit: F32) -> F64:
     return log_losses(np.broadcast_to(label, logit.shape), sigmoid(logit))
-
-
-def _filled(rows: WindowRows, vectors: F16, model: int) -> WindowRows:
-    interest = rows.interest.copy()
-    interest[rows.model != model] = vectors
-    return replace(rows, interest=interest)

@@ -18,7 +18,6 @@ from device_sim.stimulus import (
     TrainingSlot,
 )
 from models.blend import HEADS
-from models.cloud_model import DIM
 from models.evidence import EVIDENCE
 from tests.device_sim.world import TASK, event, raw_batch
 from wire.identity import ModelId
@@ -27,14 +26,14 @@ from wire.task import ARMS, Task
 from wire.telemetry import Upward, decode_report
 
 T = TypeVar("T", bound=Instruction)
-NO_ROWS: dict[str, Any] = {"seqs": np.zeros(0, np.int64), "interest": np.zeros((0, DIM), np.float16)}
+NO_ROWS: dict[str, Any] = {"seqs": np.zeros(0, np.int64), "logits": np.zeros(0, np.float32)}
 
 
 class Phone:
     """A device, and a short way to talk to it."""
 
     def __init__(self, *, uploads: bool = False, task: Task | None = TASK, version: int = 1) -> None:
-        self.device = Device("ann", DIM, uploads=uploads)
+        self.device = Device("ann", uploads=uploads)
         self.now_ms = 100_000
         self.asked = 0
         if version:
@@ -51,7 +50,7 @@ class Phone:
         for n in range(self.asked, self.asked + count):
             out += self.tell(OwnEvent(event("ann", n), self.now_ms))
             says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25), np.full(len(ARMS), gain)
-            out += self.tell(Predicted(n, self.device.model, np.zeros(DIM, np.float32), *says))
+            out += self.tell(Predicted(n, self.device.model, 0.5, *says))
         self.asked += count
         return out
 

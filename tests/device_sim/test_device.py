@@ -26,7 +26,6 @@ from device_sim.stimulus import (
     TrainingSlot,
 )
 from device_sim.window import Window
-from models.cloud_model import DIM
 from tests.device_sim.phone import NO_ROWS, Phone, counted, only, reports, trained_phone
 from tests.device_sim.world import TASK, batch, event, raw_batch
 from tests.wire.reports import ack
@@ -53,7 +52,7 @@ def test_an_event_is_predicted_and_kept_with_what_the_service_expected_of_it() -
     phone = Phone()
     known = msgspec.structs.replace(event("ann", 0), base=-1.5)
     asked = [only(Predict, phone.tell(OwnEvent(one, 0)))[0].base for one in (known, event("ann", 1))]
-    kept = Window.restore(phone.device.window.state(), DIM, 8, 10**9).rows().base
+    kept = Window.restore(phone.device.window.state(), 8, 10**9).rows().base
     np.testing.assert_equal([asked, kept.tolist()], [[-1.5, np.nan]] * 2)
 
 
@@ -296,7 +295,7 @@ def test_another_lineage_that_takes_the_place_of_the_devices_ends_what_the_old_o
     phone.tell(TaskArrived(tasks[NEW], 100))
     out = phone.tell(Trained(train.model, {"local": True}, 1.0, 9000, **NO_ROWS))
     assert counted(out) == [("trainings", "outdated")]
-    assert not (phone.device.window.rows().model == ModelId(NEW, 1).key).any()
+    assert np.isnan(phone.device.window.rows().logit).all()
     stranger = encode_batch(replace(batch("ann", 5), model=ModelId(OLD, 1)))
     assert counted(phone.tell(BatchArrived(stranger))) == [("batches", "wrong_model")]
 

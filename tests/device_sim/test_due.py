@@ -4,7 +4,6 @@ from device_sim.device import Device
 from device_sim.due import Due
 from device_sim.instruction import Instruction, Train
 from device_sim.window import Window
-from models.cloud_model import DIM
 from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.task import Task
@@ -14,7 +13,7 @@ OLD, NEW = ModelId("line", 1), ModelId("line", 2)
 
 
 def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1) -> Device:
-    made = Device(user_id, DIM)
+    made = Device(user_id)
     made.model, made.task, made.new_samples = model, TASK, new_samples
     return made
 
@@ -22,10 +21,12 @@ def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1) -> Devic
 def trainings(*devices: Device, limit: int = 32, unwilling: str = "", away: str = "") -> list[str]:
     """Who makes up the first group of those that asked in this order."""
     by_user = {d.user_id: d for d in devices}
-    rows = Window(DIM, 1, 1).rows()
+    window = Window(1, 1)
 
     def slot(user_id: str) -> list[Instruction]:
-        return [] if user_id == unwilling else [Train(rows, None, TASK, by_user[user_id].model, EventMs(0))]
+        if user_id == unwilling:
+            return []
+        return [Train(window.rows(), window.unencoded(), None, TASK, by_user[user_id].model, EventMs(0))]
 
     return [user_id for user_id, _ in Due(by_user).take(by_user, slot, limit, away.__ne__)]
 

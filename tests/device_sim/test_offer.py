@@ -3,7 +3,7 @@
 from device_sim.device import Device
 from device_sim.offer import Offer
 from device_sim.stimulus import ModelArrived, TaskArrived
-from models.cloud_model import DIM, random_model
+from models.cloud_model import random_model
 from wire.ids import item_keys
 from wire.moments import WallMs
 from wire.succession import Verdict
@@ -13,7 +13,7 @@ MODEL = random_model(item_keys(["a"]), item_keys(["b"]), seed=0, version=3)
 
 
 def test_a_device_is_told_of_the_model_and_then_of_the_task_once() -> None:
-    device, offer = Device("ann", DIM), Offer()
+    device, offer = Device("ann"), Offer()
     assert list(offer.new_to(device)) == [] and offer.model_key == 0
     offer = Offer(MODEL, 10, Task(task_version=2), 5)
     model, task = offer.new_to(device)

@@ -78,10 +78,10 @@ def test_before_any_training_every_arm_is_the_cloud() -> None:
     predicted = store(3).predict(some)
     model = cloud_model(1)
     interests = model.interests(some.item, some.category, some.history_item, some.history_category)
-    cloud = sigmoid(model.logits(model.features(interests, some.item, some.category)))
+    logits = model.logits(model.features(interests, some.item, some.category))
     for arm in range(len(ARMS)):
-        np.testing.assert_allclose(predicted.arms[:, arm], cloud, atol=1e-6)
-    np.testing.assert_allclose(predicted.interest, interests, atol=1e-6)
+        np.testing.assert_allclose(predicted.arms[:, arm], sigmoid(logits), atol=1e-6)
+    np.testing.assert_allclose(predicted.logit, logits, atol=1e-6)
 
 
 def test_where_an_event_says_what_the_service_expected_that_takes_the_cloud_model_s_place() -> None:

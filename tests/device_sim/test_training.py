@@ -11,7 +11,7 @@ from device_sim.outside import random_and_coarse
 from device_sim.training import TrainingJob, TrainingResult
 from device_sim.window import Window
 from models.blend import PERSONAL, personal_heads
-from models.cloud_model import DIM, CloudModel
+from models.cloud_model import CloudModel
 from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, cpu_s
 from wire.arrays import F32
 from wire.candidates import CandidateBatch
@@ -29,14 +29,15 @@ def train(
     user: int, n: int = 20, *, labels: list[int] | None = None, items: list[int] | None = None, with_batch: bool = True
 ) -> Train:
     """A device with n samples of its own, at 1, 2, … s, and a batch."""
-    window = Window(DIM, 256, 10**12)
+    window = Window(256, 10**12)
     rng = np.random.default_rng(user)
     for i in range(n):
         item, category = item_key(ITEMS[int(rng.integers(0, 40))]), item_key(CATEGORIES[int(rng.integers(0, 4))])
         item = item_key(ITEMS[items[i]]) if items else item
         label = labels[i] if labels else int(rng.integers(0, 2))
         window.append(item, category, label, 1000 * (i + 1), taken=(0, 0), history=(b"", b""))
-    return Train(window.rows(), batch(f"u{user}", 1) if with_batch else None, TASK, MODEL.id, EventMs(10**12))
+    rows, unencoded = window.rows(), window.unencoded()
+    return Train(rows, unencoded, batch(f"u{user}", 1) if with_batch else None, TASK, MODEL.id, EventMs(10**12))
 
 
 def run(trains: list[Train], task: Task = TASK, model: CloudModel = MODEL) -> TrainingResult:
@@ -190,16 +191,20 @@ def _rows_of(one: CandidateBatch) -> tuple[int, int]:
     return len(random), len(coarse)
 
 
-def test_rows_of_another_version_are_encoded_again_and_handed_back() -> None:
-    one = train(1)
-    one.rows.model[:] = MODEL.id.key
-    one.rows.model[5:8] = 0
-    outcome = run([one]).devices[0]
-    assert outcome.encoded.seq.tolist() == [5, 6, 7]
-    expected = MODEL.interests(
-        outcome.encoded.item, outcome.encoded.category, outcome.encoded.history_item, outcome.encoded.history_category
-    )
-    np.testing.assert_allclose(outcome.encoded.interest, expected, atol=1e-3)
+def test_rows_without_a_logit_are_encoded_and_their_logits_handed_back() -> None:
+    whole = train(1)
+    missing, new = whole.unencoded.take(slice(5, 8)), run([whole]).devices[0]
+    known = new.logits.copy()
+    known[5:8] = np.nan
+    some = msgspec.structs.replace(whole, rows=replace(whole.rows, logit=known), unencoded=missing)
+    results = [run([one], LENIENT) for one in (whole, some)]
+    assert results[1].devices[0].seqs.tolist() == [5, 6, 7]
+    np.testing.assert_allclose(results[1].devices[0].logits, new.logits[5:8], atol=1e-6)
+    columns = missing.item, missing.category
+    interests = MODEL.interests(*columns, missing.history_item, missing.history_category)
+    np.testing.assert_allclose(new.logits[5:8], MODEL.logits(MODEL.features(interests, *columns)), atol=1e-6)
+    for head in PERSONAL:
+        np.testing.assert_allclose(adds(results[0], 0, head), adds(results[1], 0, head), atol=1e-5)
 
 
 def test_compute_is_charged_to_devices_in_shares() -> None:

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.window import Window
-from wire.arrays import U32
+from models.base import NONE
+from models.features import Known
+from wire.moments import EventMs
 from wire.sample import HISTORY_LEN
-
-DIM = 4
 
 
 @dataclass
@@ -50,10 +50,10 @@ arrivals = st.lists(
 def test_holds_what_a_list_would_also_after_a_rest(
     rows: list[tuple[int, int, int, list[int]]], count: int, age_ms: int, rest_at: int
 ) -> None:
-    window, oracle = Window(DIM, count, age_ms), ListWindow(count, age_ms)
+    window, oracle = Window(count, age_ms), ListWindow(count, age_ms)
     for n, (item, label, timestamp, history) in enumerate(rows):
         if n == rest_at:
-            window = Window.restore(window.state(), DIM, count, age_ms)
+            window = Window.restore(window.state(), count, age_ms)
         seq = window.append(item, item + 1, label, timestamp, taken=(n, 2 * n), history=(keys(history),) * 2)
         oracle.arrived.append(Row(seq, item, label, timestamp, history))
     held, wanted = window.rows(), oracle.rows()
@@ -63,44 +63,54 @@ def test_holds_what_a_list_would_also_after_a_rest(
     assert held.label.tolist() == [row.label for row in wanted]
     assert held.timestamp.tolist() == [row.timestamp for row in wanted]
     assert list(zip(held.times.tolist(), held.since_s.tolist(), strict=True)) == [(r.seq, 2 * r.seq) for r in wanted]
-    assert held.history_item.tolist() == [padded(row.history) for row in wanted]
+    unencoded = window.unencoded()
+    assert unencoded.seq.tolist() == held.seq.tolist()
+    assert unencoded.item.tolist() == held.item.tolist()
+    assert unencoded.history_item.tolist() == [padded(row.history) for row in wanted]
     assert sorted(window.labels().tolist()) == sorted(row.label for row in wanted)
 
 
-def filled(n: int, count: int = 8) -> Window:
-    window = Window(DIM, count, 10**9)
+def filled(n: int, count: int = 8, base: float = NONE) -> Window:
+    window = Window(count, 10**9)
     for item in range(1, n + 1):
-        window.append(item, 1, 0, item, taken=(0, 0), history=(b"", b""))
+        window.append(item, 1, 0, item, taken=(0, 0), history=(b"", b""), base=base)
     return window
 
 
-def test_vectors_stay_with_their_rows() -> None:
+def test_logits_stay_with_their_rows() -> None:
     window = filled(12)
     for seq in range(12):  # the first four are gone already
-        window.set_vector(seq, np.full(DIM, seq, np.float32), model=7)
-    rows = window.rows()
-    assert rows.interest[:, 0].tolist() == list(range(4, 12))
-    assert set(rows.model.tolist()) == {7}
+        window.set_logit(seq, seq)
+    assert window.rows().logit.tolist() == list(range(4, 12)) and not len(window.unencoded())
     window.append(99, 1, 0, 99, taken=(0, 0), history=(b"", b""))
-    assert window.rows().model.tolist()[-1] == 0
+    assert np.isnan(window.rows().logit[-1]) and window.unencoded().item.tolist() == [99]
 
 
-def test_many_vectors_at_once_skip_what_has_gone() -> None:
+def test_many_logits_at_once_skip_what_has_gone() -> None:
     window = filled(12)
-    seqs = np.array([2, 5, 11])
-    window.set_vectors(seqs, np.array([[2] * DIM, [5] * DIM, [11] * DIM], np.float16), model=3)
+    window.set_logits(np.array([2, 5, 11]), np.array([2, 5, 11], np.float32))
     rows = window.rows()
-    assert dict(zip(rows.seq.tolist(), rows.model.tolist(), strict=True)) == {
-        seq: 3 if seq in (5, 11) else 0 for seq in range(4, 12)
+    assert {seq: logit for seq, logit in zip(rows.seq.tolist(), rows.logit.tolist(), strict=True) if logit > 0} == {
+        5: 5.0,
+        11: 11.0,
     }
-    assert rows.interest[rows.seq == 5][0, 0] == 5
+    assert window.unencoded().seq.tolist() == [4, 6, 7, 8, 9, 10]
+
+
+def test_another_model_forgets_all_logits_but_what_the_service_expected() -> None:
+    window = filled(3, base=0.5)
+    window.append(9, 1, 0, 9, taken=(0, 0), history=(b"", b""))
+    window.set_logits(np.arange(4), np.full(4, 0.75, np.float32))
+    window.forget_logits()
+    np.testing.assert_equal(window.rows().logit.tolist(), [0.5, 0.5, 0.5, np.nan])
+    assert window.unencoded().item.tolist() == [9]
 
 
 def test_rows_are_copies() -> None:
     window = filled(3)
     rows = window.rows()
-    window.set_vector(0, np.ones(DIM, np.float32), model=1)
-    assert rows.model.tolist() == [0, 0, 0]
+    window.set_logit(0, 1.0)
+    assert np.isnan(rows.logit).all()
 
 
 def test_a_smaller_window_forgets_at_once() -> None:
@@ -109,9 +119,17 @@ def test_a_smaller_window_forgets_at_once() -> None:
     assert window.rows().item.tolist() == [6, 7, 8]
 
 
-def test_vectors_survive_a_rest_to_the_bit() -> None:
+def test_logits_survive_a_rest_to_the_bit() -> None:
     window = filled(5)
-    vector = np.array([0.1, -2.5, 3e-4, 7], np.float32)
-    window.set_vector(4, vector, model=2)
-    back: U32 = Window.restore(window.state(), DIM, 8, 10**9).rows().interest[4].view(np.uint16)
-    assert back.tolist() == vector.astype(np.float16).view(np.uint16).tolist()
+    window.set_logits(np.arange(4), np.array([0.1, -2.5, 3e-4, 7], np.float32))
+    back = Window.restore(window.state(), 8, 10**9).rows().logit
+    assert back.tobytes() == window.rows().logit.tobytes()
+
+
+def test_a_window_of_samples_in_order_takes_few_bytes_for_each() -> None:
+    """Each user takes every other item that they meet, and has a history of 30."""
+    window, known = Window(100, 10**12), Known()
+    for n in range(1000):
+        features = known.take(n + 1, 1, n % 2, EventMs(1000 * n))
+        window.append(n + 1, 1, n % 2, 1000 * n, taken=features[:2], history=features[2:])
+    assert len(window) == 100 and window.nbytes < 100 * 45

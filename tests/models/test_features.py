@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from device_sim.device import Device
 from device_sim.instruction import Predict
 from device_sim.stimulus import ModelArrived, OwnEvent
-from models.cloud_model import DIM
 from models.features import Features, Known
 from operators.decode import Arrival
 from operators.user import MatchRules, UserState
@@ -107,7 +106,7 @@ def in_flow(events: list[Event]) -> tuple[Seen, set[int]]:
 
 
 def on_device(events: list[Event]) -> Seen:
-    device = Device("ann", DIM)
+    device = Device("ann")
     device.handle(ModelArrived(ModelId("", 1), 0, 1000), WallMs(0))
     said = [one for event in events for one in device.handle(OwnEvent(event, 0), WallMs(0)) if isinstance(one, Predict)]
     return {sample_key(one.event_id): (one.times, one.history_item, one.history_category) for one in said}

@@ -1,6 +1,5 @@
 from device_sim.device import Device
 from device_sim.usage import Usage
-from models.cloud_model import DIM
 from streams.fleet.trained import FleetTrained, Trained
 from tests.clock import HandClock
 
@@ -12,7 +11,7 @@ def told(trained: Trained) -> tuple[int, int]:
 def device(predicted: int) -> Device:
     usage = Usage()
     usage.events = predicted
-    return Device("ann", DIM, usage=usage)
+    return Device("ann", usage=usage)
 
 
 def test_who_is_left_out_of_a_training_holds_the_frontier_where_it_was() -> None:

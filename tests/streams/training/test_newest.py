@@ -12,7 +12,6 @@ from device_sim.state import REPORTS
 from device_sim.stimulus import Connected, Predicted
 from device_sim.usage import Usage, UsageState
 from models.blend import HEADS
-from models.cloud_model import DIM
 from models.evidence import EVIDENCE
 from monitor.metrics import Metrics
 from streams.training.fleet_reports import FleetReports
@@ -35,14 +34,14 @@ class Phone:
     snapshots: list[UsageState] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.device = Device(self.name, DIM)
+        self.device = Device(self.name)
 
     def use(self, nats: int) -> None:
         """An event on which every head loses so much."""
         says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE), np.zeros(len(ARMS))
         n = self.device.usage.events
         self.device.window.append(1, 1, 1, event(self.name, n).timestamp, taken=(0, 0), history=(b"", b""))
-        self.device.handle(Predicted(n, NO_MODEL, np.zeros(DIM, np.float32), *says), WallMs(0))
+        self.device.handle(Predicted(n, NO_MODEL, 0.5, *says), WallMs(0))
 
     def report(self) -> None:
         """The link is back: the device says what it did."""
@@ -62,7 +61,7 @@ class Phone:
             usage, self.lives = Usage(self.lives), self.lives + 1
         else:
             return
-        self.device = Device(self.name, DIM, usage=usage)
+        self.device = Device(self.name, usage=usage)
 
 
 _steps = st.lists(
