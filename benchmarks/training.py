@@ -38,6 +38,7 @@ from models.base import NONE
 from models.classifier import classifier_inputs, fit_classifiers
 from models.cloud_model import DIM, CloudModel, random_model
 from models.head_fit import HeadRows, fit_heads
+from wire.batch import packed
 from wire.candidates import CandidateBatch, Candidates
 from wire.moments import NO_EVENT
 from wire.sample import HISTORY_LEN
@@ -114,7 +115,7 @@ def retraining(window: int, encoded: bool, task: Task, group: int) -> Work:
     model = random_model(*keys, seed=0, version=1)
     users = tuple(f"user-{n}" for n in range(group))
     trains = tuple(
-        Train(*some_window(rng, window, encoded), full_batch(rng, user, model), task, model.id, NO_EVENT)
+        Train(*some_window(rng, window, encoded), packed(full_batch(rng, user, model)), task, model.id, NO_EVENT)
         for user in users
     )
     job = TrainingJob(users, trains, model, task, seed=0)

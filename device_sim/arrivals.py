@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from xxhash import xxh32_intdigest
 
 from device_sim.outcome import Tasks
-from wire.candidates import CandidateBatch
+from wire.batch import PackedBatch
 from wire.outcome import Batches
 from wire.task import Task
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CODE_VERSION = "1"  # the training code that devices run; a task of another one is refused
 
 
-def judge_batch(device: "Device", batch: CandidateBatch) -> Batches:
+def judge_batch(device: "Device", batch: PackedBatch) -> Batches:
     """What becomes of a batch that could be read."""
     if batch.user_id != device.user_id:
         return Batches.MALFORMED

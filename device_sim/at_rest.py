@@ -18,7 +18,7 @@ from device_sim.window import Window, WindowState
 from models.features import Known
 from models.history import History
 from models.interaction_log import InteractionLog
-from wire.batch import decode_batch
+from wire.batch import decode_packed
 from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.task import Task
@@ -107,7 +107,7 @@ def restore_device(user_id: str, parts: Parts, sequence: int, *, uploads: bool) 
         History.restore(*core.history), InteractionLog.restore(*core.taken), EventMs(device.window.newest)
     )
     device.seen, device.outbox = Seen.restore(core.seen), Outbox.restore(core.outbox)
-    device.batch = decode_batch(parts["batch"]) if parts["batch"] else None
+    device.batch = decode_packed(parts["batch"]) if parts["batch"] else None
     device.stale_heads, device.asking.reason = core.stale_heads, core.reason
     device.clock, device.aside = CloudClock(core.clock), Aside.restore(core.aside)
     device.parameters = Parameters.restore(_decode(parts["heads"], type=HeadsState), core.weights)

@@ -40,8 +40,7 @@ from device_sim.usage import Usage
 from device_sim.window import Window
 from models.base import NONE
 from models.features import Known
-from wire.batch import decode_batch, encode_batch
-from wire.candidates import CandidateBatch
+from wire.batch import PackedBatch, decode_packed, encode_packed
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import item_key, sample_key
@@ -72,7 +71,7 @@ class Device:
         self.task: Task | None = None
         self.parameters = Parameters()  # as they were when they were last taken out of a store
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0
-        self.batch: CandidateBatch | None = None
+        self.batch: PackedBatch | None = None
         self.newest_seq = self.trained_seq = -1  # of batches: received, trained on
         self.connected = self.busy = self.wanting = False
         self.tried = False  # it trained since it forgot its heads: they can gain
@@ -84,7 +83,7 @@ class Device:
         self.clock = CloudClock()
         self.cloud_time = NO_EVENT  # how far event time had come when the newest batch was made
         self.batch_since_ms = 0  # when the batch was made, by this device's clock
-        self._batch_in_training: CandidateBatch | None = None
+        self._batch_in_training: PackedBatch | None = None
 
     def handle(self, stimulus: Stimulus, now_ms: WallMs) -> list[Instruction]:
         """What to do about `stimulus`, in order."""
@@ -110,7 +109,7 @@ class Device:
     @property
     def batch_at_rest(self) -> bytes:
         """The newest batch as it came; empty when there is none."""
-        return encode_batch(self.batch) if self.batch is not None else b""
+        return encode_packed(self.batch) if self.batch is not None else b""
 
     @property
     def bytes_stored(self) -> int:
@@ -209,7 +208,8 @@ class Device:
     def _batch_arrived(self, stimulus: BatchArrived, now_ms: WallMs) -> list[Instruction]:
         self.usage.bytes_down += len(stimulus.raw)
         try:
-            batch = decode_batch(stimulus.raw)
+            batch = decode_packed(stimulus.raw)
+            batch.unpacked()  # or it is no use
         except Malformed:
             self.usage.answered(Batches.MALFORMED)
             return [Count(Batches.MALFORMED), self._answer(-1, NO_MODEL, Batches.MALFORMED, now_ms)]
@@ -232,7 +232,7 @@ class Device:
             out += self._ask(now_ms)
         return [*out, *self._want_training(now_ms)]
 
-    def _accept(self, batch: CandidateBatch, now_ms: WallMs) -> list[Instruction]:
+    def _accept(self, batch: PackedBatch, now_ms: WallMs) -> list[Instruction]:
         self.batch_since_ms = now_ms - self.clock.heard(WallMs(batch.matched_ms), now_ms)
         self.cloud_time = EventMs(batch.query_timestamp)
         self.batch, self.newest_seq = batch, batch.batch_seq

@@ -266,7 +266,7 @@ class Fleet:
         for user_id, device, train, came in zip(job.users, devices, job.trains, result.devices, strict=True):
             if device is None:
                 continue
-            observe_training(self._metrics, train)
+            observe_training(self._metrics, train, came.batch)
             trained = Trained(
                 model=job.model.id,
                 accepted=came.accepted,

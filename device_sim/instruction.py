@@ -3,7 +3,7 @@
 import msgspec
 
 from device_sim.window import Unencoded, WindowRows
-from wire.candidates import CandidateBatch
+from wire.batch import PackedBatch
 from wire.identity import ModelId
 from wire.moments import EventMs
 from wire.outcome import Outcome
@@ -42,7 +42,7 @@ class Train(msgspec.Struct, frozen=True):
 
     rows: WindowRows
     unencoded: Unencoded
-    batch: CandidateBatch | None
+    batch: PackedBatch | None
     task: Task
     model: ModelId
     event_time: EventMs

@@ -22,18 +22,20 @@ from models.repeats import with_repeats
 from models.runs import places
 from models.scores import log_losses
 from wire.arrays import F32, F64, I64, U8, Bool
+from wire.candidates import CandidateBatch
 from wire.task import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """What one device gets back: per trained head whether it passed, its share of the compute, and the logits (n,) of
-    its window's rows `seqs` (n,) that had none."""
+    """What one device gets back: per trained head whether it passed, its share of the compute, the logits (n,) of its
+    window's rows `seqs` (n,) that had none, and its batch, unpacked."""
 
     accepted: dict[str, bool]
     compute_ms: float
     seqs: I64
     logits: F32
+    batch: CandidateBatch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class TrainingJob:
         started = cpu_s()
         encoded = self._encoded()
         own = self._own(encoded)
-        sources = self._sources(own.take(~own.held))
+        batches = [train.batch.unpacked() if train.batch else None for train in self.trains]
+        sources = self._sources(batches, own.take(~own.held))
         lineups = [self._trained(names, recipe, own, sources) for names, recipe in self._recipes()]
         device, head = (np.concatenate([getattr(lineup, name) for lineup in lineups]) for name in ("device", "head"))
         passed = np.concatenate([lineup.passed for lineup in lineups])
@@ -93,6 +96,7 @@ class TrainingJob:
                 float(compute_ms[d]),
                 self.trains[d].unencoded.seq,
                 encoded[d],
+                batches[d],
             )
             for d in range(len(self.users))
         ]
@@ -137,10 +141,9 @@ class TrainingJob:
             held=(place >= np.repeat(lengths - held, lengths)) & ~known,
         )
 
-    def _sources(self, own: OwnRows) -> list[WeightedRows]:
+    def _sources(self, batches: Sequence[CandidateBatch | None], own: OwnRows) -> list[WeightedRows]:
         """The outside rows that the task's arms need."""
         arms, devices = self.task.arms, len(self.users)
-        batches = [train.batch for train in self.trains]
         random, coarse = random_and_coarse(batches, self.model, self.task.repeats)
         weights = {"coarse": coarse.weight}
         if "mpda" in arms:

@@ -7,14 +7,15 @@ from models.scores import log_losses
 from monitor.freshness import observe_use
 from monitor.metrics import Metrics
 from wire.arrays import F64, I64, U8
+from wire.candidates import CandidateBatch
 
 AGES_S = {"< 1 h": 0.0, "1 h": 3600.0, "6 h": 21600.0, "1 d": 86400.0, "7 d": 604800.0, "30 d": 2592000.0}  # from
 
 
-def observe_training(metrics: Metrics, train: Train) -> None:
-    """A device trained: on its own samples, and on those of its batch if it has one."""
+def observe_training(metrics: Metrics, train: Train, batch: CandidateBatch | None) -> None:
+    """A device trained: on its own samples, and on those of its `batch`, unpacked, if it has one."""
     observe_use(metrics, "own", (train.event_time - train.rows.timestamp) / 1000)
-    if (batch := train.batch) is not None:
+    if batch is not None:
         since_s = max(0, train.event_time - batch.query_timestamp) / 1000
         observe_use(metrics, "matched", batch.matched.age_s + since_s)
         observe_use(metrics, "random", batch.random.age_s + since_s)

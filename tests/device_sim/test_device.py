@@ -365,3 +365,13 @@ def test_a_device_that_waits_for_a_receipt_is_left_alone_until_it_would_send_aga
     assert wakes_ms(phone.device) == phone.now_ms + RETRY_MS
     phone.tell(ReceiptArrived(("ann-1",), 10))
     assert wakes_ms(phone.device) == math.inf
+
+
+def test_a_device_holds_its_batch_as_it_came() -> None:
+    """Unpacked it would take three times as much."""
+    phone = Phone()
+    raw = raw_batch("ann", 0)
+    phone.tell(BatchArrived(raw))
+    assert phone.device.batch_at_rest == raw
+    held = phone.device.batch
+    assert held is not None and len(held.columns) < len(raw)

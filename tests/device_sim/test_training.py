@@ -14,6 +14,7 @@ from models.blend import PERSONAL, personal_heads
 from models.cloud_model import CloudModel
 from tests.device_sim.world import CATEGORIES, ITEMS, TASK, batch, cloud_model, cpu_s
 from wire.arrays import F32
+from wire.batch import packed
 from wire.candidates import CandidateBatch
 from wire.ids import item_key, item_keys
 from wire.moments import EventMs
@@ -37,7 +38,7 @@ def train(
         label = labels[i] if labels else int(rng.integers(0, 2))
         window.append(item, category, label, 1000 * (i + 1), taken=(0, 0), history=(b"", b""))
     rows, unencoded = window.rows(), window.unencoded()
-    return Train(rows, unencoded, batch(f"u{user}", 1) if with_batch else None, TASK, MODEL.id, EventMs(10**12))
+    return Train(rows, unencoded, packed(batch(f"u{user}", 1)) if with_batch else None, TASK, MODEL.id, EventMs(10**12))
 
 
 def run(trains: list[Train], task: Task = TASK, model: CloudModel = MODEL) -> TrainingResult:
@@ -76,7 +77,7 @@ def test_what_outside_samples_say_of_items_the_user_never_met_is_in_the_heads() 
     one = batch("u0", 1)
     told = one.matched.label.astype(np.int64)
     matched = replace(one.matched, item=np.where(told, item_keys([ITEMS[8]]), item_keys([ITEMS[9]])))
-    result = run([msgspec.structs.replace(train(1, items=ITEM), batch=replace(one, matched=matched))], LENIENT)
+    result = run([msgspec.structs.replace(train(1, items=ITEM), batch=packed(replace(one, matched=matched)))], LENIENT)
     for head in ("coarse", "coarse-habit", "coda", "coda-habit", "coda-like"):
         added = adds(result, 0, head)
         assert added[4 * 8 : 4 * 9].min() > added[4 * 9 : 4 * 10].max(), head
@@ -98,7 +99,7 @@ def test_without_a_batch_only_the_local_heads_are_trained() -> None:
 
 
 def test_without_random_samples_matched_ones_still_teach() -> None:
-    matched_only = msgspec.structs.replace(train(1), batch=batch("u0", 1, random=0))
+    matched_only = msgspec.structs.replace(train(1), batch=packed(batch("u0", 1, random=0)))
     (outcome,) = run([matched_only], LENIENT).devices
     assert set(outcome.accepted) == set(PERSONAL) - {"random", "random-habit"}
 

@@ -40,7 +40,7 @@ def test_a_new_model_is_taken_up_with_the_first_batch_by_it() -> None:
     assert [type(each) for each in out if isinstance(each, Forget | WantTraining)] == [Forget, WantTraining]
     assert phone.device.heads_bytes == 0
     (train,) = only(Train, phone.tell(TrainingSlot()))
-    assert train.batch is not None and (train.model.version, train.batch.version) == (2, 2)
+    assert train.batch is not None and (train.model.version, train.batch.model.version) == (2, 2)
     assert phone.tell(NEXT) == [Count(Models.REPEATED)]
 
 

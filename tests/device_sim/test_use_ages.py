@@ -44,7 +44,9 @@ def test_the_age_of_what_a_device_trains_on_is_by_how_far_event_time_has_come() 
     phone.tell(BatchArrived(raw_batch("ann", 0)))
     (train,) = only(Train, phone.tell(TrainingSlot()))
     metrics = Metrics()
-    observe_training(metrics, msgspec.structs.replace(train, event_time=EventMs(train.event_time + 7_200_000)))
+    assert train.batch is not None
+    later = msgspec.structs.replace(train, event_time=EventMs(train.event_time + 7_200_000))
+    observe_training(metrics, later, train.batch.unpacked())
     assert older_than_an_hour(metrics) == {"own": 10, "matched": 16, "random": 16}
 
 
