@@ -44,12 +44,13 @@ def evaluated(log: str, delay: str, flags: list[str], out: Path) -> Result:
 def gains(result: Result) -> dict[str, float]:
     """GAUC over the cloud arm's, by device arm; nan where no user has both labels."""
     gauc = {arm: float("nan") if figures.gauc is None else figures.gauc for arm, figures in result.arms.items()}
-    return {arm: gauc[arm] - gauc["cloud"] for arm in ARMS[1:]}
+    return {arm: gauc[arm] - gauc["cloud"] for arm in ARMS[1:] if arm in gauc}
 
 
 def table(results: dict[str, Result]) -> list[str]:
     """The result for people."""
-    lines = [f"{'delay':>6} {'coda − cloud':>26} {'AUC':>7} " + "".join(f"{arm:>8}" for arm in ARMS[1:])]
+    arms = gains(next(iter(results.values())))
+    lines = [f"{'delay':>6} {'coda − cloud':>26} {'AUC':>7} " + "".join(f"{arm:>8}" for arm in arms)]
     for delay, result in results.items():
         pair = result.paired["coda-cloud"]
         interval = f"{pair.gauc:+.4f} [{pair.ci95[0]:+.4f}, {pair.ci95[1]:+.4f}]"
@@ -65,7 +66,7 @@ def plot(results: dict[str, Result], path: Path) -> None:
         axes = figure.add_subplot()
         delays_s = [Duration.parse(delay).ms / 1000 for delay in results]
         found = [gains(result) for result in results.values()]
-        for arm in ARMS[1:]:
+        for arm in found[0]:
             axes.plot(delays_s, [each[arm] for each in found], color=ARM_COLOURS[arm], marker=".", label=arm)
         low, high = zip(*(result.paired["coda-cloud"].ci95 for result in results.values()), strict=True)
         axes.fill_between(delays_s, low, high, color=ARM_COLOURS["coda"], alpha=0.12, lw=0)

@@ -9,8 +9,8 @@ same size on both sides, in the loop by one torch module, autograd and torch's A
 repeat, on one thread, in CPU time so that neighbours on the machine count less, and the median of the repeats' ratios
 counts. Rows are synthetic: time does not depend on their values. The profile says where the stacked time goes.
 
-Last comes what whole retrainings cost per device: all arms of the default task on full batches, and the arms of a
-service by how many devices train at once.
+Last comes what whole retrainings cost per device: all arms of the default task on full batches, without and with the
+sample classifier, and the arms of a service by how many devices train at once.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -42,14 +43,15 @@ from wire.batch import packed
 from wire.candidates import CandidateBatch, Candidates
 from wire.moments import NO_EVENT
 from wire.sample import HISTORY_LEN
-from wire.task import Task
+from wire.task import CLASSIFIER_STEPS, Task
 
 PER_LABEL = 800  # matched candidates of each label in a full batch, and random ones
 OWN, OUTSIDE = 256, 2 * PER_LABEL  # rows of a device: a quarter of a full window, a full batch of one source
 ITEMS, CATEGORIES = 1700, 19  # as ml-100k has
 WINDOWS = (256, 1024)
-TASK = Task(task_version=0)
-SERVICE, SERVICE_WINDOW = Task(task_version=0, arms=("cloud", "local", "coda")), 128  # as in `benchmarks.freshness`
+TASK, WITH_CLASSIFIER = Task(task_version=0), Task(task_version=0, classifier_steps=CLASSIFIER_STEPS)
+ARMS, SERVICE_WINDOW = ("cloud", "local", "coda"), 128  # of a service, as in `benchmarks.freshness`
+SERVICE, CLASSIFYING = (msgspec.structs.replace(task, arms=ARMS) for task in (TASK, WITH_CLASSIFIER))
 GROUPS = (1, 16, 32, 64)  # what `device_sim.due.GROUP` is settled by
 TARGET = 10.0
 TARGET_MS = 50.0
@@ -101,7 +103,7 @@ def compare_classifiers(devices: int, looped: int) -> tuple[Work, Work]:
         for n in (OWN, OUTSIDE)
     )
     counts = np.full(devices, OWN), np.full(devices, OUTSIDE)
-    settings: dict[str, Any] = {"steps": TASK.classifier_steps, "learning_rate": TASK.classifier_learning_rate}
+    settings: dict[str, Any] = {"steps": CLASSIFIER_STEPS, "learning_rate": TASK.classifier_learning_rate}
     return (
         lambda: fit_classifiers(own, others, *counts, **settings),
         lambda: [train_one_classifier(own[g], others[g], **settings) for g in range(looped)],
@@ -227,7 +229,9 @@ def retrainings(repeats: int) -> dict[str, Any]:
     print(f"\n{'whole retraining':32}{'ms':>8}   range        target {TARGET_MS:g} ms")
     cases = [(f"window of {n}", n, True, TASK, GROUP) for n in WINDOWS]
     cases += [("same, after a new cloud model", WINDOWS[-1], False, TASK, GROUP)]
+    cases += [(f"window of {n}, a classifier", n, True, WITH_CLASSIFIER, GROUP) for n in WINDOWS]
     cases += [(f"a service's arms, {g} at once", SERVICE_WINDOW, True, SERVICE, g) for g in GROUPS]
+    cases += [(f"same, {GROUP}, a classifier", SERVICE_WINDOW, True, CLASSIFYING, GROUP)]
     found = {}
     for name, window, encoded, task, group in cases:
         found[name] = one = measure_retraining(retraining(window, encoded, task, group), group, repeats)

@@ -1,6 +1,6 @@
 """How the arms compare lately: over the newest predictions, by users, against the cloud arm on the same events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +37,13 @@ def group_of(predicted: int) -> str:
 
 
 class Lately:
-    """The newest of all predictions so far: user keys, labels, and `arms` (n, arms)."""
+    """The newest of all predictions so far: user keys, labels, and `arms` (n, arms), of which those of `names` count,
+    "cloud" among them."""
 
-    def __init__(self, user: U64, label: U8, arms: F32) -> None:
+    def __init__(self, user: U64, label: U8, arms: F32, names: Sequence[str] = ARMS) -> None:
         everyone, seen = np.unique(user, return_counts=True)
         self._user, self._label, self._arms = user[-WINDOW:], label[-WINDOW:], arms[-WINDOW:]
+        self._names = names
         self._so_far: I64 = seen[np.searchsorted(everyone, self._user)]
 
     def gains(self) -> Iterator[Gain]:
@@ -50,24 +52,28 @@ class Lately:
         Users with one label only say nothing, and of fewer than two users there is no interval.
         """
         users, first, place, events = np.unique(self._user, return_index=True, return_inverse=True, return_counts=True)
-        of_each = [
-            auc_of_groups(place.astype(np.int64), len(users), self._label, self._arms[:, n]) for n in range(len(ARMS))
-        ]
-        cloud = of_each[ARMS.index("cloud")]
+        place = place.astype(np.int64)
+        of_each = {arm: auc_of_groups(place, len(users), self._label, self._of(arm)) for arm in self._names}
+        cloud = of_each["cloud"]
         told = ~np.isnan(cloud)
-        for arm, each in zip(ARMS, of_each, strict=True):
+        for arm, each in of_each.items():
             if arm != "cloud":
                 yield from _gain(arm, "all", each - cloud, events, told)
         for name, members in self._groups(self._so_far[first]):
-            yield from _gain("coda", name, of_each[ARMS.index("coda")] - cloud, events, told & members)
+            if "coda" in of_each:
+                yield from _gain("coda", name, of_each["coda"] - cloud, events, told & members)
 
     def calibration(self) -> Iterator[tuple[str, str, float]]:
         """Expected calibration error by arm and devices: of every arm over all, of coda over each group of them."""
-        for n, arm in enumerate(ARMS):
-            yield arm, "all", ece(self._label, self._arms[:, n])
+        for arm in self._names:
+            yield arm, "all", ece(self._label, self._of(arm))
         for name, members in self._groups(self._so_far):
-            if members.any():
-                yield "coda", name, ece(self._label[members], self._arms[members, ARMS.index("coda")])
+            if members.any() and "coda" in self._names:
+                yield "coda", name, ece(self._label[members], self._of("coda")[members])
+
+    def _of(self, arm: str) -> F32:
+        of_arm: F32 = self._arms[:, ARMS.index(arm)]
+        return of_arm
 
     def _groups(self, so_far: I64) -> Iterator[tuple[str, Bool]]:
         for name, (least, below) in DEVICES.items():

@@ -124,7 +124,7 @@ class ParameterStore:
     def release(self, slot: int) -> None:
         """The device is gone: forget all that its slot has learned, for the next one to have it."""
         which = np.array([slot])
-        self.blend.configure(which, discount=1.0, prior={})
+        self.blend.configure(which, discount=1.0, prior={}, classifier=False)
         self.repeats.configure(which, {})
         self.put(slot, Parameters())
         self._free.append(slot)
@@ -145,8 +145,9 @@ class ParameterStore:
 
     def configure(self, slot: int, task: Task) -> None:
         """Blend and repeats as the device's task says."""
-        self.blend.configure(np.array([slot]), discount=task.blend_discount, prior=task.head_prior)
-        self.repeats.configure(np.array([slot]), task.repeats)
+        which = np.array([slot])
+        self.blend.configure(which, discount=task.blend_discount, prior=task.head_prior, classifier=task.classifier)
+        self.repeats.configure(which, task.repeats)
 
     def forget(self, slot: int) -> None:
         """The device's heads are of no use any more; its blend weights stay."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import structlog
+from prometheus_client import Gauge
 
 from device_sim.lately import Lately
 from device_sim.record import PREDICTIONS, TRAININGS, Predictions, TrainingRecord
@@ -34,27 +35,28 @@ log = structlog.get_logger(__name__)
 
 
 class Scores:
-    """n predictions in columns, for scoring: user keys, labels, and arms (n, arms)."""
+    """n predictions in columns, for scoring: user keys, labels, and arms (n, arms), of which those of `names` count."""
 
-    def __init__(self, user: U64, label: U8, arms: F32) -> None:
-        self.user, self.label, self.arms = user, label, arms
+    def __init__(self, user: U64, label: U8, arms: F32, names: Sequence[str]) -> None:
+        self.user, self.label, self.arms, self.names = user, label, arms, names
 
     def __len__(self) -> int:
         return len(self.label)
 
     def ranking(self) -> dict[str, tuple[float, float]]:
         """AUC and GAUC of each arm; NaN where labels do not allow one."""
-        return {
-            arm: (auc(self.label, self.arms[:, n]), gauc(self.user, self.label, self.arms[:, n]))
-            for n, arm in enumerate(ARMS)
-        }
+        each = {arm: self._of(arm) for arm in self.names}
+        return {arm: (auc(self.label, score), gauc(self.user, self.label, score)) for arm, score in each.items()}
 
     def show(self, metrics: Metrics) -> None:
-        """Tell how the arms compare, so far and lately."""
+        """Tell how the arms compare, so far and lately, and no longer of others."""
+        for gauge in (metrics.arm_auc, metrics.arm_gauc, *_lately(metrics)):
+            for arm in set(ARMS).difference(self.names):
+                gauge.remove_by_labels({"arm": arm})
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
             metrics.arm_auc.labels(arm).set(round(arm_auc, _DIGITS))
             metrics.arm_gauc.labels(arm).set(round(arm_gauc, _DIGITS))
-        lately = Lately(self.user, self.label, self.arms)
+        lately = Lately(self.user, self.label, self.arms, self.names)
         for gain in lately.gains():
             for bound in ("low", "mean", "high"):
                 metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(round(getattr(gain, bound), _DIGITS))
@@ -65,8 +67,8 @@ class Scores:
     def result(self) -> dict[str, dict[str, float | None]]:
         """Everything about each arm, as JSON can hold it (None for NaN)."""
         table = {}
-        for n, (arm, (arm_auc, arm_gauc)) in enumerate(self.ranking().items()):
-            score = self.arms[:, n]
+        for arm, (arm_auc, arm_gauc) in self.ranking().items():
+            score = self._of(arm)
             row = {
                 "auc": arm_auc,
                 "gauc": arm_gauc,
@@ -75,6 +77,10 @@ class Scores:
             }
             table[arm] = {name: None if np.isnan(value) else round(value, 6) for name, value in row.items()}
         return table
+
+    def _of(self, arm: str) -> F32:
+        of_arm: F32 = self.arms[:, ARMS.index(arm)]
+        return of_arm
 
 
 class Scoreboard:
@@ -132,12 +138,12 @@ class Scoreboard:
             "trainings_bytes": trainings.stat().st_size if trainings.exists() else 0,
         }
 
-    def scores(self) -> Scores:
+    def scores(self, names: Sequence[str] = ARMS) -> Scores:
         """The newest predictions, a million or more; the arrays never change, so another thread may score them."""
         if not self._labels:
-            return Scores(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros((0, len(ARMS)), np.float32))
+            return Scores(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros((0, len(ARMS)), np.float32), names)
         self._join(slice(None))
-        return Scores(self._users[0], self._labels[0], self._arms[0])
+        return Scores(self._users[0], self._labels[0], self._arms[0], names)
 
     def compute_ms(self) -> list[float]:
         """What each training cost its device."""
@@ -147,10 +153,10 @@ class Scoreboard:
         with trainings.open() as lines:
             return [json.loads(line)["compute_ms"] for line in lines]
 
-    def merge(self) -> Path:
-        """All parts as one `predictions.parquet`; call after `flush`."""
+    def merge(self, names: Sequence[str] = ARMS) -> Path:
+        """All parts as one `predictions.parquet`, of all arms those of `names`; call after `flush`."""
         frame = pl.concat([*(pl.read_parquet(self._part(n)) for n in range(self._full)), self._tail])
-        write_frame(self._out / PREDICTIONS, frame)
+        write_frame(self._out / PREDICTIONS, frame.drop(arm for arm in ARMS if arm not in names))
         return self._out / PREDICTIONS
 
     def _claim(self) -> None:
@@ -224,6 +230,10 @@ class Scoreboard:
 
     def _part(self, number: int) -> Path:
         return self._parts / f"{number:06d}.parquet"
+
+
+def _lately(metrics: Metrics) -> tuple[Gauge, ...]:
+    return metrics.lately_gain, metrics.lately_harmed, metrics.lately_calibration
 
 
 def _joined(blocks: Sequence[Predictions]) -> Predictions:

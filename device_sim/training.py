@@ -1,4 +1,4 @@
-"""One training of many devices: their sample classifiers in stacked steps, their personal heads in stacked solves.
+"""One training of many devices: their personal heads in stacked solves, their sample classifiers in stacked steps.
 
 A `TrainingJob` holds copies of all it needs and touches nothing of the fleet, so that it may run in a thread of
 its own while the fleet goes on predicting. `Fleet.finish_training` applies what it gives back.
@@ -104,7 +104,8 @@ class TrainingJob:
 
     def _recipes(self) -> list[tuple[list[str], Recipe]]:
         """Each recipe, and the heads to train by it: those that the task's arms blend."""
-        wanted = {head for arm in self.task.arms if arm != "cloud" for head in personal_heads(arm)}
+        arms, classifier = (arm for arm in self.task.arms if arm != "cloud"), self.task.classifier
+        wanted = {head for arm in arms for head in personal_heads(arm, classifier=classifier)}
         heads = [head for head in PERSONAL if head in wanted]
         habits = [head for head in heads if head.endswith(HABIT)]
         return [([head for head in heads if head not in habits], self.task.plain), (habits, self.task.habit)]
@@ -148,7 +149,7 @@ class TrainingJob:
         weights = {"coarse": coarse.weight}
         if "mpda" in arms:
             weights["mpda"] = accepted_by_auc(coarse, own, devices, self.task.plain).weight
-        if "coda" in arms:
+        if "coda" in arms and self.task.classifier:
             least, most = reweighted(coarse, own, devices, self.task, self.seed)
             weights |= {"coda": least.weight, LIKE: most.weight}
         return [WeightedRows(random, {RANDOM: random.weight}), WeightedRows(coarse, weights)]

@@ -31,7 +31,8 @@ from models.scores import clipped, log_losses
 from wire.arrays import F64, I64
 from wire.task import ARMS
 
-SOURCES = ("local", "random", "coarse", "mpda", "coda")  # what a personal head learns from, beside own samples
+# What a personal head learns from, beside own samples; "coda" is matched ones as the sample classifier weighs them.
+SOURCES = ("local", "random", "coarse", "mpda", "coda")
 HABIT = "-habit"  # ends the name of the head by the task's `habit` recipe
 LIKE = "coda-like"  # from what the classifier finds most like own samples, where "coda" is from what is least like
 PERSONAL = (*(source + recipe for source in SOURCES for recipe in ("", HABIT)), LIKE)  # the heads a device trains
@@ -46,6 +47,7 @@ _LOCAL = (LOCAL, LOCAL + HABIT)
 # worth more, nor which side of its classifier's border is. Its blend finds out. A head has this share of the trust in
 # outside samples; random samples have as much of it beside matched ones however many heads these make, or arms
 # would differ by that.
+# Without a classifier the arm `coda` has the heads of `coarse`.
 _OUTSIDE: dict[str, dict[str, float]] = {
     "local": {},
     "random": {RANDOM: 1 / 2, RANDOM + HABIT: 1 / 2},
@@ -53,7 +55,6 @@ _OUTSIDE: dict[str, dict[str, float]] = {
     "mpda": {"mpda": 1 / 3, "mpda" + HABIT: 1 / 3, RANDOM: 1 / 3},
     "coda": {"coda": 2 / 9, "coda" + HABIT: 2 / 9, LIKE: 2 / 9, RANDOM: 1 / 3},
 }
-ARM_HEADS = {"cloud": ("cloud",)} | {arm: ("cloud", ADJUSTED, *_LOCAL, *_OUTSIDE[arm]) for arm in SOURCES}
 # Nats of log-prior per nat of loss summed over the fleet. With .02 a fleet of 500 that sees 9,000 events has hardly
 # learned by their end which head is best.
 FLEET_RATE = 0.3
@@ -66,46 +67,73 @@ UNIFORM_SHARE = 0.1  # however sure the fleet is, it costs a device at most ln 1
 OUTSIDE_SHARES = 4
 
 
-def _shares_of(arm: str) -> list[float]:
+def personal_heads(arm: str, *, classifier: bool) -> tuple[str, ...]:
+    """The personal heads that an arm of devices blends.
+
+    >>> personal_heads("coda", classifier=False)
+    ('local', 'local-habit', 'coarse', 'coarse-habit', 'random')
+    """
+    return (*_LOCAL, *_outside(arm, classifier=classifier))
+
+
+def arm_heads(arm: str, *, classifier: bool) -> tuple[str, ...]:
+    """All heads that an arm blends."""
+    return ("cloud",) if arm == "cloud" else ("cloud", ADJUSTED, *personal_heads(arm, classifier=classifier))
+
+
+def _outside(arm: str, *, classifier: bool) -> dict[str, float]:
+    return _OUTSIDE["coarse" if arm == "coda" and not classifier else arm]
+
+
+def _shares_of(arm: str, *, classifier: bool) -> list[float]:
     """What each of HEADS has in an arm before anything is known, on some scale.
 
     In every arm the cloud, adjusted or not, has as much of it, and outside heads have as much together, however many
     they are: arms differ in their outside samples, not in how far they trust these. Where there are none local heads
     stand in.
     """
-    share = dict.fromkeys(ARM_HEADS[arm], 1.0)
-    share |= {head: OUTSIDE_SHARES * part for head, part in _OUTSIDE.get(arm, {}).items()}
+    share = dict.fromkeys(arm_heads(arm, classifier=classifier), 1.0)
+    if arm != "cloud":
+        share |= {head: OUTSIDE_SHARES * part for head, part in _outside(arm, classifier=classifier).items()}
     if arm == "local":
         share |= dict.fromkeys(_LOCAL, 1 + OUTSIDE_SHARES / len(_LOCAL))
     return [share.get(head, 0.0) for head in HEADS]
 
 
-_SHARES = np.array([_shares_of(arm) for arm in ARMS])
-_UNIFORM = _SHARES / _SHARES.sum(axis=1, keepdims=True)
+# (2, arms, heads): without a sample classifier, and with one.
+_SHARES = np.array([[_shares_of(arm, classifier=classifier) for arm in ARMS] for classifier in (False, True)])
+_UNIFORM = _SHARES / _SHARES.sum(axis=2, keepdims=True)
 
 
 class Blend:
     """Blend weights of G devices. `loss` (G, heads) is each head's discounted log-loss S, the whole state."""
 
-    def __init__(self, devices: int, *, discount: float = 1.0, prior: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        devices: int,
+        *,
+        discount: float = 1.0,
+        prior: Mapping[str, float] | None = None,
+        classifier: bool = False,
+    ) -> None:
         """All devices start from the fleet prior (log-weights by head name; missing heads 0)."""
         self.loss: F64 = np.zeros((devices, len(HEADS)))
         self.discount: F64 = np.ones(devices)
         self.prior: F64 = np.zeros((devices, len(ARMS), len(HEADS)))  # log-weights, −inf outside the arm
-        self.configure(np.arange(devices), discount=discount, prior=prior or {})
+        self.configure(np.arange(devices), discount=discount, prior=prior or {}, classifier=classifier)
 
     def __len__(self) -> int:
         return len(self.loss)
 
-    def configure(self, which: I64, *, discount: float, prior: Mapping[str, float]) -> None:
-        """Give devices `which` the discount and the fleet prior of their task; what they have seen stays."""
+    def configure(self, which: I64, *, discount: float, prior: Mapping[str, float], classifier: bool) -> None:
+        """Give devices `which` the discount, the fleet prior and the heads of their task; what they have seen stays."""
         assert 0 < discount <= 1, "a discount is in (0, 1]"
         self.discount[which] = discount
-        self.prior[which] = _arm_log_prior(prior)
+        self.prior[which] = _arm_log_prior(prior, classifier=classifier)
 
-    def grow(self, devices: int, *, discount: float = 1.0, prior: Mapping[str, float] | None = None) -> None:
+    def grow(self, devices: int) -> None:
         """Add `devices` fresh devices at the end."""
-        more = Blend(devices, discount=discount, prior=prior)
+        more = Blend(devices)
         self.loss = np.concatenate([self.loss, more.loss])
         self.discount = np.concatenate([self.discount, more.discount])
         self.prior = np.concatenate([self.prior, more.prior])
@@ -153,15 +181,6 @@ def most_harm(events: I64, discount: float) -> F64:
     return bound
 
 
-def personal_heads(arm: str) -> tuple[str, ...]:
-    """The personal heads that an arm blends.
-
-    >>> personal_heads("random")
-    ('local', 'local-habit', 'random', 'random-habit')
-    """
-    return (*_LOCAL, *_OUTSIDE[arm])
-
-
 def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, float]:
     """Log-weights for the next task from log-losses summed over the fleet, each head over the same `events`.
 
@@ -175,12 +194,13 @@ def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, fl
     return {head: -rate * (loss - best) + 0.0 for head, loss in head_log_loss.items()}
 
 
-def _arm_log_prior(prior: Mapping[str, float]) -> F64:
+def _arm_log_prior(prior: Mapping[str, float], *, classifier: bool) -> F64:
     """Normalised and floored log-prior (arms, heads); −inf for heads that an arm does not have."""
-    log_weight = np.where(_SHARES > 0, [prior.get(head, 0.0) for head in HEADS], -np.inf)
-    weight = _SHARES * np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    shares, uniform = _SHARES[int(classifier)], _UNIFORM[int(classifier)]
+    log_weight = np.where(shares > 0, [prior.get(head, 0.0) for head in HEADS], -np.inf)
+    weight = shares * np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
     share = weight / weight.sum(axis=1, keepdims=True)
-    floored = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE * _UNIFORM
+    floored = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE * uniform
     with np.errstate(divide="ignore"):
         log_prior: F64 = np.log(floored)
     return log_prior

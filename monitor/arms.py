@@ -1,5 +1,7 @@
 """How the arms compare, as figures that a report can show; who computes them knows the predictions."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -25,3 +27,18 @@ class ArmsOverTime(msgspec.Struct, frozen=True, kw_only=True):
     predicted: list[int]
     auc: dict[str, list[float]]
     gauc: dict[str, list[float]]
+
+
+def device_arms(arms: Iterable[str]) -> str:
+    """What the heads of device arms learn from, of a run with `arms`; "coarse" is among them with a sample classifier.
+
+    >>> device_arms(["cloud", "coda"]).partition(", mpda")[0]
+    "local trains on the device's own samples only, random adds random ones of the pool, coda adds matched ones"
+    """
+    classifier = any(arm.startswith("coarse") for arm in arms)
+    weighs = ", coda weighs them by its classifier; these three add" if classifier else "; both add"
+    return (
+        "local trains on the device's own samples only, random adds random ones of the pool, "
+        f"{'coarse' if classifier else 'coda'} adds matched ones, mpda those parts of them that keep the own samples' "
+        f"AUC from falling{weighs} random ones too"
+    )

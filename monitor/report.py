@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from monitor.accounting import Accounting
-from monitor.arms import ArmResult, ArmsOverTime
+from monitor.arms import ArmResult, ArmsOverTime, device_arms
 from monitor.as_html import as_html
 from monitor.metrics import FRESHNESS_BUCKETS_S
 from monitor.plots import arms_plot
@@ -73,7 +73,7 @@ def report(
         *sections,
         section(
             "Arms on the same events",
-            _ARMS_WORDS.format(cloud=cloud, meaning=meaning),
+            _ARMS_WORDS.format(cloud=cloud, meaning=meaning, device_arms=device_arms(arms)),
             _arms_table(arms, cloud),
             _plot(arms_over_time, cloud),
         ),
@@ -101,10 +101,8 @@ def page(title: str, body: Sequence[str]) -> str:
 
 _ARMS_WORDS = (
     "Every arm predicts each event before anything learns from it. All others add to {cloud}: {meaning}. Each of them "
-    "blends that, the local head and its own: local trains on the device's own samples only, random adds random "
-    "samples of the pool, coarse adds matched ones, mpda those parts of them that keep the own samples' AUC from "
-    "falling, coda adds matched ones weighed by its classifier; these three add random ones too. Intervals are 95 % "
-    "bootstrap over users, paired with {cloud}."
+    "blends that, the local head and its own: {device_arms}. Intervals are 95 % bootstrap over users, paired with "
+    "{cloud}."
 )
 _FRESHNESS_WORDS = (
     "Age since an event was produced to Kafka when it reaches each stage, over the live part of a run, or all of one "

@@ -20,6 +20,8 @@ Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 HOPE = 0.05
 
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
+# Adam steps of the sample classifier where there is one: at 16 outside rows each half of the 1,280 of a full batch.
+CLASSIFIER_STEPS = 40
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -63,6 +65,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     telemetry.
     `gain` is from there as well: what personal heads gain at most, nats per event. Where they don't earn a training
     a device stands aside (`device_sim.aside`).
+    With `classifier_steps` above 0 a sample classifier on the device weighs the matched samples of the arm "coda".
     A device asks for a new batch when its own is older than `candidate_age_ms` and there are new samples, or older than
     `idle_age_ms` and there are none: whoever comes back finds heads that know the last hours.
     """
@@ -78,7 +81,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     retrain_every: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 10
     plain: Recipe = PLAIN
     habit: Recipe = HABIT
-    classifier_steps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 40
+    classifier_steps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
     classifier_learning_rate: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.02
     holdback_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.2
     acceptance_margin: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.02
@@ -89,6 +92,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     gain: LogWeight = HOPE
     candidate_age_ms: Duration = 600_000
     idle_age_ms: Duration = 3 * 3_600_000
+
+    @property
+    def classifier(self) -> bool:
+        """Whether devices train a sample classifier."""
+        return self.classifier_steps > 0
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The arms worth comparing, "cloud" always: without a classifier "coarse" and "coda" are one, called "coda".
+
+        >>> Task(task_version=1).compared
+        ('cloud', 'local', 'random', 'mpda', 'coda')
+        """
+        one = not self.classifier and "coda" in self.arms
+        return tuple(arm for arm in ARMS if arm == "cloud" or (arm in self.arms and not (one and arm == "coarse")))
 
     @property
     def richest(self) -> int:

@@ -27,6 +27,7 @@ def command(
     seed: int | None = None,
     stack: StackName = "embedded",
     base: Base | None = None,
+    classifier: bool = False,
     undisturbed: bool = True,
     out: Path | None = None,
     json: bool = False,
@@ -54,6 +55,8 @@ def command(
             log says it), boosted trees on streamed features, trained on the history of what is played (`boosted`, else
             the default), a regression on the same, for a log too short for trees (`online`), or the first cloud model
             (`stale`).
+        classifier: Devices train a sample classifier, by which `coda` weighs matched samples; `coarse` is the same
+            without.
         undisturbed: Run it without faults first.
         out: The run folder; by default `runs/<timestamp>`. The undisturbed run is in its folder `undisturbed`.
         json: Print the result as JSON on standard output.
@@ -68,7 +71,14 @@ def command(
     console.print(f"{wanted.name}: {wanted.teaches}", highlight=False, soft_wrap=True)
     path, seconds = log or wanted.log, round(wanted.seconds)
     disturbed = DemoSettings(
-        path, devices or wanted.devices, seconds, wanted.seed, scenario=wanted, stack=stack, base=base
+        path,
+        devices or wanted.devices,
+        seconds,
+        wanted.seed,
+        scenario=wanted,
+        stack=stack,
+        base=base,
+        classifier=classifier,
     ).checked()
     with run_folder(out, datetime.now()) as folder:
         beside = None

@@ -39,6 +39,7 @@ def command(
     chaos: str | None = None,
     population: str | None = None,
     base: Base | None = None,
+    classifier: bool = False,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -69,13 +70,23 @@ def command(
             log says it), boosted trees on streamed features, trained on the history of what is played (`boosted`, else
             the default), a regression on the same, for a log too short for trees (`online`), or the first cloud model
             (`stale`).
+        classifier: Devices train a sample classifier, by which `coda` weighs matched samples; `coarse` is the same
+            without.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
     seconds = max(1, round(live.s))
     scenario = _scenario(drop, for_, chaos, population, seconds=seconds, seed=seed)
     settings = DemoSettings(
-        log, devices, seconds, seed, options, negatives=negatives, scenario=scenario, base=base
+        log,
+        devices,
+        seconds,
+        seed,
+        options,
+        negatives=negatives,
+        scenario=scenario,
+        base=base,
+        classifier=classifier,
     ).checked()
     console = Console(stderr=True)
     with run_folder(out, datetime.now()) as folder:

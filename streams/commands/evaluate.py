@@ -36,7 +36,7 @@ from streams.terminal import say
 from streams.times import Duration
 from streams.work_view import work_view
 from wire.durable import write_durably, write_frame
-from wire.task import Task
+from wire.task import CLASSIFIER_STEPS, Task
 
 RESULT, REPORT, PREDICTIONS, RUN = "result.json", "report.html", "predictions.parquet", "run.json"
 _MATCH_EVERY = 2  # retrainings between matches, as the live defaults have it: 20 samples and 10
@@ -60,6 +60,7 @@ def command(
     base: Literal["logged", "stale", "refreshed", "online", "boosted", "all"] | None = None,
     delay: SomeTime = Duration.parse("5s"),
     freshness: bool = False,
+    classifier: bool = False,
     options: LogOptions = AS_FOUND,
     out: Path | None = None,
     json: bool = False,
@@ -96,6 +97,8 @@ def command(
             each new one (`refreshed`), or one run of each (`all`).
         delay: How old what happened is at least when it is pooled, matched and trained on; 24h for nightly jobs.
         freshness: Run it with a delay of 1h and of 24h as well, to find out how fresh batches have to be.
+        classifier: Devices train a sample classifier, by which `coda` weighs matched samples; `coarse` is the same
+            without. It takes time, and added next to nothing on any log so far.
         out: The run folder; by default `runs/<timestamp>`.
         json: Print the result as JSON on standard output.
     """
@@ -110,7 +113,12 @@ def command(
         per_label=candidates // 2,
         min_users=min_users,
         rules=MatchRules(match_every=_MATCH_EVERY * retrain_every),
-        task=Task(task_version=1, window_count=device_window, retrain_every=retrain_every),
+        task=Task(
+            task_version=1,
+            window_count=device_window,
+            retrain_every=retrain_every,
+            classifier_steps=CLASSIFIER_STEPS if classifier else 0,
+        ),
     )
     settings: dict[str, Setting] = {
         "devices": devices or ALL,
@@ -123,6 +131,7 @@ def command(
         "negatives": negatives,
         "refresh": str(refresh),
         "delay": str(delay),
+        "classifier": "on" if classifier else "off",
         "columns": " ".join(options.flags()),
     }
     torch.set_num_threads(1)

@@ -41,6 +41,7 @@ def command(
     options: LogOptions = AS_FOUND,
     refresh: SomeTime = Duration.parse("24h"),
     task: Path | None = None,
+    classifier: bool = False,
     keys: Path = Path("runs/keys"),
     publish_only: bool = False,
     replace: str = "",
@@ -66,6 +67,8 @@ def command(
         initial_share: How much of the log, by time, the first version learns from.
         refresh: Event time between tries to make a better version.
         task: A JSON file with fields of the training task that differ from their defaults.
+        classifier: Devices train a sample classifier, by which the arm `coda` weighs matched samples; `coarse` is the
+            same without.
         keys: The folder of the signing keys, made on first use; devices need its cloud.pub, and
             refuse models and tasks that it does not verify.
         replace: The lineage, as pools and devices name it, whose place the published model takes: they change over.
@@ -77,7 +80,7 @@ def command(
         json: Print what was published as JSON on standard output, at the end.
     """
     torch.set_num_threads(1)
-    wanted, settings = read_task(task), kafka.settings()
+    wanted, settings = read_task(task, classifier=classifier), kafka.settings()
     bus = KafkaBus(settings)
     # Asked between two steps of a training: an exception out of nowhere can abort torch, or be lost in it.
     stop = Stop()

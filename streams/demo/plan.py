@@ -31,7 +31,8 @@ SERVICES = {"train-cloud": Role.TRAINER, "flow": Role.FLOW, "tunnel": Role.TUNNE
 class DemoSettings:
     """What a user can ask of the demo; `devices` None is one for every user of the log, `seconds` is the live part.
 
-    `base` is what devices add to, of `streams.base.scored.LIVE`; None is the first of these that there is.
+    `base` is what devices add to, of `streams.base.scored.LIVE`; None is the first of these that there is. With
+    `classifier` devices train a sample classifier.
     With a `scenario` things are broken on purpose, and devices are the origin of their events: only so can an event
     be late, or lost, because its device is away.
     """
@@ -45,6 +46,7 @@ class DemoSettings:
     scenario: Scenario | None = None
     stack: StackName = "embedded"
     base: str | None = None
+    classifier: bool = False
 
     @property
     def through_devices(self) -> bool:
@@ -206,6 +208,7 @@ def commands(settings: DemoSettings, log: Log, brokers: Brokers, folder: Path) -
         "train-cloud": (
             *("train-cloud", "--initial-log", str(log.path), "--initial-share", str(INITIAL_SHARE)),
             *("--refresh", f"{log.refresh_s(refreshes)}s", "--keys", str(folder / "keys"), *kafka, *seed),
+            *(("--classifier",) if settings.classifier else ()),
         ),
         "flow": (
             *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow")),

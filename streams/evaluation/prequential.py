@@ -50,7 +50,7 @@ from wire.event import Event
 from wire.ids import sample_key, user_key
 from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
-from wire.task import Task
+from wire.task import ARMS, Task
 from wire.telemetry import ASIDE, MatchRequest, Training, decode_report
 
 _NEVER_MS = 2**62
@@ -161,7 +161,7 @@ class PrequentialRun:
         predicted = self._fleet.take_predictions()
         self._predictions += predicted
         self._backlog.add(out.samples, out.queries)
-        at = self._plan.task.arms.index("cloud")
+        at = ARMS.index("cloud")
         added_to = {event: p for each in predicted for event, p in zip(each.event_id, each.arms[:, at], strict=True)}
         mine = [each for each in out.samples if each.user in self._user_keys]
         assert self._model is not None and self._trainer is not None, "nothing is streamed before there is a model"
@@ -229,7 +229,7 @@ class PrequentialRun:
     def outcome(self) -> Outcome:
         """What was recorded so far."""
         assert self._trainer is not None
-        tables = [_table(p, self._plan.task.arms) for p in self._predictions if len(p.user_id)]
+        tables = [_table(p, self._plan.task.compared) for p in self._predictions if len(p.user_id)]
         if not tables:
             raise InputError(
                 "no event was predicted: the log has none after its initial part; take a smaller --initial-share"
@@ -357,7 +357,7 @@ def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:
             "timestamp": predictions.timestamp,
             "label": predictions.label,
             "version": predictions.version,
-            **{arm: predictions.arms[:, n] for n, arm in enumerate(arms)},
-            **{arm + SCORE: predictions.scores[:, n] for n, arm in enumerate(arms)},
+            **{arm: predictions.arms[:, ARMS.index(arm)] for arm in arms},
+            **{arm + SCORE: predictions.scores[:, ARMS.index(arm)] for arm in arms},
         }
     )

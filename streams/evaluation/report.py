@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from monitor.arms import device_arms
 from monitor.as_html import as_html
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
@@ -20,9 +21,7 @@ from wire.task import ARMS
 _ARMS_WORDS = (
     "Every arm (a way to predict) predicts each event before anything learns from it. Cloud is the global model, "
     "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends its base (the "
-    "cloud model, or what its name ends with), the local head and its own: local trains on the device's own samples "
-    "only, random adds random ones, coarse adds matched ones, mpda those parts of them that keep the own samples' AUC "
-    "from falling, coda weighs them by its classifier; these three add random ones too. Popularity, repeats and "
+    "cloud model, or what its name ends with), the local head and its own: {device_arms}. Popularity, repeats and "
     "online are global, one model for everybody that learns as the stream goes; boosted is trees that learned from "
     "the initial part, on features that live on: what a service would take instead. Untrained: the initial part was "
     "too short for it."
@@ -61,8 +60,9 @@ def _verdict(result: Result) -> str:
 
 def _figures(result: Result, outcomes: Mapping[str, Outcome]) -> list[str]:
     terms = "".join(f"<dt>{as_html(name)}</dt><dd>{as_html(meaning)}</dd>" for name, meaning in TERMS.items())
+    words = _ARMS_WORDS.format(device_arms=device_arms(result.arms))
     found = [
-        section("Arms on the same events", _ARMS_WORDS, f"<dl>{terms}</dl>", _arms(result.arms, result.untrained)),
+        section("Arms on the same events", words, f"<dl>{terms}</dl>", _arms(result.arms, result.untrained)),
         section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
     ]
     for base, outcome in outcomes.items():

@@ -118,7 +118,8 @@ def _named_by(base: str, table: pl.DataFrame) -> pl.DataFrame:
         own |= {"cloud": LOGGED, "cloud" + SCORE: LOGGED + SCORE, FIRST_CLOUD: "cloud"}
     if base in MODELS:  # has columns of its own; what it says of all items of a moment alike ranks nothing
         alike = pl.Series(logit(table[base].to_numpy())) - table[base + SCORE]
-        table = table.drop("cloud", "cloud" + SCORE).with_columns(pl.col(arm + SCORE) - alike for arm in ARMS[1:])
+        scores = [arm + SCORE for arm in ARMS[1:] if arm in table.columns]
+        table = table.drop("cloud", "cloud" + SCORE).with_columns(pl.col(score) - alike for score in scores)
     return table.rename(own, strict=False)
 
 

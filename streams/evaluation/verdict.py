@@ -77,13 +77,15 @@ def _answer(pair: Pair, best: str) -> tuple[str, str]:
 def _over_base(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:
     """What personal models gain over the model that they add to, and what each step adds to the one before."""
     model = {STALE: "the first cloud model", "refreshed": "the refreshed cloud model"}.get(base, base)
+    ending = ENDINGS[base]
+    matched = "coarse" if f"coda{ending}-coarse{ending}" in paired else "coda"  # one and the same without a classifier
     steps = {
         "a user's own events alone add": ("local", "cloud"),
         "others' samples, drawn at random, add": ("random", "local"),
-        "matching them adds": ("coarse", "random"),
+        "matching them adds": (matched, "random"),
         "the classifier on the device adds": ("coda", "coarse"),
     }
-    named = {arm: arm + ENDINGS[base] for step in steps.values() for arm in step} | {"cloud": BASES[base]}
+    named = {arm: arm + ending for step in steps.values() for arm in step} | {"cloud": BASES[base]}
     found = {words: paired.get(f"{named[a]}-{named[b]}") for words, (a, b) in steps.items()}
     told = [f"{words} {pair}" for words, pair in found.items() if pair is not None]
     return f"Over {model} alone they gain {gain}{': ' * bool(told)}{', '.join(told)}."

@@ -142,9 +142,15 @@ class FleetService:
 
     def result(self) -> dict[str, Any]:
         """The result document; the records are one file after that."""
-        result = result_of(self.fleet, self.board, self._settings.seed)
-        self.board.merge()
+        result = result_of(self.fleet, self.board.scores(self._arms), self.board, self._settings.seed)
+        self.board.merge(self._arms)
         return result
+
+    @property
+    def _arms(self) -> Sequence[str]:
+        """The arms that the newest task compares."""
+        task = self.fleet.offer.task
+        return task.compared if task is not None else ("cloud",)
 
     def _begin(self) -> None:
         """Read own events once there are a cloud model and a task."""
@@ -243,7 +249,7 @@ class FleetService:
         yield from ()
 
     def _report(self) -> Work:
-        scores = self.board.scores()
+        scores = self.board.scores(self._arms)
         if len(scores):
             yield self._hands.aside.submit(scores.show, self._metrics)
 

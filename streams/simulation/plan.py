@@ -88,6 +88,7 @@ class Plan:
     epoch_ms: int
     retrain_every: int
     arms: tuple[str, ...]
+    classifier: bool
     pace_ms: int  # between two turns of a process
     converges: bool  # whether it is compared with its undisturbed twin, which costs as much again
     uploads: bool
@@ -135,6 +136,7 @@ def draw(seed: int, limits: Limits = EVERYTHING) -> Plan:
         faults=_faults(dice, safety_ms),
         min_users=dice.choice((1, 1, 2, 3)),
         tunnels=dice.choice((1, 1, 2)),
+        classifier=dice.random() < 0.5,
     )
     return cut(plan, limits)
 

@@ -163,7 +163,7 @@ class World:
             min_samples=2,
             retrain_every=plan.retrain_every,
             arms=plan.arms,
-            classifier_steps=2,
+            classifier_steps=2 if plan.classifier else 0,
             candidate_age_ms=plan.expiry_ms,
             idle_age_ms=10 * plan.expiry_ms,
         )

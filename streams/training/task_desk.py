@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from streams.training.fleet_reports import TAUGHT, FleetReports
 from wire.errors import InputError
 from wire.signing import sign_model, sign_task
-from wire.task import Task
+from wire.task import CLASSIFIER_STEPS, Task
 
 
 class TaskDesk:
@@ -40,10 +40,15 @@ class TaskDesk:
         return sign_task(self.current, self._private)
 
 
-def read_task(path: Path | None) -> Task:
-    """The task in a JSON file of `Task` fields (default: all defaults); raises `InputError`."""
-    if path is None:
-        return Task(task_version=0)
+def read_task(path: Path | None, *, classifier: bool = False) -> Task:
+    """The task in a JSON file of `Task` fields (default: all defaults), in any case with a sample classifier where that
+    is asked for; raises `InputError`."""
+    task = Task(task_version=0) if path is None else _task_in(path)
+    steps = task.classifier_steps or CLASSIFIER_STEPS
+    return msgspec.structs.replace(task, classifier_steps=steps) if classifier else task
+
+
+def _task_in(path: Path) -> Task:
     try:
         fields: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         strangers = sorted(set(fields) - set(Task.__struct_fields__))

@@ -11,10 +11,10 @@ from models.cloud_model import DIM
 from tests.device_sim.world import batch, cloud_model
 from wire.arrays import F32, F64, I64
 from wire.candidates import CandidateBatch
-from wire.task import PLAIN, Task
+from wire.task import CLASSIFIER_STEPS, PLAIN, Task
 
 MODEL = cloud_model()
-REWEIGHTING = Task(task_version=1)
+REWEIGHTING = Task(task_version=1, classifier_steps=CLASSIFIER_STEPS)
 NONE: dict[str, float] = {}
 
 

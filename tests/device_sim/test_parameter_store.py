@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.device_sim.world import CATEGORIES, ITEMS, cloud_model
 from wire.arrays import F64, I64
 from wire.ids import item_keys
 from wire.sample import HISTORY_LEN
-from wire.task import ARMS, Task
+from wire.task import ARMS, CLASSIFIER_STEPS, Task
 
 FACTORS = np.ones(len(KINDS))
 
@@ -92,24 +93,29 @@ def test_where_an_event_says_what_the_service_expected_that_takes_the_cloud_mode
 
 
 @pytest.mark.parametrize(
-    ("head", "arms"),
+    ("head", "arms", "without"),
     [
-        ("coarse", ["coarse"]),
-        ("random", ["random", "coarse", "mpda", "coda"]),
-        ("random-habit", ["random"]),
-        ("coarse-habit", ["coarse"]),
-        ("mpda", ["mpda"]),
-        ("coda-like", ["coda"]),
-        ("local-habit", list(ARMS[1:])),
+        ("coarse", ["coarse"], ["coarse", "coda"]),
+        ("random", ["random", "coarse", "mpda", "coda"], ["random", "coarse", "mpda", "coda"]),
+        ("random-habit", ["random"], ["random"]),
+        ("coarse-habit", ["coarse"], ["coarse", "coda"]),
+        ("mpda", ["mpda"], ["mpda"]),
+        ("coda-like", ["coda"], []),
+        ("local-habit", list(ARMS[1:]), list(ARMS[1:])),
     ],
 )
-def test_only_the_arms_that_use_a_head_change_with_it(head: str, arms: list[str]) -> None:
+@pytest.mark.parametrize("classifier", [True, False])
+def test_only_the_arms_that_use_a_head_change_with_it(
+    head: str, arms: list[str], without: list[str], classifier: bool
+) -> None:
     plain, changed = store(2), store(2)
+    for slot, each in product((0, 1), (plain, changed)):
+        each.configure(slot, Task(task_version=1, classifier_steps=CLASSIFIER_STEPS if classifier else 0))
     changed.keep(np.array([1]), np.array([PERSONAL.index(head)]), personal_heads(1, seed=4), FACTORS)
     before, after = plain.predict(rows([0, 1])).arms, changed.predict(rows([0, 1])).arms
     different = np.abs(before - after) > 1e-6
     assert not different[0].any()
-    assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == arms
+    assert [arm for arm, d in zip(ARMS, different[1], strict=True) if d] == (arms if classifier else without)
 
 
 def all_heads(made: ParameterStore, devices: int) -> ParameterStore:

@@ -9,6 +9,7 @@ from device_sim import scoreboard
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.scoreboard import Scoreboard
 from models.scores import auc, gauc
+from monitor.metrics import Metrics, pairs
 from wire.errors import InputError
 from wire.ids import user_keys
 from wire.task import ARMS
@@ -43,6 +44,20 @@ def test_all_predictions_end_in_one_file_with_every_arm(tmp_path: Path) -> None:
     frame = pl.read_parquet(board.merge())
     assert frame["event_id"].to_list() == [f"e{n}" for n in range(40)]
     assert frame.columns == ["user_id", "event_id", "timestamp", "label", "version", *ARMS]
+    assert pl.read_parquet(board.merge(("cloud", "coda"))).columns[-3:] == ["version", "cloud", "coda"]
+
+
+def test_only_the_arms_that_a_task_compares_are_told(tmp_path: Path) -> None:
+    board, metrics = Scoreboard(tmp_path, {}), Metrics()
+    board.add([block(0, 50), block(50, 50)])
+    for names in (ARMS, ("cloud", "local", "coda")):
+        scores = board.scores(names)
+        scores.show(metrics)
+        assert list(scores.ranking()) == list(scores.result()) == list(names)
+        said = metrics.values()
+        assert set(said[Metrics.arm_gauc.name]) == {f"arm={arm}" for arm in names}
+        lately = {pairs(labels)["arm"] for labels in said[Metrics.lately_calibration.name]}
+        assert lately == set(names)
 
 
 def test_scores_are_those_of_the_predictions(tmp_path: Path) -> None:

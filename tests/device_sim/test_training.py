@@ -106,11 +106,23 @@ def test_without_random_samples_matched_ones_still_teach() -> None:
 
 def test_only_the_arms_of_the_task_are_trained() -> None:
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "local", "coda")))
-    assert set(result.devices[0].accepted) == set(personal_heads("coda"))
+    assert set(result.devices[0].accepted) == set(personal_heads("coda", classifier=True))
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud", "random")))
     assert set(result.devices[0].accepted) == {"local", "local-habit", "random", "random-habit"}
     result = run([train(1)], msgspec.structs.replace(LENIENT, arms=("cloud",)))
     assert result.devices[0].accepted == {} and len(result.heads) == 0
+
+
+def test_without_a_classifier_coda_learns_as_coarse_does_and_none_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_one = run([train(1, 40), train(2, 40)], LENIENT)
+    monkeypatch.setattr("device_sim.outside.fit_classifiers", None)
+    off = msgspec.structs.replace(LENIENT, classifier_steps=0)
+    (named,) = {frozenset(each.accepted) for each in run([train(1, 40), train(2, 40)], off).devices}
+    assert named == {head for head in PERSONAL if not head.startswith("coda")}
+    alone = run([train(1, 40), train(2, 40)], msgspec.structs.replace(off, arms=("cloud", "coda")))
+    assert set(alone.devices[0].accepted) == {"local", "local-habit", "coarse", "coarse-habit", "random"}
+    for head in ("coarse", "coarse-habit"):
+        np.testing.assert_allclose(adds(alone, 0, head), adds(with_one, 0, head), atol=1e-5)
 
 
 ITEM = [n % 2 for n in range(20)]

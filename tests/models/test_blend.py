@@ -4,12 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.blend import ARM_HEADS, FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, blended, fleet_prior, most_harm
+from models.blend import FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, arm_heads, blended, fleet_prior, most_harm
 from models.scores import log_losses
 from wire.arrays import F64
 from wire.task import ARMS
 
-SHARES = {"cloud": 1} | dict.fromkeys(ARMS[1:], 8) | {"coda": 9}  # one over the least uniform prior of a head
+CLASSIFIER = pytest.mark.parametrize("classifier", [False, True])
+
+
+def shares(arm: str, *, classifier: bool) -> int:
+    """One over the least uniform prior of an arm's heads."""
+    return 1 if arm == "cloud" else 9 if arm == "coda" and classifier else 8
+
+
+def number_of(arm: str, *, classifier: bool) -> list[int]:
+    return [HEADS.index(head) for head in arm_heads(arm, classifier=classifier)]
+
+
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
 
@@ -32,37 +43,49 @@ def play(blend: Blend, head: F64, label: F64) -> tuple[F64, F64]:
     return log_losses(np.broadcast_to(label[:, None], (len(label), len(ARMS))), np.array(arm)), np.array(charged)
 
 
+@CLASSIFIER
 @given(events())
-def test_an_arm_costs_at_most_ln_heads_more_than_its_best_head(played: tuple[F64, F64]) -> None:
-    arms, heads = play(Blend(1), *played)
+def test_an_arm_costs_at_most_ln_heads_more_than_its_best_head(classifier: bool, played: tuple[F64, F64]) -> None:
+    arms, heads = play(Blend(1, classifier=classifier), *played)
     for number, arm in enumerate(ARMS):
-        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
-        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(SHARES[arm]) + 1e-6
+        mine = number_of(arm, classifier=classifier)
+        assert (
+            arms[:, number].sum()
+            <= heads[:, mine].sum(axis=0).min() + np.log(shares(arm, classifier=classifier)) + 1e-6
+        )
 
 
+@CLASSIFIER
 @given(events(), st.dictionaries(st.sampled_from(HEADS), st.floats(-1000, 0)))
 def test_however_sure_the_fleet_is_nobody_pays_more_than_the_floor(
-    played: tuple[F64, F64], prior: dict[str, float]
+    classifier: bool, played: tuple[F64, F64], prior: dict[str, float]
 ) -> None:
-    arms, heads = play(Blend(1, prior=prior), *played)
+    arms, heads = play(Blend(1, prior=prior, classifier=classifier), *played)
     for number, arm in enumerate(ARMS):
-        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
-        assert arms[:, number].sum() <= heads[:, mine].sum(axis=0).min() + np.log(SHARES[arm] / UNIFORM_SHARE) + 1e-6
+        mine = number_of(arm, classifier=classifier)
+        assert (
+            arms[:, number].sum()
+            <= heads[:, mine].sum(axis=0).min() + np.log(shares(arm, classifier=classifier) / UNIFORM_SHARE) + 1e-6
+        )
 
 
+@CLASSIFIER
 @given(events(), st.floats(0.5, 1))
 def test_with_a_discount_the_discounted_regret_stays_bounded_at_every_moment(
-    played: tuple[F64, F64], discount: float
+    classifier: bool, played: tuple[F64, F64], discount: float
 ) -> None:
-    arms, heads = play(Blend(1, discount=discount), *played)
+    arms, heads = play(Blend(1, discount=discount, classifier=classifier), *played)
     until = np.arange(len(arms))
     fade = np.tril(discount ** np.maximum(until[:, None] - until[None, :], 0))
     for number, arm in enumerate(ARMS):
-        mine = [HEADS.index(head) for head in ARM_HEADS[arm]]
+        mine = number_of(arm, classifier=classifier)
         regret = fade @ (arms[:, [number]] - heads[:, mine])
-        assert (regret <= np.log(SHARES[arm]) / discount + 1e-6).all()
+        assert (regret <= np.log(shares(arm, classifier=classifier)) / discount + 1e-6).all()
         total = (arms[:, [number]] - heads[:, mine]).sum(axis=0)
-        assert (total <= np.log(SHARES[arm]) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6).all()
+        assert (
+            total
+            <= np.log(shares(arm, classifier=classifier)) / discount * (1 + (1 - discount) * (len(arms) - 1)) + 1e-6
+        ).all()
 
 
 PRIORS = st.lists(st.dictionaries(st.sampled_from(HEADS), st.floats(-20, 0)), min_size=2, max_size=5)
@@ -73,11 +96,12 @@ def test_a_prior_that_changes_on_the_way_costs_no_more_than_it_moves(
     played: tuple[F64, F64], priors: list[dict[str, float]], discount: float
 ) -> None:
     """The bound for the floored prior, and for each change what it adds to the log-weight of any head at most."""
-    blend, (probability, label), moved = Blend(1, discount=discount), played, np.zeros(len(ARMS))
+    classifier = True
+    blend, (probability, label), moved = Blend(1, discount=discount, classifier=classifier), played, np.zeros(len(ARMS))
     arms, heads = [], []
     for n, (p, y) in enumerate(zip(probability, label, strict=True)):
         before = blend.prior[0].copy()
-        blend.configure(np.array([0]), discount=discount, prior=priors[n % len(priors)])
+        blend.configure(np.array([0]), discount=discount, prior=priors[n % len(priors)], classifier=classifier)
         rise = np.where(np.isfinite(before), blend.prior[0] - np.where(np.isfinite(before), before, 0), 0)
         moved += rise.max(axis=1) if n else 0
         arm, head = play(blend, p[None], y[None])
@@ -85,7 +109,7 @@ def test_a_prior_that_changes_on_the_way_costs_no_more_than_it_moves(
         heads.append(head[0])
     allowed = most_harm(np.array([len(label)]), discount)[0] + moved + 1e-6
     for number, name in enumerate(ARMS):
-        mine = [HEADS.index(head) for head in ARM_HEADS[name]]
+        mine = number_of(name, classifier=classifier)
         assert np.sum(arms, axis=0)[number] <= np.sum(heads, axis=0)[mine].min() + allowed[number]
 
 
@@ -110,8 +134,11 @@ def test_every_device_arm_trusts_the_cloud_as_much_before_anything_is_known() ->
     assert weights[0][ARMS.index("local"), HEADS.index("local")] < 3 / 8
 
 
-def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_before_anything_is_known() -> None:
-    weights = Blend(1).weights(np.array([0]))[0]
+@CLASSIFIER
+def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_before_anything_is_known(
+    classifier: bool,
+) -> None:
+    weights = Blend(1, classifier=classifier).weights(np.array([0]))[0]
     others = [HEADS.index(head) for head in ("cloud", "adjusted", "local", "local-habit")]
     together = 1 - weights[:, others].sum(axis=1)
     assert dict(zip(ARMS, together.round(6).tolist(), strict=True)) == pytest.approx(
@@ -119,14 +146,25 @@ def test_heads_from_outside_samples_are_trusted_as_much_together_in_every_arm_be
     )
 
 
-def test_arms_of_matched_samples_trust_random_ones_as_much_before_anything_is_known() -> None:
-    weights = Blend(1).weights(np.array([0]))[0, [ARMS.index(arm) for arm in ("coarse", "mpda", "coda")]]
+@CLASSIFIER
+def test_arms_of_matched_samples_trust_random_ones_as_much_before_anything_is_known(classifier: bool) -> None:
+    weights = Blend(1, classifier=classifier).weights(np.array([0]))[
+        0, [ARMS.index(arm) for arm in ("coarse", "mpda", "coda")]
+    ]
     np.testing.assert_allclose(weights[:, HEADS.index("random")], 1 / 6)
+
+
+@given(events(), st.dictionaries(st.sampled_from(HEADS), st.floats(-20, 0)))
+def test_without_a_classifier_coda_is_coarse(played: tuple[F64, F64], prior: dict[str, float]) -> None:
+    blend = Blend(1, prior=prior, classifier=True)
+    blend.configure(np.array([0]), discount=1.0, prior=prior, classifier=False)
+    arms, _ = play(blend, *played)
+    np.testing.assert_array_equal(arms[:, ARMS.index("coda")], arms[:, ARMS.index("coarse")])
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
     prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0}, 1000)
-    weights = Blend(1, prior=prior).weights(np.array([0]))[0, ARMS.index("coda")]
+    weights = Blend(1, prior=prior, classifier=True).weights(np.array([0]))[0, ARMS.index("coda")]
     assert weights[HEADS.index("coda")] > weights[HEADS.index("local")] > weights[HEADS.index("cloud")] > 0
     assert weights[HEADS.index("mpda")] == 0, "a head of another arm"
     assert fleet_prior({}, 0) == {}

@@ -37,14 +37,14 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     assert document["devices"] == 40
     assert document["events"] == 1500
     assert document["settings"]["negatives"] == 0
-    device_arms = set(ARMS) - {"cloud"}
+    device_arms = {"local", "random", "mpda", "coda"}
     rivals = {"popularity", "repeats", "online", "cloud-refreshed", "repeats-refreshed"}
     on_others = {f"{a}{ending}" for a in device_arms for ending in ("-refreshed", "-on-online")}
     assert set(document["arms"]) == {"cloud"} | rivals | device_arms | on_others
     assert {f"coda-{rival}" for rival in rivals} <= set(document["paired"])
     assert document["untrained"] == ["boosted"]
     assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "logloss", "ece"}
-    for other in ARMS[:-1]:
+    for other in ("cloud", "local", "random", "mpda"):
         for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
             pair = document["paired"][name]
             assert pair["ci95"][0] <= pair["gauc"] <= pair["ci95"][1]
@@ -66,6 +66,7 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     assert table.height == document["predicted"]
     assert set(document["arms"]) <= set(table.columns)
     page = unescape((out / "report.html").read_text())
+    assert "classifier" not in page.replace('"classifier": "off"', "") and "classifier" not in printed.err
     assert page.count("<svg") == 7
     assert page.index(document["verdict"]["lines"][0][:20]) < page.index("<svg"), "the verdict comes first"
     assert "coda-refreshed − cloud-refreshed" in page
@@ -76,10 +77,15 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     assert str(out / "report.html") in printed.err
 
 
-def test_the_refreshed_base_alone_is_a_run_too(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "refreshed", "--json")
+def test_the_refreshed_base_alone_is_a_run_too_with_a_classifier(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", str(log), *SETTINGS, "--refresh", "5m", "--base", "refreshed", "--classifier", "--json")
     assert run((*words, "--out", str(tmp_path / "run"))) == 0
-    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    printed = capsys.readouterr()
+    document = json.loads(printed.out.splitlines()[-1])
+    assert "the classifier on the device adds" in printed.err and "coda-refreshed − coarse-refreshed" in printed.err
+    assert "coda weighs them by its classifier" in (tmp_path / "run" / "report.html").read_text()
     on_it = {f"{arm}-refreshed" for arm in (*ARMS, "repeats")}
     assert set(document["arms"]) == on_it | {"popularity", "online"}
     assert list(document["harm"]) == ["refreshed"]

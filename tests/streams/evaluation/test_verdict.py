@@ -101,6 +101,12 @@ def test_each_step_says_what_it_adds(base: str) -> None:
     assert "matching them adds +0.0250" in parts and "the classifier on the device adds +0.0010" in parts
 
 
+def test_without_a_classifier_matching_is_the_last_step() -> None:
+    names = {"coda-cloud": 0.031, "local-cloud": 0.004, "random-local": 0.001, "coda-random": 0.025}
+    (_, parts) = verdict_of(ARMS, {name: pair(gain, gain / 2, gain * 2) for name, gain in names.items()}, 800).lines
+    assert "matching them adds +0.0250" in parts and "classifier" not in parts
+
+
 def test_versions_that_were_held_back_are_told() -> None:
     line = refresh_line({"cloud-refreshed-cloud": pair(0.01, 0.0, 0.02)}, "24h", versions=4, held_back=2)
     assert "refreshed every 24h adds +0.0100" in line and "3 new versions, 2 held back" in line

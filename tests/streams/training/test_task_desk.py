@@ -8,7 +8,7 @@ from streams.training.task_desk import TaskDesk, read_task
 from tests.wire.reports import training
 from wire.errors import InputError
 from wire.signing import new_keys, open_task
-from wire.task import Kind, Task
+from wire.task import CLASSIFIER_STEPS, Kind, Task
 
 PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
@@ -56,7 +56,14 @@ def test_what_one_lineage_taught_is_not_said_of_another() -> None:
 def test_a_task_file_overrides_defaults(tmp_path: Path) -> None:
     (tmp_path / "task.json").write_text('{"retrain_every": 20, "rollout_percent": 10}')
     assert read_task(tmp_path / "task.json") == Task(task_version=0, retrain_every=20, rollout_percent=10)
-    assert read_task(None) == Task(task_version=0)
+    assert read_task(None) == Task(task_version=0) and not read_task(None).classifier
+
+
+def test_a_classifier_that_is_asked_for_is_in_any_task_with_the_steps_that_its_file_says(tmp_path: Path) -> None:
+    assert read_task(None, classifier=True) == Task(task_version=0, classifier_steps=CLASSIFIER_STEPS)
+    for steps, there in (("0", CLASSIFIER_STEPS), ("7", 7)):
+        (tmp_path / "task.json").write_text(f'{{"classifier_steps": {steps}}}')
+        assert read_task(tmp_path / "task.json", classifier=True).classifier_steps == there
 
 
 @pytest.mark.parametrize(
