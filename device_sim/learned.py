@@ -12,6 +12,7 @@ from device_sim.taste import Taste
 from device_sim.window import WindowRows
 from models.blend import PERSONAL
 from models.cloud_model import CloudModel
+from models.packed_heads import bias_keys
 from models.repeats import with_repeats
 from wire.arrays import F32, F64, U32
 
@@ -38,11 +39,11 @@ class Learned:
         """That of a fleet's device; None while it has no head of its own."""
         device, slot = fleet.devices[user_id], fleet.slots[user_id]
         parameters = fleet.store.take(slot)
-        if device.task is None or not len(parameters.head):
+        if device.task is None or not len(parameters.heads):
             return None
         weight = fleet.store.blend.weights(np.array([slot]))[0, device.task.richest, -len(PERSONAL) :]
         model = fleet.store.models[device.model.key]
-        return cls(device.window.rows(), parameters, weight[parameters.head], model, device.task.repeats)
+        return cls(device.window.rows(), parameters, weight[parameters.heads.head], model, device.task.repeats)
 
     def taste(self, names: Mapping[int, str]) -> Taste:
         """What stands out, of all that `names` names by key; it may forget one meanwhile."""
@@ -65,11 +66,8 @@ class Learned:
 
     def _added(self, rows: WindowRows) -> F64:
         """What the blend of personal heads adds to the logit of each row (n,), to first order."""
-        heads, n = len(self.weight), len(rows)
         x = self.model.standardised(self.model.item_vectors(rows.item, rows.category))
-        which, row = np.repeat(np.arange(heads), n), np.tile(np.arange(n), heads)
-        each = self.parameters.heads.added(which, x[row], rows.item[row], rows.category[row])
-        added: F64 = self.weight @ each.reshape(heads, n)
+        added: F64 = self.parameters.heads.parts(x, bias_keys(rows.item, rows.category)).sum(axis=2) @ self.weight
         return added
 
     def _returns(self, rows: WindowRows, names: Mapping[int, str]) -> list[tuple[str, str, int]]:

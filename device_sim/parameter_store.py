@@ -18,6 +18,7 @@ from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend, blended
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.gain import gains
 from models.heads import Heads
+from models.packed_heads import NO_HEADS, PackedHeads, bias_keys
 from models.prior_variance import KINDS, REGRESSION
 from models.repeats import Repeats, traits
 from models.scores import logit
@@ -99,8 +100,7 @@ class ParameterStore:
         self.blend = Blend(0)
         self.user_bias = UserBias(0)
         self.repeats = Repeats(0)
-        self.heads: Heads | None = None  # head h of slot s is row s * len(PERSONAL) + h; allotted at the first training
-        self.personal: Bool = np.zeros((0, len(PERSONAL)), np.bool_)  # which rows of `heads` are in use
+        self.heads: list[PackedHeads] = []  # of each slot
         self.factors: F64 = np.zeros((0, len(KINDS)))  # of the prior variances that each slot's `LOCAL` was made with
         self.slots = 0
         self._free: list[int] = []
@@ -114,10 +114,8 @@ class ParameterStore:
             self.blend.grow(more)
             self.user_bias.grow(more)
             self.repeats.grow(more)
-            self.personal = np.concatenate([self.personal, np.zeros((more, len(PERSONAL)), np.bool_)])
+            self.heads += [NO_HEADS] * more
             self.factors = np.concatenate([self.factors, np.ones((more, len(KINDS)))])
-            if self.heads is not None:
-                self.heads = Heads.concat([self.heads, Heads.none(more * len(PERSONAL))])
         self.slots += 1
         return self.slots - 1
 
@@ -131,17 +129,13 @@ class ParameterStore:
 
     def take(self, slot: int) -> Parameters:
         """Copies of all that the device of this slot has learned."""
-        head = np.flatnonzero(self.personal[slot])
-        heads = self.heads.take(slot * len(PERSONAL) + head) if self.heads is not None else Heads.none(0)
         learned = self.blend.loss[slot], self.user_bias.state[slot], self.factors[slot]
-        return Parameters(head, heads, *(each.copy() for each in learned))
+        return Parameters(self.heads[slot], *(each.copy() for each in learned))
 
     def put(self, slot: int, parameters: Parameters) -> None:
         """Make these the parameters of the slot; it predicts to the bit what the one did that they were taken from."""
         self.blend.loss[slot], self.user_bias.state[slot] = parameters.loss, parameters.user_bias
-        self.forget(slot)
-        if len(parameters.head):
-            self.keep(np.full_like(parameters.head, slot), parameters.head, parameters.heads, parameters.factors)
+        self.heads[slot], self.factors[slot] = parameters.heads, parameters.factors
 
     def configure(self, slot: int, task: Task) -> None:
         """Blend and repeats as the device's task says."""
@@ -151,23 +145,19 @@ class ParameterStore:
 
     def forget(self, slot: int) -> None:
         """The device's heads are of no use any more; its blend weights stay."""
-        self.personal[slot] = False
+        self.heads[slot] = NO_HEADS
 
     def keep(self, slots: I64, head: I64, heads: Heads, factors: F64) -> None:
         """Put trained heads in use: number `head[i]` of PERSONAL on slot `slots[i]`; `LOCAL` with prior
         variances of these `factors` (kinds,)."""
-        if self.heads is None:
-            self.heads = Heads.none(len(self.personal) * len(PERSONAL))
-        self.heads.put(slots * len(PERSONAL) + head, heads)
-        self.personal[slots, head] = True
+        for slot in np.unique(slots).tolist():
+            its = np.flatnonzero(slots == slot)
+            self.heads[slot] = self.heads[slot].renewed(PackedHeads.of(head[its], heads.take(its)))
         self.factors[slots[head == _LOCAL]] = factors
 
     def heads_bytes(self, slot: int) -> int:
         """Bytes of the device's personal heads."""
-        if self.heads is None:
-            return 0
-        rows = slot * len(PERSONAL) + np.flatnonzero(self.personal[slot])
-        return int(self.heads.take(rows).nbytes.sum())
+        return self.heads[slot].nbytes
 
     def predict(self, rows: Rows) -> Predicted:
         """Every head and arm on every event, then charge the blends: a device's events in the order of the rows.
@@ -218,11 +208,11 @@ class ParameterStore:
         interest = model.interests(item, category, rows.history_item[at], rows.history_category[at])
         features = model.features(interest, item, category)
         parts = np.zeros((len(at), len(PERSONAL), len(KINDS)), np.float32)
-        row, head = np.nonzero(self.personal[rows.slot[at]])
-        if self.heads is not None and len(row):
-            x = model.standardised(features[:, DIM : 2 * DIM])
-            which = rows.slot[at][row] * len(PERSONAL) + head
-            parts[row, head] = self.heads.parts(which, x[row], item[row], category[row])
+        x, keys = model.standardised(features[:, DIM : 2 * DIM]), bias_keys(item, category)
+        for row, slot in enumerate(rows.slot[at].tolist()):
+            if len(heads := self.heads[slot]):
+                one = slice(row, row + 1)
+                parts[row, heads.head] = heads.parts(x[one], keys[one])[0]
         return expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
 
 

@@ -31,7 +31,7 @@ from wire.errors import ArtefactError, InputError
 from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
 
-FORMAT = "coda-fleet-17"
+FORMAT = "coda-fleet-18"
 _FILE, _MODELS = "fleet.sqlite", "models"
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
 _DIGESTS = 1 << 128  # the digests of all parts are added up modulo this: a part that is lost shows, too

@@ -1,4 +1,4 @@
-"""Personal heads: what a device adds to the cloud head's logit, a few kB each, kept for many in one store.
+"""Personal heads: what a device adds to the cloud head's logit, a few kB each; many at once.
 
 A head adds taste · x(item) + a bias of the item + a bias of the category, x being the item's standardised vector
 (`CloudModel.standardised`). `models.head_fit` finds the numbers; a head that adds nothing is the cloud's opinion.
@@ -19,8 +19,6 @@ NO_BIAS = np.uint64(2**64 - 1)  # pads bias keys; sorts last
 _CATEGORY = np.uint64(1 << 32)  # items and categories are named from one key space, so mark categories
 KEY_BITS = np.uint64(33)  # above them there is room for the head's number: one integer sorts faster than two
 BIAS_KEY = np.uint64((1 << 33) - 1)
-_BYTES_PER_BIAS = 4 + 4  # a key and a value
-GROWTH = 1.25  # a store's columns widen by at least this, lest each head that is a little wider copies them all
 
 
 @dataclass(slots=True)
@@ -102,22 +100,13 @@ class Heads:
         return type(self)(self.taste[which], self.bias_keys[which, :width], self.bias_values[which, :width])
 
     def put(self, which: I64, heads: Self) -> None:
-        """Replace the heads `which` (distinct) by `heads`; the store's bias columns grow as needed."""
-        width, needed = self.bias_keys.shape[1], heads.bias_keys.shape[1]
-        if needed > width:
-            width = max(needed, int(GROWTH * width))
+        """Replace the heads `which` (distinct) by `heads`; bias columns grow as needed."""
+        width = max(self.bias_keys.shape[1], heads.bias_keys.shape[1])
         self.bias_keys = _widen(self.bias_keys, width, NO_BIAS)
         self.bias_values = _widen(self.bias_values, width, 0)
         self.taste[which] = heads.taste
         self.bias_keys[which] = _widen(heads.bias_keys, width, NO_BIAS)
         self.bias_values[which] = _widen(heads.bias_values, width, 0)
-
-    @property
-    def nbytes(self) -> I64:
-        """What each head takes on its device: float32 tastes and (key, value) pairs, shape (G,)."""
-        biases = (self.bias_keys != NO_BIAS).sum(axis=1)
-        each: I64 = self.taste.itemsize * self.taste.shape[1] + _BYTES_PER_BIAS * biases
-        return each
 
     def parts(self, which: I64, x: F32, item: U32, category: U32) -> F32:
         """What taste, item's and category's bias of head `which[r]` add (r, 3) to the cloud's logit of a sample: its
@@ -163,7 +152,4 @@ def category_bias_key(category: U32) -> U64:
 
 
 def _widen(column: NDArray[Any], width: int, fill: Any) -> NDArray[Any]:
-    """The column itself where it is as wide already: a store's may have 100 MB."""
-    if column.shape[1] == width:
-        return column
     return np.pad(column, [(0, 0), (0, width - column.shape[1])], constant_values=fill)

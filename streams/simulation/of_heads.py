@@ -41,7 +41,7 @@ class HeadsAsLearned(Invariant):
         assert work is not None, "all processes are there"
         for user in work.fleet.devices if self.world.plan.converges else ():
             found = work.fleet.at_rest(user).parameters
-            strange = _by_number(found.head, found.heads)
+            strange = _by_number(found.heads.head, found.heads.unpacked())
             for job in reversed(self._jobs[user]):
                 made = _made(job) if strange else {}
                 strange = {number: head for number, head in strange.items() if not _near(head, made.get(number))}
@@ -60,6 +60,5 @@ def _by_number(numbers: I64, heads: Heads) -> dict[int, Heads]:
 def _near(one: Heads, other: Heads | None) -> bool:
     if other is None:
         return False
-    both = Heads.concat([one, other])
-    numbers = np.concatenate([both.taste, both.bias_values], axis=1)
-    return np.array_equal(both.bias_keys[0], both.bias_keys[1]) and bool(np.abs(numbers[0] - numbers[1]).max() < NEAR)
+    between = one.plus(other.scaled(np.full(1, -1.0)))
+    return bool(np.abs(np.concatenate([between.taste, between.bias_values], axis=1)).max() < NEAR)

@@ -195,9 +195,9 @@ def test_the_store_grows_and_keeps_what_it_has() -> None:
     made.blend.loss[:] = 0
     np.testing.assert_allclose(made.predict(rows([0, 1, 2])).arms, before, atol=1e-6)
     made.keep(np.array([150]), np.array([0]), personal_heads(1, seed=2), FACTORS)
-    tastes, biases = 4 * DIM, 8 * (len(ITEMS[::5]) + 1)
-    assert made.heads_bytes(150) == tastes + biases
-    assert made.heads_bytes(0) == len(PERSONAL) * (tastes + biases)
+    taste, keys = 4 * DIM, len(ITEMS[::5]) + 1
+    assert made.heads_bytes(150) == taste + keys * (4 + 4)
+    assert made.heads_bytes(0) == len(PERSONAL) * taste + keys * (4 + 4 * len(PERSONAL))
     assert made.heads_bytes(151) == 0
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.cloud_model import DIM
-from models.heads import NO_BIAS, Heads, category_bias_key, item_bias_key
+from models.heads import Heads, category_bias_key, item_bias_key
 from wire.arrays import F32, U32
 
 Events = tuple[F32, U32, U32]
@@ -81,22 +81,3 @@ def test_a_bank_gives_back_what_was_put() -> None:
     np.testing.assert_array_equal(
         again.added(np.zeros(60, np.int64), *events(60)), again.added(np.ones(60, np.int64), *events(60))
     )
-
-
-def test_what_a_head_takes_is_its_taste_and_its_biases() -> None:
-    heads = some_heads([0, 50])
-    assert heads.nbytes.tolist() == [4 * DIM + 8, 4 * DIM + 8 * 51]
-    assert (heads.bias_keys[0, 1:] == NO_BIAS).all()
-
-
-def test_heads_that_fit_in_are_put_without_copying_the_store() -> None:
-    store = Heads.none(3)
-    store.put(
-        np.array([0]), Heads.of(np.ones((1, DIM)), np.zeros(4, np.int64), np.arange(4, dtype=np.uint64), np.ones(4))
-    )
-    keys, values = store.bias_keys, store.bias_values
-    store.put(
-        np.array([2]), Heads.of(np.ones((1, DIM)), np.zeros(2, np.int64), np.arange(2, dtype=np.uint64), np.ones(2))
-    )
-    assert store.bias_keys is keys and store.bias_values is values
-    assert store.nbytes.tolist() == [DIM * 4 + 4 * 8, DIM * 4, DIM * 4 + 2 * 8]
