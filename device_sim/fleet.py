@@ -13,6 +13,8 @@ from operator import attrgetter
 import numpy as np
 import structlog
 
+from device_sim.at_rest import DeviceAtRest
+from device_sim.changes import Changes
 from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
@@ -85,7 +87,7 @@ class Fleet:
         self.trainings: list[TrainingRecord] = []
         self.due = Due()
         self.clocks = Clocks()
-        self._changed: dict[str, None] = {}
+        self.changes = Changes(self._taken_down)
         self._outgoing: list[tuple[str, Publish]] = []
         self.quarantine = Quarantine()
         self._gone: list[str] = []
@@ -93,9 +95,9 @@ class Fleet:
     def device(self, user_id: str) -> Device:
         """The user's device, made at first sight with the newest model and task, as an app comes with them."""
         if user_id not in self.devices:
+            self.changes.touch(user_id)
             self.devices[user_id] = Device(user_id, uploads=self.uploads, usage=Usage(self.boot, self.sequence))
             self.slots[user_id] = self.store.add()
-            self._changed[user_id] = None
             self._catch_up(user_id, 0)
         return self.devices[user_id]
 
@@ -107,10 +109,10 @@ class Fleet:
 
     def adopt(self, device: Device) -> None:
         """Take over a device that was at rest; the cloud model that it has must be one of the store's."""
+        self.changes.touch(device.user_id)
         self.devices[device.user_id] = device
         if device.wanting:
             self.due.add(device.user_id)
-        self._changed[device.user_id] = None
         self.clocks.wake(device.user_id, 0)
         slot = self.slots[device.user_id] = self.store.add()
         if device.task is not None:
@@ -260,6 +262,8 @@ class Fleet:
         devices = [self.devices.get(user_id) for user_id in job.users]  # None: quarantined meanwhile
         current = np.array([device is not None and device.model == job.model.id for device in devices])
         usable = np.flatnonzero(current[result.device])
+        for number in np.unique(result.device[usable]).tolist():
+            self.changes.touch(job.users[number])
         if len(usable):
             heads = result.heads.take(usable)
             self.store.keep(slots[result.device[usable]], result.head[usable], heads, factors_of(job.task))
@@ -286,11 +290,6 @@ class Fleet:
             trained += len(job.users)
         return trained
 
-    def take_changed(self) -> list[str]:
-        """Who may differ from what it was at the last call, or is gone since then."""
-        changed, self._changed = list(self._changed), {}
-        return changed
-
     def take_outgoing(self) -> list[tuple[str, Publish]]:
         """What devices want published since the last call, in order, with the user id."""
         outgoing, self._outgoing = self._outgoing, []
@@ -315,11 +314,16 @@ class Fleet:
         elif isinstance(outcome, Trainings):
             self._metrics.trainings.labels(outcome).inc()
 
+    def _taken_down(self, user_id: str) -> DeviceAtRest | None:
+        if user_id not in self.devices:
+            return None
+        return DeviceAtRest.of(self.devices[user_id], self.store.take(self.slots[user_id]))
+
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         if user_id in self.quarantine:
             return []
         device = self.device(user_id)
-        self._changed[user_id] = None
+        self.changes.touch(user_id)
         try:
             instructions = device.handle(stimulus, self.clocks.hear(user_id, now_ms))
         except Exception as error:
@@ -349,11 +353,11 @@ class Fleet:
         self._let_go(user_id)
 
     def _let_go(self, user_id: str) -> None:
+        self.changes.touch(user_id)
         self.store.release(self.slots.pop(user_id))
         del self.devices[user_id]
         self.clocks.forget(user_id)
         self.due.discard(user_id)
-        self._changed[user_id] = None
         self._gone.append(user_id)
 
     def _carry_out(self, user_id: str, instructions: Iterable[Instruction], now_ms: int) -> None:

@@ -25,11 +25,14 @@ class Parameters:
     user_bias: F64 = field(default_factory=lambda: UserBias(1).state[0])
     factors: F64 = field(default_factory=lambda: np.ones(len(KINDS)))
 
-    def state(self) -> "tuple[HeadsState, WeightsState]":
-        """The parameters at rest: what a training changes, and what every event does."""
+    def heads_state(self) -> "HeadsState":
+        """What a training changes, at rest."""
         heads = self.heads
-        arrays = heads.head, heads.taste, heads.keys, heads.values, self.factors
-        return HeadsState(*(a.tobytes() for a in arrays)), WeightsState(self.loss.tobytes(), self.user_bias.tobytes())
+        return HeadsState(*(a.tobytes() for a in (heads.head, heads.taste, heads.keys, heads.values, self.factors)))
+
+    def weights_state(self) -> "WeightsState":
+        """What every event changes, at rest."""
+        return WeightsState(self.loss.tobytes(), self.user_bias.tobytes())
 
     @classmethod
     def restore(cls, heads: "HeadsState", weights: "WeightsState") -> "Parameters":

@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 from xxhash import xxh3_128, xxh3_128_digest
 
-from device_sim.at_rest import PARTS, Parts, parts_of, restore_device
+from device_sim.at_rest import PARTS, DeviceAtRest, Parts, restore_device
 from device_sim.due import Due
 from device_sim.fleet import Fleet
 from device_sim.offer import Offer
@@ -33,6 +33,7 @@ from wire.task import Task
 
 FORMAT = "coda-fleet-18"
 _FILE, _MODELS = "fleet.sqlite", "models"
+AT_ONCE = 256  # devices taken down in one go: some 40 µs each, 10 ms
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
 _DIGESTS = 1 << 128  # the digests of all parts are added up modulo this: a part that is lost shows, too
 _TABLES = """
@@ -72,11 +73,11 @@ class _Shared(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What is to be written; of a device that is gone there are no parts."""
+    """What is to be written; None is a device that is gone."""
 
     shared: _Shared
     models: dict[int, CloudModel]
-    devices: dict[str, Parts]
+    devices: dict[str, DeviceAtRest | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,14 @@ class FleetState:
 
     def note(self, fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]) -> None:
         """Take down the fleet as it is now; `positions` per topic and partition, `recorded` how far its records go."""
-        changed = {
-            user_id: parts_of(fleet.at_rest(user_id)) if user_id in fleet.devices else {}
-            for user_id in fleet.take_changed()
-        }
+        for _ in self.noting(fleet, positions, recorded):
+            pass
+
+    def noting(
+        self, fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]
+    ) -> Generator[None, None, None]:
+        """The same, `AT_ONCE` devices at a time: between them the fleet may go on, and none of that shows."""
+        fleet.changes.begin()
         shared = _Shared(
             format=FORMAT,
             uploads=fleet.uploads,
@@ -115,8 +120,11 @@ class FleetState:
             positions=positions,
             recorded=recorded,
         )
+        models = dict(fleet.store.models)
+        while fleet.changes.go_on(AT_ONCE):
+            yield
         unwritten = self._noted.devices if self._noted is not None else {}
-        self._noted = _Snapshot(shared, dict(fleet.store.models), unwritten | changed)
+        self._noted = _Snapshot(shared, models, unwritten | fleet.changes.taken())
 
     def write(self) -> None:
         """Put what was noted on disk, all of it or nothing; models that no device uses are deleted.
@@ -134,7 +142,7 @@ class FleetState:
             database.execute("BEGIN IMMEDIATE")
             before = self._shared(database)
             total = int.from_bytes(before.parts, "little") if before else 0
-            total += sum(_put(database, u, parts) for u, parts in snapshot.devices.items())
+            total += sum(_put(database, u, rest.parts() if rest else {}) for u, rest in snapshot.devices.items())
             shared = msgspec.structs.replace(snapshot.shared, parts=(total % _DIGESTS).to_bytes(16, "little"))
             document = msgspec.msgpack.encode(shared)
             row = 1, document, xxh3_128_digest(document)
@@ -171,7 +179,7 @@ class FleetState:
         in_use = {device.model for device in fleet.devices.values()} | {shared.model}
         fleet.store.models = {model.key: self._load(model) for model in in_use - {NO_MODEL}}
         fleet.offer.model = fleet.store.models.get(shared.model.key)
-        fleet.take_changed()
+        fleet.changes.forget()
         return Resumed(fleet, shared.positions, shared.recorded)
 
     def _shared(self, database: sqlite3.Connection) -> _Shared | None:

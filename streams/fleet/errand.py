@@ -9,11 +9,11 @@ from wire.clock import Clock
 RARELY_MS = 15_000  # between chores at most, however long one took
 BUSY_SHARE = 0.05  # of the time at most goes into a chore: scores and snapshots grow with what there is
 
-Work = Generator[Future[Any], Any, None]
+Work = Generator[Future[Any] | None, Any, None]  # None: it goes on in the next step
 
 
 class Errand:
-    """Steps through `work`, which yields the futures that it waits for and gets their results.
+    """Steps through `work`, which yields the futures that it waits for and gets their results, or None for a pause.
 
     >>> def work():
     ...     print((yield done))
@@ -33,11 +33,13 @@ class Errand:
         try:
             while self._awaited is None or self._awaited.done():
                 self._awaited = self._go_on(self._awaited)
+                if self._awaited is None:
+                    return False
         except StopIteration:
             return True
         return False
 
-    def _go_on(self, done: Future[Any] | None) -> Future[Any]:
+    def _go_on(self, done: Future[Any] | None) -> Future[Any] | None:
         if done is None:
             return next(self._work)
         if (error := done.exception()) is not None:

@@ -256,7 +256,7 @@ class FleetService:
     def _snapshot(self) -> Work:
         """The fleet, its records and its positions, as of one moment between rounds; then tell Kafka."""
         positions = dict(self.positions)  # of what was handled: a poll may be ahead of it just now
-        self._state.note(self.fleet, _by_topic(positions), self.board.flush())
+        yield from self._state.noting(self.fleet, _by_topic(positions), self.board.flush())
         yield self._hands.aside.submit(self._state.write)
         try:
             yield self._commit(positions)

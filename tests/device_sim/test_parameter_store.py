@@ -236,8 +236,9 @@ def test_what_is_taken_out_of_a_bank_and_put_into_another_predicts_the_same_to_t
         expected, got = made.predict(rows([2, 2, 2], seed)), other.predict(rows([140, 140, 140], seed))
         np.testing.assert_array_equal(expected.arms, got.arms)
         np.testing.assert_array_equal(expected.head_losses, got.head_losses)
-    state = made.take(2).state()
-    assert Parameters.restore(*state).state() == state
+    taken = made.take(2)
+    back = Parameters.restore(taken.heads_state(), taken.weights_state())
+    assert (back.heads_state(), back.weights_state()) == (taken.heads_state(), taken.weights_state())
 
 
 def test_a_slot_that_is_given_back_predicts_as_a_new_one() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_sim.at_rest import Parts, parts_of
+from device_sim.at_rest import DeviceAtRest, Parts
 from device_sim.fleet import Fleet
 from device_sim.state import FleetState
 from models.artefact import save_model
@@ -35,7 +35,10 @@ def at_rest(made: Fleet) -> dict[str, Parts]:
     """All parts of all devices, but for the number of the newest report, which goes up with a rest."""
     for device in made.devices.values():
         device.usage.sequence = 0
-    return {user_id: parts_of(made.at_rest(user_id)) for user_id in made.devices}
+    return {
+        user_id: DeviceAtRest.of(device, made.store.take(made.slots[user_id])).parts()
+        for user_id, device in made.devices.items()
+    }
 
 
 def rows_of(folder: Path) -> dict[tuple[str, str], bytes]:
@@ -120,6 +123,33 @@ def test_a_device_at_rest_is_the_same_after_any_number_of_snapshots(tmp_path: Pa
         one.handle_events([e for n in range(4) for e in own(f"u{n}", 40, 3)], 0)
     for expected, got in zip(made.take_predictions(), back.take_predictions(), strict=True):
         np.testing.assert_array_equal(expected.arms, got.arms)
+
+
+def test_a_snapshot_shows_nothing_of_what_devices_do_while_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_sim.state.AT_ONCE", 2)
+    made, state = trained(12), FleetState(tmp_path)
+    state.note(made, {}, {})
+    made.handle_events([e for n in range(12) for e in own(f"u{n}", 12, 12)], 0)
+    job = made.begin_training(0, limit=9)
+    made.handle_events(own("new", 0, 12), 0)
+    before, order = at_rest(made), list(made.devices)
+    slices = state.noting(made, {}, {})
+    next(slices)
+    made.handle_events([e for n in (6, 3, 0) for e in own(f"u{n}", 24, 12)] + own("newer", 0, 1), 0)
+    assert job is not None and job.users[-1] == "u8"
+    made.finish_training(job.attempt(cpu_s), 0)
+    made.release("u9")
+    made.handle_events(own("u9", 50, 1), 0)
+    assert len(list(slices)) > 0, "that was while it was taken"
+    state.write()
+    back = read(tmp_path)
+    assert back is not None and list(back.devices) == order and at_rest(back) == before
+    state.note(made, {}, {})
+    state.write()
+    newest = read(tmp_path)
+    assert newest is not None and at_rest(newest) == at_rest(made)
 
 
 def test_who_retired_is_gone_from_the_state_and_may_come_again(tmp_path: Path) -> None:

@@ -22,6 +22,22 @@ def test_an_errand_waits_for_each_future_in_turn_and_for_none_that_is_done() -> 
     assert errand.step() and got == [1, 2]
 
 
+def test_an_errand_that_pauses_goes_on_in_the_next_step() -> None:
+    done = Future[int]()
+    done.set_result(1)
+    got: list[int] = []
+
+    def work() -> Work:
+        for n in range(2):
+            got.append(n)
+            yield None
+        got.append((yield done))
+
+    errand = Errand(work())
+    steps = [(errand.step(), list(got)) for _ in range(3)]
+    assert steps == [(False, [0]), (False, [0, 1]), (True, [0, 1, 1])]
+
+
 def test_what_a_future_fails_of_can_be_caught_by_the_work_or_by_who_steps_it() -> None:
     failed = Future[int]()
     failed.set_exception(ValueError("no"))
