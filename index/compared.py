@@ -36,7 +36,7 @@ class Compared:
         self._row, self._start = Column(np.int64), Column(np.int64)
         self._start.splice(0, 0, np.zeros(1, np.int64))
         self._oldest = Column(np.int64)  # the row whose vector is the node's
-        self._codes = Codes(dim) if FAST_BYTES else Floats(dim)
+        self._codes: Codes | Floats = Codes(dim) if FAST_BYTES else Floats(dim)
 
     @property
     def rows(self) -> I64:
@@ -98,5 +98,7 @@ class Compared:
 
     def _compare(self, query: F32, nodes: I64) -> F32:
         """Scores of nodes: one by one, so that each is the same whatever stands beside it."""
-        score: F32 = np.vecdot(self._vectors(self._oldest.values[nodes]), query)
+        codes = self._codes
+        near = codes.take(nodes) if isinstance(codes, Floats) else self._vectors(self._oldest.values[nodes])
+        score: F32 = np.vecdot(near, query)
         return score

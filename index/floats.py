@@ -4,17 +4,18 @@ Of d numbers |float32's q·x - q·x| ≤ d · eps / 2 · |q| · |x|, in whatever
 for what is too small for float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from index.codes import Products, lengths
 from index.column import Column
-from wire.arrays import F32
+from wire.arrays import F32, I64
 
-# Of a product with several queries BLAS first copies all vectors, which takes as long as four products with one query
-# (25,000 to 100,000 vectors of 96 numbers); so fewer queries, as those of a live pass are, are multiplied one by one.
-FEW = 3
+# A product with one query reads all vectors once. With several, BLAS first copies them, which takes as long as three
+# products with one, and as long again where queries come first: that pays from some 16 on, as what comes out has each
+# query's numbers side by side then (25,000 to 100,000 vectors of 96 numbers).
+FEW, SOME = 3, 16
 
 
 class Floats:
@@ -43,7 +44,15 @@ class Floats:
         """With each of some queries (q, d); twice what one may be off, since two are compared."""
         single, d = np.finfo(np.float32), queries.shape[1]
         error = lengths(queries) * (d * single.eps * self._longest) + 2 * d * single.tiny
+        for product, far in zip(self._products(queries), error.tolist(), strict=True):
+            yield Products(np.ascontiguousarray(product), 1.0, far)
+
+    def take(self, at: I64) -> F32:
+        """The vectors at some places (n,): (n, d)."""
+        return self._vector.values.take(at, axis=0)
+
+    def _products(self, queries: F32) -> Iterable[F32]:
         vectors = self._vector.values
-        products = (vectors @ query for query in queries) if len(queries) <= FEW else queries @ vectors.T
-        for product, far in zip(products, error.tolist(), strict=True):
-            yield Products(product, 1.0, far)
+        if len(queries) <= FEW:
+            return (vectors @ query for query in queries)
+        return iter((vectors @ queries.T).T if len(queries) <= SOME else queries @ vectors.T)

@@ -6,15 +6,17 @@ one query that is a uniform draw without replacement, and shards merge like any 
 queries whose points lie close together share samples.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from index.fetched import Fetched
+from index.highest import pick
 from wire.arrays import F64, I64, U64, Bool
 from wire.ids import mix
 
-ROOM = 1.5  # a third of an order's rows may be too new for a query, or dead, before all have to be looked at
+ROOM = 1.25  # a fifth of the rows may be too new for a query, or dead, before all have to be looked at
+SETTLE_SHARE, SETTLE_LEAST = 32, 1000  # rows that came since: 1/32 of the others, and never less than so many
 
 
 def points(user: U64, before_ms: I64, seed: int) -> U64:
@@ -31,14 +33,14 @@ class HashOrder:
     """Rows sorted by hash, for draws that do not look at all of them."""
 
     def __init__(self, rows: I64, sample: U64) -> None:
-        hashed = mix(sample)
-        order = np.argsort(hashed)
-        self.rows = rows[order]
-        self._hashed = hashed[order]
+        self.rows, self._hashed = _sorted(rows, mix(sample))
 
     def add(self, rows: I64, sample: U64) -> None:
-        """Take more rows in."""
-        more = HashOrder(rows, sample)
+        """Take rows in, as many as there are or more."""
+        self.rows, self._hashed = _sorted(np.append(self.rows, rows), np.append(self._hashed, mix(sample)))
+
+    def merge(self, more: "HashOrder") -> None:
+        """Take another order's rows in, which are few beside those here."""
         at = np.searchsorted(self._hashed, more._hashed)
         self.rows, self._hashed = np.insert(self.rows, at, more.rows), np.insert(self._hashed, at, more._hashed)
 
@@ -50,29 +52,60 @@ class HashOrder:
         """The k rows that follow each point most closely."""
         n = len(self.rows)
         want = min(k, n)
-        places = (np.searchsorted(self._hashed, point)[:, None] + np.arange(want)) % max(n, 1)
-        score = closeness(point[:, None], self._hashed[places])
+        places = np.searchsorted(self._hashed, point)[:, None] + np.arange(want)
+        score = closeness(point[:, None], self._hashed.take(places, mode="wrap"))
         bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
-        return Fetched(self.rows[places], score, bound)
+        return Fetched(self.rows.take(places, mode="wrap"), score, bound)
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A hash order that is one of several: of k random rows about `share` · k are from it, and few more are fetched.
+class Drawn:
+    """All rows of one label, some of them dead: most in one order, and few that came since in another.
 
-    How many are is binomial, with a standard deviation below √(share · k): four of these above the expectation, and
-    as many rows for small k, are too few less than once in 30,000 draws.
+    Of k random rows about as many are from each as it has a share of all, and few more are fetched: how many are is
+    binomial, with a standard deviation below √(share · k), and four of these above the expectation, and as many rows
+    for small k, are too few less than once in 30,000 draws.
     """
 
-    order: HashOrder
-    share: float
+    def __init__(self) -> None:
+        self._old, self._new = _none(), _none()
 
     @property
     def rows(self) -> I64:
-        """All of its rows."""
-        return self.order.rows
+        """All of them."""
+        return np.concatenate([self._old.rows, self._new.rows])
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it is time to `settle`: so each row moves some `SETTLE_SHARE` times until there are twice as many."""
+        return len(self._new.rows) > max(SETTLE_LEAST, len(self._old.rows) // SETTLE_SHARE)
+
+    def add(self, rows: I64, sample: U64) -> None:
+        """Take rows in that came."""
+        self._new.add(rows, sample)
+
+    def settle(self, live: Callable[[I64], Bool]) -> None:
+        """Put all into one order, without those that are not `live`."""
+        self._old.merge(self._new)
+        self._old.keep(live(self._old.rows))
+        self._new = _none()
 
     def fetch(self, point: U64, k: int) -> Fetched:
-        """The rows that follow each point most closely: its part of k, and some more."""
-        expected = ROOM * self.share * k
-        return self.order.fetch(point, min(k, int(expected + 4 * expected**0.5 + 4)))
+        """Somewhat more than the k rows that follow each point most closely."""
+        old, new = (order.fetch(point, self._part(order, k)) for order in (self._old, self._new))
+        score = np.concatenate([old.score, new.score], axis=1)
+        order = np.argsort(np.negative(score), axis=1)
+        row = pick(np.concatenate([old.row, new.row], axis=1), order)
+        return Fetched(row, pick(score, order), np.maximum(old.bound, new.bound))
+
+    def _part(self, order: "HashOrder", k: int) -> int:
+        expected = ROOM * k * len(order.rows) / max(1, len(self._old.rows) + len(self._new.rows))
+        return int(expected + 4 * expected**0.5 + 4)
+
+
+def _none() -> HashOrder:
+    return HashOrder(np.zeros(0, np.int64), np.zeros(0, np.uint64))
+
+
+def _sorted(rows: I64, hashed: U64) -> tuple[I64, U64]:
+    order = np.argsort(hashed)
+    return rows[order], hashed[order]

@@ -14,7 +14,7 @@ import numpy as np
 
 from index.compared import Compared
 from index.fetched import Unindexed
-from index.hash_sampling import HashOrder, Share, points
+from index.hash_sampling import Drawn, points
 from index.matches import LABELS, Limits, Matches
 from index.nodes import NO_NODES
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
@@ -28,9 +28,10 @@ from wire.arrays import F32, I64, U64, Bool
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
 # A segment is put together anew when it has so many rows to no use, in parts of its live ones. Of what a search fetches
-# a fifth may be dead before too little is left, of what a random draw fetches a third. A smaller share is more work:
-# by this one each row is put together some 3 times while its segment grows, and as often while that dies.
+# a fifth may be dead before too little is left. A smaller share is more work: by this one each row is put together some
+# 3 times while its segment grows, and as often while that dies.
 WASTE_SHARE = 0.25
+DEAD_SHARE = 0.1  # of what a random draw fetches a fifth may be dead, or too new for who asks
 
 
 class Memory:
@@ -44,7 +45,8 @@ class Memory:
         self.effort = Effort()
         self._indexed = 0  # rows before this one are in segments
         self._known: set[int] = set()
-        self._ring_orders: dict[int, HashOrder] | None = None
+        self._drawn = {label: Drawn() for label in LABELS}
+        self._died = 0  # of the rows that are drawn from
         self._compared = {label: Compared(self.table.vectors, spec.key_dim) for label in LABELS}
         self._beside: dict[int, list[tuple[int, int]]] = {label: [] for label in LABELS}  # rows that an index has
 
@@ -61,10 +63,9 @@ class Memory:
         """Add encoded samples to the ring."""
         start = self.table.end
         self.table.append(block)
-        self._compare(start)
+        self._take_in(start)
         self._known.update(block.sample.tolist())
         self.live += len(block)
-        self._ring_orders = None
 
     def index(self, n: int) -> None:
         """Move the n oldest rows of the ring into segments."""
@@ -74,7 +75,6 @@ class Memory:
             step = min(n, self.segments[-1].room)
             self.segments[-1].grow(self.table, step)
             self._indexed += step
-            self._ring_orders = None
             n -= step
 
     def leave_ring(self) -> None:
@@ -111,9 +111,11 @@ class Memory:
             if few and not segment.flat and segment.flatten():
                 self._put_together(segment)
         self.live -= died
+        self._died += died
         if died:
             self._drop(self._gather_flat())
-            self._ring_orders = None
+        if self._died > DEAD_SHARE * self.live:
+            self._settle()
         return died
 
     def nearest(self, keys: F32, limits: Limits, k: int) -> Matches:
@@ -125,9 +127,9 @@ class Memory:
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
-        orders = {label: self._hash_orders(label) for label in LABELS}
+        sources = {label: [drawn] for label, drawn in self._drawn.items()}
         drawn = points(limits.user, limits.before_ms, seed)
-        return self._search(orders, by_hash(self.table), self.effort).best(drawn, limits, k)
+        return self._search(sources, by_hash(self.table), self.effort).best(drawn, limits, k)
 
     def exact(self, keys: F32, limits: Limits, k: int) -> Matches:
         """What `nearest` should find: every row compared."""
@@ -163,26 +165,25 @@ class Memory:
                 compared.replace(segment.start, segment.stop, NO_NODES)
         return [compared, *graphs] if len(compared.rows) else [*graphs]
 
-    def _compare(self, start: int) -> None:
-        """Compare the rows from `start` on, too."""
-        label = self.table.label[self.table.span(start, self.table.end)]
-        for which, compared in self._compared.items():
-            compared.add(np.flatnonzero(label == which) + start)
+    def _take_in(self, start: int) -> None:
+        """Compare the rows from `start` on, too, and draw from them."""
+        span = self.table.span(start, self.table.end)
+        label, sample = self.table.label[span], self.table.sample[span]
+        for which in LABELS:
+            mine = np.flatnonzero(label == which)
+            self._compared[which].add(mine + start)
+            self._drawn[which].add(mine + start, sample[mine])
+        if any(drawn.crowded for drawn in self._drawn.values()):
+            self._settle()
+
+    def _settle(self) -> None:
+        for drawn in self._drawn.values():
+            drawn.settle(lambda rows: self.table.live[self.table.at(rows)])
+        self._died = 0
 
     def _put_together(self, segment: Segment) -> None:
         for label, nodes in segment.tidy(self.table).items():
             self._compared[label].replace(segment.start, segment.stop, nodes)
-
-    def _hash_orders(self, label: int) -> list[Share]:
-        """What a random draw of one label asks."""
-        if self._ring_orders is None:
-            ring = self._by_label(np.arange(self._indexed, self.table.end))
-            self._ring_orders = {
-                which: HashOrder(rows, self.table.sample[self.table.at(rows)]) for which, rows in ring.items()
-            }
-        orders = [*(segment.orders[label] for segment in self.segments), self._ring_orders[label]]
-        rows = sum(len(order.rows) for order in orders)
-        return [Share(order, len(order.rows) / rows) for order in orders if len(order.rows)]
 
     def _reaching(self, floor: Floor) -> list[Segment]:
         """The segments that have rows at or below `floor`, dead or not."""
@@ -208,7 +209,7 @@ class Memory:
                 rows = np.arange(segment.start, segment.stop)
                 self.table.copy_rows(rows[self.table.live[self.table.at(rows)]])
                 segment.live = 0
-            self._compare(moved)
+            self._take_in(moved)
         return range(moved, self.table.end)
 
     def _drop(self, moved: range) -> None:
@@ -220,5 +221,7 @@ class Memory:
             span = self.table.span(segment.start, segment.stop)
             self._known.difference_update(self.table.sample[span].tolist())
         self._known.update(self.table.sample[self.table.span(moved.start, moved.stop)].tolist())
+        if gone:
+            self._settle()  # while there still are places to look up who is dead
         self.segments = [s for s in self.segments if s not in gone]
         self.table.first = min([s.start for s in self.segments] + [self._indexed])

@@ -3,7 +3,6 @@
 import numpy as np
 
 from index.graph import Graph
-from index.hash_sampling import HashOrder
 from index.matches import LABELS
 from index.nodes import NO_NODES, Nodes
 from index.spec import PoolSpec
@@ -22,10 +21,9 @@ class Segment:
         self.start = start
         self.stop = start
         self.live = 0
-        self.waste = 0  # rows that searches and draws look at although they are dead, or share a vector with others
+        self.waste = 0  # rows that searches look at although they are dead, or share a vector with others
         self.oldest = np.iinfo(np.int64).max  # timestamp of its oldest row
         self.graphs = {label: Graph(spec) for label in LABELS}
-        self.orders = {label: HashOrder(np.zeros(0, np.int64), np.zeros(0, np.uint64)) for label in LABELS}
         self.flat = False
 
     @property
@@ -41,7 +39,6 @@ class Segment:
             mine = places[table.label[span][places] == label]
             if len(mine):
                 graph.add(table.match_key[span][mine], mine + self.stop)
-                self.orders[label].add(mine + self.stop, table.sample[span][mine])
         self.stop += n
         self.live += len(places)
         self.waste += n
@@ -58,8 +55,6 @@ class Segment:
     def tidy(self, table: Table) -> dict[int, Nodes]:
         """Forget dead rows; the others of each label by their vectors, but for those that an index has."""
         self.waste = 0
-        for order in self.orders.values():
-            order.keep(table.live[table.at(order.rows)])
         return {label: self._nodes(table, graph) for label, graph in self.graphs.items()}
 
     def flatten(self) -> bool:

@@ -28,7 +28,7 @@ def vectors(most: int) -> st.SearchStrategy[F32]:
 
 
 @pytest.mark.parametrize("kind", [Codes, Floats])
-@given(first=vectors(8), more=vectors(5), queries=vectors(4))
+@given(first=vectors(8), more=vectors(5), queries=vectors(20))
 @example(
     first=np.zeros((1, D), np.float32),
     more=np.eye(1, D, dtype=np.float32),
