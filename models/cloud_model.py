@@ -117,8 +117,7 @@ class CloudModel:
 
     def item_vectors(self, item: U32, category: U32) -> F32:
         """Vectors (n, d) of items; unknown keys share row 0."""
-        with torch.inference_mode():
-            return _numpy(self.weights.vectors(self.item_rows(item), self.category_rows(category)))
+        return self._vectors(self._item_rows.of(item), self._category_rows.of(category))
 
     def standardised(self, vectors: F32) -> F32:
         """Item vectors (n, d) moved and scaled to mean 0 and mean squared length 1 over the samples trained on."""
@@ -176,27 +175,33 @@ class CloudModel:
         tensors = [getattr(self.weights, f.name) for f in fields(Weights)]
         return sum(int(t.nbytes) for t in tensors) + self.head.flat().nbytes
 
-    @torch.inference_mode()
     def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> tuple[F32, F32]:
         """Logits (n,) and match keys (n, KEY_DIM)."""
         rows, slots = self._slots(history_item, history_category)
         target = self.item_vectors(item, category)
-        looks = np.stack([self._looks(target), np.broadcast_to(self._plain_look, target.shape)], axis=2)
-        recency = np.stack([_numpy(self.weights.attention_recency), _numpy(self.weights.pool_recency)], axis=1)
+        looks = np.stack([self._looks(target), np.broadcast_to(self._plain_look, target.shape)], axis=1)
+        recency = np.stack([_numpy(self.weights.attention_recency), _numpy(self.weights.pool_recency)])
         interest, pooled = _seen(slots, looks, recency, history_item).swapaxes(0, 1)
         keys = two_view_keys(unit(pooled), history_item, self._rarity[rows])
         return self.logits(_features(interest, target)), keys
 
-    @torch.inference_mode()
     def _interests(self, item: U32, category: U32, history_item: U32, history_category: U32) -> F32:
         _, slots = self._slots(history_item, history_category)
         looks = self._looks(self.item_vectors(item, category))
-        return _seen(slots, looks[:, :, None], _numpy(self.weights.attention_recency)[:, None], history_item)[:, 0]
+        return _seen(slots, looks[:, None], _numpy(self.weights.attention_recency), history_item)[:, 0]
 
     def _slots(self, history_item: U32, history_category: U32) -> tuple[I64, F32]:
-        """Item rows (n, L) of histories, and their vectors (n, L + 1, d)."""
-        rows = self.item_rows(history_item)
-        return rows.numpy(), _numpy(self.weights.slots(rows, self.category_rows(history_category)))
+        """Item rows (n, L) of histories, and their vectors (n, L + 1, d): `Weights.slots` on arrays."""
+        rows = self._item_rows.of(history_item)
+        slots = np.empty((len(rows), rows.shape[1] + 1, DIM), np.float32)
+        slots[:, :-1] = self._vectors(rows, self._category_rows.of(history_category))
+        slots[:, -1] = _numpy(self.weights.null)
+        return rows, slots
+
+    def _vectors(self, item_rows: I64, category_rows: I64) -> F32:
+        vectors: F32 = _numpy(self.weights.items).take(item_rows, axis=0)
+        vectors += _numpy(self.weights.categories).take(category_rows, axis=0)
+        return vectors
 
     def _looks(self, target: F32) -> F32:
         """How each target (n, d) looks at a history."""
@@ -214,15 +219,15 @@ def _features(interest: F32, target: F32) -> F32:
 
 
 def _seen(slots: F32, looks: F32, recency: F32, history_item: U32) -> F32:
-    """What v looks (n, d, v) see of histories, (n, v, d): slots (n, L + 1, d), recency (L + 1, v).
+    """What v looks (n, v, d) see of histories, (n, v, d): slots (n, L + 1, d), recency (v, L + 1).
 
     The arithmetic of `Weights.interest` and `pooled` on arrays, whose calls cost less than torch's where rows are few.
     """
-    score = slots @ looks + recency
-    score[:, :-1][history_item == NO_KEY] = -np.inf
-    share = np.exp(score - score.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
-    seen: F32 = share.swapaxes(1, 2) @ slots
+    score = looks @ slots.swapaxes(1, 2) + recency
+    np.copyto(score[:, :, :-1], -np.inf, where=(history_item == NO_KEY)[:, None])
+    share = np.exp(score - score.max(axis=2, keepdims=True))
+    share /= share.sum(axis=2, keepdims=True)
+    seen: F32 = share @ slots
     return seen
 
 
