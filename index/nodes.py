@@ -45,12 +45,13 @@ class Nodes:
     def expand(self, nodes: I64, score: Scores, out: Fetched, at: int) -> bool:
         """The rows of a query's `nodes` (m,), which come best first with their scores, into row `at` of `out` as far
         as they fit; whether that is full, or nothing was left out."""
-        start = self.start[nodes]
-        count = self.start[nodes + 1] - start
-        after = np.cumsum(count)
+        first = self.start.take(nodes)
+        count = self.start[1:].take(nodes) - first
+        after = count.cumsum()
         n = min(out.row.shape[1], int(after[-1]))
-        out.row[at, :n] = self.row[np.repeat(start + count - after, count)[:n] + np.arange(n)]
-        out.score[at, :n] = np.repeat(score, count)[:n]
+        place = (first + count - after).repeat(count)[:n] + np.arange(n)
+        self.row.take(place, out=out.row[at, :n])
+        out.score[at, :n] = score.repeat(count)[:n]
         if after[-1] > n or len(nodes) < len(self):
             out.bound[at] = out.score[at, n - 1]
         return n == out.row.shape[1] or len(nodes) == len(self)

@@ -70,21 +70,21 @@ _SCALARS = PackedBatch.__struct_fields__[:6]
 
 def packed(batch: CandidateBatch) -> PackedBatch:
     """The batch as it travels: its numbers rounded as `wire.grid` says, all else exactly; the same bytes everywhere."""
-    parts = batch.matched, batch.random
-    keys = np.empty(sum(map(len, parts)), _KEYS)
+    every = Candidates.concat([batch.matched, batch.random])
+    keys = np.empty(len(every), _KEYS)
     for name in _KEYS.names or ():
-        np.concatenate([getattr(part, name) for part in parts], out=keys[name])
+        keys[name] = getattr(every, name)
     columns = (
         keys,
-        *(LOGITS.encode(part.logit) for part in parts),
-        *(encode_ages(part.age_s) for part in parts),
-        *(part.times for part in parts),
-        *(part.label for part in parts),
+        LOGITS.encode(every.logit),
+        encode_ages(every.age_s),
+        every.times,
+        every.label,
         SIMILARITIES.encode(batch.similarity),
     )
     zipped = _zstd.compress(b"".join(column.tobytes() for column in columns), asbytes=True)
     scalars = {name: getattr(batch, name) for name in _SCALARS}
-    return PackedBatch(**scalars, matched=len(parts[0]), random=len(parts[1]), columns=zipped)
+    return PackedBatch(**scalars, matched=len(batch.matched), random=len(batch.random), columns=zipped)
 
 
 def encode_packed(batch: PackedBatch) -> bytes:
