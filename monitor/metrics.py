@@ -17,6 +17,7 @@ from monitor.definition import Definition, counter, gauge, histogram
 VALUES = {
     "age": "6",
     "arm": "8",
+    "base": "1",
     "bound": "3",
     "client": "2",
     "devices": "4",
@@ -159,6 +160,7 @@ class Metrics:
     predictions = counter("coda_predictions", "events predicted by every arm before anything learned from them")
     trainings = counter("coda_trainings", "retrainings, by outcome: accepted, rolled_back, failed", ["outcome"])
     batches = counter("coda_batches", "candidate batches that reached devices, by outcome", ["outcome"])
+    base = gauge("coda_base", "1 for what devices add to, as the fleet was told: the arm `cloud` is that", ["base"])
     arm_auc = gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
     arm_gauc = gauge("coda_arm_gauc", "GAUC of each arm so far", ["arm"])
     lately_gain = gauge(

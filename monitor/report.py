@@ -79,7 +79,7 @@ def report(
         ),
         section("Freshness", _FRESHNESS_WORDS, _freshness_table(freshness)),
         *_use(last),
-        *([section("Second by second", _frozen_words(cloud), _frame(frozen))] if frozen else []),
+        *([section("Second by second", _FROZEN_WORDS, _frame(frozen))] if frozen else []),
         section("Accounts", "Every event and every push has to end somewhere.", _accounts(accounts, last)),
         section(
             "Configuration",
@@ -116,10 +116,6 @@ _USE_WORDS = (
     "predicted: which share was older than so much."
 )
 _USE_BOUNDS = {"1 min": 60.0, "1 h": 3600.0, "1 d": 86400.0, "7 d": 604800.0, "30 d": 2592000.0, "90 d": 7776000.0}
-
-
-def _frozen_words(cloud: str) -> str:
-    return _FROZEN_WORDS + ("" if cloud == "cloud" else f" Its arm cloud is {cloud} here.")
 
 
 def section(title: str, words: str, *parts: str) -> str:

@@ -34,7 +34,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything worth showing, `elapsed_s` after the start; counts are since the start of the processes.
 
     By stage: `freshness` of what passed lately, `behind` as events that are left, `own_lag_s` as time behind the stage
-    before. `use_ages` are the cumulative counts of `coda_use_age_seconds` by its labels.
+    before. `use_ages` are the cumulative counts of `coda_use_age_seconds` by its labels. `cloud` is what the
+    arm "cloud" is called, to which all others add.
     """
 
     elapsed_s: float = 0.0
@@ -60,6 +61,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     batches: dict[str, int] = {}
     use_ages: dict[str, float] = {}
     canaries: dict[str, int] = {}
+    cloud: str = "cloud"
     arm_auc: dict[str, float] = {}
     arm_gauc: dict[str, float] = {}
 

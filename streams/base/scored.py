@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import lightgbm
 import numpy as np
@@ -20,7 +19,6 @@ from streams.logs.negatives import has_sampled
 from streams.logs.slices import INITIAL_ROWS, SLICE_ROWS, first_of_tail, slices
 from streams.work_view import Show, shown
 
-Base = Literal["logged", "boosted", "online", "stale"]
 LIVE = (LOGGED, BOOSTED, ONLINE, STALE)  # what devices can add to live, the first that there is where nothing is said
 
 

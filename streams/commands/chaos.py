@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from streams.base.scored import Base
+from streams.base.names import Base
 from streams.commands.demo import run_in_view
 from streams.demo.plan import DemoSettings
 from streams.demo.stack import StackName

@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from streams.base.scored import Base
+from streams.base.names import Base
 from streams.child import ChildFailed
 from streams.demo.demo import PHASES, run_demo
 from streams.demo.plan import DemoSettings

@@ -17,7 +17,9 @@ from cyclopts import Parameter
 from device_sim.mqtt_credentials import FLEET
 from device_sim.mqtt_link import MqttLink
 from monitor.metrics import Metrics
+from streams.base.names import STALE, Base
 from streams.evaluation.arms import compare_arms, read_predictions
+from streams.evaluation.lineup import called
 from streams.faults.units import Share
 from streams.fleet.drop import Drop
 from streams.fleet.orders import EVERYONE, OrderFile, Orders, Standing, begun
@@ -56,6 +58,7 @@ def command(
     mqtt: MqttOptions = LOCAL_MQTT,
     state: Path = Path("runs/fleet/state"),
     out: Path = Path("runs/fleet"),
+    base: Base = STALE,
     cloud_key: Path = Path("runs/keys") / PUBLIC,
     seed: int = 0,
     population: str | None = None,
@@ -83,6 +86,8 @@ def command(
         devices: How many users have a device, those that do something first; by default `all`.
         state: Folder for snapshots, made if need be.
         out: Folder for predictions.parquet, trainings.jsonl and result.json.
+        base: Which model's bases events bring, so that views call the arm that devices add to by its name: `logged`,
+            your own, or as `coda data score` wrote them, `boosted` or `online`; `stale` is the cloud model.
         cloud_key: The public key in the folder of `coda train-cloud --keys`: models and tasks signed with
             another are refused.
         seed: Fixes training, the jitter of reconnects, and who is away.
@@ -97,7 +102,7 @@ def command(
     """
     told = _orders(population, drop, for_, orders, seed)
     settings = FleetSettings(
-        own=own, devices=devices, state=state, out=out, cloud_key=cloud_key, seed=seed, orders=told
+        own=own, devices=devices, state=state, out=out, cloud_key=cloud_key, seed=seed, orders=told, base=base
     )
     reached, broker = kafka.settings(), mqtt.settings(FLEET)
     metrics = Metrics()
@@ -111,7 +116,7 @@ def command(
         print(f"fleet: own events from {settings.topic} at {reached.bootstrap}, MQTT {broker.address}", file=sys.stderr)
         result, stopped_by = asyncio.run(_run(settings, KafkaBus(reached), broker, metrics))
     if isinstance(told, Drop):
-        result |= {"drop": _account(told, out, seed)}
+        result |= {"drop": _account(told, out, seed, base)}
     document = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     write_durably(out / RESULT, document.encode() + b"\n")
     lines = [_line(result), *([told.account.line()] if isinstance(told, Drop) else [])]
@@ -132,13 +137,14 @@ def _orders(population: str | None, drop: str | None, for_: Duration, orders: Pa
     return OrderFile(orders) if orders is not None else EVERYONE
 
 
-def _account(drop: Drop, out: Path, seed: int) -> dict[str, Any]:
+def _account(drop: Drop, out: Path, seed: int, base: str) -> dict[str, Any]:
     """What came of it, and what each arm predicted for those that were cut off, and for the others."""
     predictions = read_predictions(out / "predictions.parquet")
     users: list[str] = predictions["user_id"].unique().to_list() if len(predictions) else []
     dropped = pl.col("user_id").is_in([user for user in users if user in drop.members])
     groups = {"dropped": dropped, "others": ~dropped}
-    arms = {name: compare_arms(predictions.filter(who), seed) for name, who in groups.items() if len(predictions)}
+    compared = {n: compare_arms(predictions.filter(who), seed) for n, who in groups.items()} if users else {}
+    arms = {name: called(base, found) for name, found in compared.items()}
     return {**msgspec.to_builtins(drop.account), "arms": msgspec.to_builtins(arms)}
 
 

@@ -153,7 +153,7 @@ def _series(picture: Picture) -> Iterator[tuple[str, float]]:
         for partition in stage.partitions if len(stage.partitions) > 1 else ():
             yield f"lag/{stage.stage} {partition.partition}", partition.behind
     for arm, gauc in picture.by(Metrics.arm_gauc, "arm").items():
-        yield f"arms/{arm}", round(gauc, 5)
+        yield f"arms/{picture.cloud if arm == 'cloud' else arm}", round(gauc, 5)
     for labels, gain in picture.series(Metrics.lately_gain).items():
         of = pairs(labels)
         if of["devices"] == "all":

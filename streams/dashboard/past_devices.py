@@ -23,9 +23,11 @@ _NOT_KEPT = "not in a run's folder: coda dashboard shows them while the system r
 
 
 class PastDevices:
-    """Those in the `folder` of a run; raises `InputError` for records that can't be read."""
+    """Those in the `folder` of a run, in which what they add to is called `cloud`; raises `InputError` for records that
+    can't be read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cloud: str = "cloud") -> None:
+        self._cloud = cloud
         self._learned = FleetFolder(folder)
         here = records_in(folder)
         self._trainings, self._predictions = here / TRAININGS, here / PREDICTIONS
@@ -45,7 +47,8 @@ class PastDevices:
     def _predicted(self, user_id: str) -> dict[str, str]:
         found = self._read(pl.scan_parquet(self._predictions).filter(pl.col("user_id") == user_id))
         label = found["label"].to_numpy()
-        of_arms = {arm: found[arm].to_numpy() for arm in ARMS if arm in found.columns}
+        there = (arm for arm in ARMS if arm in found.columns)
+        of_arms = {self._cloud if arm == "cloud" else arm: found[arm].to_numpy() for arm in there}
         losses = sorted((logloss(label, scores), arm) for arm, scores in of_arms.items())
         aucs = {arm: auc(label, scores) for arm, scores in of_arms.items()} if 0 < label.sum() < len(label) else {}
         return {

@@ -28,8 +28,9 @@ def frames_of(playback: Playback) -> Frames:
 
 def played(run: Path, token: str = "") -> Starlette:
     """The application for the run in this folder; raises `InputError` for one without a run."""
-    frames = frames_of(Playback.of(run))
-    return make_played_app(frames, run.resolve().name, token, devices=PastDevices(run))
+    playback = Playback.of(run)
+    devices = PastDevices(run, playback.last().cloud)
+    return make_played_app(frames_of(playback), run.resolve().name, token, devices=devices)
 
 
 def make_played_app(frames: Frames, name: str, token: str = "", *, devices: PastDevices) -> Starlette:

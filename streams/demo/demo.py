@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
@@ -37,7 +37,7 @@ from streams.demo.stack import open_stack
 from streams.demo.view import LiveView
 from streams.demo.watcher import EVERY_S, Watcher
 from streams.evaluation.arms import compare_arms, read_predictions
-from streams.evaluation.lineup import BASES, called
+from streams.evaluation.lineup import called
 from streams.faults.ordeal import Ordeal
 from streams.faults.small_disk import small_disk
 from streams.kafka.admin import ensure_topics
@@ -72,6 +72,7 @@ def run_demo(settings: DemoSettings, folder: Path, view: LiveView, undisturbed: 
     if settings.scenario is not None:
         path = played(path, settings, settings.scenario, folder)
     base, path = based(path, settings, folder, view)
+    settings = replace(settings, base=base)
     log = open_log(path)
     if settings.scenario is not None:
         log = paced(log, settings.seconds, folder)
@@ -129,7 +130,6 @@ def based(path: Path, settings: DemoSettings, folder: Path, view: LiveView) -> t
     view.say(f"personal models add to {meaning(base, settings.base)} (--base {base})")
     for line in unsaid(load_log(path)) if base == LOGGED else ():
         view.say(line)
-    view.call_cloud(BASES[base])
     return base, path
 
 

@@ -220,6 +220,7 @@ def commands(settings: DemoSettings, log: Log, brokers: Brokers, folder: Path) -
             *("fleet", "--own", own, "--devices", devices, *kafka, *link, *seed),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet"), *orders),
+            *(("--base", settings.base) if settings.base else ()),
         ),
         "canary": ("canary", *kafka, *mqtt),
         "history": (*replay, *throttle, "--speed", "max", "--until", str(log.live_from_ms)),

@@ -35,7 +35,6 @@ class LiveView:
         self._recent: deque[State] = deque(maxlen=60)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._last_line = ("", -PLAIN_EVERY_S)
-        self._cloud = "cloud"
 
     def __enter__(self) -> Self:
         if self._live:
@@ -51,15 +50,11 @@ class LiveView:
         self._recent.append(state)
         if self._live:
             width, height = self._console.size
-            shown = self._title, self._phases, list(self._recent), note, self._cloud
+            shown = self._title, self._phases, list(self._recent), note
             large = width >= _WIDTH and height >= _HEIGHT
             self._live.update(screen(*shown, picture=picture) if large else small_screen(*shown), refresh=True)
         else:
             self._print_line(state, note)
-
-    def call_cloud(self, arm: str) -> None:
-        """Show the arm that devices add to by this name: it need not be a cloud model."""
-        self._cloud = arm
 
     def say(self, line: str) -> None:
         """One line that stays, above the view."""
@@ -69,7 +64,7 @@ class LiveView:
         phase, printed_s = self._last_line
         if state.phase != phase or state.elapsed_s - printed_s >= PLAIN_EVERY_S:
             self._last_line = (state.phase, state.elapsed_s)
-            self.say(plain_line(list(self._recent), note, self._cloud))
+            self.say(plain_line(list(self._recent), note))
 
 
 def rate(recent: Sequence[State]) -> float:
@@ -78,7 +73,7 @@ def rate(recent: Sequence[State]) -> float:
     return events_per_s(window[0], window[-1])
 
 
-def plain_line(recent: Sequence[State], note: str, cloud: str = "cloud") -> str:
+def plain_line(recent: Sequence[State], note: str) -> str:
     """The newest state in one line, without what is not there yet."""
     s = recent[-1]
     parts = [f"{_clock(s.elapsed_s)} {s.phase}{f' {note}' if note else ''}"]
@@ -94,17 +89,15 @@ def plain_line(recent: Sequence[State], note: str, cloud: str = "cloud") -> str:
     if s.devices_connected:
         parts.append(f"{s.devices_connected:,} devices {sum(s.trainings.values()):,} trained v{s.model_version}")
     if s.arm_gauc:
-        parts.append("GAUC " + " ".join(f"{_arm(arm, cloud)} {value:.3f}" for arm, value in s.arm_gauc.items()))
+        parts.append("GAUC " + " ".join(f"{_arm(arm, s)} {value:.3f}" for arm, value in s.arm_gauc.items()))
     return _BETWEEN.join(parts)
 
 
-def small_screen(
-    title: str, phases: Sequence[str], recent: Sequence[State], note: str, cloud: str = "cloud"
-) -> RenderableType:
+def small_screen(title: str, phases: Sequence[str], recent: Sequence[State], note: str) -> RenderableType:
     """The newest state in at most 14 short lines, for a terminal of 60 columns by 15 rows."""
     state = recent[-1]
     at = list(phases).index(state.phase) + 1 if state.phase in phases else len(phases)
-    _, *parts = plain_line(recent, note, cloud).split(_BETWEEN)
+    _, *parts = plain_line(recent, note).split(_BETWEEN)
     told = [f"{title}  {_clock(state.elapsed_s)}", f"{at} of {len(phases)}: {state.phase} {note}".rstrip(), *parts]
     if state.pushes:
         told.append(f"{state.pushes:,} pushes, {state.pushes_outstanding:,} outstanding")
@@ -122,7 +115,6 @@ def screen(
     phases: Sequence[str],
     recent: Sequence[State],
     note: str,
-    cloud: str = "cloud",
     *,
     picture: Picture | None,
 ) -> RenderableType:
@@ -137,7 +129,7 @@ def screen(
     if picture is not None and state.phase != phases[-1]:
         told += [graph(picture), _stages(picture)]
         told += [Text(f" likely cause: {picture.cause}", no_wrap=True, overflow="ellipsis")] if picture.cause else []
-    return Group(*told, _devices(state), _arms(state, cloud), _pushes(state))
+    return Group(*told, _devices(state), _arms(state), _pushes(state))
 
 
 def _stages(picture: Picture) -> Table:
@@ -172,15 +164,15 @@ def _devices(state: State) -> Text:
     return Text(f" {_BETWEEN.join(filter(None, parts))}")
 
 
-def _arm(arm: str, cloud: str) -> str:
-    return cloud if arm == "cloud" else arm
+def _arm(arm: str, state: State) -> str:
+    return state.cloud if arm == "cloud" else arm
 
 
-def _arms(state: State, cloud: str) -> Text:
+def _arms(state: State) -> Text:
     """GAUC of each arm, and how far it is from that of the one that devices add to."""
     added_to = state.arm_gauc.get("cloud")
     parts = [
-        f"{_arm(arm, cloud)} {gauc:.4f}" if arm == "cloud" or added_to is None else f"{arm} {gauc - added_to:+.4f}"
+        f"{_arm(arm, state)} {gauc:.4f}" if arm == "cloud" or added_to is None else f"{arm} {gauc - added_to:+.4f}"
         for arm, gauc in state.arm_gauc.items()
     ]
     return Text(f" GAUC {'  '.join(parts) or 'of no arm yet'}")

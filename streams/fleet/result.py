@@ -6,16 +6,18 @@ import numpy as np
 
 from device_sim.fleet import Fleet
 from device_sim.scoreboard import Scoreboard, Scores
+from streams.evaluation.lineup import called
+from streams.fleet.settings import FleetSettings
 
 
-def result_of(fleet: Fleet, scores: Scores, board: Scoreboard, seed: int) -> dict[str, Any]:
+def result_of(fleet: Fleet, scores: Scores, board: Scoreboard, settings: FleetSettings) -> dict[str, Any]:
     """The document, for JSON; `scores` are the board's."""
     devices = list(fleet.devices.values())
     return {
         "devices": len(devices),
         "events": board.events,
         "scored": len(scores),
-        "arms": scores.result(),
+        "arms": called(settings.base, scores.result()),
         "device_cost": {
             "compute_ms": _spread(board.compute_ms()),
             "bytes_up": _spread([d.usage.bytes_up for d in devices]),
@@ -25,7 +27,7 @@ def result_of(fleet: Fleet, scores: Scores, board: Scoreboard, seed: int) -> dic
         "outcomes": _nested(dict(sorted(fleet.counts.items()))),
         "model_version": fleet.offer.model.version if fleet.offer.model else None,
         "task_version": fleet.offer.task.task_version if fleet.offer.task else None,
-        "seed": seed,
+        "seed": settings.seed,
     }
 
 

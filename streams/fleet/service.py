@@ -65,6 +65,7 @@ class FleetService:
     ) -> None:
         self._settings, self._bus, self._link, self._clock = settings, bus, link, clock
         self._hands, self._metrics = hands, metrics
+        metrics.base.labels(settings.base).set(1)
         self._state = FleetState(settings.state)
         now_ms = clock.wall_ms()
         begun = self._state.resume(metrics, uploads=settings.uploads, seed=settings.seed, now_ms=now_ms)
@@ -142,7 +143,7 @@ class FleetService:
 
     def result(self) -> dict[str, Any]:
         """The result document; the records are one file after that."""
-        result = result_of(self.fleet, self.board.scores(self._arms), self.board, self._settings.seed)
+        result = result_of(self.fleet, self.board.scores(self._arms), self.board, self._settings)
         self.board.merge(self._arms)
         return result
 

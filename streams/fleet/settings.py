@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from streams.base.names import STALE, Base
 from streams.fleet.orders import EVERYONE, Orders
 from streams.kafka.topics import BEHAVIOUR, EVENTS
 
@@ -14,7 +15,8 @@ TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
 @dataclass(frozen=True)
 class FleetSettings:
     """Where own events come from, who has a device (None: everyone; else the first so many users that do something),
-    the folders of state and records, and the public key of models and tasks. `orders` say who of them is there."""
+    the folders of state and records, and the public key of models and tasks. `orders` say who of them is
+    there, `base` which model's bases events bring (`STALE`: none, and devices add to the cloud model)."""
 
     own: Own
     devices: int | None
@@ -23,6 +25,7 @@ class FleetSettings:
     cloud_key: Path
     seed: int
     orders: Orders = EVERYONE
+    base: Base = STALE
 
     @property
     def topic(self) -> str:

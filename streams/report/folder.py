@@ -55,7 +55,7 @@ def read_run(folder: Path) -> Run:
         accounts=accounting(states[-1]),
         problems=() if playback.ended else (NOT_ENDED,),
         freshness=freshness_since(playback.passed_before, playback.passed),
-        arms=compare_arms(predictions, seed=0),
+        arms={states[-1].cloud if arm == "cloud" else arm: came for arm, came in compare_arms(predictions, 0).items()},
         predictions=predictions,
         configuration={"recorded by": "coda watch --record", "folder": str(folder)},
         playback=playback,

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from monitor.report import report
 from streams.base.choice import MEANING
-from streams.base.names import STALE
 from streams.dashboard.frozen import frozen_page
 from streams.evaluation.arms import arms_over_time
 from streams.evaluation.lineup import BASES
@@ -42,7 +41,7 @@ def run_page(run: Run, undisturbed: Run | None = None) -> str:
         arms_over_time=arms_over_time(run.predictions) if enough else None,
         configuration=run.configuration,
         frozen=frozen_page(run.playback) if run.playback else "",
-        cloud=BASES[result.base] if result else BASES[STALE],
+        cloud=BASES[result.base] if result else run.states[-1].cloud,
         meaning=MEANING[result.base] if result else "what devices add to: an event's base, or the cloud model",
         sections=[*_outage(run, undisturbed), *([log_section(result.log)] if result else [])],
     )

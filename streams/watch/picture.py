@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 
 from monitor.definition import Definition
-from monitor.metrics import pairs
+from monitor.metrics import Metrics, pairs
 from monitor.state import Freshness
 from monitor.words import Word
+from streams.base.names import STALE
+from streams.evaluation.lineup import BASES
 from wire.status import Role
 
 
@@ -96,6 +98,11 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     def total(self, metric: Definition[Any]) -> float:
         """A metric summed over its labels."""
         return sum(self.series(metric).values())
+
+    @property
+    def cloud(self) -> str:
+        """What the arm "cloud" is called: the model that devices add to, if their fleet was told which."""
+        return BASES.get(next(iter(self.by(Metrics.base, "base")), STALE), "cloud")
 
     def by(self, metric: Definition[Any], label: str, only: str = "") -> dict[str, float]:
         """A metric summed by one of its labels: of all its series, or of those with the pair `only`."""

@@ -4,7 +4,7 @@ from monitor.metrics import Metrics
 from streams.watch.picture import Picture
 
 Cells = tuple[str, ...]
-ARMS = ("arm", "GAUC", "− cloud", "AUC", "lately − cloud, 95 %", "harmed", "calibration")
+ARMS = ("arm", "GAUC", "− base", "AUC", "lately − base, 95 %", "harmed", "calibration")
 DRIFT = ("cloud model's age", "predictions", "log-loss")
 
 
@@ -13,7 +13,7 @@ def arms(picture: Picture) -> list[Cells]:
     auc, gauc = (picture.by(metric, "arm") for metric in (Metrics.arm_auc, Metrics.arm_gauc))
     return [
         (
-            arm,
+            picture.cloud if arm == "cloud" else arm,
             f"{gauc[arm]:.4f}",
             f"{gauc[arm] - gauc['cloud']:+.4f}" if "cloud" in gauc else "",
             f"{auc.get(arm, 0):.4f}",
@@ -32,7 +32,7 @@ def lately(picture: Picture, arm: str, devices: str) -> Cells:
 
 
 def interval(picture: Picture, arm: str, devices: str) -> str:
-    """GAUC minus the cloud's lately, with its bounds; "" where nothing is known."""
+    """GAUC minus the base's lately, with its bounds; "" where nothing is known."""
     series = picture.series(Metrics.lately_gain)
     low, mean, high = (series.get(f"arm={arm},devices={devices},bound={bound}") for bound in ("low", "mean", "high"))
     return "" if low is None or mean is None or high is None else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"

@@ -44,6 +44,7 @@ def state_of(picture: Picture, elapsed_s: float = 0.0, phase: str = "") -> State
         batches=_counts(picture, Metrics.batches, "outcome"),
         use_ages=picture.totals.get(BUCKETS, {}),
         canaries={what: n for what, metric in _CANARIES.items() if (n := int(picture.total(metric)))},
+        cloud=picture.cloud,
         arm_auc=picture.by(Metrics.arm_auc, "arm"),
         arm_gauc=picture.by(Metrics.arm_gauc, "arm"),
     )

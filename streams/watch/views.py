@@ -211,7 +211,7 @@ VIEWS: Sequence[View] = (
         "groups",
         (
             *("devices", "word", "there", "connected", "trained per s", "due", "age"),
-            *("coda lately − cloud, 95 %", "harmed", "calibration", "rule"),
+            *("coda lately − base, 95 %", "harmed", "calibration", "rule"),
         ),
         _groups,
     ),

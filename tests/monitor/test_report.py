@@ -119,7 +119,6 @@ def test_the_arm_that_devices_add_to_has_the_name_of_what_it_is() -> None:
         "add to boosted: boosted trees",
         "coda&#x27;s GAUC − boosted",
         "GAUC − boosted",
-        "cloud is boosted here",
     ):
         assert words in text
     assert "<!-- boosted -->" in text and "<!-- cloud -->" not in text, "and in the plot"

@@ -6,7 +6,7 @@ const STALE_S = 5;      // older than that, a tile is greyed
 const KEPT = 900;       // moments in a plot: a quarter of an hour
 const HEIGHT = 220;     // of a plot, px
 const COLOURS = ["#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00", "#777777"];
-const ARMS = { cloud: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
+const ARMS = { cloud: 7, boosted: 7, online: 7, logged: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
 const CELLS = { o: "offline", c: "connected, not trained yet", s: "stale: an older model, or untrained for 10 min", t: "trained" };
 const TRUNKS = [
   ["data", ["produced", "pooled", "matched", "tunnelled", "pushed"]],
@@ -26,7 +26,7 @@ const PANELS = [
   { name: "freshness", says: "Age since produced of what passed each stage within 10 s.", of: ["p50", "p95", "p99"], chosen: "p99", unit: span, log: true },
   { name: "own lag", id: "lag", says: "How far each stage lies behind the one before: its own fault.", of: ["own lag", "lag"], labels: { "own lag": "time, by stage", lag: "events, by partition" }, chosen: "own lag", unit: span, units: { lag: count } },
   { name: "throughput", says: "Done per second, by stage.", of: ["rate"], unit: count },
-  { name: "arms", says: "GAUC of each arm minus the cloud's over the newest 20,000 predictions, with 95 % bands over users; or of all so far.", of: ["gain", "arms"], labels: { gain: "lately, − cloud", arms: "all so far" }, chosen: "gain", unit: (x) => x.toFixed(3), bands: { gain: "bands" }, colours: ARMS },
+  { name: "arms", says: "GAUC of each arm minus the base's (what devices add to) over the newest 20,000 predictions, with 95 % bands over users; or of all so far.", of: ["gain", "arms"], labels: { gain: "lately, − base", arms: "all so far" }, chosen: "gain", unit: (x) => x.toFixed(3), bands: { gain: "bands" }, colours: ARMS },
   { name: "use", says: "Freshness at use: which share of the samples that devices trained on, and of predictions' models, was older than that (event time).", draw: drawUse },
   { name: "model", says: "Cloud model version in use, and devices connected.", of: ["model", "devices"], chosen: "model", unit: count },
   { name: "canary", says: "The newest canary's seconds by leg.", of: ["canary"], unit: span },
@@ -35,7 +35,7 @@ const PANELS = [
   { name: "stages", wide: true, table: "overview", says: "Each stage, the rule that gave its word, and the window it was judged from." },
   { name: "partitions", wide: true, table: "partitions" },
   { name: "processes", wide: true, table: "processes" },
-  { name: "results", wide: true, table: "arms", says: "Arms so far, and over the newest predictions: what each adds to the cloud, whom it harms, how far its probabilities are off." },
+  { name: "results", wide: true, table: "arms", says: "Arms so far, and over the newest predictions: what each adds to the base, whom it harms, how far its probabilities are off." },
   { name: "groups", wide: true, table: "groups", says: "Devices by how much was predicted for them before: new < 20 events, regular < 200, heavy. How their trainings are, or their connections where most are away, and what coda adds for them lately." },
   { name: "drift", table: "drift", says: "Log-loss of the cloud model by the age of its version (event time): is it time for a newer one?" },
   { name: "faults", wide: true, table: "faults" },

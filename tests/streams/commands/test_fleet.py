@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from streams.base.names import STALE
 from streams.commands.fleet import _account, _orders
 from streams.fleet.drop import Drop
 from streams.times import Duration
@@ -15,6 +16,7 @@ from wire.errors import InputError
 
 WAITS = """
 import asyncio, signal
+from streams.base.names import STALE
 from streams.commands.fleet import _signals
 
 async def never_ends():
@@ -64,10 +66,10 @@ def test_the_account_of_a_drop_has_what_each_arm_predicted_for_those_that_were_a
     coda = [0.9 if label and user in drop.members else 0.1 for user, label in zip(users, labels, strict=True)]
     frame = {"user_id": users, "label": labels, "timestamp": range(400), "cloud": [0.5] * 400, "coda": coda}
     pl.DataFrame(frame).write_parquet(tmp_path / "predictions.parquet")
-    arms = _account(drop, tmp_path, 1)["arms"]
+    arms = _account(drop, tmp_path, 1, "boosted")["arms"]
     assert {who: arms[who]["coda"]["gauc"] for who in arms} == {"dropped": 1.0, "others": 0.5}
 
 
 def test_without_predictions_the_account_of_a_drop_has_no_arms(tmp_path: Path) -> None:
-    account = _account(Drop(0.5, 10.0, 1), tmp_path, 1)
+    account = _account(Drop(0.5, 10.0, 1), tmp_path, 1, STALE)
     assert account["arms"] == {} and not account["began"]

@@ -3,6 +3,7 @@
 from streams.dashboard.frames import Frames
 from streams.watch.fold import Fold
 from tests.streams.watch.statuses import frontier, pooled, status
+from wire.status import Role
 
 
 def flowing(seconds: int, *, kept: int = 900, boot: int = 0) -> Frames:
@@ -24,6 +25,16 @@ def test_the_figures_are_those_of_the_picture() -> None:
     assert (stage.name, stage.word, stage.per_s, stage.behind, stage.until_ms) == ("pooled", "FRESH", 10.0, 3, 11_000)
     assert frame.series["rate/pooled"] == 10.0 and frame.tables["overview"].words == ["FRESH"]
     assert (frame.up, frame.processes) == (1, 1)
+
+
+def test_the_arm_that_devices_add_to_is_called_what_it_is() -> None:
+    fold, frames = Fold(), Frames()
+    values = {"coda_base": {"base=boosted": 1.0}, "coda_arm_gauc": {"arm=cloud": 0.64, "arm=coda": 0.65}}
+    fold.take(status(Role.FLEET, "f", at_s=1, values=values), 1000)
+    frames.take(fold.picture(1000))
+    assert frames.newest is not None
+    assert {line for line in frames.newest.series if line.startswith("arms/")} == {"arms/boosted", "arms/coda"}
+    assert [row[0] for row in frames.newest.tables["arms"].rows] == ["coda", "boosted"]
 
 
 def test_whoever_was_away_gets_what_it_missed() -> None:

@@ -40,6 +40,8 @@ def test_a_device_is_shown_as_the_run_left_it(tmp_path: Path) -> None:
     assert rows["events predicted"] == "2, of which 1 positive"
     assert rows["log-loss per event, best arms first"] == "coda 0.1643, cloud 0.6931"
     assert rows["AUC"] == "cloud 0.5000, coda 1.0000"
+    named = PastDevices(tmp_path, "boosted").device("ann")
+    assert named is not None and named["rows"]["AUC"] == "boosted 0.5000, coda 1.0000"
     assert rows["trainings"] == "2, 1 of them on a batch" and rows["computed for"] == "500 ms"
     assert rows["heads that passed their test"] == "2 coda, 1 local" and rows["stored"] == "178 kB"
     assert "12 own samples" in rows["the last one"] and "while the system runs" in rows["link, batches, bytes"]

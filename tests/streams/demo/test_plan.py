@@ -123,9 +123,10 @@ def test_every_command_parses_through_our_own_command_line(
 ) -> None:
     log = Log(tmp_path / "log.csv", 10, 6, 3, 6 * DAY_MS, 10 * DAY_MS)
     brokers = Brokers("127.0.0.1:1", "127.0.0.1:2")
-    lines = commands(DemoSettings(devices=devices, classifier=classifier), log, brokers, tmp_path)
+    lines = commands(DemoSettings(devices=devices, base="online", classifier=classifier), log, brokers, tmp_path)
     assert lines.keys() == {*SERVICES, "canary", "history", "live"}
     assert ("--classifier" in lines["train-cloud"]) == classifier
+    assert lines["fleet"][-2:] == ("--base", "online")
     for line in lines.values():
         app = make_app(line[0])
         _, bound, ignored = app.parse_args(list(line), exit_on_error=False, print_error=False)

@@ -83,13 +83,12 @@ def test_of_six_arms_none_is_cut_off_at_80_columns() -> None:
 
 
 def test_the_arm_that_devices_add_to_is_called_what_it_is() -> None:
-    console = Console(file=io.StringIO(), width=400)
+    console, busy = Console(file=io.StringIO(), width=400), msgspec.structs.replace(BUSY, cloud="boosted")
     with LiveView("CoDA", PHASES, console) as view:
-        view.call_cloud("boosted")
-        view.update(BUSY)
+        view.update(busy)
     assert isinstance(console.file, io.StringIO)
     assert "GAUC boosted 0.650 coda 0.640" in console.file.getvalue()
-    console.print(screen("CoDA", PHASES, [BUSY], "", "boosted", picture=None))
+    console.print(screen("CoDA", PHASES, [busy], "", picture=None))
     assert "GAUC boosted 0.6500  coda -0.0100" in console.file.getvalue()
 
 

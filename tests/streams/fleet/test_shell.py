@@ -52,7 +52,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(
     cloud.model(1)
     cloud.task()
     cloud.behave("events", [*history_of("ann", 0, 30), *history_of("b/ob", 0, 30)])
-    settings = settings_for(cloud, tmp_path)
+    settings = settings_for(cloud, tmp_path, base="logged")
 
     def heads_reported() -> set[str]:
         return {head for report in cloud.reports(Training) if isinstance(report, Training) for head in report.passed}
@@ -66,7 +66,7 @@ async def test_every_arm_predicts_every_event_and_devices_learn_and_report(
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert frame["event_id"].n_unique() == len(frame) == result["events"] == 60
     assert frame.select(ARMS).to_numpy().min() > 0
-    assert set(result["arms"]) == set(ARMS)
+    assert set(result["arms"]) == {"logged", *ARMS} - {"cloud"}
     assert result["device_cost"]["compute_ms"]["p50"] > 0
     ack = cloud.reports(Ack)[0]
     assert isinstance(ack, Ack)
