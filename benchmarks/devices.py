@@ -1,11 +1,11 @@
-"""How many devices one fleet process can hold: connections, memory, cost per event and per training.
+"""How many devices one fleet process can hold: connections, memory, cost per event and per training, snapshots.
 
-    python -m benchmarks.devices            2,000 devices, table
-    python -m benchmarks.devices --json
+    python -m benchmarks.devices --devices 10000
 
 Every device gets an MQTT connection of its own to the embedded broker (a process apart), a full window of own
-samples, a candidate batch of the default size pushed over that connection, and trained personal heads. Memory is this
-process's alone: `VmHWM`, the most that was ever resident. Last, snapshots of them all and of those that did something.
+samples, a candidate batch of the default size pushed over that connection, and trained personal heads. `LIVED` of them
+live through all their events and train; the others are copies of these, each with arrays of its own, as a restart makes
+them. Memory is this process's alone: `VmHWM`, the most that was ever resident. Last, snapshots of them all and of few.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import asyncio
 import json
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.batch import some_batch
 from device_sim import topics
+from device_sim.at_rest import DeviceAtRest, restore_device
 from device_sim.due import GROUP
 from device_sim.fleet import Fleet
 from device_sim.mqtt_link import MqttLink
@@ -31,6 +34,7 @@ from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from monitor.metrics import Metrics
+from streams.fleet.service import POLL_MESSAGES
 from streams.mqtt.embedded import EmbeddedMqtt
 from wire.batch import encode_batch
 from wire.candidates import Candidates
@@ -42,9 +46,10 @@ from wire.task import Task
 
 CANDIDATES = 1600  # matched, and as many random ones: a batch of at most 20 kB on real logs
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
-BLOCK = 1000  # events handled at once
+LIVED = 500  # devices that live through everything
 CHANGED = 100  # devices that did something between two snapshots
-LIMIT_S = 120.0
+LIMIT_S = 600.0
+WEEK_S = 7 * 86_400
 
 
 def memory_mb(what: str = "VmRSS", pid: int | str = "self") -> float:
@@ -53,20 +58,20 @@ def memory_mb(what: str = "VmRSS", pid: int | str = "self") -> float:
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(what))
 
 
-def behaviour(devices: int, per_device: int, seed: int) -> list[OwnEvent]:
-    """Events of all devices in turn, a second apart."""
-    rng = np.random.default_rng(seed)
+def behaviour(devices: int, per_device: int, part: int) -> list[OwnEvent]:
+    """Events of all devices in turn, a second apart; those of another `part` come a week later."""
+    rng = np.random.default_rng(part)
     items = rng.integers(0, len(ITEMS), devices * per_device)
     return [
         OwnEvent(
             Event(
-                event_id=f"e{seed}-{n}",
+                event_id=f"e{part}-{n}",
                 user_id=f"user-{n % devices}",
                 item_id=ITEMS[i],
                 category_id=CATEGORIES[i % 20],
                 event_type="view",
                 label=1 if (i + n) % 3 else 0,
-                timestamp=1000 * n,
+                timestamp=1000 * (n + part * WEEK_S),
             ),
             0,
         )
@@ -102,11 +107,21 @@ async def connect(fleet: Fleet, link: MqttLink, devices: int) -> float:
     return time.monotonic() - began
 
 
-async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devices: int) -> float:
-    """Push one batch to every device over its connection; returns batches per second."""
+@contextmanager
+def tunnel(broker: EmbeddedMqtt) -> Iterator[Client]:
+    """Who pushes; to be connected before all devices, as paho's own loop knows no file beyond the 1,024th."""
     cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     cloud.connect(broker.settings.host, broker.settings.port)
     cloud.loop_start()
+    try:
+        yield cloud
+    finally:
+        cloud.disconnect()
+        cloud.loop_stop()
+
+
+async def push_batches(fleet: Fleet, link: MqttLink, cloud: Client, devices: int) -> float:
+    """Push one batch to every device over its connection; returns batches per second."""
     rng = np.random.default_rng(1)
     matched, random = some_candidates(rng), some_candidates(rng)
     similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
@@ -122,60 +137,103 @@ async def push_batches(fleet: Fleet, link: MqttLink, broker: EmbeddedMqtt, devic
         for user_id, publish in fleet.take_outgoing():
             link.publish(user_id, publish.leaf, publish.payload)
         assert time.monotonic() < began + LIMIT_S, f"only {arrived} of {devices} batches came"
-    cloud.disconnect()
-    cloud.loop_stop()
     return devices / (time.monotonic() - began)
 
 
+async def train(fleet: Fleet) -> tuple[int, float]:
+    """Train all that are due; how many were, and ms of a core for each."""
+    began, trained = time.thread_time(), 0
+    while (job := fleet.begin_training(0)) is not None:
+        fleet.finish_training(job.attempt(time.thread_time), 0)
+        trained += len(job.users)
+        await asyncio.sleep(0)  # let pings through
+    return trained, 1e3 * (time.thread_time() - began) / max(trained, 1)
+
+
+async def copy(fleet: Fleet, lived: int, devices: int) -> None:
+    """Let all others be as those that lived, each with what is its own."""
+    models = [fleet.at_rest(f"user-{n}") for n in range(lived)]
+    parts = [DeviceAtRest.of(model, model.parameters).parts() for model in models]
+    for n in range(lived, devices):
+        user_id = f"user-{n}"
+        fleet.release(user_id)
+        fleet.adopt(restore_device(user_id, parts[n % lived], 0, uploads=False))
+        fleet.connected(user_id, 0)
+        await asyncio.sleep(0)
+
+
+def live(fleet: Fleet, events: list[OwnEvent]) -> float:
+    """Devices live through these; µs of a core for each."""
+    began = time.thread_time()
+    for at in range(0, len(events), POLL_MESSAGES):
+        fleet.handle_events(events[at : at + POLL_MESSAGES], 0)
+        fleet.take_predictions()
+    return 1e6 * (time.thread_time() - began) / len(events)
+
+
+def held_ms(slices: Iterator[None]) -> list[float]:
+    """How long each slice of a snapshot takes, ms of a core."""
+    held, more = [], True
+    while more:
+        began = time.thread_time()
+        more = next(slices, False) is None
+        held.append(1e3 * (time.thread_time() - began))
+    return held
+
+
 def snapshots(fleet: Fleet, devices: int) -> dict[str, float]:
-    """How long a snapshot holds the loop, ms, and how long it takes to write: of all devices, and of a few."""
+    """Snapshots of all devices, and of a few: how long each holds the loop in one go, ms of a core, and takes to
+    write, ms. And how long a round of events does, each of another device, without a snapshot and while one waits for
+    all of these."""
     figures = {}
     with TemporaryDirectory() as folder:
         state = FleetState(Path(folder))
-        for name, changed in ("all", 0), ("few", CHANGED):
-            fleet.handle_events(behaviour(devices, 1, seed=3 + changed)[:changed], 0)
+        for part, (name, changed) in enumerate((("all", devices), ("few", CHANGED)), 2):
+            live(fleet, behaviour(devices, 1, part)[:changed])
+            figures[f"snapshot_{name}_held_ms"] = max(held_ms(state.noting(fleet, {}, {})))
             began = time.monotonic()
-            state.note(fleet, {}, {})
-            noted = time.monotonic()
             state.write()
-            figures[f"snapshot_{name}_held_ms"] = 1e3 * (noted - began)
-            figures[f"snapshot_{name}_written_ms"] = 1e3 * (time.monotonic() - noted)
+            figures[f"snapshot_{name}_written_ms"] = 1e3 * (time.monotonic() - began)
+        for part, name in (4, "round"), (5, "round_in_snapshot"):
+            if name == "round_in_snapshot":
+                next(state.noting(fleet, {}, {}), None)
+            events = behaviour(devices, 1, part)
+            began = time.thread_time()
+            live(fleet, events[-POLL_MESSAGES:])
+            figures[f"{name}_held_ms"] = 1e3 * (time.thread_time() - began)
     return figures
 
 
 async def measure(devices: int) -> dict[str, Any]:
     """Everything, on a fresh broker."""
     task = Task(task_version=1)
-    fleet = Fleet(Metrics(), seed=0)
+    fleet, lived = Fleet(Metrics(), seed=0), min(devices, LIVED)
     fleet.deliver_model(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=0), 300_000, 0)
     fleet.deliver_task(task, 500, 0)
-    figures: dict[str, Any] = {"devices": devices, "start_mb": memory_mb()}
-    with EmbeddedMqtt() as broker:
+    figures: dict[str, Any] = {"devices": devices, "lived": lived, "start_mb": memory_mb()}
+    figures["us_per_event"] = live(fleet, behaviour(lived, task.window_count, 0))
+    with EmbeddedMqtt() as broker, tunnel(broker) as cloud:
         link = MqttLink(
             broker.settings.host, broker.settings.port, 0, Claim("coda-fleet", "boot", 0), metrics=Metrics()
         )
+        before_mb = memory_mb()
         figures["connect_s"] = await connect(fleet, link, devices)
-        figures["connected_mb"] = memory_mb()
-        events = behaviour(devices, task.window_count, seed=2)
-        began = time.thread_time()
-        for at in range(0, len(events), BLOCK):
-            fleet.handle_events(events[at : at + BLOCK], 0)
-            fleet.take_predictions()
-        figures["us_per_event"] = 1e6 * (time.thread_time() - began) / len(events)
-        del events
-        figures["windows_full_mb"] = memory_mb()
-        figures["pushes_per_s"] = await push_batches(fleet, link, broker, devices)
-        began, trained = time.thread_time(), 0
-        while (job := fleet.begin_training(0)) is not None:
-            fleet.finish_training(job.attempt(time.thread_time), 0)
-            trained += len(job.users)
-            await asyncio.sleep(0)  # let pings through
-        figures["trained"] = trained
-        figures["ms_per_training"] = 1e3 * (time.thread_time() - began) / max(trained, 1)
+        figures["kb_per_connection"] = 1e3 * (memory_mb() - before_mb) / devices
+        figures["pushes_per_s"] = await push_batches(fleet, link, cloud, devices)
+        figures["trained"], figures["ms_per_training"] = await train(fleet)
+        figures["us_per_event_trained"] = live(fleet, behaviour(lived, 20, 1))
+        await copy(fleet, lived, devices)
         for user_id, publish in fleet.take_outgoing():
             link.publish(user_id, publish.leaf, publish.payload)
+        await link.wait(1.0)
+        for arrival in link.take():
+            if arrival.kind in ("up", "down"):
+                (fleet.connected if arrival.kind == "up" else fleet.link_lost)(arrival.user_id, 0)
+        figures["connected"] = sum(device.connected for device in fleet.devices.values())
         figures["peak_mb"] = memory_mb("VmHWM")
+        figures["kb_per_device"] = 1e3 * (memory_mb() - figures["start_mb"]) / devices
         figures |= snapshots(fleet, devices)
+        figures["peak_with_snapshots_mb"] = memory_mb("VmHWM")
         figures["bytes_stored_per_device"] = int(np.median([d.bytes_stored for d in fleet.devices.values()]))
         await link.close()
     figures["group"] = GROUP

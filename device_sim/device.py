@@ -104,7 +104,7 @@ class Device:
         """Whether the window can teach: it has `min_samples`; below that the cloud model predicts."""
         if self.task is None or len(self.window) < self.task.min_samples:
             return False
-        return len(self.window.labels()) >= self.task.min_samples
+        return self.window.young >= self.task.min_samples
 
     @property
     def batch_at_rest(self) -> bytes:

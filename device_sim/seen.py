@@ -41,7 +41,8 @@ class Seen:
     @classmethod
     def restore(cls, state: bytes) -> "Seen":
         """The keys that were at rest in `state`."""
-        seen = cls()
-        for key in np.frombuffer(state, np.uint64).tolist():
-            seen.add(key)
+        seen, keys = cls(), np.frombuffer(state, np.uint64)
+        while len(seen._keys) < len(keys):
+            seen._keys = np.zeros(2 * len(seen._keys), np.uint64)
+        seen._keys[: len(keys)], seen._added = keys, len(keys)
         return seen

@@ -151,11 +151,10 @@ class Window:
         histories = self._tape.read(held["history_end"], held["history_length"])
         return Unencoded(self._seqs(order), held["item"].copy(), held["category"].copy(), *histories)
 
-    def labels(self) -> U8:
-        """Labels of the samples within the age limit."""
-        held = self._rows[self._start : self._end]
-        labels: U8 = held["label"][held["timestamp"] >= self._newest - self.age_ms]
-        return labels
+    @property
+    def young(self) -> int:
+        """How many samples are within the age limit."""
+        return int(np.count_nonzero(self._rows["timestamp"][self._start : self._end] >= self._newest - self.age_ms))
 
     @property
     def newest(self) -> int:

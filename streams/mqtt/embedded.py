@@ -32,7 +32,7 @@ _CONFIG = """
 id = 0
 [router]
 id = 0
-max_connections = 10000
+max_connections = 11000
 max_outgoing_packet_count = 10000
 max_segment_size = 16384
 max_segment_count = 2
