@@ -1,10 +1,10 @@
-"""Boosted: gradient-boosted trees on streamed features, trained once: what a service that has these would likely serve.
+"""Boosted: gradient-boosted trees on streamed features: what a service that has these would likely serve.
 
-LightGBM (Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree"). The trees stay as they are
-while the features go on living: they know what is popular and who took what by now, and judge it by earlier rules.
+LightGBM (Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree"). Features go on living between
+two trainings: trees know what is popular and who took what by now, and judge it by the rules of what they learned from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -33,10 +33,20 @@ _PARTS = 4  # of an initial part: the first has no trees, and all together cost 
 
 
 class Boosted:
-    """Trees on `columns` of features, and what `held` of these have instead of their values when items are ranked."""
+    """As many `rounds` of trees as said, on `columns` of `features` (n, f); where items are ranked those `held` have
+    their medians instead of their values."""
 
-    def __init__(self, trees: lgb.Booster, columns: Sequence[int], held: Mapping[int, float]) -> None:
-        self._trees, self._columns, self._held = trees, list(columns), held
+    def __init__(
+        self, features: F32, label: U8, *, columns: Sequence[int], held: Sequence[int], rounds: int, seed: int
+    ) -> None:
+        settings = _SETTINGS | {"seed": seed}
+        self._trees = lgb.train(settings, lgb.Dataset(features[:, columns], label, params=settings), rounds)
+        self._held = dict(zip(held, np.median(features[:, held], axis=0).tolist(), strict=True))
+        self._columns, self._rounds, self._seed = columns, rounds, seed
+
+    def again(self, features: F32, label: U8) -> "Boosted":
+        """As many trees, of other moments."""
+        return Boosted(features, label, columns=self._columns, held=[*self._held], rounds=self._rounds, seed=self._seed)
 
     def logits(self, features: F32) -> F64:
         """Log-odds (n,) of moments with `features` (n, f)."""
@@ -63,13 +73,10 @@ def train(features: F32, label: U8, names: Sequence[str], *, impressions: bool, 
     """
     if not trainable(label):
         return None
-    cut = _cut(label)
     columns = [n for n, name in enumerate(names) if name != _MIXED]
     held = [n for n in columns if impressions and names[n] in SAME]
-    used, settings = features[:, columns], _SETTINGS | {"seed": seed}
-    rounds = _best_rounds(used, label, cut, settings)
-    trees = lgb.train(settings, lgb.Dataset(used, label, params=settings), rounds)
-    return Boosted(trees, columns, dict(zip(held, np.median(features[:, held], axis=0).tolist(), strict=True)))
+    rounds = _best_rounds(features[:, columns], label, _cut(label), _SETTINGS | {"seed": seed})
+    return Boosted(features, label, columns=columns, held=held, rounds=rounds, seed=seed)
 
 
 def trainable(label: U8) -> bool:

@@ -40,6 +40,9 @@ class Seen:
     last_category: U32
     recent: U32
 
+    def __len__(self) -> int:
+        return len(self.features)
+
     def take(self, rows: slice | I64) -> Self:
         """Some of them."""
         return type(self)(self.moments.take(rows), self.features[rows], self.last_category[rows], self.recent[rows])

@@ -35,7 +35,7 @@ class Person:
 
     def __init__(self) -> None:
         self._known = Known()
-        self._by_category: dict[int, list[int]] = {}  # positives and impressions
+        self._by_category: dict[int, tuple[int, int]] = {}  # positives and impressions
         self._taken = self._met = self._in_session = self._newest_ms = 0
         self._gap_s = -1
         self._waiting: list[tuple[int, int]] = []  # category and label of the events at `_newest_ms`
@@ -53,10 +53,8 @@ class Person:
     def _begin(self, timestamp_ms: int) -> None:
         """Another moment: the events of the one before count from now on."""
         for category, label in self._waiting:
-            counts = self._by_category.pop(category, None) or [0, 0]  # the newest last
-            counts[0] += label
-            counts[1] += 1
-            self._by_category[category] = counts
+            taken, met = self._by_category.pop(category, _NEVER_MET)
+            self._by_category[category] = taken + label, met + 1  # the newest last
             self._taken += label
         self._met += len(self._waiting)
         self._in_session += len(self._waiting)

@@ -7,13 +7,13 @@ import polars as pl
 
 from models.streamed.boosted import LEAST, trainable
 from streams.base.names import BOOSTED, LOGGED, ONLINE, STALE
-from streams.base.service import REHEARSED
+from streams.base.newest import MOST
 from streams.logs.slices import first_of_tail
 from wire.errors import InputError
 
 MEANING = {
     LOGGED: "the log's own base, what the service's own model expected of each event",
-    BOOSTED: "boosted trees on streamed features, trained on the initial part",
+    BOOSTED: "boosted trees on streamed features, trained on the initial part and again as the stream goes",
     ONLINE: "a regression on streamed features, which learns as the stream goes",
     STALE: "the first cloud model",
 }
@@ -27,7 +27,7 @@ _MISSING = {
 
 def possible(log: pl.DataFrame, initial_share: float) -> dict[str, bool]:
     """Whether there are those bases on a sorted log that there may not be; raises `InputError` as `first_of_tail`."""
-    label = log["label"][: first_of_tail(log, initial_share)].tail(REHEARSED).to_numpy().astype(np.uint8)
+    label = log["label"][: first_of_tail(log, initial_share)].tail(MOST).to_numpy().astype(np.uint8)
     return {LOGGED: log["base"].null_count() < len(log), BOOSTED: trainable(label)}
 
 

@@ -6,10 +6,13 @@ from typing import Protocol, Self
 import numpy as np
 
 from models.cloud_model import sigmoid
-from models.streamed.boosted import Boosted
+from models.streamed.boosted import Boosted, trainable
 from models.streamed.features import Seen
 from models.streamed.ftrl import Ftrl
+from streams.base.newest import Newest
 from wire.arrays import F64, I64
+
+RENEWED = 0.1  # of the moments that trees learn from: each is trained on about ten times before it goes
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,22 @@ class Regression:
 
 
 class Trees:
-    """Boosted trees, which stay as they are."""
+    """Boosted trees, trained again on the `newest` moments whenever enough of them are new."""
 
-    def __init__(self, trees: Boosted) -> None:
-        self._trees = trees
+    def __init__(self, trees: Boosted, newest: Newest) -> None:
+        self._trees, self._newest = trees, newest
+        self._new = 0  # moments since they were trained
 
     def opinion(self, met: Met) -> Opinion:
         """From what is known by now."""
         return Opinion(*self._trees.opinion(met.seen.features))
 
     def learn(self, met: Met) -> None:
-        """Nothing: only the features learn."""
+        """Keep them in mind, and train on them when it is time."""
+        self._newest.add(met.seen)
+        self._new += len(met)
+        if self._new < RENEWED * len(self._newest):
+            return
+        self._new = 0
+        if trainable(label := self._newest.label):
+            self._trees = self._trees.again(self._newest.features, label)

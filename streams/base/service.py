@@ -1,7 +1,7 @@
 """The service: streamed features kept up event by event, and global models on them, one model for everybody each.
 
-What everybody did it knows once that is as old as the delay, what the user did before at once. All models but `boosted`
-also learn as the stream goes; that one is trained on the initial part, and stays as it is.
+What everybody did it knows once that is as old as the delay, what the user did before at once. All models go on
+learning as the stream goes: regressions from every moment, trees by being trained again on the newest.
 
 | model | predicts with |
 |---|---|
@@ -25,12 +25,12 @@ from models.streamed.features import Seen, Streamed
 from models.streamed.moments import Moments
 from streams.base.model import GlobalModel, Met, Opinion, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
+from streams.base.newest import Newest
 from wire.arrays import F64
 from wire.errors import InputError
 from wire.event import MOST_LOG_ODDS, Event
 from wire.ids import item_keys, user_keys
 
-REHEARSED = 200_000  # newest moments of the initial part that models learn from: 60 MB while they do
 _BLOCK = 256  # moments of the initial part that are learned at once, as in the stream
 
 
@@ -44,7 +44,7 @@ class Service:
         self.base = base
         self._names, self._delay_ms, self._seed = names, delay_ms, seed
         self._streamed = Streamed(impressions=impressions)
-        self._rehearsed: deque[Seen] = deque()
+        self._newest = Newest()
         self._waiting: deque[Met] = deque()  # not old enough to be learned from; the last is the slice last seen
         self._design: Design | None = None
         self._met = 0  # moments of the initial part
@@ -58,10 +58,8 @@ class Service:
             self._catch_up(int(moments.timestamp[0]) - self._delay_ms)
             seen = self._streamed.take(moments)
             self._waiting.append(self._met_at(seen))
-            self._rehearsed.append(seen)
+            self._newest.add(seen)
         self._met += len(events)
-        while len(self._rehearsed) > REHEARSED // _BLOCK:
-            self._rehearsed.popleft()
 
     def begin(self) -> F64:
         """The initial part is over: learn from it.
@@ -70,18 +68,16 @@ class Service:
         those too old to be learned from, for those that trees had too little before, and for all without a base.
         Raises `InputError` where there is too little to train the base.
         """
-        self._catch_up(int(self._rehearsed[-1].moments.timestamp[-1]))
-        features = np.concatenate([seen.features for seen in self._rehearsed])
-        label = np.concatenate([seen.moments.label for seen in self._rehearsed])
+        self._catch_up(int(self._waiting[-1].seen.moments.timestamp[-1]))
+        features, label = self._newest.features, self._newest.label
         names, impressions = self._streamed.names, self._streamed.impressions
         if set(self._names) - {BOOSTED}:
             self._design = Design(names, features, impressions=impressions)
             self.models = self._regressions(self._design, float(logit(np.array([label.mean()]))[0]))
-        expected = [np.full(self._met - len(features), np.nan), *map(self._rehearsed_one, self._rehearsed)]
-        self._rehearsed.clear()
+        expected = [np.full(self._met - len(features), np.nan), *map(self._rehearsed_one, self._newest)]
         if BOOSTED in self._names:
             if trees := train(features, label, names, impressions=impressions, seed=self._seed):
-                self.models[BOOSTED] = Trees(trees)
+                self.models[BOOSTED] = Trees(trees, self._newest)
             elif self.base == BOOSTED:
                 raise InputError(
                     "the initial part is too short, or has too little of one label, to train boosted trees"

@@ -153,8 +153,9 @@ def score_log(
     Args:
         log: A file, or a name from `coda data list`.
         out: The Parquet file to write.
-        base: The model: `boosted` trees on streamed features, trained on the initial part, or else, the default where
-            that is too short for trees, a regression on the same that learns as it goes (`online`).
+        base: The model: `boosted` trees on streamed features, trained on the initial part and again as the log goes on,
+            or else, the default where that part is too short for trees, a regression on the same that learns as it
+            goes (`online`).
         initial_share: The share of the log, by time, that the model learns from first.
         delay: How old what everybody did is at least when the model knows it.
         negatives: Sampled negatives per positive, for a log that has positives only.

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from models.scores import auc
 from models.streamed.features import Seen, Streamed
+from streams.base.model import Met, Trees
 from streams.base.names import BOOSTED, ONLINE, POPULARITY, REPEATS
 from streams.base.service import Service
 from streams.evaluation.lineup import RIVALS, SCORE
@@ -67,12 +68,16 @@ def test_repeats_add_to_what_the_cloud_thinks() -> None:
 
 
 def test_nothing_is_learned_before_it_is_as_old_as_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    learn, take = Streamed.learn, Streamed.take
+    learn, take, learn_trees = Streamed.learn, Streamed.take, Trees.learn
     initial_ms, known_ms = 10**12 + 2000 * (HALF - 1), [0]
 
     def spy_learn(self: Streamed, seen: Seen) -> None:
         known_ms.append(int(seen.moments.timestamp.max()))
         learn(self, seen)
+
+    def spy_trees(self: Trees, met: Met) -> None:
+        known_ms.append(int(met.seen.moments.timestamp.max()))
+        learn_trees(self, met)
 
     def spy_take(self: Streamed, moments: Any) -> Seen:
         assert max(known_ms) <= max(int(moments.timestamp.min()) - 600_000, initial_ms)
@@ -80,6 +85,7 @@ def test_nothing_is_learned_before_it_is_as_old_as_the_delay(monkeypatch: pytest
 
     monkeypatch.setattr(Streamed, "learn", spy_learn)
     monkeypatch.setattr(Streamed, "take", spy_take)
+    monkeypatch.setattr(Trees, "learn", spy_trees)
     met(habit_log(HALF + 2000), delay_ms=600_000)
     assert max(known_ms) > initial_ms, "and what is older is learned from"
 
