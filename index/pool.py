@@ -18,7 +18,7 @@ from index.vectors import check_block, check_vectors
 from index.window import above, age_floor, nth_oldest
 from models.quorum import Quorum
 from models.sample import SampleBlock
-from wire.arrays import F32, F64, I64, U64, Bool
+from wire.arrays import F32, I64, U64, Bool
 from wire.candidates import Candidates
 from wire.errors import PoolError
 from wire.identity import ModelId
@@ -166,8 +166,14 @@ class Pool:
 
     def scored(self, matches: Matches) -> list[Scored]:
         """The same with scores, for `index.matches.best_of` to merge shards."""
-        queries = zip(matches.row, matches.score, matches.before_ms, strict=True)
-        return [self._scored(row.ravel(), score.ravel(), before) for row, score, before in queries]
+        found = matches.row != NO_ROW
+        count = found.sum(axis=(1, 2))
+        each = self.memory.table.asked(matches.row[found])
+        age_s = ((np.repeat(matches.before_ms, count) - each["timestamp"]) // 1000).astype(np.uint32)
+        told = {name: np.ascontiguousarray(each[name]) for name in _TOLD}
+        every, score, end = Candidates(**told, age_s=age_s), matches.score[found], count.cumsum().tolist()
+        runs = [slice(start, stop) for start, stop in zip([0, *end], end, strict=False)]
+        return [Scored(every.take(run), score[run]) for run in runs]
 
     def reencode(self, encode: Encode) -> None:
         """Encode all samples anew (a new cloud model), here and now: `encode` gives blocks with its vectors."""
@@ -292,10 +298,3 @@ class Pool:
         if self._evicted * EVICT_SHARE > self.spec.window_count:
             self.store.evict()
             self._evicted = 0
-
-    def _scored(self, row: I64, score: F64, before_ms: np.int64) -> Scored:
-        found = row != NO_ROW
-        each = self.memory.table.asked(row[found])
-        age_s = ((before_ms - each["timestamp"]) // 1000).astype(np.uint32)
-        told = {name: np.ascontiguousarray(each[name]) for name in _TOLD}
-        return Scored(Candidates(**told, age_s=age_s), score[found])

@@ -82,7 +82,7 @@ class Search(Generic[Query]):
             return
         fetched = [source.fetch(queries, row.shape[1]) for source in sources]
         for part in fetched:
-            part.score[~self._allowed(part.row, limits)] = -np.inf
+            np.copyto(part.score, -np.inf, where=~self._allowed(part.row, limits))
         parts: list[Part] = [(part.row, part.score) for part in fetched]
         if len(parts) == 1:
             _first(*parts[0], row, score)
@@ -122,12 +122,13 @@ class Search(Generic[Query]):
 
     def _allowed(self, rows: I64, limits: Limits) -> Bool:
         """Which rows, (q, n) or (1, n), each query may see; `NO_ROW` never."""
-        table = self.table
-        places = np.maximum(table.at(rows), 0)
-        timestamp, before = table.timestamp[places], limits.before_ms[:, None]
-        allowed = table.live[places] & (table.user[places] != limits.user[:, None]) & (rows != NO_ROW)
-        within: Bool = allowed & (timestamp < before) & (timestamp > before - self.window_age_ms)
-        return within
+        each = self.table.asked(rows)
+        since = limits.before_ms[:, None] - each["timestamp"]
+        allowed: Bool = (since > 0) & (since < self.window_age_ms)
+        allowed &= each["live"]
+        allowed &= each["user"] != limits.user[:, None]
+        allowed &= rows != NO_ROW
+        return allowed
 
 
 def by_similarity(table: Table) -> Callable[[F32, I64], Scores]:

@@ -77,8 +77,11 @@ class Table:
         return self.match_key.take(self.at(rows), axis=0)  # indexing takes twice as long
 
     def asked(self, rows: I64) -> NDArray[np.void]:
-        """What searches ask of them, (n,), by the names of the columns: all of a row at once, as it lies."""
-        return self._rows.take(self.at(rows))
+        """What searches ask of them, (n,), by the names of the columns: all of a row at once, as it lies.
+
+        Of a number that no row has, such as `NO_ROW`, what another row has.
+        """
+        return self._rows.take(self.at(rows), mode="clip")
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""
