@@ -14,11 +14,13 @@ from pathlib import Path
 
 NAMES = (
     "pool",
+    "pool_sizes",
     "graph",
     "runbook",
     "training",
     "devices",
     "flow",
+    "alternatives",
     "model_change",
     "freshness",
     "idle",

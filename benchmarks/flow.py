@@ -159,14 +159,14 @@ def broker(bootstrap: str | None) -> Iterator[KafkaSettings]:
             yield KafkaSettings(embedded.bootstrap)
 
 
-def throughput(load: Load, bootstrap: str | None, processes: int) -> dict[str, float]:
-    """Events per second of the dataflow; of the bare one with `processes` 0."""
+def throughput(load: Load, bootstrap: str | None, processes: int, *flags: str) -> dict[str, float]:
+    """Events per second of the dataflow, which gets further `flags`; of the bare one with `processes` 0."""
     with broker(bootstrap) as settings, tempfile.TemporaryDirectory() as folder:
         if not bootstrap:
             publish(settings, load.model)
         group = FLOW_GROUP
         if processes:
-            run = Run(_flow_command(settings, folder, processes), processes)
+            run = Run([*_flow_command(settings, folder, processes), *flags], processes)
         else:
             run = Run([sys.executable, "-m", "benchmarks.bare_flow", settings.bootstrap, folder], 1)
         feeder = threading.Thread(target=feed, args=(settings, load, group), daemon=True)

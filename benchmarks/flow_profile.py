@@ -137,9 +137,11 @@ class _Forgotten(KafkaOutput):
         return Writer()
 
 
-def in_process(values: Sequence[bytes], model: CloudModel, folder: Path, at_a_time: int = 1000) -> tuple[float, int]:
-    """CPU seconds that the dataflow takes for these events, and how many batches came of them."""
-    settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"))
+def in_process(
+    values: Sequence[bytes], model: CloudModel, folder: Path, at_a_time: int = 1000, **others: Any
+) -> tuple[float, int]:
+    """CPU seconds that the dataflow takes for these events, with `others` of its settings, and batches that came."""
+    settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"), **others)
     prepare_state(Path(settings.state))
     sink = _Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
