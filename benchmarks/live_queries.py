@@ -59,11 +59,11 @@ def asked(pool: Pool, coming: SampleBlock, k: int, *, at_once: int) -> list[floa
 
 def hnswlib_s(pool: Pool, coming: SampleBlock, k: int) -> float:
     """CPU seconds of raw hnswlib for the same queries one at a time: no limits, nobody's own samples left out."""
-    table = pool.memory.table
-    at = table.at(pool.memory.window())
-    keys = coming.match_key
+    memory, keys = pool.memory, coming.match_key
     assert keys is not None
-    indexes = [_index(pool, table.match_key[at[table.label[at] == label]], k) for label in LABELS]
+    rows = memory.window()
+    label = memory.table.label[memory.table.at(rows)]
+    indexes = [_index(pool, memory.vectors(rows[label == which]), k) for which in LABELS]
     return cpu_s(lambda: [index.knn_query(key, k, num_threads=1) for key in keys[:QUERIES] for index in indexes])
 
 

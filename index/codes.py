@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from index.column import Column
-from wire.arrays import F32, F64, I8, I32
+from wire.arrays import F32, F64, I8, I32, I64
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
 
@@ -51,9 +51,10 @@ class Products:
 
 
 class Codes:
-    """The codes of vectors of width `dim`, in an order of which parts are replaced; none at first."""
+    """Vectors of width `dim` and their codes, in an order of which parts are replaced; none at first."""
 
     def __init__(self, dim: int) -> None:
+        self._vector = Column(np.float32, (dim,))
         self._code = Column(np.int8, (dim,))
         self._step = Column(np.float32)
         self._lengths = Column(np.float64, (2,))  # of each vector, and of its rest
@@ -61,20 +62,25 @@ class Codes:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the codes and of what belongs to them."""
-        return self._code.nbytes + self._step.nbytes + self._lengths.nbytes
+        """Bytes of the vectors, of their codes and of what belongs to these."""
+        return self._vector.nbytes + self._code.nbytes + self._step.nbytes + self._lengths.nbytes
 
     def splice(self, start: int, stop: int, vectors: F32) -> None:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
         step = _step(vectors)
         code, single = _code(vectors, step), step.astype(np.float32)
         both = np.stack([lengths(vectors), lengths(vectors - code * single)], axis=1)
+        self._vector.splice(start, stop, vectors)
         self._code.splice(start, stop, code)
         self._step.splice(start, stop, single[:, 0])
         self._lengths.splice(start, stop, both)
         if start < stop:  # the longest may be gone
             both, self._longest = self._lengths.values, np.zeros(2)
         self._longest = np.maximum(self._longest, both.max(axis=0, initial=0))
+
+    def take(self, at: I64) -> F32:
+        """The vectors at some places (n,): (n, d)."""
+        return self._vector.values.take(at, axis=0)
 
     def products(self, queries: F32) -> Iterator[Products]:
         """With each of some queries (q, d)."""

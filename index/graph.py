@@ -97,10 +97,22 @@ class Graph:
         self._let_go()
 
     def flatten(self) -> bool:
-        """Be without an index from now on; whether there was one."""
-        indexed, self._index = self._index is not None, None
+        """Be without an index from now on; whether there was one. Its vectors are there until they are forgotten."""
+        index, self._index = self._index, None
         self._indexable, self._few = False, self._few[:0].copy()
-        return indexed
+        if index is not None:
+            self._few = index.get_items(np.arange(self._nodes))
+        return index is not None
+
+    def forget_vectors(self) -> None:
+        """Those that were left of an index."""
+        self._few = self._few[:0].copy()
+
+    def vectors(self, rows: I64) -> F32:
+        """Those of rows (n,) that the index has, or had: (n, d)."""
+        node = self._node[np.searchsorted(self.rows, rows)]
+        vectors: F32 = self._few[node] if self._index is None else self._index.get_items(node)
+        return vectors
 
     def link(self) -> None:
         """Link the rows that wait, as a search does before it looks."""

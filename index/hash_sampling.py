@@ -35,6 +35,11 @@ class HashOrder:
     def __init__(self, rows: I64, sample: U64) -> None:
         self.rows, self._hashed = _sorted(rows, mix(sample))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of rows and hashes."""
+        return self.rows.nbytes + self._hashed.nbytes
+
     def add(self, rows: I64, sample: U64) -> None:
         """Take rows in, as many as there are or more."""
         self.rows, self._hashed = _sorted(np.append(self.rows, rows), np.append(self._hashed, mix(sample)))
@@ -73,6 +78,11 @@ class Drawn:
     def rows(self) -> I64:
         """All of them."""
         return np.concatenate([self._old.rows, self._new.rows])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both orders."""
+        return self._old.nbytes + self._new.nbytes
 
     @property
     def crowded(self) -> bool:

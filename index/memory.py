@@ -16,7 +16,7 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.hash_sampling import Drawn, points
 from index.matches import LABELS, Limits, Matches
-from index.nodes import NO_NODES
+from index.nodes import NO_NODES, Nodes
 from index.search import Effort, RowSource, Search, by_hash, by_similarity
 from index.segment import Segment
 from index.spec import PoolSpec
@@ -39,7 +39,7 @@ class Memory:
 
     def __init__(self, spec: PoolSpec, rows: int = 1024) -> None:
         self._spec = spec
-        self.table = Table(spec.key_dim, rows)
+        self.table = Table(rows)
         self.segments: list[Segment] = []
         self.live = 0
         self.effort = Effort()
@@ -47,7 +47,7 @@ class Memory:
         self._known: set[int] = set()
         self._drawn = {label: Drawn() for label in LABELS}
         self._died = 0  # of the rows that are drawn from
-        self._compared = {label: Compared(self.table.vectors, spec.key_dim) for label in LABELS}
+        self._compared = {label: Compared(spec.key_dim) for label in LABELS}
         self._beside: dict[int, list[tuple[int, int]]] = {label: [] for label in LABELS}  # rows that an index has
 
     @property
@@ -61,9 +61,10 @@ class Memory:
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples to the ring."""
+        assert block.match_key is not None, "the block is not encoded"
         start = self.table.end
         self.table.append(block)
-        self._take_in(start)
+        self._take_in(start, block.match_key)
         self._known.update(block.sample.tolist())
         self.live += len(block)
 
@@ -73,7 +74,7 @@ class Memory:
             if not self.segments or self.segments[-1].flat or not self.segments[-1].room:
                 self.segments.append(Segment(self._spec, self._indexed))
             step = min(n, self.segments[-1].room)
-            self.segments[-1].grow(self.table, step)
+            self.segments[-1].grow(self.table, step, self._vectors)
             self._indexed += step
             n -= step
 
@@ -110,6 +111,7 @@ class Memory:
             few = not segment.room and segment.live < FLAT_SHARE * self._spec.segment_rows
             if few and not segment.flat and segment.flatten():
                 self._put_together(segment)
+                segment.forget_vectors()
         self.live -= died
         self._died += died
         if died:
@@ -123,7 +125,7 @@ class Memory:
         if not self._spec.never_linked:  # rows wait until somebody looks, since they may have to be linked
             self.tidy()
         graphs = {label: self._sources(label) for label in LABELS}
-        return self._search(graphs, by_similarity(self.table), self.effort).best(keys, limits, k)
+        return self._search(graphs, by_similarity(self.vectors), self.effort).best(keys, limits, k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
@@ -135,7 +137,15 @@ class Memory:
         """What `nearest` should find: every row compared."""
         rows = np.arange(self.table.first, self.table.end)
         every = {label: [Unindexed(mine)] for label, mine in self._by_label(rows).items()}
-        return self._search(every, by_similarity(self.table), Effort()).best(keys, limits, k)
+        return self._search(every, by_similarity(self.vectors), Effort()).best(keys, limits, k)
+
+    def vectors(self, rows: I64) -> F32:
+        """Match keys (n, d) of live rows."""
+        found, label = np.empty((len(rows), self._spec.key_dim), np.float32), self.table.label[self.table.at(rows)]
+        for which in LABELS:
+            mine = np.flatnonzero(label == which)
+            found[mine] = self._vectors(which, rows[mine], self.table.first, self.table.end)
+        return found
 
     def window(self) -> I64:
         """All live rows in window order, oldest first."""
@@ -150,9 +160,10 @@ class Memory:
 
     def nbytes(self) -> int:
         """Bytes of everything in memory, as far as arrays and graphs tell."""
-        graphs = sum(graph.nbytes() for segment in self.segments for graph in segment.graphs.values())
-        compared = sum(compared.nbytes for compared in self._compared.values())
-        return self.table.nbytes() + graphs + compared + KNOWN_BYTES * len(self._known)
+        segments = sum(segment.nbytes for segment in self.segments)
+        compared = sum(each.nbytes for each in self._compared.values())
+        drawn = sum(each.nbytes for each in self._drawn.values())
+        return self.table.nbytes() + segments + compared + drawn + KNOWN_BYTES * len(self._known)
 
     def _sources(self, label: int) -> list[RowSource[F32]]:
         """What a search for similar rows of one label asks: graphs with an index, and all else as one."""
@@ -162,16 +173,16 @@ class Memory:
         if beside != self._beside[label]:
             self._beside[label] = beside
             for segment in indexed:
-                compared.replace(segment.start, segment.stop, NO_NODES)
+                self._replace(label, segment, NO_NODES)
         return [compared, *graphs] if len(compared.rows) else [*graphs]
 
-    def _take_in(self, start: int) -> None:
+    def _take_in(self, start: int, vectors: F32) -> None:
         """Compare the rows from `start` on, too, and draw from them."""
         span = self.table.span(start, self.table.end)
         label, sample = self.table.label[span], self.table.sample[span]
         for which in LABELS:
             mine = np.flatnonzero(label == which)
-            self._compared[which].add(mine + start)
+            self._compared[which].add(mine + start, vectors[mine])
             self._drawn[which].add(mine + start, sample[mine])
         if any(drawn.crowded for drawn in self._drawn.values()):
             self._settle()
@@ -183,7 +194,25 @@ class Memory:
 
     def _put_together(self, segment: Segment) -> None:
         for label, nodes in segment.tidy(self.table).items():
-            self._compared[label].replace(segment.start, segment.stop, nodes)
+            self._replace(label, segment, nodes)
+
+    def _replace(self, label: int, segment: Segment, nodes: Nodes) -> None:
+        """Let `nodes` be what is compared of a segment."""
+        vectors = self._vectors(label, nodes.oldest, segment.start, segment.stop)
+        self._compared[label].replace(segment.start, segment.stop, nodes, vectors)
+
+    def _vectors(self, label: int, rows: I64, start: int, stop: int) -> F32:
+        """Match keys (n, d) of rows of one label that are of `start` … `stop` - 1, where segments or rows of none lie
+        whole: what compares them has them, or an index."""
+        node = self._compared[label].nodes(rows, start, stop)
+        if (here := node >= 0).all():
+            return self._compared[label].vectors(node)
+        found = np.empty((len(rows), self._spec.key_dim), np.float32)
+        found[here] = self._compared[label].vectors(node[here])
+        for segment in self.segments:
+            if (theirs := ~here & (rows >= segment.start) & (rows < segment.stop)).any():
+                found[theirs] = segment.graphs[label].vectors(rows[theirs])
+        return found
 
     def _reaching(self, floor: Floor) -> list[Segment]:
         """The segments that have rows at or below `floor`, dead or not."""
@@ -205,19 +234,21 @@ class Memory:
         moved = self.table.end
         flat = [s for s in self.segments if s.flat and s.live]
         if len(flat) > 1 and sum(s.live for s in flat) > FLAT_SHARE * self._spec.segment_rows:
+            rows = np.concatenate([np.arange(segment.start, segment.stop) for segment in flat])
+            rows = rows[self.table.live[self.table.at(rows)]]
+            vectors = self.vectors(rows)
+            self.table.copy_rows(rows)
             for segment in flat:
-                rows = np.arange(segment.start, segment.stop)
-                self.table.copy_rows(rows[self.table.live[self.table.at(rows)]])
                 segment.live = 0
-            self._take_in(moved)
+            self._take_in(moved, vectors)
         return range(moved, self.table.end)
 
     def _drop(self, moved: range) -> None:
         """Forget segments without live rows; the sample keys of rows that `moved` elsewhere stay known."""
         gone = [s for s in self.segments if not s.live and (s.flat or not s.room)]
         for segment in gone:
-            for compared in self._compared.values():
-                compared.replace(segment.start, segment.stop, NO_NODES)
+            for label in LABELS:
+                self._replace(label, segment, NO_NODES)
             span = self.table.span(segment.start, segment.stop)
             self._known.difference_update(self.table.sample[span].tolist())
         self._known.update(self.table.sample[self.table.span(moved.start, moved.stop)].tolist())

@@ -131,9 +131,9 @@ class Search(Generic[Query]):
         return allowed
 
 
-def by_similarity(table: Table) -> Callable[[F32, I64], Scores]:
-    """Scores of rows for match keys: the inner product."""
-    return lambda keys, rows: keys @ table.match_key[table.at(rows)].T
+def by_similarity(vectors: Callable[[I64], F32]) -> Callable[[F32, I64], Scores]:
+    """Scores of rows, by their `vectors`, for match keys: the inner product."""
+    return lambda keys, rows: keys @ vectors(rows).T
 
 
 def by_hash(table: Table) -> Callable[[U64, I64], Scores]:

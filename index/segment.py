@@ -1,5 +1,7 @@
 """A time segment: a run of rows, as they came, in one graph per label; dropped whole when its rows have left."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from index.graph import Graph
@@ -7,6 +9,7 @@ from index.matches import LABELS
 from index.nodes import NO_NODES, Nodes
 from index.spec import PoolSpec
 from index.table import Table
+from wire.arrays import F32, I64
 
 
 class Segment:
@@ -31,14 +34,23 @@ class Segment:
         """How many rows still fit."""
         return self._spec.segment_rows - (self.stop - self.start)
 
-    def grow(self, table: Table, n: int) -> None:
-        """Take the next n rows of the table in; those that have left already get no place in a graph."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its graphs."""
+        return sum(graph.nbytes() for graph in self.graphs.values())
+
+    def grow(self, table: Table, n: int, vectors: Callable[[int, I64, int, int], F32]) -> None:
+        """Take the next n rows of the table in; those that have left already get no place in a graph.
+
+        `vectors` gives those of a label's rows that are between two others.
+        """
         span = table.span(self.stop, self.stop + n)
         places = np.flatnonzero(table.live[span])
         for label, graph in self.graphs.items():
             mine = places[table.label[span][places] == label]
             if len(mine):
-                graph.add(table.match_key[span][mine], mine + self.stop)
+                rows = mine + self.stop
+                graph.add(vectors(label, rows, self.stop, self.stop + n), rows)
         self.stop += n
         self.live += len(places)
         self.waste += n
@@ -58,9 +70,15 @@ class Segment:
         return {label: self._nodes(table, graph) for label, graph in self.graphs.items()}
 
     def flatten(self) -> bool:
-        """Be flat from now on; whether there was an index, whose rows are to be compared now."""
+        """Be flat from now on; whether there was an index, whose rows are to be compared now, and whose vectors to be
+        forgotten after."""
         self.flat = True
         return sum(graph.flatten() for graph in self.graphs.values()) > 0
+
+    def forget_vectors(self) -> None:
+        """Those that were left of its indexes."""
+        for graph in self.graphs.values():
+            graph.forget_vectors()
 
     def _nodes(self, table: Table, graph: Graph) -> Nodes:
         if graph.indexed:

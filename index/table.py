@@ -3,7 +3,7 @@
 Rows leave mostly at the front. They are kept in arrays with an offset, so every range of rows is a view. Before the
 arrays are full, those that are still needed begin to move to new ones, some with each that comes. What a search asks of
 a row that it found lies side by side, in half a line of the cache: rows are found all over the window, and each line is
-waited for.
+waited for. Their vectors are with what compares them (`index.memory`).
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from index.window import Floor, above
 from models.sample import SampleBlock
-from wire.arrays import F16, F32, I64, U8, U32, U64, Bool
+from wire.arrays import F16, I64, U8, U32, U64, Bool
 
 _ASKED = {
     "timestamp": np.int64,
@@ -26,21 +26,20 @@ _ASKED = {
     "live": np.bool_,
 }
 _ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
-_COLUMNS = (*_ASKED, "sample", "match_key")
+_COLUMNS = (*_ASKED, "sample")
 MOVE = 8  # rows move for each that comes, from when an eighth of the room is left: then all have, once none is
 
 
 class _Arrays:
     """Room for rows from `base` on; those before `end` are there."""
 
-    def __init__(self, key_dim: int, base: int, capacity: int) -> None:
+    def __init__(self, base: int, capacity: int) -> None:
         self.base = self.end = base
         rows = np.zeros(capacity, _ROW)
         self.rows = rows
         self.columns: dict[str, Any] = {name: rows[name] for name in _ASKED}
         self.columns["sample"] = np.zeros(capacity, np.uint64)
-        self.columns["match_key"] = np.zeros((capacity, key_dim), np.float32)
-        self.nbytes: int = rows.nbytes + sum(self.columns[name].nbytes for name in ("sample", "match_key"))
+        self.nbytes: int = rows.nbytes + self.columns["sample"].nbytes
 
 
 class Table:
@@ -54,15 +53,13 @@ class Table:
     times: U8
     timestamp: I64
     logit: F16
-    match_key: F32
     live: Bool
 
-    def __init__(self, key_dim: int, capacity: int = 1024) -> None:
+    def __init__(self, capacity: int = 1024) -> None:
         self.first = 0
         self.end = 0
-        self._key_dim = key_dim
         self._next: _Arrays | None = None  # that rows move to
-        self._use(_Arrays(key_dim, 0, capacity))
+        self._use(_Arrays(0, capacity))
 
     def at(self, rows: I64) -> I64:
         """The places of rows in the columns."""
@@ -71,10 +68,6 @@ class Table:
     def span(self, start: int, stop: int) -> slice:
         """The places of rows `start` … `stop` - 1."""
         return slice(start - self._base, stop - self._base)
-
-    def vectors(self, rows: I64) -> F32:
-        """Their match keys, (n, d)."""
-        return self.match_key.take(self.at(rows), axis=0)  # indexing takes twice as long
 
     def asked(self, rows: I64) -> NDArray[np.void]:
         """What searches ask of them, (n,), by the names of the columns: all of a row at once, as it lies.
@@ -85,7 +78,7 @@ class Table:
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""
-        assert block.match_key is not None and block.logit is not None, "the block is not encoded"
+        assert block.logit is not None, "the block is not encoded"
         self._make_room(len(block))
         to = self.span(self.end, self.end + len(block))
         for name in _COLUMNS:
@@ -139,7 +132,7 @@ class Table:
         used, capacity = self.end - self.first, len(self.live)
         # Into as much room only when that frees at least half, so that each row moves O(1) times.
         room = capacity if used + n <= capacity // 2 else max(2 * capacity, used + n)
-        self._next = _Arrays(self._key_dim, self.first, room)
+        self._next = _Arrays(self.first, room)
         return self._next
 
     def _move(self, to: _Arrays, n: int) -> None:

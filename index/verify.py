@@ -3,13 +3,14 @@
 import msgspec
 import numpy as np
 
+from index.graph import CELLS
 from index.matches import LABELS
 from index.pool import Pool, time_slack_ms
 from models.sample import SampleBlock
-from wire.arrays import F64, Bool
+from wire.arrays import F32, F64, Bool
 
 TIE = 1e-6  # scores closer than this are equal: graph and matrix product round differently
-COMPARED = ("sample", "timestamp", "user", "item", "category", "label", "match_key")
+COMPARED = ("sample", "timestamp", "user", "item", "category", "label")
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ def verify(pool: Pool, queries: int, k: int, seed: int) -> Verification:
     rows = memory.window()
     drawn = np.random.default_rng(seed).choice(rows, min(queries, len(rows)), replace=False)
     at = table.at(drawn)
-    keys, now = table.match_key[at], pool.store.state.time.now + time_slack_ms(pool.spec)
+    keys, now = memory.vectors(drawn), pool.store.state.time.now + time_slack_ms(pool.spec)
     just_after = np.maximum(table.timestamp[at], now) + 1
     asked = keys, table.user[at], just_after, k
     recall = recall_of(pool.search(*asked).score, pool.search_exactly(*asked).score)
@@ -73,16 +74,18 @@ def _compare(pool: Pool) -> tuple[int, int]:
         mine = table.at(rows[done : done + len(block)])
         missing = len(block) - len(mine)
         theirs = block.take(slice(0, len(mine)))
-        differ += missing + int(
-            np.any([_unequal(theirs, name, getattr(table, name)[mine]) for name in COMPARED], axis=0).sum()
-        )
+        unequal = [getattr(theirs, name) != getattr(table, name)[mine] for name in COMPARED]
+        unequal.append(_apart(theirs, pool.memory.vectors(rows[done : done + len(block)])))
+        differ += missing + int(np.any(unequal, axis=0).sum())
         done += len(block)
     return done, differ
 
 
-def _unequal(block: SampleBlock, name: str, column: F64) -> Bool:
-    unequal: Bool = (getattr(block, name) != column).reshape(len(column), -1).any(axis=1)
-    return unequal
+def _apart(block: SampleBlock, vectors: F32) -> Bool:
+    """Which match keys (n,) are not in one cell with these."""
+    assert block.match_key is not None, "what is on disk is encoded"
+    apart: Bool = (np.abs(block.match_key - vectors) * CELLS > 1).any(axis=1)
+    return apart
 
 
 def stats(pool: Pool) -> dict[str, object]:

@@ -11,10 +11,10 @@ from index.compared import SLACK, Compared
 from index.fetched import NO_ROW, Fetched
 from index.graph import Graph
 from index.highest import SIFTED_FROM
-from index.nodes import NO_NODES
+from index.nodes import NO_NODES, Nodes
 from index.spec import PoolSpec
 from tests.index.samples import KEY_DIM, random_keys
-from wire.arrays import F32
+from wire.arrays import F32, I64
 
 SPEC = PoolSpec(key_dim=KEY_DIM)
 
@@ -29,13 +29,18 @@ def processor(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def compared(keys: F32, sizes: list[int]) -> Compared:
     """The first keys grouped in runs of these sizes, the last of them in none; rows count from 1000."""
-    source = Compared(lambda some: keys[some - 1000], KEY_DIM)
-    source.add(np.arange(sum(sizes)) + 1000)
+    source = Compared(KEY_DIM)
+    source.add(np.arange(sum(sizes)) + 1000, keys[: sum(sizes)])
     for at in np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])[:-1]:
         graph = Graph(SPEC)
         graph.add(keys[at], at + 1000)
-        source.replace(at[0] + 1000, at[-1] + 1001, graph.grouped())
+        put_together(source, graph.grouped(), at + 1000, keys)
     return source
+
+
+def put_together(source: Compared, nodes: Nodes, run: I64, keys: F32) -> None:
+    """A run's rows, which count from 1000, by their nodes."""
+    source.replace(int(run[0]), int(run[-1]) + 1, nodes, keys[nodes.oldest - 1000])
 
 
 def check(fetched: Fetched, queries: F32, keys: F32, k: int) -> None:
@@ -85,10 +90,10 @@ def test_of_many_that_are_like_each_other(spread: float) -> None:
 def test_rows_that_came_since_are_found_too() -> None:
     keys, queries = random_keys(3000, 1), random_keys(20, 2)
     keys[2500:] *= 3  # longer than all that were there
-    source = Compared(lambda some: keys[some - 1000], KEY_DIM)
-    source.add(np.arange(2000) + 1000)
-    source.add(np.arange(2000, 2600) + 1000)
-    source.add(np.arange(2600, 3000) + 1000)
+    source = Compared(KEY_DIM)
+    source.add(np.arange(2000) + 1000, keys[:2000])
+    source.add(np.arange(2000, 2600) + 1000, keys[2000:2600])
+    source.add(np.arange(2600, 3000) + 1000, keys[2600:])
     assert sorted(source.rows.tolist()) == list(range(1000, 4000))
     check(source.fetch(queries, 50), queries, keys, 50)
 
@@ -96,23 +101,25 @@ def test_rows_that_came_since_are_found_too() -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["come", "put together", "leave"])), max_size=20))
 def test_runs_come_are_put_together_and_leave_in_any_order(steps: list[tuple[int, str]]) -> None:
     keys, queries = random_keys(30, 1)[np.random.default_rng(0).integers(0, 30, 2000)], random_keys(2, 2)
-    source, runs, end = Compared(lambda some: keys[some - 1000], KEY_DIM), [np.arange(1000, 1005)], 1005
-    source.add(runs[0])
+    source, runs, end = Compared(KEY_DIM), [np.arange(1000, 1005)], 1005
+    source.add(runs[0], keys[runs[0] - 1000])
     for at, step in steps:
         run = runs[at % len(runs)]
         if step == "come":
             runs.append(np.arange(end, end + 7 + at))
             end = runs[-1][-1] + 1
-            source.add(runs[-1])
+            source.add(runs[-1], keys[runs[-1] - 1000])
         elif step == "put together":
             graph = Graph(SPEC)
             graph.add(keys[run - 1000], run)
-            source.replace(run[0], run[-1] + 1, graph.grouped())
+            put_together(source, graph.grouped(), run, keys)
         elif len(runs) > 1:
             del runs[at % len(runs)]
-            source.replace(run[0], run[-1] + 1, NO_NODES)
+            put_together(source, NO_NODES, run, keys)
     rows = np.concatenate(runs)
     assert sorted(source.rows.tolist()) == rows.tolist()
+    assert source.vectors(source.nodes(rows, 1000, end)).tolist() == keys[rows - 1000].tolist()
+    assert (source.nodes(np.setdiff1d(np.arange(1000, end), rows), 1000, end) == -1).all()
     score = queries.astype(np.float64) @ keys[rows - 1000].T.astype(np.float64)
     fetched, most = source.fetch(queries, 12), min(15, len(rows))
     assert fetched.score[:, :most] == pytest.approx(np.sort(score)[:, ::-1][:, :most], abs=1e-6)

@@ -52,8 +52,9 @@ def test_after_kill_9_nothing_is_torn_doubled_or_out_of_order(tmp_path: Path) ->
             assert again.duplicate.all()
             done = last // BLOCK - 1
             expected = block_number(done)
-            rows = table.at(np.flatnonzero(np.isin(table.sample, expected.sample)))
-            assert table.match_key[rows].tolist() == expected.match_key.tolist()  # type: ignore[union-attr]
+            rows = pool.memory.window()
+            rows = rows[np.isin(table.sample[table.at(rows)], expected.sample)]
+            assert pool.memory.vectors(rows).tolist() == expected.match_key.tolist()  # type: ignore[union-attr]
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace looks at what reaches the disk")

@@ -16,6 +16,7 @@ from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, samples
+from wire.arrays import F32
 from wire.errors import VectorError
 from wire.identity import ModelId
 
@@ -174,9 +175,9 @@ def test_nobody_waits_for_all_of_the_window(tmp_path: Path, monkeypatch: pytest.
     changed: list[int] = []
     put = Compared._put
 
-    def noted(self: Compared, first: int, last: int, nodes: Nodes) -> None:
+    def noted(self: Compared, first: int, last: int, nodes: Nodes, vectors: F32) -> None:
         changed.append(len(nodes))
-        put(self, first, last, nodes)
+        put(self, first, last, nodes, vectors)
 
     def most(act: Callable[[], object]) -> int:
         changed.clear()

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from index.table import MOVE, Table
 from index.window import Floor
-from tests.index.samples import KEY_DIM, samples
+from tests.index.samples import samples
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=20))
 def test_rows_stay_what_they_were_while_others_come_and_go(moves: list[tuple[int, int]]) -> None:
-    table = Table(KEY_DIM, capacity=8)
+    table = Table(capacity=8)
     expected: list[int] = []
     for come, go in moves:
         keys = range(len(expected) + 1, len(expected) + 1 + come)
@@ -28,7 +28,7 @@ def test_rows_stay_what_they_were_while_others_come_and_go(moves: list[tuple[int
 
 
 def test_what_is_at_or_below_the_floor_dies_once() -> None:
-    table = Table(KEY_DIM)
+    table = Table()
     table.append(samples([5, 5, 6, 9], keys=[1, 2, 3, 4]))
     floor = Floor(5, 1)
     assert table.count_up_to(0, 4, floor) == 1 == table.expire(0, 4, floor)
@@ -37,7 +37,7 @@ def test_what_is_at_or_below_the_floor_dies_once() -> None:
 
 
 def test_rows_move_a_few_at_a_time_and_those_that_died_stay_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    table, moved, died = Table(KEY_DIM, capacity=256), [], 0
+    table, moved, died = Table(capacity=256), [], 0
     move = Table._move
 
     def noted(self: Table, to: Any, n: int) -> None:
@@ -57,11 +57,8 @@ def test_rows_move_a_few_at_a_time_and_those_that_died_stay_dead(monkeypatch: py
 
 
 def test_copied_rows_live_on_at_the_end() -> None:
-    table = Table(KEY_DIM, capacity=4)
-    block = samples([5, 6, 7])
-    table.append(block)
+    table = Table(capacity=4)
+    table.append(samples([5, 6, 7]))
     table.copy_rows(np.array([0, 2]))
     assert table.sample[table.span(0, 5)].tolist() == [1, 2, 3, 1, 3]
     assert table.live[table.span(0, 5)].tolist() == [False, True, False, True, True]
-    assert block.match_key is not None
-    assert table.match_key[table.span(4, 5)].tolist() == block.match_key[2:].tolist()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from index.pool import Pool
 from index.verify import stats, verify
 from tests.index.pools import small
@@ -10,9 +12,10 @@ from tests.index.samples import samples
 
 def test_a_row_that_differs_is_found(tmp_path: Path) -> None:
     with Pool.open(tmp_path / "pool", small()) as pool:
-        pool.upsert(samples(range(100, 160)))
+        pool.upsert(samples(range(100, 160), labels=[1] * 60))
         assert verify(pool, queries=10, k=5, seed=0).consistent
-        pool.memory.table.match_key[7] *= -1
+        compared, row = pool.memory._compared[1], np.array([7])
+        compared._codes._vector.values[compared.nodes(row, 0, 60)] *= -1
         pool.memory.table.user[9] += 1
         found = verify(pool, queries=10, k=5, seed=0)
         assert found.rows_that_differ == 2 and not found.consistent
