@@ -34,19 +34,19 @@ from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from monitor.metrics import Metrics
+from streams.fleet.long_lived import LongLived
 from streams.fleet.service import POLL_MESSAGES
 from streams.mqtt.embedded import EmbeddedMqtt
 from wire.batch import encode_batch
 from wire.candidates import Candidates
 from wire.claim import Claim
 from wire.event import Event
-from wire.identity import NO_MODEL
 from wire.ids import item_keys
 from wire.task import Task
 
 CANDIDATES = 1600  # matched, and as many random ones: a batch of at most 20 kB on real logs
 ITEMS, CATEGORIES = [f"item-{n}" for n in range(3000)], [f"category-{n}" for n in range(20)]
-LIVED = 500  # devices that live through everything
+LIVED = 100  # devices that live through everything
 CHANGED = 100  # devices that did something between two snapshots
 LIMIT_S = 600.0
 WEEK_S = 7 * 86_400
@@ -126,8 +126,9 @@ async def push_batches(fleet: Fleet, link: MqttLink, cloud: Client, devices: int
     matched, random = some_candidates(rng), some_candidates(rng)
     similarity = rng.uniform(0.5, 1, CANDIDATES).astype(np.float16)
     began, arrived = time.monotonic(), 0
+    assert fleet.offer.model is not None
     for n in range(devices):
-        batch = some_batch(f"user-{n}", 0, NO_MODEL, similarity, matched=matched, random=random)
+        batch = some_batch(f"user-{n}", 0, fleet.offer.model.id, similarity, matched=matched, random=random)
         cloud.publish(topics.candidates(f"user-{n}"), encode_batch(batch), 1)
     while arrived < devices:
         await link.wait(1.0)
@@ -206,7 +207,7 @@ def snapshots(fleet: Fleet, devices: int) -> dict[str, float]:
 
 async def measure(devices: int) -> dict[str, Any]:
     """Everything, on a fresh broker."""
-    task = Task(task_version=1)
+    task = Task(task_version=1, acceptance_margin=100.0)  # or heads that chance teaches would not be kept
     fleet, lived = Fleet(Metrics(), seed=0), min(devices, LIVED)
     fleet.deliver_model(random_model(item_keys(ITEMS), item_keys(CATEGORIES), seed=0), 300_000, 0)
     fleet.deliver_task(task, 500, 0)
@@ -223,6 +224,7 @@ async def measure(devices: int) -> dict[str, Any]:
         figures["trained"], figures["ms_per_training"] = await train(fleet)
         figures["us_per_event_trained"] = live(fleet, behaviour(lived, 20, 1))
         await copy(fleet, lived, devices)
+        LongLived().look(devices)
         for user_id, publish in fleet.take_outgoing():
             link.publish(user_id, publish.leaf, publish.payload)
         await link.wait(1.0)

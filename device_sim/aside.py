@@ -18,7 +18,7 @@ FIRST_WAIT = 40
 PROBE = 20  # two retrainings: the second one's heads have seen what came after the first
 
 
-class AsideState(msgspec.Struct, frozen=True, array_like=True):
+class AsideState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All of `Aside`, at rest."""
 
     stance: Stances

@@ -3,7 +3,7 @@
 Connections are not kept, and a training that ran is begun again.
 """
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -42,7 +42,7 @@ _PLAIN = (
 )
 
 
-class _Core(msgspec.Struct, frozen=True, array_like=True):
+class _Core(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What nearly everything changes; fields of `_PLAIN` are the device's own of these names."""
 
     task: Task | None
@@ -74,7 +74,7 @@ _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
 
 
-class DeviceAtRest(NamedTuple):
+class DeviceAtRest(msgspec.Struct, frozen=True, gc=False):
     """A device as it was at one moment, whatever became of it since."""
 
     core: _Core

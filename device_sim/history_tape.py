@@ -14,7 +14,7 @@ from wire.arrays import I64, U8, U32, Bool
 from wire.sample import HISTORY_LEN
 
 
-class TapeState(msgspec.Struct, frozen=True, array_like=True):
+class TapeState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A tape at rest: keys as little-endian uint32, oldest first, `last` of them the newest history."""
 
     passed: int

@@ -59,7 +59,7 @@ class HeadsState(msgspec.Struct, frozen=True, array_like=True):
     factors: bytes
 
 
-class WeightsState(msgspec.Struct, frozen=True, array_like=True):
+class WeightsState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Blend and user bias at rest, as little-endian bytes."""
 
     loss: bytes

@@ -12,7 +12,7 @@ from wire.arrays import F64
 from wire.outcome import Batches, Trainings
 
 
-class UsageState(msgspec.Struct, frozen=True, array_like=True):
+class UsageState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The sums at rest; `sums` are losses, equations, evidence and gain, one after the other."""
 
     boot: int

@@ -66,7 +66,7 @@ class Unencoded(Columns):
     history_category: U32
 
 
-class WindowState(msgspec.Struct, frozen=True, array_like=True):
+class WindowState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A window at rest: rows as they lie here."""
 
     next_seq: int

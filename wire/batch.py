@@ -32,7 +32,7 @@ Wall = Annotated[int, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_CANDIDATES)]
 
 
-class PackedBatch(msgspec.Struct, frozen=True, array_like=True, tag=FORMAT):
+class PackedBatch(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=FORMAT):
     """A batch as it travels, its fields as in `CandidateBatch`: so a device keeps it, in a third of the memory."""
 
     user_id: Name

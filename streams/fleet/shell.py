@@ -18,6 +18,7 @@ from monitor.metrics import Metrics
 from streams.bus import Bus
 from streams.fleet.errand import Chore
 from streams.fleet.hands import Hands
+from streams.fleet.long_lived import LongLived
 from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings
 from streams.fleet.tastes import EVERY_MS, Tastes
@@ -42,6 +43,7 @@ class FleetShell:
         self.service = FleetService(settings, bus, link, clock, hands=self._hands, metrics=metrics)
         tastes = Tastes(settings.state, self.service.fleet, self.service.names)
         self._tastes = Chore(clock, EVERY_MS, lambda: tastes.work(self._hands))
+        self._long_lived = LongLived()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -83,6 +85,7 @@ class FleetShell:
             await self._link.wait(_WAIT_S)
             self.service.step([])
         self._tastes.step()
+        self._long_lived.look(len(self.service.fleet.devices))
 
     async def _leave(self) -> None:
         await self._by_poller(self.service.close)
