@@ -50,7 +50,7 @@ REPORT_MS = 2_000  # between live scores
 POSITIONS_MS = 1_000  # between positions told on a forgetful bus
 SNAPSHOT_MS = 2_000
 SAY_EVERY_MS = 10_000
-MOST_DEVICES = 10_000  # of one process, 7 GB; whose user comes back gets a new one
+MOST_DEVICES = 10_000  # of one process, 3.5 GB; whose user comes back gets a new one
 
 log = structlog.get_logger(__name__)
 
