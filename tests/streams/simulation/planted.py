@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -68,7 +68,7 @@ def version_check_off() -> Iterator[None]:
     from device_sim.arrivals import judge_batch
 
     def judge(device: Any, batch: Any) -> Any:
-        return judge_batch(device, replace(batch, model=device.model))
+        return judge_batch(device, msgspec.structs.replace(batch, model=device.model))
 
     with patch("device_sim.device.judge_batch", judge):
         yield
@@ -80,7 +80,7 @@ def another_devices_batch() -> Iterator[None]:
     from device_sim.arrivals import judge_batch
 
     def judge(device: Any, batch: Any) -> Any:
-        return judge_batch(device, replace(batch, user_id=device.user_id))
+        return judge_batch(device, msgspec.structs.replace(batch, user_id=device.user_id))
 
     with patch("device_sim.device.judge_batch", judge):
         yield
