@@ -97,9 +97,7 @@ class Pulse:
         if not self._thread.is_alive() and self._hears:  # else Kafka is away, and whoever asks it waits
             self._look()
         status = self._status(ended=True)
-        self._publish(status)
-        if self._producer is not None and self._hears:
-            self._producer.settled(_JOIN_S)
+        self._publish(status, within_s=_JOIN_S if self._hears else 0)
         if not self._thread.is_alive():
             for lookout in self._lookouts:
                 lookout.close()
@@ -141,11 +139,14 @@ class Pulse:
             except Exception as error:  # a status that is missing is no reason to stop, nor to be silent
                 self._seldom.warning(f"the status can't be told: {type(error).__name__}: {error}")
 
-    def _publish(self, status: Status) -> None:
+    def _publish(self, status: Status, within_s: float = 0) -> None:
+        """Hand the status over, and wait so long for Kafka to take it."""
         try:
             if self._producer is None:
                 self._producer = self._bus.producer(give_up_s=_GIVE_UP_S, stopping=self._stop.is_set)
             self._producer.send(STATUS, status.key, encode_status(status))
+            if within_s:
+                self._producer.settled(within_s)
         except (ConnectionFailed, DeliveryError) as error:
             self._producer = None
             self._seldom.warning(f"the status does not reach Kafka: {error}")

@@ -110,6 +110,16 @@ def test_a_kafka_that_is_away_costs_the_status_alone(monkeypatch: pytest.MonkeyP
     assert lines[-1]["event"].startswith("flow/0 ended:")
 
 
+def test_a_status_that_kafka_did_not_take_fails_nobody() -> None:
+    bus: Any = ScriptedBus()
+    with capture_logs() as lines, Pulse(Role.REPLAY, "log", bus, SystemClock(), Metrics()) as pulse:
+        pulse.beat()
+        bus.producers[0].fails = True
+    told = [line["event"] for line in lines]
+    assert any("does not reach Kafka" in event for event in told)
+    assert told[-1].startswith("replay/log ended:")
+
+
 def test_statuses_are_numbered() -> None:
     bus = ScriptedBus()
     pulse = Pulse(Role.FLOW, "0", bus, HandClock(5), Metrics(), out=io.StringIO())  # type: ignore[arg-type]
