@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.batch import some_batch
 from device_sim import topics
-from device_sim.at_rest import DeviceAtRest, restore_device
+from device_sim.at_rest import restore_device
 from device_sim.due import GROUP
 from device_sim.fleet import Fleet
 from device_sim.mqtt_link import MqttLink
@@ -153,8 +153,7 @@ async def train(fleet: Fleet) -> tuple[int, float]:
 
 async def copy(fleet: Fleet, lived: int, devices: int) -> None:
     """Let all others be as those that lived, each with what is its own."""
-    models = [fleet.at_rest(f"user-{n}") for n in range(lived)]
-    parts = [DeviceAtRest.of(model, model.parameters).parts() for model in models]
+    parts = [model.parts() for n in range(lived) if (model := fleet.at_rest(f"user-{n}")) is not None]
     for n in range(lived, devices):
         user_id = f"user-{n}"
         fleet.release(user_id)

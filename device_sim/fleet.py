@@ -87,7 +87,7 @@ class Fleet:
         self.trainings: list[TrainingRecord] = []
         self.due = Due()
         self.clocks = Clocks()
-        self.changes = Changes(self._taken_down)
+        self.changes = Changes(self.at_rest)
         self._outgoing: list[tuple[str, Publish]] = []
         self.quarantine = Quarantine()
         self._gone: list[str] = []
@@ -101,11 +101,11 @@ class Fleet:
             self._catch_up(user_id, 0)
         return self.devices[user_id]
 
-    def at_rest(self, user_id: str) -> Device:
-        """The device with all that is its own, what it has learned included: to be saved, or adopted elsewhere."""
-        device = self.devices[user_id]
-        device.parameters = self.store.take(self.slots[user_id])
-        return device
+    def at_rest(self, user_id: str) -> DeviceAtRest | None:
+        """The device as it is now, to be saved; None where there is none."""
+        if user_id not in self.devices:
+            return None
+        return DeviceAtRest.of(self.devices[user_id], self.store.take(self.slots[user_id]))
 
     def adopt(self, device: Device) -> None:
         """Take over a device that was at rest; the cloud model that it has must be one of the store's."""
@@ -121,7 +121,8 @@ class Fleet:
 
     def release(self, user_id: str) -> Device:
         """Let a device go that is not in training, at rest and with all that is its own."""
-        device = self.at_rest(user_id)
+        device = self.devices[user_id]
+        device.parameters = self.store.take(self.slots[user_id])
         device.connected = False
         device.upcoming.clear()
         device.outbox.link_lost()
@@ -313,11 +314,6 @@ class Fleet:
             self._metrics.batches.labels(outcome).inc()
         elif isinstance(outcome, Trainings):
             self._metrics.trainings.labels(outcome).inc()
-
-    def _taken_down(self, user_id: str) -> DeviceAtRest | None:
-        if user_id not in self.devices:
-            return None
-        return DeviceAtRest.of(self.devices[user_id], self.store.take(self.slots[user_id]))
 
     def _handle(self, user_id: str, stimulus: Stimulus, now_ms: int) -> list[Instruction]:
         if user_id in self.quarantine:

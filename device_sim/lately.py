@@ -1,13 +1,12 @@
 """How the arms compare lately: over the newest predictions, by users, against the cloud arm on the same events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.scores import auc_of_groups, ece
 from wire.arrays import F32, F64, I64, U8, U64, Bool
-from wire.task import ARMS
 
 WINDOW = 20_000  # predictions: enough for intervals of about a hundredth, few enough to see a change within a day
 HARM = 0.02  # a user's AUC below the cloud arm's by more than this counts as harm
@@ -37,13 +36,12 @@ def group_of(predicted: int) -> str:
 
 
 class Lately:
-    """The newest of all predictions so far: user keys, labels, and `arms` (n, arms), of which those of `names` count,
-    "cloud" among them."""
+    """The newest of all predictions so far: user keys, labels, and what each of `arms` said, "cloud" among them."""
 
-    def __init__(self, user: U64, label: U8, arms: F32, names: Sequence[str] = ARMS) -> None:
+    def __init__(self, user: U64, label: U8, arms: Mapping[str, F32]) -> None:
         everyone, seen = np.unique(user, return_counts=True)
-        self._user, self._label, self._arms = user[-WINDOW:], label[-WINDOW:], arms[-WINDOW:]
-        self._names = names
+        self._user, self._label = user[-WINDOW:], label[-WINDOW:]
+        self._arms = {arm: said[-WINDOW:] for arm, said in arms.items()}
         self._so_far: I64 = seen[np.searchsorted(everyone, self._user)]
 
     def gains(self) -> Iterator[Gain]:
@@ -53,7 +51,7 @@ class Lately:
         """
         users, first, place, events = np.unique(self._user, return_index=True, return_inverse=True, return_counts=True)
         place = place.astype(np.int64)
-        of_each = {arm: auc_of_groups(place, len(users), self._label, self._of(arm)) for arm in self._names}
+        of_each = {arm: auc_of_groups(place, len(users), self._label, said) for arm, said in self._arms.items()}
         cloud = of_each["cloud"]
         told = ~np.isnan(cloud)
         for arm, each in of_each.items():
@@ -65,15 +63,11 @@ class Lately:
 
     def calibration(self) -> Iterator[tuple[str, str, float]]:
         """Expected calibration error by arm and devices: of every arm over all, of coda over each group of them."""
-        for arm in self._names:
-            yield arm, "all", ece(self._label, self._of(arm))
+        for arm, said in self._arms.items():
+            yield arm, "all", ece(self._label, said)
         for name, members in self._groups(self._so_far):
-            if members.any() and "coda" in self._names:
-                yield "coda", name, ece(self._label[members], self._of("coda")[members])
-
-    def _of(self, arm: str) -> F32:
-        of_arm: F32 = self._arms[:, ARMS.index(arm)]
-        return of_arm
+            if members.any() and "coda" in self._arms:
+                yield "coda", name, ece(self._label[members], self._arms["coda"][members])
 
     def _groups(self, so_far: I64) -> Iterator[tuple[str, Bool]]:
         for name, (least, below) in DEVICES.items():

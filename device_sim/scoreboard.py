@@ -38,25 +38,26 @@ class Scores:
     """n predictions in columns, for scoring: user keys, labels, and arms (n, arms), of which those of `names` count."""
 
     def __init__(self, user: U64, label: U8, arms: F32, names: Sequence[str]) -> None:
-        self.user, self.label, self.arms, self.names = user, label, arms, names
+        self.user, self.label = user, label
+        self.arms = {arm: arms[:, ARMS.index(arm)] for arm in names}
 
     def __len__(self) -> int:
         return len(self.label)
 
     def ranking(self) -> dict[str, tuple[float, float]]:
         """AUC and GAUC of each arm; NaN where labels do not allow one."""
-        each = {arm: self._of(arm) for arm in self.names}
-        return {arm: (auc(self.label, score), gauc(self.user, self.label, score)) for arm, score in each.items()}
+        each = self.arms.items()
+        return {arm: (auc(self.label, score), gauc(self.user, self.label, score)) for arm, score in each}
 
     def show(self, metrics: Metrics) -> None:
         """Tell how the arms compare, so far and lately, and no longer of others."""
         for gauge in (metrics.arm_auc, metrics.arm_gauc, *_lately(metrics)):
-            for arm in set(ARMS).difference(self.names):
+            for arm in set(ARMS).difference(self.arms):
                 gauge.remove_by_labels({"arm": arm})
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
             metrics.arm_auc.labels(arm).set(round(arm_auc, _DIGITS))
             metrics.arm_gauc.labels(arm).set(round(arm_gauc, _DIGITS))
-        lately = Lately(self.user, self.label, self.arms, self.names)
+        lately = Lately(self.user, self.label, self.arms)
         for gain in lately.gains():
             for bound in ("low", "mean", "high"):
                 metrics.lately_gain.labels(gain.arm, gain.devices, bound).set(round(getattr(gain, bound), _DIGITS))
@@ -68,7 +69,7 @@ class Scores:
         """Everything about each arm, as JSON can hold it (None for NaN)."""
         table = {}
         for arm, (arm_auc, arm_gauc) in self.ranking().items():
-            score = self._of(arm)
+            score = self.arms[arm]
             row = {
                 "auc": arm_auc,
                 "gauc": arm_gauc,
@@ -77,10 +78,6 @@ class Scores:
             }
             table[arm] = {name: None if np.isnan(value) else round(value, 6) for name, value in row.items()}
         return table
-
-    def _of(self, arm: str) -> F32:
-        of_arm: F32 = self.arms[:, ARMS.index(arm)]
-        return of_arm
 
 
 class Scoreboard:

@@ -40,8 +40,8 @@ class HeadsAsLearned(Invariant):
         work = self.world.devices
         assert work is not None, "all processes are there"
         for user in work.fleet.devices if self.world.plan.converges else ():
-            found = work.fleet.at_rest(user).parameters
-            strange = _by_number(found.heads.head, found.heads.unpacked())
+            heads = work.fleet.store.take(work.fleet.slots[user]).heads
+            strange = _by_number(heads.head, heads.unpacked())
             for job in reversed(self._jobs[user]):
                 made = _made(job) if strange else {}
                 strange = {number: head for number, head in strange.items() if not _near(head, made.get(number))}
