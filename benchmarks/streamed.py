@@ -60,7 +60,8 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
         spent.on("features")
         streamed.learn(seen[-1])
         spent.on("crowd")
-    design = Design(streamed.names, np.concatenate([each.features for each in seen]), impressions=impressions)
+    features = np.concatenate([each.features for each in seen])
+    design = Design(streamed.names, features, same=streamed.same, impressions=impressions)
     model = Ftrl()
     spent.on("bins")
     for each in seen:
@@ -71,10 +72,8 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
         model.learn(at, each.moments.label - expected)
         spent.on("regression")
     known = n * 6 // 10  # as much as an evaluation's initial part
-    features, label = (
-        np.concatenate(parts) for parts in zip(*((e.features, e.moments.label) for e in seen), strict=True)
-    )
-    trees = train(features[:known], label[:known], streamed.names, impressions=impressions, seed=0)
+    label = np.concatenate([each.moments.label for each in seen])
+    trees = train(features[:known], label[:known], streamed.names, held=streamed.held, seed=0)
     spent.on("training of trees")
     assert trees is not None, "there are enough moments"
     trees.again(features[:known], label[:known])

@@ -4,14 +4,13 @@ LightGBM (Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decisi
 two trainings: trees know what is popular and who took what by now, and judge it by the rules of what they learned from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import pairwise
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
-from models.streamed.features import SAME
 from wire.arrays import F32, F64, U8
 
 _LEAVES, _LEAF_ROWS = 15, 100  # half of LightGBM's 31 and five times its 20: whether somebody clicks is mostly noise
@@ -64,19 +63,17 @@ class Boosted:
         return self.logits(features), odds
 
 
-def train(features: F32, label: U8, names: Sequence[str], *, impressions: bool, seed: int) -> Boosted | None:
+def train(features: F32, label: U8, names: Sequence[str], *, held: Set[str], seed: int) -> Boosted | None:
     """Trees for `features` (n, f) of moments in event-time order; None where they are not `trainable`.
 
-    With `impressions` what is the same for all items of a moment is held at its median in the score: how much somebody
-    takes ranks nothing. Where negatives are drawn, every moment has the same share of positives; such features can only
-    say how far to believe others, and scores are log-odds.
+    Features that are `held` (`Streamed.held`) have their medians in the score.
     """
     if not trainable(label):
         return None
     columns = [n for n, name in enumerate(names) if name != _MIXED]
-    held = [n for n in columns if impressions and names[n] in SAME]
     rounds = _best_rounds(features[:, columns], label, _cut(label), _SETTINGS | {"seed": seed})
-    return Boosted(features, label, columns=columns, held=held, rounds=rounds, seed=seed)
+    at = [n for n in columns if names[n] in held]
+    return Boosted(features, label, columns=columns, held=at, rounds=rounds, seed=seed)
 
 
 def trainable(label: U8) -> bool:
@@ -85,13 +82,13 @@ def trainable(label: U8) -> bool:
     return len(label) >= LEAST and all(0 < part.mean() < 1 for part in (label[:cut], label[cut:]))
 
 
-def logits_before(features: F32, label: U8, names: Sequence[str], *, impressions: bool, seed: int) -> F64:
+def logits_before(features: F32, label: U8, names: Sequence[str], *, held: Set[str], seed: int) -> F64:
     """Log-odds (n,) of moments as in `train`, each by trees that learned from earlier parts alone: trees know by heart
     what they learned from. nan in the first part, and where the parts before were too few.
     """
     odds = np.full(len(label), np.nan)
     for start, end in pairwise(np.linspace(0, len(label), _PARTS + 1).astype(int)[1:].tolist()):
-        trees = train(features[:start], label[:start], names, impressions=impressions, seed=seed)
+        trees = train(features[:start], label[:start], names, held=held, seed=seed)
         if trees is not None:
             odds[start:end] = trees.logits(features[start:end])
     return odds

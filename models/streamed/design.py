@@ -5,7 +5,7 @@ from collections.abc import Sequence, Set
 import numpy as np
 
 from models.streamed.bins import Bins
-from models.streamed.features import SAME, Seen
+from models.streamed.features import Seen
 from models.streamed.ftrl import BITS
 from wire.arrays import F32, I64, U64
 from wire.ids import mix
@@ -25,7 +25,7 @@ _TOGETHER = (
     ("last_category", "category"),
     ("hour", "category"),
 )
-_SAME = SAME | {"user", "last_category"}
+_SAME_KEYS = {"user", "last_category"}
 
 
 class Design:
@@ -35,8 +35,9 @@ class Design:
     that it was shown; where negatives are drawn it would only learn what the draw does to it.
     """
 
-    def __init__(self, names: Sequence[str], features: F32, *, impressions: bool) -> None:
+    def __init__(self, names: Sequence[str], features: F32, *, same: Set[str], impressions: bool) -> None:
         self._names = tuple(names)
+        self._same = same | _SAME_KEYS
         self._bins = Bins(features)
         there = {*names, *_KEYS}
         alone = [(name,) for name in (*names, "category", *(["item"] if impressions else []))]
@@ -62,7 +63,7 @@ class Design:
     @property
     def ranking(self) -> I64:
         """Which columns are not the same for all items that a user meets at one moment."""
-        return np.flatnonzero([not set(column) <= _SAME for column in self._columns])
+        return np.flatnonzero([not set(column) <= self._same for column in self._columns])
 
     @property
     def parts(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from models.sample import pad_histories
+from models.streamed.context import NO_CONTEXT, ContextNames
 from models.streamed.counts import HALF_LIVES_MS, Counts
 from models.streamed.counts import SPANS as COUNT_SPANS
 from models.streamed.moments import Moments
@@ -27,7 +28,7 @@ _OWN = ("times", "since", "category_share", "category_recent", "category_taken")
 _NEAR = tuple(f"near_{kind}_{COUNT_SPANS[span]}" for kind in ("all", "fading", "last") for span in SPANS)
 _USER = ("positives", "gap", "in_session", "hour")
 _USER_RATES = ("category_rate", "user_rate")
-SAME = frozenset((*_USER, "user_rate"))  # for all items that a user meets at one moment: they rank nothing
+_SAME = (*_USER, "user_rate")
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,30 @@ class Seen:
 
 class Streamed:
     """All state of the streamed features. `impressions`: label 0 says that an item was really shown, so it has a rate.
+    `context` names what of a moment's context is a feature as well.
+
+    Features that are the `same` for all items that a user meets at one moment rank nothing, so where items were really
+    shown they are `held` in a score. Where negatives are drawn, every moment has the same share of positives: such
+    features can only say how far to believe others, and a score may have them.
 
     A user's own past is strictly before a moment; the crowd's is what `learn` has been told of until then.
     """
 
-    def __init__(self, *, impressions: bool) -> None:
+    def __init__(self, *, impressions: bool, context: ContextNames = NO_CONTEXT) -> None:
         self.impressions = impressions
         self._items = Counts(ITEMS, impressions=impressions)
         self._categories = Counts(CATEGORIES, impressions=impressions)
         self._together = Together([HALF_LIVES_MS[n] for n in SPANS])
         self._people: dict[int, Person] = {}
         rates = (*_RATES, *_USER_RATES) if impressions else ()
-        self.names: tuple[str, ...] = (*_POPULARITY, *_AGES, *_OWN, *_NEAR, *_USER, *rates)
+        self.names: tuple[str, ...] = (*_POPULARITY, *_AGES, *_OWN, *_NEAR, *_USER, *rates, *map(_said, context.all))
+        self.same = frozenset((*_SAME, *map(_said, context.moment)))
+        self.held = self.same if impressions else frozenset()
         self.popularity: tuple[str, ...] = (*_POPULARITY, *_AGES, *(_RATES if impressions else ()))
 
-    def take(self, moments: Moments) -> Seen:
-        """The features of n moments; each user's own past knows them from then on."""
+    def take(self, moments: Moments, context: F64 | None = None) -> Seen:
+        """The features of n moments, of whose contexts `context` (n, names) was told where some are named; each user's
+        own past knows them from then on."""
         past = list(starmap(self._past, zip(*(column.tolist() for column in moments), strict=True)))
         of = _columns(past)
         recent = pad_histories([each.history_item for each in past])[:, :RECENT]
@@ -75,6 +84,8 @@ class Streamed:
         parts += [_own(of, categories, moments.category), self._near(moments, recent), _user(of, when)]
         if self.impressions:
             parts += [self._items.rates(item, when), self._categories.rates(category, when), _user_rates(of)]
+        if context is not None:
+            parts.append(context)
         features = np.concatenate(parts, axis=1, dtype=np.float32)
         return Seen(moments, features, categories[:, 0], recent)
 
@@ -98,6 +109,11 @@ class Streamed:
         cosine = self._together.cosines(moments.item, recent, moments.timestamp)
         fading = np.einsum("nrs,r->ns", cosine, _FADE ** np.arange(recent.shape[1]))
         return np.concatenate([cosine.sum(axis=1), fading, cosine[:, 0]], axis=1)
+
+
+def _said(field: str) -> str:
+    """What a field of the context is called as a feature, whatever other features are."""
+    return f"context.{field}"
 
 
 def _columns(past: Sequence[Past]) -> dict[str, F64]:

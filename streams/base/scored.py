@@ -10,6 +10,7 @@ import polars as pl
 from xxhash import xxh3_64_hexdigest
 
 import models.streamed
+from models.streamed.context import NO_CONTEXT, ContextNames
 from streams.base.choice import choose, possible
 from streams.base.names import BOOSTED, LOGGED, MODELS, ONLINE, STALE
 from streams.base.service import Service
@@ -24,11 +25,12 @@ LIVE = (LOGGED, BOOSTED, ONLINE, STALE)  # what devices can add to live, the fir
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How a log is scored: the share of it that the model learns from first, and how old what everybody did is at
-    least when it is known, in event time."""
+    """How a log is scored: the share of it that the model learns from first, how old what everybody did is at least
+    when it is known, in event time, and what of events' `context` it knows."""
 
     initial_share: float = 0.6
     delay_ms: int = 5_000
+    context: ContextNames = NO_CONTEXT
     seed: int = 0
 
 
@@ -40,13 +42,23 @@ def score(log: pl.DataFrame, base: str, scoring: Scoring, show: Show) -> pl.Data
     """
     first = first_of_tail(log, scoring.initial_share)
     impressions = not has_sampled(log)
-    service = Service((base,), base=base, delay_ms=scoring.delay_ms, impressions=impressions, seed=scoring.seed)
-    for part in shown("reading the initial part of the log", first, slices(log[:first], INITIAL_ROWS), show):
+    service = Service(
+        (base,),
+        base=base,
+        delay_ms=scoring.delay_ms,
+        impressions=impressions,
+        context=scoring.context,
+        seed=scoring.seed,
+    )
+    context = bool(scoring.context.all)
+    initial = slices(log[:first], INITIAL_ROWS, context=context)
+    for part in shown("reading the initial part of the log", first, initial, show):
         service.rehearse(part)
     show("training on the initial part", 0, first)
     expected = [service.begin()]
     show("training on the initial part", first, first)
-    tail = slices(log[first:], SLICE_ROWS, scoring.delay_ms, log["user_id"][first:].unique().to_list())
+    users = log["user_id"][first:].unique().to_list()
+    tail = slices(log[first:], SLICE_ROWS, scoring.delay_ms, users, context=context)
     expected += map(service.see, shown("saying what is expected of each event", len(log) - first, tail, show))
     return log.with_columns(pl.Series("base", np.concatenate(expected), pl.Float64, nan_to_null=True))
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from models.scores import logit
 from models.streamed.boosted import logits_before, train
+from models.streamed.context import NO_CONTEXT, Context, ContextNames
 from models.streamed.design import Design
 from models.streamed.features import Seen, Streamed
 from models.streamed.moments import Moments
@@ -40,10 +41,20 @@ class Service:
     What the model `base` expects of an event is told before anything learns from it. `names` are of all its models.
     """
 
-    def __init__(self, names: Sequence[str], *, base: str = "", delay_ms: int, impressions: bool, seed: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        base: str = "",
+        delay_ms: int,
+        impressions: bool,
+        context: ContextNames = NO_CONTEXT,
+        seed: int,
+    ) -> None:
         self.base = base
         self._names, self._delay_ms, self._seed = names, delay_ms, seed
-        self._streamed = Streamed(impressions=impressions)
+        self._streamed = Streamed(impressions=impressions, context=context)
+        self._context = Context(context.all)
         self._newest = Newest()
         self._waiting: deque[Met] = deque()  # not old enough to be learned from; the last is the slice last seen
         self._design: Design | None = None
@@ -54,9 +65,8 @@ class Service:
     def rehearse(self, events: Sequence[Event]) -> None:
         """Take a part of the initial part of the log."""
         for at in range(0, len(events), _BLOCK):
-            moments = moments_of(events[at : at + _BLOCK])
-            self._catch_up(int(moments.timestamp[0]) - self._delay_ms)
-            seen = self._streamed.take(moments)
+            self._catch_up(events[at].timestamp - self._delay_ms)
+            seen = self._seen(events[at : at + _BLOCK])
             self._waiting.append(self._met_at(seen))
             self._newest.add(seen)
         self._met += len(events)
@@ -70,20 +80,20 @@ class Service:
         """
         self._catch_up(int(self._waiting[-1].seen.moments.timestamp[-1]))
         features, label = self._newest.features, self._newest.label
-        names, impressions = self._streamed.names, self._streamed.impressions
+        names, held = self._streamed.names, self._streamed.held
         if set(self._names) - {BOOSTED}:
-            self._design = Design(names, features, impressions=impressions)
+            self._design = Design(names, features, same=self._streamed.same, impressions=self._streamed.impressions)
             self.models = self._regressions(self._design, float(logit(np.array([label.mean()]))[0]))
         expected = [np.full(self._met - len(features), np.nan), *map(self._rehearsed_one, self._newest)]
         if BOOSTED in self._names:
-            if trees := train(features, label, names, impressions=impressions, seed=self._seed):
+            if trees := train(features, label, names, held=held, seed=self._seed):
                 self.models[BOOSTED] = Trees(trees, self._newest)
             elif self.base == BOOSTED:
                 raise InputError(
                     "the initial part is too short, or has too little of one label, to train boosted trees"
                 )
             if self.base == BOOSTED:
-                expected[1:] = [logits_before(features, label, names, impressions=impressions, seed=self._seed)]
+                expected[1:] = [logits_before(features, label, names, held=held, seed=self._seed)]
         return _said(np.concatenate(expected))
 
     @property
@@ -94,7 +104,7 @@ class Service:
     def see(self, events: Sequence[Event]) -> F64:
         """A slice comes: what the base expects of its events, as log-odds (n,); nan without one."""
         self._catch_up(events[0].timestamp - self._delay_ms)
-        self._waiting.append(self._met_at(self._streamed.take(moments_of(events))))
+        self._waiting.append(self._met_at(self._seen(events)))
         return _said(self._expected(self._waiting[-1]))
 
     def hear(self, cloud: Mapping[str, F64]) -> Met:
@@ -119,6 +129,9 @@ class Service:
         expected = self._expected(met)
         self._learn(met)
         return expected
+
+    def _seen(self, events: Sequence[Event]) -> Seen:
+        return self._streamed.take(moments_of(events), self._context.of([event.context for event in events]))
 
     def _met_at(self, seen: Seen) -> Met:
         at = np.zeros((len(seen.features), 0), np.int64) if self._design is None else self._design.of(seen)

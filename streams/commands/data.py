@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import App
 
 from streams.base.choice import choose, meaning, possible
+from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.base.names import LOGGED, MODELS
 from streams.base.scored import Scoring, score
 from streams.evaluation.log import evaluation_log
@@ -136,6 +137,7 @@ def score_log(
     negatives: AtLeast0 = 0,
     seed: int = 0,
     options: LogOptions = AS_FOUND,
+    context: ContextOptions = NO_OPTIONS,
     json: bool = False,
 ) -> None:
     """Write a log with what a strong global model expected of each event just before: its column `base`.
@@ -166,7 +168,8 @@ def score_log(
     check, events, sampled = evaluation_log(
         EventLog(find_log(log), options), Sampling(negatives, seed) if negatives else None
     )
-    for line in (*check.lines(), *(sampled.lines() if sampled else ())):
+    known = context.names(events)
+    for line in (*check.lines(), *(sampled.lines() if sampled else ()), *telling(events, known)):
         say(line)
     there = possible(events, initial_share)
     if there[LOGGED] and base is None:
@@ -175,7 +178,7 @@ def score_log(
             "their place"
         )
     chosen, began_s = choose(base, MODELS, there), time.process_time()
-    scoring = Scoring(initial_share=initial_share, delay_ms=delay.ms, seed=seed)
+    scoring = Scoring(initial_share=initial_share, delay_ms=delay.ms, context=known, seed=seed)
     with work_view() as show:
         scored = score(events, chosen, scoring, show)
     each_us = 1e6 * (time.process_time() - began_s) / len(events)

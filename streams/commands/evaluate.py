@@ -16,6 +16,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
 from streams.base.choice import choose, possible, ready, unsaid
+from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.evaluation.evaluate import evaluate
 from streams.evaluation.lineup import BASES, spoken
 from streams.evaluation.log import evaluation_log
@@ -62,6 +63,7 @@ def command(
     freshness: bool = False,
     classifier: bool = False,
     options: LogOptions = AS_FOUND,
+    context: ContextOptions = NO_OPTIONS,
     out: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -76,6 +78,7 @@ def command(
     ```
     coda evaluate ml-100k --devices all
     coda evaluate events.csv --positive addtocart,transaction --negatives 2
+    coda evaluate impressions.csv --item-context price --moment-context page
     ```
 
     Args:
@@ -132,7 +135,7 @@ def command(
         "refresh": str(refresh),
         "delay": str(delay),
         "classifier": "on" if classifier else "off",
-        "columns": " ".join(options.flags()),
+        "columns": " ".join((*options.flags(), *context.flags())),
     }
     torch.set_num_threads(1)
     stop = Stop()  # asked between two steps: an exception out of nowhere can abort torch, or be lost in it
@@ -143,9 +146,10 @@ def command(
             bases = ready(tuple(BASES), there) if base == "all" else [choose(base, tuple(BASES), there)]
             settings["base"] = " ".join(bases)
             drawn = sampled.lines() if sampled else []
-            for line in (*check.lines(), *drawn, *unsaid(events)):
+            known = context.names(events)
+            for line in (*check.lines(), *drawn, *unsaid(events), *telling(events, known)):
                 say(line)
-            plans = {name: replace(plan, base=name) for name in bases}
+            plans = {name: replace(plan, base=name, context=known) for name in bases}
             first = plans[bases[0]]
             later = {str(each): replace(first, delay_ms=each.ms, refresh_ms=0) for each in _LATER if freshness}
             with stop.listening():

@@ -33,9 +33,12 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     run = PrequentialRun(pool, plan, chosen_users(log[first:], plan))
     base = plan.base if plan.base in MODELS else ""
     impressions = not has_sampled(log)
-    service = Service(RIVALS, base=base, delay_ms=plan.delay_ms, impressions=impressions, seed=plan.seed)
+    service = Service(
+        RIVALS, base=base, delay_ms=plan.delay_ms, impressions=impressions, context=plan.context, seed=plan.seed
+    )
     rivals = Rivals(service)
-    initial = slices(log[:first], INITIAL_ROWS)
+    context = bool(plan.context.all)
+    initial = slices(log[:first], INITIAL_ROWS, context=context)
     for part in shown("reading the initial part of the log", first, initial, progress):
         service.rehearse(part)
     expected, records = service.begin(), []
@@ -44,7 +47,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
         expected = expected[len(part) :]
     run.learn_initial(records, partial(progress, "training the first global model"))
     del records
-    tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users)
+    tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users, context=context)
     for part in shown("predicting each event, then learning from it", len(log) - first, tail, progress):
         rivals.meet(part, run.step(with_bases(part, service.see(part))))
     outcome = run.outcome()

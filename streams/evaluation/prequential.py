@@ -32,6 +32,7 @@ from models.artefact import model_to_bytes
 from models.cloud_model import CloudModel
 from models.cloud_trainer import Progress, train_first
 from models.sample import block_of
+from models.streamed.context import NO_CONTEXT, ContextNames
 from monitor.metrics import Metrics
 from operators.audience import Audience
 from operators.decode import Arrival, Asked
@@ -59,16 +60,17 @@ _NEVER_MS = 2**62
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is evaluated: `devices` users (0: all), the `initial_share` of the log for the first cloud version,
-    a new version per `refresh_ms` of event time (0: never), what devices add to (`base`, of `BASES`), how old what
-    happened is at least when it is learned from (`delay_ms`, at least 1; live 2 s at the 99th percentile, the default
-    has room), how many users take an item before its samples are pooled (`min_users`), and the settings of matching
-    and training.
+    a new version per `refresh_ms` of event time (0: never), what devices add to (`base`, of `BASES`), what of events'
+    `context` global models know, how old what happened is at least when it is learned from (`delay_ms`, at least 1;
+    live 2 s at the 99th percentile, the default has room), how many users take an item before its samples are pooled
+    (`min_users`), and the settings of matching and training.
     """
 
     devices: int = 0
     initial_share: float = 0.6
     refresh_ms: int = 86_400_000
     base: str = STALE
+    context: ContextNames = NO_CONTEXT
     delay_ms: int = 5_000
     seed: int = 0
     per_label: int = 800

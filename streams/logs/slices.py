@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -12,9 +13,7 @@ from wire.event import Event
 INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 # Rows of the rest per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256
-# Of an `Event`; nothing that is evaluated reads a context.
 _COLUMNS = ("event_id", "user_id", "item_id", "category_id", "event_type", "label", "timestamp")
-_REST = (pl.lit(None).alias("context"), "base")
 
 
 def first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
@@ -28,21 +27,26 @@ def first_of_tail(log: pl.DataFrame, initial_share: float) -> int:
     return first
 
 
-def slices(log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = ()) -> Iterator[list[Event]]:
-    """Slices of at least `rows` rows (but for the last); rows of one moment stay together.
+def slices(
+    log: pl.DataFrame, rows: int, delay_ms: int = 0, users: Collection[str] = (), *, context: bool = False
+) -> Iterator[list[Event]]:
+    """Slices of at least `rows` rows (but for the last); rows of one moment stay together. Events have their
+    context where that is asked for.
 
     A slice ends early where one of `users` comes again after `delay_ms` or more, as what they did before is known then.
     """
     times = log["timestamp"].to_numpy()
     learned = _learned_before(log, users, delay_ms)
-    events = log.select(*_COLUMNS, *_REST).rows()  # at once: a slice of a frame costs as much as 1,000 events
+    said = pl.col("context") if context else pl.lit(None).alias("context")
+    decode = msgspec.json.Decoder(dict).decode
+    events = log.select(*_COLUMNS, said, "base").rows()  # at once: a slice of a frame costs as much as 1,000 events
     at = 0
     while at < len(times):
         end = int(np.searchsorted(times, times[min(at + rows, len(times)) - 1], "right"))
         again = np.flatnonzero(learned[at:end] >= at)
         if len(again):
             end = int(np.searchsorted(times, times[at + again[0]], "left"))
-        yield [Event(*row) for row in events[at:end]]
+        yield [Event(*(*fields, decode(said) if said else None, base)) for *fields, said, base in events[at:end]]
         at = end
 
 

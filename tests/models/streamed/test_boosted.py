@@ -1,3 +1,5 @@
+from collections.abc import Set
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from models.streamed.boosted import LEAST, Boosted, logits_before, train
 from wire.arrays import F32, U8
 
 NAMES = ("item_rate_1d", "near_all_1d", "user_rate", "category_rate")
+HELD = {"user_rate"}
 
 
 def moments(n: int = 4000, seed: int = 0) -> tuple[F32, U8]:
@@ -17,8 +20,8 @@ def moments(n: int = 4000, seed: int = 0) -> tuple[F32, U8]:
     return features, (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
 
 
-def trained(features: F32, label: U8, *, impressions: bool = True, seed: int = 0) -> Boosted:
-    trees = train(features, label, NAMES, impressions=impressions, seed=seed)
+def trained(features: F32, label: U8, *, held: Set[str] = HELD, seed: int = 0) -> Boosted:
+    trees = train(features, label, NAMES, held=held, seed=seed)
     assert trees is not None
     return trees
 
@@ -36,30 +39,30 @@ def test_the_same_moments_make_the_same_trees() -> None:
     assert trained(features, label).logits(asked).tolist() == trained(features, label).logits(asked).tolist()
 
 
-def test_where_items_were_shown_how_much_a_user_takes_ranks_nothing() -> None:
+def test_what_is_held_ranks_nothing() -> None:
     features, label = moments()
     pair = np.repeat(features[:1], 2, axis=0)
     pair[:, 2:] = [[-2, -2], [2, 2]]
-    for impressions in (True, False):
-        trees = trained(features, label, impressions=impressions)
+    for held in (HELD, set()):
+        trees = trained(features, label, held=held)
         score, (low, high) = trees.opinion(pair)
         assert high - low > 1
-        assert np.diff(score) == pytest.approx(0 if impressions else high - low)
+        assert np.diff(score) == pytest.approx(0 if held else high - low)
 
 
 def test_too_few_moments_or_one_label_alone_make_no_trees() -> None:
     features, label = moments(LEAST)
-    assert train(features, label, NAMES, impressions=True, seed=0) is not None
-    assert train(features[1:], label[1:], NAMES, impressions=True, seed=0) is None
-    assert train(features, np.ones_like(label), NAMES, impressions=True, seed=0) is None
+    assert train(features, label, NAMES, held=HELD, seed=0) is not None
+    assert train(features[1:], label[1:], NAMES, held=HELD, seed=0) is None
+    assert train(features, np.ones_like(label), NAMES, held=HELD, seed=0) is None
 
 
 def test_odds_of_an_initial_part_know_nothing_of_their_own_labels() -> None:
     features, label = moments(8000)
     other = label.copy()
     other[6000:] = 1 - other[6000:]
-    odds, again = (logits_before(features, y, NAMES, impressions=True, seed=0) for y in (label, other))
+    odds, again = (logits_before(features, y, NAMES, held=HELD, seed=0) for y in (label, other))
     assert np.isnan(odds[:2000]).all() and not np.isnan(odds[2000:]).any()
     assert odds[2000:].tolist() == again[2000:].tolist(), "the last part teaches nobody"
     assert auc(label[2000:], odds[2000:]) > 0.8
-    assert np.isnan(logits_before(features[:400], label[:400], NAMES, impressions=True, seed=0)).all()
+    assert np.isnan(logits_before(features[:400], label[:400], NAMES, held=HELD, seed=0)).all()

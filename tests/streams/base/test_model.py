@@ -27,7 +27,7 @@ def trees(most: int = INITIAL) -> Trees:
     newest = Newest(most)
     for n in range(INITIAL // BLOCK):
         newest.add(met(BLOCK, seed=n).seen)
-    trained = train(newest.features, newest.label, ("item_age", "times"), impressions=False, seed=0)
+    trained = train(newest.features, newest.label, ("item_age", "times"), held=set(), seed=0)
     assert trained is not None
     return Trees(trained, newest)
 

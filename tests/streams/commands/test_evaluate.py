@@ -4,6 +4,7 @@ import json
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -133,6 +134,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--refresh", "0s", "--base", "refreshed"), "give an interval, or --base stale"),
         (("--delay", "0s"), "--delay: 0s is no time at all"),
         (("--initial-share", "2"), "for --initial-share. Must be < 1"),
+        (("--item-context", "price"), "the log has no other column price; it has none"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(
@@ -141,6 +143,36 @@ def test_wrong_settings_are_one_clear_line(
     assert run(("evaluate", str(log), *flags, "--out", str(tmp_path / "run"))) == 2
     *_, line = capsys.readouterr().err.strip().splitlines()
     assert words in line
+
+
+def test_columns_that_are_known_before_an_event_make_a_global_model_better(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown, rng = pl.read_parquet(log), np.random.default_rng(0)
+    label = shown["label"].to_numpy()
+    page = np.where(rng.random(len(label)) < 0.8, label, 1 - label)
+    shown = shown.with_columns(page=pl.Series(page).replace_strict({0: "home", 1: "shop"}), followed=label)
+    shown.write_parquet(log)
+    auc = {}
+    for name, said in {
+        "without": (),
+        "with": ("--moment-context", "page"),
+        "after": ("--item-context", "followed"),
+    }.items():
+        words = ("evaluate", str(log), *SETTINGS, "--refresh", "0s", "--base", "online", "--json", *said)
+        assert run((*words, "--out", str(tmp_path / name))) == 0
+        told = capsys.readouterr()
+        auc[name] = json.loads(told.out)["arms"]["online"]["auc"]
+        assert ("followed alone has AUC 1.000" in told.err) == (name == "after")
+    assert auc["with"] > auc["without"] + 0.1
+    assert json.loads((tmp_path / "with" / "run.json").read_text())["settings"]["columns"] == "--moment-context page"
+
+
+def test_sampled_negatives_have_no_context(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pl.read_parquet(log).with_columns(price=1).write_parquet(log)
+    words = ("evaluate", str(log), *SETTINGS, "--negatives", "1", "--item-context", "price")
+    assert run((*words, "--out", str(tmp_path / "run"))) == 2
+    assert "sampled negatives have no context" in capsys.readouterr().err
 
 
 def test_a_log_of_few_users_is_told_and_gives_no_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,9 +79,9 @@ def test_nothing_is_learned_before_it_is_as_old_as_the_delay(monkeypatch: pytest
         known_ms.append(int(met.seen.moments.timestamp.max()))
         learn_trees(self, met)
 
-    def spy_take(self: Streamed, moments: Any) -> Seen:
+    def spy_take(self: Streamed, moments: Any, context: Any) -> Seen:
         assert max(known_ms) <= max(int(moments.timestamp.min()) - 600_000, initial_ms)
-        return take(self, moments)
+        return take(self, moments, context)
 
     monkeypatch.setattr(Streamed, "learn", spy_learn)
     monkeypatch.setattr(Streamed, "take", spy_take)
