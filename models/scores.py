@@ -75,6 +75,26 @@ def pairs_of_groups(group: I64, groups: int, label: U8 | Bool) -> F64:
     return pairs
 
 
+def ndcg_of_groups(group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
+    """Normalised discounted cumulative gain per group (Järvelin and Kekäläinen 2002), shape (groups,): a positive at
+    rank r, from 1, gains 1/log2(1 + r), of what all positives at the top would; ties share their ranks' mean gain; NaN
+    where a label is missing.
+
+    >>> ndcg_of_groups(np.zeros(3, np.int64), 1, np.array([1, 0, 0], np.uint8), np.array([.5, .9, .1])).round(3)
+    array([0.631])
+    """
+    order = np.lexsort((-score, group))
+    owner, value, positive = group[order], score[order], label[order] > 0
+    size, positives = np.bincount(owner, minlength=groups), np.bincount(owner, positive, groups)
+    place = np.arange(len(owner)) - (np.cumsum(size) - size)[owner]
+    gain = 1 / np.log2(2 + place)
+    got = np.bincount(owner, _tied_mean(owner, value, gain) * positive, groups)
+    most = np.bincount(owner, gain * (place < positives[owner]), groups)
+    result = np.full(groups, np.nan)
+    np.divide(got, most, out=result, where=(positives > 0) & (positives < size))
+    return result
+
+
 def aucs_up_to(ends: Sequence[int], group: I64, groups: int, label: U8 | Bool, score: F32 | F64) -> F64:
     """The same over the first `end` rows, for each of `ends`, shape (ends, groups): sorted once for all of them."""
     order = np.lexsort((score, group))
@@ -85,7 +105,7 @@ def _aucs(order: I64, group: I64, groups: int, label: U8 | Bool, score: F32 | F6
     """AUC per group over the rows in `order`, which is by group and then by score."""
     owner, value, positive = group[order], score[order], label[order] > 0
     size = np.bincount(owner, minlength=groups)
-    rank = _tied_ranks(owner, value) - (np.cumsum(size) - size)[owner]
+    rank = _tied_mean(owner, value, np.arange(1.0, len(owner) + 1)) - (np.cumsum(size) - size)[owner]
     positives = np.bincount(owner, positive, groups)
     above = np.bincount(owner, rank * positive, groups) - positives * (positives + 1) / 2
     pairs = positives * (size - positives)
@@ -94,9 +114,9 @@ def _aucs(order: I64, group: I64, groups: int, label: U8 | Bool, score: F32 | F6
     return result
 
 
-def _tied_ranks(owner: I64, value: F32 | F64) -> F64:
-    """Ranks from 1 over all rows (sorted by owner, value); rows of one owner with the same value share their mean."""
+def _tied_mean(owner: I64, value: F32 | F64, of: F64) -> F64:
+    """What each row (sorted by owner, value) has `of`; rows of one owner with the same value share their mean."""
     new = np.append(True, (owner[1:] != owner[:-1]) | (value[1:] != value[:-1]))[: len(owner)]
-    starts = np.flatnonzero(new)
-    ends = np.append(starts[1:], len(owner))
-    return np.repeat((starts + 1 + ends) / 2, ends - starts)
+    run = np.cumsum(new) - 1
+    mean: F64 = (np.bincount(run, of) / np.bincount(run))[run]
+    return mean

@@ -58,6 +58,6 @@ def _number(value: Any, words: dict[str, int]) -> float:
             value = float(value)
         except ValueError:
             return words.setdefault(value, len(words)) if len(words) < WORDS else words.get(value, WORDS)
-    return (
-        max(_ABSENT, min(value, _MOST)) if isinstance(value, int | float) else _ABSENT
-    )  # not a number: larger than none
+    if not isinstance(value, int | float):
+        return _ABSENT
+    return max(_ABSENT, min(value, _MOST))  # what is not a number is larger than none

@@ -202,8 +202,8 @@ def closing_lines(result: Result, folder: Path) -> list[str]:
 def arm_lines(arms: Mapping[str, ArmFigures], untrained: Sequence[str] = ()) -> list[str]:
     """Each arm's figures, and which have none as there was too little to train them."""
     figures = [
-        f"{arm:<18} GAUC {figure(f.gauc)}  within the moment {figure(f.moment)}  AUC {figure(f.auc)}  "
-        f"log-loss {f.logloss:.4f}"
+        f"{arm:<18} GAUC {figure(f.gauc)}  within the moment {figure(f.moment)}  NDCG {figure(f.ndcg)}  "
+        f"AUC {figure(f.auc)}  log-loss {f.logloss:.4f}"
         for arm, f in arms.items()
     ]
     return figures + [f"{arm:<18} untrained: the initial part is too short for it" for arm in untrained]

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from models.scores import auc, auc_of_groups, ece, log_losses, logloss, pairs_of_groups
+from models.scores import auc, auc_of_groups, ece, log_losses, logloss, ndcg_of_groups, pairs_of_groups
 from streams.evaluation.lineup import SCORE
 from wire.arrays import F64, I64, U8
 
@@ -19,14 +19,15 @@ _LEAST_PAIRS = 1000  # that met at one moment: their AUC has a standard error of
 class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One arm over all predicted events; None where labels do not allow a figure.
 
-    `gauc` and `moment` are of its scores, `auc`, `logloss` and `ece` of its probabilities. `moment` is the AUC within
-    the moment: over pairs that one user met at one time, a positive and its own negatives or one page of impressions;
-    None where there are fewer than a thousand of these.
+    `gauc`, `moment` and `ndcg` are of its scores, `auc`, `logloss` and `ece` of its probabilities. `moment` is the AUC
+    within the moment: over pairs that one user met at one time, a positive and its own negatives or one page of
+    impressions; `ndcg` the mean over these moments; both None where there are fewer than a thousand pairs.
     """
 
     auc: float | None
     gauc: float | None
     moment: float | None
+    ndcg: float | None
     logloss: float | None
     ece: float | None
 
@@ -82,6 +83,7 @@ class Comparison:
         owner[moment] = self.group
         self.user_auc: dict[str, F64] = {}
         self._ranked_right: dict[str, F64] = {}  # pairs within moments, per user
+        self._ndcg: dict[str, float] = {}
         self._pairs: F64 = np.bincount(owner, pairs, self.users).astype(np.float64)
         self._met = self._pairs.sum() >= _LEAST_PAIRS
         for arm in arms:
@@ -89,6 +91,8 @@ class Comparison:
             score = predictions[name].to_numpy().astype(np.float64)
             self.user_auc[arm] = auc_of_groups(self.group, self.users, self.label, score)
             right = np.nan_to_num(auc_of_groups(moment, moments, self.label, score)) * pairs
+            if self._met:
+                self._ndcg[arm] = float(np.nanmean(ndcg_of_groups(moment, moments, self.label, score)))
             self._ranked_right[arm] = np.bincount(owner, right, self.users).astype(np.float64)
         self._seed = seed
 
@@ -109,6 +113,7 @@ class Comparison:
                 "auc": auc(self.label, probability),
                 "gauc": gauc,
                 "moment": self._ranked_right[arm].sum() / self._pairs.sum() if self._met else float("nan"),
+                "ndcg": self._ndcg[arm] if self._met else float("nan"),
                 "logloss": logloss(self.label, probability),
                 "ece": ece(self.label, probability),
             }

@@ -82,9 +82,11 @@ def _versions(result: Result) -> str:
 
 
 def _arms(arms: Mapping[str, ArmFigures], untrained: Sequence[str]) -> str:
-    rows = [(name, *(figure(v) for v in (a.gauc, a.moment, a.auc, a.logloss, a.ece))) for name, a in arms.items()]
-    rows += [(name, "untrained", "", "", "", "") for name in untrained]
-    return table(("arm", "GAUC", "AUC within the moment", "AUC", "log-loss", "ECE"), rows)
+    rows = [
+        (name, *(figure(v) for v in (a.gauc, a.moment, a.ndcg, a.auc, a.logloss, a.ece))) for name, a in arms.items()
+    ]
+    rows += [(name, "untrained", "", "", "", "", "") for name in untrained]
+    return table(("arm", "GAUC", "AUC within the moment", "NDCG", "AUC", "log-loss", "ECE"), rows)
 
 
 def figure(value: float | None) -> str:

@@ -22,6 +22,7 @@ TERMS = {
     "arm": "one way to predict; all arms predict the same events, each before anything learns from it",
     "AUC within the moment": "the share of pairs that one user met at one time, on one page or a positive and its "
     "negatives, ranked the right way round",
+    "NDCG": "how far up an arm ranks what was taken among all that one user met at one time; 1 is on top",
     "global": "one model for everybody: cloud, popularity, repeats, online, boosted, and what is refreshed of them",
     "harmed": "users whose own AUC is lower than with the global model",
 }

@@ -1,9 +1,11 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scores import auc, auc_of_groups, aucs_up_to, ece, gauc, log_losses, logloss
+from models.scores import auc, auc_of_groups, aucs_up_to, ece, gauc, log_losses, logloss, ndcg_of_groups
 from wire.arrays import F64, U8, U64
 
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 4)), max_size=40)
@@ -32,6 +34,24 @@ def test_gauc_averages_users_with_both_labels_by_impressions(rows: list[tuple[in
     counted = [(a, n) for a, n in each if not np.isnan(a)]
     wanted = sum(a * n for a, n in counted) / sum(n for _, n in counted) if counted else float("nan")
     np.testing.assert_allclose(gauc(user, label, score), wanted)
+
+
+def slow_ndcg(label: U8, score: F64) -> float:
+    """Over all orders in which ties may stand."""
+    orders = [order for order in permutations(range(len(label))) if (np.diff(score[list(order)]) <= 0).all()]
+    gain = 1 / np.log2(2 + np.arange(len(label)))
+    if not 0 < label.sum() < len(label):
+        return float("nan")
+    return float(np.mean([label[list(order)] @ gain for order in orders]) / gain[: label.sum()].sum())
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 3)), max_size=7))
+def test_ndcg_is_the_mean_over_ties_and_1_where_all_positives_are_on_top(rows: list[tuple[int, int, int]]) -> None:
+    user, label, score = columns(rows)
+    found = ndcg_of_groups(user.astype(np.int64), 3, label, score)
+    np.testing.assert_allclose(found, [slow_ndcg(label[user == u], score[user == u]) for u in range(3)])
+    top = ndcg_of_groups(user.astype(np.int64), 3, label, label.astype(np.float64))
+    np.testing.assert_allclose(top[~np.isnan(top)], 1)
 
 
 def test_log_loss_is_finite_for_the_surest_mistake() -> None:

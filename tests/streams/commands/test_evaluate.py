@@ -44,7 +44,7 @@ def test_all_bases_give_one_document_a_report_and_all_predictions(
     assert set(document["arms"]) == {"cloud"} | rivals | device_arms | on_others
     assert {f"coda-{rival}" for rival in rivals} <= set(document["paired"])
     assert document["untrained"] == ["boosted"]
-    assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "logloss", "ece"}
+    assert set(document["arms"]["coda"]) == {"auc", "gauc", "moment", "ndcg", "logloss", "ece"}
     for other in ("cloud", "local", "random", "mpda"):
         for name in (f"coda-{other}", f"coda-refreshed-{other}-refreshed"):
             pair = document["paired"][name]

@@ -91,9 +91,10 @@ def test_within_the_moment_only_what_a_user_met_at_one_time_is_compared() -> Non
     one_user = TABLE.filter(pl.col("timestamp") == 3).with_columns(user_id=pl.lit("u"))
     alone = Comparison(one_user, ARMS, seed=1).figures()["coda"]
     assert alone.moment == alone.gauc != 0.5
+    assert alone.ndcg is not None and 0 < alone.ndcg <= 1
     each_alone = Comparison(TABLE.with_columns(timestamp=pl.int_range(pl.len())), ARMS, seed=1)
     assert (
-        each_alone.figures()["coda"].moment is None
+        each_alone.figures()["coda"].moment is each_alone.figures()["coda"].ndcg is None
         and each_alone.pairs([("coda", "cloud")])["coda-cloud"].moment is None
     )
 

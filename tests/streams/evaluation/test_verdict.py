@@ -24,7 +24,7 @@ def pair(gauc: float, low: float, high: float, users: int = 800) -> Pair:
 
 
 def arm(gauc: float) -> ArmFigures:
-    return ArmFigures(auc=0.5, gauc=gauc, moment=None, logloss=0.6, ece=0.1)
+    return ArmFigures(auc=0.5, gauc=gauc, moment=None, ndcg=None, logloss=0.6, ece=0.1)
 
 
 ARMS = {"cloud": arm(0.6), "coda": arm(0.66), "online": arm(0.63), "cloud-refreshed": arm(0.59)}
