@@ -1,9 +1,10 @@
 """A log for a steady pace: as many users as asked, all of them busy at once, an event every so often.
 
 Users of a rating site come one after the other and rate a hundred films within minutes, so no stretch of such a log
-has 500 users at work. Here each user's events keep their order, items and labels, and who acts next is drawn at
-random, so that users are due for a match at moments of their own; times are made up: one event per `1 / pace` of
-event time, so `coda replay --speed 1` is the pace.
+has 500 users at work. Here each user's events keep their order, items and labels, and who acts next is drawn anew for
+each event, so that users are due for a match at moments of their own: if all had the same number of events, those that
+are due after every so many would be due together near the end. Times are made up: one event per `1 / pace` of event
+time, so `coda replay --speed 1` is the pace.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import polars as pl
 
 from streams.logs.data import get_log, log_named
 from streams.logs.event_log import load_log
+from wire.arrays import I64
 from wire.errors import CodaError
 
 _COLUMNS = ["user_id", "item_id", "category_id", "event_type", "label", "timestamp"]
@@ -26,25 +28,26 @@ def paced_log(name: str, users: int, per_user: int, pace_per_s: float, say: Call
 
     `name` is a log that `coda data get` knows, or `generated`; a log that cannot be had is generated, too.
     """
+    who = np.random.default_rng(0).integers(users, size=users * per_user)
+    most = int(np.bincount(who).max())
     try:
-        events = _generated(users, per_user) if name == "generated" else load_log(get_log(log_named(name), say))
+        events = _generated(users, most) if name == "generated" else load_log(get_log(log_named(name), say))
     except (CodaError, OSError) as error:
         say(f"{name} cannot be had ({error}); going on with a generated log")
-        events = _generated(users, per_user)
-    acting = _at_random(events, users, per_user)
+        events = _generated(users, most)
+    acting = _acted(events, who, users, most)
     times = START_MS + np.floor(1000 / pace_per_s * np.arange(len(acting))).astype(np.int64)
     return acting.with_columns(pl.Series("timestamp", times))
 
 
-def _at_random(events: pl.DataFrame, users: int, per_user: int) -> pl.DataFrame:
-    """The first `per_user` events of the first `users` that have so many, shuffled but for each user's own order."""
+def _acted(events: pl.DataFrame, who: I64, users: int, most: int) -> pl.DataFrame:
+    """The next event of user `who[i]` in place i, of the first `users` that have as many as anybody needs."""
     nth = events.with_columns(nth=pl.int_range(pl.len()).over("user_id"), of=pl.len().over("user_id"))
-    able = nth.filter(pl.col("of") >= per_user)["user_id"].unique(maintain_order=True).head(users)
+    able = nth.filter(pl.col("of") >= most)["user_id"].unique(maintain_order=True).head(users)
     if len(able) < users:
-        raise SystemExit(f"only {len(able)} users of the log have {per_user} events: ask for fewer or less")
-    chosen = nth.filter(pl.col("user_id").is_in(able.implode()) & (pl.col("nth") < per_user)).sort("user_id", "nth")
-    places = np.random.default_rng(0).permutation(len(chosen)).reshape(users, per_user)
-    return chosen.with_columns(pl.Series("place", np.sort(places, axis=1).ravel())).sort("place").select(_COLUMNS)
+        raise SystemExit(f"only {len(able)} users of the log have {most} events: ask for fewer or less")
+    acting = pl.DataFrame({"user_id": able[who]}).with_columns(nth=pl.int_range(pl.len()).over("user_id"))
+    return acting.join(nth, on=["user_id", "nth"], how="left", maintain_order="left").select(_COLUMNS)
 
 
 def _generated(users: int, per_user: int) -> pl.DataFrame:

@@ -49,7 +49,7 @@ from wire.moments import NO_EVENT, SKEW_MS, EventMs, WallMs
 from wire.outcome import Batches, Trainings
 from wire.succession import judge
 from wire.task import Task
-from wire.telemetry import ASIDE, Ack, MatchRequest, Training, Upward, encode_report
+from wire.telemetry import ASIDE, BACK, Ack, MatchRequest, Training, Upward, encode_report
 
 _LEAVES = {Ack: "ack", Training: "telemetry", MatchRequest: "requests"}
 
@@ -171,7 +171,11 @@ class Device:
         return [self._standing(now_ms)]
 
     def _take_stance(self, before: Stances, now_ms: WallMs) -> list[Instruction]:
-        """Do as it stands now, and tell the cloud whether to make batches."""
+        """Do as it stands now, and tell the cloud whether to make batches.
+
+        What brings back a whole fleet is one task: if each of its devices asked, all their matches and trainings would
+        come at once, and again after every so many samples. The next batch that is due comes to each in its own time.
+        """
         out: list[Instruction] = [Count(self.aside.stance)]
         if self.aside.stands:
             out += [Count(Batches.ASIDE)] if self.batch is not None else []
@@ -179,8 +183,9 @@ class Device:
             self.asking.instead(ASIDE)
             out += self._forget()
         elif before is Stances.ASIDE:
-            self.asking.instead("back")
-            self.new_samples, self.stale_heads, self.hold_until_ms = 0, True, now_ms + BATCH_WAIT_MS
+            probes = self.aside.stance is Stances.PROBES
+            self.asking.instead("probe" if probes else BACK)
+            self.new_samples, self.stale_heads, self.hold_until_ms = 0, probes, now_ms + BATCH_WAIT_MS
         return [*out, *self._ask(now_ms)]
 
     def _forget(self) -> list[Instruction]:

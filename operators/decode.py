@@ -14,7 +14,7 @@ from wire.ids import item_key, sample_key
 from wire.malformed import Malformed
 from wire.moments import SKEW_MS, EventMs, WallMs
 from wire.reason import Reason
-from wire.telemetry import ASIDE, MatchRequest, decode_report
+from wire.telemetry import MatchRequest, decode_report
 
 EVENTS = "events"  # the topic that arrivals come from
 
@@ -76,12 +76,13 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A device asked at `produced_ms` (wall clock) for a batch newer than `newest_seq`; or, `aside`, for no more."""
+    """A device asked at `produced_ms` (wall clock) for a batch newer than `newest_seq`, for this `reason`; `ASIDE` and
+    `BACK` ask for none (`wire.telemetry.MatchRequest`)."""
 
     user_id: str
     produced_ms: WallMs
     newest_seq: int = -1
-    aside: bool = False
+    reason: str = ""
 
 
 Decoded = Arrival | Asked | DeadLetter
@@ -127,4 +128,4 @@ def _asked(message: Raw) -> Decoded:
     if not isinstance(report, MatchRequest):
         detail = f"a {type(report).__name__} where a match request belongs"
         return _refused("request", Reason.MALFORMED, detail, message)
-    return Asked(report.user_id, message.timestamp_ms, report.newest_seq, report.reason == ASIDE)
+    return Asked(report.user_id, message.timestamp_ms, report.newest_seq, report.reason)

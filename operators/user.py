@@ -19,6 +19,7 @@ from wire.ids import user_key
 from wire.moments import NO_EVENT, EventMs, WallMs
 from wire.reason import Reason
 from wire.sample import SampleRecord
+from wire.telemetry import ASIDE, BACK
 
 NEVER = WallMs(-1)
 MOST_SEEN = 20_000  # event keys of one user, 2 MB: of one who does more within the lateness, the pool knows the samples
@@ -30,8 +31,9 @@ class MatchRules:
 
     After `match_every` new samples; when the newest batch is older than `freshness_budget_ms` (in event time as
     events come, by a steady clock when they stop coming); or when the device asks. While the device stands aside,
-    matches that are due are withheld. Events more than `lateness_ms` of event time behind the newest of their user are
-    late: they become no samples, but what was taken in them is known from then on.
+    matches that are due are withheld, and the next one is due as if they had been made. Events more than `lateness_ms`
+    of event time behind the newest of their user are late: they become no samples, but what was taken in them is known
+    from then on.
     """
 
     match_every: int = 20
@@ -216,9 +218,11 @@ class UserState:
         return "freshness" if stale else ""
 
     def _request(self, asked: Asked, out: UserOutput, now_ms: WallMs, stream_ms: EventMs) -> None:
-        self.seq, self.aside = max(self.seq, asked.newest_seq), asked.aside
-        if asked.aside:
+        self.seq, self.aside = max(self.seq, asked.newest_seq), asked.reason == ASIDE
+        if self.aside:
             self.asked_ms = NEVER
+        elif asked.reason == BACK:
+            return
         elif self.watermark == NO_EVENT:  # "before when" is not known yet: answered with the user's first event
             self.asked_ms = asked.produced_ms
         else:

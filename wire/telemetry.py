@@ -80,9 +80,10 @@ class Training(Standing, frozen=True, tag_field=FORMAT, tag="training/4"):
 
 
 class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/3"):
-    """A device asks for a batch newer than `newest_seq`, -1 if it had none, or for no more of them.
+    """A device asks for a batch newer than `newest_seq`, -1 if it had none, or says which batches it wants.
 
-    Reason is `connected`, `expired`, `wrong_model`, `back` or `canary`, or `ASIDE`: no batch until it asks again.
+    Reason is `connected`, `expired`, `wrong_model`, `probe` or `canary`; or `ASIDE`: no batch from now on; or `BACK`:
+    none at once, and from now on those that are due.
     """
 
     user_id: Name
@@ -90,7 +91,7 @@ class MatchRequest(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="request/3
     newest_seq: Annotated[Seq, msgspec.Meta(lt=MOST_SEQ)]
 
 
-ASIDE = "aside"
+ASIDE, BACK = "aside", "back"
 
 
 class Presence(msgspec.Struct, frozen=True, tag_field=FORMAT, tag="presence/1"):

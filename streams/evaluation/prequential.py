@@ -52,7 +52,7 @@ from wire.ids import sample_key, user_key
 from wire.moments import EventMs, SteadyMs, WallMs
 from wire.sample import SampleRecord
 from wire.task import ARMS, Task
-from wire.telemetry import ASIDE, MatchRequest, Training, decode_report
+from wire.telemetry import MatchRequest, Training, decode_report
 
 _NEVER_MS = 2**62
 
@@ -293,11 +293,11 @@ class PrequentialRun:
                 counts = self._reports.add(report)
                 assert counts, "our own devices report of every head"
             elif isinstance(report, MatchRequest):
-                yield from self._ask(user_id, self._now_ms, aside=report.reason == ASIDE)
+                yield from self._ask(user_id, self._now_ms, report.reason)
 
-    def _ask(self, user_id: str, now_ms: EventMs, *, aside: bool = False) -> list[Query]:
+    def _ask(self, user_id: str, now_ms: EventMs, reason: str = "") -> list[Query]:
         wall_ms = WallMs(now_ms)
-        asked = Asked(user_id, wall_ms, aside=aside)
+        asked = Asked(user_id, wall_ms, reason=reason)
         return self._state(user_id).handle([asked], self._plan.rules, wall_ms, now_ms).queries
 
     def _state(self, user_id: str) -> UserState:

@@ -121,11 +121,25 @@ def test_to_look_again_it_asks_and_trains_and_uses_nothing_of_it() -> None:
     phone = standing_phone()
     phone.now_ms += 100_000
     out = phone.live(FIRST_WAIT)
-    assert asked(out) == ["back"] and phone.device.aside.stance is Stances.PROBES
+    assert asked(out) == ["probe"] and phone.device.aside.stance is Stances.PROBES
     assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
     phone.train()
     (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 999), 0)))
     assert predict.aside
+
+
+def test_back_by_the_fleets_word_it_asks_for_nothing_and_trains_when_its_next_batch_is_due() -> None:
+    phone = standing_phone()
+    phone.live(9)
+    phone.now_ms += 100_000
+    phone.device.task = TASK
+    out = phone.live(1)
+    assert asked(out) == ["back"] and phone.device.aside.stance is Stances.TRAINS
+    phone.now_ms += BATCH_WAIT_MS
+    out = phone.tell(Tick())
+    assert asked(out) == ["back"], "the first may be lost"
+    assert not only(WantTraining, out), "all others would train just then, too"
+    assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
 
 
 def test_where_no_batch_comes_it_trains_without() -> None:

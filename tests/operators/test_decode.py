@@ -117,7 +117,7 @@ def test_the_clock_here_stepping_back_makes_no_event_one_of_the_future(now_ms: i
 
 def test_a_request_comes_under_its_user() -> None:
     raw = encode_report(MatchRequest("ann", "connected", 1))
-    assert one(Message("requests", raw)) == Asked("ann", NOW_MS, newest_seq=1)
+    assert one(Message("requests", raw)) == Asked("ann", NOW_MS, 1, "connected")
 
 
 _TOO_FAR = encode_report(MatchRequest("ann", "connected", MOST_SEQ))  # nothing higher could be counted on from

@@ -117,7 +117,7 @@ def test_due_when_the_stream_stops_and_time_goes_on() -> None:
 def test_while_its_device_stands_aside_nothing_is_matched_until_it_asks_again() -> None:
     state = UserState("ann")
     feed(state, arrival(1, 10))
-    aside = Asked("ann", WallMs(70), 5, aside=True)
+    aside = Asked("ann", WallMs(70), 5, "aside")
     out = UserState.restore(state.snapshot()).handle([aside, *(arrival(n, 10 + n) for n in range(2, 9))], RULES, NOW_MS)
     assert len(out.samples) == 7 and not out.queries and out.withheld == 2, "two matches of three samples were due"
     state.handle([aside, arrival(2, 12)], RULES, NOW_MS)
@@ -125,6 +125,17 @@ def test_while_its_device_stands_aside_nothing_is_matched_until_it_asks_again() 
     (query,) = feed(state, asked_at(77))[1]
     assert query.reason == "request"
     assert len(feed(state, *(arrival(n, 10 + n) for n in range(3, 6)))[1]) == 1
+
+
+def test_a_device_that_is_back_gets_the_match_that_is_due_as_if_all_had_been_made_meanwhile() -> None:
+    state = UserState("ann")
+    feed(state, arrival(1, 10))
+    meanwhile = [arrival(n, 10 + n) for n in range(2, 7)]
+    out = state.handle([Asked("ann", WallMs(70), 5, "aside"), *meanwhile], RULES, NOW_MS)
+    assert out.withheld == 1, "of three samples, and two more wait"
+    assert feed(state, Asked("ann", WallMs(77), 5, "back"))[1] == [], "who is back by a task is one of many"
+    (query,) = feed(state, arrival(7, 17))[1]
+    assert query.reason == "samples" and query.seq > 5
 
 
 def test_a_request_is_answered_as_of_the_newest_event() -> None:
