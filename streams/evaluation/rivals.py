@@ -33,7 +33,8 @@ class Rivals:
                 of_base = name == self._service.base
                 opinion = self._service.expected.take(asked) if of_base else rival.opinion(met.take(asked))
                 columns |= {name: opinion.probability, name + SCORE: opinion.score}
-        self._tables.append(pl.DataFrame({"event_id": [ids[n] for n in asked], **columns}))
+        event_id = pl.Series([ids[n] for n in asked], dtype=pl.String)  # of no event, too
+        self._tables.append(pl.DataFrame({"event_id": event_id, **columns}))
 
     def table(self) -> pl.DataFrame:
         """All that was predicted: `event_id`, and for each rival its probability and its score."""

@@ -61,6 +61,17 @@ def test_who_takes_again_what_they_took_is_found_by_those_who_look() -> None:
     assert table["event_id"].to_list() == [event.event_id for event in log[HALF:]]
 
 
+def test_a_slice_in_which_no_device_predicted_anything_adds_nothing() -> None:
+    log, service = habit_log(HALF + 200), new_service()
+    rivals = Rivals(service)
+    service.rehearse(log[:HALF])
+    service.begin()
+    for part, predicted in ((log[HALF : HALF + 100], []), (log[HALF + 100 :], log[HALF + 100 :])):
+        service.see(part)
+        rivals.meet(part, {REPEATS: {event.event_id: 0.5 for event in predicted}})
+    assert rivals.table()["event_id"].to_list() == [event.event_id for event in log[HALF + 100 :]]
+
+
 def test_repeats_add_to_what_the_cloud_thinks() -> None:
     log = habit_log(HALF + 400)
     low, high = (met(log, cloud)[REPEATS + SCORE].mean() for cloud in (0.1, 0.9))
