@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from models.cloud_model import sigmoid
+from models.streamed.bins import Bins
 from models.streamed.boosted import train
 from models.streamed.design import Design
 from models.streamed.features import Streamed
@@ -61,7 +62,7 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
         streamed.learn(seen[-1])
         spent.on("crowd")
     features = np.concatenate([each.features for each in seen])
-    design = Design(streamed.names, features, same=streamed.same, impressions=impressions)
+    design = Design(streamed.names, Bins(features), same=streamed.same, impressions=impressions)
     model = Ftrl()
     spent.on("bins")
     for each in seen:

@@ -5,12 +5,9 @@ a resumed fleet reads on exactly where this one stood. Of a snapshot only what c
 (`device_sim.at_rest`) of devices that did something since the last one, where their digest is another.
 """
 
-import errno
-import os
 import shutil
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -26,7 +23,7 @@ from device_sim.offer import Offer
 from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
-from wire.durable import as_storage_error, make_folder, sync, told
+from wire.durable import make_folder, open_database, sync, told
 from wire.errors import ArtefactError, InputError
 from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
@@ -42,15 +39,6 @@ _TABLES = """
     CREATE TABLE IF NOT EXISTS fleet (one INTEGER PRIMARY KEY CHECK (one = 1), document BLOB, digest BLOB);
     CREATE TABLE IF NOT EXISTS parts (user_id TEXT, part TEXT, data BLOB, digest BLOB, PRIMARY KEY (user_id, part));
 """
-_ERRORS = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_BUSY: errno.EBUSY,
-    sqlite3.SQLITE_LOCKED: errno.EBUSY,
-}
 
 
 class _Shared(msgspec.Struct, frozen=True):
@@ -137,7 +125,7 @@ class FleetState:
         for key, model in snapshot.models.items():
             if not self._model(key).exists():
                 save_model(model, self._model(key))
-        with self._connected() as database:
+        with open_database(self._file, self._damaged) as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
             before = self._shared(database)
@@ -163,7 +151,7 @@ class FleetState:
         with told(self._file):
             if not self._file.exists():
                 return None
-        with self._connected() as database:
+        with open_database(self._file, self._damaged) as database:
             shared = self._shared(database)
             if shared is None:
                 raise self._damaged()
@@ -238,18 +226,6 @@ class FleetState:
             f"{self._file} is damaged, or no fleet state of this version: put it back from a copy, or give another "
             "--state and --out, and devices start anew"
         )
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """The database; what is not committed in the end is as if it had not been."""
-        try:
-            with closing(sqlite3.connect(self._file, isolation_level=None)) as database:
-                yield database
-        except sqlite3.Error as error:
-            number = _ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-            if number is None:
-                raise self._damaged() from error
-            raise as_storage_error(OSError(number, os.strerror(number)), self._file) from error
 
 
 def _put(database: sqlite3.Connection, user_id: str, parts: Parts) -> int:

@@ -7,14 +7,15 @@ its folder after it.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wire.errors import StorageError
+from wire.errors import CodaError, StorageError
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -35,6 +36,15 @@ _ADVICE = {
     errno.ENOENT: "give a path that is there",
 }
 SAID_BY_DISKS = frozenset(_ADVICE)
+_SAID_BY_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_LOCKED: errno.EBUSY,
+}
 
 
 def advice(number: int) -> str:
@@ -47,6 +57,22 @@ def as_storage_error(error: OSError, path: str | Path | None = None) -> StorageE
     where = error.filename or path
     said = f"{error.strerror or error}: {advice(error.errno or 0)}"
     return StorageError(f"{where}: {said}" if where else said)
+
+
+@contextmanager
+def open_database(path: Path, damaged: Callable[[], CodaError]) -> Iterator[sqlite3.Connection]:
+    """The SQLite file at `path`; what is not committed in the end is as if it had not been.
+
+    Raises `StorageError` where the disk refuses, and `damaged` where the file is none of SQLite's, or not whole.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        number = _SAID_BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if number is None:
+            raise damaged() from error
+        raise as_storage_error(OSError(number, os.strerror(number)), path) from error
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """Bins: a feature in pieces, so that a linear model can follow whatever shape it has."""
 
+from typing import Self
+
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import F32, I64
 
 BINS = 16  # about as full as each other, beside one for what is most common
@@ -18,6 +21,17 @@ class Bins:
     def __init__(self, features: F32) -> None:
         some = features[:: max(len(features) // _LEARNED_FROM, 1)]
         self._edges = [_edges(column) for column in some.T]
+
+    def state(self) -> Rest:
+        """The cuts at rest."""
+        return self._edges
+
+    @classmethod
+    def restore(cls, state: Rest) -> Self:
+        """Those that were at rest in `state`."""
+        bins = cls(np.zeros((1, 0), np.float32))
+        bins._edges = list(state)
+        return bins
 
     def of(self, features: F32) -> I64:
         """The bin of each, (n, f)."""

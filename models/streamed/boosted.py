@@ -6,11 +6,12 @@ two trainings: trees know what is popular and who took what by now, and judge it
 
 from collections.abc import Sequence, Set
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import F32, F64, U8
 
 _LEAVES, _LEAF_ROWS = 15, 100  # half of LightGBM's 31 and five times its 20: whether somebody clicks is mostly noise
@@ -46,6 +47,19 @@ class Boosted:
     def again(self, features: F32, label: U8) -> "Boosted":
         """As many trees, of other moments."""
         return Boosted(features, label, columns=self._columns, held=[*self._held], rounds=self._rounds, seed=self._seed)
+
+    def state(self) -> Rest:
+        """The trees at rest, as LightGBM writes models down: to the last digit."""
+        return self._trees.model_to_string(), self._columns, [*self._held.items()], self._rounds, self._seed
+
+    @classmethod
+    def restore(cls, state: Rest) -> Self:
+        """Those that were at rest in `state`."""
+        boosted = cls.__new__(cls)
+        written, columns, held, boosted._rounds, boosted._seed = state
+        boosted._trees = lgb.Booster(params=_SETTINGS, model_str=written)
+        boosted._columns, boosted._held = columns, dict(held)
+        return boosted
 
     def logits(self, features: F32) -> F64:
         """Log-odds (n,) of moments with `features` (n, f)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import F64
 
 WORDS = 256  # of a column that have a code of their own: beyond it is rather a key, from which trees learn nothing
@@ -42,6 +43,14 @@ class Context:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._words: list[dict[str, int]] = [{} for _ in names]
+
+    def state(self) -> Rest:
+        """The words of each column at rest, in their order."""
+        return [[*words] for words in self._words]
+
+    def restore(self, state: Rest) -> None:
+        """Know the words that were at rest in `state`."""
+        self._words = [{word: n for n, word in enumerate(words)} for words in state]
 
     def of(self, contexts: Sequence[Mapping[str, Any] | None]) -> F64:
         """(n, names); what is absent, or neither a number nor a word, is below all else."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from models.streamed.decayed import Decayed
+from models.streamed.rest import Rest
 from models.streamed.slots import Slots
 from wire.arrays import F32, F64, I64, U8, U32
 
@@ -66,6 +67,21 @@ class Counts:
     def ages(self, thing: I64, timestamp: I64) -> F64:
         """ln(1 + minutes) since each was first and last taken, (n, 2); -1 where it never was."""
         return np.stack([_ago(timestamp, since[thing]) for since in (self._first_ms, self._last_ms)], axis=1)
+
+    def state(self) -> Rest:
+        """The counts at rest."""
+        tables = [each.state() for each in self._tables()]
+        return self._slots.state(), tables, self._first_ms, self._last_ms
+
+    def restore(self, state: Rest) -> None:
+        """Become those that were at rest in `state`."""
+        slots, tables, self._first_ms[:], self._last_ms[:] = state
+        self._slots.restore(slots)
+        for each, table in zip(self._tables(), tables, strict=True):
+            each.restore(table)
+
+    def _tables(self) -> list[Decayed]:
+        return [each for each in (self._positives, self._everything, self._shown) if each is not None]
 
     def _clear(self, row: I64) -> None:
         self._positives.clear(row)

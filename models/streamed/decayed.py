@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import F32, F64, I64
 
 # Half-lives that a landmark may lie behind: amounts are kept as they would be worth at the landmark, 2^60 times as much
@@ -49,6 +50,14 @@ class Decayed:
     def clear(self, row: I64) -> None:
         """Nothing has come to these rows."""
         self._sums[row] = 0
+
+    def state(self) -> Rest:
+        """The sums at rest."""
+        return self._sums, self._landmark_ms
+
+    def restore(self, state: Rest) -> None:
+        """Become those that were at rest in `state`."""
+        self._sums[:], self._landmark_ms[:] = state
 
     def _move_on(self, now_ms: float) -> None:
         """Take the landmarks along that lie too far behind."""

@@ -7,7 +7,7 @@ import numpy as np
 from models.streamed.bins import Bins
 from models.streamed.features import Seen
 from models.streamed.ftrl import BITS
-from wire.arrays import F32, I64, U64
+from wire.arrays import I64, U64
 from wire.ids import mix
 
 _KEYS = ("user", "item", "category", "last_category")
@@ -29,23 +29,22 @@ _SAME_KEYS = {"user", "last_category"}
 
 
 class Design:
-    """Columns of parts, features (`names`, cut as `features` (n, f) of an initial part are spread) and keys.
+    """Columns of parts, features (`names`, cut by `bins`) and keys.
 
     A column has one coordinate for each combination of its parts' values. An item has one of its own where label 0 says
     that it was shown; where negatives are drawn it would only learn what the draw does to it.
     """
 
-    def __init__(self, names: Sequence[str], features: F32, *, same: Set[str], impressions: bool) -> None:
-        self._names = tuple(names)
+    def __init__(self, names: Sequence[str], bins: Bins, *, same: Set[str], impressions: bool) -> None:
+        self._names, self.bins = tuple(names), bins
         self._same = same | _SAME_KEYS
-        self._bins = Bins(features)
         there = {*names, *_KEYS}
         alone = [(name,) for name in (*names, "category", *(["item"] if impressions else []))]
         self._columns = [*alone, *(parts for parts in _TOGETHER if there.issuperset(parts))]
 
     def of(self, seen: Seen) -> I64:
         """Coordinates (n, columns)."""
-        value: dict[str, U64] = dict(zip(self._names, self._bins.of(seen.features).T.astype(np.uint64), strict=True))
+        value: dict[str, U64] = dict(zip(self._names, self.bins.of(seen.features).T.astype(np.uint64), strict=True))
         of = seen.moments
         keys = of.user, *(key.astype(np.uint64) for key in (of.item, of.category, seen.last_category))
         value |= dict(zip(_KEYS, keys, strict=True))

@@ -1,6 +1,6 @@
 """The streamed features themselves: what each one is called, and what is the same for all items of a moment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Self
@@ -12,7 +12,9 @@ from models.streamed.context import NO_CONTEXT, ContextNames
 from models.streamed.counts import HALF_LIVES_MS, Counts
 from models.streamed.counts import SPANS as COUNT_SPANS
 from models.streamed.moments import Moments
-from models.streamed.person import Past, Person
+from models.streamed.people import People
+from models.streamed.person import Past
+from models.streamed.rest import Rest
 from models.streamed.together import SPANS, Together
 from wire.arrays import F32, F64, I64, U32
 
@@ -44,9 +46,26 @@ class Seen:
     def __len__(self) -> int:
         return len(self.features)
 
+    def state(self) -> Rest:
+        """All at rest."""
+        return *self.moments, self.features, self.last_category, self.recent
+
+    @classmethod
+    def restore(cls, state: Rest) -> Self:
+        """What was at rest in `state`."""
+        *moments, features, last_category, recent = state
+        return cls(Moments(*moments), features, last_category, recent)
+
     def take(self, rows: slice | I64) -> Self:
         """Some of them."""
         return type(self)(self.moments.take(rows), self.features[rows], self.last_category[rows], self.recent[rows])
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """All of `parts` (at least one), in their order."""
+        moments = Moments(*map(np.concatenate, zip(*(part.moments for part in parts), strict=True)))
+        of = zip(*((part.features, part.last_category, part.recent) for part in parts), strict=True)
+        return cls(moments, *map(np.concatenate, of))
 
 
 class Streamed:
@@ -65,7 +84,7 @@ class Streamed:
         self._items = Counts(ITEMS, impressions=impressions)
         self._categories = Counts(CATEGORIES, impressions=impressions)
         self._together = Together([HALF_LIVES_MS[n] for n in SPANS])
-        self._people: dict[int, Person] = {}
+        self.people = People(PEOPLE)
         rates = (*_RATES, *_USER_RATES) if impressions else ()
         self.names: tuple[str, ...] = (*_POPULARITY, *_AGES, *_OWN, *_NEAR, *_USER, *rates, *map(_said, context.all))
         self.same = frozenset((*_SAME, *map(_said, context.moment)))
@@ -75,7 +94,7 @@ class Streamed:
     def take(self, moments: Moments, context: F64 | None = None) -> Seen:
         """The features of n moments, of whose contexts `context` (n, names) was told where some are named; each user's
         own past knows them from then on."""
-        past = list(starmap(self._past, zip(*(column.tolist() for column in moments), strict=True)))
+        past = list(starmap(self.people.take, zip(*(column.tolist() for column in moments), strict=True)))
         of = _columns(past)
         recent = pad_histories([each.history_item for each in past])[:, :RECENT]
         categories = pad_histories([each.history_category for each in past])
@@ -97,12 +116,18 @@ class Streamed:
         taken = label > 0
         self._together.learn(item[taken], seen.recent[taken], timestamp[taken])
 
-    def _past(self, user: int, item: int, category: int, label: int, timestamp: int) -> Past:
-        person = self._people.pop(user, None) or Person()
-        self._people[user] = person  # the newest last
-        if len(self._people) > PEOPLE:
-            del self._people[next(iter(self._people))]
-        return person.take(item, category, label, timestamp)
+    def state(self) -> dict[str, Rest]:
+        """All at rest, but for people."""
+        return {name: each.state() for name, each in self._tables.items()}
+
+    def restore(self, state: Mapping[str, Rest]) -> None:
+        """Become what was at rest in `state`."""
+        for name, each in self._tables.items():
+            each.restore(state[name])
+
+    @property
+    def _tables(self) -> dict[str, Counts | Together]:
+        return {"items": self._items, "categories": self._categories, "together": self._together}
 
     def _near(self, moments: Moments, recent: U32) -> F64:
         """How often the item came together with the user's newest positives, as cosines, (n, 3 · spans)."""

@@ -6,6 +6,7 @@ gradient is the block's, so that what is in every row moves no faster than what 
 
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import F64, I64
 
 BITS = 20  # of a coordinate: two tables of 8 MB
@@ -20,7 +21,8 @@ class Ftrl:
 
     def logits(self, at: I64) -> F64:
         """The sum of the weights (n,) at coordinates `at` (n, k)."""
-        total: F64 = self._weights(at).sum(axis=1)
+        # Row by row in memory: else numpy adds a row that comes alone up in another order than one among others.
+        total: F64 = np.ascontiguousarray(self._weights(at)).sum(axis=1)
         return total
 
     def learn(self, at: I64, residual: F64) -> None:
@@ -34,6 +36,14 @@ class Ftrl:
         self._z[places] += gradient - (np.sqrt(after) - np.sqrt(before)) / _RATE * weight
         self._n[places] = after
         self._gradient[places] = 0
+
+    def state(self) -> Rest:
+        """The weights at rest."""
+        return self._z, self._n
+
+    def restore(self, state: Rest) -> None:
+        """Become those that were at rest in `state`."""
+        self._z[:], self._n[:] = state
 
     def _weights(self, at: I64) -> F64:
         z = self._z[at]

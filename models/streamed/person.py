@@ -1,8 +1,11 @@
 """Person: what one user did before, strictly before each event."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from models.features import Known
+from models.history import History
+from models.interaction_log import InteractionLog
+from models.streamed.rest import Rest
 from wire.moments import EventMs
 
 PAUSE_MS = 30 * 60_000  # who does nothing for so long begins a new session: the usual half hour
@@ -49,6 +52,29 @@ class Person:
         self._waiting.append((category, label))
         taken, met, gap_s = self._taken, self._met, self._gap_s
         return Past(times, since_s, of_category, met_category, taken, met, gap_s, self._in_session, items, categories)
+
+    def state(self) -> Rest:
+        """The user at rest."""
+        known = self._known
+        return (
+            known.history.state(),
+            known.interactions.state(),
+            known.newest,
+            [(category, *counts) for category, counts in self._by_category.items()],
+            (self._taken, self._met, self._in_session, self._newest_ms, self._gap_s),
+            self._waiting,
+        )
+
+    @classmethod
+    def restore(cls, state: Rest) -> Self:
+        """Who was at rest in `state`."""
+        person = cls()
+        history, interactions, newest, by_category, numbers, waiting = state
+        person._known = Known.restore(History.restore(*history), InteractionLog.restore(*interactions), newest)
+        person._by_category = {category: (taken, met) for category, taken, met in by_category}
+        person._taken, person._met, person._in_session, person._newest_ms, person._gap_s = numbers
+        person._waiting = [(category, label) for category, label in waiting]
+        return person
 
     def _begin(self, timestamp_ms: int) -> None:
         """Another moment: the events of the one before count from now on."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from models.streamed.rest import Rest
 from wire.arrays import I64
 
 EMPTY = -1  # what no key has: the last row of a table of `capacity + 1` rows, in which nothing is ever put
@@ -43,6 +44,17 @@ class Slots:
         rows = self.of(keys)
         np.maximum.at(self._touched, rows, timestamp)
         return rows, np.array(taken, np.int64)
+
+    def state(self) -> Rest:
+        """The table at rest: keys and their rows, free rows, when each was placed last."""
+        keys, rows = np.array([*self._slot], np.uint64), np.array([*self._slot.values()], np.int64)
+        return keys, rows, np.array(self._free, np.int64), self._touched
+
+    def restore(self, state: Rest) -> None:
+        """Become the table that was at rest in `state`."""
+        keys, rows, free, self._touched[:] = state
+        self._slot = dict(zip(keys.tolist(), rows.tolist(), strict=True))
+        self._free = free.tolist()
 
     def _make_room(self, needed: int) -> None:
         """Let the keys go that were touched longest ago."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.streamed.decayed import Decayed
+from models.streamed.rest import Rest
 from wire.arrays import F64, I64, U32, U64
 from wire.ids import NO_KEY, mix
 
@@ -46,6 +47,14 @@ class Together:
         two = (recent != NO_KEY) & (recent != item[:, None])
         cosines: F64 = two[..., None] * both / np.sqrt((mine + _RARE) * (other + _RARE))
         return cosines
+
+    def state(self) -> Rest:
+        """The sketches at rest."""
+        return self._sketches.state()
+
+    def restore(self, state: Rest) -> None:
+        """Become those that were at rest in `state`."""
+        self._sketches.restore(state)
 
 
 def _pair(one: U32, other: U32) -> U64:

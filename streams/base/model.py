@@ -1,5 +1,6 @@
 """A global model, one for everybody, on streamed features: the two kinds that there are, and what one says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -9,6 +10,7 @@ from models.cloud_model import sigmoid
 from models.streamed.boosted import Boosted, trainable
 from models.streamed.features import Seen
 from models.streamed.ftrl import Ftrl
+from models.streamed.rest import Rest
 from streams.base.newest import Newest
 from wire.arrays import F64, I64
 
@@ -48,6 +50,28 @@ class Met:
         """Some of them."""
         return type(self)(self.seen.take(rows), self.at[rows], {name: of[rows] for name, of in self.cloud.items()})
 
+    def state(self) -> Rest:
+        """All at rest."""
+        return self.seen.state(), self.at, self.cloud
+
+    @classmethod
+    def restore(cls, state: Rest) -> Self:
+        """What was at rest in `state`."""
+        seen, at, cloud = state
+        return cls(Seen.restore(seen), at, cloud)
+
+    def in_order(self) -> Self:
+        """The same by event time."""
+        timestamp = self.seen.moments.timestamp
+        return self if (np.diff(timestamp) >= 0).all() else self.take(np.argsort(timestamp, kind="stable"))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """All moments of `parts` (at least one), which no cloud was asked about where there are several."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(Seen.concat([part.seen for part in parts]), np.concatenate([part.at for part in parts]), {})
+
 
 class GlobalModel(Protocol):
     """One global model."""
@@ -57,6 +81,9 @@ class GlobalModel(Protocol):
 
     def learn(self, met: Met) -> None:
         """Know what came of n moments from now on."""
+
+    def state(self) -> Rest:
+        """What it has learned, at rest."""
 
 
 class Regression:
@@ -80,6 +107,14 @@ class Regression:
         if len(known):
             residual = met.seen.moments.label - self.opinion(met).probability
             self._weights.learn(met.at[known][:, self._columns], residual[known])
+
+    def state(self) -> Rest:
+        """The weights at rest."""
+        return self._weights.state()
+
+    def restore(self, state: Rest) -> None:
+        """Have learned what was at rest in `state`."""
+        self._weights.restore(state)
 
     def _offset(self, met: Met) -> F64:
         if not self._cloud:
@@ -107,3 +142,15 @@ class Trees:
         self._new = 0
         if trainable(label := self._newest.label):
             self._trees = self._trees.again(self._newest.features, label)
+
+    def state(self) -> Rest:
+        """The trees at rest; the newest moments are kept by whoever keeps them."""
+        return self._trees.state(), self._new
+
+    @classmethod
+    def restore(cls, state: Rest, newest: Newest) -> Self:
+        """Those that were at rest in `state`."""
+        trees, new = state
+        restored = cls(Boosted.restore(trees), newest)
+        restored._new = new
+        return restored

@@ -12,18 +12,21 @@ learning as the stream goes: regressions from every moment, trees by being train
 | `boosted` | the same, by gradient-boosted trees; where the initial part is too short to train any it is left out |
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 
 import numpy as np
 
 from models.scores import logit
+from models.streamed.bins import Bins
 from models.streamed.boosted import logits_before, train
 from models.streamed.context import NO_CONTEXT, Context, ContextNames
 from models.streamed.design import Design
 from models.streamed.features import Seen, Streamed
 from models.streamed.moments import Moments
+from models.streamed.people import People
+from models.streamed.rest import Rest
 from streams.base.model import GlobalModel, Met, Opinion, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
 from streams.base.newest import Newest
@@ -32,13 +35,15 @@ from wire.errors import InputError
 from wire.event import MOST_LOG_ODDS, Event
 from wire.ids import item_keys, user_keys
 
+_MODEL = "model "  # before a model's name where it is at rest
 _BLOCK = 256  # moments of the initial part that are learned at once, as in the stream
 
 
 class Service:
-    """All of it on one log: first `rehearse` its initial part, then `begin`, then `see` each slice.
+    """All of it on one log or stream: first `rehearse` the initial part, then `begin`, then `see` each slice.
 
     What the model `base` expects of an event is told before anything learns from it. `names` are of all its models.
+    A stream is not quite in order: what a slice says of a time to come is learned from when that time has come.
     """
 
     def __init__(
@@ -56,34 +61,34 @@ class Service:
         self._streamed = Streamed(impressions=impressions, context=context)
         self._context = Context(context.all)
         self._newest = Newest()
-        self._waiting: deque[Met] = deque()  # not old enough to be learned from; the last is the slice last seen
+        self._slice: list[Met] = []  # seen last, in the parts in which it came
+        self._waiting: list[tuple[int, int, Met]] = []  # a heap of those not old enough to be learned from, by time
+        self._number = 0  # of the next that waits: of two that begin at one time the first is learned first
         self._design: Design | None = None
-        self._met = 0  # moments of the initial part
+        self._met, self._odds = 0, 0.0  # moments of the initial part, and their log-odds
         self.models: dict[str, GlobalModel] = {}
         self.expected = Opinion(np.zeros(0), np.zeros(0))  # the base's, of what was seen last
 
     def rehearse(self, events: Sequence[Event]) -> None:
         """Take a part of the initial part of the log."""
         for at in range(0, len(events), _BLOCK):
-            self._catch_up(events[at].timestamp - self._delay_ms)
-            seen = self._seen(events[at : at + _BLOCK])
-            self._waiting.append(self._met_at(seen))
-            self._newest.add(seen)
+            self._newest.add(self._slice_of(events[at : at + _BLOCK]).seen)
         self._met += len(events)
 
-    def begin(self) -> F64:
+    def begin(self, *, telling: bool = True) -> F64:
         """The initial part is over: learn from it.
 
         Returns what the base expected of each of its moments before it learned from them, as log-odds (n,): nan for
-        those too old to be learned from, for those that trees had too little before, and for all without a base.
+        those too old to be learned from, for those that trees had too little before, and for all without a base. Trees
+        of what came before cost more than those that go on: they are made if somebody is to be `telling` of it.
         Raises `InputError` where there is too little to train the base.
         """
-        self._catch_up(int(self._waiting[-1].seen.moments.timestamp[-1]))
+        self._catch_up(int(self._slice[-1].seen.moments.timestamp[-1]))
         features, label = self._newest.features, self._newest.label
         names, held = self._streamed.names, self._streamed.held
         if set(self._names) - {BOOSTED}:
-            self._design = Design(names, features, same=self._streamed.same, impressions=self._streamed.impressions)
-            self.models = self._regressions(self._design, float(logit(np.array([label.mean()]))[0]))
+            self._odds = float(logit(np.array([label.mean()]))[0])
+            self.models = {**self._regressions(Bins(features))}
         expected = [np.full(self._met - len(features), np.nan), *map(self._rehearsed_one, self._newest)]
         if BOOSTED in self._names:
             if trees := train(features, label, names, held=held, seed=self._seed):
@@ -92,7 +97,7 @@ class Service:
                 raise InputError(
                     "the initial part is too short, or has too little of one label, to train boosted trees"
                 )
-            if self.base == BOOSTED:
+            if self.base == BOOSTED and telling:
                 expected[1:] = [logits_before(features, label, names, held=held, seed=self._seed)]
         return _said(np.concatenate(expected))
 
@@ -102,23 +107,65 @@ class Service:
         return [name for name in self._names if name not in self.models]
 
     def see(self, events: Sequence[Event]) -> F64:
-        """A slice comes: what the base expects of its events, as log-odds (n,); nan without one."""
-        self._catch_up(events[0].timestamp - self._delay_ms)
-        self._waiting.append(self._met_at(self._seen(events)))
-        return _said(self._expected(self._waiting[-1]))
+        """A slice comes: what the base expects of its n events, as log-odds (n,); nan without one."""
+        return _said(self._expected(self._slice_of(events)))
+
+    def go_on(self, events: Sequence[Event]) -> F64:
+        """More of the slice seen last, as if it had come with the rest."""
+        self._slice.append(self._met_at(self._seen(events)))
+        return _said(self._expected(self._slice[-1]))
 
     def hear(self, cloud: Mapping[str, F64]) -> Met:
         """What clouds made of the slice seen last, as logits (n,) by the model that builds on them; returns it all."""
-        self._waiting[-1] = replace(self._waiting[-1], cloud=dict(cloud))
-        return self._waiting[-1]
+        (met,) = self._slice
+        self._slice = [replace(met, cloud=dict(cloud))]
+        return self._slice[0]
 
-    def _regressions(self, design: Design, odds: float) -> dict[str, GlobalModel]:
-        """Those that are; without a cloud model they start from `odds`."""
+    @property
+    def people(self) -> People:
+        """Everybody's own past, which is kept apart from the rest, as it is most of all."""
+        return self._streamed.people
+
+    def blocks(self) -> dict[int, Rest]:
+        """What trees are trained on, at rest, by numbers that stay."""
+        return self._newest.state() if BOOSTED in self.models else {}
+
+    def state(self) -> dict[str, Rest]:
+        """All else at rest, once it has begun: by names, so that what stays as it was can be told from the rest."""
+        bins = self._design.bins.state() if self._design else None
+        return {
+            **self._streamed.state(),
+            **{f"{_MODEL}{name}": model.state() for name, model in self.models.items()},
+            "service": (self._met, self._odds, self._number, bins, [met.state() for met in self._slice]),
+            "context": self._context.state(),
+            "waiting": [(first_ms, number, met.state()) for first_ms, number, met in self._waiting],
+        }
+
+    def restore(self, state: Mapping[str, Rest], blocks: Mapping[int, Rest]) -> None:
+        """Go on from where a service that was made alike was at rest; `people` are restored by themselves."""
+        self._streamed.restore(state)
+        self._context.restore(state["context"])
+        self._newest.restore(blocks)
+        self._met, self._odds, self._number, bins, parts = state["service"]
+        self._slice = [Met.restore(part) for part in parts]
+        self._waiting = [(first_ms, number, Met.restore(met)) for first_ms, number, met in state["waiting"]]
+        regressions = {} if bins is None else self._regressions(Bins.restore(bins))
+        for name, model in regressions.items():
+            model.restore(state[_MODEL + name])
+        self.models = {**regressions}
+        if trees := state.get(_MODEL + BOOSTED):
+            self.models[BOOSTED] = Trees.restore(trees, self._newest)
+
+    def _regressions(self, bins: Bins) -> dict[str, Regression]:
+        """Those that are, on features cut like that; without a cloud model they start from the initial part's odds."""
+        self._design = design = Design(
+            self._streamed.names, bins, same=self._streamed.same, impressions=self._streamed.impressions
+        )
         popular = design.knowing({*self._streamed.popularity, "item", "category"})
         alone = {POPULARITY: popular, ONLINE: design.knowing(design.parts)}
         taken = design.knowing({"times", "since"})
         models = {
-            **{name: Regression(columns, design.ranking, odds=odds) for name, columns in alone.items()},
+            **{name: Regression(columns, design.ranking, odds=self._odds) for name, columns in alone.items()},
             **{name: Regression(taken, design.ranking, cloud=name) for name in ON_CLOUD},
         }
         return {name: model for name, model in models.items() if name in self._names}
@@ -129,6 +176,12 @@ class Service:
         expected = self._expected(met)
         self._learn(met)
         return expected
+
+    def _slice_of(self, events: Sequence[Event]) -> Met:
+        """The next slice; what is old enough by its beginning is learned from before."""
+        self._catch_up(events[0].timestamp - self._delay_ms)
+        self._slice = [self._met_at(self._seen(events))]
+        return self._slice[0]
 
     def _seen(self, events: Sequence[Event]) -> Seen:
         return self._streamed.take(moments_of(events), self._context.of([event.context for event in events]))
@@ -144,16 +197,20 @@ class Service:
         return self.expected.logit
 
     def _catch_up(self, known_ms: int) -> None:
-        """Learn from what happened by then."""
-        while self._waiting:
-            first = self._waiting.popleft()
+        """Learn from what happened by then; the slice seen last is over."""
+        if self._slice:
+            self._wait(Met.concat(self._slice).in_order(), self._number)
+            self._slice, self._number = [], self._number + 1
+        while self._waiting and self._waiting[0][0] <= known_ms:
+            _, number, first = heappop(self._waiting)
             known = int(np.searchsorted(first.seen.moments.timestamp, known_ms, "right"))
-            if known:
-                self._streamed.learn(first.seen.take(slice(known)))
-                self._learn(first.take(slice(known)))
+            self._streamed.learn(first.seen.take(slice(known)))
+            self._learn(first.take(slice(known)))
             if known < len(first):
-                self._waiting.appendleft(first.take(slice(known, None)))
-                return
+                self._wait(first.take(slice(known, None)), number)
+
+    def _wait(self, met: Met, number: int) -> None:
+        heappush(self._waiting, (int(met.seen.moments.timestamp[0]), number, met))
 
     def _learn(self, met: Met) -> None:
         for model in self.models.values():

@@ -59,3 +59,35 @@ def _learned_before(log: pl.DataFrame, users: Collection[str], delay_ms: int) ->
         before = np.searchsorted(times, times - delay_ms, "right") - 1
         newest[row[before >= 0]] = row[before[before >= 0]]
     return newest
+
+
+class Slicer:
+    """Where `slices` of a stream begin, told at each event: nobody waits for the rest of a slice.
+
+    Where several users share a moment, one who comes again begins a slice in the midst of it.
+    """
+
+    def __init__(self, rows: int, delay_ms: int) -> None:
+        self._rows, self._delay_ms = rows, delay_ms
+        self._in_slice, self._newest_ms = 0, 0
+        self._first_ms: dict[str, int] = {}  # of each user in the slice
+
+    def begins(self, user: str, timestamp_ms: int) -> bool:
+        """Whether a slice begins with this event, the next in the stream."""
+        full = self._in_slice >= self._rows and timestamp_ms != self._newest_ms
+        again = self._first_ms.get(user, timestamp_ms) <= timestamp_ms - self._delay_ms
+        begins = full or again or not self._in_slice
+        if begins:
+            self._in_slice = 0
+            self._first_ms.clear()
+        self._in_slice, self._newest_ms = self._in_slice + 1, timestamp_ms
+        self._first_ms.setdefault(user, timestamp_ms)
+        return begins
+
+    def state(self) -> tuple[int, int, dict[str, int]]:
+        """Where in a slice it is."""
+        return self._in_slice, self._newest_ms, self._first_ms
+
+    def restore(self, state: tuple[int, int, dict[str, int]]) -> None:
+        """Go on from where `state` was."""
+        self._in_slice, self._newest_ms, self._first_ms = state
