@@ -28,7 +28,7 @@ VALUES = {
     "partition": "one per partition",
     "reason": "30",
     "shard": "one per shard",
-    "stage": "9",
+    "stage": "10",
     "topic": "one per topic",
     "use": "4",
     "what": "10",
@@ -75,6 +75,12 @@ class Metrics:
 
     produced = counter("coda_events_produced", "events the replay handed to Kafka or to devices")
     rejected = counter("coda_events_rejected", "events not pooled, by reason", ["reason"])
+    events_scored = counter(
+        "coda_events_scored",
+        "events that `coda score` passed on, by what they say: expected, what it expected; own, what they said before; "
+        "unknown, nothing, as it began with them",
+        ["outcome"],
+    )
     pooled = counter("coda_samples_pooled", "distinct samples written to the pool")
     matches = counter("coda_matches", "matches sent, by what made them due", ["reason"])
     matches_withheld = counter("coda_matches_withheld", "matches that were due, and not made: the device stands aside")

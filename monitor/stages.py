@@ -18,11 +18,12 @@ class Stage(NamedTuple):
 OF = "/"  # between a stage and the group of devices of which it is told
 STAGES = {
     "produced": Stage(None, "replay", "events are in Kafka"),
-    "pooled": Stage("produced", "flow", "events are through the dataflow: in the pool, waiting, or rejected", "events"),
+    "scored": Stage("produced", "scorer", "events are on `events` with what is expected of them", "unscored"),
+    "pooled": Stage("scored", "flow", "events are through the dataflow: in the pool, waiting, or rejected", "events"),
     "matched": Stage("pooled", "flow", "requests of devices are through the dataflow", "requests"),
     "tunnelled": Stage("matched", "tunnel", "candidate batches are at the MQTT broker", "candidates"),
     "pushed": Stage("tunnelled", "tunnel", "devices that are there have answered for their batches"),
-    "predicted": Stage("produced", "fleet", "devices have what their users did"),
+    "predicted": Stage("scored", "fleet", "devices have what their users did"),
     "trained": Stage("predicted", "fleet", "devices that were due have trained"),
     "learned": Stage("pooled", "trainer", "the cloud trainer has the samples", "samples"),
     "canary": Stage(None, "canary", "canaries are back that went through requests, pool, candidates and MQTT"),

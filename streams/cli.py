@@ -40,6 +40,7 @@ COMMANDS = {
     "chaos": ("streams.commands.chaos:command", "Break the real system on purpose, by a scenario, with a verdict."),
     "data": ("streams.commands.data:app", "Event logs: list and get real ones by name, check and convert your own."),
     "replay": ("streams.commands.replay:command", "Replay an event log into Kafka."),
+    "score": ("streams.commands.score:command", "Say of each event what a strong global model expected of it."),
     "flow": ("streams.commands.flow:command", "The cloud dataflow: events to pool to candidate batches."),
     "train-cloud": ("streams.commands.train_cloud:command", "The cloud trainer: new cloud model versions."),
     "tunnel": ("streams.commands.tunnel:command", "The tunnel between Kafka and MQTT."),

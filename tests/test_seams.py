@@ -40,7 +40,7 @@ TIME = {
 THREADS = {**LIVE, "wire/lookup.py": "a resolver that can't be interrupted"}
 
 PROCESSES = {
-    **{f"streams/commands/{name}.py": "a process" for name in ("canary", "fleet", "pace", "replay", "tunnel")},
+    **{f"streams/commands/{name}.py": "a process" for name in ("canary", "fleet", "pace", "replay", "score", "tunnel")},
     "streams/commands/train_cloud.py": "a process",
     "streams/evaluation/prequential.py": "all processes in one, looked at by nobody",
     "streams/faults/ordeal.py": "the process of `coda chaos`",

@@ -21,6 +21,7 @@ class Role(StrEnum):
     """What a process is for."""
 
     REPLAY = "replay"
+    SCORER = "scorer"
     FLOW = "flow"
     TRAINER = "trainer"
     TUNNEL = "tunnel"

@@ -16,7 +16,7 @@ from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings, probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
-from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP
+from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP, FLOW_GROUP, SCORE_GROUP, UNSCORED
 from streams.logs.data import cache_folder, find_log
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
@@ -34,6 +34,8 @@ from wire.errors import InputError
 from wire.status import Role
 
 _TOPIC_SCHEME = "kafka://"
+_TOPICS = {"kafka": EVENTS, "score": UNSCORED, "devices": BEHAVIOUR}
+_READERS = {EVENTS: FLOW_GROUP, UNSCORED: SCORE_GROUP, BEHAVIOUR: FLEET_GROUP}
 
 
 def command(
@@ -43,7 +45,7 @@ def command(
     speed: str = "max",
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     until: str | None = None,
-    via: Literal["kafka", "devices"] = "kafka",
+    via: Literal["kafka", "score", "devices"] = "kafka",
     options: LogOptions = AS_FOUND,
     position: Path | None = None,
     fresh: bool = False,
@@ -71,12 +73,12 @@ def command(
         speed: How many times faster than event time, or max.
         from_: Leave out what is earlier: Unix ms, or an ISO date or time (UTC). For a topic: produced earlier.
         until: Leave out what is not earlier than this.
-        via: kafka: straight to the topic events. devices: to the simulated devices, which upload their events
-            themselves.
+        via: kafka: straight to the topic events. score: to `coda score`, which passes them on with what it expected.
+            devices: to the simulated devices, which upload their events themselves.
         position: The file that says what is done; by default one of this replay's own in the cache folder.
         fresh: Forget what an earlier run did and begin anew.
-        throttle_groups: Consumer groups, separated by commas, to stay close to: by default the flow's (or the fleet's)
-            on the embedded Kafka, which drops what nobody has read, and none on a real one.
+        throttle_groups: Consumer groups, separated by commas, to stay close to: by default the flow's (or the
+            scorer's, or the fleet's) on the embedded Kafka, which drops what nobody has read, and none on a real one.
         max_ahead: How many events of one partition to be ahead of those groups at most; by default what the embedded
             Kafka keeps.
         partitions: Partitions of topics that do not exist yet.
@@ -86,7 +88,7 @@ def command(
     """
     pacer = Pacer(parse_speed(speed))
     settings = replace(kafka.settings(), partitions=partitions, replication=replication)
-    topic = EVENTS if via == "kafka" else BEHAVIOUR
+    topic = _TOPICS[via]
     # What is wrong with the log is said before what is wrong with Kafka: it needs no broker to be found.
     within = Range(parse_moment_ms(from_) if from_ else 0, parse_moment_ms(until) if until else 1 << 62)
     source = open_source(log, within, settings, topic, options=options)
@@ -176,7 +178,7 @@ def _throttle(
     stack: ExitStack, bus: KafkaBus, topic: str, groups: str | None, max_ahead: int | None
 ) -> Throttle | NoThrottle:
     if groups is None:
-        groups = "" if not bus.forgetful else FLOW_GROUP if topic == EVENTS else FLEET_GROUP
+        groups = _READERS[topic] if bus.forgetful else ""
     names = [name.strip() for name in groups.split(",") if name.strip()]
     if not names:
         return NoThrottle()

@@ -42,6 +42,10 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(Metrics.produced, "produced"),
         Figure(Metrics.rejected, "malformed"),
     ),
+    Role.SCORER: (
+        Figure(Metrics.events_scored, "events passed on", "outcome"),
+        Figure(Metrics.rejected, "rejected", "reason"),
+    ),
     Role.FLOW: (
         Figure(Metrics.pooled, "pooled"),
         Figure(Metrics.samples_waiting, "waiting for more users of their item"),

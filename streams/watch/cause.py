@@ -16,7 +16,13 @@ _CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larg
 _SLACK_S = 10.0  # a window of looks: a frontier is that much younger than the last word of who held it back
 _ILL = frozenset({Word.BEHIND, Word.STALLED})
 # What goes on where it was when it is started again; a replay that ended is through.
-_COMMANDS = {Role.FLOW: "flow", Role.TRAINER: "train-cloud", Role.TUNNEL: "tunnel", Role.FLEET: "fleet"}
+_COMMANDS = {
+    Role.SCORER: "score",
+    Role.FLOW: "flow",
+    Role.TRAINER: "train-cloud",
+    Role.TUNNEL: "tunnel",
+    Role.FLEET: "fleet",
+}
 
 
 class Cause(NamedTuple):

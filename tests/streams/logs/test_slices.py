@@ -10,7 +10,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from([0, 0, 1, 3, 60]), st.sampled_from("
 
 @given(events=EVENTS, rows=st.integers(1, 9), delay_ms=st.sampled_from([1, 2_000, 100_000]))
 def test_a_stream_is_cut_where_its_log_is(events: list[tuple[int, str]], rows: int, delay_ms: int) -> None:
-    users, times = [], [0]
+    users, times = list[str](), [0]
     for apart_s, user in events:
         users.append(user if apart_s or not users else users[-1])
         times.append(times[-1] + 1000 * apart_s)

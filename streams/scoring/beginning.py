@@ -1,0 +1,55 @@
+"""What a scorer begins with: the initial part of a log, which its model learns from before it says anything."""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.streamed.boosted import trainable
+from streams.base.choice import choose
+from streams.base.context import NO_OPTIONS, ContextOptions
+from streams.base.names import BOOSTED, MODELS
+from streams.base.newest import MOST
+from streams.logs.event_log import load_log, only_positives
+from streams.logs.negatives import has_sampled
+from streams.logs.options import LogOptions
+from streams.logs.slices import INITIAL_ROWS, first_of_tail, slices
+from streams.scoring.scorer import Made, Scorer
+from streams.work_view import Show, shown
+from wire.errors import InputError
+
+
+def begin(
+    path: Path,
+    share: float,
+    options: LogOptions,
+    *,
+    base: str | None,
+    delay_ms: int,
+    context: ContextOptions = NO_OPTIONS,
+    seed: int,
+    show: Show,
+) -> Scorer:
+    """A scorer that has learned from the first `share` of a log, in event-time order, by the model `base`: None is the
+    first that there is enough for. Raises `InputError` for a log that can't be used."""
+    log = load_log(path, options)
+    if (log["label"] == 1).all():
+        raise InputError(f"{path}: {only_positives(options.said(path))}")
+    first = first_of_tail(log, share) if share < 1 else len(log)
+    initial = log[:first]
+    label = initial["label"].tail(MOST).to_numpy().astype(np.uint8)
+    made = Made(
+        base=choose(base, MODELS, {BOOSTED: trainable(label)}),
+        delay_ms=delay_ms,
+        impressions=not has_sampled(log),
+        context=context.names(log),
+        seed=seed,
+        initial_until_ms=int(initial["timestamp"][-1]),
+    )
+    scorer = Scorer(made)
+    parts = slices(initial, INITIAL_ROWS, context=bool(made.context.all))
+    for part in shown("reading the initial part of the log", first, parts, show):
+        scorer.service.rehearse(part)
+    show("training on the initial part", 0, first)
+    scorer.service.begin(telling=False)
+    show("training on the initial part", first, first)
+    return scorer

@@ -1,0 +1,125 @@
+"""A scorer's I/O: events in from one topic, and on to `events` with what is expected of each; its state on disk."""
+
+from collections.abc import Callable
+
+import structlog
+
+from monitor.metrics import Metrics
+from operators.event_time import PATIENCE_MS
+from streams.bus import Bus, Consumer, Partition, Producer, never
+from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP
+from streams.scoring.scorer import Scored, Scorer
+from streams.scoring.state import ScoringState
+from wire.clock import Clock
+from wire.errors import DeliveryError, InputError
+
+STAGE = "scored"
+_BATCH = 2_000  # messages at once: some 50 ms of work
+_POLL_S = 0.2
+_COMMIT_EVERY_MS = 200
+_SETTLE_S = 0.05  # that a commit waits for what was just sent
+
+_log = structlog.get_logger()
+
+
+class ScoringService:
+    """A `Scorer` on a bus, a step at a time: it reads `topic` from `positions` on, or from its beginning.
+
+    `state` is written every `epoch_ms`, once all that was sent is there, and at the end: whoever goes on from it says
+    again what was said since, of the same events by the same ids. Raises `DeliveryError` when Kafka refuses something
+    or dropped what was not read yet, and `InputError` where it does not have these positions.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        metrics: Metrics,
+        scorer: Scorer,
+        state: ScoringState,
+        *,
+        topic: str,
+        positions: dict[int, int],
+        epoch_ms: int,
+        stopping: Callable[[], bool] = never,
+    ) -> None:
+        self._bus, self._clock, self._metrics = bus, clock, metrics
+        self._scorer, self._state, self._topic = scorer, state, topic
+        self._epoch_ms = epoch_ms
+        self._producer: Producer = bus.producer(stopping=stopping)
+        self._consumer = self._reading(positions)
+        self._ended: set[Partition] = set()
+        self._kept: dict[Partition, int] | None = None  # positions of the state on disk
+        self._kept_ms = self._committed_ms = clock.steady_ms()
+
+    def step(self) -> int:
+        """Pass on what has come; returns how many messages that were."""
+        messages = self._consumer.poll(_BATCH, _POLL_S)
+        ended = {partition for partition in self._consumer.positions() if self._consumer.at_end(partition)}
+        steady_ms = self._clock.steady_ms()
+        news, self._ended = {number for _, number in ended - self._ended}, ended
+        self._send(self._scorer.take(messages, self._clock.wall_ms(), steady_ms, news))
+        if steady_ms >= self._committed_ms + _COMMIT_EVERY_MS:
+            self._committed_ms = steady_ms
+            self._commit()
+        # Who is held waits for a state that says how long.
+        every_ms = min(self._epoch_ms, PATIENCE_MS) if self._scorer.waiting else self._epoch_ms
+        if steady_ms >= self._kept_ms + every_ms:
+            self.keep()
+        return len(messages)
+
+    def keep(self) -> None:
+        """Wait until Kafka has all that was sent, and write down how far that is; then decide about what was held."""
+        positions = self._consumer.positions()
+        self._producer.flush()
+        if positions != self._kept or self._scorer.waiting:
+            known = {number: offset for (_, number), offset in positions.items() if offset >= 0}
+            self._state.write(self._scorer, known, self._clock.steady_ms())
+            self._kept = positions
+            self._send(self._scorer.settle(self._topic, self._clock.steady_ms()))
+        self._kept_ms = self._clock.steady_ms()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._consumer.close()
+
+    def _reading(self, positions: dict[int, int]) -> Consumer:
+        bounds = self._bus.bounds(self._topic)
+        if not bounds:
+            raise InputError(f"{self._bus.name} has no topic {self._topic}: create it, or give another --topic")
+        for number, offset in positions.items():
+            first, end = bounds.get((self._topic, number), (0, 0))
+            if not first <= offset <= end:
+                raise InputError(
+                    f"the scorer would go on at offset {offset} of {self._topic}[{number}], but {self._bus.name} has "
+                    f"{first} to {end}: give another --state, and it begins anew by --initial-log"
+                )
+        # A forgetful bus drops what is old: who begins there at 0 hears of it.
+        anew = 0 if self._bus.forgetful else None
+        assign = {partition: positions.get(partition[1], anew) for partition in bounds}
+        return self._bus.consumer(SCORE_GROUP, [self._topic], "earliest", assign=assign)
+
+    def _send(self, scored: Scored) -> None:
+        now_ms = self._clock.wall_ms()
+        for event in scored.events:
+            self._producer.send(EVENTS, event.user_id, event.value, timestamp_ms=event.produced_ms)
+            self._metrics.events_scored.labels(event.said).inc()
+            self._metrics.freshness_s.labels(STAGE).observe(max(0, now_ms - event.produced_ms) / 1000)
+        for letter in scored.refused:
+            self._producer.send(DEAD_LETTERS, letter.key, letter.value, headers=letter.headers)
+            self._metrics.rejected.labels(letter.reason).inc()
+        if scored.refused:
+            first = scored.refused[0]
+            _log.warning("dead letters", number=len(scored.refused), first=f"{first.reason}: {first.detail}")
+        if scored.event_ms >= 0:
+            newest_ms = max(scored.event_ms, self._metrics.event_frontier_ms(STAGE))
+            self._metrics.event_frontier_s.labels(STAGE).set(newest_ms / 1000)
+
+    def _commit(self) -> None:
+        """Positions for lag tools and throttles alone, of what Kafka has; a restart goes by the state."""
+        if not self._producer.settled(_SETTLE_S):
+            return
+        try:
+            self._consumer.commit()
+        except DeliveryError as error:
+            _log.warning(f"positions not committed, trying again: {error}")

@@ -1,0 +1,180 @@
+"""A scorer at rest: the service with everything it has learned, and how far it has read, in one SQLite file.
+
+What the file holds was true at one moment, of positions and service alike, since one transaction writes it; of a
+snapshot only what changed is written. Nothing in it is code: numbers, strings and arrays, and trees as text.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from xxhash import xxh3_128_digest
+
+from models.streamed.rest import Rest
+from streams.scoring.scorer import Scorer, ScorerState
+from wire.durable import open_database, sync, told
+from wire.errors import InputError
+from wire.moments import SteadyMs
+
+FORMAT = "coda-score-1"
+FILE = "score.sqlite"
+_BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is
+_ARRAY = 1  # the extension type of MessagePack that is an array
+_USER_BYTES = 8
+_TABLES = """
+    PRAGMA journal_mode = TRUNCATE;
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS scorer (one INTEGER PRIMARY KEY CHECK (one = 1), document BLOB, digest BLOB);
+    CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, data BLOB);
+    CREATE TABLE IF NOT EXISTS people (place INTEGER PRIMARY KEY, user BLOB UNIQUE, data BLOB, digest BLOB);
+"""
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of the scorer, the offset that comes next per partition, what the parts' bytes hash to, and how many
+    people there are."""
+
+    format: str
+    scorer: ScorerState
+    positions: dict[int, int]
+    parts: dict[str, bytes]
+    people: int
+
+
+class ScoringState:
+    """The state of a scorer in `folder`, which is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._file = folder, folder / FILE
+        self._parts: dict[str, bytes] = {}  # by name, what the bytes on disk hash to
+
+    def write(self, scorer: Scorer, positions: Mapping[int, int], steady_ms: SteadyMs) -> None:
+        """Put the scorer on disk, all of it or nothing: it has read up to `positions`, and what it said is in Kafka.
+
+        Raises `StorageError`, after which this object is of no use, and `InputError` when the file is damaged.
+        """
+        service = scorer.service
+        packed = {name: _pack(state) for name, state in service.state().items()}
+        blocks = {f"{_BLOCK}{number}": state for number, state in service.blocks().items()}
+        packed |= {name: _pack(state) for name, state in blocks.items() if name not in self._parts}
+        parts = {name: self._parts.get(name) or xxh3_128_digest(packed[name]) for name in blocks}
+        parts |= {name: xxh3_128_digest(data) for name, data in packed.items()}
+        document = _Document(
+            format=FORMAT,
+            scorer=scorer.state(steady_ms),
+            positions=dict(positions),
+            parts=parts,
+            people=len(service.people),
+        )
+        with open_database(self._file, self._damaged) as database:
+            database.executescript(_TABLES)
+            database.execute("BEGIN IMMEDIATE")
+            changed = [(name, data) for name, data in packed.items() if parts[name] != self._parts.get(name)]
+            database.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", changed)
+            database.executemany("DELETE FROM parts WHERE name = ?", [(name,) for name in self._parts.keys() - parts])
+            _put_people(database, service.people.changes(), len(service.people))
+            encoded = msgspec.msgpack.encode(document)
+            database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, encoded, xxh3_128_digest(encoded)))
+            database.execute("COMMIT")
+        with told(self._folder):
+            sync(self._folder)
+        self._parts = parts
+
+    def resume(self, steady_ms: SteadyMs) -> tuple[Scorer, dict[int, int]] | None:
+        """The scorer at rest here and the offset that comes next per partition, None when there is none.
+
+        Raises `InputError` when it cannot be used.
+        """
+        with told(self._file):
+            if not self._file.exists():
+                return None
+        with open_database(self._file, self._damaged) as database:
+            document = self._document(database)
+            parts = self._read_parts(database, document)
+            scorer = Scorer(document.scorer.made)
+            blocks = {int(name.removeprefix(_BLOCK)): parts.pop(name) for name in [*parts] if name.startswith(_BLOCK)}
+            scorer.service.restore(parts, blocks)
+            self._read_people(database, document, scorer)
+        scorer.restore(document.scorer, steady_ms)
+        self._parts = document.parts
+        return scorer, document.positions
+
+    def _document(self, database: sqlite3.Connection) -> _Document:
+        row = database.execute("SELECT document, digest FROM scorer").fetchone()
+        whole = database.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+        if not whole or row is None or not isinstance(row[0], bytes) or xxh3_128_digest(row[0]) != row[1]:
+            raise self._damaged()
+        try:
+            document = msgspec.msgpack.decode(row[0], type=_Document)
+        except msgspec.ValidationError as error:  # whole, and of another time
+            raise self._other() from error
+        if document.format != FORMAT:
+            raise self._other()
+        return document
+
+    def _read_parts(self, database: sqlite3.Connection, document: _Document) -> dict[str, Rest]:
+        parts = dict(database.execute("SELECT name, data FROM parts").fetchall())
+        if {name: xxh3_128_digest(data) for name, data in parts.items()} != document.parts:
+            raise self._damaged()
+        return {name: _unpack(data) for name, data in parts.items()}
+
+    def _read_people(self, database: sqlite3.Connection, document: _Document, scorer: Scorer) -> None:
+        people = scorer.service.people
+        for user, data, digest in database.execute("SELECT user, data, digest FROM people ORDER BY place"):
+            if _digest(user, data) != digest:
+                raise self._damaged()
+            people.restore(int.from_bytes(user, "little"), _unpack(data))
+        if len(people) != document.people:
+            raise self._damaged()
+
+    def _damaged(self) -> InputError:
+        return InputError(
+            f"{self._file} is damaged, or no state of a scorer: put it back from a copy, or give another --state, and "
+            "it begins anew by --initial-log"
+        )
+
+    def _other(self) -> InputError:
+        return InputError(
+            f"{self._file} is of another version of this program, which reads {FORMAT!r}: give another --state, and it "
+            "begins anew by --initial-log"
+        )
+
+
+def _put_people(database: sqlite3.Connection, changes: list[tuple[int, Rest]], number: int) -> None:
+    """Whoever did something last has the last place; of more than `number` the first go, as in memory."""
+    rows = [(user.to_bytes(_USER_BYTES, "little"), _pack(state)) for user, state in changes]
+    database.executemany(
+        "INSERT OR REPLACE INTO people (user, data, digest) VALUES (?, ?, ?)",
+        [(user, data, _digest(user, data)) for user, data in rows],
+    )
+    (kept,) = database.execute("SELECT COUNT(*) FROM people").fetchone()
+    database.execute(
+        "DELETE FROM people WHERE place IN (SELECT place FROM people ORDER BY place LIMIT ?)", (kept - number,)
+    )
+
+
+def _digest(user: bytes, data: bytes) -> bytes:
+    return xxh3_128_digest(user + data)
+
+
+def _pack(state: Rest) -> bytes:
+    return msgspec.msgpack.encode(state, enc_hook=_array)
+
+
+def _unpack(data: bytes) -> Rest:
+    return msgspec.msgpack.decode(data, ext_hook=_from_array)
+
+
+def _array(array: Any) -> msgspec.msgpack.Ext:
+    assert isinstance(array, np.ndarray) and array.dtype.kind in "uif", "a state is made of numbers, bytes and arrays"
+    header = msgspec.msgpack.encode((array.dtype.str, array.shape, array.tobytes()))
+    return msgspec.msgpack.Ext(_ARRAY, header)
+
+
+def _from_array(code: int, data: memoryview) -> Any:
+    assert code == _ARRAY, "there is no other extension"
+    dtype, shape, raw = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
+    return np.frombuffer(bytearray(raw), dtype).reshape(shape)

@@ -1,0 +1,152 @@
+"""A scorer on the embedded Kafka: everything goes on once in effect, however often it is killed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from monitor.metrics import Metrics
+from streams.base.names import ONLINE
+from streams.commands.replay import command as replay
+from streams.commands.score import command as score
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.lag import lag
+from streams.kafka.options import KafkaOptions
+from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP, UNSCORED
+from streams.scoring.scorer import EXPECTED, OWN
+from streams.scoring.service import ScoringService
+from streams.scoring.state import FILE, ScoringState
+from tests.integration.stack import Command
+from tests.streams.flow.world import Flow, World, keys, wait_until
+from tests.streams.scoring.world import SHARE, log_in, scorer_of, tail_of
+from wire.clock import SystemClock
+from wire.errors import InputError
+from wire.event import Event, decode_event, encode_event
+from wire.reason import Reason
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with EmbeddedKafka() as kafka:
+        yield World(kafka.bootstrap)
+
+
+def service_of(world: World, folder: Path, metrics: Metrics, epoch_ms: int = 60_000) -> ScoringService:
+    """One that goes on from the state in `folder`, or begins."""
+    state = ScoringState(folder)
+    scorer, positions = state.resume(SystemClock().steady_ms()) or (scorer_of(log_in(folder), ONLINE), {})
+    return ScoringService(
+        world.bus, SystemClock(), metrics, scorer, state, topic=UNSCORED, positions=positions, epoch_ms=epoch_ms
+    )
+
+
+def events_on(world: World, topic: str) -> list[Event]:
+    return [decode_event(message.value) for message in world.read(topic)]
+
+
+def send(world: World, *raws: bytes) -> None:
+    for raw in raws:
+        world.send_raw(raw, UNSCORED)
+
+
+def test_what_came_since_the_state_was_written_is_said_again_and_nothing_is_lost(world: World, tmp_path: Path) -> None:
+    raws, metrics = [encode_event(event) for event in tail_of(log_in(tmp_path))[:30]], Metrics()
+    send(world, *raws[:10])
+    with closing(service_of(world, tmp_path, metrics)) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 10, "the first ten")
+        service.keep()
+        send(world, *raws[10:20])
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 20, "ten more")  # and then it is killed
+    send(world, *raws[20:])
+    with closing(service_of(world, tmp_path, Metrics())) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 40, "the rest, and ten once more")
+    counts = Counter(event.event_id for event in events_on(world, EVENTS))
+    assert counts == Counter(decode_event(raw).event_id for raw in [*raws, *raws[10:20]])
+    assert metrics.value(Metrics.events_scored, outcome=EXPECTED) == 20
+
+
+def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world: World, tmp_path: Path) -> None:
+    (event, other, *_), metrics = tail_of(log_in(tmp_path)), Metrics()
+    send(world, encode_event(event), b"no event", encode_event(replace(other, base=1.5)))
+    came = {message.value: message for message in world.read(UNSCORED)}
+    with closing(service_of(world, tmp_path, metrics)) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 2, "both events")
+        wait_until(lambda: service.step() >= 0 and not any(lag_of(world).values()), "its positions to be committed")
+    out = {decode_event(message.value).event_id: message for message in world.read(EVENTS)}
+    assert out[event.event_id].key.decode() == event.user_id
+    assert out[event.event_id].timestamp_ms == came[encode_event(event)].timestamp_ms
+    assert out[other.event_id].value == encode_event(replace(other, base=1.5))
+    (letter,) = world.read(DEAD_LETTERS)
+    origin = came[b"no event"]
+    assert letter.value == b"no event" and letter.headers["reason"].decode() == Reason.MALFORMED
+    assert letter.headers["source"] == b"unscored" and int(letter.headers["offset"]) == origin.offset
+    assert metrics.value(Metrics.rejected, reason=Reason.MALFORMED) == 1
+    assert metrics.value(Metrics.events_scored, outcome=OWN) == 1
+
+
+def lag_of(world: World) -> dict[int, int]:
+    return lag(world.settings.bootstrap, SCORE_GROUP, UNSCORED)
+
+
+def test_an_event_after_a_gap_goes_on_when_nothing_says_otherwise(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operators.event_time.PATIENCE_MS", 300)
+    monkeypatch.setattr("streams.scoring.service.PATIENCE_MS", 300)
+    first, then, *_ = tail_of(log_in(tmp_path))
+    send(world, encode_event(first), encode_event(replace(then, timestamp=then.timestamp + 7_200_000)))
+    with closing(service_of(world, tmp_path, Metrics())) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 2, "an event two hours later")
+
+
+def test_a_state_of_which_kafka_has_no_more_the_next_event_is_told(world: World, tmp_path: Path) -> None:
+    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {0: 7}, SystemClock().steady_ms())
+    with pytest.raises(InputError, match=r"offset 7 of unscored\[0\].*--state"):
+        service_of(world, tmp_path, Metrics())
+
+
+def test_what_the_command_can_t_do_it_says_at_once(world: World, tmp_path: Path) -> None:
+    kafka, state = KafkaOptions(world.settings.bootstrap), tmp_path / "state"
+    with pytest.raises(InputError, match="--initial-log LOG"):
+        score(kafka=kafka, state=state)
+    with pytest.raises(InputError, match="--topic events"):
+        score(kafka=kafka, state=state, topic=EVENTS)
+    ScoringState(state).write(scorer_of(log_in(tmp_path), ONLINE), {}, SystemClock().steady_ms())
+    with pytest.raises(InputError, match="--base online, not boosted"):
+        score(kafka=kafka, state=state, base="boosted")
+    with pytest.raises(InputError, match="--seed 0, not 1"):
+        score(kafka=kafka, state=state, seed=1)
+
+
+def test_from_a_replay_to_the_pool_everything_is_there_once_after_a_kill(world: World, tmp_path: Path) -> None:
+    path, tail = log_in(tmp_path), tail_of(log_in(tmp_path))
+    first, second, third = (str(tail[at].timestamp) for at in (0, len(tail) // 3, 2 * len(tail) // 3))
+    at = ("--bootstrap", world.settings.bootstrap, "--state", "score", "--epoch", "1s")
+    scorer = Command(tmp_path, "score", "score", *at, "--initial-log", str(path), "--initial-share", str(SHARE))
+    world.publish()
+    try:
+        with Flow(world, tmp_path / "flow") as flow:
+            scorer.start()
+            play(world, path, first, second)
+            wait_until((tmp_path / "score" / FILE).exists, "a state to go on from")
+            play(world, path, second, third)
+            wait_until(lambda: len(world.read(EVENTS)) > len(tail) // 3, "events that this state knows nothing of")
+            scorer.kill()
+            play(world, path, third)
+            scorer.start()
+            wait_until(lambda: {e.event_id for e in events_on(world, EVENTS)} == {e.event_id for e in tail}, "all")
+            world.drained()
+            assert scorer.stop() == 130, scorer.said()
+            assert flow.stop() == 130
+    finally:
+        if scorer.alive:
+            scorer.kill()
+    assert all(event.base is not None for event in events_on(world, EVENTS))
+    assert set(flow.pooled()) == keys(tail) and len(flow.pooled()) == len(tail)
+
+
+def play(world: World, path: Path, first: str, until: str | None = None) -> None:
+    assert replay(str(path), via="score", from_=first, until=until, kafka=KafkaOptions(world.settings.bootstrap)) == 0

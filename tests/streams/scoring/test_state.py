@@ -1,0 +1,61 @@
+"""What is on disk is used whole, or refused in one line."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from streams.base.names import ONLINE
+from streams.scoring.state import FILE, ScoringState
+from tests.streams.scoring.world import START, log_in, messages, said, scorer_of, tail_of
+from wire.errors import InputError
+
+
+def changed(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        lambda path: path.write_bytes(b"no database, and long enough to see that it is none" * 10),
+        lambda path: changed(path, "UPDATE parts SET data = zeroblob(9) WHERE name = 'items'"),
+        lambda path: changed(path, "DELETE FROM parts WHERE name = 'waiting'"),
+        lambda path: changed(path, "UPDATE people SET data = zeroblob(9) WHERE place = 1"),
+        lambda path: changed(path, "DELETE FROM people WHERE place = 1"),
+        lambda path: changed(path, "UPDATE scorer SET document = zeroblob(9)"),
+    ],
+)
+def test_a_damaged_state_is_refused_with_what_to_do(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+    damage(tmp_path / FILE)
+    with pytest.raises(InputError, match=r"score.sqlite is damaged.*another --state"):
+        ScoringState(tmp_path).resume(START)
+
+
+def test_people_beyond_the_limit_are_gone_from_disk_too_and_the_others_keep_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.streamed.features.PEOPLE", 20)
+    path = log_in(tmp_path)
+    scorer, state = scorer_of(path, ONLINE), ScoringState(tmp_path)
+    for first in range(0, 200, 50):
+        said(scorer, messages(tail_of(path)[first : first + 50]))
+        state.write(scorer, {}, START)
+    resumed = ScoringState(tmp_path).resume(START)
+    assert resumed is not None
+    people, again = scorer.service.people, resumed[0].service.people
+    assert len(again) == 20 and [*again._people] == [*people._people]
+
+
+def test_where_nothing_is_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    assert ScoringState(tmp_path).resume(START) is None
