@@ -4,14 +4,14 @@ Results are stratified by label: up to k of each. Scores say how good a row is w
 mean the same in every shard: the similarity for a search, a hash distance for a random draw.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from index.fetched import NO_ROW
 from wire.arrays import F64, I64, U64
-from wire.candidates import Candidates
+from wire.candidates import Candidates, no_candidates
 from wire.columns import Columns
 
 LABELS = (0, 1)
@@ -51,6 +51,31 @@ class Scored:
 
     candidates: Candidates
     score: F64  # (n,)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "Scored"], tuple[bytes]]:
+        """Pickled as one run of bytes, column by column, in a quarter of the time that seven arrays take."""
+        columns = [self.score, *(getattr(self.candidates, name) for name in _DTYPES)]
+        return _scored, (b"".join([column.tobytes() for column in columns]),)
+
+
+# The widest first, so that each column begins where its numbers may.
+_DTYPES = dict(
+    sorted(
+        ((field.name, getattr(no_candidates(), field.name).dtype) for field in fields(Candidates)),
+        key=lambda column: -column[1].itemsize,
+    )
+)
+_SCORE = np.dtype(np.float64)
+_ROW_BYTES = _SCORE.itemsize + sum(dtype.itemsize for dtype in _DTYPES.values())
+
+
+def _scored(raw: bytes) -> Scored:
+    n = len(raw) // _ROW_BYTES
+    columns, at = {}, n * _SCORE.itemsize
+    for name, dtype in _DTYPES.items():
+        columns[name] = np.frombuffer(raw, dtype, n, at)
+        at += n * dtype.itemsize
+    return Scored(Candidates(**columns), np.frombuffer(raw, _SCORE, n))
 
 
 def best_of(parts: Sequence[Scored], k_per_label: int) -> Scored:

@@ -3,7 +3,7 @@
 Nothing is dropped silently: whatever is refused travels on with its raw bytes and the reason.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, Self
 
 import msgspec
@@ -73,6 +73,18 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     def refused(self, reason: Reason, detail: str) -> DeadLetter:
         """What becomes of it when it can't be used."""
         return DeadLetter("event", reason, detail, self.raw, Origin(EVENTS, self.partition, self.offset))
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "Arrival"], tuple[bytes]]:
+        """Pickled as MessagePack, in a third of the time: every other event goes to another of two processes."""
+        return _unpacked, (_pack(self),)
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Arrival).decode
+
+
+def _unpacked(raw: bytes) -> Arrival:
+    return _unpack(raw)
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -49,6 +49,18 @@ class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queries: list[Query]
     waited: list[SampleRecord] = []
 
+    def __reduce__(self) -> tuple[Callable[[bytes], "Work"], tuple[bytes]]:
+        """Pickled as MessagePack, in a fraction of the time: half of all work goes to another of two processes."""
+        return _unpacked, (_pack(self),)
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Work).decode
+
+
+def _unpacked(raw: bytes) -> Work:
+    return _unpack(raw)
+
 
 class Matching(NamedTuple):
     """What answers hold: `per_label` matched candidates of each label and, if `random`, as many random ones.

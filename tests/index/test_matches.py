@@ -1,6 +1,10 @@
 """Merging: the best of every label, best first."""
 
+import pickle
+from dataclasses import fields
+
 import numpy as np
+import pytest
 
 from index.matches import Scored, best_of
 from wire.candidates import Candidates, no_candidates
@@ -24,3 +28,20 @@ def test_the_best_of_each_label_from_all_shards() -> None:
 def test_nothing_from_nowhere() -> None:
     nothing = Scored(no_candidates(), np.zeros(0))
     assert len(best_of([nothing, nothing], 3).candidates) == 0
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_what_a_shard_found_comes_to_another_process_as_it_was(n: int) -> None:
+    rng = np.random.default_rng(n)
+    columns = {
+        field.name: np.frombuffer(rng.bytes(n * column.itemsize), column.dtype)
+        for field in fields(Candidates)
+        for column in [getattr(no_candidates(), field.name)]
+    }
+    found = Scored(Candidates(**columns), rng.normal(size=n))
+    came = pickle.loads(pickle.dumps(found))
+    assert came.score.tolist() == found.score.tolist()
+    for name, column in columns.items():
+        there = getattr(came.candidates, name)
+        assert there.dtype == column.dtype
+        assert there.tobytes() == column.tobytes(), name
