@@ -11,6 +11,7 @@ user bias is for. A device takes the means out itself, so that it can add up its
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -67,7 +68,9 @@ class Regression:
         return mean + weight
 
 
+@cache
 def _upper(size: int) -> tuple[I64, I64]:
+    """Rows and columns of what is not below the diagonal, which every few events need."""
     return np.triu_indices(size)
 
 

@@ -1,8 +1,8 @@
 """Rows of something, kept as columns: equally long arrays, one entry of each per row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -22,15 +22,17 @@ class Columns:
     [0, 1, 4, 4]
     """
 
+    __match_args__: ClassVar[tuple[str, ...]]  # the names of its fields; `dataclasses.fields` looks for them anew
+
     def __len__(self) -> int:
-        column: Any = getattr(self, fields(self)[0].name)
+        column: Any = getattr(self, self.__match_args__[0])
         return len(column)
 
     def take(self, rows: Bool | I64 | slice) -> Self:
         """Some of the rows, in that order."""
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return type(self)(*(getattr(self, name)[rows] for name in self.__match_args__))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """All rows of `parts` (at least one), in order."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__match_args__))
