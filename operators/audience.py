@@ -5,19 +5,21 @@ took it, and then all go on; who took what is forgotten with that. What waits in
 which partitions and workers were read, so that a run that was disturbed fills the pool as one that was not.
 
 Users are counted per item and not per shard, which sees a part of the users only; so the step has a state per item,
-on whichever worker it falls. A worker knows which of its items are through, and their samples pass the states by. A
-state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one flag. Of more than a million
+on whichever worker it falls. Once an item is through, all workers hear of it, and its samples pass the state by: to
+send each to another worker, and to save the state that it came to, costs more than most of what else is done with it.
+A state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one flag. Of more than a million
 items those that came longest ago are let go; who comes again begins anew.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Never
 
 import bytewax.operators as op
 import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from monitor.metrics import Metrics
+from operators.placement import shard_key
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
 from wire.reason import Reason
@@ -82,7 +84,13 @@ class Audience:
             del self.waiting[:left]
 
 
-class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes]):
+class Through(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Enough users took this item."""
+
+    item: int
+
+
+class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput | Through, bytes]):
     """`Audience` in a dataflow; all items of a worker are its `residents`, and by item the keys of those `through`."""
 
     def __init__(
@@ -95,8 +103,11 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
             self._metrics.samples_waiting.inc(len(self._audience.waiting))
             self._look(self._audience)
 
-    def on_batch(self, values: list[SampleRecord | Leave]) -> tuple[list[UserOutput], bool]:
-        """Take samples of one item, or let go of one that has not come back."""
+    def on_batch(self, values: list[SampleRecord | Leave]) -> tuple[list[UserOutput | Through], bool]:
+        """Take samples of one item, or let go of one that has not come back.
+
+        Whoever sends samples of an item that is through has not heard of it yet.
+        """
         samples = [value for value in values if not isinstance(value, Leave)]
         if not samples:
             return [], self._leave()
@@ -110,7 +121,9 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
         self._metrics.samples_waiting.inc(waiting - before)
         if forgotten := before + len(samples) - len(going) - waiting:
             self._metrics.rejected.labels(Reason.RARE).inc(forgotten)
-        return [UserOutput([], [], [], 0, list(going))] if going else [], self.RETAIN
+        if not going:
+            return [], self.RETAIN
+        return [UserOutput([], [], [], 0, list(going)), Through(self._audience.item)], self.RETAIN
 
     def snapshot(self) -> bytes:
         """The state, saved."""
@@ -135,13 +148,33 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput, bytes])
         return self.DISCARD
 
 
+class Heard(StatefulBatchLogic[list[int], Never, None]):
+    """A worker hears which items are through, of all workers; it has no state, for whoever does not know is told again.
+
+    Where `items` are too many all are forgotten: those of the worker's own are known all the same.
+    """
+
+    def __init__(self, items: set[int]) -> None:
+        self._items = items
+
+    def on_batch(self, values: list[list[int]]) -> tuple[list[Never], bool]:
+        """Note them."""
+        if len(self._items) >= STAY.most:
+            self._items.clear()
+        self._items.update(*values)
+        return [], self.DISCARD
+
+    def snapshot(self) -> None:
+        """Nothing."""
+
+
 def audience_step(
-    step_id: str, up: KeyedStream[UserOutput], min_users: int, *, metrics: Metrics
+    step_id: str, up: KeyedStream[UserOutput], min_users: int, workers: int, *, metrics: Metrics
 ) -> KeyedStream[UserOutput]:
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
     if min_users == 1:
         return up
-    residents, through = Residents(STAY, Meter.of_items(metrics)), dict[int, str]()
+    residents, through, heard = Residents(STAY, Meter.of_items(metrics)), dict[int, str](), set[int]()
 
     def split(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput | SampleRecord | Leave]]:
         """What passes by, keyed by user as it came, and what has to ask, keyed by item: decided here alone."""
@@ -150,25 +183,34 @@ def audience_step(
         for user, output in outputs:
             known = []
             for sample in output.samples:
-                if (item := through.get(sample.item)) is None:
-                    asking.append((str(sample.item), sample))
-                else:
+                if (item := through.get(sample.item)) is not None:
                     residents.active(item, 0)
                     known.append(sample)
+                elif sample.item in heard:
+                    known.append(sample)
+                else:
+                    asking.append((str(sample.item), sample))
             if known or output.queries:
                 passing.append((user, UserOutput(known, output.queries, [], 0)))
         return [*passing, *residents.with_leaving(asking, 0)]
 
+    def told(came: Iterable[tuple[str, UserOutput | Through]]) -> list[tuple[str, list[int]]]:
+        """What is through, to every worker, where there are others."""
+        items = list({one.item for _, one in came if isinstance(one, Through)})
+        return [(shard_key(worker, workers), items) for worker in range(workers)] if items and workers > 1 else []
+
     parted: Any = op.flat_map_batch(f"{step_id}_split", up, split)
-    passing: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_passing", parted, _passing)
+    passing: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_passing", parted, _outputs)
     asking: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", parted, _asking)
-    admitted = op.stateful_batch(
+    answered: Any = op.stateful_batch(
         step_id, asking, lambda saved: AudienceLogic(saved, min_users, residents, through, metrics)
     )
+    op.stateful_batch(f"{step_id}_heard", op.flat_map_batch(f"{step_id}_told", answered, told), lambda _: Heard(heard))
+    admitted: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_admitted", answered, _outputs)
     return op.merge(f"{step_id}_merged", passing, admitted)
 
 
-def _passing(parted: Iterable[tuple[str, Any]]) -> list[tuple[str, UserOutput]]:
+def _outputs(parted: Iterable[tuple[str, Any]]) -> list[tuple[str, UserOutput]]:
     return [(key, value) for key, value in parted if isinstance(value, UserOutput)]
 
 

@@ -83,7 +83,7 @@ def build_flow(
     late = op.flat_map_batch("late", users, counts.late)
     asked: KeyedStream[UserOutput] = op.merge(
         "asked",
-        audience_step("audience", users, settings.min_users, metrics=metrics),
+        audience_step("audience", users, settings.min_users, settings.processes, metrics=metrics),
         op.flat_map_batch("canaries", arrivals, canaries),
     )
     shards = shard_step(

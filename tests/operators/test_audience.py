@@ -1,12 +1,19 @@
+from datetime import UTC, datetime
 from itertools import permutations
+from typing import Any
 
+import bytewax.operators as op
 import numpy as np
 import pytest
+from bytewax.dataflow import Dataflow
 
 from monitor.metrics import Metrics
-from operators.audience import MOST_WAITING, Audience, AudienceLogic
+from operators.audience import MOST_WAITING, STAY, Audience, AudienceLogic, Heard, Through, audience_step
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
+from streams.simulation.engine import Engine
+from streams.simulation.snapshots import Snapshots
+from tests.streams.simulation.test_engine import Collected, Listed
 from wire.sample import SampleRecord
 
 ITEM = 7
@@ -49,7 +56,9 @@ def test_of_many_that_wait_the_newest_stay_and_the_others_are_counted() -> None:
         logic.on_batch([sample(n, 1) for n in part])
     assert metrics.value(Metrics.samples_waiting) == MOST_WAITING
     assert metrics.value(Metrics.rejected, reason="rare") == 200 - MOST_WAITING
-    ((given,), _) = logic.on_batch([sample(500, 2)])
+    ((given, through), _) = logic.on_batch([sample(500, 2)])
+    assert through == Through(ITEM)
+    assert isinstance(given, UserOutput)
     assert {each.sample for each in given.waited} == {*range(200 - MOST_WAITING, 200), 500}
     assert metrics.value(Metrics.rejected, reason="rare") == 200 - MOST_WAITING, "who goes on is not forgotten"
 
@@ -89,5 +98,44 @@ def test_an_item_that_came_back_meanwhile_stays(back: bool) -> None:
     came: list[SampleRecord | Leave] = [sample(2, 2), Leave()] if back else [Leave()]
     given, stays = logic.on_batch(came)
     assert stays == (logic.RETAIN if back else logic.DISCARD)
-    assert given == ([UserOutput([], [], [], 0, [sample(1, 1), sample(2, 2)])] if back else [])
+    assert given == ([UserOutput([], [], [], 0, [sample(1, 1), sample(2, 2)]), Through(ITEM)] if back else [])
     assert set(through) == ({ITEM} if back else set()), "whose samples need not ask any more"
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_samples_of_an_item_that_is_through_go_to_no_other_worker(worker: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    on_batch = AudienceLogic.on_batch
+
+    def noted(logic: AudienceLogic, values: list[SampleRecord | Leave]) -> Any:
+        asked.extend(value.sample for value in values if isinstance(value, SampleRecord))
+        return on_batch(logic, values)
+
+    monkeypatch.setattr(AudienceLogic, "on_batch", noted)
+    stream: Any = [[(f"user-{n}", UserOutput([sample(n, n)], [], [], 0))] for n in range(20)]
+    sink = Collected()
+    flows = [_flow({str(worker): stream, str(1 - worker): []}, sink) for _ in range(2)]
+    engine = Engine(flows, Snapshots(), 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
+    while not engine.ended:
+        for number in range(2):
+            engine.step(number)
+    given = [each.sample for output in sink.got for each in (*output.samples, *output.waited)]
+    assert sorted(given) == list(range(20))
+    assert asked == list(range(3)), "three users are enough, and from then on everybody knows"
+
+
+def _flow(batches: dict[str, Any], sink: Collected) -> Dataflow:
+    flow = Dataflow("audience")
+    came: Any = op.input("in", flow, Listed(batches, None))
+    out = audience_step("audience", came, 3, 2, metrics=Metrics())
+    op.output("out", op.map("tag", out, lambda item: ("all", item[1])), sink)
+    return flow
+
+
+def test_what_is_heard_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.audience.STAY", STAY._replace(most=3))
+    items: set[int] = set()
+    for n in range(10):
+        Heard(items).on_batch([[n]])
+        assert n in items
+        assert len(items) <= 3
