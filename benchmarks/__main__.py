@@ -24,6 +24,7 @@ NAMES = (
     "model_change",
     "freshness",
     "idle",
+    "scoring",
     "delay",
     "storm",
     "soak",
