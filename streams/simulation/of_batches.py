@@ -108,8 +108,8 @@ class NewestBatchWins(Invariant):
     def _should_have(self, device: Device, batch: CandidateBatch, now_ms: int) -> bool:
         fresh = START_MS + now_ms - batch.matched_ms < self.world.plan.expiry_ms - 5_000
         there = not self._hostile or self._retained(device.user_id) >= batch.batch_seq
-        # It came before its model, and a device that has too little to train on does not ask for another.
-        refused = device.usage.answered_seq >= batch.batch_seq and not device.eligible
+        # It came before its model, and a device that does not train does not ask for another.
+        refused = device.usage.answered_seq >= batch.batch_seq and (device.aside.stands or not device.eligible)
         can = batch.model == device.model and device.connected and not refused
         return fresh and there and can and not self.world.clocks_jumped
 
