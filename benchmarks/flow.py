@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import flow_split
 from benchmarks.flow_profile import profile
 from benchmarks.pool import load_samples
 from benchmarks.scrape import Snapshot, scrape, together
@@ -54,6 +55,7 @@ FEED = 2_000
 LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
+SPLIT_TURNS = 3
 MANY, FEW = 1000, 50  # events in a pass: at full speed, and at 1,000 a second, when passes are 50 ms apart
 CPU = "process_cpu_seconds_total"
 ENDS = (
@@ -262,6 +264,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     result["paced"] = {"pace_per_s": options.pace, **paced(load, later, options.bootstrap, options.pace)}
     _say("profile")
     result["profile"] = {at_a_time: profile(load.values, load.model, at_a_time) for at_a_time in (MANY, FEW)}
+    _say("two processes against one, without Kafka")
+    result["split"] = flow_split.measure(load.keys, load.values, load.model, SPLIT_TURNS)
     return result
 
 
@@ -287,7 +291,7 @@ def table(result: dict[str, Any]) -> list[str]:
     for at_a_time, found in result["profile"].items():
         lines.append(f"{at_a_time:>5}: {found['events_per_core_s']:,.0f} events per core-second")
         lines += [f"       {step:<30} {share:>4.0%}" for step, share in found["shares"].items()]
-    return lines
+    return [*lines, "", *flow_split.table(result["split"])]
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -54,7 +54,7 @@ def profile(values: Sequence[bytes], model: CloudModel, at_a_time: int) -> dict[
     """CPU seconds per event without Kafka, in this process, with so many events in each pass, and the steps' shares."""
     with tempfile.TemporaryDirectory() as folder:
         plain_s, _ = in_process(values, model, Path(folder) / "plain", at_a_time)
-        with _timed() as spent_s:
+        with timed() as spent_s:
             timed_s, batches = in_process(values, model, Path(folder) / "timed", at_a_time)
     shares = {step: spent_s[step] / timed_s for step in STEPS}
     shares["Bytewax, snapshots, the rest"] = 1 - sum(shares.values())
@@ -62,11 +62,11 @@ def profile(values: Sequence[bytes], model: CloudModel, at_a_time: int) -> dict[
 
 
 @contextmanager
-def _timed() -> Iterator[dict[str, float]]:
+def timed(steps: Mapping[str, tuple[Any, str]] = STEPS) -> Iterator[dict[str, float]]:
     """CPU seconds that each step has taken meanwhile."""
     spent_s: dict[str, float] = defaultdict(float)
 
-    def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def timing_of(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def timing(*args: Any, **named: Any) -> Any:
             began_s = time.thread_time()
             try:
@@ -77,48 +77,62 @@ def _timed() -> Iterator[dict[str, float]]:
         return timing
 
     with ExitStack() as patched:
-        for step, (owner, name) in STEPS.items():
-            patched.enter_context(patch.object(owner, name, timed(step, getattr(owner, name))))
+        for step, (owner, name) in steps.items():
+            patched.enter_context(patch.object(owner, name, timing_of(step, getattr(owner, name))))
         yield spent_s
 
 
-class _Listed(FixedPartitionedSource[Message, int]):
-    """The events as if Kafka had them ready, so many at a time."""
+class Listed(FixedPartitionedSource[Message, int]):
+    """The events of one partition as if Kafka had them ready, so many at a time; `given` hears how many it gave."""
 
-    def __init__(self, values: Sequence[bytes], at_a_time: int) -> None:
-        self._at_a_time, now = at_a_time, SystemClock().wall_ms()
-        self._messages = [Message(EVENTS, 0, at, b"", value, now, {}) for at, value in enumerate(values)]
+    def __init__(
+        self,
+        values: Sequence[bytes],
+        at_a_time: int,
+        partition: int = 0,
+        given: Callable[[int], None] = lambda _events: None,
+    ) -> None:
+        self.given = given
+        self._at_a_time, self._partition, now = at_a_time, partition, SystemClock().wall_ms()
+        self._messages = [Message(EVENTS, partition, at, b"", value, now, {}) for at, value in enumerate(values)]
+        self.held = False  # since an epoch ended
 
     def list_parts(self) -> list[str]:
-        return ["events/0"]
+        """Its own."""
+        return [f"{EVENTS}/{self._partition}"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_ListedPart":  # noqa: ARG002
-        return _ListedPart(self._messages, self._at_a_time)
+        """It, from the beginning."""
+        return _ListedPart(self, self._messages, self._at_a_time)
 
 
 class _ListedPart(StatefulSourcePartition[Message, int]):
-    def __init__(self, messages: Sequence[Message], at_a_time: int) -> None:
-        self._messages, self._at_a_time = messages, at_a_time
+    def __init__(self, source: Listed, messages: Sequence[Message], at_a_time: int) -> None:
+        self._source, self._messages, self._at_a_time = source, messages, at_a_time
         self._at = 0
 
     def next_batch(self) -> Sequence[Message]:
+        self._source.held = False
+        self._source.given(self._at)
         if self._at >= len(self._messages):
             raise StopIteration
         self._at += self._at_a_time
         return self._messages[self._at - self._at_a_time : self._at]
 
     def snapshot(self) -> int:
+        self._source.held = True
         return self._at
 
 
-class _Forgotten(KafkaOutput):
+class Forgotten(KafkaOutput):
     """A sink that only counts candidate batches."""
 
-    def __init__(self) -> None:
-        super().__init__(KafkaBus(KafkaSettings()), 0, Blame())
+    def __init__(self, process: int = 0) -> None:
+        super().__init__(KafkaBus(KafkaSettings()), process, Blame())
         self.batches = 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaWriter:  # noqa: ARG002
+        """One that sends nothing."""
         forgotten = self
 
         class Writer(KafkaWriter):
@@ -143,9 +157,9 @@ def in_process(
     """CPU seconds that the dataflow takes for these events, with `others` of its settings, and batches that came."""
     settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"), **others)
     prepare_state(Path(settings.state))
-    sink = _Forgotten()
+    sink = Forgotten()
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
-        source: Any = _Listed(values, at_a_time)
+        source: Any = Listed(values, at_a_time)
         flow = build_flow(
             settings,
             source,

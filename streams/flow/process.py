@@ -3,6 +3,7 @@
 SIGINT and SIGTERM end the input; the dataflow drains, takes a last snapshot and ends. (Bytewax by itself takes none.)
 """
 
+import gc
 import os
 import signal
 import sys
@@ -87,6 +88,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
+        gc.freeze()  # else a collection walks all that was imported, and everything waits for 110 ms of that
         mine = range(process, settings.shards, settings.processes)
         # Opened now, so that a pool that cannot be opened is told before anything is read.
         public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
