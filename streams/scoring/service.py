@@ -6,8 +6,9 @@ import structlog
 
 from monitor.metrics import Metrics
 from operators.event_time import PATIENCE_MS
-from streams.bus import Bus, Consumer, Partition, Producer, never
+from streams.bus import Bus, Consumer, Message, Partition, Producer, never
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP
+from streams.scoring.merge import Merge
 from streams.scoring.scorer import Scored, Scorer
 from streams.scoring.state import ScoringState
 from wire.clock import Clock
@@ -15,6 +16,8 @@ from wire.errors import DeliveryError, InputError
 
 STAGE = "scored"
 _BATCH = 2_000  # messages at once: some 50 ms of work
+_MANY = _BATCH // 4  # of so many at once there are more behind them
+_HELD_MOST = 10_000  # of a partition until it is read on: 3 MB
 _POLL_S = 0.2
 _COMMIT_EVERY_MS = 200
 _SETTLE_S = 0.05  # that a commit waits for what was just sent
@@ -48,16 +51,18 @@ class ScoringService:
         self._epoch_ms = epoch_ms
         self._producer: Producer = bus.producer(stopping=stopping)
         self._consumer = self._reading(positions)
+        self._merge = Merge()
         self._ended: set[Partition] = set()
+        self._paused: set[Partition] = set()
         self._kept: dict[Partition, int] | None = None  # positions of the state on disk
         self._kept_ms = self._committed_ms = clock.steady_ms()
 
     def step(self) -> int:
         """Pass on what has come; returns how many messages that were."""
-        messages = self._consumer.poll(_BATCH, _POLL_S)
-        ended = {partition for partition in self._consumer.positions() if self._consumer.at_end(partition)}
+        messages = self._read()
+        ended = {each for each in self._positions() if self._consumer.at_end(each)} - self._merge.first().keys()
         steady_ms = self._clock.steady_ms()
-        news, self._ended = {number for _, number in ended - self._ended}, ended
+        news, self._ended = {number for _, number in ended - self._ended}, self._ended | ended
         self._send(self._scorer.take(messages, self._clock.wall_ms(), steady_ms, news))
         if steady_ms >= self._committed_ms + _COMMIT_EVERY_MS:
             self._committed_ms = steady_ms
@@ -70,7 +75,7 @@ class ScoringService:
 
     def keep(self) -> None:
         """Wait until Kafka has all that was sent, and write down how far that is; then decide about what was held."""
-        positions = self._consumer.positions()
+        positions = self._positions()
         self._producer.flush()
         if positions != self._kept or self._scorer.waiting:
             known = {number: offset for (_, number), offset in positions.items() if offset >= 0}
@@ -82,6 +87,23 @@ class ScoringService:
     def close(self) -> None:
         """Let the connections go."""
         self._consumer.close()
+
+    def _read(self) -> list[Message]:
+        """What came, by event time where partitions are behind."""
+        came = self._consumer.poll(_BATCH, _POLL_S)
+        self._merge.put(came)
+        behind = {each for each in self._consumer.positions() if not self._consumer.at_end(each)}
+        messages = self._merge.take(behind | (self._merge.first().keys() if len(came) >= _MANY else set()))
+        full = self._merge.more_than(_HELD_MOST)
+        if full != self._paused:
+            self._consumer.resume([*(self._paused - full)])
+            self._consumer.pause([*(full - self._paused)])
+            self._paused = full
+        return messages
+
+    def _positions(self) -> dict[Partition, int]:
+        """What comes next; what waits was not taken yet."""
+        return self._consumer.positions() | self._merge.first()
 
     def _reading(self, positions: dict[int, int]) -> Consumer:
         bounds = self._bus.bounds(self._topic)
@@ -120,6 +142,6 @@ class ScoringService:
         if not self._producer.settled(_SETTLE_S):
             return
         try:
-            self._consumer.commit()
+            self._consumer.commit(self._positions())
         except DeliveryError as error:
             _log.warning(f"positions not committed, trying again: {error}")

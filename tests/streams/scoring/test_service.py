@@ -21,7 +21,7 @@ from streams.scoring.service import ScoringService
 from streams.scoring.state import FILE, ScoringState
 from tests.integration.stack import Command
 from tests.streams.flow.world import Flow, World, keys, wait_until
-from tests.streams.scoring.world import SHARE, log_in, scorer_of, tail_of
+from tests.streams.scoring.world import SHARE, log_in, messages, said, scorer_of, tail_of
 from wire.clock import SystemClock
 from wire.errors import InputError
 from wire.event import Event, decode_event, encode_event
@@ -85,6 +85,18 @@ def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world
     assert letter.headers["source"] == b"unscored" and int(letter.headers["offset"]) == origin.offset
     assert metrics.value(Metrics.rejected, reason=Reason.MALFORMED) == 1
     assert metrics.value(Metrics.events_scored, outcome=OWN) == 1
+
+
+def test_a_backlog_of_several_partitions_is_told_what_its_log_is_told(world: World, tmp_path: Path) -> None:
+    path = log_in(tmp_path)
+    tail = tail_of(path)
+    play(world, path, str(tail[0].timestamp))
+    assert len({message.partition for message in world.read(UNSCORED)}) > 1
+    with closing(service_of(world, tmp_path, Metrics())) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == len(tail), "all events")
+    assert {event.event_id: event.base for event in events_on(world, EVENTS)} == said(
+        scorer_of(path, ONLINE), messages(tail)
+    )
 
 
 def lag_of(world: World) -> dict[int, int]:
