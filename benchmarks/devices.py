@@ -35,7 +35,7 @@ from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from monitor.metrics import Metrics
 from streams.fleet.long_lived import LongLived
-from streams.fleet.service import POLL_MESSAGES
+from streams.fleet.service import POLL_IN_SNAPSHOT, POLL_MESSAGES
 from streams.mqtt.embedded import EmbeddedMqtt
 from wire.batch import encode_batch
 from wire.candidates import Candidates
@@ -194,12 +194,12 @@ def snapshots(fleet: Fleet, devices: int) -> dict[str, float]:
             began = time.monotonic()
             state.write()
             figures[f"snapshot_{name}_written_ms"] = 1e3 * (time.monotonic() - began)
-        for part, name in (4, "round"), (5, "round_in_snapshot"):
+        for part, name, most in (4, "round", POLL_MESSAGES), (5, "round_in_snapshot", POLL_IN_SNAPSHOT):
             if name == "round_in_snapshot":
                 next(state.noting(fleet, {}, {}), None)
             events = behaviour(devices, 1, part)
             began = time.thread_time()
-            live(fleet, events[-POLL_MESSAGES:])
+            live(fleet, events[-most:])
             figures[f"{name}_held_ms"] = 1e3 * (time.thread_time() - began)
     return figures
 

@@ -19,6 +19,11 @@ class Changes:
         self._waiting: dict[str, None] = {}  # for their turn in that one
         self._taken: dict[str, DeviceAtRest | None] = {}
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a snapshot waits for devices: then one that changes is taken down first."""
+        return bool(self._waiting)
+
     def touch(self, user_id: str) -> None:
         """The device is about to change, to come or to go."""
         self._changed[user_id] = None
@@ -35,7 +40,7 @@ class Changes:
         """Take down up to `most` more of them; whether any is left."""
         for user_id in list(islice(self._waiting, most)):
             self._take(user_id)
-        return bool(self._waiting)
+        return self.waiting
 
     def taken(self) -> dict[str, DeviceAtRest | None]:
         """What was taken down since the last call."""

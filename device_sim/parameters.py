@@ -1,7 +1,5 @@
 """What one device has learned for itself: its own, wherever its store keeps it meanwhile."""
 
-from dataclasses import dataclass, field
-
 import msgspec
 import numpy as np
 
@@ -13,17 +11,16 @@ from models.user_bias import UserBias
 from wire.arrays import F64
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True, gc=False):
     """Personal heads in use, by their numbers in PERSONAL; `loss` (heads,) is the discounted log-loss that its
     blend weighs each head by, `user_bias` (6,) a row of `UserBias.state`, `factors` (kinds,) those of the prior
     variances that the head `LOCAL` was made with. All together nothing, unless given.
     """
 
     heads: PackedHeads = NO_HEADS
-    loss: F64 = field(default_factory=lambda: np.zeros(len(HEADS)))
-    user_bias: F64 = field(default_factory=lambda: UserBias(1).state[0])
-    factors: F64 = field(default_factory=lambda: np.ones(len(KINDS)))
+    loss: F64 = msgspec.field(default_factory=lambda: np.zeros(len(HEADS)))
+    user_bias: F64 = msgspec.field(default_factory=lambda: UserBias(1).state[0])
+    factors: F64 = msgspec.field(default_factory=lambda: np.ones(len(KINDS)))
 
     def heads_state(self) -> "HeadsState":
         """What a training changes, at rest."""

@@ -34,9 +34,10 @@ class Seen:
 
     def state(self) -> bytes:
         """The keys at rest, oldest first."""
-        n = len(self._keys)
-        ordered = np.roll(self._keys, -(self._added % n)) if self._added > n else self._keys[: self._added]
-        return ordered.tobytes()
+        if self._added <= len(self._keys):
+            return self._keys[: self._added].tobytes()
+        oldest = self._added % len(self._keys)
+        return self._keys[oldest:].tobytes() + self._keys[:oldest].tobytes()
 
     @classmethod
     def restore(cls, state: bytes) -> "Seen":

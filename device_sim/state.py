@@ -28,7 +28,7 @@ from wire.errors import ArtefactError, InputError
 from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
 
-FORMAT = "coda-fleet-18"
+FORMAT = "coda-fleet-19"
 _FILE, _MODELS = "fleet.sqlite", "models"
 AT_ONCE = 128  # devices taken down in one go: some 50 µs each, 7 ms
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
@@ -138,7 +138,8 @@ class FleetState:
             database.execute("COMMIT")
         with told(self._folder):
             sync(self._folder)
-        snapshot.devices.clear()
+        while snapshot.devices:  # one by one: all at once they would hold up whoever has the interpreter next
+            snapshot.devices.popitem()
         for key in self._models() - snapshot.models.keys():
             shutil.rmtree(self._model(key))
 

@@ -1,3 +1,4 @@
+import gc
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -150,6 +151,17 @@ def test_a_snapshot_shows_nothing_of_what_devices_do_while_it_is_taken(
     state.write()
     newest = read(tmp_path)
     assert newest is not None and at_rest(newest) == at_rest(made)
+
+
+def test_a_snapshot_is_no_work_for_the_garbage_collector() -> None:
+    """It would look through all devices in one go, however few are taken down at a time."""
+    made = trained(30)
+    made.handle_events([e for n in range(30) for e in own(f"u{n}", 12, 2)], 0)
+    gc.collect()
+    before = len(gc.get_objects())
+    made.changes.begin()
+    assert not made.changes.go_on(30)
+    assert len(gc.get_objects()) - before < 10
 
 
 def test_who_retired_is_gone_from_the_state_and_may_come_again(tmp_path: Path) -> None:

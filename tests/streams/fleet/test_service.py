@@ -121,6 +121,24 @@ def test_what_was_done_is_told_after_it_is_in_a_snapshot(world: World) -> None:
         assert sum(group.lag(EVENTS).values()) == 0
 
 
+def test_while_a_snapshot_waits_for_devices_a_round_takes_fewer_events(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fleet.service.POLL_IN_SNAPSHOT", 5)
+    world.behave(0, 20)
+    with closing(world.fleet()) as fleet:
+        world.run(fleet, 20)
+        world.behave(20, 200)
+        assert max(len(fleet.poll()) for _ in range(20)) > 5
+        fleet.fleet.changes.touch("ann")
+        fleet.fleet.changes.begin()
+        world.behave(220, 50)
+        assert 0 < max(len(fleet.poll()) for _ in range(20)) <= 5
+        fleet.fleet.changes.go_on(1)
+        world.behave(270, 200)
+        assert max(len(fleet.poll()) for _ in range(20)) > 5
+
+
 def test_a_device_whose_clock_is_wrong_stamps_its_events_by_it(world: World) -> None:
     world.behave(0, 5, BEHAVIOUR)
     wrong = begun({"clock": "3h", "starts": "0h"}, "here", 1, NOW_MS)
