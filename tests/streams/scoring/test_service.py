@@ -87,7 +87,10 @@ def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world
     assert metrics.value(Metrics.events_scored, outcome=OWN) == 1
 
 
-def test_a_backlog_of_several_partitions_is_told_what_its_log_is_told(world: World, tmp_path: Path) -> None:
+def test_a_backlog_of_several_partitions_is_told_what_its_log_is_told(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.scoring.service._BATCH", 20)  # of some hundred in a partition
     path = log_in(tmp_path)
     tail = tail_of(path)
     play(world, path, str(tail[0].timestamp))
