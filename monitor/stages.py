@@ -44,7 +44,7 @@ def path_to(stage: str) -> list[str]:
     """From the beginning to `stage`.
 
     >>> path_to("tunnelled")
-    ['produced', 'pooled', 'matched', 'tunnelled']
+    ['produced', 'scored', 'pooled', 'matched', 'tunnelled']
     """
     earlier = before(stage)
     return [*(path_to(earlier) if earlier else []), stage]

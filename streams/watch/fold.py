@@ -203,7 +203,7 @@ class _Stages:
 
     def _judge(self, heard: Heard, looks: list[Look]) -> Judgement:
         silent_ms = heard.silent_ms(self._now_ms)
-        if heard.newest.ended and heard.newest.role is Role.REPLAY:
+        if _is_through(heard):
             return Judgement(Word.IDLE, "the replay is through")
         judged = judge(looks, silent_ms, ended=heard.newest.ended)
         return self._beside_canary(judged) if judged.word is Word.IDLE and heard.newest.role in _FLOWN else judged
@@ -220,9 +220,12 @@ class _Stages:
         return Judgement(canary.word, f"{idle.rule}, but canaries do not come back: {canary.rule}")
 
     def _until_ms(self, stage: str) -> int | None:
-        """The moment up to which all its partitions are done; None where one of them never was."""
-        known = self._known.get(stage)
-        return (min(frontier.until_ms for _, frontier in known.values()) or None) if known else None
+        """The moment up to which all its partitions are done, but for replays that are through; None where one of them
+        never was."""
+        known = self._known.get(stage, {}).values()
+        going = [frontier.until_ms for heard, frontier in known if not _is_through(heard)]
+        through = [frontier.until_ms for heard, frontier in known if _is_through(heard)]
+        return (min(going) if going else max(through, default=0)) or None
 
     def _passed_on_ms(self, stage: str | None) -> int | None:
         """Up to which moment a stage gets what the nearest stage before it that is known has done."""
@@ -242,6 +245,11 @@ class _Stages:
             return None
         summed = [sum(column) for column in zip(*(ages for _, ages in found), strict=True)]
         return Freshness.of(Histogram((*bounds.pop(), math.inf), tuple(accumulate(summed))))
+
+
+def _is_through(heard: Heard) -> bool:
+    """Whether it is a replay that has no more to send."""
+    return heard.newest.ended and heard.newest.role is Role.REPLAY
 
 
 def _least(moments: list[int | None]) -> int | None:

@@ -178,6 +178,15 @@ def test_a_replay_that_is_through_is_no_failure() -> None:
     assert stage is not None and stage.word is Word.IDLE
 
 
+def test_a_lag_is_behind_the_newest_of_replays_that_are_through() -> None:
+    replays = [
+        status(Role.REPLAY, name, at_s=at_s, ended=True, frontiers=(frontier("produced", 9, 9, at_s, partition=-1),))
+        for name, at_s in (("first", 9), ("second", 50))
+    ]
+    stage = told(*replays, status(at_s=50, frontiers=(frontier("pooled", 4, 9, 20),))).picture(51_000).stage("pooled")
+    assert stage is not None and stage.global_s == 30
+
+
 def test_ages_of_what_passed_are_of_the_window_and_of_all_processes() -> None:
     def said(name: str, second: int, count: int) -> Status:
         return status(
