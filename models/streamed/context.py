@@ -11,7 +11,7 @@ from wire.arrays import F64
 
 WORDS = 256  # of a column that have a code of their own: beyond it is rather a key, from which trees learn nothing
 _MOST = 1e30  # either way, which float32 holds
-_ABSENT = -_MOST
+ABSENT = -_MOST  # what a field is that a context lacks
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,14 @@ class Context:
         self._names = names
         self._words: list[dict[str, int]] = [{} for _ in names]
 
+    @property
+    def words(self) -> list[list[str]]:
+        """Those of each column that have a number, in their order."""
+        return [[*words] for words in self._words]
+
     def state(self) -> Rest:
         """The words of each column at rest, in their order."""
-        return [[*words] for words in self._words]
+        return self.words
 
     def restore(self, state: Rest) -> None:
         """Know the words that were at rest in `state`."""
@@ -68,5 +73,5 @@ def _number(value: Any, words: dict[str, int]) -> float:
         except ValueError:
             return words.setdefault(value, len(words)) if len(words) < WORDS else words.get(value, WORDS)
     if not isinstance(value, int | float):
-        return _ABSENT
-    return max(_ABSENT, min(value, _MOST))  # what is not a number is larger than none
+        return ABSENT
+    return max(ABSENT, min(value, _MOST))  # what is not a number is larger than none

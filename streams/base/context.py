@@ -1,5 +1,7 @@
 """What a user says of a log's other columns: which of them global models may know of a moment before it is decided."""
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,8 +11,9 @@ import polars as pl
 from cyclopts import Parameter
 
 from models.scores import auc
-from models.streamed.context import Context, ContextNames
+from models.streamed.context import ABSENT, WORDS, Context, ContextNames
 from streams.logs.negatives import has_sampled
+from wire.arrays import F64, U8
 from wire.errors import InputError
 
 _LOOKED_AT = 20_000  # events, evenly spread: for their fields, and for what each says alone
@@ -25,8 +28,9 @@ class ContextOptions:
     item_context: Annotated[
         str,
         Parameter(
-            help="Other columns of the log that global models may know, NAME,NAME: what they say of an item, such as "
-            "its price or length. Known before the event, of real impressions."
+            help="Other columns of the log that global models may know, NAME,NAME (in double quotes where a comma is "
+            "part of it): what they say of an item, such as its price or length. Known before the event, of real "
+            "impressions."
         ),
     ] = ""
     moment_context: Annotated[
@@ -37,9 +41,14 @@ class ContextOptions:
         ),
     ] = ""
 
+    @property
+    def said(self) -> ContextNames:
+        """The fields of each kind, whether there are any or not."""
+        return ContextNames(_listed(self.item_context), _listed(self.moment_context))
+
     def names(self, log: pl.DataFrame) -> ContextNames:
         """The fields of each kind; raises `InputError` where `log` (columns of `streams.logs.event_log`) lacks one."""
-        names = ContextNames(_listed(self.item_context), _listed(self.moment_context))
+        names = self.said
         if not names.all:
             return names
         if has_sampled(log):
@@ -49,10 +58,13 @@ class ContextOptions:
             )
         if len({*names.all}) < len(names.all):
             raise InputError(f"--item-context and --moment-context name a column twice: {', '.join(names.all)}")
-        there = {field for context in _some(log)["context"] if context for field in msgspec.json.decode(context)}
+        there = _fields(_some(log))
+        if not there.issuperset(names.all):
+            there = _fields(log)
         for name in names.all:
             if name not in there:
-                raise InputError(f"the log has no other column {name}; it has {', '.join(sorted(there)) or 'none'}")
+                listed = ", ".join(sorted(there)) or "none"
+                raise InputError(f"the log has no other column {name}, or nothing in it; it has {listed}")
         return names
 
     def flags(self) -> list[str]:
@@ -65,20 +77,37 @@ NO_OPTIONS = ContextOptions()
 
 
 def telling(log: pl.DataFrame, names: ContextNames) -> list[str]:
-    """A warning for each field that alone says nearly for sure what was taken."""
+    """A warning for each field that says nothing, or alone says nearly for sure what was taken."""
+    if not names.all:
+        return []
     some = _some(log)
     label = some["label"].to_numpy().astype(np.uint8)
-    if not names.all or len(np.unique(label)) < 2:
-        return []
     contexts = [msgspec.json.decode(context) if context else None for context in some["context"]]
-    columns = zip(names.all, Context(names.all).of(contexts).T, strict=True)
-    found = {name: auc(label, column) for name, column in columns}
-    return [
+    context = Context(names.all)
+    columns = zip(names.all, context.of(contexts).T, context.words, strict=True)
+    return [line for name, column, words in columns if (line := _odd(name, column, words, label))]
+
+
+def _odd(name: str, column: F64, words: Sequence[str], label: U8) -> str:
+    if (column == column[0]).all():
+        why = "has no number and no word" if column[0] == ABSENT else "is the same of all events"
+        return f"{name} {why}, so models learn nothing from it"
+    if len(words) >= WORDS:
+        return (
+            f"{name} has {WORDS} words or more, such as {words[0][:40]!r} and {words[-1][:40]!r}: all others count as "
+            "one; write numbers as 1234.5, and leave ids out"
+        )
+    of = auc(label, column) if len(np.unique(label)) > 1 else 0.5
+    if max(of, 1 - of) < _TELLS:
+        return ""
+    return (
         f"{name} alone has AUC {max(of, 1 - of):.3f}: is it known before an event, or does it follow from it? Then "
         "leave it out, for no figure means anything with it"
-        for name, of in found.items()
-        if max(of, 1 - of) >= _TELLS
-    ]
+    )
+
+
+def _fields(log: pl.DataFrame) -> set[str]:
+    return {field for context in log["context"] if context for field in msgspec.json.decode(context)}
 
 
 def _some(log: pl.DataFrame) -> pl.DataFrame:
@@ -86,4 +115,5 @@ def _some(log: pl.DataFrame) -> pl.DataFrame:
 
 
 def _listed(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
+    (fields,) = csv.reader([names], skipinitialspace=True)
+    return tuple(name.strip() for name in fields if name.strip())

@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_document_but_for_measured_time(
         (("--refresh", "0s", "--base", "refreshed"), "give an interval, or --base stale"),
         (("--delay", "0s"), "--delay: 0s is no time at all"),
         (("--initial-share", "2"), "for --initial-share. Must be < 1"),
-        (("--item-context", "price"), "the log has no other column price; it has none"),
+        (("--item-context", "price"), "the log has no other column price, or nothing in it; it has none"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(
