@@ -6,6 +6,7 @@ from typing import Literal
 
 import structlog
 
+from models.streamed.context import ContextNames
 from monitor.metrics import Metrics
 from streams.base.choice import MEANING
 from streams.base.context import NO_OPTIONS, ContextOptions
@@ -22,7 +23,7 @@ from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from streams.scoring.beginning import begin
 from streams.scoring.scorer import Made
-from streams.scoring.service import STAGE, ScoringService
+from streams.scoring.service import STAGE, ScoringService, topic_bounds
 from streams.scoring.state import ScoringState
 from streams.settings import AtLeast0, InitialShare, SomeTime
 from streams.stop import Stop
@@ -86,6 +87,7 @@ def command(
     probe(settings.bootstrap, properties=settings.properties)
     ensure_topics(settings)
     bus, clock, metrics = KafkaBus(settings), SystemClock(), Metrics()
+    topic_bounds(bus, topic)  # before it learns for nothing
     make_folder(state)
     with hold(state):
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
@@ -93,7 +95,7 @@ def command(
         resumed = kept.resume(clock.steady_ms())
         if resumed is not None:
             scorer, positions = resumed
-            _check(scorer.made, base, delay.ms, seed, state)
+            _check(state, scorer.made, base=base, delay_ms=delay.ms, context=context.said, seed=seed)
         elif initial_log is not None:
             path = find_log(initial_log)
             with work_view(say=_log.info) as show:
@@ -135,12 +137,16 @@ def command(
     return stop.exit_code
 
 
-def _check(made: Made, base: str | None, delay_ms: int, seed: int, state: Path) -> None:
-    """Raise `InputError` where the state is of a scorer with other settings."""
-    asked = {"base": base or made.base, "delay": Duration(delay_ms / 1000), "seed": seed}
-    was = {"base": made.base, "delay": Duration(made.delay_ms / 1000), "seed": made.seed}
-    for name, value in asked.items():
-        if was[name] != value:
-            raise InputError(
-                f"{state} is of a scorer with --{name} {was[name]}, not {value}: give that, or another --state"
-            )
+def _check(state: Path, made: Made, *, base: str | None, delay_ms: int, context: ContextNames, seed: int) -> None:
+    """Raise `InputError` where the state is of a scorer with other settings; what is not said stays as it was."""
+    pairs = {
+        "base": (made.base, base or made.base),
+        "delay": (Duration(made.delay_ms / 1000), Duration(delay_ms / 1000)),
+        "item-context": (",".join(made.context.item), ",".join(context.item or made.context.item)),
+        "moment-context": (",".join(made.context.moment), ",".join(context.moment or made.context.moment)),
+        "seed": (made.seed, seed),
+    }
+    for name, (was, asked) in pairs.items():
+        if was != asked:
+            with_it = f"no --{name}" if was == "" else f"--{name} {was}"
+            raise InputError(f"{state} is of a scorer with {with_it}, not {asked}: give that, or another --state")

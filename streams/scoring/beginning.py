@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from models.streamed.boosted import trainable
 from streams.base.choice import choose
-from streams.base.context import NO_OPTIONS, ContextOptions
+from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.base.names import BOOSTED, MODELS
 from streams.base.newest import MOST
 from streams.logs.event_log import load_log, only_positives
@@ -16,6 +17,8 @@ from streams.logs.slices import INITIAL_ROWS, first_of_tail, slices
 from streams.scoring.scorer import Made, Scorer
 from streams.work_view import Show, shown
 from wire.errors import InputError
+
+_log = structlog.get_logger()
 
 
 def begin(
@@ -45,6 +48,8 @@ def begin(
         seed=seed,
         initial_until_ms=int(initial["timestamp"][-1]),
     )
+    for line in telling(log, made.context):
+        _log.warning(line, path=str(path))
     scorer = Scorer(made)
     parts = slices(initial, INITIAL_ROWS, context=bool(made.context.all))
     for part in shown("reading the initial part of the log", first, parts, show):

@@ -22,7 +22,7 @@ from streams.base.service import Service
 from streams.bus import Message
 from streams.logs.slices import SLICE_ROWS, Slicer
 from wire.dead_letter import DeadLetter, Origin
-from wire.event import Event, decode_event, encode_event
+from wire.event import EVENT_BYTES, Event, decode_event, with_base
 from wire.moments import EventMs, SteadyMs, WallMs
 
 OWN, EXPECTED, UNKNOWN = "own", "expected", "unknown"  # what an event says that goes on
@@ -169,10 +169,12 @@ class Scorer:
 
 
 def _outgoing(arrival: Arrival, event: Event, odds: float | None) -> Outgoing:
-    if event.base is not None or odds is None:
-        said = OWN if event.base is not None else UNKNOWN
-        return Outgoing(event.user_id, arrival.raw, arrival.produced_ms, said)
-    return Outgoing(event.user_id, encode_event(replace(event, base=odds)), arrival.produced_ms, EXPECTED)
+    if event.base is not None:
+        return Outgoing(event.user_id, arrival.raw, arrival.produced_ms, OWN)
+    value = arrival.raw if odds is None else with_base(arrival.raw, odds)
+    if odds is None or len(value) > EVENT_BYTES:  # nobody would take it with one
+        return Outgoing(event.user_id, arrival.raw, arrival.produced_ms, UNKNOWN)
+    return Outgoing(event.user_id, value, arrival.produced_ms, EXPECTED)
 
 
 def _from(topic: str, letter: DeadLetter) -> DeadLetter:

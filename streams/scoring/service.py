@@ -1,6 +1,6 @@
 """A scorer's I/O: events in from one topic, and on to `events` with what is expected of each; its state on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -25,6 +25,14 @@ _SETTLE_S = 0.05  # that a commit waits for what was just sent
 _log = structlog.get_logger()
 
 
+def topic_bounds(bus: Bus, topic: str) -> dict[Partition, tuple[int, int]]:
+    """As `Bus.bounds`; raises `InputError` where there is no such topic."""
+    bounds = bus.bounds(topic)
+    if not bounds:
+        raise InputError(f"{bus.name} has no topic {topic}: create it, or give another --topic")
+    return bounds
+
+
 class ScoringService:
     """A `Scorer` on a bus, a step at a time: it reads `topic` from `positions` on, or from its beginning.
 
@@ -42,7 +50,7 @@ class ScoringService:
         state: ScoringState,
         *,
         topic: str,
-        positions: dict[int, int],
+        positions: Mapping[Partition, int],
         epoch_ms: int,
         stopping: Callable[[], bool] = never,
     ) -> None:
@@ -78,7 +86,7 @@ class ScoringService:
         positions = self._positions()
         self._producer.flush()
         if positions != self._kept or self._scorer.waiting:
-            known = {number: offset for (_, number), offset in positions.items() if offset >= 0}
+            known = {partition: offset for partition, offset in positions.items() if offset >= 0}
             self._state.write(self._scorer, known, self._clock.steady_ms())
             self._kept = positions
             self._send(self._scorer.settle(self._topic, self._clock.steady_ms()))
@@ -105,20 +113,20 @@ class ScoringService:
         """What comes next; what waits was not taken yet."""
         return self._consumer.positions() | self._merge.first()
 
-    def _reading(self, positions: dict[int, int]) -> Consumer:
-        bounds = self._bus.bounds(self._topic)
-        if not bounds:
-            raise InputError(f"{self._bus.name} has no topic {self._topic}: create it, or give another --topic")
-        for number, offset in positions.items():
-            first, end = bounds.get((self._topic, number), (0, 0))
+    def _reading(self, positions: Mapping[Partition, int]) -> Consumer:
+        bounds = topic_bounds(self._bus, self._topic)
+        for (topic, number), offset in positions.items():
+            if topic != self._topic:
+                raise InputError(f"this state is of a scorer with --topic {topic}: give that, or another --state")
+            first, end = bounds.get((topic, number), (0, 0))
             if not first <= offset <= end:
                 raise InputError(
-                    f"the scorer would go on at offset {offset} of {self._topic}[{number}], but {self._bus.name} has "
+                    f"the scorer would go on at offset {offset} of {topic}[{number}], but {self._bus.name} has "
                     f"{first} to {end}: give another --state, and it begins anew by --initial-log"
                 )
         # A forgetful bus drops what is old: who begins there at 0 hears of it.
         anew = 0 if self._bus.forgetful else None
-        assign = {partition: positions.get(partition[1], anew) for partition in bounds}
+        assign = {partition: positions.get(partition, anew) for partition in bounds}
         return self._bus.consumer(SCORE_GROUP, [self._topic], "earliest", assign=assign)
 
     def _send(self, scored: Scored) -> None:

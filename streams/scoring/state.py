@@ -14,12 +14,13 @@ import numpy as np
 from xxhash import xxh3_128_digest
 
 from models.streamed.rest import Rest
+from streams.bus import Partition
 from streams.scoring.scorer import Scorer, ScorerState
 from wire.durable import open_database, sync, told
 from wire.errors import InputError
 from wire.moments import SteadyMs
 
-FORMAT = "coda-score-1"
+FORMAT = "coda-score-2"
 FILE = "score.sqlite"
 _BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is
 _ARRAY = 1  # the extension type of MessagePack that is an array
@@ -39,7 +40,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str
     scorer: ScorerState
-    positions: dict[int, int]
+    positions: dict[Partition, int]
     parts: dict[str, bytes]
     people: int
 
@@ -51,7 +52,7 @@ class ScoringState:
         self._folder, self._file = folder, folder / FILE
         self._parts: dict[str, bytes] = {}  # by name, what the bytes on disk hash to
 
-    def write(self, scorer: Scorer, positions: Mapping[int, int], steady_ms: SteadyMs) -> None:
+    def write(self, scorer: Scorer, positions: Mapping[Partition, int], steady_ms: SteadyMs) -> None:
         """Put the scorer on disk, all of it or nothing: it has read up to `positions`, and what it said is in Kafka.
 
         Raises `StorageError`, after which this object is of no use, and `InputError` when the file is damaged.
@@ -83,7 +84,7 @@ class ScoringState:
             sync(self._folder)
         self._parts = parts
 
-    def resume(self, steady_ms: SteadyMs) -> tuple[Scorer, dict[int, int]] | None:
+    def resume(self, steady_ms: SteadyMs) -> tuple[Scorer, dict[Partition, int]] | None:
         """The scorer at rest here and the offset that comes next per partition, None when there is none.
 
         Raises `InputError` when it cannot be used.

@@ -11,6 +11,7 @@ from models.streamed.context import ContextNames
 from streams.base.context import ContextOptions
 from streams.base.names import BOOSTED, ONLINE
 from streams.base.scored import Scoring, score
+from streams.kafka.topics import UNSCORED
 from streams.logs.event_log import load_log
 from streams.logs.options import AS_FOUND
 from streams.scoring.beginning import begin
@@ -30,7 +31,7 @@ from tests.streams.scoring.world import (
     scorer_of,
     tail_of,
 )
-from wire.event import Event, decode_event, encode_event
+from wire.event import EVENT_BYTES, Event, decode_event, encode_event
 from wire.reason import Reason
 
 
@@ -75,13 +76,13 @@ def test_whoever_goes_on_from_its_state_says_the_same_to_the_bit(base: str, tmp_
     scorer, state, found = scorer_of(path, base), ScoringState(tmp_path), dict[str, float | None]()
     for first, end in pairwise((0, 90, 200, 310, len(came))):  # some of it is written on what was written before
         found |= said(scorer, came[first:end])
-        state.write(scorer, {0: end}, START)
+        state.write(scorer, {(UNSCORED, 0): end}, START)
         if end == 200:
             continue
         said(scorer, came[end : end + 50])  # and then it is killed
         state = ScoringState(tmp_path)
         resumed = state.resume(START)
-        assert resumed is not None and resumed[1] == {0: end}
+        assert resumed is not None and resumed[1] == {(UNSCORED, 0): end}
         scorer = resumed[0]
     assert found == undisturbed
 
@@ -98,6 +99,17 @@ def test_what_says_an_expectation_passes_as_it_is_and_what_it_began_with_too(tmp
     assert replace(expected, base=None) == decode_event(raws[2]) and expected.base is not None
     assert [event.user_id for event in out.events] == [first.user_id, first.user_id, second.user_id]
     assert [event.produced_ms for event in out.events] == [1000, 1001, 1002]
+
+
+def test_an_event_goes_on_as_it_was_written_but_for_its_base(tmp_path: Path) -> None:
+    path = log_in(tmp_path)
+    scorer, (first, second, *_) = scorer_of(path, ONLINE), tail_of(path)
+    raw = encode_event(first)[:-1] + b', "context": {"price": 0.10}, "shop": [7]}\n'
+    room = EVENT_BYTES - len(encode_event(replace(second, context={"text": ""})))
+    full = encode_event(replace(second, context={"text": "x" * room}))
+    out = scorer.take([message(raw, 0), message(full, 1)], NOW_MS, START).events
+    assert out[0].value.startswith(raw[:-2] + b',"base":') and out[0].said == EXPECTED
+    assert (out[1].value, out[1].said) == (full, UNKNOWN), "with a base nobody could take it"
 
 
 def test_it_learns_of_an_event_that_says_its_own(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from monitor.metrics import Metrics
+from streams.base.context import ContextOptions
 from streams.base.names import ONLINE
 from streams.commands.replay import command as replay
 from streams.commands.score import command as score
@@ -118,8 +119,14 @@ def test_an_event_after_a_gap_goes_on_when_nothing_says_otherwise(
 
 
 def test_a_state_of_which_kafka_has_no_more_the_next_event_is_told(world: World, tmp_path: Path) -> None:
-    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {0: 7}, SystemClock().steady_ms())
+    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {(UNSCORED, 0): 7}, SystemClock().steady_ms())
     with pytest.raises(InputError, match=r"offset 7 of unscored\[0\].*--state"):
+        service_of(world, tmp_path, Metrics())
+
+
+def test_a_state_of_another_topic_is_refused_as_its_offsets_mean_other_events(world: World, tmp_path: Path) -> None:
+    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {("other", 0): 0}, SystemClock().steady_ms())
+    with pytest.raises(InputError, match="--topic other"):
         service_of(world, tmp_path, Metrics())
 
 
@@ -134,6 +141,10 @@ def test_what_the_command_can_t_do_it_says_at_once(world: World, tmp_path: Path)
         score(kafka=kafka, state=state, base="boosted")
     with pytest.raises(InputError, match="--seed 0, not 1"):
         score(kafka=kafka, state=state, seed=1)
+    with pytest.raises(InputError, match="no --item-context, not price"):
+        score(kafka=kafka, state=state, context=ContextOptions("price"))
+    with pytest.raises(InputError, match="no topic nowhere"):  # before it looks for the log
+        score(kafka=kafka, state=tmp_path / "new", topic="nowhere", initial_log="no log")
 
 
 def test_from_a_replay_to_the_pool_everything_is_there_once_after_a_kill(world: World, tmp_path: Path) -> None:
