@@ -1,7 +1,7 @@
 """What a user says of a log's other columns: which of them global models may know of a moment before it is decided."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -85,25 +85,24 @@ def telling(log: pl.DataFrame, names: ContextNames) -> list[str]:
     contexts = [msgspec.json.decode(context) if context else None for context in some["context"]]
     context = Context(names.all)
     columns = zip(names.all, context.of(contexts).T, context.words, strict=True)
-    return [line for name, column, words in columns if (line := _odd(name, column, words, label))]
+    return [line for name, column, words in columns for line in _odd(name, column, words, label)]
 
 
-def _odd(name: str, column: F64, words: Sequence[str], label: U8) -> str:
+def _odd(name: str, column: F64, words: Sequence[str], label: U8) -> Iterator[str]:
     if (column == column[0]).all():
         why = "has no number and no word" if column[0] == ABSENT else "is the same of all events"
-        return f"{name} {why}, so models learn nothing from it"
+        yield f"{name} {why}, so models learn nothing from it"
     if len(words) >= WORDS:
-        return (
+        yield (
             f"{name} has {WORDS} words or more, such as {words[0][:40]!r} and {words[-1][:40]!r}: all others count as "
             "one; write numbers as 1234.5, and leave ids out"
         )
     of = auc(label, column) if len(np.unique(label)) > 1 else 0.5
-    if max(of, 1 - of) < _TELLS:
-        return ""
-    return (
-        f"{name} alone has AUC {max(of, 1 - of):.3f}: is it known before an event, or does it follow from it? Then "
-        "leave it out, for no figure means anything with it"
-    )
+    if max(of, 1 - of) >= _TELLS:
+        yield (
+            f"{name} alone has AUC {max(of, 1 - of):.3f}: is it known before an event, or does it follow from it? Then "
+            "leave it out, for no figure means anything with it"
+        )
 
 
 def _fields(log: pl.DataFrame) -> set[str]:

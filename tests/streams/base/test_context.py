@@ -37,6 +37,12 @@ def test_a_column_of_no_use_or_of_too_much_is_warned_of(values: list[Any], said:
     assert [line[: len(said)] for line in lines] == [said] * bool(said)
 
 
+def test_words_that_are_there_for_positives_alone_are_a_leak_however_many() -> None:
+    log = log_of(*({"bought_at": f"at {n}" if n % 2 else None} for n in range(1000)))
+    lines = telling(log, ContextNames(("bought_at",)))
+    assert [line.partition(":")[0] for line in lines][1:] == ["bought_at alone has AUC 1.000"]
+
+
 def test_names_may_have_any_signs() -> None:
     log = log_of({"price, €": 1, 'a "b"': 2, "c.d": 3, "e f": 4})
     assert ContextOptions('"price, €",a "b", c.d', "e f").names(log) == ContextNames(
