@@ -16,12 +16,13 @@ from xxhash import xxh3_128_digest
 from models.streamed.rest import Rest
 from streams.bus import Partition
 from streams.scoring.scorer import Scorer, ScorerState
-from wire.durable import open_database, sync, told
+from wire.durable import open_database, settle, sync, told
 from wire.errors import InputError
 from wire.moments import SteadyMs
 
 FORMAT = "coda-score-2"
 FILE = "score.sqlite"
+_FRESH = "new.sqlite"
 _BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is
 _ARRAY = 1  # the extension type of MessagePack that is an array
 _USER_BYTES = 8
@@ -70,7 +71,12 @@ class ScoringState:
             parts=parts,
             people=len(service.people),
         )
-        with open_database(self._file, self._damaged) as database:
+        begins = not self._file.exists()  # it appears whole: who is killed meanwhile begins anew
+        place = self._folder / _FRESH if begins else self._file
+        with told(self._folder):
+            for left in self._folder.glob(f"{_FRESH}*") if begins else ():
+                left.unlink()
+        with open_database(place, self._damaged) as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
             changed = [(name, data) for name, data in packed.items() if parts[name] != self._parts.get(name)]
@@ -81,7 +87,10 @@ class ScoringState:
             database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, encoded, xxh3_128_digest(encoded)))
             database.execute("COMMIT")
         with told(self._folder):
-            sync(self._folder)
+            if begins:
+                settle(place, self._file)
+            else:
+                sync(self._folder)
         self._parts = parts
 
     def resume(self, steady_ms: SteadyMs) -> tuple[Scorer, dict[Partition, int]] | None:

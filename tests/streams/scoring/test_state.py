@@ -57,5 +57,23 @@ def test_people_beyond_the_limit_are_gone_from_disk_too_and_the_others_keep_thei
     assert len(again) == 20 and [*again._people] == [*people._people]
 
 
+def test_whoever_is_killed_before_the_first_state_is_whole_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = log_in(tmp_path), tmp_path / "state"
+    folder.mkdir()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("streams.scoring.state._put_people", killed)
+        ScoringState(folder).write(scorer_of(path, ONLINE), {}, START)
+    assert ScoringState(folder).resume(START) is None
+    ScoringState(folder).write(scorer_of(path, ONLINE), {("unscored", 0): 7}, START)
+    resumed = ScoringState(folder).resume(START)
+    assert resumed is not None and resumed[1] == {("unscored", 0): 7}
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_where_nothing_is_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
     assert ScoringState(tmp_path).resume(START) is None
