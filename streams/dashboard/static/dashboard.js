@@ -9,11 +9,12 @@ const COLOURS = ["#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9
 const ARMS = { cloud: 7, boosted: 7, online: 7, logged: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
 const CELLS = { o: "offline", c: "connected, not trained yet", s: "stale: an older model, or untrained for 10 min", t: "trained" };
 const TRUNKS = [
-  ["data", ["produced", "pooled", "matched", "tunnelled", "pushed"]],
+  ["data", ["produced", "scored", "pooled", "matched", "tunnelled", "pushed"]],
   ["devices", ["predicted", "trained"]],
   ["model", ["learned"]],
   ["check", ["canary"]],
 ];
+const OPTIONAL = ["scored"];  // shown where somebody tells of it: events need not pass there
 
 const only = document.body.dataset.only;
 const frozen = document.getElementById("run");
@@ -159,7 +160,7 @@ function drawFlow(panel) {
   const stages = Object.fromEntries(view.frame.stages.map((stage) => [stage.name, stage]));
   panel.body.replaceChildren(...TRUNKS.filter(([, names]) => names.some((name) => stages[name])).map(([of, names]) => {
     const row = element("div", { className: "flow" }, element("span", { className: "of" }, of));
-    names.forEach((name, place) => {
+    names.filter((name) => stages[name] || !OPTIONAL.includes(name)).forEach((name, place) => {
       const stage = stages[name];
       if (place || name !== "produced") {
         const own = stage && stage.local_s !== null ? [element("br"), `lag ${span(stage.local_s)}`] : [];

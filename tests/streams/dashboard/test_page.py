@@ -10,9 +10,14 @@ import pytest
 
 from device_sim.taste import Taste
 from streams.fleet.taste_file import FILE
+from streams.kafka.bus import KafkaBus
+from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.topics import STATUS
 from tests.streams.dashboard.browser import CHROMIUM, Page, browser
 from tests.streams.dashboard.world import Dashboard, Speaker, dashboard
+from tests.streams.watch.statuses import frontier, status
+from wire.status import Role, encode_status
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 NODE = "document.querySelector('[data-stage=pooled]').innerText"
@@ -72,6 +77,17 @@ def test_a_flow_that_is_killed_is_down_within_five_seconds_and_its_age_grows(
     first = age_s(page.ask(NODE))
     time.sleep(2)
     assert age_s(page.ask(NODE)) > first + 1
+
+
+def test_a_scorer_is_on_the_way_where_there_is_one(served: Dashboard, kafka: str, page: Page) -> None:
+    stages = "[...document.querySelectorAll('.flow')][0].innerText"
+    page.open(address(served))
+    assert "scored" not in page.wait(f"{stages}.includes('pooled') && {stages}")
+    scorer = status(Role.SCORER, at_s=time.time(), frontiers=(frontier("scored", 5, 5, time.time()),))
+    producer = KafkaBus(KafkaSettings(kafka)).producer()
+    producer.send(STATUS, scorer.key, encode_status(scorer))
+    producer.flush(10)
+    page.wait(f"/produced[^]*scored[^]*pooled/.test({stages})")
 
 
 def test_each_of_ten_thousand_devices_is_a_cell_and_has_a_page(served: Dashboard, page: Page) -> None:
