@@ -304,6 +304,8 @@ class Device:
             return []
         self.busy, self.new_samples, self.stale_heads = True, 0, False
         self._batch_in_training = self.batch
+        if self.batch is None:  # none came for so long: what was said to the cloud may be lost
+            self.asking.want("expired")
         event_time = EventMs(max(self.window.newest, self.cloud_time))
         return [Train(self.window.rows(), self.window.unencoded(), self.batch, self.task, self.model, event_time)]
 
@@ -366,7 +368,7 @@ class Device:
         if not self.may_ask:
             return []
         reason = self.asking.take(now_ms)
-        if reason == ASIDE:  # which nobody answers
+        if reason in (ASIDE, BACK):  # which nobody answers
             self.asking.instead("")
         return [self._report(MatchRequest(self.user_id, reason, self.newest_seq))] if reason else []
 

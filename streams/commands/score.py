@@ -89,7 +89,7 @@ def command(
     bus, clock, metrics = KafkaBus(settings), SystemClock(), Metrics()
     topic_bounds(bus, topic)  # before it learns for nothing
     make_folder(state)
-    with hold(state):
+    with metrics_server(metrics_port, metrics.registry), hold(state):
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
         kept = ScoringState(state)
         resumed = kept.resume(clock.steady_ms())
@@ -115,7 +115,7 @@ def command(
         _log.info(f"base: {MEANING[scorer.made.base]}", topic=topic, kafka=settings.bootstrap)
         lookout = Lookout(bus, clock, metrics, stage=STAGE, group=SCORE_GROUP, topic=topic)
         pulse = Pulse(Role.SCORER, "scorer", bus, clock, metrics, lookouts=[lookout])
-        with stop.listening(), metrics_server(metrics_port, metrics.registry), pulse:
+        with stop.listening(), pulse:
             service = ScoringService(
                 bus,
                 clock,

@@ -137,9 +137,21 @@ def test_back_by_the_fleets_word_it_asks_for_nothing_and_trains_when_its_next_ba
     assert asked(out) == ["back"] and phone.device.aside.stance is Stances.TRAINS
     phone.now_ms += BATCH_WAIT_MS
     out = phone.tell(Tick())
-    assert asked(out) == ["back"], "the first may be lost"
+    assert not asked(out), "nobody answers that"
     assert not only(WantTraining, out), "all others would train just then, too"
     assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
+
+
+def test_back_by_the_fleets_word_that_is_lost_it_trains_without_a_batch_and_asks_for_one() -> None:
+    phone = standing_phone()
+    phone.live(9)
+    phone.now_ms += 100_000
+    phone.device.task = TASK
+    assert asked(phone.live(1)) == ["back"]
+    phone.live(3 * TASK.retrain_every)
+    phone.train()
+    phone.now_ms += 100_000
+    assert asked(phone.tell(Tick())) == ["expired"]
 
 
 def test_where_no_batch_comes_it_trains_without() -> None:
