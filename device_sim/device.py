@@ -16,7 +16,7 @@ from device_sim.instruction import Count, Forget, Freshness, Instruction, Predic
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Stances, Tasks, Unpredicted
 from device_sim.parameters import Parameters
-from device_sim.readiness import BATCH_WAIT_MS, outdated_batch, reason_to_train
+from device_sim.readiness import BATCH_WAIT_MS, may_ask, outdated_batch, reason_to_train
 from device_sim.report import answer, standing
 from device_sim.seen import Seen
 from device_sim.stimulus import (
@@ -116,11 +116,6 @@ class Device:
         """What a phone would keep: model, personal heads, window, what its user took, batch, unsent events."""
         learned_from = self.window.nbytes + self.known.interactions.nbytes + len(self.batch_at_rest)
         return self.model_size + self.heads_bytes + learned_from + self.outbox.nbytes
-
-    @property
-    def may_ask(self) -> bool:
-        """Whether there is something to ask for that the device can use, and somebody to ask."""
-        return bool(self.asking.reason) and self.connected and (self.eligible or self.asking.reason == ASIDE)
 
     def _own_event(self, stimulus: OwnEvent, now_ms: WallMs) -> list[Instruction]:
         event = stimulus.event
@@ -365,7 +360,7 @@ class Device:
         return [*taken_up, *self._send_outbox(now_ms), *self._ask(now_ms), *self._want_training(now_ms)]
 
     def _ask(self, now_ms: WallMs) -> list[Instruction]:
-        if not self.may_ask:
+        if not may_ask(self):
             return []
         reason = self.asking.take(now_ms)
         if reason in (ASIDE, BACK):  # which nobody answers

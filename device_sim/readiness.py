@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from wire.moments import WallMs
+from wire.telemetry import ASIDE
 
 if TYPE_CHECKING:
     from device_sim.device import Device
@@ -35,11 +36,17 @@ def outdated_batch(device: "Device", now_ms: WallMs) -> bool:
     return device.batch is not None and not 0 <= now_ms - device.batch_since_ms <= _batch_age_ms(device)
 
 
+def may_ask(device: "Device") -> bool:
+    """Whether there is something to ask for that the device can use, and somebody to ask."""
+    reason = device.asking.reason
+    return bool(reason) and device.connected and (device.eligible or reason == ASIDE)
+
+
 def wakes_ms(device: "Device") -> float:
     """Before then a `Tick` changes nothing, if nothing else comes before; infinite when only that can."""
     wakes = device.outbox.wakes_ms if device.connected else math.inf
     if device.asking.reason:
-        if device.may_ask:
+        if may_ask(device):
             wakes = min(wakes, device.asking.next_ms)
     elif device.batch is not None:
         wakes = min(wakes, device.batch_since_ms + _batch_age_ms(device) + 1)

@@ -3,11 +3,12 @@
 Nothing is dropped silently: whatever is refused travels on with its raw bytes and the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol, Self
 
 import msgspec
 
+from operators.packed import Packed
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event
 from wire.ids import item_key, sample_key
@@ -38,7 +39,7 @@ class Raw(Protocol):
     def timestamp_ms(self) -> WallMs: ...  # noqa: D102
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class Arrival(Packed, frozen=True, kw_only=True, array_like=True, gc=False):
     """One valid event of one user as keys; `timestamp` is event time, `produced_ms` wall clock."""
 
     user_id: str
@@ -73,18 +74,6 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     def refused(self, reason: Reason, detail: str) -> DeadLetter:
         """What becomes of it when it can't be used."""
         return DeadLetter("event", reason, detail, self.raw, Origin(EVENTS, self.partition, self.offset))
-
-    def __reduce__(self) -> tuple[Callable[[bytes], "Arrival"], tuple[bytes]]:
-        """Pickled as MessagePack, in a third of the time: every other event goes to another of two processes."""
-        return _unpacked, (_pack(self),)
-
-
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Arrival).decode
-
-
-def _unpacked(raw: bytes) -> Arrival:
-    return _unpack(raw)
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):

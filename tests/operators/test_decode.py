@@ -1,4 +1,3 @@
-import pickle
 from typing import NamedTuple
 
 import pytest
@@ -54,13 +53,6 @@ def test_an_event_becomes_keys_under_its_user() -> None:
         partition=2,
         offset=7,
     )
-
-
-@pytest.mark.parametrize("base", [None, -1.5, 2.0])
-def test_an_arrival_comes_to_another_process_as_it_was(base: float | None) -> None:
-    arrival = one(Message("events", event(base=base, user_id="Ännchen 🍵", timestamp=0)))
-    assert isinstance(arrival, Arrival)
-    assert pickle.loads(pickle.dumps(arrival)) == arrival
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -116,14 +115,6 @@ def test_work_goes_to_the_shard_of_its_user_and_queries_to_all() -> None:
         assert [q.seq for q in work.queries] == [q.seq for _, o in stream for q in o.queries]
     assert sum(len(work.samples) for work in works.values()) == 40
     assert route([("ann", UserOutput([], [], [], 1))], 3) == []
-
-
-def test_work_comes_to_another_process_as_it_was() -> None:
-    works = [work for _, work in route(outputs(40), 2)]
-    assert [pickle.loads(pickle.dumps(work)) for work in works] == works
-    assert any(work.samples and work.queries for work in works)
-    waited = [Work(0, [], [], works[0].samples)]
-    assert pickle.loads(pickle.dumps(waited)) == waited
 
 
 def test_samples_are_pooled_once_and_always_told(tmp_path: Path) -> None:
