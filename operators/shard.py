@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 import bytewax.operators as op
+import msgspec
 import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
