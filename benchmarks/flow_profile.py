@@ -95,7 +95,6 @@ class Listed(FixedPartitionedSource[Message, int]):
         self.given = given
         self._at_a_time, self._partition, now = at_a_time, partition, SystemClock().wall_ms()
         self._messages = [Message(EVENTS, partition, at, b"", value, now, {}) for at, value in enumerate(values)]
-        self.held = False  # since an epoch ended
 
     def list_parts(self) -> list[str]:
         """Its own."""
@@ -112,7 +111,6 @@ class _ListedPart(StatefulSourcePartition[Message, int]):
         self._at = 0
 
     def next_batch(self) -> Sequence[Message]:
-        self._source.held = False
         self._source.given(self._at)
         if self._at >= len(self._messages):
             raise StopIteration
@@ -120,7 +118,6 @@ class _ListedPart(StatefulSourcePartition[Message, int]):
         return self._messages[self._at - self._at_a_time : self._at]
 
     def snapshot(self) -> int:
-        self._source.held = True
         return self._at
 
 

@@ -28,7 +28,6 @@ from benchmarks.flow_profile import Forgotten, Listed, timed
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
 from streams.flow.blame import Blame
-from streams.flow.brake import Brake
 from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
@@ -135,7 +134,6 @@ def _spend(part: Part) -> Spent:
             metrics=Metrics(),
             model=lambda: part.model,
             blame=Blame(),
-            brake=Brake(part.number, processes, lambda: source.held, time.sleep) if part.addresses else None,
         )
         gc.freeze()  # as `streams.flow.process`
         be_drowsy()

@@ -25,7 +25,6 @@ from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
 from operators.user import UserOutput
 from operators.user_step import user_step
 from streams.flow.blame import Blame
-from streams.flow.brake import Brake, brake_step
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
@@ -53,18 +52,15 @@ def build_flow(
     metrics: Metrics,
     model: Callable[[], CloudModel],
     blame: Blame,
-    brake: Brake | None = None,
 ) -> Dataflow:
     """The dataflow of one process; `model` gives the newest cloud model whenever it is asked.
 
-    `blame` notes what the world is to blame for when a pool or a model fails; a process among others has a `brake`.
+    `blame` notes what the world is to blame for when a pool or a model fails.
     """
     flow, counts, out = Dataflow(FLOW_ID), _Counts(clock, metrics), _Emitter(sink.part, clock, metrics)
     per_label = settings.candidates // 2
     matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
-    if brake is not None:
-        brake_step("brake", messages, brake)
     arrivals, rejected = event_time_step(
         "decode",
         messages,

@@ -23,7 +23,6 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
 from streams.flow.blame import Blame
-from streams.flow.brake import Brake
 from streams.flow.dataflow import build_flow
 from streams.flow.model_feed import ModelFeed
 from streams.flow.panics import Panics
@@ -138,7 +137,6 @@ def _run_once(
             metrics=metrics,
             model=lambda: _first(feed, blame),
             blame=blame,
-            brake=Brake(process, len(addresses), lambda: reader.held, time.sleep) if addresses else None,
         )
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"

@@ -54,7 +54,6 @@ class Reader:
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.blame, self._busy = blame, busy
-        self.held = False  # nothing is asked of it, because an epoch has ended and others are not through with it
         self._bus, self._clock, self._sleep, self._idle_s = bus, clock, sleep, idle_s
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
@@ -240,7 +239,6 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def next_batch(self) -> list[Message | End]:
         """Messages that are there now; ends when the dataflow shall stop."""
-        self._reader.held = False
         if self._snapshotted is not None:
             # Bytewax begins an epoch only when the whole dataflow is through with the one before.
             self._reader.done(self._partition, self._snapshotted)
@@ -265,5 +263,5 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def snapshot(self) -> int | None:
         """The offset to resume at."""
-        self._snapshotted, self._reader.held = self._offset, True
+        self._snapshotted = self._offset
         return self._offset

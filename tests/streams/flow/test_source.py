@@ -74,16 +74,6 @@ class Parts:
         return {name: offset for name, offset in kept.items() if offset is not None}
 
 
-def test_is_held_from_the_end_of_an_epoch_until_it_is_asked_again(world: World) -> None:
-    parts = Parts(world)
-    parts.read()
-    assert not parts.reader.held
-    parts.epoch()
-    assert parts.reader.held
-    parts.read()
-    assert not parts.reader.held
-
-
 def test_reads_everything_once_and_goes_on_at_the_saved_offsets(world: World) -> None:
     world.send(stream(100))
     first = Parts(world)
