@@ -39,8 +39,7 @@ from wire.sample import SampleRecord, encode_record
 REANSWER_MS = 5_000  # shards notice a new model within a second and one epoch of each other, with room
 AGAIN_AT_ONCE = 32  # queries answered again in one go: 20 to 50 ms of a core
 LOOK_AGAIN_MS = 1000  # for a new model, while no work comes and another shard's answers may wait for ours
-PACE_MS = 10  # at least, from one slice of a model change to the next
-EPOCH_MS = 50  # without a slice when an epoch ends: by then it has, and the dataflow takes new work
+PACE_MS = 10  # from one slice of a model change to the next: as long as one takes, so that work has its turn between
 
 
 class Work(Packed, frozen=True, array_like=True, gc=False):
@@ -245,8 +244,6 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
         self._model = model
         self._clock = clock
         self._shard: Shard | None = None
-        self._rests_ms = SteadyMs(0)  # until then
-        self._went_on = False  # in this epoch
 
     def on_batch(self, values: list[Work]) -> tuple[list[ShardOutput], bool]:
         """Take work from all workers."""
@@ -255,33 +252,19 @@ class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
         return [self._shard.handle(values, self._model(), self._clock.steady_ms())], self.RETAIN
 
     def on_notify(self) -> tuple[list[ShardOutput], bool]:
-        """Go on with what nobody waits for; a new model may also have come while no work did.
-
-        Then it rests for as long, and when an epoch ends. That gets from one step of the dataflow to the next in some
-        twenty passes of Bytewax, each of which would wait for another slice, and no work is taken before it is through.
-        """
+        """Go on with what nobody waits for; a new model may also have come while no work did."""
         assert self._shard is not None, "only a shard with work is notified"
-        began_ms = self._clock.steady_ms()
-        if began_ms < self._rests_ms:
-            return [], self.RETAIN
-        output = self._shard.go_on(self._model(), began_ms)
-        ended_ms, self._went_on = self._clock.steady_ms(), True
-        self._rests_ms = SteadyMs(ended_ms + (ended_ms - began_ms))
-        return [output], self.RETAIN
+        return [self._shard.go_on(self._model(), self._clock.steady_ms())], self.RETAIN
 
     def notify_at(self) -> datetime | None:
         """When the shard wants to go on, however much work comes until then."""
         goes_on_ms = self._shard.goes_on_ms if self._shard is not None else None
-        if goes_on_ms is None:
-            return None
-        return after(self._clock, max(0, max(goes_on_ms, self._rests_ms) - self._clock.steady_ms()))
+        return None if goes_on_ms is None else after(self._clock, max(0, goes_on_ms - self._clock.steady_ms()))
 
     def snapshot(self) -> int:
-        """The pool is on disk when this returns; of it, only how far it is. That is the end of an epoch."""
+        """The pool is on disk when this returns; of it, only how far it is."""
         if self._shard is not None:
             self._synced = self._shard.sync()
-        if self._went_on:  # or it never would where epochs are shorter than that
-            self._rests_ms, self._went_on = SteadyMs(self._clock.steady_ms() + EPOCH_MS), False
         return self._synced
 
 

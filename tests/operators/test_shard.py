@@ -16,7 +16,6 @@ from operators.gather import GatherState, Merge, Reply
 from operators.placement import shard_key
 from operators.shard import (
     AGAIN_AT_ONCE,
-    EPOCH_MS,
     LOOK_AGAIN_MS,
     REANSWER_MS,
     Matching,
@@ -305,34 +304,6 @@ def test_a_shard_is_woken_for_each_slice_however_much_work_comes(tmp_path: Path)
             clock.passes(5)
         assert pool.model.version == 2 and slices == 7
         assert logic.notify_at() is None
-
-
-def test_slices_leave_the_dataflow_as_long_as_they_took_and_when_an_epoch_ends(tmp_path: Path) -> None:
-    clock, stream = HandClock(wall_ms=NOW_MS), outputs(60)
-
-    class Slow(CloudModel):
-        def encode_block(self, block: SampleBlock) -> SampleBlock:
-            clock.passes(30)
-            return super().encode_block(block)
-
-    slow = Slow(**{each.name: getattr(model(2), each.name) for each in fields(CloudModel)})
-    newest = [model(1)]
-    with SlicedPool.open(tmp_path, PoolSpec()) as pool:
-        logic = ShardLogic(0, lambda number, _: Shard(pool, number, matching()), lambda: newest[0], clock)
-        logic.on_batch([work for _, work in route(stream, 1)])
-        newest[0] = slow
-        logic.on_batch([Work(0, [], [])])
-        logic.on_notify()
-        assert logic.notify_at() == after(clock, 30)
-        clock.passes(30)
-        assert logic.notify_at() == after(clock, 0)
-        logic.snapshot()
-        began_ms = clock.steady_ms()
-        assert logic.on_notify()[0] == [] and clock.steady_ms() == began_ms
-        assert logic.notify_at() == after(clock, EPOCH_MS)
-        clock.passes(EPOCH_MS)
-        logic.snapshot()  # another epoch, that had no slice
-        assert logic.on_notify()[0] and clock.steady_ms() == began_ms + EPOCH_MS + 30
 
 
 def test_after_a_restart_a_pool_of_a_model_that_is_gone_is_encoded_before_it_answers(tmp_path: Path) -> None:
