@@ -19,6 +19,7 @@ from streams.logs.event_log import load_log
 from streams.logs.negatives import has_sampled
 from streams.logs.slices import INITIAL_ROWS, SLICE_ROWS, first_of_tail, slices
 from streams.work_view import Show, shown
+from wire.arrays import F64
 
 LIVE = (LOGGED, BOOSTED, ONLINE, STALE)  # what devices can add to live, the first that there is where nothing is said
 
@@ -51,16 +52,23 @@ def score(log: pl.DataFrame, base: str, scoring: Scoring, show: Show) -> pl.Data
         seed=scoring.seed,
     )
     context = bool(scoring.context.all)
-    initial = slices(log[:first], INITIAL_ROWS, context=context)
-    for part in shown("reading the initial part of the log", first, initial, show):
-        service.rehearse(part)
-    show("training on the initial part", 0, first)
-    expected = [service.begin()]
-    show("training on the initial part", first, first)
+    expected = [begun(service, log[:first], context=context, telling=True, show=show)]
     users = log["user_id"][first:].unique().to_list()
     tail = slices(log[first:], SLICE_ROWS, scoring.delay_ms, users, context=context)
     expected += map(service.see, shown("saying what is expected of each event", len(log) - first, tail, show))
     return log.with_columns(pl.Series("base", np.concatenate(expected), pl.Float64, nan_to_null=True))
+
+
+def begun(service: Service, initial: pl.DataFrame, *, context: bool, telling: bool, show: Show) -> F64:
+    """Let a service learn from the initial part of a log, with contexts where it knows any; returns what
+    `Service.begin` does. Raises `InputError`."""
+    parts = slices(initial, INITIAL_ROWS, context=context)
+    for part in shown("reading the initial part of the log", len(initial), parts, show):
+        service.rehearse(part)
+    show("training on the initial part", 0, len(initial))
+    expected = service.begin(telling=telling)
+    show("training on the initial part", len(initial), len(initial))
+    return expected
 
 
 def log_with_base(

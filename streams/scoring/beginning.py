@@ -10,12 +10,13 @@ from streams.base.choice import choose
 from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.base.names import BOOSTED, MODELS
 from streams.base.newest import MOST
+from streams.base.scored import begun
 from streams.logs.event_log import load_log, only_positives
 from streams.logs.negatives import has_sampled
 from streams.logs.options import LogOptions
-from streams.logs.slices import INITIAL_ROWS, first_of_tail, slices
+from streams.logs.slices import first_of_tail
 from streams.scoring.scorer import Made, Scorer
-from streams.work_view import Show, shown
+from streams.work_view import Show
 from wire.errors import InputError
 
 _log = structlog.get_logger()
@@ -51,10 +52,5 @@ def begin(
     for line in telling(log, made.context):
         _log.warning(line, path=str(path))
     scorer = Scorer(made)
-    parts = slices(initial, INITIAL_ROWS, context=bool(made.context.all))
-    for part in shown("reading the initial part of the log", first, parts, show):
-        scorer.service.rehearse(part)
-    show("training on the initial part", 0, first)
-    scorer.service.begin(telling=False)
-    show("training on the initial part", first, first)
+    begun(scorer.service, initial, context=bool(made.context.all), telling=False, show=show)
     return scorer
