@@ -1,6 +1,6 @@
 """What `coda score` costs: CPU time of its whole process per event, Kafka's client and all, and how late events get.
 
-python -m benchmarks.scoring                    made-up events of 2,000 users and 5,000 items, at full speed and paced
+python -m benchmarks.scoring                    made-up events of 2,000 users and 5,000 items, full speed and paced
 python -m benchmarks.scoring --base online      by the regression
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.freshness import process_cpu_s
 from benchmarks.streamed import moments
 from monitor.histogram import Histogram
 from monitor.state import freshness_since
@@ -73,7 +74,7 @@ class Scorer:
 
     def takes(self, events: list[Event], per_s: float) -> float:
         """CPU seconds of the process for these events, sent so many a second (0: as fast as can be)."""
-        before_s, began_s = self._cpu_s(), time.monotonic()
+        before_s, began_s = process_cpu_s(self._process.pid), time.monotonic()
         for at in range(0, len(events), 50):
             part = events[at : at + 50]
             self._producer.send_many(UNSCORED, [e.user_id for e in part], [encode_event(e) for e in part])
@@ -81,7 +82,7 @@ class Scorer:
                 time.sleep(max(0.0, began_s + (at + len(part)) / per_s - time.monotonic()))
         self._producer.flush()
         wait(lambda: not any(self._group.lag(UNSCORED).values()))
-        return self._cpu_s() - before_s
+        return process_cpu_s(self._process.pid) - before_s
 
     def passed(self) -> dict[str, Histogram]:
         """The ages of all that was scored so far, by what it says of itself."""
@@ -101,10 +102,6 @@ class Scorer:
         if self._process.poll() is not None:
             raise RuntimeError("coda score ended")
         return self._group.begun(UNSCORED)
-
-    def _cpu_s(self) -> float:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
 
 
 def main() -> None:
