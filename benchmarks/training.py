@@ -80,13 +80,13 @@ def compare_heads(devices: int, looped: int, one: Callable[[HeadRows], object]) 
     """The stacked side over `devices` heads, and `one` head at a time over `looped` of them."""
     rows = head_rows(devices)
     singles = [rows.take(np.flatnonzero(rows.device == g)) for g in range(looped)]
-    return lambda: fit_heads(rows, devices, TASK.plain.own), lambda: [one(single) for single in singles]
+    return lambda: fit_heads(rows, devices, [TASK.plain.own]), lambda: [one(single) for single in singles]
 
 
 def largest_difference(heads: int) -> float:
     """Between the logits that stacked heads add and those that heads solved one by one add."""
     rows, spread = head_rows(heads), TASK.plain.own
-    stacked = fit_heads(rows, heads, spread).added(rows.device, rows.x, rows.item, rows.category)
+    stacked = fit_heads(rows, heads, [spread]).added(rows.device, rows.x, rows.item, rows.category)
     alone = []
     for g in range(heads):
         one = rows.take(np.flatnonzero(rows.device == g))

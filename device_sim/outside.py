@@ -43,9 +43,9 @@ class Outside(Columns):
         mean = np.bincount(group, weight) / np.maximum(np.bincount(group), 1)
         return replace(self, weight=(weight / mean[group]).astype(np.float32))
 
-    def of_heads(self, weights: Sequence[F32], recipe: Recipe) -> HeadRows:
-        """The rows as what a head for each of `weights` (r,) is to learn from them alone."""
-        weight = np.stack(weights, axis=1) * np.float32(recipe.outside_weight)
+    def of_heads(self, weights: Sequence[F32], recipes: Sequence[Recipe]) -> HeadRows:
+        """The rows as what a head for each of `weights` (r,), by its recipe, is to learn from them alone."""
+        weight = np.stack(weights, axis=1) * np.array([recipe.outside_weight for recipe in recipes], np.float32)
         return HeadRows(
             device=self.device,
             x=self.x,
@@ -118,7 +118,7 @@ def accepted_by_auc(coarse: Outside, own: OwnRows, devices: int, recipe: Recipe)
         tried = kept.copy()
         tried[:, step] = True
         rows = coarse.take(tried[coarse.device, part])
-        auc = _own_auc(own, devices, fit_heads(rows.of_heads([rows.weight], recipe), devices, recipe.outside))
+        auc = _own_auc(own, devices, fit_heads(rows.of_heads([rows.weight], [recipe]), devices, [recipe.outside]))
         better = ~(auc < best)  # also where own samples of one label leave nothing to rank
         kept[:, step] = better
         best = np.where(better, auc, best)

@@ -50,7 +50,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class _Lineup:
-    """Heads of one recipe: `heads[i]` is PERSONAL[head[i]] of device[i], and whether it passed the acceptance test."""
+    """`heads[i]` is PERSONAL[head[i]] of device[i], and whether it passed the acceptance test."""
 
     device: I64
     head: I64
@@ -85,10 +85,8 @@ class TrainingJob:
         own = self._own(encoded)
         batches = [train.batch.unpacked() if train.batch else None for train in self.trains]
         sources = self._sources(batches, own.take(~own.held))
-        lineups = [self._trained(names, recipe, own, sources) for names, recipe in self._recipes()]
-        device, head = (np.concatenate([getattr(lineup, name) for lineup in lineups]) for name in ("device", "head"))
-        passed = np.concatenate([lineup.passed for lineup in lineups])
-        heads = Heads.concat([lineup.heads for lineup in lineups]).take(np.flatnonzero(passed))
+        lineup = self._trained(own, sources)
+        device, head, passed = lineup.device, lineup.head, lineup.passed
         compute_ms = 1000 * (cpu_s() - started) * np.bincount(device, minlength=len(self.users)) / max(len(device), 1)
         devices = [
             DeviceResult(
@@ -100,15 +98,16 @@ class TrainingJob:
             )
             for d in range(len(self.users))
         ]
-        return TrainingResult(devices, device[passed], head[passed], heads)
+        return TrainingResult(devices, device[passed], head[passed], lineup.heads.take(np.flatnonzero(passed)))
 
-    def _recipes(self) -> list[tuple[list[str], Recipe]]:
-        """Each recipe, and the heads to train by it: those that the task's arms blend."""
+    def _names(self) -> list[str]:
+        """The heads to train: those that the task's arms blend."""
         arms, classifier = (arm for arm in self.task.arms if arm != "cloud"), self.task.classifier
         wanted = {head for arm in arms for head in personal_heads(arm, classifier=classifier)}
-        heads = [head for head in PERSONAL if head in wanted]
-        habits = [head for head in heads if head.endswith(HABIT)]
-        return [([head for head in heads if head not in habits], self.task.plain), (habits, self.task.habit)]
+        return [head for head in PERSONAL if head in wanted]
+
+    def _recipe(self, name: str) -> Recipe:
+        return self.task.habit if name.endswith(HABIT) else self.task.plain
 
     def _encoded(self) -> list[F32]:
         """The logits of each device's rows that have none."""
@@ -154,11 +153,12 @@ class TrainingJob:
             weights |= {"coda": least.weight, LIKE: most.weight}
         return [WeightedRows(random, {RANDOM: random.weight}), WeightedRows(coarse, weights)]
 
-    def _trained(self, names: list[str], recipe: Recipe, own: OwnRows, sources: list[WeightedRows]) -> _Lineup:
-        """Heads `names` of all devices that have something to make them from.
+    def _trained(self, own: OwnRows, sources: list[WeightedRows]) -> _Lineup:
+        """The heads of all devices that have something to make them from.
 
         They prove themselves on the newest samples, which they have not seen, and then learn from these as well.
         """
+        names = self._names()
         has = np.ones((len(self.users), len(names)), np.bool_)
         before = Heads.none(has.size)
         for source in sources:
@@ -166,25 +166,27 @@ class TrainingJob:
             if at:
                 has[:, at] = (np.bincount(source.rows.device, minlength=len(has)) > 0)[:, None]
                 where = (np.arange(len(has))[:, None] * len(names) + at).ravel()
-                before.put(where, self._from_outside(source, [names[n] for n in at], recipe))
-        trial = self._fitted(own.take(~own.held), before, recipe)
-        passed = self._acceptance(own.take(own.held), trial)
-        whole = self._fitted(own, before, recipe) if own.held.any() else trial
+                before.put(where, self._from_outside(source, [names[n] for n in at]))
+        logit = own.logit[:, None] + self._added(own, before)
+        early, held = np.flatnonzero(~own.held), np.flatnonzero(own.held)
+        trial = self._fitted(own.take(early), logit[early], names)
+        newest = own.take(held)
+        passed = self._acceptance(newest, logit[held] + self._added(newest, trial))
+        whole = (self._fitted(own, logit, names) if len(held) else trial).plus(before)
         device, number = np.nonzero(has)
         head = np.array([PERSONAL.index(name) for name in names], np.int64)[number]
         return _Lineup(device, head, passed[has.ravel()], whole.take(np.flatnonzero(has)))
 
-    def _from_outside(self, source: WeightedRows, names: list[str], recipe: Recipe) -> Heads:
+    def _from_outside(self, source: WeightedRows, names: list[str]) -> Heads:
         """What own samples start from: what outside samples alone say, as far as it is trusted."""
-        weights = [source.weights[name.removesuffix(HABIT)] for name in names]
-        alone = fit_heads(source.rows.of_heads(weights, recipe), len(self.users), recipe.outside)
-        own = np.array([len(train.rows) for train in self.trains])
-        trust = recipe.trust * own / np.maximum(own + recipe.doubt, 1)
-        return alone.scaled(np.repeat(trust, len(names)))
+        weights, recipes = [source.weights[name.removesuffix(HABIT)] for name in names], list(map(self._recipe, names))
+        alone = fit_heads(source.rows.of_heads(weights, recipes), len(self.users), [r.outside for r in recipes])
+        own = np.array([len(train.rows) for train in self.trains])[:, None]
+        trust, doubt = (np.array([getattr(recipe, name) for recipe in recipes]) for name in ("trust", "doubt"))
+        return alone.scaled((trust * own / np.maximum(own + doubt, 1)).ravel())
 
-    def _fitted(self, own: OwnRows, before: Heads, recipe: Recipe) -> Heads:
-        """`before`, as many heads for every device, and what own samples add to it."""
-        logit = self._logits(own, before)
+    def _fitted(self, own: OwnRows, logit: F32, names: list[str]) -> Heads:
+        """What own samples add to `logit` (r, heads of a device)."""
         rows = HeadRows(
             device=own.device,
             x=own.x,
@@ -194,11 +196,11 @@ class TrainingJob:
             logit=logit,
             weight=np.ones_like(logit),
         )
-        return fit_heads(rows, len(self.users), self.task.own(recipe)).plus(before)
+        return fit_heads(rows, len(self.users), [self.task.own(self._recipe(name)) for name in names])
 
-    def _acceptance(self, held: OwnRows, heads: Heads) -> Bool:
-        """Which heads predict their device's held-back rows no worse than the cloud head, give or take the margin."""
-        logits = self._logits(held, heads)
+    def _acceptance(self, held: OwnRows, logits: F32) -> Bool:
+        """Which heads, with `logits` (r, heads of a device), predict their device's held-back rows no worse than the
+        cloud head, give or take the margin."""
         rows = np.maximum(np.bincount(held.device, minlength=len(self.users)), 1)
         cloud = np.bincount(held.device, _losses(held.label, held.logit), len(rows)) / rows
         personal = np.zeros((len(rows), logits.shape[1]))
@@ -206,14 +208,13 @@ class TrainingJob:
         passed: Bool = (personal <= cloud[:, None] + self.task.acceptance_margin).ravel()
         return passed
 
-    def _logits(self, rows: OwnRows, heads: Heads) -> F32:
-        """What every head of their device makes of `rows`, (r, heads of a device)."""
+    def _added(self, rows: OwnRows, heads: Heads) -> F32:
+        """What every head of their device adds to `rows`, (r, heads of a device)."""
         each = len(heads) // len(self.users)
         which = rows.device[:, None] * each + np.arange(each)
         row = np.repeat(np.arange(len(rows)), each)
-        added = heads.added(which.ravel(), rows.x[row], rows.item[row], rows.category[row])
-        logits: F32 = rows.logit[:, None] + added.reshape(which.shape)
-        return logits
+        added: F32 = heads.added(which.ravel(), rows.x[row], rows.item[row], rows.category[row]).reshape(which.shape)
+        return added
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ n·(d + 1)² operations instead of n³. With A the inverse of the first two, u =
 of what is left, z − Xu, each category takes its shrunken mean as bias, and each item its part of the rest.
 
 Most heads of a device learn from the same rows: own samples with another logit to add to, candidates with another
-weight. So rows are sorted into items and categories once for all of them, and heads share their bias keys.
+weight or prior. So rows are sorted into items and categories once for all of them, and heads share their bias keys.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -32,9 +33,9 @@ from wire.arrays import F32, F64, I64, U8, U32, U64
 from wire.columns import Columns
 from wire.task import Spread
 
-# Heads solved at once. Of 1,000 items each, their padded matrices have 16 · 1,000 · 34 · 8 B = 4.4 MB and stay in the
-# cache: with 64, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
-GROUP = 16
+# Rows of all heads that are solved at once: their padded matrices have 16,000 · 34 · 8 B = 4.4 MB and stay in cache.
+# With four times as many, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
+GROUP = 16_000
 LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure
 
 
@@ -55,33 +56,36 @@ class HeadRows(Columns):
     weight: F32
 
 
-def fit_heads(rows: HeadRows, devices: int, spread: Spread) -> Heads:
-    """Head h of device g is number g · H + h; one without rows adds nothing. Each depends on its own rows alone."""
+def fit_heads(rows: HeadRows, devices: int, spreads: Sequence[Spread]) -> Heads:
+    """Head h of device g is number g · H + h, of prior `spreads[h]`; one without rows adds nothing. Each depends on its
+    own rows alone."""
     used = np.flatnonzero((rows.weight > 0).any(axis=1))
     used = used[np.argsort(rows.device[used], kind="stable")]
-    step = max(1, GROUP // max(rows.weight.shape[1], 1))
+    most = int(np.bincount(rows.device[used]).max(initial=0))
+    step = max(1, GROUP // max(len(spreads) * most, 1))
     firsts = range(0, max(devices, 1), step)
     parts = np.split(used, np.searchsorted(rows.device[used], firsts[1:]))
     return Heads.concat(
-        [_fit_group(rows.take(p), f, min(step, devices - f), spread) for p, f in zip(parts, firsts, strict=True)]
+        [_fit_group(rows.take(p), f, min(step, devices - f), spreads) for p, f in zip(parts, firsts, strict=True)]
     )
 
 
-def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Heads:
-    heads = rows.weight.shape[1]
+def _fit_group(rows: HeadRows, first: int, devices: int, spreads: Sequence[Spread]) -> Heads:
+    heads = len(spreads)
     if not len(rows):
         return Heads.none(devices * heads)
+    item, category, taste, user_bias = np.array([[s.item, s.category, s.taste, s.user_bias] for s in spreads]).T
     items = _Items.of(rows, first)
     begins = np.append(True, items.category[1:] != items.category[:-1])
     starts, category_of = np.flatnonzero(begins), np.cumsum(begins) - 1
-    category, owner = items.category[starts], items.device[starts]
-    share = items.precision / (1 + spread.item * items.precision)
-    damping = spread.category / (1 + spread.category * np.add.reduceat(share, starts))
+    category_key, owner = items.category[starts] & BIAS_KEY, items.device[starts]
+    share = items.precision / (1 + item * items.precision)
+    damping = category / (1 + category * np.add.reduceat(share, starts))
 
     # x, bias and the response z side by side; times the root of its share, products of two rows have all of it.
     columns = np.empty((*share.shape, DIM + 2))
-    columns[:, :, :DIM] = np.sqrt(spread.taste) * items.x[:, None]
-    columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(spread.user_bias), items.response
+    columns[:, :, :DIM] = np.sqrt(taste)[:, None] * items.x[:, None]
+    columns[:, :, DIM], columns[:, :, DIM + 1] = np.sqrt(user_bias), items.response
     root = np.sqrt(share)[:, :, None]
     rooted = columns * root
     sums = np.add.reduceat(rooted * root, starts)
@@ -91,11 +95,11 @@ def _fit_group(rows: HeadRows, first: int, devices: int, spread: Spread) -> Head
     remains = np.concatenate([-along, np.ones((devices, heads, 1))], axis=2)
     category_bias = damping * np.einsum("nhd,nhd->nh", sums, remains[owner])
     left = np.einsum("nhd,nhd->nh", columns, remains[items.device])
-    item_bias = spread.item * share * (left - category_bias[category_of])
+    item_bias = item * share * (left - category_bias[category_of])
     return Heads.sharing_keys(
-        np.sqrt(spread.taste) * along[..., :-1],
+        np.sqrt(taste)[:, None] * along[..., :-1],
         np.concatenate([items.device, owner]),
-        np.concatenate([items.key, category & BIAS_KEY]),
+        np.concatenate([items.key, category_key]),
         np.concatenate([item_bias, category_bias]),
     )
 

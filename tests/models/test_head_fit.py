@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models import head_fit
 from models.cloud_model import DIM
-from models.head_fit import GROUP, HeadRows, fit_heads
+from models.head_fit import HeadRows, fit_heads
 from wire.arrays import F64
 from wire.task import Spread
 
 SPREAD = Spread(item=0.5, category=0.2, taste=0.1, user_bias=0.3)
+SPREADS = [SPREAD, Spread(item=2.0, category=0.05, taste=0.2, user_bias=0.6), SPREAD]
 
 
 def some_rows(counts: list[int], seed: int = 0, heads: int = 1) -> HeadRows:
@@ -61,21 +63,23 @@ def of_device(rows: HeadRows, device: int) -> HeadRows:
 
 def test_each_head_is_what_the_dense_solve_gives() -> None:
     rows, asked = some_rows([40, 1, 0, 90], heads=3), some_rows([50], seed=3)
-    heads = fit_heads(rows, 4, SPREAD)
+    heads = fit_heads(rows, 4, SPREADS)
     assert len(heads) == 12
     for number in range(12):
         alone = of_head(of_device(rows, number // 3), number % 3)
-        expected = dense(alone, asked, SPREAD) if len(alone) else np.zeros(50)
+        expected = dense(alone, asked, SPREADS[number % 3]) if len(alone) else np.zeros(50)
         which = np.full(50, number)
         np.testing.assert_allclose(heads.added(which, asked.x, asked.item, asked.category), expected, atol=1e-5)
 
 
-def test_heads_are_the_same_whoever_is_beside_them() -> None:
-    rows = some_rows([5 + g % 7 for g in range(2 * GROUP + 3)], heads=2)
+@pytest.mark.parametrize("rows_at_once", [1, 60, 16_000])
+def test_heads_are_the_same_whoever_is_beside_them(rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_fit, "GROUP", rows_at_once)
+    rows = some_rows([5 + g % 7 for g in range(11)], heads=2)
     asked = some_rows([30], seed=3)
-    whole = fit_heads(rows, 2 * GROUP + 3, SPREAD)
-    for device in (0, GROUP - 1, GROUP, 2 * GROUP + 2):
-        alone = fit_heads(of_device(rows, device), 1, SPREAD)
+    whole = fit_heads(rows, 11, SPREADS[:2])
+    for device in (0, 1, 2, 10):
+        alone = fit_heads(of_device(rows, device), 1, SPREADS[:2])
         for head in (0, 1):
             one, same = (
                 heads.added(np.full(30, number), asked.x, asked.item, asked.category)
@@ -88,27 +92,27 @@ def test_a_logit_for_all_heads_is_each_ones_logit() -> None:
     rows = some_rows([30], heads=2)
     shared = replace(rows, logit=rows.logit[:, :1])
     repeated = replace(rows, logit=np.repeat(rows.logit[:, :1], 2, axis=1))
-    np.testing.assert_array_equal(fit_heads(shared, 1, SPREAD).taste, fit_heads(repeated, 1, SPREAD).taste)
+    np.testing.assert_array_equal(fit_heads(shared, 1, SPREADS[:2]).taste, fit_heads(repeated, 1, SPREADS[:2]).taste)
 
 
 def test_rows_without_weight_teach_a_head_nothing() -> None:
     rows, asked = some_rows([30], heads=2), some_rows([30], seed=3)
     half = rows.item % 2 == 0  # so that some items have no weight at all
     rows.weight[~half, 1] = 0
-    both = fit_heads(rows, 1, SPREAD)
-    kept = fit_heads(of_head(rows, 1).take(np.flatnonzero(half)), 1, SPREAD)
+    both = fit_heads(rows, 1, [SPREAD, SPREAD])
+    kept = fit_heads(of_head(rows, 1).take(np.flatnonzero(half)), 1, [SPREAD])
     one, same = (
         heads.added(np.full(30, number), asked.x, asked.item, asked.category)
         for heads, number in ((kept, 0), (both, 1))
     )
     np.testing.assert_allclose(one, same, atol=1e-6)
-    silent = fit_heads(replace(rows, weight=0 * rows.weight), 1, SPREAD)
+    silent = fit_heads(replace(rows, weight=0 * rows.weight), 1, [SPREAD, SPREAD])
     assert len(silent) == 2 and not silent.taste.any() and silent.bias_keys.shape[1] == 0
 
 
 @pytest.mark.parametrize(("devices", "heads"), [(0, 1), (1, 2), (3, 1), (3, 0)])
 def test_heads_without_rows_add_nothing(devices: int, heads: int) -> None:
-    none = fit_heads(some_rows([0], heads=heads), devices, SPREAD)
+    none = fit_heads(some_rows([0], heads=heads), devices, [SPREAD] * heads)
     assert len(none) == devices * heads and not none.taste.any() and none.bias_keys.shape[1] == 0
 
 
@@ -116,6 +120,6 @@ def test_how_often_a_user_clicks_does_not_reach_the_head() -> None:
     """All labels 1 is a matter of the bias: with a wide prior for it, next to nothing is left for the parts."""
     rows = some_rows([60])
     eager = replace(rows, logit=0 * rows.logit, label=np.ones_like(rows.label), weight=1 + 0 * rows.weight)
-    narrow, wide = (fit_heads(eager, 1, Spread(0.5, 0.2, 0.1, level)) for level in (1e-6, 100.0))
+    narrow, wide = (fit_heads(eager, 1, [Spread(0.5, 0.2, 0.1, level)]) for level in (1e-6, 100.0))
     asked = np.zeros(60, np.int64), rows.x, rows.item, rows.category
     assert np.abs(wide.added(*asked)).mean() < 0.1 * np.abs(narrow.added(*asked)).mean()

@@ -33,7 +33,7 @@ def sums(category_variance: float, first: float) -> F64:
     factors, place = np.full(len(KINDS), first), np.arange(len(user)) % EVENTS
     for begins in range(EVERY, EVENTS, EVERY):
         spread = dict(zip(KINDS, (factors * RECIPE).tolist(), strict=True))
-        heads = fit_heads(rows.take(place < begins), USERS, Spread(user_bias=PLAIN.own.user_bias, **spread))
+        heads = fit_heads(rows.take(place < begins), USERS, [Spread(user_bias=PLAIN.own.user_bias, **spread)])
         at = np.flatnonzero((place >= begins) & (place < begins + EVERY))
         columns = heads.parts(user[at], vectors[item[at]], item[at], category[at]) / factors
         evidence = REGRESSION.evidence(columns, np.full(len(at), EXPECTED), label[at].astype(np.float64))
