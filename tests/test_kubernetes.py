@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from monitor.metrics import Metrics
+from streams import supervisor
 from streams.cli import CONFIG_FILE, PREFIX, make_app
-from streams.flow import supervisor
 from streams.flow.hosts import parse_hosts
 from streams.metrics_server import metrics_server
 from streams.tunnel.tunnel import DRAIN_S

@@ -12,14 +12,14 @@ import msgspec
 from streams.flow.agreement import common_settings
 from streams.flow.hosts import Hosts, parse_hosts
 from streams.flow.link import Hello
-from streams.flow.meeting import Chair, Meeting, Member, listen
+from streams.flow.meeting import Chair, Member, listen
 from streams.flow.settings import FlowSettings
 from streams.flow.state import has_begun, name_state, prepare_state, state_name
-from streams.flow.supervisor import OneMachine, supervise
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
 from streams.stop import Stop
+from streams.supervisor import Meeting, OneMachine, supervise
 from streams.times import DAY_MS, Duration
 from wire.clock import SystemClock
 from wire.durable import hold, make_folder
@@ -132,9 +132,9 @@ def command(
         document = [sys.executable, "-m", "streams.flow.process", msgspec.json.encode(settings).decode()]
         if machines:
             with _meeting(machines, settings, cluster, state) as meeting:
-                return supervise(document, machines.numbers, meeting, stop)
+                return supervise("dataflow", document, machines.numbers, meeting, stop)
         if processes > 1:
-            return supervise(document, range(processes), OneMachine(processes), stop)
+            return supervise("dataflow", document, range(processes), OneMachine(processes), stop)
         from streams.flow.process import run_process  # noqa: PLC0415 - torch, which a supervisor does not need
 
         run_process(settings, 0, [], stop)

@@ -8,14 +8,14 @@ comes for ten seconds, says that a host is gone: all end their processes and mee
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from streams.flow.agreement import disagreement, state_trouble
 from streams.flow.hosts import Address, Hosts
 from streams.flow.link import BEAT_MS, End, Go, Hello, Link, LinkLost, Message, Missing, Refused
+from streams.supervisor import Phase
 from wire.clock import Clock
 from wire.errors import ConnectionFailed, InputError
 from wire.lookup import addresses
@@ -25,31 +25,6 @@ _CONNECT_S = 1.0
 _CONNECT_EVERY_MS = 500
 
 _log = structlog.get_logger()
-
-
-class Phase(Enum):
-    """How a meeting is."""
-
-    GATHERING = "somebody is missing"
-    TOGETHER = "all are there"
-    ENDING = "somebody was told to stop"
-    APART = "somebody is gone"
-
-
-class Meeting(Protocol):
-    """What a supervisor asks of the others."""
-
-    def look(self) -> Phase:
-        """How it is by now; raises `InputError` when this host cannot take part."""
-
-    def addresses(self) -> list[str]:
-        """Where all processes of all hosts listen, once all are there."""
-
-    def end(self) -> None:
-        """This host was told to stop: all others end in good order, too."""
-
-    def part(self) -> None:
-        """Let go of the others, who notice, and gather anew."""
 
 
 class _Wait:

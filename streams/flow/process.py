@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -32,7 +31,6 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
-from streams.flow.supervisor import AGAIN, LOST, NO_RESTART
 from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
@@ -44,6 +42,7 @@ from streams.metrics_server import PortTaken, metrics_server
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from streams.stop import Stop
+from streams.supervisor import AGAIN, LOST, NO_RESTART, end_with
 from streams.tunnel.room import TunnelRoom
 from wire.clock import SystemClock
 from wire.errors import CodaError, ConnectionFailed, InputError, PoolError, StorageError
@@ -207,7 +206,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = msgspec.json.decode(arguments[0], type=FlowSettings)
     stop = Stop(signal.SIGTERM)
     set_up_logging()
-    _end_with(os.getppid())
+    end_with(os.getppid())
     try:
         again = run_process(settings, int(arguments[1]), arguments[2:], stop)
     except CodaError as error:
@@ -218,17 +217,6 @@ def main(arguments: Sequence[str]) -> int:
             return LOST
         return 2 if isinstance(error, InputError) else 1
     return AGAIN if again else stop.exit_code
-
-
-def _end_with(supervisor: int) -> None:
-    """End cleanly when the supervisor is gone, even by kill -9."""
-
-    def watch() -> None:
-        while os.getppid() == supervisor:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

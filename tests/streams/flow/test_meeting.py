@@ -11,8 +11,9 @@ import pytest
 
 from streams.flow.hosts import Hosts, parse_hosts
 from streams.flow.link import SILENT_MS, Hello
-from streams.flow.meeting import Chair, Member, Phase, listen
+from streams.flow.meeting import Chair, Member, listen
 from streams.ports import free_ports
+from streams.supervisor import Phase
 from tests.clock import HandClock
 from wire.errors import ConnectionFailed, InputError
 

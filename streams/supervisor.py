@@ -1,18 +1,21 @@
-"""Several processes as one dataflow: start them, and when one dies, restart all of them from the last snapshot.
+"""Several processes as one dataflow or fleet: start them, and when one dies, restart all from the last snapshot.
 
 A Bytewax cluster cannot go on without one of its processes, nor take one back. On several hosts each has a supervisor
 of its processes, which meets with the others (`streams.flow.meeting`).
 """
 
+import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from streams.flow.meeting import Meeting, Phase
 from streams.ports import free_ports
 from streams.stop import Stop
 from wire.errors import ConnectionFailed
@@ -32,14 +35,39 @@ _OLD_COPY = (
     "; where none says why, one host may have an older copy of its --state: give it back the newest, or delete the "
     "--state of every host"
 )
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 
 _log = structlog.get_logger()
 Children = list[subprocess.Popen[bytes]]
 
 
+class Phase(Enum):
+    """How a meeting is."""
+
+    GATHERING = "somebody is missing"
+    TOGETHER = "all are there"
+    ENDING = "somebody was told to stop"
+    APART = "somebody is gone"
+
+
+class Meeting(Protocol):
+    """What a supervisor asks of the others."""
+
+    def look(self) -> Phase:
+        """How it is by now; raises `InputError` when this host cannot take part."""
+
+    def addresses(self) -> list[str]:
+        """Where all processes of all hosts listen, once all are there."""
+
+    def end(self) -> None:
+        """This host was told to stop: all others end in good order, too."""
+
+    def part(self) -> None:
+        """Let go of the others, who notice, and gather anew."""
+
+
 class OneMachine:
-    """The meeting of a supervisor that is the only one."""
+    """The meeting of a supervisor that is the only one; so many of its `processes` listen."""
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
@@ -59,8 +87,8 @@ class OneMachine:
         """Nobody else is there."""
 
 
-def supervise(command: Sequence[str], numbers: range, meeting: Meeting, stop: Stop) -> int:
-    """Run `command` as the processes of these `numbers` until `stop`; returns the exit code.
+def supervise(what: str, command: Sequence[str], numbers: range, meeting: Meeting, stop: Stop) -> int:
+    """Run `command` as the processes of these `numbers` until `stop`; returns the exit code. `what` calls them all.
 
     Each gets its number and the addresses of all, those on other hosts too, as further arguments. Exit codes 2 and
     `NO_RESTART` say that no restart would help; the process has said why.
@@ -74,7 +102,7 @@ def supervise(command: Sequence[str], numbers: range, meeting: Meeting, stop: St
             try:
                 ended = _wait(children, meeting, stop)
             finally:
-                _end(children, meeting, stop)
+                _end(what, children, meeting, stop)
                 meeting.part()
             if stop.signal or ended in {0, _USAGE, NO_RESTART}:
                 return stop.exit_code or (1 if ended == NO_RESTART else ended or 0)
@@ -86,10 +114,10 @@ def supervise(command: Sequence[str], numbers: range, meeting: Meeting, stop: St
             in_a_row = in_a_row + 1 if time.monotonic() - started_s < _SOON_S else 1
             if in_a_row > _RESTARTS:
                 raise ConnectionFailed(
-                    f"the dataflow died {in_a_row} times in a row, each within {_SOON_S:.0f} s of its start "
+                    f"the {what} died {in_a_row} times in a row, each within {_SOON_S:.0f} s of its start "
                     f"(exit code {ended}): see the lines above{_OLD_COPY if ended == LOST else ''}"
                 )
-            _log.warning("a process of the dataflow died, restarting all", exit_code=ended)
+            _log.warning(f"a process of the {what} died, restarting all", exit_code=ended)
             time.sleep(_PAUSE_S)
     return stop.exit_code
 
@@ -145,7 +173,7 @@ def _why(children: Children, meeting: Meeting) -> int | None:
     return telling
 
 
-def _end(children: Children, meeting: Meeting, stop: Stop) -> None:
+def _end(what: str, children: Children, meeting: Meeting, stop: Stop) -> None:
     """When this or another host was told to stop, let them finish; after a failure each waits for the dead one."""
     try:
         if stop.signal:
@@ -158,8 +186,19 @@ def _end(children: Children, meeting: Meeting, stop: Stop) -> None:
                 meeting.look()
                 time.sleep(_LOOK_EVERY_S)
             if left := sum(child.poll() is None for child in children):
-                _log.warning("the dataflow did not finish in time: its last snapshot counts", processes=left)
+                _log.warning(f"the {what} did not finish in time: its last snapshot counts", processes=left)
     finally:  # also when a second Ctrl-C ends the waiting
         for child in children:
             child.kill()
             child.wait()
+
+
+def end_with(supervisor: int) -> None:
+    """End this process cleanly when its supervisor is gone, even by kill -9."""
+
+    def watch() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.flow import supervisor
-from streams.flow.meeting import Phase
-from streams.flow.supervisor import OneMachine
+from streams import supervisor
 from streams.stop import Stop
+from streams.supervisor import OneMachine, Phase
 from wire.errors import ConnectionFailed
 
 PROLOGUE = """
@@ -36,7 +35,7 @@ def child(folder: Path, body: str) -> list[str]:
 
 
 def supervise(command: list[str], processes: int, stop: Stop) -> int:
-    return supervisor.supervise(command, range(processes), OneMachine(processes), stop)
+    return supervisor.supervise("dataflow", command, range(processes), OneMachine(processes), stop)
 
 
 def starts(folder: Path) -> list[list[str]]:
@@ -161,13 +160,13 @@ class OtherHost:
 
 def test_processes_of_this_host_have_their_numbers_and_know_all_addresses(tmp_path: Path) -> None:
     (tmp_path / "starts-0").write_text("of the other host")
-    assert supervisor.supervise(child(tmp_path, "sys.exit(0)"), range(1, 2), OtherHost(), Stop()) == 0
+    assert supervisor.supervise("dataflow", child(tmp_path, "sys.exit(0)"), range(1, 2), OtherHost(), Stop()) == 0
     assert starts(tmp_path)[1] == ["a:1 b:1"]
 
 
 def test_it_waits_for_other_hosts_before_it_starts_anything(tmp_path: Path) -> None:
     meeting = OtherHost(*[Phase.GATHERING] * 3, Phase.APART, Phase.GATHERING)
-    assert supervisor.supervise(child(tmp_path, "sys.exit(0)"), range(1), meeting, Stop()) == 0
+    assert supervisor.supervise("dataflow", child(tmp_path, "sys.exit(0)"), range(1), meeting, Stop()) == 0
     assert not meeting.phases and meeting.parted == 2 and [len(lines) for lines in starts(tmp_path)] == [1]
 
 
@@ -179,7 +178,7 @@ def test_another_host_that_is_gone_ends_ours_at_once_and_we_gather_anew(tmp_path
             return Phase.APART if starts(tmp_path) and not self.parted else Phase.TOGETHER
 
     began_s = time.monotonic()
-    assert supervisor.supervise(child(tmp_path, sleeps), range(1), Vanishing(), Stop()) == 0
+    assert supervisor.supervise("dataflow", child(tmp_path, sleeps), range(1), Vanishing(), Stop()) == 0
     assert time.monotonic() < began_s + 30  # and not after the 60 s that it would have to drain
 
 
@@ -201,7 +200,7 @@ if starts == 1:
         meeting.phases = [Phase.ENDING] * 3
 
     threading.Thread(target=end).start()
-    assert supervisor.supervise(child(tmp_path, drains), range(1), meeting, Stop()) == 0
+    assert supervisor.supervise("dataflow", child(tmp_path, drains), range(1), meeting, Stop()) == 0
     assert (tmp_path / "finished").exists() and not meeting.ended
 
 
@@ -212,7 +211,7 @@ os.kill({os.getpid()}, signal.SIGTERM)
 time.sleep(60)
 """
     meeting = OtherHost()
-    assert supervisor.supervise(child(tmp_path, drains), range(1), meeting, Stop()) == 128 + signal.SIGTERM
+    assert supervisor.supervise("dataflow", child(tmp_path, drains), range(1), meeting, Stop()) == 128 + signal.SIGTERM
     assert meeting.ended == meeting.parted == 1
 
 
@@ -226,8 +225,8 @@ def test_what_dies_of_another_host_is_no_fault_of_ours(tmp_path: Path, monkeypat
             away = any(len(lines) > self.parted for lines in starts(tmp_path))
             return Phase.APART if away and len(starts(tmp_path)[0]) <= 8 else Phase.TOGETHER
 
-    assert supervisor.supervise(child(tmp_path, lost), range(1), Dying(), Stop()) == 0
+    assert supervisor.supervise("dataflow", child(tmp_path, lost), range(1), Dying(), Stop()) == 0
     assert len(starts(tmp_path)[0]) == 9
     with pytest.raises(ConnectionFailed, match=r"died 6 times.*one host may have an older copy of its --state"):
         (tmp_path / "starts-0").unlink()
-        supervisor.supervise(child(tmp_path, f"sys.exit({supervisor.LOST})"), range(1), meeting, Stop())
+        supervisor.supervise("dataflow", child(tmp_path, f"sys.exit({supervisor.LOST})"), range(1), meeting, Stop())
