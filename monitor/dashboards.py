@@ -90,11 +90,11 @@ USED = (
         Panel("Cloud model", "version in use", {"version": "max(coda_model_version)"}, "none"),
     ),
     (
-        Panel("GAUC by arm", "so far", {"{{arm}}": "max by (arm) (coda_arm_gauc)"}, "none"),
+        Panel("GAUC by arm", "so far", {"{{arm}}": "avg by (arm) (coda_arm_gauc)"}, "none"),
         Panel(
             "GAUC minus the cloud's, lately",
             "over the newest 20,000 predictions, with the bounds of its 95 % interval",
-            {"coda, {{bound}}": 'coda_lately_gauc_gain{arm="coda", devices="all"}'},
+            {"coda, {{bound}}": 'avg by (bound) (coda_lately_gauc_gain{arm="coda", devices="all"})'},
             "none",
         ),
         Panel(

@@ -275,6 +275,17 @@ LARGEST_WINS = frozenset(
         Metrics.event_frontier_s,
     )
 )
+# Gauges that each process of a fleet tells of its own share of the users: the fleet's is the mean of them.
+AVERAGED = frozenset(
+    each.name
+    for each in (
+        Metrics.arm_auc,
+        Metrics.arm_gauc,
+        Metrics.lately_gain,
+        Metrics.lately_harmed,
+        Metrics.lately_calibration,
+    )
+)
 # Gauges of what is gone with its process; what all others show is kept on its disk.
 FLEETING = frozenset(
     each.name

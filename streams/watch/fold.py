@@ -7,7 +7,7 @@ from itertools import accumulate
 from msgspec.structs import replace
 
 from monitor.histogram import NO_HISTOGRAM, Histogram
-from monitor.metrics import FLEETING, LARGEST_WINS
+from monitor.metrics import AVERAGED, FLEETING, LARGEST_WINS, Metrics
 from monitor.stages import OF, STAGES, before, path_to
 from monitor.state import Freshness
 from monitor.words import Judgement, Look, Word, judge
@@ -19,6 +19,7 @@ from wire.status import Frontier, Role, Status
 
 MOST_PROCESSES = 1000  # whoever may write to the topic could name more; the longest silent are let go
 _FLOWN = frozenset({Role.FLOW, Role.TUNNEL})  # what canaries go through
+_CONNECTED = Metrics.devices_connected.name
 _WORST = [Word.IDLE, Word.FRESH, Word.BEHIND, Word.STALLED, Word.DOWN]  # of a stage's partitions, the last speaks
 
 
@@ -92,17 +93,42 @@ def _totals(everybody: Collection[Heard], up: Collection[Heard]) -> Values:
     for heard in everybody:
         totals = added(totals, heard.totals())
     there = {heard.newest.role for heard in up}
+    shown: dict[Heard, Values] = {}
     for heard in everybody:
         gauges = heard.gauges()
         if heard not in up:
             gone = heard.newest.role in there
             gauges = {} if gone else {name: values for name, values in gauges.items() if name not in FLEETING}
-        totals = added(totals, {name: values for name, values in gauges.items() if name not in LARGEST_WINS})
+        shown[heard] = gauges
+        summed = gauges.keys() - LARGEST_WINS - AVERAGED
+        totals = added(totals, {name: gauges[name] for name in summed})
+    return totals | _largest(shown) | _averaged(shown)
+
+
+def _largest(shown: Mapping[Heard, Values]) -> Values:
+    """Gauges of one and the same thing; the connections of a fleet's processes are to be added up before."""
+    largest: Values = {}
+    fleets = [gauges for heard, gauges in shown.items() if heard.newest.role is Role.FLEET]
+    connected = sum(gauges.get(_CONNECTED, {}).get("", 0.0) for gauges in fleets)
+    for gauges in (*shown.values(), {_CONNECTED: {"": connected}} if connected else {}):
         for name in LARGEST_WINS & gauges.keys():
+            by_label = largest.setdefault(name, {})
             for label, value in gauges[name].items():
-                by_label = totals.setdefault(name, {})
                 by_label[label] = max(by_label.get(label, value), value)
-    return totals
+    return largest
+
+
+def _averaged(shown: Mapping[Heard, Values]) -> Values:
+    """Gauges of shares of the users, each weighed by what was predicted for its share."""
+    sums: Values = {}
+    weights: Values = {}
+    for heard, gauges in shown.items():
+        weight = max(1.0, sum(heard.totals().get(Metrics.predictions.name, {}).values()))
+        told = {name: gauges[name] for name in AVERAGED & gauges.keys()}
+        weights = added(weights, {name: dict.fromkeys(values, weight) for name, values in told.items()})
+        weighed = {name: {label: weight * v for label, v in values.items()} for name, values in told.items()}
+        sums = added(sums, weighed)
+    return {name: {label: v / weights[name][label] for label, v in values.items()} for name, values in sums.items()}
 
 
 def _per_s(rates: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -31,6 +31,19 @@ def test_a_gauge_of_one_thing_that_two_processes_see_counts_once() -> None:
     assert picture.total(Metrics.devices_connected) == 7 and picture.total(Metrics.pool_live) == 10
 
 
+def test_processes_of_a_fleet_are_one_fleet() -> None:
+    def share(name: str, connected: int, predicted: int, gauc: float) -> Status:
+        arms = {"coda_predictions_total": {"": predicted}, "coda_arm_gauc": {"arm=coda": gauc}}
+        return status(Role.FLEET, name, at_s=1, values={"coda_devices_connected": {"": connected}, **arms})
+
+    tunnel = status(Role.TUNNEL, "t", at_s=1, values={"coda_devices_connected": {"": 11}})
+    fleet = share("coda-fleet-0", 7, 300, 0.6), share("coda-fleet-1", 5, 100, 0.7), share("coda-fleet-2", 0, 0, 0.5)
+    picture = told(*fleet[:2], tunnel).picture(1000)
+    assert picture.total(Metrics.devices_connected) == 12, "and the tunnel has not heard of one yet"
+    assert picture.by(Metrics.arm_gauc, "arm") == {"coda": pytest.approx(0.625)}
+    assert told(*fleet).picture(1000).by(Metrics.arm_gauc, "arm")["coda"] == pytest.approx(0.625, abs=0.001)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
 def test_a_restart_is_no_negative_rate_and_takes_nothing_back(steps: list[tuple[int, bool]]) -> None:
     fold, counted, boot, done = Fold(), 0, 1, 0
