@@ -86,7 +86,8 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str = ""
 
 
-Decoded = Arrival | Asked | DeadLetter
+Arrived = Arrival | DeadLetter
+Decoded = Arrived | Asked
 
 
 def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decoded]:
@@ -99,24 +100,15 @@ def decode(messages: Iterable[Raw], requests: str, now_ms: WallMs) -> list[Decod
     >>> bad.what, str(bad.reason), bad.detail
     ('event', 'malformed', 'Expected `str`, got `int` - at `$.event_id`')
     """
-    decoded: list[Decoded] = []
-    for message in messages:
-        asked = message.topic == requests
-        try:
-            decoded.append(_asked(message) if asked else _arrival(message, now_ms))
-        except Malformed as error:
-            decoded.append(_refused("request" if asked else "event", error.reason, error.detail, message))
-    return decoded
+    return [_asked(message) if message.topic == requests else arrival(message, now_ms) for message in messages]
 
 
-def _refused(what: str, reason: Reason, detail: str, message: Raw) -> DeadLetter:
-    origin = Origin(message.topic, message.partition, message.offset)
-    return DeadLetter(what, reason, detail, message.value, origin)
-
-
-def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
+def arrival(message: Raw, now_ms: WallMs) -> Arrived:
     """The event, unless it is from the future: by the clock of whoever produced it, and by the one here."""
-    event = decode_event(message.value)
+    try:
+        event = decode_event(message.value)
+    except Malformed as error:
+        return _refused("event", error.reason, error.detail, message)
     told_ms = max(message.timestamp_ms, now_ms)
     if event.timestamp > told_ms + SKEW_MS:
         detail = f"by {event.timestamp - told_ms} ms of the wall clock, {SKEW_MS} ms are allowed"
@@ -124,9 +116,17 @@ def _arrival(message: Raw, now_ms: WallMs) -> Decoded:
     return Arrival.of(event, message.timestamp_ms, message.value, message.partition, message.offset)
 
 
-def _asked(message: Raw) -> Decoded:
-    report = decode_report(message.value)
+def _asked(message: Raw) -> Asked | DeadLetter:
+    try:
+        report = decode_report(message.value)
+    except Malformed as error:
+        return _refused("request", error.reason, error.detail, message)
     if not isinstance(report, MatchRequest):
         detail = f"a {type(report).__name__} where a match request belongs"
         return _refused("request", Reason.MALFORMED, detail, message)
     return Asked(report.user_id, message.timestamp_ms, report.newest_seq, report.reason)
+
+
+def _refused(what: str, reason: Reason, detail: str, message: Raw) -> DeadLetter:
+    origin = Origin(message.topic, message.partition, message.offset)
+    return DeadLetter(what, reason, detail, message.value, origin)

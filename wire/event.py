@@ -37,8 +37,13 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field
     base: LogOdds | None = None
 
 
+class _OfContext(msgspec.Struct):
+    context: dict[str, Any] | None = None
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = JsonDecoder[Event]("event", Event, EVENT_BYTES)
+_of_context = msgspec.json.Decoder(_OfContext)
 _several = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -50,6 +55,11 @@ def encode_event(event: Event) -> bytes:
 def decode_event(raw: bytes) -> Event:
     """The event in `raw`; raises `Malformed`, whose detail names the field."""
     return _decoder(raw)
+
+
+def decode_context(raw: bytes) -> dict[str, Any] | None:
+    """The context of the event in `raw`, which decodes."""
+    return _of_context.decode(raw).context
 
 
 def with_base(raw: bytes, base: float) -> bytes:

@@ -13,7 +13,7 @@ import models.streamed
 from models.streamed.context import NO_CONTEXT, ContextNames
 from streams.base.choice import choose, possible
 from streams.base.names import BOOSTED, LOGGED, MODELS, ONLINE, STALE
-from streams.base.service import Service
+from streams.base.service import Service, columns_of
 from streams.logs.data import as_log, data_folder, digest_of, write_log
 from streams.logs.event_log import load_log
 from streams.logs.negatives import has_sampled
@@ -55,7 +55,8 @@ def score(log: pl.DataFrame, base: str, scoring: Scoring, show: Show) -> pl.Data
     expected = [begun(service, log[:first], context=context, telling=True, show=show)]
     users = log["user_id"][first:].unique().to_list()
     tail = slices(log[first:], SLICE_ROWS, scoring.delay_ms, users, context=context)
-    expected += map(service.see, shown("saying what is expected of each event", len(log) - first, tail, show))
+    parts = shown("saying what is expected of each event", len(log) - first, tail, show)
+    expected += [service.see(*columns_of(part)) for part in parts]
     return log.with_columns(pl.Series("base", np.concatenate(expected), pl.Float64, nan_to_null=True))
 
 
@@ -64,7 +65,7 @@ def begun(service: Service, initial: pl.DataFrame, *, context: bool, telling: bo
     `Service.begin` does. Raises `InputError`."""
     parts = slices(initial, INITIAL_ROWS, context=context)
     for part in shown("reading the initial part of the log", len(initial), parts, show):
-        service.rehearse(part)
+        service.rehearse(*columns_of(part))
     show("training on the initial part", 0, len(initial))
     expected = service.begin(telling=telling)
     show("training on the initial part", len(initial), len(initial))

@@ -15,6 +15,7 @@ learning as the stream goes: regressions from every moment, trees by being train
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from wire.ids import item_keys, user_keys
 
 _MODEL = "model "  # before a model's name where it is at rest
 _BLOCK = 256  # moments of the initial part that are learned at once, as in the stream
+Contexts = Sequence[Mapping[str, Any] | None]  # of moments, what was told of each beside them
 
 
 class Service:
@@ -69,11 +71,12 @@ class Service:
         self.models: dict[str, GlobalModel] = {}
         self.expected = Opinion(np.zeros(0), np.zeros(0))  # the base's, of what was seen last
 
-    def rehearse(self, events: Sequence[Event]) -> None:
+    def rehearse(self, moments: Moments, contexts: Contexts) -> None:
         """Take a part of the initial part of the log."""
-        for at in range(0, len(events), _BLOCK):
-            self._newest.add(self._slice_of(events[at : at + _BLOCK]).seen)
-        self._met += len(events)
+        for at in range(0, len(contexts), _BLOCK):
+            some = slice(at, at + _BLOCK)
+            self._newest.add(self._slice_of(moments.take(some), contexts[some]).seen)
+        self._met += len(contexts)
 
     def begin(self, *, telling: bool = True) -> F64:
         """The initial part is over: learn from it.
@@ -106,13 +109,13 @@ class Service:
         """Models that predict nothing, as the initial part is too short to train them."""
         return [name for name in self._names if name not in self.models]
 
-    def see(self, events: Sequence[Event]) -> F64:
-        """A slice comes: what the base expects of its n events, as log-odds (n,); nan without one."""
-        return _said(self._expected(self._slice_of(events)))
+    def see(self, moments: Moments, contexts: Contexts) -> F64:
+        """A slice comes: what the base expects of its n moments, as log-odds (n,); nan without one."""
+        return _said(self._expected(self._slice_of(moments, contexts)))
 
-    def go_on(self, events: Sequence[Event]) -> F64:
+    def go_on(self, moments: Moments, contexts: Contexts) -> F64:
         """More of the slice seen last, as if it had come with the rest."""
-        self._slice.append(self._met_at(self._seen(events)))
+        self._slice.append(self._met_at(self._seen(moments, contexts)))
         return _said(self._expected(self._slice[-1]))
 
     def hear(self, cloud: Mapping[str, F64]) -> Met:
@@ -177,14 +180,14 @@ class Service:
         self._learn(met)
         return expected
 
-    def _slice_of(self, events: Sequence[Event]) -> Met:
+    def _slice_of(self, moments: Moments, contexts: Contexts) -> Met:
         """The next slice; what is old enough by its beginning is learned from before."""
-        self._catch_up(events[0].timestamp - self._delay_ms)
-        self._slice = [self._met_at(self._seen(events))]
+        self._catch_up(int(moments.timestamp[0]) - self._delay_ms)
+        self._slice = [self._met_at(self._seen(moments, contexts))]
         return self._slice[0]
 
-    def _seen(self, events: Sequence[Event]) -> Seen:
-        return self._streamed.take(moments_of(events), self._context.of([event.context for event in events]))
+    def _seen(self, moments: Moments, contexts: Contexts) -> Seen:
+        return self._streamed.take(moments, self._context.of(contexts))
 
     def _met_at(self, seen: Seen) -> Met:
         at = np.zeros((len(seen.features), 0), np.int64) if self._design is None else self._design.of(seen)
@@ -222,12 +225,13 @@ def _said(log_odds: F64) -> F64:
     return np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
 
 
-def moments_of(events: Sequence[Event]) -> Moments:
-    """Events in columns, as the streamed features take them."""
-    return Moments(
+def columns_of(events: Sequence[Event]) -> tuple[Moments, Contexts]:
+    """Events in columns, as a service takes them."""
+    moments = Moments(
         user_keys([event.user_id for event in events]),
         item_keys([event.item_id for event in events]),
         item_keys([event.category_id for event in events]),
         np.array([event.label for event in events], np.uint8),
         np.array([event.timestamp for event in events], np.int64),
     )
+    return moments, [event.context for event in events]

@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from index.pool import Pool
 from streams.base.names import LOGGED, MODELS
-from streams.base.service import Service
+from streams.base.service import Service, columns_of
 from streams.evaluation.lineup import RIVALS
 from streams.evaluation.log import compared, repeats
 from streams.evaluation.prequential import Outcome, Plan, PrequentialRun
@@ -40,7 +40,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     context = bool(plan.context.all)
     initial = slices(log[:first], INITIAL_ROWS, context=context)
     for part in shown("reading the initial part of the log", first, initial, progress):
-        service.rehearse(part)
+        service.rehearse(*columns_of(part))
     expected, records = service.begin(), []
     for part in slices(log[:first], INITIAL_ROWS):
         records += run.remember(with_bases(part, expected[: len(part)]))
@@ -49,7 +49,7 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     del records
     tail = slices(log[first:], SLICE_ROWS, plan.delay_ms, run.users, context=context)
     for part in shown("predicting each event, then learning from it", len(log) - first, tail, progress):
-        rivals.meet(part, run.step(with_bases(part, service.see(part))))
+        rivals.meet(part, run.step(with_bases(part, service.see(*columns_of(part)))))
     outcome = run.outcome()
     facts = repeats(log).join(compared(log), on="event_id").join(rivals.table(), on="event_id")
     predictions = outcome.predictions.join(facts, on="event_id", maintain_order="left")

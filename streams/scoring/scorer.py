@@ -1,32 +1,32 @@
-"""Scoring, sans-I/O: messages in, the same events out, each with what the model expected of it.
+"""Scoring, sans-I/O: events in, the same out, each with what the model expected of it.
 
-What can't be read, or happens long after all others, is refused as the dataflow would refuse it, by its own code. An
-event that comes behind others is judged as of the moment it came: how popular things were before it is not kept.
+What happens long after all others is refused as the dataflow would refuse it, by its own code. An event that comes
+behind others is judged as of the moment it came: how popular things were before it is not kept.
 """
 
-import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from models.quorum import LEAD_MS, Quorum, QuorumState
 from models.streamed.context import ContextNames
-from operators.decode import Arrival, Raw, decode
-from operators.event_time import EventClock
-from streams.base.service import Service
-from streams.bus import Message
+from models.streamed.moments import Moments
+from operators.decode import Arrival, Arrived
+from operators.event_time import EventClock, Sorted
+from streams.base.service import Contexts, Service
 from streams.logs.slices import SLICE_ROWS, Slicer
-from wire.dead_letter import DeadLetter, Origin
-from wire.event import EVENT_BYTES, Event, decode_event, with_base
-from wire.moments import EventMs, SteadyMs, WallMs
+from wire.dead_letter import DeadLetter
+from wire.event import EVENT_BYTES, decode_context, with_base
+from wire.ids import user_keys
+from wire.moments import SteadyMs, WallMs
 
 OWN, EXPECTED, UNKNOWN = "own", "expected", "unknown"  # what an event says that goes on
-_NOTHING_ASKED = ""  # the topic of requests: there is none here
 
 
 class Outgoing(NamedTuple):
@@ -95,26 +95,27 @@ class Scorer:
         """Events that are held until others say whether their time has come."""
         return sum(map(len, self._clocks.values()))
 
-    def take(
-        self, messages: Sequence[Message], wall_ms: WallMs, steady_ms: SteadyMs, ended: Collection[int] = ()
-    ) -> Scored:
-        """Messages in the order in which they were read; `ended` are partitions that were read to their end."""
-        accepted: list[Arrival] = []
+    def take(self, arrived: Iterable[Arrived], steady_ms: SteadyMs, ended: Collection[int] = ()) -> Scored:
+        """Events in the order in which they are to be judged; `ended` are partitions that were read to their end."""
         refused: list[DeadLetter] = []
-        for partition, run in groupby(messages, attrgetter("partition")):
-            came = list(run)
-            out = self._clock(partition).take(decode(cast(list[Raw], came), _NOTHING_ASKED, wall_ms), steady_ms)
-            accepted += [one for _, one in out.accepted if isinstance(one, Arrival)]
-            refused += [_from(came[0].topic, letter) for letter in out.rejected]
+        arrivals: list[Arrival] = []
+        for one in arrived:
+            if isinstance(one, Arrival):
+                arrivals.append(one)
+            else:
+                refused.append(one)
+        accepted: list[Arrival] = []
+        for partition, run in groupby(arrivals, attrgetter("partition")):
+            accepted += _went_on(self._clock(partition).take(run, steady_ms), refused)
         for partition in ended:
             self._clock(partition).end(steady_ms)
         return self._scored(accepted, refused)
 
-    def settle(self, topic: str, steady_ms: SteadyMs) -> Scored:
+    def settle(self, steady_ms: SteadyMs) -> Scored:
         """Decide about events that had waited long enough when the state was taken last, once that is kept."""
-        out = [clock.take([], steady_ms) for clock in self._clocks.values()]
-        refused = [_from(topic, letter) for each in out for letter in each.rejected]
-        return self._scored([one for each in out for _, one in each.accepted if isinstance(one, Arrival)], refused)
+        refused: list[DeadLetter] = []
+        out = [_went_on(clock.take([], steady_ms), refused) for clock in self._clocks.values()]
+        return self._scored([*chain.from_iterable(out)], refused)
 
     def state(self, steady_ms: SteadyMs) -> ScorerState:
         """All at rest, but for the service."""
@@ -134,49 +135,64 @@ class Scorer:
         }
 
     def _clock(self, partition: int) -> EventClock:
-        return self._clocks.setdefault(partition, EventClock(LEAD_MS))
+        if partition not in self._clocks:
+            self._clocks[partition] = EventClock(LEAD_MS)
+        return self._clocks[partition]
 
     def _scored(self, arrivals: Sequence[Arrival], refused: list[DeadLetter]) -> Scored:
-        events = [decode_event(arrival.raw) for arrival in arrivals]
-        odds = self._expected(events)
-        event_ms = max((event.timestamp for event in events), default=-1)
-        out = [_outgoing(*each) for each in zip(arrivals, events, odds, strict=True)]
-        return Scored(out, refused, event_ms)
+        out = [_outgoing(*each) for each in zip(arrivals, self._expected(arrivals), strict=True)]
+        return Scored(out, refused, max((arrival.timestamp for arrival in arrivals), default=-1))
 
-    def _expected(self, events: Iterable[Event]) -> list[float | None]:
+    def _expected(self, arrivals: Iterable[Arrival]) -> list[float | None]:
         """Of each, as log-odds; None of those that the model began with."""
         odds: list[float | None] = []
-        part: list[Event] = []  # of one slice
+        part: list[Arrival] = []  # of one slice
         begins = False
-        for event in events:
-            if event.timestamp <= self.made.initial_until_ms:
+        for arrival in arrivals:
+            if arrival.timestamp <= self.made.initial_until_ms:
                 odds += [*self._judged(part, begins=begins), None]
                 part, begins = [], False
                 continue
-            now_ms = max(event.timestamp, self._present.claim(event.user_id, EventMs(event.timestamp)))
-            if self._slicer.begins(event.user_id, now_ms):
+            now_ms = max(arrival.timestamp, self._present.claim(arrival.user_id, arrival.timestamp))
+            if self._slicer.begins(arrival.user_id, now_ms):
                 odds += self._judged(part, begins=begins)
                 part, begins = [], True
-            part.append(event if now_ms == event.timestamp else replace(event, timestamp=now_ms))
+            part.append(arrival if now_ms == arrival.timestamp else replace(arrival, timestamp=now_ms))
         return [*odds, *self._judged(part, begins=begins)]
 
-    def _judged(self, part: Sequence[Event], *, begins: bool) -> list[float]:
+    def _judged(self, part: Sequence[Arrival], *, begins: bool) -> list[float]:
         """Of a part of a slice that begins here, or goes on."""
         if not part:
             return []
-        odds: list[float] = (self.service.see if begins else self.service.go_on)(part).tolist()
+        judge = self.service.see if begins else self.service.go_on
+        odds: list[float] = judge(_moments(part), self._contexts(part)).tolist()
         return odds
 
+    def _contexts(self, part: Sequence[Arrival]) -> Contexts:
+        """What was told beside, if anybody asks."""
+        return [decode_context(arrival.raw) if self.made.context.all else None for arrival in part]
 
-def _outgoing(arrival: Arrival, event: Event, odds: float | None) -> Outgoing:
-    if event.base is not None:
-        return Outgoing(event.user_id, arrival.raw, arrival.produced_ms, OWN)
+
+def _moments(arrivals: Sequence[Arrival]) -> Moments:
+    return Moments(
+        user_keys([arrival.user_id for arrival in arrivals]),
+        np.array([arrival.item for arrival in arrivals], np.uint32),
+        np.array([arrival.category for arrival in arrivals], np.uint32),
+        np.array([arrival.label for arrival in arrivals], np.uint8),
+        np.array([arrival.timestamp for arrival in arrivals], np.int64),
+    )
+
+
+def _went_on(out: Sorted, refused: list[DeadLetter]) -> list[Arrival]:
+    """What a clock let go; what it did not is `refused`."""
+    refused += out.rejected
+    return [one for _, one in out.accepted if isinstance(one, Arrival)]
+
+
+def _outgoing(arrival: Arrival, odds: float | None) -> Outgoing:
+    if arrival.base is not None:
+        return Outgoing(arrival.user_id, arrival.raw, arrival.produced_ms, OWN)
     value = arrival.raw if odds is None else with_base(arrival.raw, odds)
     if odds is None or len(value) > EVENT_BYTES:  # nobody would take it with one
-        return Outgoing(event.user_id, arrival.raw, arrival.produced_ms, UNKNOWN)
-    return Outgoing(event.user_id, value, arrival.produced_ms, EXPECTED)
-
-
-def _from(topic: str, letter: DeadLetter) -> DeadLetter:
-    """A dead letter that says from where it really is."""
-    return dataclasses.replace(letter, origin=Origin(topic, letter.origin.partition, letter.origin.offset))
+        return Outgoing(arrival.user_id, arrival.raw, arrival.produced_ms, UNKNOWN)
+    return Outgoing(arrival.user_id, value, arrival.produced_ms, EXPECTED)

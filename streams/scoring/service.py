@@ -1,12 +1,17 @@
 """A scorer's I/O: events in from one topic, and on to `events` with what is expected of each; its state on disk."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
 import structlog
 
+from monitor.freshness import observe_freshness
 from monitor.metrics import Metrics
+from operators.decode import Arrived
 from operators.event_time import PATIENCE_MS
-from streams.bus import Bus, Consumer, Message, Partition, Producer, never
+from streams.bus import Bus, Consumer, Partition, Producer, never
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP
 from streams.scoring.merge import Merge
 from streams.scoring.scorer import Scored, Scorer
@@ -66,12 +71,12 @@ class ScoringService:
         self._kept_ms = self._committed_ms = clock.steady_ms()
 
     def step(self) -> int:
-        """Pass on what has come; returns how many messages that were."""
-        messages = self._read()
+        """Pass on what has come; returns how many events that were."""
+        arrived = self._read()
         ended = {each for each in self._positions() if self._consumer.at_end(each)} - self._merge.first().keys()
         steady_ms = self._clock.steady_ms()
         news, self._ended = {number for _, number in ended - self._ended}, self._ended | ended
-        self._send(self._scorer.take(messages, self._clock.wall_ms(), steady_ms, news))
+        self._send(self._scorer.take(arrived, steady_ms, news))
         if steady_ms >= self._committed_ms + _COMMIT_EVERY_MS:
             self._committed_ms = steady_ms
             self._commit()
@@ -79,7 +84,7 @@ class ScoringService:
         every_ms = min(self._epoch_ms, PATIENCE_MS) if self._scorer.waiting else self._epoch_ms
         if steady_ms >= self._kept_ms + every_ms:
             self.keep()
-        return len(messages)
+        return len(arrived)
 
     def keep(self) -> None:
         """Wait until Kafka has all that was sent, and write down how far that is; then decide about what was held."""
@@ -89,25 +94,25 @@ class ScoringService:
             known = {partition: offset for partition, offset in positions.items() if offset >= 0}
             self._state.write(self._scorer, known, self._clock.steady_ms())
             self._kept = positions
-            self._send(self._scorer.settle(self._topic, self._clock.steady_ms()))
+            self._send(self._scorer.settle(self._clock.steady_ms()))
         self._kept_ms = self._clock.steady_ms()
 
     def close(self) -> None:
         """Let the connections go."""
         self._consumer.close()
 
-    def _read(self) -> list[Message]:
+    def _read(self) -> list[Arrived]:
         """What came, by event time where partitions are behind."""
         came = self._consumer.poll(_BATCH, _POLL_S)
-        self._merge.put(came)
+        self._merge.put(came, self._clock.wall_ms())
         behind = {each for each in self._consumer.positions() if not self._consumer.at_end(each)}
-        messages = self._merge.take(behind | (self._merge.first().keys() if len(came) >= _MANY else set()))
+        taken = self._merge.take(behind | (self._merge.first().keys() if len(came) >= _MANY else set()))
         full = self._merge.more_than(_HELD_MOST)
         if full != self._paused:
             self._consumer.resume([*(self._paused - full)])
             self._consumer.pause([*(full - self._paused)])
             self._paused = full
-        return messages
+        return taken
 
     def _positions(self) -> dict[Partition, int]:
         """What comes next; what waits was not taken yet."""
@@ -130,12 +135,15 @@ class ScoringService:
         return self._bus.consumer(SCORE_GROUP, [self._topic], "earliest", assign=assign)
 
     def _send(self, scored: Scored) -> None:
-        now_ms = self._clock.wall_ms()
         for event in scored.events:
             self._producer.send(EVENTS, event.user_id, event.value, timestamp_ms=event.produced_ms)
-            self._metrics.events_scored.labels(event.said).inc()
-            self._metrics.freshness_s.labels(STAGE).observe(max(0, now_ms - event.produced_ms) / 1000)
-        for letter in scored.refused:
+        for said, number in Counter(event.said for event in scored.events).items():
+            self._metrics.events_scored.labels(said).inc(number)
+        now_ms = self._clock.wall_ms()
+        produced_ms = np.array([min(event.produced_ms, now_ms) for event in scored.events], np.int64)
+        observe_freshness(self._metrics, STAGE, produced_ms, now_ms)
+        for refused in scored.refused:
+            letter = replace(refused, origin=replace(refused.origin, source=self._topic))
             self._producer.send(DEAD_LETTERS, letter.key, letter.value, headers=letter.headers)
             self._metrics.rejected.labels(letter.reason).inc()
         if scored.refused:

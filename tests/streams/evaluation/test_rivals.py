@@ -12,7 +12,7 @@ from models.scores import auc
 from models.streamed.features import Seen, Streamed
 from streams.base.model import Met, Trees
 from streams.base.names import BOOSTED, ONLINE, POPULARITY, REPEATS
-from streams.base.service import Service
+from streams.base.service import Service, columns_of
 from streams.evaluation.lineup import RIVALS, SCORE
 from streams.evaluation.rivals import Rivals
 from wire.event import Event
@@ -41,12 +41,12 @@ def new_service(**settings: Any) -> Service:
 def met(log: list[Event], cloud: float = 0.5, **settings: Any) -> pl.DataFrame:
     service = new_service(**settings)
     rivals = Rivals(service)
-    service.rehearse(log[:HALF])
+    service.rehearse(*columns_of(log[:HALF]))
     service.begin()
     for at in range(HALF, len(log), 200):
         part = log[at : at + 200]
         clouds: Mapping[str, Mapping[str, float]] = {REPEATS: {e.event_id: cloud for e in part}}
-        service.see(part)
+        service.see(*columns_of(part))
         rivals.meet(part, clouds)
     return rivals.table()
 
@@ -64,10 +64,10 @@ def test_who_takes_again_what_they_took_is_found_by_those_who_look() -> None:
 def test_a_slice_in_which_no_device_predicted_anything_adds_nothing() -> None:
     log, service = habit_log(HALF + 200), new_service()
     rivals = Rivals(service)
-    service.rehearse(log[:HALF])
+    service.rehearse(*columns_of(log[:HALF]))
     service.begin()
     for part, predicted in ((log[HALF : HALF + 100], []), (log[HALF + 100 :], log[HALF + 100 :])):
-        service.see(part)
+        service.see(*columns_of(part))
         rivals.meet(part, {REPEATS: {event.event_id: 0.5 for event in predicted}})
     assert rivals.table()["event_id"].to_list() == [event.event_id for event in log[HALF + 100 :]]
 
@@ -120,9 +120,9 @@ def test_who_has_too_little_to_train_on_predicts_nothing_and_is_named() -> None:
     log = habit_log(1600)
     service = new_service()
     rivals = Rivals(service)
-    service.rehearse(log[:1500])
+    service.rehearse(*columns_of(log[:1500]))
     service.begin()
-    service.see(log[1500:])
+    service.see(*columns_of(log[1500:]))
     rivals.meet(log[1500:], {REPEATS: {event.event_id: 0.5 for event in log}})
     assert service.untrained == [BOOSTED]
     assert BOOSTED not in rivals.table().columns and ONLINE in rivals.table().columns
@@ -134,9 +134,9 @@ def test_what_a_rival_expects_of_every_moment_is_told_before_it_knows(base: str)
     label = np.array([event.label for event in log], np.uint8)
     service = new_service(base=base)
     rivals = Rivals(service)
-    service.rehearse(log[:HALF])
+    service.rehearse(*columns_of(log[:HALF]))
     before = service.begin()
-    told = service.see(log[HALF:])
+    told = service.see(*columns_of(log[HALF:]))
     rivals.meet(log[HALF:], {REPEATS: {event.event_id: 0.5 for event in log[HALF:]}})
     later = slice(HALF // 2, HALF)  # at first there is nothing to expect, and trees have no number
     assert len(before) == HALF and auc(label[later], before[later]) > 0.7
@@ -149,7 +149,7 @@ def test_what_nobody_can_know_no_rival_expects(base: str) -> None:
     rng = np.random.default_rng(0)
     log = [replace(event, label=int(rng.integers(0, 2))) for event in habit_log(HALF)]
     service = new_service(base=base)
-    service.rehearse(log)
+    service.rehearse(*columns_of(log))
     before = service.begin()
     known = ~np.isnan(before)
     label = np.array([event.label for event in log], np.uint8)

@@ -19,7 +19,6 @@ from streams.scoring.scorer import EXPECTED, OWN, UNKNOWN
 from streams.scoring.state import ScoringState
 from tests.streams.scoring.world import (
     DELAY_MS,
-    NOW_MS,
     SHARE,
     START,
     by_event,
@@ -30,6 +29,7 @@ from tests.streams.scoring.world import (
     said,
     scorer_of,
     tail_of,
+    taken,
 )
 from wire.event import EVENT_BYTES, Event, decode_event, encode_event
 from wire.reason import Reason
@@ -92,7 +92,7 @@ def test_what_says_an_expectation_passes_as_it_is_and_what_it_began_with_too(tmp
     scorer, (first, second, *_) = scorer_of(path, ONLINE), tail_of(path)
     raws = [encode_event(replace(first, base=-1.5)), encode_event(replace(first, event_id="old", timestamp=1))]
     raws += [encode_event(replace(second, context={"tab": 3}))]
-    out = scorer.take([message(raw, n) for n, raw in enumerate(raws)], NOW_MS, START)
+    out = taken(scorer, [message(raw, n) for n, raw in enumerate(raws)])
     assert [event.said for event in out.events] == [OWN, UNKNOWN, EXPECTED] and not out.refused
     assert [event.value for event in out.events[:2]] == raws[:2]
     expected = decode_event(out.events[2].value)
@@ -107,7 +107,7 @@ def test_an_event_goes_on_as_it_was_written_but_for_its_base(tmp_path: Path) -> 
     raw = encode_event(first)[:-1] + b', "context": {"price": 0.10}, "shop": [7]}\n'
     room = EVENT_BYTES - len(encode_event(replace(second, context={"text": ""})))
     full = encode_event(replace(second, context={"text": "x" * room}))
-    out = scorer.take([message(raw, 0), message(full, 1)], NOW_MS, START).events
+    out = taken(scorer, [message(raw, 0), message(full, 1)]).events
     assert out[0].value.startswith(raw[:-2] + b',"base":') and out[0].said == EXPECTED
     assert (out[1].value, out[1].said) == (full, UNKNOWN), "with a base nobody could take it"
 
@@ -126,7 +126,7 @@ def test_what_can_t_be_read_is_refused_with_its_reason_and_place_and_the_rest_go
     path = log_in(tmp_path)
     event = tail_of(path)[0]
     raws = [b"", b"\xff{", encode_event(event), b"[" * 70_000]
-    out = scorer_of(path, ONLINE).take([message(raw, 5 + n, partition=2) for n, raw in enumerate(raws)], NOW_MS, START)
+    out = taken(scorer_of(path, ONLINE), [message(raw, 5 + n, partition=2) for n, raw in enumerate(raws)])
     assert [decode_event(each.value).event_id for each in out.events] == [event.event_id]
     assert [(letter.reason, letter.raw) for letter in out.refused] == [
         (Reason.MALFORMED, raws[0]),
@@ -154,7 +154,7 @@ def test_an_event_of_another_year_is_refused_and_teaches_nothing(tmp_path: Path)
     events = tail_of(path)
     far = Event("far", "w", "i", "c", "click", 1, events[0].timestamp + 400 * 86_400_000)
     scorer = scorer_of(path, ONLINE)
-    out = scorer.take(messages([*events[:50], far, *events[50:]]), NOW_MS, START)
+    out = taken(scorer, messages([*events[:50], far, *events[50:]]))
     assert [letter.reason for letter in out.refused] == [Reason.AHEAD] and scorer.waiting == 0
     found = {event.event_id: event.base for event in (decode_event(each.value) for each in out.events)}
     assert found == said(scorer_of(path, ONLINE), messages(events), len(events))

@@ -88,6 +88,16 @@ def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world
     assert metrics.value(Metrics.events_scored, outcome=OWN) == 1
 
 
+def test_what_happens_long_after_all_others_is_a_dead_letter_from_where_it_came(world: World, tmp_path: Path) -> None:
+    events = [replace(event, user_id=f"u{n % 5}") for n, event in enumerate(tail_of(log_in(tmp_path))[:50])]
+    far = replace(events[0], event_id="far", timestamp=events[0].timestamp + 400 * 86_400_000)
+    send(world, *map(encode_event, (*events[:10], far, *events[10:])))
+    with closing(service_of(world, tmp_path, Metrics())) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(DEAD_LETTERS)) == 1, "the one of another year")
+    (letter,) = world.read(DEAD_LETTERS)
+    assert letter.headers["reason"].decode() == Reason.AHEAD and letter.headers["source"] == b"unscored"
+
+
 def test_a_backlog_of_several_partitions_is_told_what_its_log_is_told(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
+from operators.decode import Raw, arrival
 from streams.bus import Message
 from streams.kafka.topics import UNSCORED
 from streams.logs.event_log import load_log
 from streams.logs.options import AS_FOUND
 from streams.scoring.beginning import begin
-from streams.scoring.scorer import Scorer
+from streams.scoring.scorer import Scored, Scorer
 from tests.integration.log import write_log
 from wire.event import Event, decode_event, encode_event
 from wire.moments import SteadyMs, WallMs
@@ -51,9 +53,14 @@ def said(scorer: Scorer, came: Sequence[Message], batch: int = 100) -> dict[str,
     """What is said of each event when they come in batches."""
     found = {}
     for at in range(0, len(came), batch):
-        for event in map(decode_event, (out.value for out in scorer.take(came[at : at + batch], NOW_MS, START).events)):
+        for event in map(decode_event, (out.value for out in taken(scorer, came[at : at + batch]).events)):
             found[event.event_id] = event.base
     return found
+
+
+def taken(scorer: Scorer, came: Sequence[Message]) -> Scored:
+    """What becomes of them when they come at once."""
+    return scorer.take([arrival(cast(Raw, message), NOW_MS) for message in came], START)
 
 
 def by_event(log: pl.DataFrame) -> dict[str, float | None]:
