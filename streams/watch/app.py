@@ -40,7 +40,7 @@ class WatchApp(App[None]):
     Screen { background: ansi_default; }
     #title, #foot { height: 1; }
     #cause { height: auto; max-height: 4; }
-    #graph { height: 5; padding: 0 0 1 0; }
+    #graph { height: auto; padding: 0 0 1 0; }
     #ask { height: 1; border: none; padding: 0; display: none; }
     #ask.open { display: block; }
     DataTable { height: 1fr; }

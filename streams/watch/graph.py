@@ -1,4 +1,4 @@
-"""The flows as one graph in five lines of 80 columns: each stage with its word, its rate and its own lag."""
+"""The flows as one graph in 80 columns: each stage with its word, its rate and its own lag."""
 
 from rich.text import Text
 
@@ -19,9 +19,14 @@ _WIDTH = 17  # of a stage: four, and three arrows of 4, are 80
 
 
 def graph(picture: Picture) -> Text:
-    """Events go right, then down to devices; what learns from them hangs below."""
-    trunk = ("produced", "pooled", "matched", "tunnelled")
-    lines = [Text(" ─▶ ").join(_cell(_name(picture, name)) for name in trunk)]
+    """Events go right, then down to devices; what learns from them hangs below.
+
+    Where they are scored first, as somebody tells of it, they are produced on a line of its own.
+    """
+    scored = picture.stage("scored") is not None
+    trunk = ("scored" if scored else "produced", "pooled", "matched", "tunnelled")
+    lines = [Text(" ").join((_name(picture, "produced"), _figures(picture, "produced"), Text("─▶")))] if scored else []
+    lines.append(Text(" ─▶ ").join(_cell(_name(picture, name)) for name in trunk))
     lines.append(Text("    ").join(_cell(_figures(picture, name)) for name in trunk))
     lines.append(_branch("└▶ learned", picture.stage("learned"), _model(picture), indent=_WIDTH + 4))
     lines.append(_devices(picture))

@@ -1,11 +1,14 @@
 """`coda watch` as a person uses it, by Textual's pilot on a terminal of 80×24."""
 
+import re
+
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
 from streams.watch.app import WatchApp
 from streams.watch.fold import Fold
+from streams.watch.graph import graph
 from tests.streams.watch.statuses import frontier, pooled, status
 from wire.status import Role
 
@@ -52,6 +55,20 @@ async def test_the_overview_shows_the_graph_the_words_and_the_likely_cause() -> 
         assert str(app.query_one(DataTable).get_row_at(1)[1]) == "STALLED"
         assert "tunnelled is STALLED" in text(app, "cause")
         assert "tunnelled STALLED" in text(app, "graph") and "1/s lag" in text(app, "graph")
+
+
+async def test_where_events_are_scored_first_the_graph_says_so_in_80_columns() -> None:
+    stage = Stage()
+    assert "scored" not in str(graph(stage.fold.picture(10_000)))
+    scorer = status(Role.SCORER, at_s=10, frontiers=(frontier("scored", 9, 9, 9),))
+    stage.fold.take(scorer, scorer.said_ms)
+    app = stage.app()
+    async with app.run_test(size=(80, 24)):
+        lines = text(app, "graph").splitlines()
+        assert app.query_one("#graph").size.height == len(lines) and max(map(len, lines)) <= 80
+    before, first, *_ = lines
+    assert before.startswith("produced") and before.endswith("─▶")
+    assert re.match(r"scored \w+ +─▶ pooled \w+ +─▶ matched .* ─▶ tunnelled STALLED", first)
 
 
 async def test_a_look_that_comes_while_it_ends_finds_no_widgets_and_needs_none() -> None:
