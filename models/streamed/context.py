@@ -8,6 +8,7 @@ import numpy as np
 
 from models.streamed.rest import Rest
 from wire.arrays import F64
+from wire.path import value_at
 
 WORDS = 256  # of a column that have a code of their own: beyond it is rather a key, from which trees learn nothing
 _MOST = 1e30  # either way, which float32 holds
@@ -33,7 +34,7 @@ NO_CONTEXT = ContextNames()
 
 
 class Context:
-    """The fields `names` of contexts as numbers; words become numbers in the order in which they come.
+    """The fields `names` of contexts, some by a path, as numbers; words become numbers in the order in which they come.
 
     >>> context = Context(("tab", "price"))
     >>> context.of([{"tab": "home", "price": 2.5}, {"tab": "search", "price": "7"}, {"tab": "home"}, None])[:2].tolist()
@@ -62,7 +63,7 @@ class Context:
         if not self._names:
             return np.zeros((len(contexts), 0))
         fields = zip(self._names, self._words, strict=True)
-        columns = [[_number((of or {}).get(name), words) for of in contexts] for name, words in fields]
+        columns = [[_number(value_at(of or {}, name), words) for of in contexts] for name, words in fields]
         return np.array(columns, np.float64).T
 
 

@@ -15,6 +15,7 @@ from models.streamed.context import ABSENT, WORDS, Context, ContextNames
 from streams.logs.negatives import has_sampled
 from wire.arrays import F64, U8
 from wire.errors import InputError
+from wire.path import paths
 
 _LOOKED_AT = 20_000  # events, evenly spread: for their fields, and for what each says alone
 _TELLS = 0.9  # AUC that no field known beforehand has by itself: what follows from an event has it
@@ -29,8 +30,8 @@ class ContextOptions:
         str,
         Parameter(
             help="Other columns of the log that global models may know, NAME,NAME (in double quotes where a comma is "
-            "part of it): what they say of an item, such as its price or length. Known before the event, of real "
-            "impressions."
+            "part of it; offer.price in nested JSON): what they say of an item, such as its price or length. Known "
+            "before the event, of real impressions."
         ),
     ] = ""
     moment_context: Annotated[
@@ -106,7 +107,7 @@ def _odd(name: str, column: F64, words: Sequence[str], label: U8) -> Iterator[st
 
 
 def _fields(log: pl.DataFrame) -> set[str]:
-    return {field for context in log["context"] if context for field in msgspec.json.decode(context)}
+    return {field for context in log["context"] if context for field in paths(msgspec.json.decode(context))}
 
 
 def _some(log: pl.DataFrame) -> pl.DataFrame:

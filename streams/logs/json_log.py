@@ -15,6 +15,7 @@ from streams.logs.mapping import Mapping, find_mapping
 from streams.logs.options import FIELDS, LogOptions
 from streams.logs.rejected import Rejected
 from wire.errors import InputError
+from wire.path import value_at
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -124,21 +125,13 @@ def _nested(objects: list[Object], field: str, name: str) -> list[tuple[int, str
 
 def _values(objects: list[Object], name: str) -> list[Any]:
     if "." in name:
-        return [_value(found, name) for _, _, found in objects]
+        return [value_at(found, name) for _, _, found in objects]
     return [found.get(name) for _, _, found in objects]
 
 
 def _context(found: dict[str, Any], taken: frozenset[str]) -> str | None:
     rest = {name: value for name, value in found.items() if name not in taken}
     return _encoder.encode(rest).decode() if rest else None
-
-
-def _value(found: dict[str, Any], name: str) -> Any:
-    """The field of that name, or the one where the path (user.id) leads."""
-    if name in found or "." not in name:
-        return found.get(name)
-    inner = found.get(name.partition(".")[0])
-    return _value(inner, name.partition(".")[2]) if isinstance(inner, dict) else None
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.streamed.context import WORDS, Context, ContextNames
+from models.streamed.context import ABSENT, WORDS, Context, ContextNames
 from models.streamed.features import Streamed
 from models.streamed.moments import Moments
 
@@ -12,6 +12,11 @@ def test_numbers_are_themselves_and_a_word_has_one_number() -> None:
     assert told[:, 1].tolist() == [2.5, 7, 1]
     assert told[0, 0] == told[2, 0] != told[1, 0]
     assert context.of([{"page": "home"}])[0, 0] == told[0, 0], "as before"
+
+
+def test_a_path_leads_to_what_a_field_holds() -> None:
+    told = Context(("offer.price", "offer")).of([{"offer": {"price": 2.5}}, {"offer": {}}, {"offer.price": 7}, None])
+    assert told[:, 0].tolist() == [2.5, ABSENT, 7, ABSENT] and (told[:, 1] == ABSENT).all()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,15 @@ def test_names_may_have_any_signs() -> None:
     )
 
 
+def test_a_path_leads_into_a_column_that_holds_others_and_else_the_paths_are_told() -> None:
+    log = log_of(*({"offer": {"price": n, "in": {"unit": "euro"}}, "page": 1} for n in range(20)))
+    names = ContextOptions("offer.price", "offer.in.unit").names(log)
+    assert telling(log, names)[0] == "offer.in.unit is the same of all events, so models learn nothing from it"
+    for wrong in ("offer", "offer.prise"):
+        with pytest.raises(InputError, match=f"no other column {wrong}, .* has offer.in.unit, offer.price, page"):
+            ContextOptions(wrong).names(log)
+
+
 def test_a_column_is_found_however_few_events_have_it() -> None:
     log = log_of(*({"rare": 1} if n == 1 else {} for n in range(40_000)))
     assert ContextOptions("rare").names(log).item == ("rare",)
