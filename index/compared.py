@@ -11,7 +11,7 @@ from index.codes import FAST_BYTES, Codes, Products
 from index.column import Column
 from index.fetched import Fetched, nothing
 from index.floats import Floats
-from index.highest import reached_by
+from index.highest import best_first, reached_by
 from index.nodes import Nodes
 from wire.arrays import F32, I64
 
@@ -97,17 +97,20 @@ class Compared:
     def _best(self, query: F32, coded: Products, k: int) -> tuple[I64, F32]:
         """The k best nodes for a query and their scores, best first.
 
-        At least k that are good by their products are compared first. The k-th best of these is no better than the k-th
-        best of all, so of the others only those are compared that may be as good.
+        The k that are best by their products are compared first. The k-th best of all is no worse than the worst of
+        these, so of the others only those are compared that may be as good.
         """
-        first, least = reached_by(coded.product, k)
-        score = self._compare(query, first)
-        low = coded.least(np.partition(score, len(score) - k)[len(score) - k])
-        if low < least:
-            rest = np.flatnonzero((coded.product >= low) & (coded.product < least))
-            first, score = np.concatenate([first, rest]), np.concatenate([score, self._compare(query, rest)])
-        best = np.argsort(-score)[:k]
-        return first[best], score[best]
+        near, product = reached_by(coded.product, k)
+        kth = np.partition(product, len(product) - k)[len(product) - k]
+        nodes = near[product >= kth]
+        score = self._compare(query, nodes)
+        low = coded.least(score.min())
+        if low < product.min():
+            near = np.flatnonzero(coded.product >= low)
+            product = coded.product.take(near)
+        if len(rest := near[(product >= low) & (product < kth)]):
+            nodes, score = np.concatenate([nodes, rest]), np.concatenate([score, self._compare(query, rest)])
+        return best_first(nodes, score, k)
 
     def _compare(self, query: F32, nodes: I64) -> F32:
         """Scores of nodes: one by one, so that each is the same whatever stands beside it."""

@@ -20,6 +20,7 @@ STRIDE = 16  # one score in so many is looked at first
 # (√(k/16)), and so many besides, for small k: too few are left less than once in 30,000 rows of independent scores, and
 # those rows are partitioned whole.
 MARGIN = 4
+_NO_SIGN, _LOW_BITS = np.int32(0x7FFFFFFF), np.int64(0xFFFFFFFF)
 SIFTED_FROM = 4096  # scores, and 4 for each of k: with fewer, little is won and single queries lose
 
 
@@ -50,14 +51,31 @@ def pick(table: NDArray[T], columns: I64) -> NDArray[T]:
     return picked
 
 
-def reached_by(score: F32, k: int) -> tuple[I64, float]:
-    """The columns of at least k of n scores, and few more, and what just these reach."""
+def reached_by(score: F32, k: int) -> tuple[I64, F32]:
+    """The columns of at least k of n scores and few more, where n is large, and these scores: no other is as high as
+    the least of them."""
     if len(score) >= SIFTED_FROM + 4 * k:
-        least = float(_reached_by_about(score[None], k)[0])
-        if len(columns := np.flatnonzero(score >= least)) >= k:
-            return columns, least
-    least = float(np.partition(score, len(score) - k)[len(score) - k])
-    return np.flatnonzero(score >= least), least
+        columns = np.flatnonzero(score >= _reached_by_about(score[None], k)[0])
+        if len(columns) >= k:
+            return columns, score.take(columns)
+    return np.arange(len(score)), score
+
+
+def best_first(numbers: I64, score: F32, k: int) -> tuple[I64, F32]:
+    """The k of n numbers (0 … 2^32 - 1) with the highest scores, best first, and these: equal scores by number.
+
+    Both are sorted as one: an integer that rises as the score falls, with the number behind it.
+
+    >>> best_first(np.array([7, 8, 9]), np.array([.5, -1, .5], np.float32), 3)
+    (array([7, 9, 8]), array([ 0.5,  0.5, -1. ], dtype=float32))
+    """
+    bits = score.view(np.int32)
+    rising = np.where(bits < 0, bits ^ _NO_SIGN, bits).astype(np.int64)
+    both = (~rising << 32) | numbers
+    both.sort()
+    best = both[:k]
+    rising = (~(best >> 32)).astype(np.int32)
+    return best & _LOW_BITS, np.where(rising < 0, rising ^ _NO_SIGN, rising).view(np.float32)
 
 
 def _partitioned(score: Scores, k: int) -> I64:

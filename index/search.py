@@ -153,9 +153,10 @@ def _merge(parts: Sequence[Part], row: I64, score: F64) -> None:
 
 def _first(rows: I64, scores: Scores, row: I64, score: F64) -> None:
     """The first rows of one part, which come best first, but for those that are not allowed, into `row` and `score`."""
-    for at in range(len(rows)):
-        seen = np.flatnonzero(scores[at] > -np.inf)[: row.shape[1]]
-        row[at, : len(seen)], score[at, : len(seen)] = rows[at, seen], scores[at, seen]
+    k = row.shape[1]
+    for at, seen in enumerate(scores > -np.inf):
+        found = rows[at].compress(seen)[:k]
+        row[at, : len(found)], score[at, : len(found)] = found, scores[at].compress(seen)[:k]
 
 
 def _chunks(n: int) -> Iterator[slice]:
