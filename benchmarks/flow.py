@@ -8,6 +8,10 @@ Throughput counts events from Kafka to the pool, due matches sent included, by t
 first fifth of the events and the last twentieth. The reference in the same run is a bare Bytewax flow with our source
 that only counts. On a real Kafka the events lie there before a dataflow starts; the embedded one drops what it cannot
 hold, so there they are fed in as positions come back, by this process, on the same cores.
+
+Users of a rating site come one after the other, so a few make all events of a moment, which spares a dataflow much of
+what it does for each user. So on the embedded broker the same is measured with a log whose users are all busy at once,
+and both with matching off as well.
 """
 
 import argparse
@@ -20,14 +24,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from socket import socket
 from typing import Any
 
+import polars as pl
 import torch
 
 from benchmarks import flow_split
 from benchmarks.flow_profile import profile
+from benchmarks.paced_log import paced_log
 from benchmarks.pool import load_samples
 from benchmarks.scrape import Snapshot, scrape, together
 from models.artefact import model_to_bytes
@@ -56,6 +63,8 @@ LOOK_S = 0.1
 PATIENCE_S = 600
 PACED_S = 20
 SPLIT_TURNS = 3
+USERS = 2_000  # who are busy at once: some 790 of them make the 1,000 events of a pass
+NO_MATCHING = ["--match-every", str(1 << 30), "--freshness-budget", "36500d", "--candidates", "2", "--no-random"]
 MANY, FEW = 1000, 50  # events in a pass: at full speed, and at 1,000 a second, when passes are 50 ms apart
 CPU = "process_cpu_seconds_total"
 ENDS = (
@@ -66,11 +75,11 @@ ENDS = (
 
 
 class Load:
-    """The events as they travel, and a model that knows them."""
+    """The events as they travel, and a model that knows them; as logged, or of so many `users` who act by turns."""
 
-    def __init__(self, name: str, events: int, model: CloudModel | None = None, first: int = 0) -> None:
-        path = get_log(log_named(name), _say)
-        log = load_log(path).slice(first, events)
+    def __init__(self, name: str, events: int, model: CloudModel | None = None, first: int = 0, users: int = 0) -> None:
+        every = _by_turns(name, users, first + events) if users else load_log(get_log(log_named(name), _say))
+        log = every.slice(first, events)
         self.keys = [user.encode() for user in log["user_id"].to_list()]
         self.values = encode_events(log)
         self.largest = max(map(len, self.values))
@@ -78,6 +87,12 @@ class Load:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def part(self, first: int, end: int) -> "Load":
+        """The events `first` … `end` - 1."""
+        part = copy(self)
+        part.keys, part.values = self.keys[first:end], self.values[first:end]
+        return part
 
 
 def publish(settings: KafkaSettings, model: CloudModel) -> None:
@@ -209,6 +224,13 @@ def paced(load: Load, later: Load, bootstrap: str | None, pace_per_s: float) -> 
     return figures
 
 
+def _by_turns(name: str, users: int, events: int) -> pl.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.parquet"
+        paced_log(name, users, -(-events // users), 1000, _say).write_parquet(path)
+        return load_log(path)
+
+
 def _per(done: float, seconds: float) -> float:
     return done / seconds if seconds > 0 else float("nan")
 
@@ -255,13 +277,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
     }
     _say("bare Bytewax flow")
-    result["bare"] = throughput(load, options.bootstrap, 0)
+    result["flows"] = {"bare": throughput(load, options.bootstrap, 0)}
     for processes in map(int, options.processes.split(",")):
         _say(f"dataflow, processes: {processes}")
-        result[f"processes_{processes}"] = throughput(load, options.bootstrap, processes)
-    _say(f"full speed, then {options.pace:,} events/s")
-    later = Load(options.log, PACED_S * options.pace, load.model, first=options.events)
-    result["paced"] = {"pace_per_s": options.pace, **paced(load, later, options.bootstrap, options.pace)}
+        result["flows"][f"processes: {processes}"] = throughput(load, options.bootstrap, processes)
+    _say("dataflow, matching off")
+    result["flows"]["matching off"] = throughput(load, options.bootstrap, 1, *NO_MATCHING)
+    kinds = {"as logged": 0}
+    if not options.bootstrap:
+        kinds["by turns"] = USERS
+        turns = Load(options.log, options.events, load.model, users=USERS)
+        for name, flags in (("by turns", []), ("by turns, matching off", NO_MATCHING)):
+            _say(f"dataflow, {name}")
+            result["flows"][name] = throughput(turns, None, 1, *flags)
+    result["pace_per_s"], result["paced"] = options.pace, {}
+    for kind, users in kinds.items():
+        _say(f"{kind}: full speed, then {options.pace:,} events/s")
+        every = Load(options.log, options.events + PACED_S * options.pace, load.model, users=users)
+        both = every.part(0, options.events), every.part(options.events, len(every))
+        result["paced"][kind] = paced(*both, options.bootstrap, options.pace)
     _say("profile")
     result["profile"] = {at_a_time: profile(load.values, load.model, at_a_time) for at_a_time in (MANY, FEW)}
     _say("two processes against one, without Kafka")
@@ -271,22 +305,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
-    bare = result["bare"]["events_per_s"]
+    bare = result["flows"]["bare"]["events_per_core_s"]
     lines = [f"{result['events']:,} events of {result['log']}, {result['broker']} broker; {result['machine']}", ""]
-    lines.append("flow           events/s  of bare  per core-second  matches")
-    for name, figures in result.items():
-        if name == "bare" or name.startswith("processes_"):
-            rate, core = figures["events_per_s"], figures["events_per_core_s"]
-            matches = f"{figures['matches']:>7,.0f}"
-            lines.append(f"{name.replace('_', ' '):<13}  {rate:>8,.0f}  {rate / bare:>7.0%}  {core:>15,.0f}  {matches}")
-    slow = result["paced"]
-    lines += [
-        "",
-        f"at {slow['pace_per_s']:,} events/s, one process: {slow['cpu_us_per_event']:.0f} µs of CPU per event, ",
-    ]
-    lines[-1] += f"{slow['of_full_speed']:.2f} times that at full speed; "
-    ages = {name: value for name, value in slow.items() if name.endswith("_ms")}
-    lines[-1] += ", ".join(f"{name.replace('_', ' ')[:-3]} {value:.0f} ms" for name, value in ages.items())
+    lines.append("flow                    events/s  per core-second  of bare  matches")
+    for name, figures in result["flows"].items():
+        rate, core, matches = figures["events_per_s"], figures["events_per_core_s"], figures["matches"]
+        lines.append(f"{name:<22}  {rate:>8,.0f}  {core:>15,.0f}  {core / bare:>7.1%}  {matches:>7,.0f}")
+    lines += ["", f"at {result['pace_per_s']:,} events/s, one process:"]
+    for kind, slow in result["paced"].items():
+        ages = [f"{name.replace('_', ' ')[:-3]} {ms:.0f} ms" for name, ms in slow.items() if name.endswith("_ms")]
+        cost, times = slow["cpu_us_per_event"], slow["of_full_speed"]
+        lines.append(f"{kind}: {cost:.0f} µs of CPU per event, {times:.2f} times that at full speed; {', '.join(ages)}")
     lines += ["", "without Kafka, with so many events in each pass:"]
     for at_a_time, found in result["profile"].items():
         lines.append(f"{at_a_time:>5}: {found['events_per_core_s']:,.0f} events per core-second")
