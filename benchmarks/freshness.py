@@ -59,6 +59,7 @@ class Stack:
         lines = _commands(folder, kafka, mqtt, options, live_from_ms)
         for name, port in self._ports.items():
             lines[name] = (*lines[name], "--metrics-port", str(port))
+        self._metrics = [*self._ports.values(), *(self._ports["fleet"] + n for n in range(1, options.fleet_processes))]
         self.children = {name: Child(name, line, folder) for name, line in lines.items()}
 
     def start(self, *names: str) -> None:
@@ -71,9 +72,9 @@ class Stack:
         found = []
         for child in self.children.values():
             child.check()
-        for name in SERVICES:
+        for port in self._metrics:
             with suppress(OSError):
-                found.append(scrape(f"http://127.0.0.1:{self._ports[name]}/metrics", 5.0))
+                found.append(scrape(f"http://127.0.0.1:{port}/metrics", 5.0))
         return together(found)
 
     def wait(self, what: str, over: Callable[[Snapshot], bool]) -> None:
@@ -92,7 +93,10 @@ class Stack:
     def cpu_s(self, brokers: Mapping[str, int]) -> dict[str, float]:
         """CPU seconds of every process so far, the brokers' (by process id) included."""
         pids = {name: self.children[name].pid for name in (*SERVICES, "live")}
-        return {name: process_cpu_s(pid) for name, pid in {**pids, **brokers}.items() if pid is not None}
+        spent_s = {name: process_cpu_s(pid) for name, pid in {**pids, **brokers}.items() if pid is not None}
+        if (fleet := pids["fleet"]) is not None:
+            spent_s["fleet"] += sum(map(process_cpu_s, supervised(fleet)))
+        return spent_s
 
     def stop(self) -> None:
         """End all, those who feed others first."""
@@ -120,6 +124,13 @@ def process_cpu_s(pid: int) -> float:
     except FileNotFoundError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def supervised(pid: int) -> list[int]:
+    """The processes that this one looks after."""
+    with suppress(FileNotFoundError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def machine_busy_s() -> float:
@@ -154,6 +165,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "log": options.log,
         "arms": options.arms,
         "devices": options.devices,
+        "fleet_processes": options.fleet_processes,
         "pace_per_s": options.pace,
         "seconds": options.seconds,
         "brokers": "embedded" if "mqtt" in brokers else "real",
@@ -224,9 +236,8 @@ def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
     lines = [
-        "{devices} devices, {pace_per_s:,} events/s for {seconds} s of {log}, {brokers} brokers, arms {arms}".format(
-            **result
-        )
+        "{devices} devices in {fleet_processes} processes, {pace_per_s:,} events/s for {seconds} s of {log}, "
+        "{brokers} brokers, arms {arms}".format(**result)
     ]
     lines += ["{machine}, {machine_busy:.2f} cores busy in all, load {load:.1f}".format(**result), ""]
     lines.append(f"{'stage':<10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'target':>8}  count")
@@ -262,7 +273,8 @@ def _commands(
         "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain", "1s"),
         "fleet": (
-            *("fleet", "--devices", str(options.devices), *bootstrap, "--mqtt", mqtt),
+            *("fleet", "--devices", "all", *bootstrap, "--mqtt", mqtt),
+            *("--processes", str(options.fleet_processes)),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),
         ),
@@ -278,6 +290,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--pace", type=int, default=1000, help="events per second")
     parser.add_argument("--arms", default=",".join(ARMS), help="that devices train")
+    parser.add_argument("--fleet-processes", type=int, default=1, help="that share the devices out")
     parser.add_argument("--warm-up", type=int, default=45, help="seconds of the live part that do not count")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--bootstrap", help="a real Kafka with empty topics")

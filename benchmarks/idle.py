@@ -33,6 +33,7 @@ CALM_S = 10.0  # for what the first trainings set off
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Shares of a core: idle, and with a canary on its way once a second."""
     options.pace, options.arms, options.log = PACE, "cloud,local,coda", "generated"
+    options.fleet_processes = 1
     log = paced_log(options.log, options.devices, PER_USER, PACE, say)
     initial = (PER_USER - 1) * options.devices
     with ExitStack() as opened:

@@ -24,6 +24,7 @@ from device_sim.mqtt_connection import Connection, Identity
 from device_sim.mqtt_credentials import FLEET, OPEN, Keyring, device
 from device_sim.mqtt_failure import QUARREL, QUICK, TAKEN_OVER, Failure
 from device_sim.name import HEARD_S, Name
+from device_sim.one_of import ALONE, OneOf
 from device_sim.quarrel import Quarrel
 from monitor.metrics import Metrics
 from wire.claim import Claim
@@ -43,19 +44,30 @@ class MqttLink:
     """Devices on the broker at `host:port`; `seed` fixes the jitter of reconnects. Lives on the running loop.
 
     `claim` names this run: client ids begin with its name, and of two runs of one name the later one ends. Each device
-    proves who it is with its own credentials in `keyring`.
+    proves who it is with its own credentials in `keyring`. Processes of a fleet have one claim, and connect together
+    no faster than one would.
     """
 
     def __init__(
-        self, host: str, port: int, seed: int, claim: Claim, *, metrics: Metrics, keyring: Keyring = OPEN
+        self,
+        host: str,
+        port: int,
+        seed: int,
+        claim: Claim,
+        *,
+        metrics: Metrics,
+        keyring: Keyring = OPEN,
+        one_of: OneOf = ALONE,
     ) -> None:
         self._address, self._keyring, self._metrics = (host, port), keyring, metrics
         self._name = Name("fleet", claim)
-        self._comeback = Comeback(random.Random(seed))
-        self._backoff = Backoff(random.Random(seed))  # of the fleet's own connection, which hears the cloud's pace
-        self._rate = ConnectRate(CONNECTS_PER_S, BURST)
-        self._places = asyncio.Semaphore(CONNECTING)
-        self._threads = ThreadPoolExecutor(CONNECTING + 1, "mqtt-connect")
+        jitter = seed + one_of.process
+        self._comeback = Comeback(random.Random(jitter))
+        self._backoff = Backoff(random.Random(jitter))  # of the fleet's own connection, which hears the cloud's pace
+        places, burst = (max(1, one_of.part(all_of_them)) for all_of_them in (CONNECTING, BURST))
+        self._rate = ConnectRate(CONNECTS_PER_S / one_of.processes, burst)
+        self._places = asyncio.Semaphore(places)
+        self._threads = ThreadPoolExecutor(places + 1, "mqtt-connect")
         self._loop = asyncio.get_running_loop()
         self._arrivals: list[Arrival] = []
         self._came = asyncio.Event()
@@ -65,7 +77,11 @@ class MqttLink:
         self._failures, self._refusals = Failures(), Failures()
         self._quarrel = Quarrel(self._loop.time())
         own = Identity(
-            "", self._name.unique, (*SHARED, topics.PACE, self._name.topic), self._name.topic, self._name.said
+            "",
+            one_of.name(self._name.unique),
+            (*SHARED, topics.PACE, self._name.topic),
+            self._name.topic,
+            self._name.said,
         )
         self._shared = Connection(self._address, own, self)
         self._devices: dict[str, Connection] = {}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from device_sim.training import DeviceResult
 
 PREDICTIONS, TRAININGS = "predictions.parquet", "trainings.jsonl"  # files in a fleet's folder
+PARTS = "predictions"  # beside them: the predictions of a fleet that goes on
+STATE = "fleet.sqlite"  # in the folder of its state
 
 
 @dataclass(frozen=True, slots=True)

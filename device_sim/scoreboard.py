@@ -7,6 +7,7 @@ and in the fleet's state, says whose they are.
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,17 +18,17 @@ import structlog
 from prometheus_client import Gauge
 
 from device_sim.lately import Lately
-from device_sim.record import PREDICTIONS, TRAININGS, Predictions, TrainingRecord
+from device_sim.record import PARTS, PREDICTIONS, TRAININGS, Predictions, TrainingRecord
 from models.scores import auc, ece, gauc, logloss
 from monitor.metrics import Metrics
 from wire.arrays import F32, U8, U64
-from wire.durable import make_folder, sync, told, write_durably, write_frame
+from wire.durable import make_folder, settle, sync, told, write_durably, write_frame
 from wire.errors import InputError
 from wire.ids import user_keys
 from wire.task import ARMS
 
 _DIGITS = 5  # of a figure that is told each second
-_PARTS, _RUN = "predictions", "run"
+_RUN = "run"
 PART_ROWS = 50_000  # a part is rewritten until it has so many rows
 SCORED = 1_000_000  # predictions, 33 MB: of twice as many the older half no longer counts for the scores
 
@@ -87,7 +88,7 @@ class Scoreboard:
     """
 
     def __init__(self, out: Path, recorded: dict[str, int]) -> None:
-        self._out, self._parts = out, out / _PARTS
+        self._out, self._parts = out, out / PARTS
         self._run = recorded.get("run", 0)
         self._claim()
         self._full = recorded.get("parts", 0)  # parts that have all their rows
@@ -141,14 +142,6 @@ class Scoreboard:
             return Scores(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros((0, len(ARMS)), np.float32), names)
         self._join(slice(None))
         return Scores(self._users[0], self._labels[0], self._arms[0], names)
-
-    def compute_ms(self) -> list[float]:
-        """What each training cost its device."""
-        trainings = self._out / TRAININGS
-        if not trainings.exists():
-            return []
-        with trainings.open() as lines:
-            return [json.loads(line)["compute_ms"] for line in lines]
 
     def merge(self, names: Sequence[str] = ARMS) -> Path:
         """All parts as one `predictions.parquet`, of all arms those of `names`; call after `flush`."""
@@ -227,6 +220,40 @@ class Scoreboard:
 
     def _part(self, number: int) -> Path:
         return self._parts / f"{number:06d}.parquet"
+
+
+def compute_ms_of(out: Path) -> list[float]:
+    """What each training that is recorded in `out` cost its device."""
+    trainings = out / TRAININGS
+    if not trainings.exists():
+        return []
+    with trainings.open() as lines:
+        return [json.loads(line)["compute_ms"] for line in lines]
+
+
+def recorded_in(out: Path) -> pl.DataFrame:
+    """All predictions under `out`, of all arms, of a fleet that has ended in order."""
+    parts = sorted((out / PARTS).glob("*.parquet"))
+    return pl.concat([_frame(_NOTHING), *(pl.read_parquet(part, columns=_COLUMNS) for part in parts)])
+
+
+def put_together(shares: Sequence[Path], out: Path, names: Sequence[str]) -> Scores:
+    """The records of all processes of a fleet, in their folders `shares`, as one file each in `out`.
+
+    Returns the newest predictions of each, as its scoreboard keeps them.
+    """
+    frames = [recorded_in(share) for share in shares]
+    write_frame(out / PREDICTIONS, pl.concat(frames).drop(arm for arm in ARMS if arm not in names))
+    fresh = out / f".{TRAININGS}.new"
+    with told(out / TRAININGS):
+        with fresh.open("wb") as file:
+            for trainings in (share / TRAININGS for share in shares if (share / TRAININGS).exists()):
+                with trainings.open("rb") as lines:
+                    shutil.copyfileobj(lines, file)
+        settle(fresh, out / TRAININGS)
+    newest = pl.concat([frame.tail(SCORED) for frame in frames])
+    arms = newest.select(ARMS).to_numpy()
+    return Scores(user_keys(newest["user_id"].to_list()), newest["label"].to_numpy(), arms, names)
 
 
 def _lately(metrics: Metrics) -> tuple[Gauge, ...]:

@@ -20,6 +20,7 @@ from device_sim.at_rest import PARTS, DeviceAtRest, Parts, restore_device
 from device_sim.due import Due
 from device_sim.fleet import Fleet
 from device_sim.offer import Offer
+from device_sim.record import STATE
 from models.artefact import load_model, save_model
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
@@ -29,7 +30,7 @@ from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
 
 FORMAT = "coda-fleet-19"
-_FILE, _MODELS = "fleet.sqlite", "models"
+_MODELS = "models"
 AT_ONCE = 128  # devices taken down in one go: some 50 µs each, 7 ms
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days
 _DIGESTS = 1 << 128  # the digests of all parts are added up modulo this: a part that is lost shows, too
@@ -81,7 +82,7 @@ class FleetState:
     """The state of a fleet in `folder`. `note` is quick, and `write` may run in another thread meanwhile."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._file = folder, folder / _FILE
+        self._folder, self._file = folder, folder / STATE
         self._noted: _Snapshot | None = None
 
     def note(self, fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from device_sim.taste import Taste
-from streams.fleet.taste_file import read_tastes, tastes_file
+from streams.fleet.taste_file import read_tastes, tastes_files
 from wire.errors import InputError
 
 ELSEWHERE = (
@@ -21,21 +21,25 @@ class FleetFolder:
         if not folder.is_dir():
             raise InputError(f"--fleet {folder} is no folder: give the --state of a fleet, or the folder of its run")
         self._folder = folder
-        self._tastes: dict[str, Taste] = {}
-        self._as_of = 0
+        self._read: dict[Path, tuple[int, dict[str, Taste]]] = {}  # with when it was written
 
     def words(self, user_id: str) -> list[str]:
         """What the device learned, a line each; or why nothing can be said."""
-        file = tastes_file(self._folder)
+        files = tastes_files(self._folder)
         try:
-            changed = file.stat().st_mtime_ns if file.exists() else 0
-            if changed != self._as_of:
-                self._tastes, self._as_of = read_tastes(file), changed
+            for tastes in map(self._tastes, files):
+                if user_id in tastes:
+                    return words(tastes[user_id])
         except InputError as error:
             return [str(error)]
-        if user_id in self._tastes:
-            return words(self._tastes[user_id])
-        return [f"nothing yet: {file} does not speak of it before it has trained"]
+        where = " and ".join(str(file) for file in files)
+        return [f"nothing yet: {where} does not speak of it before it has trained"]
+
+    def _tastes(self, file: Path) -> dict[str, Taste]:
+        written = file.stat().st_mtime_ns if file.exists() else 0
+        if file not in self._read or self._read[file][0] != written:
+            self._read[file] = written, read_tastes(file)
+        return self._read[file][1]
 
 
 def words(taste: Taste) -> list[str]:

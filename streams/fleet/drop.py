@@ -1,15 +1,18 @@
 """A share of a fleet's devices cut off for a while, once, and the account of it (sans-I/O)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from device_sim.device import Device
-from device_sim.fleet import Fleet
 from streams.faults.whose import Devices
 from streams.fleet.orders import InForce
 from streams.population.axis import Constant
 from streams.population.population import Population
+
+if TYPE_CHECKING:
+    from device_sim.device import Device
+    from device_sim.fleet import Fleet
 
 AFTER_S = 20.0  # from the first own events on: devices that are there have connected by then, and have their batches
 
@@ -41,6 +44,23 @@ class DropAccount(msgspec.Struct, kw_only=True):
         )
 
 
+def drop_of_all(accounts: Sequence[DropAccount]) -> DropAccount:
+    """That of all processes of a fleet: over, and back, when it is so in each of them."""
+    connected_s, delivered_s = ([getattr(a, name) for a in accounts] for name in ("connected_s", "delivered_s"))
+    return DropAccount(
+        share=accounts[0].share,
+        lasts_s=accounts[0].lasts_s,
+        began=any(account.began for account in accounts),
+        ended=all(account.ended for account in accounts),
+        devices=sum(account.devices for account in accounts),
+        cut=sum(account.cut for account in accounts),
+        waited=sum(account.waited for account in accounts),
+        waiting=sum(account.waiting for account in accounts),
+        connected_s=None if None in connected_s else max(connected_s),
+        delivered_s=None if None in delivered_s else max(delivered_s),
+    )
+
+
 class Drop:
     """Orders of a `share` of devices to be away for `lasts_s`, `AFTER_S` after the first look, with their account."""
 
@@ -50,7 +70,7 @@ class Drop:
         self._away = Population(seed, connectivity=Constant("drop", seed, 0.0), members=self.members)
         self._since_ms: int | None = None
 
-    def look(self, fleet: Fleet, now_ms: int) -> Sequence[InForce]:
+    def look(self, fleet: "Fleet", now_ms: int) -> Sequence[InForce]:
         """The members are away, when it is time."""
         if self._since_ms is None:
             self._since_ms = now_ms + round(1000 * AFTER_S)
@@ -60,7 +80,7 @@ class Drop:
             self._note(theirs, (now_ms - until_ms) / 1000)
         return [InForce(self._away, self._since_ms)] if self._since_ms <= now_ms < until_ms else []
 
-    def _note(self, theirs: Sequence[Device], later_s: float) -> None:
+    def _note(self, theirs: Sequence["Device"], later_s: float) -> None:
         """`later_s` after the end, or before it."""
         account, connected = self.account, sum(device.connected for device in theirs)
         account.waiting = sum(len(device.outbox) for device in theirs)

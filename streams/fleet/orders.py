@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from device_sim.fleet import Fleet
 from streams.faults.whose import Devices
 from streams.population.population import Population
 from streams.population.table import population
 from wire.errors import InputError
+
+if TYPE_CHECKING:
+    from device_sim.fleet import Fleet
 
 _DAY_MS = 86_400_000
 
@@ -37,7 +39,7 @@ def begun(table: Mapping[str, object], where: str, seed: int, now_ms: int) -> In
 class Orders(Protocol):
     """Where it is said which populations there are."""
 
-    def look(self, fleet: Fleet, now_ms: int) -> Sequence[InForce]:
+    def look(self, fleet: "Fleet", now_ms: int) -> Sequence[InForce]:
         """Those that are in force now; `fleet` is as those made it that were in force until now."""
 
 
@@ -47,7 +49,7 @@ class Standing:
     def __init__(self, populations: Sequence[InForce]) -> None:
         self._populations = populations
 
-    def look(self, fleet: Fleet, now_ms: int) -> Sequence[InForce]:  # noqa: ARG002
+    def look(self, fleet: "Fleet", now_ms: int) -> Sequence[InForce]:  # noqa: ARG002
         """All of them."""
         return self._populations
 
@@ -71,7 +73,7 @@ class OrderFile:
         self._path, self._read = path, b""
         self._populations: list[InForce] = []
 
-    def look(self, fleet: Fleet, now_ms: int) -> Sequence[InForce]:  # noqa: ARG002
+    def look(self, fleet: "Fleet", now_ms: int) -> Sequence[InForce]:  # noqa: ARG002
         """What the file says now; raises `InputError` when it says nothing that can be understood."""
         raw = self._path.read_bytes() if self._path.exists() else b""
         if raw != self._read:

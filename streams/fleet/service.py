@@ -17,13 +17,15 @@ from device_sim.due import GROUP
 from device_sim.fleet import Fleet
 from device_sim.link import Link
 from device_sim.outcome import Events
-from device_sim.scoreboard import Scoreboard
+from device_sim.scoreboard import Scoreboard, compute_ms_of
 from device_sim.state import FleetState, Resumed
 from device_sim.stimulus import OwnEvent
 from device_sim.training import Attempt
 from monitor.metrics import Metrics
 from streams.bus import Bus, Consumer, Message, Partition
+from streams.fleet.account import Account, account_of
 from streams.fleet.attendance import Attendance
+from streams.fleet.drop import Drop
 from streams.fleet.errand import Chore, Errand, Work
 from streams.fleet.hands import Hands
 from streams.fleet.inbox import Inbox
@@ -144,11 +146,17 @@ class FleetService:
         if self._subscribing is not None and self._subscribing.exception() is None:
             self._subscribing.result().close()
 
+    def account(self) -> Account:
+        """What it knows at its end that is not in its records."""
+        orders = self._settings.orders
+        drop = orders.account if isinstance(orders, Drop) else None
+        return account_of(self.fleet, self.board.events, self._arms, drop)
+
     def result(self) -> dict[str, Any]:
         """The result document; the records are one file after that."""
-        result = result_of(self.fleet, self.board.scores(self._arms), self.board, self._settings)
+        scores, compute_ms = self.board.scores(self._arms), compute_ms_of(self._settings.out)
         self.board.merge(self._arms)
-        return result
+        return result_of([self.account()], scores, compute_ms, base=self._settings.base, seed=self._settings.seed)
 
     @property
     def _arms(self) -> Sequence[str]:
@@ -173,8 +181,11 @@ class FleetService:
         settle(self._settings.state, home, "give another --state and --out, or delete both, and devices start anew")
         if not (kept := self._bus.bounds(topic)):
             raise ConnectionFailed(f"{self._bus.name} has no topic {topic}: replay a log to it first")
-        begin = dict.fromkeys(kept, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
-        return self._bus.consumer(FLEET_GROUP, [topic], "earliest", assign={**begin, **self.positions})
+        one_of = self._settings.one_of
+        own = [each for each in kept if one_of.has(each[1])]
+        begin = dict.fromkeys(own, 0 if self._bus.forgetful else None)  # what was dropped is to be said, not skipped
+        topics = [topic] if one_of.alone else []  # of which partitions are read that come later: else they are shared
+        return self._bus.consumer(FLEET_GROUP, topics, "earliest", assign={**begin, **self.positions})
 
     def _take_arrivals(self) -> int:
         arrivals = self._link.take()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from device_sim.one_of import ALONE, OneOf
 from streams.base.names import STALE, Base
 from streams.fleet.orders import EVERYONE, Orders
 from streams.kafka.topics import BEHAVIOUR, EVENTS
@@ -16,7 +17,9 @@ TOPIC_OF: dict[Own, str] = {"events": EVENTS, "behaviour": BEHAVIOUR}
 class FleetSettings:
     """Where own events come from, who has a device (None: everyone; else the first so many users that do something),
     the folders of state and records, and the public key of models and tasks. `orders` say who of them is
-    there, `base` which model's bases events bring (`STALE`: none, and devices add to the cloud model)."""
+    there, `base` which model's bases events bring (`STALE`: none, and devices add to the cloud model). Of several
+    processes this is `one_of` them: `devices` and folders are its own.
+    """
 
     own: Own
     devices: int | None
@@ -26,6 +29,7 @@ class FleetSettings:
     seed: int
     orders: Orders = EVERYONE
     base: Base = STALE
+    one_of: OneOf = ALONE
 
     @property
     def topic(self) -> str:

@@ -6,16 +6,17 @@ Kafka is polled in a thread, and a training runs in another: torch lets go of th
 import asyncio
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from device_sim.link import Link
 from device_sim.quarantine import FleetFailed
 from monitor.metrics import Metrics
-from streams.bus import Bus
+from streams.bus import Bus, never
 from streams.fleet.errand import Chore
 from streams.fleet.hands import Hands
 from streams.fleet.long_lived import LongLived
@@ -32,11 +33,30 @@ _WAIT_S = 0.2  # for the link, while there is nothing else to wait for
 _LOOK_S = 0.005  # between steps of the end
 
 
-class FleetShell:
-    """Runs a `FleetService`; `link` must belong to the running loop."""
+T = TypeVar("T")
 
-    def __init__(self, settings: FleetSettings, bus: Bus, link: Link, clock: Clock, metrics: Metrics) -> None:
-        self._link = link
+
+class PartitionsAdded(CodaError):
+    """All processes of a fleet shall begin anew, for nothing that went wrong."""
+
+
+class FleetShell:
+    """Runs a `FleetService`; `link` must belong to the running loop.
+
+    `grown` is asked whether the topic of own events has partitions that have to be shared out anew.
+    """
+
+    def __init__(
+        self,
+        settings: FleetSettings,
+        bus: Bus,
+        link: Link,
+        clock: Clock,
+        *,
+        metrics: Metrics,
+        grown: Callable[[], bool] = never,
+    ) -> None:
+        self._link, self._grown = link, grown
         # Each thread has to be told: a new one would multiply matrices with as many threads as there are cores.
         polling, training, aside = (ThreadPoolExecutor(1, name, one_thread) for name in ("kafka", "train", "aside"))
         self._hands = Hands(polling, training, aside, time.thread_time)
@@ -50,10 +70,11 @@ class FleetShell:
         """End after this round, in order."""
         self._stopping.set()
 
-    async def run(self) -> dict[str, Any]:
-        """Run until `stop`; returns the result document. What the world does wrong ends it as well, in order.
+    async def run(self, conclude: Callable[[FleetService], T]) -> T:
+        """Run until `stop`; returns what is to be concluded then. What the world does wrong ends it as well, in order.
 
-        A mistake of ours ends it with its last snapshot: nobody knows what the fleet is worth after that.
+        A mistake of ours ends it with its last snapshot: nobody knows what the fleet is worth after that. Raises
+        `PartitionsAdded`, too.
         """
         failure: CodaError | None = None
         try:
@@ -69,12 +90,14 @@ class FleetShell:
             await self._leave()
         if isinstance(failure, FleetFailed):
             raise failure
-        result = self.service.result()
+        conclusion = conclude(self.service)
         if failure is not None:
             raise failure
-        return result
+        return conclusion
 
     async def _round(self) -> None:
+        if self._grown():
+            raise PartitionsAdded("the topic of own events has more partitions: its processes share them out anew")
         if self.service.reads:
             due_s = time.monotonic() + _ROUND_S
             messages = await self._by_poller(self.service.poll)

@@ -11,10 +11,14 @@ FILE = "tastes.json"
 _FOLDERS = ("", "fleet-state", "state")  # a fleet's own, and where it is in the folder of a run
 
 
-def tastes_file(folder: Path) -> Path:
-    """Where a fleet writes them: in its --state `folder`, or in that of a run whose folder this is."""
-    found = (folder / name / FILE for name in _FOLDERS)
-    return next((file for file in found if file.exists()), folder / FILE)
+def tastes_files(folder: Path) -> list[Path]:
+    """Where each process of a fleet writes them: in its --state `folder`, or in that of a run whose folder this is.
+
+    Where there is none, one that is not there yet.
+    """
+    places = (folder / name for name in _FOLDERS)
+    found = (sorted([*place.glob(FILE), *place.glob(f"process-*-of-*/{FILE}")]) for place in places)
+    return next((files for files in found if files), [folder / FILE])
 
 
 def read_tastes(file: Path) -> dict[str, Taste]:

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from device_sim import mqtt_connection, mqtt_link, quarrel, topics
 from device_sim.backoff import Backoff
 from device_sim.mqtt_link import MqttLink
+from device_sim.one_of import all_of
 from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
@@ -249,6 +250,27 @@ async def test_thousands_of_devices_come_no_faster_than_the_rate(
     await up(link, 60)
     assert asyncio.get_running_loop().time() - began_s >= (60 - mqtt_link.BURST) / 50
     await link.close()
+
+
+async def test_processes_of_a_fleet_share_its_name_and_its_rate(
+    broker: EmbeddedMqtt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_link, "CONNECTS_PER_S", 50.0)
+    address, claim = (broker.settings.host, broker.settings.port), Claim("coda-fleet", "b1", 1)
+    links = [MqttLink(*address, 1, claim, metrics=Metrics(), one_of=one) for one in all_of(2)]
+    for number, link in enumerate(links):
+        link.open(f"first-{number}")
+        await up(link, 1)
+    began_s = asyncio.get_running_loop().time()
+    for number in range(60):
+        links[number % 2].open(f"u{number}")
+    for link in links:
+        await up(link, 30)
+    assert asyncio.get_running_loop().time() - began_s >= (60 - mqtt_link.BURST) / 50
+    later = a_link(*address, boot="b2", started_ms=2)
+    assert "was there first" in await given_up(later)
+    for link in (*links, later):
+        await link.close()
 
 
 async def test_a_busy_loop_does_not_keep_devices_from_their_turns(broker: EmbeddedMqtt) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from device_sim import scoreboard
 from device_sim.record import Predictions, TrainingRecord
-from device_sim.scoreboard import Scoreboard
+from device_sim.scoreboard import Scoreboard, compute_ms_of, put_together
 from models.scores import auc, gauc
 from monitor.metrics import Metrics, pairs
 from wire.errors import InputError
@@ -93,7 +93,7 @@ def test_what_was_written_after_the_last_snapshot_is_thrown_away(
     board.flush()
     again = Scoreboard(tmp_path, recorded)
     assert len(again.scores()) == 20
-    assert again.compute_ms() == [1.5]
+    assert compute_ms_of(tmp_path) == [1.5]
     again.add([block(20, 5)])
     again.flush()
     assert ids(again.merge()) == [f"e{n}" for n in range(25)]
@@ -105,7 +105,7 @@ def test_a_fresh_start_does_not_inherit_old_records(tmp_path: Path) -> None:
     board.add_trainings([training(0)])
     board.flush()
     fresh = Scoreboard(tmp_path, {})
-    assert (len(fresh.scores()), fresh.compute_ms()) == (0, [])
+    assert (len(fresh.scores()), compute_ms_of(tmp_path)) == (0, [])
 
 
 def content(folder: Path) -> dict[Path, bytes]:
@@ -172,3 +172,26 @@ def test_scores_are_of_the_newest_predictions_once_there_are_too_many(
     again = Scoreboard(tmp_path, recorded)
     assert again.events == 70 and 30 <= len(again.scores()) <= 60
     assert len(pl.read_parquet(again.merge())) == 70, "nothing on disk is forgotten"
+
+
+def test_records_of_several_processes_become_one_file_each_and_are_scored_together(tmp_path: Path) -> None:
+    shares = [tmp_path / "0", tmp_path / "1", tmp_path / "none"]
+    blocks = [block(0, 30), block(30, 20)]
+    for share, each in zip(shares, blocks, strict=False):
+        board = Scoreboard(share, {})
+        board.add([each])
+        board.add_trainings([training(len(each.label))])
+        board.flush()
+    scores = put_together(shares, tmp_path, ["cloud", "coda"])
+    frame = pl.read_parquet(tmp_path / "predictions.parquet")
+    assert frame["event_id"].to_list() == [f"e{n}" for n in range(50)]
+    assert [arm for arm in ARMS if arm in frame.columns] == ["cloud", "coda"]
+    assert compute_ms_of(tmp_path) == [31.5, 21.5]
+    labels = np.concatenate([each.label for each in blocks])
+    said = np.concatenate([each.arms[:, ARMS.index("coda")] for each in blocks]).astype(np.float32)
+    assert scores.ranking()["coda"][0] == pytest.approx(auc(labels, said))
+
+
+def test_of_processes_that_predicted_nothing_there_is_an_empty_file(tmp_path: Path) -> None:
+    assert len(put_together([tmp_path / "0"], tmp_path, ARMS)) == 0
+    assert ids(tmp_path / "predictions.parquet") == []

@@ -1,14 +1,18 @@
 """A fleet stepped by hand: no thread, no loop, and time that passes when the test says so."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from device_sim import topics
+from device_sim.one_of import ALONE, OneOf, all_of
+from device_sim.record import TRAININGS
 from models.artefact import model_to_bytes
 from monitor.metrics import Metrics
 from streams.fleet.hands import Hands
@@ -24,8 +28,10 @@ from tests.streams.fleet.world import TASK, cloud_model, history_of
 from wire.errors import ConnectionFailed
 from wire.event import decode_event, encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
+from wire.task import ARMS
 from wire.telemetry import Receipt, encode_report
 
+TURNS = 10
 NOW_MS = 1_700_000_000_000
 
 
@@ -52,14 +58,15 @@ class World:
         for name in ("state", "out"):
             (folder / name).mkdir()
 
-    def behave(self, first: int, count: int, topic: str = EVENTS) -> None:
+    def behave(self, first: int, count: int, topic: str = EVENTS, user: str = "ann") -> None:
         producer = self.bus.producer()
-        producer.send_many(topic, ["ann"] * count, [encode_event(event) for event in history_of("ann", first, count)])
+        producer.send_many(topic, [user] * count, [encode_event(event) for event in history_of(user, first, count)])
         producer.flush(10)
 
-    def fleet(self, own: Own = "events", orders: Orders = EVERYONE) -> FleetService:
-        folder = self.folder
-        settings = FleetSettings(own, None, folder / "state", folder / "out", folder / "keys" / PUBLIC, 1, orders)
+    def fleet(self, own: Own = "events", orders: Orders = EVERYONE, one_of: OneOf = ALONE) -> FleetService:
+        state, out = (one_of.folder(self.folder / name) for name in ("state", "out"))
+        key = self.folder / "keys" / PUBLIC
+        settings = FleetSettings(own, None, state, out, key, 1, orders, one_of=one_of)
         hands = Hands(AtOnce(), AtOnce(), AtOnce(), cpu_s=lambda: 0.0)
         return FleetService(settings, self.bus, MemoryLink(self.broker), self.clock, hands=hands, metrics=Metrics())
 
@@ -169,3 +176,39 @@ def test_without_a_topic_of_events_it_says_so(world: World, monkeypatch: pytest.
     with closing(world.fleet()) as fleet, pytest.raises(ConnectionFailed, match="no topic events"):
         for _ in range(2):
             fleet.step(fleet.poll())
+
+
+def test_two_processes_predict_what_one_does(world: World) -> None:
+    """In turns of three events a user, with trainings between them: who trained on what is then the same."""
+    users = [f"user-{n}" for n in range(12)]
+    fleets = [world.fleet(one_of=one) for one in (ALONE, *all_of(2))]
+    with closing(fleets[0]), closing(fleets[1]), closing(fleets[2]), closing(world.bus.group(FLEET_GROUP)) as group:
+        for turn in range(TURNS):
+            for user in users:
+                world.behave(3 * turn, 3, user=user)
+            for _ in range(30):
+                for fleet in fleets:
+                    fleet.step(fleet.poll())
+                world.clock.passes(100)
+        for fleet in fleets:
+            world.end(fleet)
+        assert sum(group.lag(EVENTS).values()) == 0
+    one, *two = ({(d, e): p for d, e, p in said(fleet)} for fleet in fleets)
+    assert one.keys() == two[0].keys() | two[1].keys() and len(one) == 3 * TURNS * len(users)
+    has = [{user for user, _ in each} for each in two]
+    assert has[0] and has[1] and not has[0] & has[1], "each user has one device, and both processes have some"
+    for event, arms in (two[0] | two[1]).items():
+        assert arms == pytest.approx(one[event], abs=1e-6), event
+    trained = [[(t["user_id"], t["own_rows"]) for t in trainings_of(fleet)] for fleet in fleets]
+    assert sorted(trained[0]) == sorted(trained[1] + trained[2]) and len(trained[0]) >= len(users)
+    cloud, local = ARMS.index("cloud"), ARMS.index("local")
+    assert any(arms[local] != pytest.approx(arms[cloud], abs=1e-3) for arms in one.values()), "what they trained tells"
+
+
+def said(fleet: FleetService) -> list[tuple[str, str, list[float]]]:
+    frame = pl.read_parquet(fleet.board.merge())
+    return list(zip(frame["user_id"], frame["event_id"], frame.select(ARMS).to_numpy().tolist(), strict=True))
+
+
+def trainings_of(fleet: FleetService) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (fleet.board.merge().parent / TRAININGS).read_text().splitlines()]

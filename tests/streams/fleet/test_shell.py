@@ -20,7 +20,7 @@ from models.artefact import model_to_bytes
 from models.blend import PERSONAL
 from monitor.metrics import Metrics
 from streams.fleet.drop import Drop
-from streams.fleet.shell import FleetShell
+from streams.fleet.shell import FleetShell, PartitionsAdded
 from streams.fleet.taste_file import FILE, read_tastes
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
@@ -87,6 +87,22 @@ async def test_a_second_run_goes_on_where_the_first_stopped(cloud: Cloud, tmp_pa
     frame = pl.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert sorted(frame["event_id"]) == sorted(f"ann-{n}" for n in range(40))
     assert result["events"] == 40
+
+
+async def test_where_partitions_were_added_it_ends_in_order_and_goes_on(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.model(1)
+    cloud.task()
+    cloud.behave("events", history_of("ann", 0, 20))
+    settings = settings_for(cloud, tmp_path)
+    shells: list[FleetShell] = []
+
+    def grown() -> bool:
+        return bool(shells) and predicted(shells[0]) == 20
+
+    with pytest.raises(PartitionsAdded):
+        await run_until(cloud, settings, lambda _: False, act=shells.append, grown=grown)
+    result = await run_until(cloud, settings, lambda shell: predicted(shell) == 20)
+    assert result["events"] == 20, "it had taken a last snapshot"
 
 
 async def test_what_a_fleet_reports_after_it_came_back_from_an_older_state_is_the_newest(

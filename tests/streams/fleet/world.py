@@ -15,6 +15,8 @@ from device_sim.mqtt_link import MqttLink
 from models.artefact import model_to_bytes, sealed
 from models.cloud_model import CloudModel, random_model
 from monitor.metrics import Metrics
+from streams.bus import never
+from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings
 from streams.fleet.shell import FleetShell
 from streams.kafka.admin import ensure_topics
@@ -135,14 +137,15 @@ async def run_until(
     done: Callable[[FleetShell], bool],
     *,
     act: Callable[[FleetShell], None] | None = None,
+    grown: Callable[[], bool] = never,
 ) -> dict[str, Any]:
     """Run a fleet until `done`, then end it as Ctrl-C would; `act` happens beside it."""
     ensure_topics(cloud.kafka, [settings.topic])
     address = cloud.address  # type: ignore[attr-defined]
     metrics = Metrics()
     link = MqttLink(address.host, address.port, 1, Claim("coda-fleet", "boot", 1), metrics=metrics)
-    shell = FleetShell(settings, KafkaBus(cloud.kafka), link, SystemClock(), metrics)
-    running = asyncio.create_task(shell.run())
+    shell = FleetShell(settings, KafkaBus(cloud.kafka), link, SystemClock(), metrics=metrics, grown=grown)
+    running = asyncio.create_task(shell.run(FleetService.result))
     if act is not None:
         await asyncio.to_thread(act, shell)
     end = time.monotonic() + LIMIT_S
