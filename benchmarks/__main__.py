@@ -22,6 +22,7 @@ NAMES = (
     "flow",
     "alternatives",
     "model_change",
+    "new_model",
     "freshness",
     "idle",
     "scoring",

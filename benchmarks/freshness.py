@@ -52,11 +52,24 @@ STOP_S = 30.0
 
 
 class Stack:
-    """All processes of one run, and what they show."""
+    """All processes of one run, and what they show.
 
-    def __init__(self, folder: Path, kafka: str, mqtt: str, options: argparse.Namespace, live_from_ms: int) -> None:
+    The log in `folder` is history up to `live_from_ms`; up to `learned_ms`, or all of that, the first cloud model
+    learns from it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kafka: str,
+        mqtt: str,
+        options: argparse.Namespace,
+        live_from_ms: int,
+        *,
+        learned_ms: int | None = None,
+    ) -> None:
         self._ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
-        lines = _commands(folder, kafka, mqtt, options, live_from_ms)
+        lines = _commands(folder, kafka, mqtt, options, live_from_ms, learned_ms=learned_ms or live_from_ms)
         for name, port in self._ports.items():
             lines[name] = (*lines[name], "--metrics-port", str(port))
         self._metrics = [*self._ports.values(), *(self._ports["fleet"] + n for n in range(1, options.fleet_processes))]
@@ -257,12 +270,12 @@ def say(line: str) -> None:
 
 
 def _commands(
-    folder: Path, kafka: str, mqtt: str, options: argparse.Namespace, live_from_ms: int
+    folder: Path, kafka: str, mqtt: str, options: argparse.Namespace, live_from_ms: int, *, learned_ms: int
 ) -> dict[str, tuple[str, ...]]:
     bootstrap, log = ("--bootstrap", kafka), str(folder / "log.parquet")
     arms = options.arms.split(",")
     (folder / "task.json").write_text(json.dumps({"arms": arms}))
-    share = (live_from_ms - START_MS) * options.pace / 1000 / pl.scan_parquet(log).select(pl.len()).collect().item()
+    share = (learned_ms - START_MS) * options.pace / 1000 / pl.scan_parquet(log).select(pl.len()).collect().item()
     replay = ("replay", log, *bootstrap, "--json", "--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}", "--fresh")
     return {
         # No second version within the run: the live part is minutes of event time.

@@ -35,7 +35,7 @@ from device_sim.stimulus import (
     TrainingSlot,
     Unheard,
 )
-from device_sim.upcoming import Upcoming, asks_after_ms
+from device_sim.upcoming import Upcoming
 from device_sim.usage import Usage
 from device_sim.window import Window
 from models.base import NONE
@@ -239,7 +239,7 @@ class Device:
         self.asking.answered(now_ms)
         if self.upcoming.arrival is not None:
             self.asking.want(Batches.WRONG_MODEL)
-            self.asking.hold(now_ms)
+            self.asking.next_ms = max(self.asking.next_ms, self.upcoming.asks_ms)
         return [Freshness("pushed", batch.produced_ms)]
 
     def _model_arrived(self, stimulus: ModelArrived, now_ms: WallMs) -> list[Instruction]:
@@ -247,11 +247,11 @@ class Device:
         verdict = Models(judge(self.newest_model, stimulus.model, stimulus.replaces))
         if verdict is not Models.ADOPTED:
             return [Count(verdict)]
-        self.upcoming.note(stimulus, now_ms)
+        self.upcoming.note(stimulus, self.user_id, now_ms)
         if not (self.connected and self.batch is not None and stimulus.model.lineage == self.model.lineage):
             return self._take_up(now_ms)
         self.asking.want(Batches.WRONG_MODEL)
-        self.asking.next_ms = now_ms + asks_after_ms(self.user_id, in_use=self.new_samples > 0)
+        self.asking.next_ms = self.upcoming.asks_ms
         return []
 
     def _take_up(self, now_ms: WallMs) -> list[Instruction]:

@@ -20,7 +20,7 @@ from wire.candidates import CandidateBatch
 from wire.clock import Clock, after
 from wire.identity import ModelId
 
-# A change of models takes a shard some 8 s per 200,000 samples (`operators.shard`), and shards of one size, which begin
+# A change of models takes a shard some 6 s per 200,000 samples (`operators.shard`), and shards of one size, which begin
 # within 2 s of each other, as long; a query whose shards still disagree after this is given up.
 PATIENCE_MS = 60_000
 

@@ -37,9 +37,9 @@ from wire.reason import Reason
 from wire.sample import SampleRecord, encode_record
 
 REANSWER_MS = 5_000  # shards notice a new model within a second and one epoch of each other, with room
-AGAIN_AT_ONCE = 32  # queries answered again in one go: 20 to 50 ms of a core
+AGAIN_AT_ONCE = 32  # queries answered again in one go: 30 ms of a core over 200,000 samples
 LOOK_AGAIN_MS = 1000  # for a new model, while no work comes and another shard's answers may wait for ours
-PACE_MS = 10  # from one slice of a model change to the next: as long as one takes, so that work has its turn between
+LULL_MS = 25  # a slice of a model change follows each piece of work, or the last slice after so long without any
 
 
 class Work(Packed, frozen=True, array_like=True, gc=False):
@@ -116,12 +116,13 @@ class Shard:
         self._model: CloudModel | None = None  # that answers
         self._newest = NO_MODEL  # that answers, or that the pool is being encoded by
         self._went_on_ms = SteadyMs(0)
+        self._worked = False  # since it went on
         self._answered: deque[tuple[SteadyMs, Query]] = deque()  # when, and what, by the model that answers
         self._again: deque[Query] = deque()  # to be answered once more
 
     def handle(self, works: Sequence[Work], newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         """Pool the samples, then answer the queries; raises `VectorError` when the model gives bad vectors."""
-        model = self._look(newest, now_ms)
+        model, self._worked = self._look(newest, now_ms), True
         samples = [record for work in works for record in work.samples]
         prompt = len(samples)
         samples += [record for work in works for record in work.waited]
@@ -136,7 +137,7 @@ class Shard:
     def go_on(self, newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         """Do a little of what nobody waits for: answer some queries again, or encode a slice of the pool by a newer
         model. Raises `VectorError`."""
-        model, self._went_on_ms = self._look(newest, now_ms), now_ms
+        model, self._went_on_ms, self._worked = self._look(newest, now_ms), now_ms, False
         again = [self._again.popleft() for _ in range(min(AGAIN_AT_ONCE, len(self._again)))]
         if again:
             _, keys = encode([], again, model)
@@ -146,14 +147,19 @@ class Shard:
         return ShardOutput()
 
     def sync(self) -> int:
-        """Save the pool from power cuts; returns what a restart may expect of it."""
+        """Save the pool from power cuts; returns what a restart may expect of it.
+
+        It is called where an epoch ends, which takes many rounds of the dataflow without any work: a slice in each of
+        them would hold up what comes next.
+        """
+        self._worked = False
         return self._pool.sync()
 
     @property
     def goes_on_ms(self) -> SteadyMs | None:
         """When it wants to go on; None when only work makes it look for a new model."""
         if self._again or self._pool.in_shadow:
-            return SteadyMs(self._went_on_ms + PACE_MS)
+            return self._went_on_ms if self._worked else SteadyMs(self._went_on_ms + LULL_MS)
         return SteadyMs(self._went_on_ms + LOOK_AGAIN_MS) if self._answered else None
 
     def _look(self, newest: CloudModel, now_ms: SteadyMs) -> CloudModel:

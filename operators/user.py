@@ -33,7 +33,7 @@ class MatchRules:
     events come, by a steady clock when they stop coming); or when the device asks. While the device stands aside,
     matches that are due are withheld, and the next one is due as if they had been made. Events more than `lateness_ms`
     of event time behind the newest of their user are late: they become no samples, but what was taken in them is known
-    from then on.
+    from then on. What a new cloud model makes due, is for `operators.renewals` to say.
     """
 
     match_every: int = 20
@@ -165,6 +165,11 @@ class UserState:
             return UserOutput([], [], [], 0, withheld=withheld)
         queries = [self._query_now("idle", self.active_since_ms, now_ms, stream_ms)] if self.waits else []
         return UserOutput([], queries, [], 0)
+
+    def renewed(self, sample: SampleRecord, now_ms: WallMs) -> Query:
+        """A match that the user's newest sample would not have made due, since what the last one found is outdated."""
+        as_of = self.known.history.bytes_before(EventMs(sample.timestamp + 1))
+        return self._query("model", EventMs(sample.timestamp), WallMs(sample.produced_ms), as_of, now_ms)
 
     def snapshot(self) -> bytes:
         """The state, saved at once: Bytewax may pickle what it is given only after the next event.

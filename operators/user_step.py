@@ -1,5 +1,6 @@
 """The per-user step of the dataflow: one `UserState` per user, who is waited for, leaves and comes back."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,11 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from models.quorum import Quorum
 from monitor.metrics import Metrics
 from operators.decode import Arrival, Asked
+from operators.renewals import Renewals
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import MatchRules, UserOutput, UserState
 from wire.clock import Clock, after
+from wire.identity import ModelId
 from wire.moments import SteadyMs
 
 SLACK_MS = 1_000  # that the time of a stream may lag: candidates for a request are as much older
@@ -35,11 +38,13 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         clock: Clock,
         stream: Quorum,
         residents: Residents,
+        renewals: Renewals,
     ) -> None:
         self.state = None if saved is None else UserState.restore(saved)
         self._rules = rules
         self._clock = clock
-        self._stream, self._residents = stream, residents
+        self._stream, self._residents, self._renewals = stream, residents, renewals
+        self._model = renewals.served()  # when the newest match was made, or this was
         self._since_ms: SteadyMs | None = None  # when the first sample came that waits for a match
         self._look()
         if self.state is not None:
@@ -56,8 +61,10 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         out = self.state.handle(came, self._rules, self._clock.wall_ms(), self._stream.now)
         if out.samples:
             self._stream.claim(self.state.user, self.state.watermark)
+        if out.samples and not (out.queries or self.state.aside) and self._renewals.due(self._model):
+            out.queries.append(self.state.renewed(out.samples[-1], self._clock.wall_ms()))
         self._residents.active(self.state.user_id, self._stream.now)
-        self._look(anew=bool(out.queries))
+        self._matched(out)
         return [out], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
@@ -66,7 +73,7 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         if self._left_ms() > 0:
             return [], self.RETAIN
         out = self.state.idle(self._clock.wall_ms(), self._stream.now)
-        self._look()
+        self._matched(out)
         return [out] if out.queries or out.withheld else [], self.RETAIN
 
     def notify_at(self) -> datetime | None:
@@ -80,6 +87,12 @@ class UserLogic(StatefulBatchLogic[Arrival | Asked | Leave, UserOutput, bytes]):
         """The state, saved."""
         assert self.state is not None, "a key without a value has no state"
         return self.state.snapshot()
+
+    def _matched(self, out: UserOutput) -> None:
+        """Note what is asked of the pool."""
+        if out.queries:
+            self._model = self._renewals.served()
+        self._look(anew=bool(out.queries))
 
     def _look(self, *, anew: bool = False) -> None:
         """See whether samples wait for a match, and if so, since when."""
@@ -101,12 +114,14 @@ def user_step(
     *,
     clock: Clock,
     stay: Stay,
+    served: Callable[[], ModelId],
     metrics: Metrics,
 ) -> KeyedStream[UserOutput]:
-    """`UserState.handle` in a dataflow; users leave as `stay` says."""
+    """`UserState.handle` in a dataflow; users leave as `stay` says; `served` is the model that answers matches."""
     stream, residents = Quorum(SLACK_MS), Residents(stay, Meter.of_users(metrics))
     staying: KeyedStream[Arrival | Asked | Leave] = op.flat_map_batch(
         f"{step_id}_leaving", up, lambda came: residents.with_leaving(came, stream.now)
     )
-    shared: dict[str, Any] = {"clock": clock, "stream": stream, "residents": residents}
+    renewals = Renewals(served, clock)
+    shared: dict[str, Any] = {"clock": clock, "stream": stream, "residents": residents, "renewals": renewals}
     return op.stateful_batch(step_id, staying, lambda saved: UserLogic(saved, rules, **shared))

@@ -74,6 +74,7 @@ def build_flow(
         settings.rules,
         clock=clock,
         stay=settings.stay,
+        served=pools.model,
         metrics=metrics,
     )
     late = op.flat_map_batch("late", users, counts.late)

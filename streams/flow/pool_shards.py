@@ -8,6 +8,7 @@ from index.pool import Pool
 from index.spec import PoolSpec
 from wire.durable import make_folder
 from wire.errors import PoolError
+from wire.identity import NO_MODEL, ModelId
 
 
 class PoolShards:
@@ -40,6 +41,11 @@ class PoolShards:
     def live(self) -> dict[int, int]:
         """How many samples each open shard holds."""
         return {shard: len(pool) for shard, pool in self._open.items()}
+
+    def model(self) -> ModelId:
+        """The cloud model whose vectors all open shards hold; `NO_MODEL` where they differ, or there are none."""
+        models = [pool.model for pool in self._open.values()] or [NO_MODEL]
+        return models[0] if models.count(models[0]) == len(models) else NO_MODEL
 
     def in_shadow(self) -> bool:
         """Whether any of them is between two models, and has work to do without any that comes."""

@@ -17,6 +17,7 @@ from operators.placement import shard_key
 from operators.shard import (
     AGAIN_AT_ONCE,
     LOOK_AGAIN_MS,
+    LULL_MS,
     REANSWER_MS,
     Matching,
     Shard,
@@ -304,6 +305,24 @@ def test_a_shard_is_woken_for_each_slice_however_much_work_comes(tmp_path: Path)
             clock.passes(5)
         assert pool.model.version == 2 and slices == 7
         assert logic.notify_at() is None
+
+
+def test_slices_take_turns_with_work_and_none_is_due_where_an_epoch_ends(tmp_path: Path) -> None:
+    newest = model(2)
+    with SlicedPool.open(tmp_path, PoolSpec()) as pool:
+        shard = Shard(pool, 0, matching())
+        for _, work in route(outputs(60), 1):
+            shard.handle([work], model(1), STEADY_MS)
+        shard.handle([], newest, later(100))
+        assert shard.goes_on_ms is not None and shard.goes_on_ms <= later(100)
+        shard.go_on(newest, later(100))
+        assert shard.goes_on_ms == later(100 + LULL_MS), "work has its turn"
+        shard.handle([], newest, later(105))
+        assert shard.goes_on_ms <= later(105)
+        shard.sync()
+        assert shard.goes_on_ms == later(100 + LULL_MS)
+        shard.go_on(newest, later(100 + LULL_MS))
+        assert shard.goes_on_ms == later(100 + 2 * LULL_MS), "it goes on where nothing comes"
 
 
 def test_after_a_restart_a_pool_of_a_model_that_is_gone_is_encoded_before_it_answers(tmp_path: Path) -> None:

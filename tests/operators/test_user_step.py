@@ -2,12 +2,16 @@ import pytest
 
 from models.quorum import Quorum
 from monitor.metrics import Metrics
+from operators.decode import Asked
+from operators.renewals import AT_ONCE_MS, EACH_MS, Renewals
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import MatchRules, Query
 from operators.user_step import UserLogic
 from tests.clock import HandClock
 from tests.operators.arrivals import NOW_MS, RULES, arrival, asked_at
+from wire.identity import NO_MODEL, ModelId
 from wire.moments import EventMs
+from wire.telemetry import ASIDE
 
 
 class Clocks(HandClock):
@@ -15,6 +19,8 @@ class Clocks(HandClock):
 
     def __init__(self) -> None:
         super().__init__(NOW_MS)
+        self.served = ModelId("", 1)  # the cloud model that answers matches
+        self.renewals = Renewals(lambda: self.served, self)
 
     def logic(
         self, stream: Quorum | None = None, saved: bytes | None = None, residents: Residents | None = None
@@ -25,6 +31,7 @@ class Clocks(HandClock):
             clock=self,
             stream=stream or Quorum(),
             residents=Residents(Stay(), Meter.of_users(Metrics())) if residents is None else residents,
+            renewals=self.renewals,
         )
 
 
@@ -87,6 +94,7 @@ def test_bytewax_is_never_told_to_wake_far_ahead_by_a_wall_clock_that_may_step_b
         clock=HandClock(NOW_MS),
         stream=Quorum(),
         residents=Residents(Stay(), Meter.of_users(Metrics())),
+        renewals=Clocks().renewals,
     )
     one.on_batch([arrival(1, 0), arrival(2, 1)])
     wakes = one.notify_at()
@@ -115,3 +123,58 @@ def test_a_user_who_comes_back_before_leaving_stays() -> None:
     (out,), discard = ann.on_batch([arrival(2, 30), Leave()])
     assert len(out.samples) == 1 and not discard
     assert ann.on_batch([Leave()]) == ([], UserLogic.RETAIN)
+
+
+def matched(one: UserLogic, sample: int) -> list[str]:
+    """What the user's next event makes due."""
+    (out,), _ = one.on_batch([arrival(sample, sample)])
+    return [query.reason for query in out.queries]
+
+
+def test_what_a_user_does_next_is_matched_by_a_new_model_once_and_at_once() -> None:
+    clocks = Clocks()
+    one = clocks.logic()
+    assert [matched(one, sample) for sample in (1, 2)] == [["freshness"], []]
+    clocks.served = ModelId("", 2)
+    (out,), _ = one.on_batch([arrival(3, 3)])
+    (query,) = out.queries
+    assert query.reason == "model" and query.before_ms == 3 and query.produced_ms == NOW_MS + 3
+    assert int.from_bytes(query.history_item[:4], "little") == 3, "it is matched by what it just took, too"
+    assert matched(one, 4) == []
+
+
+def test_a_match_that_is_due_anyway_is_the_one_by_the_new_model() -> None:
+    clocks = Clocks()
+    one = clocks.logic()
+    matched(one, 1)
+    clocks.served = ModelId("", 2)
+    assert asked(one).reason == "request" and matched(one, 2) == []
+
+
+def test_between_two_models_and_while_the_device_stands_aside_nothing_is_made_anew() -> None:
+    clocks = Clocks()
+    one, aside = clocks.logic(), clocks.logic()
+    matched(one, 1), matched(aside, 1)
+    clocks.served = NO_MODEL
+    assert matched(one, 2) == []
+    clocks.served = ModelId("", 2)
+    aside.on_batch([Asked("ann", NOW_MS, -1, ASIDE)])
+    assert matched(aside, 2) == [] and matched(one, 3) == ["model"]
+
+
+def test_a_new_model_makes_only_so_many_matches_a_second_and_then_all() -> None:
+    clocks = Clocks()
+    users = [clocks.logic() for _ in range(300)]
+    for one in users:
+        matched(one, 1)
+    clocks.served = ModelId("", 2)
+    clocks.passes(10_000)
+    each_pass = []
+    for sample in range(2, 60):
+        clocks.passes(50)
+        each_pass.append(sum(matched(one, sample) == ["model"] for one in users))
+        for one in users:
+            assert one.state is not None
+            one.state.pending = 0  # nobody is due for another reason
+    assert sum(each_pass) == 300 and max(each_pass[1:]) <= 50 // EACH_MS
+    assert each_pass[0] <= AT_ONCE_MS // EACH_MS + 1 and each_pass.index(0) <= 300 * EACH_MS // 50

@@ -4,7 +4,11 @@ import pytest
 
 from index.spec import PoolSpec
 from streams.flow.pool_shards import PoolShards
+from tests.index.pools import small
+from tests.index.samples import samples
+from tests.index.test_shadow import by
 from wire.errors import PoolError
+from wire.identity import NO_MODEL
 
 
 def test_opens_each_shard_once_and_in_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -22,6 +26,17 @@ def test_another_number_of_shards_is_refused(tmp_path: Path) -> None:
         shards.pool(0)
     with pytest.raises(PoolError, match=r"shard-0-of-2.*--shards"):
         PoolShards(tmp_path, 3, PoolSpec())
+
+
+def test_what_answers_is_the_model_of_all_shards_or_of_none(tmp_path: Path) -> None:
+    with PoolShards(tmp_path, 2, small()) as shards:
+        assert shards.model() == NO_MODEL
+        shards.pool(0).upsert(samples([100]))
+        assert shards.model().version == 1
+        shards.pool(1).upsert(samples([100], version=2))
+        assert shards.model() == NO_MODEL
+        shards.pool(0).reencode(by(2))
+        assert shards.model().version == 2
 
 
 def test_there_is_work_while_any_shard_is_between_two_models(tmp_path: Path) -> None:
