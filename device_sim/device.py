@@ -150,8 +150,10 @@ class Device:
     def _predicted(self, stimulus: Predicted, now_ms: WallMs) -> list[Instruction]:
         if stimulus.model == self.model:
             self.window.set_logit(stimulus.seq, stimulus.logit)
-        gained = float(stimulus.gains[self.task.richest]) if self.task and self.tried else None
-        self.usage.lost(stimulus.losses, stimulus.evidence, gained)
+        lean = None
+        if self.task and self.tried:
+            lean = float(stimulus.residuals[self.task.richest]), float(stimulus.leans[self.task.richest])
+        gained = self.usage.lost(stimulus.losses, stimulus.evidence, lean)
         before = self.aside.stance
         if self.task is not None:
             self.aside.met(gained, self.task.blend_discount, self.task.gain)

@@ -395,6 +395,6 @@ class Fleet:
         cloud = predicted.arms[:, ARMS.index("cloud")]
         observe_predictions(self._metrics, rows.timestamp, until_ms, label=rows.label, cloud=cloud)
         for n, (user_id, p) in enumerate(asked):
-            teaches = predicted.head_losses[n], predicted.evidence[n], predicted.gains[n]
+            teaches = predicted.head_losses[n], predicted.evidence[n], predicted.residuals[n], predicted.leans[n]
             model = self.devices[user_id].model
             self._tell(user_id, Predicted(p.seq, model, float(predicted.logit[n]), *teaches), now_ms)

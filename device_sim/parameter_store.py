@@ -16,7 +16,6 @@ from models import repeats
 from models.base import expected
 from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend, blended
 from models.cloud_model import DIM, CloudModel, sigmoid
-from models.gain import gains
 from models.heads import Heads
 from models.packed_heads import NO_HEADS, PackedHeads, bias_keys
 from models.prior_variance import KINDS, REGRESSION
@@ -75,8 +74,8 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """For n events: logits of base or cloud (n,), probabilities and scores of each arm (n, arms), log-loss of each head
-    (n, heads), what each event teaches the fleet (n, EVIDENCE), and what each arm gained by personal heads, used or not
-    (n, arms).
+    (n, heads), what each event teaches the fleet (n, EVIDENCE), and for each arm the event's label beside its chance
+    without personal heads, and what these add to its logit, used or not (n, arms).
     Scores rank what a user meets at one moment: they are the arm's logits without the user bias; (n, 0) where the store
     makes none."""
 
@@ -85,7 +84,8 @@ class Predicted:
     scores: F64
     head_losses: F64
     evidence: F64
-    gains: F64
+    residuals: F64
+    leans: F64
 
 
 class ParameterStore:
@@ -173,7 +173,7 @@ class ParameterStore:
         trait = traits(rows.times, rows.since_s, cloud)
         cloud_and_repeats = cloud + self.repeats.added(rows.slot, trait)
         arms, scores = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS) if self._scores else 0))
-        gained = np.zeros((n, len(ARMS)))
+        residuals, leans = np.zeros((n, len(ARMS))), np.zeros((n, len(ARMS)))
         losses, expected, adjusted = np.zeros((n, len(HEADS))), np.zeros(n), np.zeros(n)
         for at in turns(rows.slot):  # user biases and blend weights learn from each event before the device's next one
             slot, when, label = rows.slot[at], rows.timestamp[at], rows.label[at].astype(np.float64)
@@ -188,14 +188,14 @@ class ParameterStore:
             arms[at] = blended(used, probability)
             if self._scores:
                 scores[at] = logit(blended(used, sigmoid(ranking).astype(np.float64)))
-            lean = np.einsum("rah,rh->ra", whole[:, :, -len(PERSONAL) :], added[at])
-            gained[at] = gains(label[:, None], blended(free, probability), lean)
+            leans[at] = np.einsum("rah,rh->ra", whole[:, :, -len(PERSONAL) :], added[at])
+            residuals[at] = label[:, None] - blended(free, probability)
             losses[at] = self.blend.update(slot, probability, label)
             expected[at], adjusted[at] = sigmoid(cloud[at] + user_bias), probability[:, _ADJUSTED]
             self.user_bias.learn(slot, when, cloud_and_repeats[at], label)
         columns, label = parts / self.factors[rows.slot], rows.label.astype(np.float64)
         evidence = repeats.REGRESSION.evidence(trait, expected, label), REGRESSION.evidence(columns, adjusted, label)
-        return Predicted(cloud, arms, scores, losses, np.concatenate(evidence, axis=1), gained)
+        return Predicted(cloud, arms, scores, losses, np.concatenate(evidence, axis=1), residuals, leans)
 
     def drop_models(self, in_use: set[int]) -> None:
         """Keep only the models of these keys."""

@@ -17,9 +17,9 @@ class OwnEvent(msgspec.Struct, frozen=True):
 
 class Predicted(msgspec.Struct, frozen=True):
     """Every head predicted one own event: what base or cloud `model` expected (`logit`), each head's log-loss, what the
-    event teaches the fleet (`models.evidence`), and what each arm gained by personal heads (`models.gain`).
+    event teaches the fleet (`models.evidence`), and for each arm residual and lean (`models.gain`).
 
-    `losses` (heads,), `evidence` (EVIDENCE,) and `gains` (arms,); `seq` names the row of the window.
+    `losses` (heads,), `evidence` (EVIDENCE,), `residuals` and `leans` (arms,); `seq` names the row of the window.
     """
 
     seq: int
@@ -27,7 +27,8 @@ class Predicted(msgspec.Struct, frozen=True):
     logit: float
     losses: F64
     evidence: F64
-    gains: F64
+    residuals: F64
+    leans: F64
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -8,12 +8,13 @@ import numpy as np
 
 from models.blend import HEADS
 from models.evidence import EQUATIONS, EVIDENCE, INTERVAL, within
+from models.gain import Interval
 from wire.arrays import F64
 from wire.outcome import Batches, Trainings
 
 
 class UsageState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The sums at rest; `sums` are losses, equations, evidence and gain, one after the other."""
+    """The sums at rest; `sums` are losses, equations, evidence, gain and interval, one after the other."""
 
     boot: int
     sequence: int
@@ -33,6 +34,7 @@ class Usage:
 
     __slots__ = (
         "_evidence",
+        "_interval",
         "answered_seq",
         "batches",
         "boot",
@@ -59,18 +61,21 @@ class Usage:
         self.equations: F64 = np.zeros(EQUATIONS)  # of all intervals that are over
         self._evidence: F64 = np.zeros(EVIDENCE)  # of the interval that is not
         self.gain: F64 = np.zeros(3)  # as in `wire.telemetry.Gain`
+        self._interval = Interval()
 
-    def lost(self, losses: F64, evidence: F64, gained: float | None = None) -> None:
-        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) the fleet, and personal heads
-        `gained` so much, if there had been a training."""
+    def lost(self, losses: F64, evidence: F64, lean: tuple[float, float] | None = None) -> float | None:
+        """Every head was charged (heads,) for one own event, which taught (EVIDENCE,) the fleet, and had this residual
+        and lean, if there had been a training; returns what personal heads gained, if that can be said."""
         self.losses += losses
+        gained = self._interval.gain(*lean) if lean else None
         if gained is not None:
             self.gain += 1, gained, gained**2
         self._evidence += evidence
         self.events += 1
         if self.events % INTERVAL == 0:
             self.equations += within(self._evidence)
-            self._evidence = np.zeros(EVIDENCE)
+            self._evidence, self._interval = np.zeros(EVIDENCE), Interval()
+        return gained
 
     def answered(self, outcome: Batches, seq: int = -1) -> None:
         """A batch came, number `seq` if that is known and is to be answered for."""
@@ -94,6 +99,7 @@ class Usage:
 
     def state(self) -> UsageState:
         """The sums at rest."""
+        interval = self._interval.events, self._interval.residual, self._interval.lean
         return UsageState(
             boot=self.boot,
             sequence=self.sequence,
@@ -105,7 +111,7 @@ class Usage:
             batches=dict(self.batches),
             trainings=dict(self.trainings),
             passed=dict(self.passed),
-            sums=np.concatenate([self.losses, self.equations, self._evidence, self.gain]).tobytes(),
+            sums=np.concatenate([self.losses, self.equations, self._evidence, self.gain, interval]).tobytes(),
         )
 
     @classmethod
@@ -121,7 +127,8 @@ class Usage:
         usage.batches.update(state.batches)
         usage.trainings.update(state.trainings)
         usage.passed.update(state.passed)
-        ends = np.cumsum([len(HEADS), EQUATIONS, EVIDENCE])
+        ends = np.cumsum([len(HEADS), EQUATIONS, EVIDENCE, 3])
         parts = np.split(np.frombuffer(state.sums).copy(), ends)
-        usage.losses, usage.equations, usage._evidence, usage.gain = parts
+        usage.losses, usage.equations, usage._evidence, usage.gain, interval = parts
+        usage._interval = Interval(*interval.tolist())
         return usage

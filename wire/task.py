@@ -15,7 +15,7 @@ LogWeight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Kind = Literal["item", "category", "taste"]
 Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
-# Nats per event that heads gain at most while nobody knows better, far above what is worth a training (`models.gain`):
+# Nats per event that heads gain while nobody knows better, far above what is worth a training (`models.gain`):
 # no device stands aside before its fleet reported.
 HOPE = 0.05
 
@@ -63,8 +63,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     are about: the fleet's log-weight per head, what having taken an item before says (`models.repeats`), and by
     kind how many times the recipes' the prior variances of own samples are (`models.prior_variance`), all from
     telemetry.
-    `gain` is from there as well: what personal heads gain at most, nats per event. Where they don't earn a training
-    a device stands aside (`device_sim.aside`).
+    `gain` is from there as well: what personal heads may be expected to gain, nats per event. Where they don't earn a
+    training a device stands aside (`device_sim.aside`).
     With `classifier_steps` above 0 a sample classifier on the device weighs the matched samples of the arm "coda".
     A device asks for a new batch when its own is older than `candidate_age_ms` and there are new samples, or older than
     `idle_age_ms` and there are none: whoever comes back finds heads that know the last hours.

@@ -45,11 +45,14 @@ class Phone:
         return self.device.handle(stimulus, WallMs(self.now_ms))
 
     def live(self, count: int, gain: float = 0.0) -> list[Instruction]:
-        """The user does something `count` times, and each is predicted; heads gain so much on it."""
+        """The user does something `count` times, and each is predicted; by turns it is taken and heads lean towards it,
+        and not, so that they gain `gain` on average."""
         out: list[Instruction] = []
         for n in range(self.asked, self.asked + count):
             out += self.tell(OwnEvent(event("ann", n), self.now_ms))
-            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25), np.full(len(ARMS), gain)
+            sign = 1 - 2 * (n % 2)
+            leans = np.full(len(ARMS), 0.5 * sign), np.full(len(ARMS), 2 * gain * sign)
+            says = np.full(len(HEADS), 0.5), np.full(EVIDENCE, 0.25), *leans
             out += self.tell(Predicted(n, self.device.model, 0.5, *says))
         self.asked += count
         return out

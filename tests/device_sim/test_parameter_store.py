@@ -265,7 +265,8 @@ def test_who_stands_aside_predicts_as_if_it_had_no_heads_which_are_charged_all_t
     out = trained(1).predict(replace(asked, aside=np.ones(5, np.bool_)))
     used = trained(1).predict(asked)
     np.testing.assert_array_equal(out.head_losses, used.head_losses)
-    np.testing.assert_array_equal(out.gains, used.gains)
+    np.testing.assert_array_equal(out.leans, used.leans)
+    np.testing.assert_array_equal(out.residuals, used.residuals)
     coda = ARMS.index("coda")
     both = np.exp(-out.head_losses[:, FREE])
     chance = np.where(asked.label[:, None] > 0, both, 1 - both)
@@ -273,12 +274,12 @@ def test_who_stands_aside_predicts_as_if_it_had_no_heads_which_are_charged_all_t
     assert not np.allclose(out.arms[:, coda], used.arms[:, coda])
 
 
-def test_heads_gain_where_they_lean_the_right_way_and_nothing_where_there_are_none() -> None:
+def test_heads_help_where_they_lean_the_way_of_the_residual_and_lean_nowhere_where_there_are_none() -> None:
     asked = rows([0] * 40, step_ms=1000)
-    assert (store(1).predict(asked).gains == 0).all()
+    assert (store(1).predict(asked).leans == 0).all()
     made = trained(1)
     out = made.predict(asked)
-    local, cloud = out.gains[:, ARMS.index("local")], out.gains[:, ARMS.index("cloud")]
+    local, cloud = ((out.leans * out.residuals)[:, ARMS.index(arm)] for arm in ("local", "cloud"))
     helped = out.head_losses[:, HEADS.index("local")] < out.head_losses[:, HEADS.index("adjusted")]
     np.testing.assert_array_equal(local > 0, helped)
     assert (cloud == 0).all() and helped.any() and not helped.all()

@@ -38,7 +38,7 @@ class Phone:
 
     def use(self, nats: int) -> None:
         """An event on which every head loses so much."""
-        says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE), np.zeros(len(ARMS))
+        says = np.full(len(HEADS), float(nats)), np.zeros(EVIDENCE), np.zeros(len(ARMS)), np.zeros(len(ARMS))
         n = self.device.usage.events
         self.device.window.append(1, 1, 1, event(self.name, n).timestamp, taken=(0, 0), history=(b"", b""))
         self.device.handle(Predicted(n, NO_MODEL, 0.5, *says), WallMs(0))
