@@ -26,6 +26,7 @@ NAMES = (
     "freshness",
     "idle",
     "scoring",
+    "push",
     "delay",
     "storm",
     "soak",
