@@ -323,6 +323,9 @@ class Connection:
         for topic, reason in zip(self._who.subscriptions, reasons, strict=False):
             if reason.is_failure:
                 self._owner.refused(self._who, topic, of_code(reason.value))
+        if self._closing:  # who came now would have said no goodbye
+            self._end(None)
+            return
         self._up, self._up_s = True, self._loop.time()
         self._answered.set()
         self.publish(self._who.topic, self._who.hello, retain=bool(self._who.goodbye))

@@ -273,6 +273,19 @@ async def test_processes_of_a_fleet_share_its_name_and_its_rate(
         await link.close()
 
 
+async def test_who_would_come_while_all_say_goodbye_does_not_come(broker: EmbeddedMqtt, metrics: Metrics) -> None:
+    """A device that said it is there, and no goodbye, would be there for ever."""
+    link = a_link(broker.settings.host, broker.settings.port, metrics=metrics)
+    link.open("ann")
+    ann = link._devices["ann"]
+    while not ann._accepted:
+        await asyncio.sleep(0)
+    ann.say_goodbye()
+    await ann._task
+    assert [arrival.kind for arrival in link.take()] == [] and not metrics.value(Metrics.devices_connected)
+    await link.close()
+
+
 async def test_a_busy_loop_does_not_keep_devices_from_their_turns(broker: EmbeddedMqtt) -> None:
     link = a_link(broker.settings.host, broker.settings.port)
     link.open("first")
