@@ -64,7 +64,9 @@ PATIENCE_S = 600
 PACED_S = 20
 SPLIT_TURNS = 3
 USERS = 2_000  # who are busy at once: some 790 of them make the 1,000 events of a pass
+# A user's first event makes a match due all the same, of as little as can be.
 NO_MATCHING = ["--match-every", str(1 << 30), "--freshness-budget", "36500d", "--candidates", "2", "--no-random"]
+UNMATCHED = {"match_every": 1 << 30, "freshness_budget_s": 36500 * 86_400, "candidates": 2, "random": False}
 MANY, FEW = 1000, 50  # events in a pass: at full speed, and at 1,000 a second, when passes are 50 ms apart
 CPU = "process_cpu_seconds_total"
 ENDS = (
@@ -262,45 +264,51 @@ def _free_ports(n: int) -> list[int]:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything."""
     _say(f"training a cloud model on {INITIAL:,} samples of {options.log}")
-    load = Load(options.log, options.events)
+    end = options.events + PACED_S * options.pace
+    logs = {"as logged": Load(options.log, end)}
+    if not options.bootstrap:
+        logs["by turns"] = Load(options.log, end, logs["as logged"].model, users=USERS)
+    loads = {kind: log.part(0, options.events) for kind, log in logs.items()}
+    load = loads["as logged"]
     if options.bootstrap:
-        settings = KafkaSettings(options.bootstrap)
-        ensure_topics(settings)
-        if any(end for _, end in bounds(settings, EVENTS).values()):
-            sys.exit(f"Kafka at {options.bootstrap} has events already: give one whose topics are empty")
-        publish(settings, load.model)
-        feed(settings, load, FLOW_GROUP)
+        _fill(KafkaSettings(options.bootstrap), load)
+    flows: dict[str, tuple[Load, int, list[str]]] = {"bare": (load, 0, [])}
+    for kind, events in loads.items():
+        flows |= {kind: (events, 1, []), f"{kind}, matching off": (events, 1, NO_MATCHING)}
+    flows |= {f"{n} processes": (load, n, []) for n in map(int, options.processes.split(",")) if n > 1}
     result: dict[str, Any] = {
         "log": options.log,
         "events": len(load),
         "broker": "Kafka" if options.bootstrap else "embedded",
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
+        "flows": {},
+        "pace_per_s": options.pace,
+        "paced": {},
+        "profile": {},
     }
-    _say("bare Bytewax flow")
-    result["flows"] = {"bare": throughput(load, options.bootstrap, 0)}
-    for processes in map(int, options.processes.split(",")):
-        _say(f"dataflow, processes: {processes}")
-        result["flows"][f"processes: {processes}"] = throughput(load, options.bootstrap, processes)
-    _say("dataflow, matching off")
-    result["flows"]["matching off"] = throughput(load, options.bootstrap, 1, *NO_MATCHING)
-    kinds = {"as logged": 0}
-    if not options.bootstrap:
-        kinds["by turns"] = USERS
-        turns = Load(options.log, options.events, load.model, users=USERS)
-        for name, flags in (("by turns", []), ("by turns, matching off", NO_MATCHING)):
-            _say(f"dataflow, {name}")
-            result["flows"][name] = throughput(turns, None, 1, *flags)
-    result["pace_per_s"], result["paced"] = options.pace, {}
-    for kind, users in kinds.items():
+    for name, (events, processes, flags) in flows.items():
+        _say(f"dataflow, {name}")
+        result["flows"][name] = throughput(events, options.bootstrap, processes, *flags)
+    for kind, log in logs.items():
         _say(f"{kind}: full speed, then {options.pace:,} events/s")
-        every = Load(options.log, options.events + PACED_S * options.pace, load.model, users=users)
-        both = every.part(0, options.events), every.part(options.events, len(every))
-        result["paced"][kind] = paced(*both, options.bootstrap, options.pace)
-    _say("profile")
-    result["profile"] = {at_a_time: profile(load.values, load.model, at_a_time) for at_a_time in (MANY, FEW)}
+        later = log.part(options.events, end)
+        result["paced"][kind] = paced(loads[kind], later, options.bootstrap, options.pace)
+    for kind, settings in {"as logged": {}, "by turns": UNMATCHED}.items():
+        for at_a_time in (MANY, FEW) if kind in loads else ():
+            _say(f"profile, {kind}")
+            name = f"{kind}, matching {'off' if settings else 'on'}, {at_a_time} events in a pass"
+            result["profile"][name] = profile(loads[kind].values, load.model, at_a_time, **settings)
     _say("two processes against one, without Kafka")
     result["split"] = flow_split.measure(load.keys, load.values, load.model, SPLIT_TURNS)
     return result
+
+
+def _fill(settings: KafkaSettings, load: Load) -> None:
+    ensure_topics(settings)
+    if any(end for _, end in bounds(settings, EVENTS).values()):
+        sys.exit(f"Kafka at {settings.bootstrap} has events already: give one whose topics are empty")
+    publish(settings, load.model)
+    feed(settings, load, FLOW_GROUP)
 
 
 def table(result: dict[str, Any]) -> list[str]:
@@ -316,9 +324,9 @@ def table(result: dict[str, Any]) -> list[str]:
         ages = [f"{name.replace('_', ' ')[:-3]} {ms:.0f} ms" for name, ms in slow.items() if name.endswith("_ms")]
         cost, times = slow["cpu_us_per_event"], slow["of_full_speed"]
         lines.append(f"{kind}: {cost:.0f} µs of CPU per event, {times:.2f} times that at full speed; {', '.join(ages)}")
-    lines += ["", "without Kafka, with so many events in each pass:"]
-    for at_a_time, found in result["profile"].items():
-        lines.append(f"{at_a_time:>5}: {found['events_per_core_s']:,.0f} events per core-second")
+    lines += ["", "without Kafka:"]
+    for events, found in result["profile"].items():
+        lines.append(f"{events}: {found['events_per_core_s']:,.0f} events per core-second")
         lines += [f"       {step:<30} {share:>4.0%}" for step, share in found["shares"].items()]
     return [*lines, "", *flow_split.table(result["split"])]
 
@@ -328,7 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", default="ml-1m")
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--processes", default="1,2")
+    parser.add_argument("--processes", default="1,2", help="those beyond 1 as well")
     parser.add_argument("--pace", type=int, default=1000)
     parser.add_argument("--bootstrap", default=None)
     parser.add_argument("--json", type=Path, help="write the results here")

@@ -50,12 +50,13 @@ STEPS: dict[str, tuple[Any, str]] = {
 }
 
 
-def profile(values: Sequence[bytes], model: CloudModel, at_a_time: int) -> dict[str, Any]:
-    """CPU seconds per event without Kafka, in this process, with so many events in each pass, and the steps' shares."""
+def profile(values: Sequence[bytes], model: CloudModel, at_a_time: int, **others: Any) -> dict[str, Any]:
+    """CPU seconds per event without Kafka, in this process, with so many events in each pass and `others` of the
+    dataflow's settings, and the steps' shares."""
     with tempfile.TemporaryDirectory() as folder:
-        plain_s, _ = in_process(values, model, Path(folder) / "plain", at_a_time)
+        plain_s, _ = in_process(values, model, Path(folder) / "plain", at_a_time, **others)
         with timed() as spent_s:
-            timed_s, batches = in_process(values, model, Path(folder) / "timed", at_a_time)
+            timed_s, batches = in_process(values, model, Path(folder) / "timed", at_a_time, **others)
     shares = {step: spent_s[step] / timed_s for step in STEPS}
     shares["Bytewax, snapshots, the rest"] = 1 - sum(shares.values())
     return {"events_per_core_s": len(values) / plain_s, "batches": batches, "shares": shares}
