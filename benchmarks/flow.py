@@ -315,10 +315,10 @@ def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
     bare = result["flows"]["bare"]["events_per_core_s"]
     lines = [f"{result['events']:,} events of {result['log']}, {result['broker']} broker; {result['machine']}", ""]
-    lines.append("flow                    events/s  per core-second  of bare  matches")
+    lines.append("flow                     events/s  per core-second  of bare  matches")
     for name, figures in result["flows"].items():
         rate, core, matches = figures["events_per_s"], figures["events_per_core_s"], figures["matches"]
-        lines.append(f"{name:<22}  {rate:>8,.0f}  {core:>15,.0f}  {core / bare:>7.1%}  {matches:>7,.0f}")
+        lines.append(f"{name:<23}  {rate:>8,.0f}  {core:>15,.0f}  {core / bare:>7.1%}  {matches:>7,.0f}")
     lines += ["", f"at {result['pace_per_s']:,} events/s, one process:"]
     for kind, slow in result["paced"].items():
         ages = [f"{name.replace('_', ' ')[:-3]} {ms:.0f} ms" for name, ms in slow.items() if name.endswith("_ms")]
