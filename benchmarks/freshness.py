@@ -220,8 +220,8 @@ def bring_up(stack: Stack, devices: int, initial: int) -> None:
 
 
 def taken_in(now: Snapshot) -> float:
-    """Samples that are pooled, or wait for others to take their item."""
-    return now.total(Metrics.pooled.name) + now.total(Metrics.samples_waiting.name)
+    """Events whose samples are pooled, wait for others to take their item, or were rejected."""
+    return sum(now.total(one.name) for one in (Metrics.pooled, Metrics.samples_waiting, Metrics.rejected))
 
 
 def figures(before: Snapshot, after: Snapshot, took_s: float) -> dict[str, Any]:
@@ -276,6 +276,7 @@ def _commands(
     arms = options.arms.split(",")
     (folder / "task.json").write_text(json.dumps({"arms": arms}))
     share = (learned_ms - START_MS) * options.pace / 1000 / pl.scan_parquet(log).select(pl.len()).collect().item()
+    devices = "all" if options.fleet_processes > 1 else str(options.devices)
     replay = ("replay", log, *bootstrap, "--json", "--throttle-groups", f"{FLOW_GROUP},{FLEET_GROUP}", "--fresh")
     return {
         # No second version within the run: the live part is minutes of event time.
@@ -286,7 +287,7 @@ def _commands(
         "flow": ("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain", "1s"),
         "fleet": (
-            *("fleet", "--devices", "all", *bootstrap, "--mqtt", mqtt),
+            *("fleet", "--devices", devices, *bootstrap, "--mqtt", mqtt),
             *("--processes", str(options.fleet_processes)),
             *("--cloud-key", str(folder / "keys" / "cloud.pub")),
             *("--state", str(folder / "fleet-state"), "--out", str(folder / "fleet")),

@@ -247,6 +247,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep logs and records of the processes here")
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
+    options.fleet_processes = 1  # which alone may leave users without a device
     try:
         result = measure(options)
     except ChildFailed as failure:
