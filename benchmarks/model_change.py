@@ -10,6 +10,7 @@ said to be of a core: how much the dataflow's thread computed between two times 
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import shutil
@@ -185,6 +186,8 @@ def run(settings: FlowSettings, sink: Noted, versions: list[CloudModel]) -> floa
         return versions[1]
 
     prepare_state(Path(settings.state))
+    gc.collect()
+    gc.freeze()  # as a flow's process does: else a collection of all that was imported stops it for longer than a slice
     with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
         reader = Reader(bus, blame, clock, time.sleep, idle_s=IDLE_ALONE_S, busy=pools.in_shadow)
         partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
