@@ -42,3 +42,10 @@ def metrics_server(port: int, registry: CollectorRegistry) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def check_ports(first: int, processes: int) -> None:
+    """Refuse early what `metrics_server` of one of so many processes would, each on its own port from `first` on."""
+    for port in range(first, first + processes) if first else ():
+        with metrics_server(port, CollectorRegistry()):
+            pass

@@ -24,6 +24,7 @@ from streams.kafka.bounds import bounds
 from streams.kafka.connection import probe as probe_kafka
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import STATUS
+from streams.metrics_server import check_ports
 from streams.mqtt.connection import probe as probe_mqtt
 from streams.mqtt.options import LOCAL_MQTT, MqttOptions
 from streams.population.table import find_table
@@ -147,6 +148,7 @@ def _attendance(population: str | None, drop: str | None, orders: Path | None) -
 def _run(told: Told) -> tuple[dict[str, Any] | None, int]:
     """Run until a signal; returns the result, None where processes have said why there is none, and the exit code."""
     topic = told.settings(OneOf()).topic  # refuses what can't be before anything is made
+    check_ports(told.metrics_port, told.processes)
     kafka, broker = told.kafka, told.broker
     probe_kafka(kafka.bootstrap, properties=kafka.properties)
     probe_mqtt(broker)

@@ -1,9 +1,12 @@
 """What is served to Prometheus: the metrics of this process, and what the kernel and Python say of it."""
 
+import socket
 import urllib.request
 
+import pytest
+
 from monitor.metrics import Metrics
-from streams.metrics_server import metrics_server
+from streams.metrics_server import PortTaken, check_ports, metrics_server
 from tests.integration.stack import free_port
 
 
@@ -20,3 +23,14 @@ def test_what_is_counted_is_served_beside_what_the_process_takes() -> None:
         "python_info",
         "python_gc_objects_collected_total",
     } <= names
+
+
+def test_a_port_of_any_process_that_is_taken_is_told_before_they_start() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(PortTaken):
+            check_ports(taken - 1, 2)
+    check_ports(taken - 1, 2)
+    check_ports(0, 2)
