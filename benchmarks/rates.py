@@ -66,7 +66,7 @@ def main() -> None:
     results = []
     for pace in options.paces:
         say(f"{pace:,} events/s")
-        one = argparse.Namespace(**vars(options), pace=pace, bootstrap=None, mqtt=None, out=None)
+        one = argparse.Namespace(**vars(options), pace=pace, bootstrap=None, mqtt=None, out=None, fleet_processes=1)
         try:
             results.append(freshness.measure(one))
         except ChildFailed as failure:
