@@ -22,8 +22,8 @@ _ARMS_WORDS = (
     "Every arm (a way to predict) predicts each event before anything learns from it. Cloud is the global model, "
     "trained on the initial part of the log; cloud-refreshed gets new versions. Each device arm blends its base (the "
     "cloud model, or what its name ends with), the local head and its own: {device_arms}. Popularity, repeats and "
-    "online are global, one model for everybody that learns as the stream goes; boosted is trees that learned from "
-    "the initial part, on features that live on: what a service would take instead. Untrained: the initial part was "
+    "online are global, one model for everybody that learns as the stream goes; boosted is trees that are trained "
+    "again as it goes, on the same features: what a service would take instead. Untrained: the initial part was "
     "too short for it."
 )
 _PAIRED_WORDS = (
