@@ -61,10 +61,11 @@ def fit_heads(rows: HeadRows, devices: int, spreads: Sequence[Spread]) -> Heads:
     own rows alone."""
     used = np.flatnonzero((rows.weight > 0).any(axis=1))
     used = used[np.argsort(rows.device[used], kind="stable")]
-    most = int(np.bincount(rows.device[used]).max(initial=0))
+    device = rows.device[used]
+    most = int(np.bincount(device).max(initial=0))
     step = max(1, GROUP // max(len(spreads) * most, 1))
     firsts = range(0, max(devices, 1), step)
-    parts = np.split(used, np.searchsorted(rows.device[used], firsts[1:]))
+    parts = np.split(used, np.searchsorted(device, firsts[1:]))
     return Heads.concat(
         [_fit_group(rows.take(p), f, min(step, devices - f), spreads) for p, f in zip(parts, firsts, strict=True)]
     )

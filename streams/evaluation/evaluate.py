@@ -13,6 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from index.pool import Pool
 from streams.base.names import LOGGED, MODELS
+from streams.base.scored import begun
 from streams.base.service import Service, columns_of
 from streams.evaluation.lineup import RIVALS
 from streams.evaluation.log import compared, repeats
@@ -38,10 +39,8 @@ def evaluate(log: pl.DataFrame, pool: Pool, plan: Plan, progress: Show) -> Outco
     )
     rivals = Rivals(service)
     context = bool(plan.context.all)
-    initial = slices(log[:first], INITIAL_ROWS, context=context)
-    for part in shown("reading the initial part of the log", first, initial, progress):
-        service.rehearse(*columns_of(part))
-    expected, records = service.begin(), []
+    expected = begun(service, log[:first], context=context, telling=True, show=progress)
+    records = []
     for part in slices(log[:first], INITIAL_ROWS):
         records += run.remember(with_bases(part, expected[: len(part)]))
         expected = expected[len(part) :]

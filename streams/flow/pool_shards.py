@@ -44,8 +44,8 @@ class PoolShards:
 
     def model(self) -> ModelId:
         """The cloud model whose vectors all open shards hold; `NO_MODEL` where they differ, or there are none."""
-        models = [pool.model for pool in self._open.values()] or [NO_MODEL]
-        return models[0] if models.count(models[0]) == len(models) else NO_MODEL
+        models = {pool.model for pool in self._open.values()}
+        return models.pop() if len(models) == 1 else NO_MODEL
 
     def in_shadow(self) -> bool:
         """Whether any of them is between two models, and has work to do without any that comes."""
