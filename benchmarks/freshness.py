@@ -29,11 +29,12 @@ from typing import Any
 
 import polars as pl
 
+from benchmarks.measured import measured
 from benchmarks.paced_log import START_MS, paced_log
 from benchmarks.scrape import Snapshot, scrape, together
 from monitor.metrics import Metrics
 from monitor.stages import STAGES
-from streams.child import Child, ChildFailed
+from streams.child import Child
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import FLEET_GROUP, FLOW_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
@@ -312,13 +313,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep logs and records of the processes here")
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
-    try:
-        result = measure(options)
-    except ChildFailed as failure:
-        sys.exit(f"{failure}\n{failure.tail}")
-    print("\n".join(table(result)))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = measured(measure, table, options)
     sys.exit(0 if all(row.get("reached", True) for row in result["stages"].values()) else 1)
 
 

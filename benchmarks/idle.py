@@ -9,7 +9,6 @@ second, all threads included. Exits with 1 when a target is missed.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.freshness import SERVICES, Stack, bring_up, process_cpu_s, say
+from benchmarks.measured import measured
 from benchmarks.paced_log import paced_log
-from streams.child import Child, ChildFailed
+from streams.child import Child
 from streams.kafka.embedded import EmbeddedKafka
 from streams.mqtt.embedded import EmbeddedMqtt
 
@@ -91,13 +91,7 @@ def main() -> None:
     parser.add_argument("--canary", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
-    try:
-        result = measure(options)
-    except ChildFailed as failure:
-        sys.exit(f"{failure}\n{failure.tail}")
-    print("\n".join(table(result)))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = measured(measure, table, options)
     sys.exit(any(result["cores"]["idle"][name] > target for name, target in TARGETS.items()))
 
 

@@ -13,7 +13,6 @@ trained with it, when the tunnel passes on that it says so. Active is whose user
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import threading
@@ -39,10 +38,10 @@ from benchmarks.freshness import (
     say,
     taken_in,
 )
+from benchmarks.measured import measured
 from benchmarks.paced_log import START_MS, paced_log
 from models.artefact import model_from_bytes, model_to_bytes
 from monitor.metrics import Metrics
-from streams.child import ChildFailed
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
@@ -248,13 +247,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     options.fleet_processes = 1  # which alone may leave users without a device
-    try:
-        result = measure(options)
-    except ChildFailed as failure:
-        sys.exit(f"{failure}\n{failure.tail}")
-    print("\n".join(table(result)))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = measured(measure, table, options)
     sys.exit(0 if reached(result) else 1)
 
 

@@ -6,21 +6,16 @@ import re
 import resource
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import capture_logs
 
-from device_sim import mqtt_connection, mqtt_link, quarrel, topics
+from device_sim import mqtt_link, quarrel, topics
 from device_sim.backoff import Backoff
-from device_sim.mqtt_link import MqttLink
-from device_sim.one_of import all_of
 from monitor.metrics import Metrics
 from streams.mqtt.embedded import EmbeddedMqtt
 from streams.ports import free_ports
+from tests.device_sim.linked import a_link, given_up, publish, said, up
 from tests.device_sim.partner import (
     Behaviour,
     Partner,
@@ -33,24 +28,11 @@ from tests.device_sim.partner import (
     silent,
     turns_into,
 )
-from wire.claim import Claim
-from wire.errors import ConnectionFailed
 from wire.pace import Pace, encode_pace
 
-LIMIT_S = 20.0
+pytestmark = pytest.mark.usefixtures("impatient")
+
 SUBACK = bytes([0x90, 6, 0, 1, 0, 1, 1, 1])
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.5)
-    monkeypatch.setattr(mqtt_link, "GOODBYE_S", 0.5)
-
-
-@pytest.fixture
-def broker() -> Iterator[EmbeddedMqtt]:
-    with EmbeddedMqtt() as embedded:
-        yield embedded
 
 
 @pytest.fixture
@@ -58,53 +40,8 @@ def metrics() -> Metrics:
     return Metrics()
 
 
-def a_link(host: str, port: int, boot: str = "b1", started_ms: int = 1, *, metrics: Metrics | None = None) -> MqttLink:
-    return MqttLink(host, port, 1, Claim("coda-fleet", boot, started_ms), metrics=metrics or Metrics())
-
-
 def failures(metrics: Metrics, client: str, reason: str) -> float:
     return metrics.value(Metrics.mqtt_failures, client=client, reason=reason)
-
-
-async def said(link: MqttLink, logs: Sequence[Mapping[str, Any]], text: str) -> str:
-    """Wait for a line with `text`; whatever happens, it comes."""
-    end = asyncio.get_running_loop().time() + LIMIT_S
-    while True:
-        for line in logs:
-            if text in line["event"]:
-                return str(line["event"])
-        assert asyncio.get_running_loop().time() < end, f"never said {text!r}, only {logs}"
-        await link.wait(0.05)
-        link.take()
-
-
-async def given_up(link: MqttLink) -> str:
-    """Wait for what ends the link."""
-    end = asyncio.get_running_loop().time() + LIMIT_S
-    while asyncio.get_running_loop().time() < end:
-        try:
-            link.take()
-        except ConnectionFailed as error:
-            return str(error)
-        await link.wait(0.05)
-    raise AssertionError("it never gave up")
-
-
-async def up(link: MqttLink, devices: int) -> None:
-    """Wait until so many devices came up."""
-    while devices > 0:
-        await link.wait(0.05)
-        devices -= sum(arrival.kind == "up" for arrival in link.take())
-
-
-def publish(broker: EmbeddedMqtt, topic: str, payload: bytes, *, retain: bool = False) -> None:
-    """Say something as the cloud would."""
-    cloud = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    cloud.connect(broker.settings.host, broker.settings.port)
-    cloud.loop_start()
-    cloud.publish(topic, payload, 1, retain).wait_for_publish(5)
-    cloud.disconnect()
-    cloud.loop_stop()
 
 
 @pytest.mark.parametrize(
@@ -252,27 +189,6 @@ async def test_thousands_of_devices_come_no_faster_than_the_rate(
     await link.close()
 
 
-async def test_processes_of_a_fleet_share_its_name_and_its_rate(
-    broker: EmbeddedMqtt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mqtt_link, "CONNECTS_PER_S", 50.0)
-    address, claim = (broker.settings.host, broker.settings.port), Claim("coda-fleet", "b1", 1)
-    links = [MqttLink(*address, 1, claim, metrics=Metrics(), one_of=one) for one in all_of(2)]
-    for number, link in enumerate(links):
-        link.open(f"first-{number}")
-        await up(link, 1)
-    began_s = asyncio.get_running_loop().time()
-    for number in range(60):
-        links[number % 2].open(f"u{number}")
-    for link in links:
-        await up(link, 30)
-    assert asyncio.get_running_loop().time() - began_s >= (60 - mqtt_link.BURST) / 50
-    later = a_link(*address, boot="b2", started_ms=2)
-    assert "was there first" in await given_up(later)
-    for link in (*links, later):
-        await link.close()
-
-
 async def test_who_would_come_while_all_say_goodbye_does_not_come(broker: EmbeddedMqtt, metrics: Metrics) -> None:
     """A device that said it is there, and no goodbye, would be there for ever."""
     link = a_link(broker.settings.host, broker.settings.port, metrics=metrics)
@@ -353,43 +269,6 @@ async def test_a_message_larger_than_the_broker_says_it_takes_is_not_sent_but_co
     assert metrics.value(Metrics.mqtt_refused, client="fleet", reason="too_large") > 0
 
 
-async def test_of_two_fleets_of_one_name_the_later_one_ends(broker: EmbeddedMqtt) -> None:
-    address = broker.settings.host, broker.settings.port
-    old = a_link(*address, "old", 1)
-    for user in ("ann", "bob"):
-        old.open(user)
-    await up(old, 2)
-    new = a_link(*address, "new", 2)
-    for user in ("ann", "bob"):
-        new.open(user)
-    assert "another fleet named coda-fleet is connected" in await given_up(new)
-    await new.close()
-    await old.wait(0.5)
-    assert not old.take()  # its devices never noticed
-    await old.close()
-
-
-async def test_two_fleets_that_cannot_hear_each_other_do_not_quarrel_for_ever(
-    broker: EmbeddedMqtt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hidden = iter(("coda/fleets/one", "coda/fleets/other"))
-    monkeypatch.setattr(topics, "claims", lambda *_: next(hidden))  # as where nobody may read what the other says
-    address = broker.settings.host, broker.settings.port
-    monkeypatch.setattr(quarrel, "WINDOW_S", 10.0)
-    old = a_link(*address, "old", 1)
-    for user in ("ann", "bob"):
-        old.open(user)
-    await up(old, 2)
-    old._quarrel._started_s -= 20  # it was there long before
-    new = a_link(*address, "new", 2)
-    for user in ("ann", "bob"):
-        new.open(user)
-    assert "another fleet under the same name" in await given_up(new)
-    await new.close()
-    await up(old, 1)  # and the devices are the other one's again
-    await old.close()
-
-
 @pytest.mark.parametrize("pace", [encode_pace(Pace(0, 3600, 60)), b"no pace", b""])
 async def test_devices_come_back_when_the_cloud_says_and_hear_of_it_once(broker: EmbeddedMqtt, pace: bytes) -> None:
     link = a_link(broker.settings.host, broker.settings.port)
@@ -404,17 +283,4 @@ async def test_devices_come_back_when_the_cloud_says_and_hear_of_it_once(broker:
     await asyncio.wait([back], timeout=4)
     assert back.done() is (b"3600" not in pace)
     back.cancel()
-    await link.close()
-
-
-@pytest.mark.parametrize(
-    "claim", [b"", b"{", b"[1]", b'{"type":"claim","name":"x","boot":"b","started_ms":-1}', b"x" * 9999]
-)
-async def test_nobody_ends_for_a_claim_that_is_none(broker: EmbeddedMqtt, claim: bytes) -> None:
-    link = a_link(broker.settings.host, broker.settings.port)
-    link.open("ann")
-    await up(link, 1)
-    await asyncio.to_thread(publish, broker, topics.claims("fleet", "coda-fleet"), claim)
-    await link.wait(0.3)
-    assert not link.take()
     await link.close()
