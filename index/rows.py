@@ -55,9 +55,10 @@ def encoded_end(model: ModelId) -> bytes:
 
 def pack_keys(prefix: bytes, timestamp: I64, sample: U64) -> list[bytes]:
     """n keys."""
-    rows = np.empty(len(sample), _KEY)
-    rows["timestamp"], rows["sample"] = timestamp.view(np.uint64) ^ _SIGN, sample
-    return [prefix + key for key in split(rows)]
+    rows = np.empty(len(sample), [("prefix", f"S{len(prefix)}"), ("place", _KEY)])
+    rows["prefix"] = prefix
+    rows["place"]["timestamp"], rows["place"]["sample"] = timestamp.view(np.uint64) ^ _SIGN, sample
+    return split(rows)
 
 
 def pack_floor(prefix: bytes, floor: Floor) -> bytes:
@@ -92,19 +93,23 @@ def pack_encoded(block: SampleBlock) -> list[bytes]:
 
 def unpack_rows(row: np.dtype[np.void], values: Sequence[bytes]) -> Rows:
     """n rows of type `row`; raises ValueError when a value has another size."""
-    if any(len(value) != row.itemsize for value in values):
+    if not set(map(len, values)) <= {row.itemsize}:
         raise ValueError(f"a row is not {row.itemsize} bytes")
     return np.frombuffer(b"".join(values), row)
 
 
-def unpack_block(timestamp: I64, sample: U64, payload: Rows, encoded: Rows, model: ModelId) -> SampleBlock:
-    """The samples behind rows of payload and encoding."""
-    columns: dict[str, Any] = {name: np.ascontiguousarray(payload[name]) for name in PAYLOAD_ROW.names or ()}
-    block = SampleBlock(sample=sample, timestamp=timestamp, **columns)
-    return block.with_encoding(encoded["logit"].astype(np.float32), np.ascontiguousarray(encoded["match_key"]), model)
+def unpack_payload(timestamp: I64, sample: U64, rows: Rows) -> SampleBlock:
+    """The samples behind rows of payload, not encoded."""
+    columns: dict[str, Any] = {name: np.ascontiguousarray(rows[name]) for name in PAYLOAD_ROW.names or ()}
+    return SampleBlock(sample=sample, timestamp=timestamp, **columns)
+
+
+def unpack_encoded(block: SampleBlock, rows: Rows, model: ModelId) -> SampleBlock:
+    """The same samples with what `model` made of them."""
+    return block.with_encoding(rows["logit"].astype(np.float32), np.ascontiguousarray(rows["match_key"]), model)
 
 
 def split(rows: Rows) -> list[bytes]:
     """Each row's bytes."""
-    raw, width = rows.tobytes(), rows.dtype.itemsize
-    return [raw[at : at + width] for at in range(0, len(raw), width)]
+    raw: list[bytes] = rows.view(f"V{rows.dtype.itemsize}").tolist()
+    return raw

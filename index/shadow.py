@@ -12,7 +12,7 @@ from index.vectors import check_block
 from models.sample import SampleBlock
 
 SLICE_ROWS = 768  # about 11 ms of a core, for which everything else in the pool's thread waits
-Encode = Callable[[SampleBlock], SampleBlock]  # gives the same samples with the vectors of its cloud model
+Encode = Callable[[SampleBlock], SampleBlock]  # gives the same samples, encoded or not, with its cloud model's vectors
 
 
 class Shadow:
@@ -23,7 +23,7 @@ class Shadow:
 
     def __init__(self, store: Store, encode: Encode, rows: int = SLICE_ROWS) -> None:
         self._store, self._encode = store, encode
-        self._window = store.read(rows)
+        self._window = store.read_payload(rows)
         self.memory = Memory(store.spec, 2 * store.state.live)  # room, so that few rows have to move
         self.model = store.state.model
 

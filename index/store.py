@@ -8,13 +8,16 @@ feeds the pool calls it before noting down that something needs not be sent agai
 `writes` with it: a pool that has fewer has lost rows, whatever became of its log.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 from rocksdict import Rdict, WriteBatch
 
 from index.database import damaged, open_db, orphans, told
@@ -23,6 +26,7 @@ from index.rows import (
     META,
     PAYLOAD,
     PAYLOAD_ROW,
+    Rows,
     encoded_end,
     encoded_prefix,
     encoded_row,
@@ -30,8 +34,9 @@ from index.rows import (
     pack_floor,
     pack_keys,
     pack_payload,
-    unpack_block,
+    unpack_encoded,
     unpack_keys,
+    unpack_payload,
     unpack_rows,
 )
 from index.spec import PoolSpec
@@ -44,6 +49,9 @@ from wire.identity import NO_MODEL, ModelId
 
 FORMAT = 8  # raise when keys or rows change, or the states of users that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
+# Who reads them closes them: a traceback would keep them, and RocksDB stays locked while anybody iterates over it.
+Chunks = Generator[tuple[list[bytes], list[bytes]], None, None]  # of keys, and of their values
+Blocks = Generator[SampleBlock, None, None]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -183,8 +191,13 @@ class Store:
 
         Raises `PoolError` when rows are damaged.
         """
-        payload, encoded = self._read(PAYLOAD), self._read(encoded_prefix(self.state.model))
-        return self._blocks(payload, encoded, self.state, rows)
+        model = self.state.model
+        encoded = self._read(encoded_prefix(model), rows)
+        return self._encoded(self.read_payload(rows), encoded, model)
+
+    def read_payload(self, rows: int = READ_ROWS) -> Blocks:
+        """The same samples, not encoded."""
+        return self._payload(self._read(PAYLOAD, rows), self.state.live)
 
     def salvage(self) -> Iterator[SampleBlock]:
         """What can be read of a damaged pool, oldest first, in blocks."""
@@ -193,7 +206,8 @@ class Store:
         keys = sorted(payload.keys() & encoded.keys())
         for at in range(0, len(keys), READ_ROWS):
             some = keys[at : at + READ_ROWS]
-            yield self._block(some, [payload[k] for k in some], [encoded[k] for k in some], self.state.model)
+            block = unpack_payload(*unpack_keys(b"", some), unpack_rows(PAYLOAD_ROW, [payload[k] for k in some]))
+            yield unpack_encoded(block, unpack_rows(self._encoded_row, [encoded[k] for k in some]), self.state.model)
 
     def flush(self) -> None:
         """Move what is in the write-ahead log into compressed files."""
@@ -208,46 +222,47 @@ class Store:
                 total += file.stat().st_size
         return total
 
-    def _blocks(
-        self, payload: Iterator[tuple[bytes, bytes]], encoded: Iterator[tuple[bytes, bytes]], state: State, rows: int
-    ) -> Iterator[SampleBlock]:
+    def _payload(self, chunks: Chunks, live: int) -> Blocks:
         done = 0
-        while some := list(islice(payload, rows)):
-            theirs = list(islice(encoded, len(some)))
-            if [k for k, _ in some] != [k for k, _ in theirs]:
-                raise damaged(self.path, "samples and encodings differ")
-            done += len(some)
-            yield self._block([k for k, _ in some], [v for _, v in some], [v for _, v in theirs], state.model)
-        if done != state.live:
-            raise damaged(self.path, f"{done} of {state.live} samples can be read")
+        with closing(chunks):
+            for keys, values in chunks:
+                done += len(keys)
+                yield unpack_payload(*unpack_keys(PAYLOAD, keys), self._rows(PAYLOAD_ROW, values))
+        if done != live:
+            raise damaged(self.path, f"{done} of {live} samples can be read")
 
-    def _block(
-        self, keys: Sequence[bytes], payload: Sequence[bytes], encoded: Sequence[bytes], model: ModelId
-    ) -> SampleBlock:
-        timestamp, sample = unpack_keys(b"", keys)
+    def _encoded(self, blocks: Blocks, chunks: Chunks, model: ModelId) -> Blocks:
+        with closing(blocks), closing(chunks):
+            for block in blocks:
+                keys, values = next(chunks, ([], []))
+                if keys != pack_keys(encoded_prefix(model), block.timestamp, block.sample):
+                    raise damaged(self.path, "samples and encodings differ")
+                yield unpack_encoded(block, self._rows(self._encoded_row, values), model)
+
+    def _rows(self, row: np.dtype[np.void], values: Sequence[bytes]) -> Rows:
         try:
-            payload_rows = unpack_rows(PAYLOAD_ROW, payload)
-            encoded_rows = unpack_rows(self._encoded_row, encoded)
+            return unpack_rows(row, values)
         except ValueError as error:
             raise damaged(self.path, str(error)) from error
-        return unpack_block(timestamp, sample, payload_rows, encoded_rows, model)
 
-    def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Places and values above the floor under `prefix`, as they are now: RocksDB's iterators see no later write."""
+    def _read(self, prefix: bytes, n: int) -> Chunks:
+        """What is above the floor under `prefix` now, n at a time: RocksDB's iterators see no later write."""
         with told(self.path):
             items: Iterator[Any] = self._db.items(from_key=pack_floor(prefix, self.state.floor))  # bytes, in raw mode
-        return self._under(prefix, items)
+        return self._under(prefix, items, n)
 
-    def _under(self, prefix: bytes, items: Iterator[Any]) -> Iterator[tuple[bytes, bytes]]:
-        with told(self.path):
-            for key, value in items:
-                if not key.startswith(prefix):
-                    return
-                yield key[len(prefix) :], value
+    def _under(self, prefix: bytes, items: Iterator[Any], n: int) -> Chunks:
+        inside = n
+        while inside == n:
+            with told(self.path):
+                some = list(islice(items, n))
+            inside = bisect_left(some, prefix + b"\xff" * 17, key=itemgetter(0))  # a look at each key takes longer
+            if inside:
+                yield [key for key, _ in some[:inside]], [value for _, value in some[:inside]]
 
     def _readable(self, prefix: bytes, width: int) -> dict[bytes, bytes]:
         """The same from both ends, since reading stops at damage; values of another width left out."""
-        rows = dict(self._read(prefix))
+        rows = {k[len(prefix) :]: v for chunk in self._read(prefix, READ_ROWS) for k, v in zip(*chunk, strict=True)}
         floor = pack_floor(prefix, self.state.floor)
         backwards: Iterator[Any] = self._db.items(backwards=True, from_key=prefix + b"\xff" * 16)
         for key, value in backwards:

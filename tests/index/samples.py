@@ -58,5 +58,11 @@ def samples(
     )
 
 
+def reencoded(block: SampleBlock, model: ModelId) -> SampleBlock:
+    """`block` as a made-up `model` encodes it, from its payload alone; row by row the same in whatever blocks."""
+    waves = np.sin(np.outer(block.item, np.arange(1, KEY_DIM + 1)) + model.key % 1000)
+    return block.with_encoding((block.item % 64 + model.version).astype(np.float32), unit(waves), model)
+
+
 def askers(*users: int) -> U64:
     return np.array(users, np.uint64)

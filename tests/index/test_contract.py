@@ -267,9 +267,10 @@ def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(KEY_DIM, KEY_DIM)))[0].astype(np.float32)
 
     def encode(some: SampleBlock) -> SampleBlock:
-        assert some.match_key is not None and some.logit is not None
         assert (some.history_item[:, 0] == some.sample).all()
-        return some.with_encoding(some.logit * 2, some.match_key @ turn, ModelId("", 7))
+        old = block.take(np.searchsorted(block.sample, some.sample))
+        assert old.match_key is not None and old.logit is not None
+        return some.with_encoding(old.logit * 2, old.match_key @ turn, ModelId("", 7))
 
     def logits() -> dict[int, float]:
         (everyone,) = pool.candidates(matcher.match(pool, keys, NOBODY, LATER, 100))

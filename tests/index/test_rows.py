@@ -12,12 +12,14 @@ from index.rows import (
     pack_floor,
     pack_keys,
     pack_payload,
-    unpack_block,
+    unpack_encoded,
     unpack_keys,
+    unpack_payload,
     unpack_rows,
 )
 from index.window import Floor
 from tests.index.samples import KEY_DIM, samples
+from wire.identity import NO_MODEL
 
 PLACES = st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
 
@@ -41,7 +43,9 @@ def test_samples_come_back_as_they_were() -> None:
     block = samples(range(50))
     payload = unpack_rows(PAYLOAD_ROW, pack_payload(block))
     encoded = unpack_rows(encoded_row(KEY_DIM), pack_encoded(block))
-    back = unpack_block(block.timestamp, block.sample, payload, encoded, model=block.model)
+    plain = unpack_payload(block.timestamp, block.sample, payload)
+    assert plain.logit is None and plain.match_key is None and plain.model == NO_MODEL
+    back = unpack_encoded(plain, encoded, block.model)
     for name in block.__dataclass_fields__:
         mine, theirs = getattr(block, name), getattr(back, name)
         assert np.array_equal(mine, theirs) and getattr(mine, "dtype", None) == getattr(theirs, "dtype", None), name

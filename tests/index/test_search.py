@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from index.pool import Pool
 from index.spec import PoolSpec
 from index.verify import recall_of, verify
-from tests.index.samples import KEY_DIM, random_keys, samples
+from tests.index.samples import KEY_DIM, random_keys, reencoded, samples
 from wire.identity import ModelId
 
 SPEC = PoolSpec(key_dim=KEY_DIM, graph_nodes=1, segment_rows=800, ring_rows=100, window_count=4000, window_age_ms=10**9)
@@ -74,7 +74,7 @@ def test_where_nothing_is_linked_only_the_ring_is_searched_row_by_row(tmp_path: 
         pool.upsert(samples(range(1000, 4000), seed=3))
     with Pool.open(tmp_path) as pool:
         assert pool.memory.ring == spec.ring_rows
-        pool.reencode(lambda block: block.with_encoding(block.logit, -block.match_key, ModelId("", 2)))  # type: ignore[operator, arg-type]
+        pool.reencode(lambda block: reencoded(block, ModelId("", 2)))
         assert pool.memory.ring == spec.ring_rows and len(pool) == 3000
 
 

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from index.spec import PoolSpec
 from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
-from tests.index.samples import random_keys, samples
+from tests.index.samples import random_keys, reencoded, samples
 from wire.arrays import F32
 from wire.errors import VectorError
 from wire.identity import ModelId
@@ -34,14 +35,7 @@ class SlicedPool(Pool):
 
 
 def by(version: int) -> Encode:
-    """An encoder whose vectors are the old ones turned; row by row the same in whatever blocks."""
-
-    def encode(block: SampleBlock) -> SampleBlock:
-        assert block.match_key is not None and block.logit is not None
-        turned = np.roll(block.match_key, version, axis=1)
-        return block.with_encoding(block.logit * 2, turned, ModelId("", version))
-
-    return encode
+    return lambda block: reencoded(block, ModelId("", version))
 
 
 def finish(pool: Pool, between: Callable[[int], object] = lambda _: None) -> int:
@@ -125,9 +119,10 @@ def test_a_newer_model_takes_the_place_of_one_that_is_under_way(tmp_path: Path) 
 
 def test_a_model_that_fails_on_the_way_changes_nothing(tmp_path: Path) -> None:
     def broken(block: SampleBlock) -> SampleBlock:
-        assert block.match_key is not None and block.logit is not None
+        block = by(2)(block)
+        assert block.match_key is not None
         keys = np.where(block.sample[:, None] == 30, np.float32("nan"), block.match_key)
-        return block.with_encoding(block.logit, keys, ModelId("", 2))
+        return replace(block, match_key=keys)
 
     with SlicedPool.open(tmp_path / "pool", small()) as pool:
         pool.upsert(samples(range(100, 160)))

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from index.spec import PoolSpec
 from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
-from tests.index.samples import random_keys, samples
+from tests.index.samples import random_keys, reencoded, samples
 from wire.arrays import F32
 from wire.identity import ModelId
 
@@ -84,9 +85,10 @@ class PoolLife(RuleBasedStateMachine):
         self.pool.rebuild()
 
     def encode(self, block: SampleBlock) -> SampleBlock:
-        assert block.logit is not None and block.match_key is not None
-        turned = np.roll(block.match_key, 1, axis=1)
-        return block.with_encoding(block.logit, turned, ModelId(f"{self.begun:016x}", 1))
+        encoded, some = reencoded(block, ModelId(f"{self.begun:016x}", 1)), block.sample[:, None] % 2 == 0
+        ties = KEYS[(block.sample + np.uint64(self.begun)) % len(KEYS)]
+        keys: F32 = np.where(some, ties, encoded.match_key)  # type: ignore[assignment]
+        return replace(encoded, match_key=keys)
 
     @rule()
     def reencode(self) -> None:

@@ -1,9 +1,11 @@
 """The pool on disk: what is not a pool, what is damaged, what was cut off."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from rocksdict import Options, Rdict
 
@@ -15,8 +17,9 @@ from index.store import FORMAT
 from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
-from tests.index.samples import KEY_DIM, samples
+from tests.index.samples import KEY_DIM, reencoded, samples
 from wire.errors import PoolError
+from wire.identity import ModelId
 
 N = 4000
 
@@ -162,6 +165,19 @@ def test_what_is_read_is_what_was_there_when_the_reading_began(tmp_path: Path) -
         assert [block.timestamp.tolist() for block in read] == [
             list(range(first, min(first + 25, 160))) for first in (100, 125, 150)
         ]
+
+
+@pytest.mark.parametrize("rows", [1, 20, 59, 60, 61])
+def test_whatever_the_size_of_its_blocks_what_is_read_is_all_of_the_window(tmp_path: Path, rows: int) -> None:
+    with Pool.open(made(tmp_path / "pool")) as pool:
+        pool.store.write_encoded(reencoded(samples(range(100, 160)), ModelId("", 2)))
+        encoded, plain = list(pool.store.read(rows)), list(pool.store.read_payload(rows))
+        assert [len(block) for block in plain] == [len(block) for block in encoded]
+        assert max(map(len, plain)) == min(rows, 60) and all(block.match_key is None for block in plain)
+        whole = SampleBlock.concat(encoded)
+        for field in fields(whole):
+            assert np.array_equal(getattr(whole, field.name), getattr(samples(range(100, 160)), field.name)), field.name
+        assert np.array_equal(SampleBlock.concat(plain).history_item, whole.history_item)
 
 
 def test_a_reencoding_that_was_cut_off_changes_nothing(tmp_path: Path) -> None:
