@@ -14,6 +14,7 @@ from models.history import History
 from models.interaction_log import InteractionLog
 from models.quorum import LEAD_MS
 from operators.decode import Arrival, Asked
+from operators.event_keys import EventKeys
 from wire.dead_letter import DeadLetter
 from wire.ids import user_key
 from wire.moments import NO_EVENT, EventMs, WallMs
@@ -22,7 +23,6 @@ from wire.sample import SampleRecord
 from wire.telemetry import ASIDE, BACK
 
 NEVER = WallMs(-1)
-MOST_SEEN = 20_000  # event keys of one user, 2 MB: of one who does more within the lateness, the pool knows the samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_AtRest)
-_PLAIN = [name for name in _AtRest.__struct_fields__ if name not in ("history", "taken", "watermark")]
+_PLAIN = [n for n in _AtRest.__struct_fields__ if n not in ("history", "taken", "seen", "prune_at", "watermark")]
 
 
 class UserState:
@@ -107,14 +107,13 @@ class UserState:
     Where that number was lost in a crash, the device says it when it asks.
     """
 
-    __slots__ = ("known", *_PLAIN)
+    __slots__ = ("known", "seen", *_PLAIN)
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.user = user_key(user_id)
         self.known = Known()
-        self.seen: dict[int, EventMs] = {}
-        self.prune_at = 64
+        self.seen = EventKeys()
         self.matched_at = NO_EVENT  # the newest match
         self.pending = 0  # samples since
         self.active_since_ms = NEVER  # wall clock of the first of them
@@ -177,9 +176,10 @@ class UserState:
         MessagePack: 4 µs for a user with 100 events, of which pickle made 19, once per user and epoch.
         """
         plain = {name: getattr(self, name) for name in _PLAIN}
-        known = self.known
+        known, seen = self.known, self.seen
         history, taken, newest = known.history.state(), known.interactions.state(), known.newest
-        return _encoder.encode(_AtRest(history=history, taken=taken, watermark=newest, **plain))
+        rest = _AtRest(history=history, taken=taken, seen=seen, prune_at=seen.prune_at, watermark=newest, **plain)
+        return _encoder.encode(rest)
 
     @classmethod
     def restore(cls, raw: bytes) -> "UserState":
@@ -188,18 +188,19 @@ class UserState:
         state = cls.__new__(cls)
         for name in _PLAIN:
             setattr(state, name, getattr(rest, name))
+        state.seen = EventKeys(rest.seen, rest.prune_at)
         state.known = Known.restore(History.restore(*rest.history), InteractionLog.restore(*rest.taken), rest.watermark)
         return state
 
     def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> bool:
         """Take a sample in; whether the match that it made due was withheld."""
-        timestamp = a.timestamp
-        self.seen[a.sample] = timestamp
+        timestamp, seen = a.timestamp, self.seen
+        seen[a.sample] = timestamp
         times, _, items, categories = self.known.take(a.item, a.category, a.label, timestamp)
         key = a.sample, self.user, a.item, a.category
         out.samples.append(SampleRecord(*key, a.label, times, timestamp, a.produced_ms, items, categories, a.base))
-        if len(self.seen) >= self.prune_at:
-            self._prune(rules)
+        if len(seen) >= seen.prune_at:
+            seen.prune(EventMs(self.watermark - rules.lateness_ms))
         if not self.pending:
             self.active_since_ms = now_ms
         self.pending += 1
@@ -265,10 +266,3 @@ class UserState:
         behind_ms = self.watermark - a.timestamp
         detail = f"{behind_ms} ms behind the newest event of its user, {rules.lateness_ms} ms are allowed"
         return a.refused(Reason.LATE, detail)
-
-    def _prune(self, rules: MatchRules) -> None:
-        """Forget event keys that would be late by now; at most every other event of a full set, so O(1) each."""
-        oldest = self.watermark - rules.lateness_ms
-        seen = [(key, timestamp) for key, timestamp in self.seen.items() if timestamp >= oldest]
-        self.seen = dict(seen[-MOST_SEEN // 2 :])
-        self.prune_at = max(64, 2 * len(self.seen))

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 from operators.audience import MOST_WAITING
+from operators.event_keys import MOST_SEEN
 from operators.event_time import HELD_MOST
 from operators.gather import PATIENCE_MS
-from operators.user import MOST_SEEN
 from streams.kafka.topics import (
     CANDIDATES,
     EVENTS,

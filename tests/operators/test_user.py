@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from models.interaction_log import MOST_TIMES
 from models.sample import block_of
 from operators.decode import Arrival, Asked
-from operators.user import MOST_SEEN, MatchRules, Query, UserState
+from operators.event_keys import MOST_SEEN
+from operators.user import MatchRules, Query, UserState
 from tests.operators.arrivals import NOW_MS, RULES, arrival, asked_at
 from wire.ids import user_key
 from wire.moments import EventMs, WallMs

@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 import torch
 
+from operators.event_keys import EventKeys
 from streams.simulation.plan import draw
 from streams.simulation.run import simulate
 from wire.identity import ModelId
@@ -48,7 +49,7 @@ def no_dedupe() -> Iterator[None]:
         yield
 
 
-class _Never(dict[int, Any]):
+class _Never(EventKeys):
     def __contains__(self, key: object) -> bool:
         return False
 
