@@ -78,7 +78,8 @@ class Metrics:
     events_scored = counter(
         "coda_events_scored",
         "events that `coda score` passed on, by what they say: expected, what it expected; own, what they said before; "
-        "unknown, nothing, as it began with them",
+        "unknown, nothing, as it began with them; duplicate, nothing new, as they came before; late, nothing new, as "
+        "they lie so far behind their user's newest that they may have come before",
         ["outcome"],
     )
     pooled = counter("coda_samples_pooled", "distinct samples written to the pool")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from typing import Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from models.streamed.counts import HALF_LIVES_MS, Counts
 from models.streamed.counts import SPANS as COUNT_SPANS
 from models.streamed.moments import Moments
 from models.streamed.people import People
-from models.streamed.person import Past
+from models.streamed.person import Past, Person
 from models.streamed.rest import Rest
 from models.streamed.together import SPANS, Together
 from wire.arrays import F32, F64, I64, U32
@@ -84,7 +83,7 @@ class Streamed:
         self._items = Counts(ITEMS, impressions=impressions)
         self._categories = Counts(CATEGORIES, impressions=impressions)
         self._together = Together([HALF_LIVES_MS[n] for n in SPANS])
-        self.people = People(PEOPLE)
+        self.people = People(PEOPLE, Person)
         rates = (*_RATES, *_USER_RATES) if impressions else ()
         self.names: tuple[str, ...] = (*_POPULARITY, *_AGES, *_OWN, *_NEAR, *_USER, *rates, *map(_said, context.all))
         self.same = frozenset((*_SAME, *map(_said, context.moment)))
@@ -94,7 +93,8 @@ class Streamed:
     def take(self, moments: Moments, context: F64 | None = None) -> Seen:
         """The features of n moments, of whose contexts `context` (n, names) was told where some are named; each user's
         own past knows them from then on."""
-        past = list(starmap(self.people.take, zip(*(column.tolist() for column in moments), strict=True)))
+        person, columns = self.people.of, (column.tolist() for column in moments)
+        past = [person(user).take(*event) for user, *event in zip(*columns, strict=True)]
         of = _columns(past)
         recent = pad_histories([each.history_item for each in past])[:, :RECENT]
         categories = pad_histories([each.history_category for each in past])

@@ -27,6 +27,7 @@ from models.streamed.design import Design
 from models.streamed.features import Seen, Streamed
 from models.streamed.moments import Moments
 from models.streamed.people import People
+from models.streamed.person import Person
 from models.streamed.rest import Rest
 from streams.base.model import GlobalModel, Met, Opinion, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
@@ -125,7 +126,7 @@ class Service:
         return self._slice[0]
 
     @property
-    def people(self) -> People:
+    def people(self) -> People[Person]:
         """Everybody's own past, which is kept apart from the rest, as it is most of all."""
         return self._streamed.people
 

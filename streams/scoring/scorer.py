@@ -1,13 +1,12 @@
 """Scoring, sans-I/O: events in, the same out, each with what the model expected of it.
 
 What happens long after all others is refused as the dataflow would refuse it, by its own code. An event that comes
-behind others is judged as of the moment it came: how popular things were before it is not kept.
+behind others is judged as of the moment it came: how popular things were before it is not kept. What came already, or
+may have, teaches nothing and tells no time: it goes on as it came, to the dataflow, which counts it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
-from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -16,21 +15,25 @@ from msgspec.structs import replace
 
 from models.quorum import LEAD_MS, Quorum, QuorumState
 from models.streamed.context import ContextNames
+from models.streamed.features import PEOPLE
 from models.streamed.moments import Moments
+from models.streamed.people import People
 from operators.decode import Arrival, Arrived
 from operators.event_time import EventClock, Sorted
 from streams.base.service import Contexts, Service
 from streams.logs.slices import SLICE_ROWS, Slicer
+from streams.scoring.came import Came
 from wire.dead_letter import DeadLetter
 from wire.event import EVENT_BYTES, decode_context, with_base
-from wire.ids import user_keys
+from wire.ids import user_key, user_keys
 from wire.moments import SteadyMs, WallMs
 
-OWN, EXPECTED, UNKNOWN = "own", "expected", "unknown"  # what an event says that goes on
+OWN, EXPECTED, UNKNOWN = "own", "expected", "unknown"  # what an event says that goes on, unless it can't be taken
 
 
 class Outgoing(NamedTuple):
-    """An event that goes on: its value, and when it was produced first; `said` is one of the words above."""
+    """An event that goes on: its value, and when it was produced first; `said` is one of the words above, or of those
+    of `streams.scoring.came`."""
 
     user_id: str
     value: bytes
@@ -60,6 +63,13 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     initial_until_ms: int
 
 
+class _Known(NamedTuple):
+    """An event whose time has come, and the word for why it can't be taken, if it can't."""
+
+    arrival: Arrival
+    word: str
+
+
 class ScorerState(msgspec.Struct, frozen=True, kw_only=True):
     """A scorer at rest, but for its service."""
 
@@ -72,8 +82,8 @@ class ScorerState(msgspec.Struct, frozen=True, kw_only=True):
 class Scorer:
     """Says by its `service`, once that has begun, what is expected of each event of a topic, and lets it learn of them.
 
-    Events of the time of what it began with it has learned of already: they pass. So does what says an expectation of
-    its own, of which it learns all the same.
+    Events of the time of what it began with it has learned of already: they pass, as do those that came before. So does
+    what says an expectation of its own, of which it learns all the same.
     """
 
     def __init__(self, made: Made) -> None:
@@ -89,6 +99,7 @@ class Scorer:
         self._present = Quorum()
         self._slicer = Slicer(SLICE_ROWS, made.delay_ms)
         self._clocks: dict[int, EventClock] = {}
+        self.came = People(PEOPLE, Came)
 
     @property
     def waiting(self) -> int:
@@ -98,27 +109,28 @@ class Scorer:
     def take(self, arrived: Iterable[Arrived], steady_ms: SteadyMs, ended: Collection[int] = ()) -> Scored:
         """Events in the order in which they are to be judged; `ended` are partitions that were read to their end."""
         refused: list[DeadLetter] = []
-        arrivals: list[Arrival] = []
+        known: list[_Known] = []
         for one in arrived:
-            if isinstance(one, Arrival):
-                arrivals.append(one)
-            else:
+            if not isinstance(one, Arrival):
                 refused.append(one)
-        accepted: list[Arrival] = []
-        for partition, run in groupby(arrivals, attrgetter("partition")):
-            accepted += _went_on(self._clock(partition).take(run, steady_ms), refused)
+            elif word := self._word(one):
+                known.append(_Known(one, word))
+            else:
+                known += self._told(self._clock(one.partition).take([one], steady_ms), refused)
         for partition in ended:
             self._clock(partition).end(steady_ms)
-        return self._scored(accepted, refused)
+        return self._scored(known, refused)
 
     def settle(self, steady_ms: SteadyMs) -> Scored:
         """Decide about events that had waited long enough when the state was taken last, once that is kept."""
         refused: list[DeadLetter] = []
-        out = [_went_on(clock.take([], steady_ms), refused) for clock in self._clocks.values()]
-        return self._scored([*chain.from_iterable(out)], refused)
+        known: list[_Known] = []
+        for clock in self._clocks.values():
+            known += self._told(clock.take([], steady_ms), refused)
+        return self._scored(known, refused)
 
     def state(self, steady_ms: SteadyMs) -> ScorerState:
-        """All at rest, but for the service."""
+        """All at rest, but for the service and what came of each user."""
         return ScorerState(
             made=self.made,
             present=self._present.state(),
@@ -139,20 +151,36 @@ class Scorer:
             self._clocks[partition] = EventClock(LEAD_MS)
         return self._clocks[partition]
 
-    def _scored(self, arrivals: Sequence[Arrival], refused: list[DeadLetter]) -> Scored:
-        out = [_outgoing(*each) for each in zip(arrivals, self._expected(arrivals), strict=True)]
-        return Scored(out, refused, max((arrival.timestamp for arrival in arrivals), default=-1))
+    def _word(self, arrival: Arrival) -> str:
+        """Why it can't be taken, if it can't."""
+        if arrival.timestamp <= self.made.initial_until_ms:
+            return UNKNOWN
+        came = self.came.find(user_key(arrival.user_id))
+        return came.word(arrival.sample, arrival.timestamp) if came else ""
 
-    def _expected(self, arrivals: Iterable[Arrival]) -> list[float | None]:
-        """Of each, as log-odds; None of those that the model began with."""
-        odds: list[float | None] = []
+    def _told(self, out: Sorted, refused: list[DeadLetter]) -> list[_Known]:
+        """What a clock let go, one behind the other, since what came twice may have been held twice; the rest is
+        `refused`."""
+        refused += out.rejected
+        known = []
+        for user_id, one in out.accepted:
+            if isinstance(one, Arrival):
+                known.append(_Known(one, word := self._word(one)))
+                if not word:
+                    self.came.of(user_key(user_id)).take(one.sample, one.timestamp)
+        return known
+
+    def _scored(self, known: Sequence[_Known], refused: list[DeadLetter]) -> Scored:
+        odds = iter(self._expected([arrival for arrival, word in known if not word]))
+        out = [_as_it_came(arrival, word) if word else _outgoing(arrival, next(odds)) for arrival, word in known]
+        return Scored(out, refused, max((arrival.timestamp for arrival, _ in known), default=-1))
+
+    def _expected(self, arrivals: Iterable[Arrival]) -> list[float]:
+        """Of each, as log-odds."""
+        odds: list[float] = []
         part: list[Arrival] = []  # of one slice
         begins = False
         for arrival in arrivals:
-            if arrival.timestamp <= self.made.initial_until_ms:
-                odds += [*self._judged(part, begins=begins), None]
-                part, begins = [], False
-                continue
             now_ms = max(arrival.timestamp, self._present.claim(arrival.user_id, arrival.timestamp))
             if self._slicer.begins(arrival.user_id, now_ms):
                 odds += self._judged(part, begins=begins)
@@ -183,16 +211,14 @@ def _moments(arrivals: Sequence[Arrival]) -> Moments:
     )
 
 
-def _went_on(out: Sorted, refused: list[DeadLetter]) -> list[Arrival]:
-    """What a clock let go; what it did not is `refused`."""
-    refused += out.rejected
-    return [one for _, one in out.accepted if isinstance(one, Arrival)]
+def _as_it_came(arrival: Arrival, said: str) -> Outgoing:
+    return Outgoing(arrival.user_id, arrival.raw, arrival.produced_ms, said)
 
 
-def _outgoing(arrival: Arrival, odds: float | None) -> Outgoing:
+def _outgoing(arrival: Arrival, odds: float) -> Outgoing:
     if arrival.base is not None:
-        return Outgoing(arrival.user_id, arrival.raw, arrival.produced_ms, OWN)
-    value = arrival.raw if odds is None else with_base(arrival.raw, odds)
-    if odds is None or len(value) > EVENT_BYTES:  # nobody would take it with one
-        return Outgoing(arrival.user_id, arrival.raw, arrival.produced_ms, UNKNOWN)
+        return _as_it_came(arrival, OWN)
+    value = with_base(arrival.raw, odds)
+    if len(value) > EVENT_BYTES:  # nobody would take it with one
+        return _as_it_came(arrival, UNKNOWN)
     return Outgoing(arrival.user_id, value, arrival.produced_ms, EXPECTED)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from models.streamed.people import People
 from models.streamed.rest import Rest
 from streams.bus import Partition
 from streams.scoring.scorer import Scorer, ScorerState
@@ -20,30 +21,32 @@ from wire.durable import open_database, settle, sync, told
 from wire.errors import InputError
 from wire.moments import SteadyMs
 
-FORMAT = "coda-score-2"
+FORMAT = "coda-score-3"
 FILE = "score.sqlite"
 _FRESH = "new.sqlite"
 _BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is
 _ARRAY = 1  # the extension type of MessagePack that is an array
 _USER_BYTES = 8
-_TABLES = """
+_PEOPLE = "(place INTEGER PRIMARY KEY, user BLOB UNIQUE, data BLOB, digest BLOB)"
+_TABLES = f"""
     PRAGMA journal_mode = TRUNCATE;
     PRAGMA synchronous = FULL;
     CREATE TABLE IF NOT EXISTS scorer (one INTEGER PRIMARY KEY CHECK (one = 1), document BLOB, digest BLOB);
     CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, data BLOB);
-    CREATE TABLE IF NOT EXISTS people (place INTEGER PRIMARY KEY, user BLOB UNIQUE, data BLOB, digest BLOB);
+    CREATE TABLE IF NOT EXISTS people {_PEOPLE};
+    CREATE TABLE IF NOT EXISTS came {_PEOPLE};
 """
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of the scorer, the offset that comes next per partition, what the parts' bytes hash to, and how many
-    people there are."""
+    """What is kept of the scorer, the offset that comes next per partition, what the parts' bytes hash to, and of how
+    many people each table is."""
 
     format: str
     scorer: ScorerState
     positions: dict[Partition, int]
     parts: dict[str, bytes]
-    people: int
+    people: dict[str, int]
 
 
 class ScoringState:
@@ -69,7 +72,7 @@ class ScoringState:
             scorer=scorer.state(steady_ms),
             positions=dict(positions),
             parts=parts,
-            people=len(service.people),
+            people={table: len(people) for table, people in _people_of(scorer).items()},
         )
         begins = not self._file.exists()  # it appears whole: who is killed meanwhile begins anew
         place = self._folder / _FRESH if begins else self._file
@@ -82,7 +85,8 @@ class ScoringState:
             changed = [(name, data) for name, data in packed.items() if parts[name] != self._parts.get(name)]
             database.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", changed)
             database.executemany("DELETE FROM parts WHERE name = ?", [(name,) for name in self._parts.keys() - parts])
-            _put_people(database, service.people.changes(), len(service.people))
+            for table, people in _people_of(scorer).items():
+                _put_people(database, table, people.changes(), len(people))
             encoded = msgspec.msgpack.encode(document)
             database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, encoded, xxh3_128_digest(encoded)))
             database.execute("COMMIT")
@@ -107,7 +111,10 @@ class ScoringState:
             scorer = Scorer(document.scorer.made)
             blocks = {int(name.removeprefix(_BLOCK)): parts.pop(name) for name in [*parts] if name.startswith(_BLOCK)}
             scorer.service.restore(parts, blocks)
-            self._read_people(database, document, scorer)
+            for table, people in _people_of(scorer).items():
+                self._read_people(database, table, people)
+                if len(people) != document.people[table]:
+                    raise self._damaged()
         scorer.restore(document.scorer, steady_ms)
         self._parts = document.parts
         return scorer, document.positions
@@ -131,14 +138,11 @@ class ScoringState:
             raise self._damaged()
         return {name: _unpack(data) for name, data in parts.items()}
 
-    def _read_people(self, database: sqlite3.Connection, document: _Document, scorer: Scorer) -> None:
-        people = scorer.service.people
-        for user, data, digest in database.execute("SELECT user, data, digest FROM people ORDER BY place"):
+    def _read_people(self, database: sqlite3.Connection, table: str, people: People[Any]) -> None:
+        for user, data, digest in database.execute(f"SELECT user, data, digest FROM {table} ORDER BY place"):
             if _digest(user, data) != digest:
                 raise self._damaged()
             people.restore(int.from_bytes(user, "little"), _unpack(data))
-        if len(people) != document.people:
-            raise self._damaged()
 
     def _damaged(self) -> InputError:
         return InputError(
@@ -153,16 +157,21 @@ class ScoringState:
         )
 
 
-def _put_people(database: sqlite3.Connection, changes: list[tuple[int, Rest]], number: int) -> None:
+def _people_of(scorer: Scorer) -> dict[str, People[Any]]:
+    """By table, what is kept of each user."""
+    return {"people": scorer.service.people, "came": scorer.came}
+
+
+def _put_people(database: sqlite3.Connection, table: str, changes: list[tuple[int, Rest]], number: int) -> None:
     """Whoever did something last has the last place; of more than `number` the first go, as in memory."""
     rows = [(user.to_bytes(_USER_BYTES, "little"), _pack(state)) for user, state in changes]
     database.executemany(
-        "INSERT OR REPLACE INTO people (user, data, digest) VALUES (?, ?, ?)",
+        f"INSERT OR REPLACE INTO {table} (user, data, digest) VALUES (?, ?, ?)",
         [(user, data, _digest(user, data)) for user, data in rows],
     )
-    (kept,) = database.execute("SELECT COUNT(*) FROM people").fetchone()
+    (kept,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
     database.execute(
-        "DELETE FROM people WHERE place IN (SELECT place FROM people ORDER BY place LIMIT ?)", (kept - number,)
+        f"DELETE FROM {table} WHERE place IN (SELECT place FROM {table} ORDER BY place LIMIT ?)", (kept - number,)
     )
 
 

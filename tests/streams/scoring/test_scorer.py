@@ -1,24 +1,36 @@
 """What is said of events that come one after the other: the same as of a log, whatever else comes."""
 
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from models.quorum import LEAD_MS
 from models.streamed.context import ContextNames
 from streams.base.context import ContextOptions
+from streams.base.model import Met
 from streams.base.names import BOOSTED, ONLINE
 from streams.base.scored import Scoring, score
+from streams.bus import Message
 from streams.kafka.topics import UNSCORED
 from streams.logs.event_log import load_log
 from streams.logs.options import AS_FOUND
 from streams.scoring.beginning import begin
-from streams.scoring.scorer import EXPECTED, OWN, UNKNOWN
-from streams.scoring.state import ScoringState
+from streams.scoring.came import DUPLICATE, LATE
+from streams.scoring.scorer import EXPECTED, OWN, UNKNOWN, Outgoing, Scorer
+from streams.scoring.state import FILE, ScoringState
 from tests.streams.scoring.world import (
     DELAY_MS,
+    NOW_MS,
     SHARE,
     START,
     by_event,
@@ -165,3 +177,99 @@ def test_a_partition_in_which_nothing_comes_holds_nothing_up(tmp_path: Path) -> 
     came = messages(tail_of(path))
     apart = [came[0]._replace(partition=1), *came[1:]]  # where nothing comes any more
     assert said(scorer_of(path, ONLINE), apart) == said(scorer_of(path, ONLINE), came)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), again=st.integers(1, 300), restart=st.integers(0, 300))
+def test_what_comes_again_goes_on_as_it_came_and_changes_nothing(
+    seed: int, again: int, restart: int, begun: Path
+) -> None:
+    dice, firsts = random.Random(seed), tail_of(log_in(begun))[:200]
+    once, scorer, came = resumed(begun), resumed(begun), doubled(firsts, again, dice)
+    undisturbed = passed(once, messages(firsts), dice)
+    out = passed(scorer, came[:restart], dice)
+    write_whole(scorer, folder := begun / "again")
+    scorer = resumed(folder)
+    out += passed(scorer, came[restart:], dice)
+    assert [each for each in out if each.said != DUPLICATE] == undisturbed
+    repeats = Counter(message.value for message in came) - Counter(map(encode_event, firsts))
+    assert Counter(each.value for each in out if each.said == DUPLICATE) == repeats, "as they came, and all of them"
+    assert at_rest(scorer, folder) == at_rest(once, folder)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A folder with the state of a scorer that has begun."""
+    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+    return tmp_path
+
+
+def resumed(folder: Path) -> Scorer:
+    found = ScoringState(folder).resume(START)
+    assert found is not None
+    return found[0]
+
+
+def doubled(firsts: Sequence[Event], again: int, dice: random.Random) -> list[Message]:
+    """So many of them once more, some with other words, anywhere after they came."""
+    came = [encode_event(event) for event in firsts]
+    for _ in range(again):
+        event = dice.choice(firsts)
+        said = encode_event(replace(event, base=1.5, label=1 - event.label) if dice.random() < 0.2 else event)
+        came.insert(dice.randint(came.index(encode_event(event)) + 1, len(came)), said)
+    return [message(raw, n) for n, raw in enumerate(came)]
+
+
+def passed(scorer: Scorer, came: Sequence[Message], dice: random.Random) -> list[Outgoing]:
+    """What goes on when they come in parts of any size, but for when they were produced, which is told of offsets."""
+    out, at = list[Outgoing](), 0
+    while at < len(came):
+        end = at + dice.randint(1, 90)
+        found = taken(scorer, came[at:end])
+        assert not found.refused
+        out += [each._replace(produced_ms=NOW_MS) for each in found.events]
+        at = end
+    return out
+
+
+def write_whole(scorer: Scorer, folder: Path) -> None:
+    """Where nothing is yet."""
+    folder.mkdir(exist_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
+    for people in (scorer.service.people, scorer.came):
+        people._changed = set(people._people)
+    ScoringState(folder).write(scorer, {}, START)
+
+
+def at_rest(scorer: Scorer, folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All that it writes down, in whatever parts a slice came."""
+    scorer.service._slice = [Met.concat(scorer.service._slice)]
+    write_whole(scorer, folder)
+    with closing(sqlite3.connect(folder / FILE)) as database:
+        tables = ("scorer", "parts", "people", "came")
+        return {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+
+
+def test_what_comes_again_is_known_in_whatever_partition_and_held_or_not(begun: Path) -> None:
+    *before, then, last = tail_of(log_in(begun))[:20]
+    later_ms = then.timestamp + 2 * LEAD_MS
+    raw, scorer = encode_event(replace(then, timestamp=later_ms)), resumed(begun)
+    out = taken(scorer, [*messages(before), message(encode_event(before[-1]), 18, partition=1)]).events
+    assert [each.said for each in out] == [EXPECTED] * 18 + [DUPLICATE]
+    assert not taken(scorer, [message(raw, 18), message(raw, 19)]).events and scorer.waiting == 2
+    others = [replace(last, event_id=f"{n}", user_id=f"{n}", timestamp=later_ms) for n in range(9)]
+    out = taken(scorer, messages(others, first=20)).events
+    assert [each.said for each in out if decode_event(each.value).event_id == then.event_id] == [EXPECTED, DUPLICATE]
+
+
+def test_what_may_have_come_before_teaches_nothing_and_is_known_to_be_late(begun: Path) -> None:
+    events = tail_of(log_in(begun))
+    event, scorer, once = events[0], resumed(begun), resumed(begun)
+    later = [replace(each, timestamp=each.timestamp + n * 600_000) for n, each in enumerate(events[:40])]
+    firsts = [replace(each, user_id=event.user_id) for each in later]
+    undisturbed = passed(once, messages(firsts), random.Random(0))
+    out = passed(scorer, messages([*firsts, firsts[-8], firsts[-6], firsts[0]]), random.Random(0))
+    assert out[: len(firsts)] == undisturbed
+    assert [each.said for each in out[len(firsts) :]] == [LATE, DUPLICATE, LATE]
+    assert [each.value for each in out[len(firsts) :]] == [encode_event(firsts[n]) for n in (-8, -6, 0)]
+    assert at_rest(scorer, begun / "late") == at_rest(once, begun / "late")

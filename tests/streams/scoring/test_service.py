@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from models.quorum import LEAD_MS
 from monitor.metrics import Metrics
 from streams.base.context import ContextOptions
 from streams.base.names import ONLINE
@@ -17,6 +18,7 @@ from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.lag import lag
 from streams.kafka.options import KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP, UNSCORED
+from streams.scoring.came import DUPLICATE, LATE
 from streams.scoring.scorer import EXPECTED, OWN
 from streams.scoring.service import ScoringService
 from streams.scoring.state import FILE, ScoringState
@@ -86,6 +88,21 @@ def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world
     assert letter.headers["source"] == b"unscored" and int(letter.headers["offset"]) == origin.offset
     assert metrics.value(Metrics.rejected, reason=Reason.MALFORMED) == 1
     assert metrics.value(Metrics.events_scored, outcome=OWN) == 1
+
+
+def test_what_a_producer_sends_again_reaches_the_dataflow_behind_the_first_and_is_counted(
+    world: World, tmp_path: Path
+) -> None:
+    (late, other, *_), metrics = tail_of(log_in(tmp_path)), Metrics()
+    event = replace(late, event_id="again", timestamp=late.timestamp + LEAD_MS + 1)
+    raw = encode_event(event)
+    send(world, raw, raw, encode_event(other), raw, encode_event(late))
+    with closing(service_of(world, tmp_path, metrics)) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 5, "all five")
+    first, *again = [m.value for m in world.read(EVENTS) if decode_event(m.value).event_id == event.event_id]
+    assert decode_event(first).base is not None and again == [raw, raw]
+    counts = {word: metrics.value(Metrics.events_scored, outcome=word) for word in (EXPECTED, DUPLICATE, LATE)}
+    assert counts == {EXPECTED: 2, DUPLICATE: 2, LATE: 1}
 
 
 def test_what_happens_long_after_all_others_is_a_dead_letter_from_where_it_came(world: World, tmp_path: Path) -> None:

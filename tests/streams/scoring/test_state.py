@@ -32,13 +32,25 @@ def cut(path: Path) -> None:
         lambda path: changed(path, "DELETE FROM parts WHERE name = 'waiting'"),
         lambda path: changed(path, "UPDATE people SET data = zeroblob(9) WHERE place = 1"),
         lambda path: changed(path, "DELETE FROM people WHERE place = 1"),
+        lambda path: changed(path, "UPDATE came SET data = zeroblob(9) WHERE place = 1"),
+        lambda path: changed(path, "DELETE FROM came WHERE place = 1"),
         lambda path: changed(path, "UPDATE scorer SET document = zeroblob(9)"),
     ],
 )
 def test_a_damaged_state_is_refused_with_what_to_do(damage: Callable[[Path], object], tmp_path: Path) -> None:
-    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+    scorer = scorer_of(log_in(tmp_path), ONLINE)
+    said(scorer, messages(tail_of(log_in(tmp_path))[:9]))
+    ScoringState(tmp_path).write(scorer, {}, START)
     damage(tmp_path / FILE)
     with pytest.raises(InputError, match=r"score.sqlite is damaged.*another --state"):
+        ScoringState(tmp_path).resume(START)
+
+
+def test_a_state_of_another_version_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.scoring.state.FORMAT", "coda-score-2")
+        ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+    with pytest.raises(InputError, match=r"of another version.*'coda-score-3'.*another --state"):
         ScoringState(tmp_path).resume(START)
 
 
@@ -46,6 +58,7 @@ def test_people_beyond_the_limit_are_gone_from_disk_too_and_the_others_keep_thei
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.streamed.features.PEOPLE", 20)
+    monkeypatch.setattr("streams.scoring.scorer.PEOPLE", 20)
     path = log_in(tmp_path)
     scorer, state = scorer_of(path, ONLINE), ScoringState(tmp_path)
     for first in range(0, 200, 50):
@@ -53,8 +66,8 @@ def test_people_beyond_the_limit_are_gone_from_disk_too_and_the_others_keep_thei
         state.write(scorer, {}, START)
     resumed = ScoringState(tmp_path).resume(START)
     assert resumed is not None
-    people, again = scorer.service.people, resumed[0].service.people
-    assert len(again) == 20 and [*again._people] == [*people._people]
+    for people, again in ((scorer.service.people, resumed[0].service.people), (scorer.came, resumed[0].came)):
+        assert len(again) == 20 and [*again._people] == [*people._people]
 
 
 def test_whoever_is_killed_before_the_first_state_is_whole_begins_anew(
