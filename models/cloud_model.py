@@ -177,26 +177,29 @@ class CloudModel:
 
     def _encode(self, item: U32, category: U32, history_item: U32, history_category: U32) -> tuple[F32, F32]:
         """Logits (n,) and match keys (n, KEY_DIM)."""
-        rows, slots = self._slots(history_item, history_category)
-        target = self.item_vectors(item, category)
-        looks = np.stack([self._looks(target), np.broadcast_to(self._plain_look, target.shape)], axis=1)
-        recency = np.stack([_numpy(self.weights.attention_recency), _numpy(self.weights.pool_recency)])
-        interest, pooled = _seen(slots, looks, recency, history_item).swapaxes(0, 1)
+        rows, target, slots = self._looked_up(item, category, history_item, history_category)
+        looks = np.empty((len(target), 2, DIM), np.float32)
+        looks[:, 0], looks[:, 1] = self._looks(target), self._plain_look
+        interest, pooled = _seen(slots, looks, self._recency, history_item).swapaxes(0, 1)
         keys = two_view_keys(unit(pooled), history_item, self._rarity[rows])
         return self.logits(_features(interest, target)), keys
 
     def _interests(self, item: U32, category: U32, history_item: U32, history_category: U32) -> F32:
-        _, slots = self._slots(history_item, history_category)
-        looks = self._looks(self.item_vectors(item, category))
-        return _seen(slots, looks[:, None], _numpy(self.weights.attention_recency), history_item)[:, 0]
+        _, target, slots = self._looked_up(item, category, history_item, history_category)
+        return _seen(slots, self._looks(target)[:, None], self._recency[:1], history_item)[:, 0]
 
-    def _slots(self, history_item: U32, history_category: U32) -> tuple[I64, F32]:
-        """Item rows (n, L) of histories, and their vectors (n, L + 1, d): `Weights.slots` on arrays."""
-        rows = self._item_rows.of(history_item)
-        slots = np.empty((len(rows), rows.shape[1] + 1, DIM), np.float32)
-        slots[:, :-1] = self._vectors(rows, self._category_rows.of(history_category))
+    def _looked_up(self, item: U32, category: U32, history_item: U32, history_category: U32) -> tuple[I64, F32, F32]:
+        """Item rows (n, L) of histories; vectors of targets (n, d), and of histories and the null slot (n, L + 1, d).
+
+        `Weights.slots` on arrays. Targets are looked up with their histories, in the null slot's place, before that
+        takes it: of few rows it is calls that take time.
+        """
+        rows = self._item_rows.of(np.concatenate([history_item, item[:, None]], axis=1))
+        category_rows = self._category_rows.of(np.concatenate([history_category, category[:, None]], axis=1))
+        slots = self._vectors(rows, category_rows)
+        target = slots[:, -1].copy()
         slots[:, -1] = _numpy(self.weights.null)
-        return rows, slots
+        return rows[:, :-1], target, slots
 
     def _vectors(self, item_rows: I64, category_rows: I64) -> F32:
         vectors: F32 = _numpy(self.weights.items).take(item_rows, axis=0)
@@ -212,6 +215,11 @@ class CloudModel:
     def _plain_look(self) -> F32:
         """How a history is looked at without a target, (d,)."""
         return _numpy(self.weights.pool_query) / np.float32(DIM**0.5)
+
+    @cached_property
+    def _recency(self) -> F32:
+        """What a slot's place is worth, (2, L + 1): to a target, and without one."""
+        return np.stack([_numpy(self.weights.attention_recency), _numpy(self.weights.pool_recency)])
 
 
 def _features(interest: F32, target: F32) -> F32:

@@ -3,10 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from models.base import expected
 from models.cloud_model import DIM, CloudModel, empty_slots, random_model
 from models.sample import SampleBlock
-from models.signature import KEY_DIM
+from models.signature import KEY_DIM, rarity, two_view_keys, unit
 from tests.models.samples import tasteful_samples
 from wire.arrays import F32, U32
 from wire.sample import HISTORY_LEN
@@ -16,7 +19,9 @@ BLOCK = tasteful_samples(300, seed=1)
 
 @pytest.fixture(scope="module")
 def model() -> CloudModel:
-    return random_model(BLOCK.item, BLOCK.category, seed=3)
+    model = random_model(BLOCK.item, BLOCK.category, seed=3)
+    late, early = torch.linspace(0, 1, HISTORY_LEN + 1), torch.linspace(1, -1, HISTORY_LEN + 1)
+    return replace(model, weights=replace(model.weights, attention_recency=late, pool_recency=early))
 
 
 def interests(model: CloudModel, block: SampleBlock) -> F32:
@@ -29,6 +34,23 @@ def match_keys(model: CloudModel, item: U32, category: U32) -> F32:
     keys = model.encode_block(block).match_key
     assert keys is not None
     return keys
+
+
+def plainly(model: CloudModel, block: SampleBlock) -> tuple[F32, F32]:
+    """Logits and match keys, from targets and histories that are looked up apart."""
+    weights, root = model.weights, np.float32(DIM**0.5)
+    rows = model.item_rows(block.history_item).numpy()
+    history = weights.vectors(model.item_rows(block.history_item), model.category_rows(block.history_category)).numpy()
+    target = weights.vectors(model.item_rows(block.item), model.category_rows(block.category)).numpy()
+    slots = np.concatenate([history, np.broadcast_to(weights.null.numpy(), target.shape)[:, None]], axis=1)
+    plain = np.broadcast_to(weights.pool_query.numpy() / root, target.shape)
+    looks = np.stack([target @ weights.attention.numpy() / root, plain], axis=1)
+    score = looks @ slots.swapaxes(1, 2) + np.stack([weights.attention_recency, weights.pool_recency])
+    score[np.broadcast_to(empty_slots(block.history_item).numpy()[:, None], score.shape)] = -np.inf
+    share = np.exp(score - score.max(axis=2, keepdims=True))
+    interest, pooled = ((share / share.sum(axis=2, keepdims=True)) @ slots).swapaxes(0, 1)
+    keys = two_view_keys(unit(pooled), block.history_item, rarity(weights.taken.numpy())[rows])
+    return expected(block.base, model.logits(model.features(interest, block.item, block.category))), keys
 
 
 def test_interest_is_softmax_attention_over_the_positives_and_the_null_slot(model: CloudModel) -> None:
@@ -62,6 +84,18 @@ def test_what_is_encoded_is_what_training_sees(model: CloudModel) -> None:
     keys = match_keys(model, BLOCK.history_item, BLOCK.history_category)[:, :DIM]
     length = np.linalg.norm(keys, axis=1, keepdims=True)
     np.testing.assert_allclose(keys / length, pooled, atol=1e-5)
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_an_encoding_is_to_the_bit_what_plain_lookups_make_of_it(model: CloudModel, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    block = BLOCK.take(rng.integers(0, len(BLOCK), n))
+    strange = np.where(rng.random((n, HISTORY_LEN)) < 0.1, rng.integers(0, 2**32, n)[:, None], block.history_item)
+    block = replace(block, history_item=strange.astype(np.uint32))
+    encoded = model.encode_block(block)
+    logit, match_key = plainly(model, block)
+    np.testing.assert_array_equal(encoded.logit, logit)
+    np.testing.assert_array_equal(encoded.match_key, match_key)
 
 
 def test_padding_does_not_change_what_a_sample_looks_like(model: CloudModel) -> None:
