@@ -11,7 +11,7 @@ from index.store import Store
 from index.vectors import check_block
 from models.sample import SampleBlock
 
-SLICE_ROWS = 768  # about 11 ms of a core, for which everything else in the pool's thread waits
+SLICE_ROWS = 768  # about 9 ms of a core, for which everything else in the pool's thread waits
 Encode = Callable[[SampleBlock], SampleBlock]  # gives the same samples, encoded or not, with its cloud model's vectors
 
 

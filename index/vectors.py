@@ -24,9 +24,9 @@ def check_vectors(vectors: F32, dim: int, what: str, largest: float = LARGEST) -
     """Raises `VectorError` unless `vectors` is (n, dim) and no component is NaN or beyond ±`largest`."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise VectorError(f"{what}s have shape {vectors.shape}, the pool's are {dim} wide: encode with its model")
-    bad = ~(np.abs(vectors).max(axis=1, initial=0) <= largest)  # true for NaN too
-    if bad.any():
-        row = int(bad.argmax())
+    good = np.abs(vectors) <= largest  # false for NaN too
+    if not good.all():
+        row = int(good.all(axis=1).argmin())
         raise VectorError(
             f"{what} in row {row} of {len(vectors)} is not finite (or beyond {largest:g}): check the model"
         )
