@@ -63,11 +63,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     initial_until_ms: int
 
 
-class _Known(NamedTuple):
-    """An event whose time has come, and the word for why it can't be taken, if it can't."""
-
-    arrival: Arrival
-    word: str
+_Known = tuple[Arrival, str]  # an event whose time has come, and the word for why it can't be taken, if it can't
 
 
 class ScorerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +110,9 @@ class Scorer:
             if not isinstance(one, Arrival):
                 refused.append(one)
             elif word := self._word(one):
-                known.append(_Known(one, word))
+                known.append((one, word))
             else:
-                known += self._told(self._clock(one.partition).take([one], steady_ms), refused)
+                known += self._told(self._clock(one.partition).take([one], steady_ms), refused, one)
         for partition in ended:
             self._clock(partition).end(steady_ms)
         return self._scored(known, refused)
@@ -158,14 +154,15 @@ class Scorer:
         came = self.came.find(user_key(arrival.user_id))
         return came.word(arrival.sample, arrival.timestamp) if came else ""
 
-    def _told(self, out: Sorted, refused: list[DeadLetter]) -> list[_Known]:
+    def _told(self, out: Sorted, refused: list[DeadLetter], new: Arrival | None = None) -> list[_Known]:
         """What a clock let go, one behind the other, since what came twice may have been held twice; the rest is
-        `refused`."""
+        `refused`. `new` was looked up already, which says all where nothing was let go before it."""
         refused += out.rejected
         known = []
         for user_id, one in out.accepted:
             if isinstance(one, Arrival):
-                known.append(_Known(one, word := self._word(one)))
+                word = "" if one is new and len(out.accepted) == 1 else self._word(one)
+                known.append((one, word))
                 if not word:
                     self.came.of(user_key(user_id)).take(one.sample, one.timestamp)
         return known

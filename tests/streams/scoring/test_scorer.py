@@ -262,6 +262,13 @@ def test_what_comes_again_is_known_in_whatever_partition_and_held_or_not(begun: 
     assert [each.said for each in out if decode_event(each.value).event_id == then.event_id] == [EXPECTED, DUPLICATE]
 
 
+def test_what_comes_again_and_so_lets_go_of_the_first_goes_on_behind_it(begun: Path) -> None:
+    first, then, *_ = tail_of(log_in(begun))
+    raw = encode_event(replace(then, timestamp=then.timestamp + 2 * LEAD_MS))  # of two users, two claims that agree do
+    out = taken(resumed(begun), [message(encode_event(first), 0), message(raw, 1), message(raw, 2)]).events
+    assert [each.said for each in out] == [EXPECTED, EXPECTED, DUPLICATE]
+
+
 def test_what_may_have_come_before_teaches_nothing_and_is_known_to_be_late(begun: Path) -> None:
     events = tail_of(log_in(begun))
     event, scorer, once = events[0], resumed(begun), resumed(begun)
