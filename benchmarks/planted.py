@@ -13,7 +13,7 @@ what the ceiling does. In `noise` there is nothing to find: what counts is how f
 | `tastes` | each user likes 4 of 20 categories |
 | `habits` | each user likes 5 of 100 items, and meets them again and again |
 | `turning` | like `tastes`, but each user's taste turns to other categories half-way through the stream |
-| `groups` | each of 10 groups of users likes a tenth of the items, which live for a fiftieth of the log |
+| `groups` | 10 groups of users like and often meet items of their own, all new when the stream begins |
 | `drift` | all like the same items, which live for a fiftieth of the log |
 | `bots` | like `tastes`, but half of the users take anything by chance |
 | `noise` | everybody takes anything by chance |
@@ -65,6 +65,15 @@ class Draw:
         some: Bool = order < share * of
         return some
 
+    def meet(self, liked: Bool, owner: I64, share: float) -> None:
+        """Let a `share` of events be of items that their `owner` likes, (owners, ITEMS), as many each."""
+        own = np.nonzero(liked)[1].reshape(len(liked), -1)
+        meets = self.rng.random(len(owner)) < share
+        self.item = np.where(meets, own[owner, self.rng.integers(0, own.shape[1], len(owner))], self.item)
+        self.category = self.item % CATEGORIES
+        self.cell = owner * ITEMS + self.item
+        self.met = np.log(1 + share / own.shape[1] / ((1 - share) / ITEMS))
+
     def short_lived(self) -> None:
         """Items of their own for each `LIVES`th part of the log."""
         self.item += ITEMS * (self.when * LIVES).astype(np.int64)
@@ -77,13 +86,9 @@ def tastes(draw: Draw) -> F64:
 
 
 def habits(draw: Draw) -> F64:
-    """Each user likes some items."""
+    """Each user likes some items, and meets them again and again."""
     liked = draw.some(ITEMS, 0.05, draw.users)
-    own = np.argsort(~liked, axis=1, kind="stable")[:, :5]
-    meets = draw.rng.random(len(draw.user)) < 0.4
-    draw.item = np.where(meets, own[draw.user, draw.rng.integers(0, 5, len(draw.user))], draw.item)
-    draw.category = draw.item % CATEGORIES
-    draw.cell, draw.met = draw.user * ITEMS + draw.item, np.log(1 + (0.4 / 5) / (0.6 / ITEMS))
+    draw.meet(liked, draw.user, 0.4)
     return np.where(liked[draw.user, draw.item], LIKE, ELSE)
 
 
@@ -97,11 +102,14 @@ def turning(draw: Draw) -> F64:
 
 
 def groups(draw: Draw) -> F64:
-    """Groups like items that are soon gone."""
-    draw.short_lived()
-    draw.cell = draw.user % GROUPS * ITEMS * LIVES + draw.item
-    liked = draw.some(ITEMS * LIVES, 0.1, GROUPS)
-    return np.where(liked[draw.user % GROUPS, draw.item], LIKE, ELSE)
+    """Groups like items, and meet them again and again, that are new to everybody."""
+    streamed = draw.when > STREAMED
+    owner = draw.user % GROUPS + GROUPS * streamed
+    liked = draw.some(ITEMS, 0.1, 2 * GROUPS)
+    draw.meet(liked, owner, 0.5)
+    chance = np.where(liked[owner, draw.item], LIKE, ELSE)
+    draw.item += ITEMS * streamed
+    return chance
 
 
 def drift(draw: Draw) -> F64:
