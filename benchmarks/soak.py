@@ -53,6 +53,7 @@ from streams.tunnel.unanswered import Unanswered
 from wire.batch import decode_batch
 from wire.clock import SystemClock
 from wire.event import Event, encode_event
+from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import Ack, MatchRequest, Training, decode_report
 
@@ -201,7 +202,7 @@ class Everything:
             if isinstance(report, Ack) and self.ledger.acked(user_id, report.batch_seq):
                 self.unanswered.pop(user_id)
             elif isinstance(report, Training):
-                self._reports.add(report)
+                self._reports.add(report, WallMs(self._now_ms))
             elif isinstance(report, MatchRequest):
                 self.asked.append(publish.payload.decode())
 

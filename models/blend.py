@@ -181,7 +181,7 @@ def most_harm(events: I64, discount: float) -> F64:
     return bound
 
 
-def fleet_prior(head_log_loss: Mapping[str, float], events: int) -> dict[str, float]:
+def fleet_prior(head_log_loss: Mapping[str, float], events: float) -> dict[str, float]:
     """Log-weights for the next task from log-losses summed over the fleet, each head over the same `events`.
 
     >>> fleet_prior({"cloud": 110.0, "local": 100.0}, events=200)

@@ -290,7 +290,7 @@ class PrequentialRun:
         for user_id, publish in self._fleet.take_outgoing():
             report = decode_report(publish.payload)
             if isinstance(report, Training):
-                counts = self._reports.add(report)
+                counts = self._reports.add(report, WallMs(self._now_ms))
                 assert counts, "our own devices report of every head"
             elif isinstance(report, MatchRequest):
                 yield from self._ask(user_id, self._now_ms, report.reason)

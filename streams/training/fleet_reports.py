@@ -1,4 +1,8 @@
-"""What the reports of all devices say together: the prior of their blends, what repeats say, prior variances, gain."""
+"""What the reports of all devices say together: the prior of their blends, what repeats say, prior variances, gain.
+
+Which heads are best, and what they gain, changes while a stream goes on: what was said of that fades. What people are
+like, how they come back and how far they differ, is summed over all lives.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +17,9 @@ from models.gain import WORTH, fleet_gain
 from models.prior_variance import clipped, factors_of, learned_variances
 from models.repeats import learned_weights
 from monitor.metrics import Metrics
+from streams.training.fading import Fading
 from streams.training.newest import Newest
+from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import Training
 
@@ -24,8 +30,7 @@ NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, 
 NOTABLE_FACTOR = 1.5  # or once a prior variance is so many times what it was, or was so many times what it is
 NOTABLE_GAIN = 0.25  # or once what heads gain differs by so much of itself, or begins or ends to be worth a training
 MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
-
-
+_GAIN, _LOSSES = slice(0, 3), slice(3, 4 + len(HEADS))  # of a report's sums, what fades: each begins with its events
 TAUGHT = ("head_prior", "repeats", "variances", "gain")  # fields of a task that reports say
 
 
@@ -37,7 +42,8 @@ class FleetReports:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        self._newest = Newest(4 + len(HEADS) + EQUATIONS, metrics)  # gain, events, losses, equations
+        self._newest = Newest(_LOSSES.stop + EQUATIONS, metrics)
+        self._gain, self._losses = Fading(3), Fading(1 + len(HEADS))
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
         self._known: dict[str, Any] | None = None  # by field of the task
 
@@ -46,8 +52,8 @@ class FleetReports:
         """Events that devices reported of."""
         return round(float(self._newest.total[3]))
 
-    def add(self, report: Training) -> bool:
-        """Take in what one device summed in its life; False where it can't be used."""
+    def add(self, report: Training, now_ms: WallMs) -> bool:
+        """Take in what one device has summed in its life by now; False where it can't be used."""
         losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
         equations = unpack(report.evidence)
         if equations is None or not (losses >= 0).all():
@@ -57,7 +63,10 @@ class FleetReports:
         sums = np.r_[msgspec.structs.astuple(gain), report.events, losses, of_repeats, clipped(of_variances)]
         if np.abs(sums).max() > MOST or max(abs(gain.nats), gain.squares) > gain.events * MOST_GAIN:
             return False
-        if self._newest.put(report.user_id, report.boot, report.sequence, sums):
+        news = self._newest.put(report.user_id, report.boot, report.sequence, sums)
+        if news is not None:
+            self._gain.add(news[_GAIN], now_ms)
+            self._losses.add(news[_LOSSES], now_ms)
             self._known = None
         return True
 
@@ -66,15 +75,15 @@ class FleetReports:
         if not self.events:
             return task
         if self._known is None:
-            losses, equations = np.split(self._newest.total[4:], [len(HEADS)])
-            weights = fleet_prior(dict(zip(HEADS, losses.tolist(), strict=True)), self.events)
+            events, *losses = self._losses.sums.tolist()
+            weights = fleet_prior(dict(zip(HEADS, losses, strict=True)), events)
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-            of_repeats, of_variances = by_regression(equations)
+            of_repeats, of_variances = by_regression(self._newest.total[_LOSSES.stop :])
             self._known = {
                 "head_prior": prior,
                 "repeats": learned_weights(of_repeats),
                 "variances": learned_variances(of_variances),
-                "gain": fleet_gain(*self._newest.total[:3].tolist()),
+                "gain": fleet_gain(*self._gain.sums.tolist()),
             }
         return msgspec.structs.replace(task, **self._known)
 

@@ -29,19 +29,21 @@ class Newest:
     def __len__(self) -> int:
         return len(self._devices)
 
-    def put(self, device: str, boot: int, sequence: int, sums: F64) -> bool:
-        """Take report number `sequence` of the life `boot`; False where one as new was there.
+    def put(self, device: str, boot: int, sequence: int, sums: F64) -> F64 | None:
+        """Take report number `sequence` of the life `boot`; returns by how much its sums are more than those there
+        were, None where one as new was there.
 
         >>> newest = Newest(1, Metrics())
         >>> newest.put("ann", 0, 2, np.array([5.0])), newest.put("ann", 0, 1, np.array([3.0])), newest.total.tolist()
-        (True, False, [5.0])
+        (array([5.]), None, [5.0])
         """
         known = self._devices.setdefault(device, _Device())
         self._devices.move_to_end(device)
         before, sums_before = known.lives.get(boot, (-1, np.zeros(len(sums))))
         if boot <= known.ended or sequence <= before:
-            return False
-        self.total += sums - sums_before
+            return None
+        news = sums - sums_before
+        self.total += news
         known.lives[boot] = sequence, sums
         if len(known.lives) > LIVES:
             known.ended = min(known.lives)
@@ -52,7 +54,7 @@ class Newest:
                 self.total -= sums_gone
             self._metrics.reporters_forgotten.inc()
             self._say.warning(f"more than {self._most} devices report: those heard of last make the next task")
-        return True
+        return news
 
 
 class _Device:

@@ -21,6 +21,7 @@ from streams.training.task_desk import TaskDesk
 from wire.clock import Clock
 from wire.errors import DeliveryError
 from wire.malformed import Malformed
+from wire.moments import WallMs
 from wire.task import Task
 from wire.telemetry import Training, decode_report
 
@@ -173,7 +174,7 @@ class TrainingService:
             return
         if isinstance(report, Training) and report.model.lineage != self.trainer.model.lineage:
             self._metrics.reports_passed_over.labels("other_lineage").inc()
-        elif isinstance(report, Training) and not self.reports.add(report):
+        elif isinstance(report, Training) and not self.reports.add(report, WallMs(message.timestamp_ms)):
             _log.warning("passed over a training report without the sums of every head", offset=message.offset)
 
 

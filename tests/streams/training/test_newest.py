@@ -22,6 +22,8 @@ from wire.moments import WallMs
 from wire.task import ARMS, Task
 from wire.telemetry import Training, decode_report
 
+NOW = WallMs(10**12)
+
 
 @dataclass
 class Phone:
@@ -88,7 +90,7 @@ def test_the_total_is_that_of_the_newest_report_delivered_of_every_life(
     reports, newest = FleetReports(Metrics()), dict[tuple[str, int], Training]()
     for raw in delivered:
         report = decode_report(raw)
-        assert isinstance(report, Training) and reports.add(report)
+        assert isinstance(report, Training) and reports.add(report, NOW)
         before = newest.get((report.user_id, report.boot), report)
         newest[report.user_id, report.boot] = max(before, report, key=lambda each: each.sequence)
         assert reports.events == sum(each.events for each in newest.values())
@@ -106,11 +108,11 @@ def test_once_the_newest_report_is_there_the_total_is_what_the_device_itself_say
     phone.report()
     reports, alone = FleetReports(Metrics()), FleetReports(Metrics())
     last = decode_report(phone.sent[-1])
-    assert isinstance(last, Training) and alone.add(last)
+    assert isinstance(last, Training) and alone.add(last, NOW)
     chance.shuffle(phone.sent)  # type: ignore[attr-defined]
     for raw in [*phone.sent, *phone.sent]:
         report = decode_report(raw)
-        assert isinstance(report, Training) and reports.add(report)
+        assert isinstance(report, Training) and reports.add(report, NOW)
     assert reports.events == phone.device.usage.events
     assert reports.taught(Task(task_version=1)) == alone.taught(Task(task_version=1))
 

@@ -7,6 +7,7 @@ from streams.training.fleet_reports import FleetReports
 from streams.training.task_desk import TaskDesk, read_task
 from tests.wire.reports import training
 from wire.errors import InputError
+from wire.moments import WallMs
 from wire.signing import new_keys, open_task
 from wire.task import CLASSIFIER_STEPS, Kind, Task
 
@@ -14,13 +15,14 @@ PRIVATE, PUBLIC = new_keys()
 PRIOR = {"cloud": -0.2, "local": 0.0}
 REPEATS = {"taken": 0.5}
 VARIANCES: dict[Kind, float] = {"category": 0.4}
+NOW = WallMs(10**12)
 SILENCE = FleetReports(Metrics())
 OLD, NEW = "00000000000000aa", "00000000000000bb"
 
 
 def reported() -> FleetReports:
     reports = FleetReports(Metrics())
-    reports.add(training("ann", 5, 1.0))
+    reports.add(training("ann", 5, 1.0), NOW)
     return reports
 
 
