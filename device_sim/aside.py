@@ -4,17 +4,20 @@ It stands aside as soon as it expects less of them than a training is worth, by 
 of the fleet. Then it neither asks for batches nor trains, and predicts with what costs nothing: base, user bias and
 repeats. It looks again after a while: it asks and trains as ever for `PROBE` events, while heads predict in shadow,
 charged and not used. If they would pay it is back, else it waits twice as long, in events of its user. It is back
-at once when the fleet learns that heads do pay.
+at once when the fleet learns that heads do pay. For that *scouts*, one device in ten, never wait: they look all the
+time, or a fleet all of which stands aside would hear nothing of a stream in which heads have begun to pay.
 """
 
 import msgspec
 
 from device_sim.outcome import Stances
 from models.gain import WORTH, expected
+from wire.ids import user_key
 
 # Own events. With these the first looks, on devices that never need any head, cost 20 of 60 events, then 20 of 100: of
 # 1,000 events 100 are looks.
 FIRST_WAIT = 40
+SCOUTS = 10  # one device in so many: of a fleet that gains nothing, a tenth of all trainings is left
 PROBE = 20  # two retrainings: the second one's heads have seen what came after the first
 
 
@@ -29,11 +32,12 @@ class AsideState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Aside:
-    """The `stance` of one device; it saw `events` that gained `nats` (discounted sums)."""
+    """The `stance` of a user's device; it saw `events` that gained `nats` (discounted sums)."""
 
-    __slots__ = ("_left", "_wait", "events", "nats", "stance")
+    __slots__ = ("_left", "_scout", "_wait", "events", "nats", "stance")
 
-    def __init__(self) -> None:
+    def __init__(self, user_id: str) -> None:
+        self._scout = user_key(user_id) % SCOUTS == 0
         self.stance = Stances.TRAINS
         self.events = self.nats = 0.0
         self._wait, self._left = FIRST_WAIT, 0
@@ -69,12 +73,15 @@ class Aside:
         return AsideState(self.stance, self.events, self.nats, self._wait, self._left)
 
     @classmethod
-    def restore(cls, state: AsideState) -> "Aside":
+    def restore(cls, user_id: str, state: AsideState) -> "Aside":
         """What was at rest."""
-        aside = cls()
+        aside = cls(user_id)
         aside.stance, aside.events, aside.nats = state.stance, state.events, state.nats
         aside._wait, aside._left = state.wait, state.left
         return aside
 
     def _stand(self, wait: int) -> None:
-        self.stance, self._wait, self._left = Stances.ASIDE, wait, wait
+        if self._scout:
+            self.stance, self._left = Stances.PROBES, PROBE
+        else:
+            self.stance, self._wait, self._left = Stances.ASIDE, wait, wait

@@ -124,6 +124,6 @@ def restore_device(user_id: str, parts: Parts, sequence: int, *, uploads: bool) 
     device.seen, device.outbox = Seen.restore(core.seen), Outbox.restore(core.outbox)
     device.batch = decode_packed(parts["batch"]) if parts["batch"] else None
     device.stale_heads, device.asking.reason = core.stale_heads, core.reason
-    device.clock, device.aside = CloudClock(core.clock), Aside.restore(core.aside)
+    device.clock, device.aside = CloudClock(core.clock), Aside.restore(user_id, core.aside)
     device.parameters = Parameters.restore(_decode(parts["heads"], type=HeadsState), core.weights)
     return device

@@ -67,7 +67,7 @@ class Device:
         self.window = Window(defaults.window_count, defaults.window_age_ms)
         self.known, self.seen, self.outbox = Known(), Seen(), Outbox()
         self.asking, self.upcoming, self.usage = Asking(), Upcoming(), usage or Usage()
-        self.aside = Aside()
+        self.aside = Aside(user_id)
         self.task: Task | None = None
         self.parameters = Parameters()  # as they were when they were last taken out of a store
         self.model, self.trained_until, self.model_size = NO_MODEL, 0, 0

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from device_sim.aside import FIRST_WAIT, PROBE, Aside
+from device_sim.aside import FIRST_WAIT, PROBE, SCOUTS, Aside
 from device_sim.instruction import Count, Forget, Instruction, Predict, Train, WantTraining
 from device_sim.outcome import Stances
 from device_sim.readiness import BATCH_WAIT_MS
@@ -12,6 +12,7 @@ from device_sim.stimulus import BatchArrived, Connected, OwnEvent, Tick, Trained
 from models.gain import FLEET_EVENTS, WORTH, fleet_gain
 from tests.device_sim.phone import NO_ROWS, Phone, only, reports
 from tests.device_sim.world import TASK, event, raw_batch
+from wire.ids import user_key
 from wire.outcome import Batches
 from wire.task import HOPE
 from wire.telemetry import Ack, MatchRequest, Training
@@ -23,7 +24,7 @@ def standing(mean: float, spread: float, devices: int = 200, events: int = 100, 
     """The share of a fleet that stands aside after so many events each, whose gains have this mean and spread: all of
     them are heard by the fleet as they come, from who trains. Spreads are those of planted logs."""
     rng = np.random.default_rng(seed)
-    fleet = [Aside() for _ in range(devices)]
+    fleet = [Aside(f"u{n}") for n in range(devices)]
     sums = np.zeros(3)
     for _ in range(events):
         told = fleet_gain(*sums.tolist())
@@ -42,25 +43,50 @@ def test_under_noise_nearly_all_stand_aside_and_where_there_is_taste_hardly_any(
 
 
 def test_before_the_fleet_knows_anything_nobody_stands_aside() -> None:
-    device = Aside()
+    device = Aside("ann")
     assert {device.met(-0.05, 0.995, HOPE) for _ in range(1000)} == {Stances.TRAINS}
 
 
 def test_it_looks_again_after_waits_that_double() -> None:
-    device = Aside()
+    device = Aside("ann")
     stances = [device.met(None if device.stands else 0.0, 0.995, 0.0) for _ in range(1000)]
     changes = [n for n in range(1, 1000) if stances[n] is not stances[n - 1]]
     assert np.diff([0, *changes])[:6].tolist() == [FIRST_WAIT, PROBE, 2 * FIRST_WAIT, PROBE, 4 * FIRST_WAIT, PROBE]
 
 
 def test_a_probe_that_pays_brings_it_back_and_so_does_the_fleets_word() -> None:
-    device = Aside()
+    device = Aside("ann")
     waited = [device.met(None, 0.995, 0.0) for _ in range(FIRST_WAIT + 1)]
     assert waited == [Stances.ASIDE] * FIRST_WAIT + [Stances.PROBES]
     worth = 2 * WORTH * (FLEET_EVENTS + PROBE) / PROBE
     assert [device.met(worth, 1.0, 0.0) for _ in range(PROBE)] == [Stances.PROBES] * (PROBE - 1) + [Stances.TRAINS]
-    other = Aside()
+    other = Aside("ann")
     assert [other.met(None, 1.0, fleet) for fleet in (0.0, 2 * WORTH)] == [Stances.ASIDE, Stances.TRAINS]
+
+
+def test_a_fleet_that_stands_aside_comes_back_once_heads_pay_though_nobody_lives_long_enough_to_look_again() -> None:
+    rng = np.random.default_rng(0)
+    sums = np.zeros(3)
+    shares = []
+    for wave in range(8):  # of other users each, with fewer events than the first wait has
+        fleet = [Aside(f"u{wave}-{n}") for n in range(200)]
+        for _ in range(FIRST_WAIT // 2):
+            told = fleet_gain(*sums.tolist())
+            for device in fleet:
+                gain = None if device.stands else float(rng.normal(-3 * WORTH if wave < 2 else 10 * WORTH, 0.05))
+                device.met(gain, 0.995, told)
+                if gain is not None:
+                    sums += 1, gain, gain**2
+        shares.append(np.mean([device.stands for device in fleet]))
+    assert shares[1] == pytest.approx(0.9, abs=0.05) and shares[-1] == 0
+
+
+def test_a_scout_looks_all_the_time_and_uses_nothing_until_it_pays() -> None:
+    scout = Aside(next(name for n in range(100) if user_key(name := f"u{n}") % SCOUTS == 0))
+    assert {scout.met(0.0, 0.995, 0.0) for _ in range(1000)} == {Stances.PROBES}
+    again = Aside.restore("ann", scout.state())
+    assert again.stance is Stances.PROBES
+    assert [scout.met(0.0, 0.995, HOPE) for _ in range(PROBE)][-1] is Stances.TRAINS
 
 
 def standing_phone() -> Phone:
