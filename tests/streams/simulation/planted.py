@@ -152,9 +152,9 @@ def telemetry_counted_twice() -> Iterator[None]:
     """Every report adds to the sums, and takes no older one's place."""
     from streams.training.newest import Newest
 
-    def put(self: Newest, device: str, boot: int, sequence: int, sums: Any) -> bool:
+    def put(self: Newest, device: str, boot: int, sequence: int, sums: Any) -> Any:
         self.total += sums
-        return True
+        return sums
 
     with patch.object(Newest, "put", put):
         yield
