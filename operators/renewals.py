@@ -10,8 +10,9 @@ from wire.clock import Clock
 from wire.identity import NO_MODEL, ModelId
 from wire.moments import SteadyMs
 
-# 200 a second: 1 to 3.5 ms of a core each over 200,000 samples, alone or 32 at a time. 500 active devices take 2.5 s.
-EACH_MS = 5
+# 125 a second: 1 to 3.5 ms of a core each over 200,000 samples, alone or 32 at a time, and 8 ms where it is trained on.
+# 500 active devices take 4 s, and half of two cores.
+EACH_MS = 8
 AT_ONCE_MS = 100  # what is not used up is saved for so long: passes of a busy dataflow are as far apart
 
 

@@ -39,7 +39,7 @@ from wire.sample import SampleRecord, encode_record
 REANSWER_MS = 5_000  # shards notice a new model within a second and one epoch of each other, with room
 AGAIN_AT_ONCE = 32  # queries answered again in one go: 30 ms of a core over 200,000 samples
 LOOK_AGAIN_MS = 1000  # for a new model, while no work comes and another shard's answers may wait for ours
-LULL_MS = 25  # a slice of a model change follows each piece of work, or the last slice after so long without any
+LULL_MS = 5  # a slice of a model change follows each piece of work, or the last slice after so long without any
 
 
 class Work(Packed, frozen=True, array_like=True, gc=False):
