@@ -36,6 +36,7 @@ from benchmarks.live_queries import AT_ONCE, COMING, QUERIES_A_S, UPSERTS_A_S, c
 from index.matches import LABELS
 from index.pool import Pool
 from index.search import Effort
+from index.shadow import Encode
 from index.spec import PoolSpec
 from index.verify import recall_of
 from models.cloud_trainer import train_first
@@ -75,12 +76,17 @@ def without_sharing(block: SampleBlock) -> SampleBlock:
     return block.with_encoding(block.logit, noisy / np.linalg.norm(noisy, axis=1, keepdims=True), block.model)
 
 
-def next_version(block: SampleBlock) -> SampleBlock:
-    """The same vectors, as if another cloud model had made them."""
-    assert block.match_key is not None and block.logit is not None
-    return block.with_encoding(
-        block.logit, block.match_key, msgspec.structs.replace(block.model, version=block.model.version + 1)
-    )
+def next_version(encoded: SampleBlock) -> Encode:
+    """Gives samples the vectors that they have in `encoded`, as if another cloud model had made them."""
+    assert encoded.match_key is not None and encoded.logit is not None
+    logit, match_key, order = encoded.logit, encoded.match_key, np.argsort(encoded.sample)
+    model = msgspec.structs.replace(encoded.model, version=encoded.model.version + 1)
+
+    def encode(block: SampleBlock) -> SampleBlock:
+        rows = order[np.searchsorted(encoded.sample, block.sample, sorter=order)]
+        return block.with_encoding(logit[rows], match_key[rows], model)
+
+    return encode
 
 
 def upsert_all(pool: Pool, block: SampleBlock) -> None:
@@ -152,7 +158,8 @@ def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float
 
 def after_new_model(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
     """What re-encoding costs without the cloud model's part, and how fast queries are right after it."""
-    spent = cpu_s(lambda: pool.reencode(next_version))
+    encode = next_version(block)
+    spent = cpu_s(lambda: pool.reencode(encode))
     return {"reencode_us_per_sample": 1e6 * spent / len(pool), **ask(pool, block, last)}
 
 
@@ -199,9 +206,10 @@ def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
         last = (1 + TURNOVERS) * live
         figures["search_profile"] = profile(lambda: ask(pool, block, last))
         figures["after_new_model"] = after_new_model(pool, block, last)
-        more = next_version(block.take(slice(last, last + 10 * BLOCK)))
+        later = next_version(block)
+        more = later(block.take(slice(last, last + 10 * BLOCK)))
         figures["upsert_profile"] = profile(lambda: upsert_all(pool, more))
-        coming = next_version(block.take(slice(last + 10 * BLOCK, None)))
+        coming = later(block.take(slice(last + 10 * BLOCK, None)))
         figures["queries"] = live_queries(pool, coming, K)
         figures["live"] = pass_by_pass(pool, coming.take(slice(COMING, None)))
     return figures
