@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.training.fading import AT_ONCE, HALF_LIFE_MS, LEAST, Fading
+from streams.training.fading import AT_ONCE, HALF_LIFE_MS, LEAST_EVENTS, Fading
 from wire.moments import WallMs
 
 NOW = 10**12
@@ -12,30 +12,30 @@ NOW = 10**12
 def told(lately: Fading, events: int, now_ms: int) -> None:
     for at in range(0, events, AT_ONCE):
         some = min(AT_ONCE, events - at)
-        lately.add(np.array([some, 2.0 * some]), WallMs(now_ms))
+        lately.add(np.array([some, 0.5 * some]), WallMs(now_ms))
 
 
 def test_what_was_said_counts_half_as_much_after_a_day() -> None:
     lately = Fading(2)
-    told(lately, 100 * LEAST, NOW)
+    told(lately, 100 * LEAST_EVENTS, NOW)
     told(lately, 1, NOW + HALF_LIFE_MS)
-    assert lately.sums == pytest.approx(np.array([50, 100]) * LEAST, rel=1e-4)
+    assert lately.sums == pytest.approx(np.array([50, 25]) * LEAST_EVENTS, rel=1e-4)
 
 
 def test_a_few_events_stay_however_old_they_are() -> None:
     lately = Fading(2)
-    told(lately, LEAST // 2, NOW)
+    told(lately, LEAST_EVENTS // 2, NOW)
     told(lately, 1, NOW + 1000 * HALF_LIFE_MS)
-    assert lately.sums.tolist() == [LEAST // 2 + 1, LEAST + 2]
-    told(lately, 100 * LEAST, NOW + 1001 * HALF_LIFE_MS)
+    assert lately.sums.tolist() == [LEAST_EVENTS // 2 + 1, (LEAST_EVENTS // 2 + 1) / 2]
+    told(lately, 100 * LEAST_EVENTS, NOW + 1001 * HALF_LIFE_MS)
     told(lately, 1, NOW + 2000 * HALF_LIFE_MS)
-    assert lately.sums == pytest.approx([LEAST, 2 * LEAST]), "of more, as many as leave nothing to chance"
+    assert lately.sums == pytest.approx([LEAST_EVENTS, LEAST_EVENTS / 2]), "of more, as many as leave nothing to chance"
 
 
 def test_a_clock_that_goes_back_fades_nothing_and_no_time_twice() -> None:
     straight, astray = Fading(2), Fading(2)
     for each in (straight, astray):
-        told(each, 100 * LEAST, NOW)
+        told(each, 100 * LEAST_EVENTS, NOW)
     told(astray, 1, NOW - HALF_LIFE_MS)
     told(straight, 1, NOW)
     for each in (straight, astray):
@@ -43,7 +43,9 @@ def test_a_clock_that_goes_back_fades_nothing_and_no_time_twice() -> None:
     assert straight.sums.tolist() == astray.sums.tolist()
 
 
-def test_what_tells_of_many_events_at_once_counts_as_few() -> None:
+@pytest.mark.parametrize("news", [(10.0**9, 10.0**9 / 2), (-(10.0**9), 0.0), (0.0, 10.0**9), (1.0, -(10.0**9))])
+def test_what_tells_of_many_events_or_nats_at_once_counts_as_few(news: tuple[float, float]) -> None:
     lately = Fading(2)
-    lately.add(np.array([10.0**9, 3.0 * 10**9]), WallMs(NOW))
-    assert lately.sums == pytest.approx([AT_ONCE, 3 * AT_ONCE])
+    lately.add(np.array(news), WallMs(NOW))
+    assert np.abs(lately.sums).max() == pytest.approx(AT_ONCE)
+    assert lately.sums * max(map(abs, news)) == pytest.approx(np.array(news) * AT_ONCE), "their ratio stays"
