@@ -156,9 +156,8 @@ def turn_over(pool: Pool, block: SampleBlock, live: int) -> list[dict[str, float
     return rows
 
 
-def after_new_model(pool: Pool, block: SampleBlock, last: int) -> dict[str, float]:
+def after_new_model(pool: Pool, encode: Encode, block: SampleBlock, last: int) -> dict[str, float]:
     """What re-encoding costs without the cloud model's part, and how fast queries are right after it."""
-    encode = next_version(block)
     spent = cpu_s(lambda: pool.reencode(encode))
     return {"reencode_us_per_sample": 1e6 * spent / len(pool), **ask(pool, block, last)}
 
@@ -205,8 +204,8 @@ def measure(block: SampleBlock, spec: PoolSpec) -> dict[str, Any]:
         }
         last = (1 + TURNOVERS) * live
         figures["search_profile"] = profile(lambda: ask(pool, block, last))
-        figures["after_new_model"] = after_new_model(pool, block, last)
         later = next_version(block)
+        figures["after_new_model"] = after_new_model(pool, later, block, last)
         more = later(block.take(slice(last, last + 10 * BLOCK)))
         figures["upsert_profile"] = profile(lambda: upsert_all(pool, more))
         coming = later(block.take(slice(last + 10 * BLOCK, None)))

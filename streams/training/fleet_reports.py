@@ -50,7 +50,7 @@ class FleetReports:
     @property
     def events(self) -> int:
         """Events that devices reported of."""
-        return round(float(self._newest.total[3]))
+        return round(float(self._newest.total[_LOSSES.start]))
 
     def add(self, report: Training, now_ms: WallMs) -> bool:
         """Take in what one device has summed in its life by now; False where it can't be used."""
