@@ -187,7 +187,7 @@ def _freshness_table(freshness: Mapping[str, Freshness]) -> str:
 
 
 def _age(seconds: float) -> str:
-    """An age to two digits: more than the buckets that it was counted in can tell."""
+    """An age to two digits, the second of which the buckets that it was counted in hardly tell."""
     if seconds >= FRESHNESS_BUCKETS_S[-1]:
         return f"≥ {FRESHNESS_BUCKETS_S[-1]} s"
     return f"{float(f'{1000 * seconds:.2g}'):g} ms" if seconds < 1 else f"{float(f'{seconds:.2g}'):g} s"

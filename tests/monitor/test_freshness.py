@@ -1,7 +1,13 @@
+import math
+from itertools import accumulate
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.freshness import observe_freshness
-from monitor.metrics import Metrics
+from monitor.histogram import Histogram
+from monitor.metrics import FRESHNESS_BUCKETS_S, Metrics
 
 
 def shown(metrics: Metrics, stage: str) -> dict[str, float]:
@@ -20,3 +26,13 @@ def test_many_at_once_count_as_one_by_one() -> None:
         metrics.freshness_s.labels("one by one").observe((now_ms - at) / 1000)
     assert shown(metrics, "at once") == shown(metrics, "one by one")
     assert shown(metrics, "at once")["coda_freshness_seconds_count"] == len(produced_ms)
+
+
+@given(st.floats(0.01, 0.6), st.floats(0.2, 0.7), st.sampled_from([0.5, 0.95, 0.99]))
+def test_a_quantile_of_ages_is_told_to_within_a_tenth(median_s: float, spread: float, q: float) -> None:
+    metrics, now_ms = Metrics(), 10**6
+    ages_ms = np.rint(1000 * median_s * np.exp(spread * np.random.default_rng(0).standard_normal(5000))).astype(int)
+    observe_freshness(metrics, "pooled", now_ms - ages_ms, now_ms)
+    told_s = Histogram((*FRESHNESS_BUCKETS_S, math.inf), tuple(accumulate(metrics.ages()["pooled"]))).quantile(q)
+    true_s = float(np.quantile(ages_ms, q)) / 1000
+    assert true_s > 2 or abs(told_s / true_s - 1) < 0.1
