@@ -34,9 +34,9 @@ from device_sim.state import FleetState
 from device_sim.stimulus import OwnEvent
 from models.cloud_model import random_model
 from monitor.metrics import Metrics
-from streams.fleet.long_lived import LongLived
 from streams.fleet.service import POLL_IN_SNAPSHOT, POLL_MESSAGES
 from streams.mqtt.embedded import EmbeddedMqtt
+from streams.process.long_lived import LongLived
 from wire.batch import encode_batch
 from wire.candidates import Candidates
 from wire.claim import Claim

@@ -19,6 +19,7 @@ from streams.kafka.topics import EVENTS, SCORE_GROUP, UNSCORED
 from streams.logs.data import find_log
 from streams.logs.options import AS_FOUND, LogOptions
 from streams.metrics_server import metrics_server
+from streams.process.long_lived import LongLived
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
 from streams.scoring.beginning import begin
@@ -127,8 +128,10 @@ def command(
                 epoch_ms=epoch.ms,
                 stopping=lambda: bool(stop.signal),
             )
+            long_lived = LongLived()
             try:
                 while not stop.signal:
+                    long_lived.look(len(scorer.came))
                     if service.step() < _FEW:
                         time.sleep(_REST_S)
                 service.keep()

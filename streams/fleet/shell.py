@@ -19,10 +19,10 @@ from monitor.metrics import Metrics
 from streams.bus import Bus, never
 from streams.fleet.errand import Chore
 from streams.fleet.hands import Hands
-from streams.fleet.long_lived import LongLived
 from streams.fleet.service import FleetService
 from streams.fleet.settings import FleetSettings
 from streams.fleet.tastes import EVERY_MS, Tastes
+from streams.process.long_lived import LongLived
 from wire.clock import Clock
 from wire.errors import CodaError
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.fleet.long_lived import LongLived
+from streams.process.long_lived import LongLived
 
 
 @pytest.fixture(autouse=True)
