@@ -29,10 +29,6 @@ class Opinion:
         """Of the log-odds."""
         return sigmoid(self.logit.astype(np.float32)).astype(np.float64)
 
-    def take(self, rows: I64) -> Self:
-        """Of some of the moments."""
-        return type(self)(self.score[rows], self.logit[rows])
-
 
 @dataclass(frozen=True)
 class Met:
@@ -79,6 +75,9 @@ class GlobalModel(Protocol):
     def opinion(self, met: Met) -> Opinion:
         """What it makes of n moments; nan where it builds on a cloud that was not asked."""
 
+    def logits(self, met: Met) -> F64:
+        """The log-odds of that (n,) alone."""
+
     def learn(self, met: Met) -> None:
         """Know what came of n moments from now on."""
 
@@ -100,6 +99,10 @@ class Regression:
         mine, offset = met.at[:, self._columns], self._offset(met)
         score = offset + self._weights.logits(mine[:, self._ranking])
         return Opinion(score, score + self._weights.logits(mine[:, ~self._ranking]) + self._odds)
+
+    def logits(self, met: Met) -> F64:
+        """The log-odds of that alone."""
+        return self.opinion(met).logit
 
     def learn(self, met: Met) -> None:
         """One step, on all of them at once."""
@@ -132,6 +135,10 @@ class Trees:
     def opinion(self, met: Met) -> Opinion:
         """From what is known by now."""
         return Opinion(*self._trees.opinion(met.seen.features))
+
+    def logits(self, met: Met) -> F64:
+        """The log-odds of that alone: where items are ranked trees are asked once instead of twice."""
+        return self._trees.logits(met.seen.features)
 
     def learn(self, met: Met) -> None:
         """Keep them in mind, and train on them when it is time."""

@@ -29,7 +29,7 @@ from models.streamed.moments import Moments
 from models.streamed.people import People
 from models.streamed.person import Person
 from models.streamed.rest import Rest
-from streams.base.model import GlobalModel, Met, Opinion, Regression, Trees
+from streams.base.model import GlobalModel, Met, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
 from streams.base.newest import Newest
 from wire.arrays import F64
@@ -70,7 +70,6 @@ class Service:
         self._design: Design | None = None
         self._met, self._odds = 0, 0.0  # moments of the initial part, and their log-odds
         self.models: dict[str, GlobalModel] = {}
-        self.expected = Opinion(np.zeros(0), np.zeros(0))  # the base's, of what was seen last
 
     def rehearse(self, moments: Moments, contexts: Contexts) -> None:
         """Take a part of the initial part of the log."""
@@ -197,8 +196,7 @@ class Service:
     def _expected(self, met: Met) -> F64:
         if self.base not in self.models:
             return np.full(len(met), np.nan)
-        self.expected = self.models[self.base].opinion(met)
-        return self.expected.logit
+        return self.models[self.base].logits(met)
 
     def _catch_up(self, known_ms: int) -> None:
         """Learn from what happened by then; the slice seen last is over."""

@@ -30,8 +30,7 @@ class Rivals:
         columns: dict[str, F64] = {}
         for name, rival in self._service.models.items():
             if name in cloud or name not in ON_CLOUD:
-                of_base = name == self._service.base
-                opinion = self._service.expected.take(asked) if of_base else rival.opinion(met.take(asked))
+                opinion = rival.opinion(met.take(asked))
                 columns |= {name: opinion.probability, name + SCORE: opinion.score}
         event_id = pl.Series([ids[n] for n in asked], dtype=pl.String)  # of no event, too
         self._tables.append(pl.DataFrame({"event_id": event_id, **columns}))
