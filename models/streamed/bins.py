@@ -20,7 +20,7 @@ class Bins:
 
     def __init__(self, features: F32) -> None:
         some = features[:: max(len(features) // _LEARNED_FROM, 1)]
-        self._edges = [_edges(column) for column in some.T]
+        self._cut([_edges(column) for column in some.T])
 
     def state(self) -> Rest:
         """The cuts at rest."""
@@ -30,13 +30,21 @@ class Bins:
     def restore(cls, state: Rest) -> Self:
         """Those that were at rest in `state`."""
         bins = cls(np.zeros((1, 0), np.float32))
-        bins._edges = list(state)
+        bins._cut(list(state))
         return bins
 
     def of(self, features: F32) -> I64:
         """The bin of each, (n, f)."""
-        pairs = zip(self._edges, features.T, strict=True)
-        return np.stack([np.searchsorted(edges, column) for edges, column in pairs], axis=1)
+        below = np.less(self._table[:, None], features)
+        bins: I64 = below.sum(axis=0, dtype=np.uint8).astype(np.int64)
+        return bins
+
+    def _cut(self, edges: list[F32]) -> None:
+        self._edges = edges
+        # Side by side, (edges, f): a block is compared with all of them at once, column by column takes a search each.
+        self._table: F32 = np.full((max(map(len, edges), default=0), len(edges)), np.inf, np.float32)
+        for column, of in enumerate(edges):
+            self._table[: len(of), column] = of
 
 
 def _edges(column: F32) -> F32:

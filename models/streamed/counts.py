@@ -5,7 +5,7 @@ import numpy as np
 from models.streamed.decayed import Decayed
 from models.streamed.rest import Rest
 from models.streamed.slots import Slots
-from wire.arrays import F32, F64, I64, U8, U32
+from wire.arrays import F64, I64, U8, U32
 
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 # News lives for hours, shops for months: a ladder that holds both, about four times as long at each step.
@@ -49,24 +49,26 @@ class Counts:
         """Which things these are: the numbers that the others take."""
         return self._slots.of(key.tolist())
 
-    def shares(self, thing: I64, timestamp: I64) -> F64:
-        """Logarithm of each thing's share of all positives, (n, spans)."""
-        everything = self._everything.at(np.zeros_like(thing), timestamp)
-        shares: F64 = np.log((self._positives.at(thing, timestamp) + _UNSEEN) / (everything + 1))
-        return shares
-
-    def rates(self, thing: I64, timestamp: I64) -> F64:
-        """How often each is taken when it is shown, drawn towards everything's rate, (n, spans)."""
-        assert self._shown is not None, "without impressions nothing has a rate"
-        positives, others = (self._everything.at(np.full_like(thing, n), timestamp) for n in (0, 1))
+    def lately(self, thing: I64, timestamp: I64) -> list[F64]:
+        """Logarithm of each thing's share of all positives, (n, spans); with impressions also how often each is taken
+        when it is shown, drawn towards everything's rate, (n, spans)."""
+        everything = self._everything.at(np.array([0, 1]), timestamp[:, None])
+        positives, others = everything[..., 0, :], everything[..., 1, :]
+        taken = self._positives.at(thing, timestamp)
+        shares: F64 = np.log((taken + _UNSEEN) / (positives + 1))
+        if self._shown is None:
+            return [shares]
         overall = (positives + 1) / (positives + others + 3)
-        taken, shown = self._positives.at(thing, timestamp), self._shown.at(thing, timestamp)
-        rates: F64 = (taken + _DOUBT * overall) / (shown + _DOUBT)
-        return rates
+        rates: F64 = (taken + _DOUBT * overall) / (self._shown.at(thing, timestamp) + _DOUBT)
+        return [shares, rates]
 
     def ages(self, thing: I64, timestamp: I64) -> F64:
         """ln(1 + minutes) since each was first and last taken, (n, 2); -1 where it never was."""
-        return np.stack([_ago(timestamp, since[thing]) for since in (self._first_ms, self._last_ms)], axis=1)
+        since_ms = np.array([self._first_ms[thing], self._last_ms[thing]])
+        known = since_ms != _NEVER
+        minutes = np.maximum(timestamp - np.where(known, since_ms, timestamp), 0) / _MINUTE_MS
+        ages: F64 = np.where(known, np.log1p(minutes), -1.0).T
+        return ages
 
     def state(self) -> Rest:
         """The counts at rest."""
@@ -88,9 +90,3 @@ class Counts:
         if self._shown is not None:
             self._shown.clear(row)
         self._first_ms[row] = self._last_ms[row] = _NEVER
-
-
-def _ago(now_ms: I64, since_ms: I64) -> F32 | F64:
-    known = since_ms != _NEVER
-    minutes = np.maximum(now_ms - np.where(known, since_ms, now_ms), 0) / _MINUTE_MS
-    return np.where(known, np.log1p(minutes), -1.0)

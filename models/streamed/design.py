@@ -7,7 +7,7 @@ import numpy as np
 from models.streamed.bins import Bins
 from models.streamed.features import Seen
 from models.streamed.ftrl import BITS
-from wire.arrays import I64, U64
+from wire.arrays import I64
 from wire.ids import mix
 
 _KEYS = ("user", "item", "category", "last_category")
@@ -36,23 +36,25 @@ class Design:
     """
 
     def __init__(self, names: Sequence[str], bins: Bins, *, same: Set[str], impressions: bool) -> None:
-        self._names, self.bins = tuple(names), bins
+        self.bins = bins
         self._same = same | _SAME_KEYS
         there = {*names, *_KEYS}
         alone = [(name,) for name in (*names, "category", *(["item"] if impressions else []))]
-        self._columns = [*alone, *(parts for parts in _TOGETHER if there.issuperset(parts))]
+        pairs = [parts for parts in _TOGETHER if there.issuperset(parts)]
+        self._columns = [*alone, *pairs]
+        at = {name: n for n, name in enumerate((*names, *_KEYS))}
+        self._first = np.array([at[parts[0]] for parts in self._columns])
+        self._second = np.array([at[parts[1]] for parts in pairs])
+        self._salt = mix(np.arange(1, len(self._columns) + 1, dtype=np.uint64))
 
     def of(self, seen: Seen) -> I64:
         """Coordinates (n, columns)."""
-        value: dict[str, U64] = dict(zip(self._names, self.bins.of(seen.features).T.astype(np.uint64), strict=True))
         of = seen.moments
-        keys = of.user, *(key.astype(np.uint64) for key in (of.item, of.category, seen.last_category))
-        value |= dict(zip(_KEYS, keys, strict=True))
-        hashed = np.empty((len(seen.features), len(self._columns)), np.uint64)
-        for n, parts in enumerate(self._columns):
-            hashed[:, n] = n + 1
-            for part in parts:
-                hashed[:, n] = mix(hashed[:, n]) ^ value[part]
+        keys = np.array([of.user, of.item, of.category, seen.last_category], np.uint64)
+        value = np.concatenate([self.bins.of(seen.features).astype(np.uint64), keys.T], axis=1)
+        hashed = self._salt ^ value.take(self._first, axis=1)
+        pairs = hashed[:, len(self._columns) - len(self._second) :]
+        pairs[:] = mix(pairs) ^ value.take(self._second, axis=1)
         return (mix(hashed) >> np.uint64(64 - BITS)).astype(np.int64)
 
     def knowing(self, parts: Set[str]) -> I64:

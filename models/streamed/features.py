@@ -99,10 +99,11 @@ class Streamed:
         recent = pad_histories([each.history_item for each in past])[:, :RECENT]
         categories = pad_histories([each.history_category for each in past])
         item, category, when = self._items.of(moments.item), self._categories.of(moments.category), moments.timestamp
-        parts = [self._items.shares(item, when), self._categories.shares(category, when), self._items.ages(item, when)]
+        shares, *rates = zip(self._items.lately(item, when), self._categories.lately(category, when), strict=True)
+        parts = [*shares, self._items.ages(item, when)]
         parts += [_own(of, categories, moments.category), self._near(moments, recent), _user(of, when)]
         if self.impressions:
-            parts += [self._items.rates(item, when), self._categories.rates(category, when), _user_rates(of)]
+            parts += [*rates[0], _user_rates(of)]
         if context is not None:
             parts.append(context)
         features = np.concatenate(parts, axis=1, dtype=np.float32)
@@ -152,16 +153,16 @@ def _own(of: dict[str, F64], categories: U32, category: U32) -> F64:
     since = np.where(of["times"] > 0, np.log1p(of["since_s"] / _DAY_S), -1.0)
     recent = (categories == category[:, None]).mean(axis=1)
     share = (of["of_category"] + 0.5) / (of["of_all"] + 5)
-    return np.stack([of["times"], since, share, recent, np.log1p(of["of_category"])], axis=1)
+    return np.array([of["times"], since, share, recent, np.log1p(of["of_category"])]).T
 
 
 def _user(of: dict[str, F64], timestamp: I64) -> F64:
     """What is the same whatever the item, (n, user)."""
     hour = timestamp // _HOUR_MS % 24
-    return np.stack([np.log1p(of["of_all"]), np.log1p(of["gap_s"] + 1), of["in_session"], hour], axis=1)
+    return np.array([np.log1p(of["of_all"]), np.log1p(of["gap_s"] + 1), of["in_session"], hour]).T
 
 
 def _user_rates(of: dict[str, F64]) -> F64:
     """How often the user takes what they meet, of the category and at all, (n, 2)."""
     rate = (of["of_all"] + 2) / (of["met_all"] + 4)
-    return np.stack([(of["of_category"] + 5 * rate) / (of["met_category"] + 5), rate], axis=1)
+    return np.array([(of["of_category"] + 5 * rate) / (of["met_category"] + 5), rate]).T

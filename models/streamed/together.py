@@ -40,12 +40,14 @@ class Together:
         >>> near[0, :, 0].round(2).tolist()
         [4.25, 0.0]
         """
-        one, each = item[:, None], np.broadcast_to(item[:, None], recent.shape)
-        pair = _pair(np.hstack([one, recent, each]), np.hstack([one, recent, recent]))
-        count = self._sketches.at(_cells(pair), timestamp[:, None]).min(axis=0)
-        mine, other, both = np.split(count, [1, 1 + recent.shape[1]], axis=1)
-        two = (recent != NO_KEY) & (recent != item[:, None])
-        cosines: F64 = two[..., None] * both / np.sqrt((mine + _RARE) * (other + _RARE))
+        mine = item[:, None]
+        each = np.broadcast_to(mine, recent.shape)
+        pair = _pair(np.concatenate([mine, recent, each], axis=1), np.concatenate([mine, recent, recent], axis=1))
+        one, other = self._sketches.at(_cells(pair), timestamp[:, None])
+        count = np.minimum(one, other)
+        own, theirs, both = count[:, :1], count[:, 1 : 1 + recent.shape[1]], count[:, 1 + recent.shape[1] :]
+        two = (recent != NO_KEY) & (recent != mine)
+        cosines: F64 = two[..., None] * both / np.sqrt((own + _RARE) * (theirs + _RARE))
         return cosines
 
     def state(self) -> Rest:
@@ -64,5 +66,5 @@ def _pair(one: U32, other: U32) -> U64:
 
 def _cells(pair: U64) -> I64:
     """A cell of each pair (…) in either sketch, (2, …): two ends of one hash."""
-    ends = np.stack([pair >> np.uint64(64 - _BITS), pair & np.uint64((1 << _BITS) - 1) | np.uint64(1 << _BITS)])
+    ends = np.array([pair >> np.uint64(64 - _BITS), pair & np.uint64((1 << _BITS) - 1) | np.uint64(1 << _BITS)])
     return ends.astype(np.int64)
