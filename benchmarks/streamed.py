@@ -81,7 +81,7 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
     spent.on("training again")
     spent.seconds["training again"] *= n / (RENEWED * known)  # as if each of the `n` came in the stream
     for each in seen:
-        trees.opinion(each.features)
+        trees.logits(each.features)
     spent.on("trees")
     return spent.seconds
 
