@@ -68,9 +68,8 @@ class Matching(NamedTuple):
 class ShardOutput:
     """What came of one batch of work.
 
-    `samples` (user key, message) are for the topic `samples`; `pooled` are new, `produced_ms` (n,) says when those were
-    produced that did not wait; `event_ms` is how far event time has come; `refused` were out of the pool's window;
-    `duplicates` were pooled before.
+    `samples` (user key, message) are for the topic `samples`; `pooled` are new; `event_ms` is how far event time has
+    come; `refused` were out of the pool's window; `duplicates` were pooled before.
     """
 
     replies: list[Reply] = field(default_factory=list)
@@ -78,7 +77,6 @@ class ShardOutput:
     refused: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
     pooled: int = 0
-    produced_ms: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     event_ms: EventMs = NO_EVENT
 
 
@@ -105,12 +103,18 @@ class Shard:
     moments, and a query may reach some before and others after; so each answers again, by the new model, what it
     was asked since any of them may have begun, and `operators.gather` waits for answers of one version. What a crash
     takes of these, devices ask for again.
+
+    `on_pooled` hears when those samples were produced (n,) that are new and did not wait, as soon as searches find
+    them: the answers to what came with them take several times as long.
     """
 
-    def __init__(self, pool: Pool, number: int, matching: Matching) -> None:
+    def __init__(
+        self, pool: Pool, number: int, matching: Matching, on_pooled: Callable[[I64], None] = lambda _produced_ms: None
+    ) -> None:
         self._pool = pool
         self._number = number
         self._matching = matching
+        self._on_pooled = on_pooled
         self._nearest = Nearest()
         self._random = Random(matching.seed) if matching.random else None
         self._model: CloudModel | None = None  # that answers
@@ -182,6 +186,7 @@ class Shard:
 
     def _upsert(self, records: list[SampleRecord], block: SampleBlock, prompt: int) -> ShardOutput:
         result = self._pool.upsert(block)
+        self._on_pooled(block.produced_ms[:prompt][result.inserted[:prompt]])
         # Also what the pool had: after a crash it may have been pooled without having been sent.
         kept = (
             records if not result.late.any() else [r for r, late in zip(records, result.late, strict=True) if not late]
@@ -191,7 +196,6 @@ class Shard:
             refused=[_too_old(records[row]) for row in np.flatnonzero(result.late)],
             duplicates=int(result.duplicate.sum()),
             pooled=int(result.inserted.sum()),
-            produced_ms=block.produced_ms[:prompt][result.inserted[:prompt]],
             event_ms=self._pool.now,
         )
 

@@ -30,6 +30,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
+from wire.arrays import I64
 from wire.batch import encode_batch
 from wire.canary import is_canary
 from wire.candidates import CandidateBatch
@@ -87,7 +88,9 @@ def build_flow(
         "shard",
         asked,
         matching,
-        open_shard=lambda number, synced: _BlamedShard(pools.pool(number), number, matching, blame, synced),
+        open_shard=lambda number, synced: _BlamedShard(
+            pools.pool(number), number, matching, counts.pooled, blame=blame, synced=synced
+        ),
         model=model,
         clock=clock,
     )
@@ -108,8 +111,17 @@ def build_flow(
 class _BlamedShard(Shard):
     """A shard whose failures are noted."""
 
-    def __init__(self, pool: Pool, number: int, matching: Matching, blame: Blame, synced: int) -> None:
-        super().__init__(pool, number, matching)
+    def __init__(
+        self,
+        pool: Pool,
+        number: int,
+        matching: Matching,
+        on_pooled: Callable[[I64], None],
+        *,
+        blame: Blame,
+        synced: int,
+    ) -> None:
+        super().__init__(pool, number, matching, on_pooled)
         self._blame = blame
         with blame:
             pool.expect(synced)
@@ -179,6 +191,10 @@ class _Counts:
         self._count_duplicates(duplicates)
         return late
 
+    def pooled(self, produced_ms: I64) -> None:
+        """Ages of what has just become searchable."""
+        observe_freshness(self._metrics, "pooled", produced_ms, self._clock.wall_ms())
+
     def refused(self, keyed: Iterable[tuple[str, ShardOutput]]) -> list[DeadLetter]:
         """What the pool did not take."""
         refused = []
@@ -186,7 +202,6 @@ class _Counts:
             refused.extend(output.refused)
             self._count_duplicates(output.duplicates)
             self._metrics.pooled.inc(output.pooled)
-            observe_freshness(self._metrics, "pooled", output.produced_ms, self._clock.wall_ms())
             if output.event_ms >= 0:
                 self._metrics.event_frontier_s.labels("pooled").set(output.event_ms / 1000)
         return refused

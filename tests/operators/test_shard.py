@@ -1,5 +1,6 @@
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -115,6 +116,27 @@ def test_work_goes_to_the_shard_of_its_user_and_queries_to_all() -> None:
         assert [q.seq for q in work.queries] == [q.seq for _, o in stream for q in o.queries]
     assert sum(len(work.samples) for work in works.values()) == 40
     assert route([("ann", UserOutput([], [], [], 1))], 3) == []
+
+
+def test_samples_are_told_to_be_pooled_once_and_before_anything_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((_, work),) = route(outputs(20), 1)
+    waited = msgspec.structs.replace(work.samples[-1], sample=99, produced_ms=1)
+    work = Work(0, work.samples, work.queries, [waited])
+    done: list[object] = []
+    with Pool.open(tmp_path, PoolSpec()) as pool:
+        search = pool.search
+
+        def searched(*asked: Any) -> Any:
+            done.append("answered")
+            return search(*asked)
+
+        monkeypatch.setattr(pool, "search", searched)
+        shard = Shard(pool, 0, matching(), lambda produced_ms: done.append(produced_ms.tolist()))
+        shard.handle([work], model(), STEADY_MS)
+        shard.handle([Work(0, work.samples, [])], model(), STEADY_MS)
+    assert work.queries and done == [[NOW_MS + n for n in range(20)], "answered", []]
 
 
 def test_samples_are_pooled_once_and_always_told(tmp_path: Path) -> None:
