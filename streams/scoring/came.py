@@ -42,16 +42,16 @@ class Came:
     def state(self) -> Rest:
         """All at rest; keys that are needed no more are gone."""
         self._prune()
-        return self._newest_ms, dict(self._keys)
+        return self._newest_ms, self._keys.state()
 
     @classmethod
     def restore(cls, state: Rest) -> Self:
         """What was at rest in `state`."""
         came = cls()
         came._newest_ms, keys = state
-        came._keys = EventKeys(keys)
+        came._keys = EventKeys.restore(*keys)
         came._prune()
         return came
 
     def _prune(self) -> None:
-        self._keys.prune(EventMs(self._newest_ms - LEAD_MS))
+        self._keys.prune(self._newest_ms, LEAD_MS)

@@ -21,7 +21,7 @@ from wire.durable import open_database, settle, sync, told
 from wire.errors import InputError
 from wire.moments import SteadyMs
 
-FORMAT = "coda-score-3"
+FORMAT = "coda-score-4"
 FILE = "score.sqlite"
 _FRESH = "new.sqlite"
 _BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is

@@ -204,6 +204,17 @@ def test_how_a_stream_is_cut_and_a_crash_between_change_nothing(stream: list[Arr
     assert samples == whole.samples and queries == whole.queries
 
 
+@given(st.lists(st.integers(1, 250), min_size=100, max_size=300), st.sets(st.integers(0, 299), max_size=20))
+def test_a_snapshot_at_any_point_changes_nothing_while_keys_come_and_go(numbers: list[int], rests: set[int]) -> None:
+    state, plain = UserState("ann"), UserState("ann")
+    for n, number in enumerate(numbers):
+        one = arrival(number, n * 2 // 7 + number % 90, label=number % 2)
+        assert state.handle([one], RULES, NOW_MS) == plain.handle([one], RULES, NOW_MS)
+        if n in rests:
+            state = UserState.restore(state.snapshot())
+    assert state.snapshot() == plain.snapshot()
+
+
 @given(EVENTS, st.lists(st.integers(0, 10**6).map(EventMs), min_size=80, max_size=80))
 def test_how_far_the_stream_has_come_changes_nothing_about_events(stream: list[Arrival], times: list[EventMs]) -> None:
     plain, informed = UserState("ann"), UserState("ann")
@@ -236,7 +247,7 @@ def test_keys_of_a_user_who_does_too_much_within_the_lateness_are_bounded() -> N
     state = UserState("ann")
     for n in range(0, 60_000, 500):
         state.handle([arrival(k, 1_000 + k // 100) for k in range(n, n + 500)], RULES, NOW_MS)
-    assert len(state.seen) <= MOST_SEEN and len(state.snapshot()) < 16 * MOST_SEEN + 20_000
+    assert len(state.seen) <= MOST_SEEN and len(state.snapshot()) < 12 * MOST_SEEN + 20_000
     again = state.handle([arrival(59_999, 1_599)], RULES, NOW_MS)
     assert again.duplicates == 1, "the newest are known"
 
