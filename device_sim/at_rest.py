@@ -51,7 +51,7 @@ class _Core(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     plain: _Plain
     stale_heads: bool
-    history: tuple[list[int], bytes, bytes]
+    history: tuple[bytes, bytes, bytes]
     taken: tuple[int, bytes, bytes]
     seen: bytes
     outbox: dict[str, bytes]

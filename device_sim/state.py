@@ -29,7 +29,7 @@ from wire.errors import ArtefactError, InputError
 from wire.identity import NO_MODEL, ModelId
 from wire.task import Task
 
-FORMAT = "coda-fleet-20"
+FORMAT = "coda-fleet-21"
 _MODELS = "models"
 AT_ONCE = 128  # devices taken down in one go: some 50 µs each, 7 ms
 REPORTS = 1 << 20  # more than a device sends in one run, at one a second in twelve days

@@ -3,6 +3,7 @@
 Rows of one basket share a timestamp and never see each other.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 
 import numpy as np
@@ -19,13 +20,14 @@ class History:
     `KEEP` leaves room for out-of-order events: the features of an event that comes late need the
     positives before *it*. Keys lie newest first in one `bytes` each, so that the features of an event are
     a slice of it: the dataflow takes one per event, and an array per event would cost ten times as much.
+    Timestamps lie in an array, which is copied when a user is saved.
     """
 
     KEEP = 4 * HISTORY_LEN
     __slots__ = ("_categories", "_items", "_timestamps")
 
     def __init__(self) -> None:
-        self._timestamps: list[int] = []  # oldest first
+        self._timestamps = array("q")  # oldest first
         self._items = b""
         self._categories = b""
 
@@ -56,13 +58,15 @@ class History:
 
     def add(self, timestamp: int, item: int, category: int) -> None:
         """Remember one positive; the oldest leaves when more than `KEEP` are held."""
-        at = bisect_right(self._timestamps, timestamp)
-        cut = (len(self._timestamps) - at) * KEY_BYTES
-        self._timestamps.insert(at, timestamp)
+        timestamps = self._timestamps
+        behind = bool(timestamps) and timestamp < timestamps[-1]  # seldom
+        at = bisect_right(timestamps, timestamp) if behind else len(timestamps)
+        cut = (len(timestamps) - at) * KEY_BYTES
+        timestamps.insert(at, timestamp)
         self._items = _insert(self._items, cut, item)
         self._categories = _insert(self._categories, cut, category)
-        if len(self._timestamps) > self.KEEP:
-            del self._timestamps[0]
+        if len(timestamps) > self.KEEP:
+            del timestamps[0]
 
     def holds(self, item: int, timestamp: int) -> bool:
         """Whether a positive of the item at that time is among those remembered."""
@@ -70,15 +74,15 @@ class History:
         n = len(self._timestamps)
         return item in np.frombuffer(self._items[(n - end) * KEY_BYTES : (n - first) * KEY_BYTES], np.uint32)
 
-    def state(self) -> tuple[list[int], bytes, bytes]:
-        """The history at rest: timestamps oldest first, item and category keys as they lie here."""
-        return list(self._timestamps), self._items, self._categories
+    def state(self) -> tuple[bytes, bytes, bytes]:
+        """The history at rest: timestamps as int64 oldest first, item and category keys as they lie here."""
+        return self._timestamps.tobytes(), self._items, self._categories
 
     @classmethod
-    def restore(cls, timestamps: list[int], items: bytes, categories: bytes) -> "History":
+    def restore(cls, timestamps: bytes, items: bytes, categories: bytes) -> "History":
         """The history that was at rest as `state` gave it."""
         history = cls()
-        history._timestamps, history._items, history._categories = list(timestamps), items, categories
+        history._timestamps, history._items, history._categories = array("q", timestamps), items, categories
         return history
 
 

@@ -81,7 +81,7 @@ class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     plain: tuple[str, int, EventMs, int, WallMs, WallMs, bool, int]
     watermark: EventMs
-    history: tuple[list[int], bytes, bytes]
+    history: tuple[bytes, bytes, bytes]
     taken: tuple[int, bytes, bytes]
     seen: tuple[bytes, bytes, int]
 

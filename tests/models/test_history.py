@@ -20,6 +20,19 @@ def test_features_are_the_newest_strictly_earlier_positives(events: list[tuple[i
     assert len(items) == len(earlier)
 
 
+@given(positives, positives, st.integers(0, 51))
+def test_a_rest_changes_nothing(first: list[tuple[int, int, int]], then: list[tuple[int, int, int]], now: int) -> None:
+    history, rested = History(), History()
+    for one in first:
+        history.add(*one)
+        rested.add(*one)
+    rested = History.restore(*rested.state())
+    for one in then:
+        history.add(*one)
+        rested.add(*one)
+    assert rested.bytes_before(now) == history.bytes_before(now) and rested.state() == history.state()
+
+
 def test_rows_of_one_basket_never_see_each_other() -> None:
     history = History()
     for item in (1, 2, 3):
