@@ -1,11 +1,15 @@
-"""Whether a device trains at all, or stands aside: its personal heads must earn their trainings (`models.gain`).
+"""Whether a device trains at all, or stands aside, and whether it uses its heads: they must earn it (`models.gain`).
+
+Heads are *unproven* at first, charged and not used: the first ones of a fleet are by priors that nobody learned yet,
+and most of them lose. They are used once they are proven, to who doubts it, to gain what a training is worth.
+Whether it trains a device decides in hope, since nobody finds out what they never try.
 
 It stands aside as soon as it expects less of them than a training is worth, by its own events and by what the task says
 of the fleet. Then it neither asks for batches nor trains, and predicts with what costs nothing: base, user bias and
-repeats. It looks again after a while: it asks and trains as ever for `PROBE` events, while heads predict in shadow,
-charged and not used. If they would pay it is back, else it waits twice as long, in events of its user. It is back
-at once when the fleet learns that heads do pay. For that *scouts*, one device in ten, never wait: they look all the
-time, or a fleet all of which stands aside would hear nothing of a stream in which heads have begun to pay.
+repeats. It looks again after a while: it asks and trains as ever for `PROBE` events. If heads would pay it is back,
+else it waits twice as long, in events of its user. It is back at once when the fleet learns that heads do pay. For that
+*scouts*, one device in five, never wait: they look all the time, or a fleet all of which stands aside would hear
+nothing of a stream in which heads have begun to pay.
 """
 
 import msgspec
@@ -17,7 +21,7 @@ from wire.ids import user_key
 # Own events. With these the first looks, on devices that never need any head, cost 20 of 60 events, then 20 of 100: of
 # 1,000 events 100 are looks.
 FIRST_WAIT = 40
-SCOUTS = 10  # one device in so many: of a fleet that gains nothing, a tenth of all trainings is left
+SCOUTS = 5  # one device in so many: of a fleet that gains nothing, a fifth of all trainings is left
 PROBE = 20  # two retrainings: the second one's heads have seen what came after the first
 
 
@@ -67,6 +71,10 @@ class Aside:
             case Stances.PROBES if over:
                 self._stand(2 * self._wait)
         return self.stance
+
+    def proven(self, fleet: float) -> bool:
+        """Whether heads are good to be used, by what the task says is proven of the `fleet`."""
+        return not self.stands and expected(self.events, self.nats, fleet) >= WORTH
 
     def state(self) -> AsideState:
         """It at rest."""

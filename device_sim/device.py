@@ -107,6 +107,11 @@ class Device:
         return self.window.young >= self.task.min_samples
 
     @property
+    def uses_heads(self) -> bool:
+        """Whether personal heads predict, or their like, once they are trained: neither unproven nor aside."""
+        return self.task is not None and self.aside.proven(self.task.proven)
+
+    @property
     def batch_at_rest(self) -> bytes:
         """The newest batch as it came; empty when there is none."""
         return encode_packed(self.batch) if self.batch is not None else b""
@@ -140,7 +145,7 @@ class Device:
         features = self.known.take(*key)
         base = NONE if event.base is None else event.base
         seq = self.window.append(*key, taken=features[:2], history=features[2:], base=base)
-        return Predict(seq, event.event_id, *key, *features, base, self.aside.stance is not Stances.TRAINS)
+        return Predict(seq, event.event_id, *key, *features, base, not self.uses_heads)
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)

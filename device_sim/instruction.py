@@ -13,7 +13,7 @@ from wire.task import Task
 class Predict(msgspec.Struct, frozen=True):
     """Predict this own event with every head, then say so with `Predicted`; nothing has learned from it yet.
 
-    `times`, `since_s` and histories are its `models.features.Features`. `aside`: personal heads are charged, not used.
+    `times`, `since_s` and histories are its `models.features.Features`. `unproven`: heads are charged, not used.
     """
 
     seq: int
@@ -27,7 +27,7 @@ class Predict(msgspec.Struct, frozen=True):
     history_item: bytes
     history_category: bytes
     base: float  # `models.base.NONE` for none
-    aside: bool
+    unproven: bool
 
 
 class WantTraining(msgspec.Struct, frozen=True):

@@ -56,7 +56,7 @@ class Stances(Outcome):
 
     TRAINS = "trains"
     ASIDE = "aside"  # neither asks nor trains
-    PROBES = "probes"  # asks and trains, and does not use them
+    PROBES = "probes"  # asks and trains, to look again
 
 
 class Receipts(Outcome):

@@ -32,7 +32,7 @@ _LOCAL, _ADJUSTED = PERSONAL.index(LOCAL), HEADS.index(ADJUSTED)
 @dataclass(frozen=True, slots=True)
 class Rows:
     """n own events to predict: slot and key of the cloud model of their devices, time, keys, label, how many positives
-    of the item came before and how long ago the newest was, padded histories, bases, and who stands aside."""
+    of the item came before and how long ago the newest was, padded histories, bases, and whose heads are unproven."""
 
     slot: I64
     model: I64
@@ -45,7 +45,7 @@ class Rows:
     history_item: U32  # (n, HISTORY_LEN)
     history_category: U32
     base: F32
-    aside: Bool
+    unproven: Bool
 
     @classmethod
     def of(cls, asked: Sequence[Predict], slots: Sequence[int], models: Sequence[int]) -> "Rows":
@@ -67,7 +67,7 @@ class Rows:
             history_item,
             history_category,
             np.fromiter((p.base for p in asked), np.float32, n),
-            np.fromiter((p.aside for p in asked), np.bool_, n),
+            np.fromiter((p.unproven for p in asked), np.bool_, n),
         )
 
 
@@ -184,7 +184,7 @@ class ParameterStore:
             logits[:, 1:] += user_bias[:, None]
             probability = sigmoid(logits).astype(np.float64)
             whole, free = self.blend.weights(slot), self.blend.weights(slot, FREE)
-            used = np.where(rows.aside[at, None, None], free, whole)
+            used = np.where(rows.unproven[at, None, None], free, whole)
             arms[at] = blended(used, probability)
             if self._scores:
                 scores[at] = logit(blended(used, sigmoid(ranking).astype(np.float64)))

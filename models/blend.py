@@ -14,9 +14,9 @@ What blending can cost, ℓ being a head's loss, m the mixture's, in nats:
   as new, whichever head is best now. Undiscounted over T events the bound grows to
   ln(1/π(h))/γ · (1 + (1−γ)(T−1)), at γ = .995 by ln(1/π(h))/200 per event: the price of following change.
 * A prior that changes from π to π′ on the way adds at most max ln π′(h)/π(h): F is lower by no more than that.
-* A device that stands aside (`device_sim.aside`) blends only the `FREE` heads, F is then over these alone, which is no
-  lower: beginning costs nothing against them. Coming back adds ln 1/w, w being their weight in the whole blend at that
-  moment: what personal heads earned in the shadow is what may be lost by them.
+* A device that stands aside, or whose heads are unproven (`device_sim.aside`), blends only the `FREE` heads, F is then
+  over these alone, which is no lower: beginning costs nothing against them. To use all heads adds ln 1/w, w being the
+  weight of these two in the whole blend at that moment: what personal heads earned till then is what they may lose.
 
 The prior is floored by mixing in `UNIFORM_SHARE` of a uniform one, so that however sure the fleet is, no device
 pays more than ln(9 / UNIFORM_SHARE). Heads are clipped (`scores.clipped`) before they are mixed *and* before
@@ -171,7 +171,7 @@ def blended(weights: F64, head_probability: F64) -> F64:
 
 def most_harm(events: I64, discount: float) -> F64:
     """What a device arm can cost at most, in nats of log-loss, above its best head after `events` (n,), with the prior
-    as floored as can be and never changed, where it never came back from standing aside.
+    as floored as can be and never changed, where it used its heads all the time.
 
     >>> most_harm(np.array([1, 201]), .995).round(2).tolist()
     [4.52, 9.04]
@@ -181,17 +181,21 @@ def most_harm(events: I64, discount: float) -> F64:
     return bound
 
 
-def fleet_prior(head_log_loss: Mapping[str, float], events: float) -> dict[str, float]:
-    """Log-weights for the next task from log-losses summed over the fleet, each head over the same `events`.
+def fleet_prior(excess: Mapping[str, float], events: Mapping[str, float]) -> dict[str, float]:
+    """Log-weights for the next task, from what each head lost more than `ADJUSTED`, in nats over the fleet, and in how
+    many events: those before which it was trained. A fleet of which few train knows of these what they say, and is not
+    the less sure for events of all others.
 
-    >>> fleet_prior({"cloud": 110.0, "local": 100.0}, events=200)
-    {'cloud': -3.0, 'local': 0.0}
-    >>> fleet_prior({"cloud": 1100.0, "local": 1000.0}, events=7_000)  # no more than 700 events would say
-    {'cloud': -10.0, 'local': 0.0}
+    >>> fleet_prior({"cloud": 20.0, "local": 10.0}, {"cloud": 200, "local": 200})
+    {'adjusted': 0.0, 'cloud': -6.0, 'local': -3.0}
+    >>> fleet_prior({"local": -100.0}, {"local": 7_000})  # no more than 700 events would say
+    {'adjusted': -10.0, 'local': 0.0}
     """
-    best = min(head_log_loss.values(), default=0.0)
-    rate = min(FLEET_RATE, FLEET_EVENTS / max(events, 1))
-    return {head: -rate * (loss - best) + 0.0 for head, loss in head_log_loss.items()}
+    weights = {ADJUSTED: 0.0}
+    for head, nats in excess.items():
+        weights[head] = -min(FLEET_RATE, FLEET_EVENTS / max(events[head], 1)) * nats
+    best = max(weights.values())
+    return {head: weight - best + 0.0 for head, weight in weights.items()}
 
 
 def _arm_log_prior(prior: Mapping[str, float], *, classifier: bool) -> F64:

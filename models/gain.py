@@ -1,4 +1,4 @@
-"""What personal heads gain, by a device's own events and by the fleet's, and whether that is worth a training.
+"""What personal heads gain, by a device's own events and by the fleet's: whether it is worth a training, and a use.
 
 With d what the personal heads of the blend add to an event's logit, and p the chance that the blend of those heads
 gives it that no training makes (`blend.FREE`), label − p is what personal heads are to make up for. The gain of an
@@ -19,16 +19,16 @@ which is what normal shrinkage says (Efron and Morris 1975, "Data analysis using
 
 from wire.task import HOPE
 
-# Nats per event that make up for trainings. Devices whose users like a fifth of what they meet twice as often as the
-# rest (`benchmarks.planted`, tastes) gain two to three times as much, which is worth .02 of GAUC.
-WORTH = 0.001
+# Nats per event that make up for trainings. On planted logs (`benchmarks.planted`) a thousandth was worth some .01 of
+# GAUC, so that this is the .005 that somebody would notice.
+WORTH = 0.0005
 # K of τ = .0024 at σ = .053, as on that log. With 100 a device with 24 events is off by .053 · √24 / 124 = .002: of
 # those to whom heads are worth twice a training every third would stand aside by chance.
 FLEET_EVENTS = 500
 MOST = 1.0  # nats: no event counts for more, or one that a head was sure of would decide for a fleet
-# What fleets gain before they say anything: mean and standard deviation, nats per event. On logs with something to find
-# it was .002 to .016. With 10 times as much a fleet with nothing to find would train for 10 times as many events.
-_FLEETS = 0.005
+# What fleets are thought to gain before they say anything, nats per event, and by how much they are thought to differ:
+# to find out whether training pays one hopes, or nobody would try; before heads are used one doubts.
+HOPEFUL, DOUBTFUL = (HOPE, 0.005), (0.0, 0.002)
 _SPREAD = 0.053  # of the gains of one fleet's events at least: those of a few say too little of it
 
 
@@ -70,14 +70,13 @@ def expected(events: float, nats: float, fleet: float) -> float:
     return (FLEET_EVENTS * fleet + nats) / (FLEET_EVENTS + events)
 
 
-def fleet_gain(events: float, nats: float, squares: float) -> float:
-    """What heads may be expected to gain per event, from the sums of gains and of their squares: shrunk towards what
-    fleets gain, as in `expected`.
+def fleet_gain(before: tuple[float, float], events: float, nats: float, squares: float) -> float:
+    """What heads may be expected to gain per event, from the sums of gains and of their squares: as in `expected`,
+    shrunk towards what was thought `before`, with its standard deviation.
 
-    >>> fleet_gain(0, 0.0, 0.0), fleet_gain(1000, -0.5, 1.0), fleet_gain(10_000, -10.0, 9.01)
-    (0.05, 6e-05, -0.00093)
+    >>> fleet_gain(HOPEFUL, 0, 0.0, 0.0), fleet_gain(HOPEFUL, 1000, -0.5, 1.0), fleet_gain(DOUBTFUL, 1000, 2.0, 1.0)
+    (0.005, 6e-05, 0.00117)
     """
-    if events < 1:
-        return HOPE
-    prior = max(squares / events - (nats / events) ** 2, _SPREAD**2) / _FLEETS**2
-    return min(HOPE, round((prior * _FLEETS + nats) / (prior + events), 5))
+    mean, spread = before
+    prior = max(squares / max(events, 1) - (nats / max(events, 1)) ** 2, _SPREAD**2) / spread**2
+    return round((prior * mean + nats) / (prior + events), 5)

@@ -131,6 +131,7 @@ class Metrics:
     )
     group_connected = gauge("coda_group_devices_connected", "those of them with an open MQTT connection", ["devices"])
     devices_aside = gauge("coda_devices_aside", "devices that stand aside: personal heads do not earn their training")
+    devices_unproven = gauge("coda_devices_unproven", "devices that train and use no heads: not proven to gain")
     devices_connected = gauge("coda_devices_connected", "devices with an open MQTT connection")
     faults_begun = counter("coda_faults_begun", "faults that `coda chaos` began, by what they break", ["fault"])
     faults_over = counter("coda_faults_over", "faults that are over, by what they broke", ["fault"])

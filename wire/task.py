@@ -15,9 +15,8 @@ LogWeight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Kind = Literal["item", "category", "taste"]
 Duration = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
-# Nats per event that heads gain while nobody knows better, far above what is worth a training (`models.gain`):
-# no device stands aside before its fleet reported.
-HOPE = 0.05
+# Nats per event that heads are hoped to gain while nobody knows. On logs with something to find it was .0004 to .016.
+HOPE = 0.005
 
 ARMS = ("cloud", "local", "random", "coarse", "mpda", "coda")
 # Adam steps of the sample classifier where there is one: at 16 outside rows each half of the 1,280 of a full batch.
@@ -54,7 +53,7 @@ PLAIN = Recipe(Spread(0.3, 0.1, 0.1, 0.3), Spread(0.3, 0.1, 0.1, 1.0), outside_w
 HABIT = Recipe(Spread(3.0, 0.1, 0.1, 0.3), Spread(0.3, 0.03, 0.03, 1.0), outside_weight=0.3, trust=0.5, doubt=0.0)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/5"):
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="task/6"):
     """How devices train. `rollout_percent` of devices, chosen by hash, take it up; the others keep the old one.
 
     Windows count own samples (`window_count`) and event time (`window_age_ms`). A device trains after
@@ -64,7 +63,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     kind how many times the recipes' the prior variances of own samples are (`models.prior_variance`), all from
     telemetry.
     `gain` is from there as well: what personal heads may be expected to gain, nats per event. Where they don't earn a
-    training a device stands aside (`device_sim.aside`).
+    training a device stands aside, and until they are `proven` to, it uses none (`device_sim.aside`).
     With `classifier_steps` above 0 a sample classifier on the device weighs the matched samples of the arm "coda".
     A device asks for a new batch when its own is older than `candidate_age_ms` and there are new samples, or older than
     `idle_age_ms` and there are none: whoever comes back finds heads that know the last hours.
@@ -90,6 +89,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field=FORMAT, tag="tas
     repeats: dict[str, LogWeight] = {}
     variances: dict[Kind, Variance] = {}
     gain: LogWeight = HOPE
+    proven: LogWeight = 0.0
     candidate_age_ms: Duration = 600_000
     idle_age_ms: Duration = 3 * 3_600_000
 

@@ -94,6 +94,7 @@ class Outcome:
     versions: int
     held_back: int = 0
     aside: int = 0
+    unproven: int = 0
     withheld: int = 0
     untrained: Sequence[str] = ()
 
@@ -247,6 +248,7 @@ class PrequentialRun:
             self._trainer.model.version,
             self._held_back,
             aside=sum(device.aside.stands for device in self._fleet.devices.values()),
+            unproven=self._fleet.unproven,
             withheld=self._withheld,
         )
 

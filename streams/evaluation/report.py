@@ -148,6 +148,7 @@ def _cost(result: Result) -> str:
         ("bytes down per retraining", f"{cost.bytes_down_per_retrain:,.0f}"),
         ("bytes a device keeps", f"{cost.bytes_stored:,.0f}"),
         ("devices that stand aside in the end", f"{cost.aside:,}"),
+        ("devices with unproven heads in the end", f"{cost.unproven:,}"),
         ("retrainings that standing aside saved", f"{cost.withheld:,}"),
     ]
     return table(("per retraining", ""), rows)

@@ -12,7 +12,15 @@ from streams.evaluation.harm import Harm, harm_of
 from streams.evaluation.lineup import ALL, BASES, ENDINGS, FIRST_CLOUD, GLOBAL, REFRESHED, REFRESHED_CLOUD, SCORE
 from streams.evaluation.paired import ArmFigures, Comparison, Pair
 from streams.evaluation.prequential import Outcome, Plan
-from streams.evaluation.verdict import Verdict, aside_line, freshness_line, price_line, refresh_line, verdict_of
+from streams.evaluation.verdict import (
+    Verdict,
+    aside_line,
+    freshness_line,
+    price_line,
+    refresh_line,
+    unproven_line,
+    verdict_of,
+)
 from streams.logs.check import USERS_NEEDED
 from wire.task import ARMS
 
@@ -24,7 +32,8 @@ _OTHERS = tuple(arm for arm in ARMS if arm != "coda")
 class DeviceCost(msgspec.Struct, frozen=True, kw_only=True):
     """What one retraining costs a device: compute of one core, bytes down; and what a device keeps.
 
-    In the end so many devices stand `aside`; for that `withheld` batches were not made, nor trained on.
+    In the end so many devices stand `aside`; for that `withheld` batches were not made, nor trained on. So many others
+    train and use no heads: these are `unproven`.
     Compute is measured, so it is the one thing that differs between two runs of one seed.
     """
 
@@ -35,6 +44,7 @@ class DeviceCost(msgspec.Struct, frozen=True, kw_only=True):
     bytes_down_per_retrain: float
     bytes_stored: float
     aside: int
+    unproven: int
     withheld: int
 
 
@@ -170,17 +180,19 @@ def _verdict(
 ) -> Verdict:
     found = verdict_of(whole.arms, whole.paired, USERS_NEEDED)
     gain = next(iter(whole.paired.values())).gauc
+    devices = outcome.predictions["user_id"].n_unique()
     more = (
         refresh_line(whole.paired, str(settings["refresh"]), outcome.versions, outcome.held_back),
         freshness_line(gain, freshness, str(settings["delay"])),
         price_line(cost.bytes_down_per_retrain, cost.train_ms_p50, cost.bytes_stored),
         aside_line(
             cost.aside,
-            outcome.predictions["user_id"].n_unique(),
+            devices,
             withheld=cost.withheld,
             bytes_down=cost.bytes_down_per_retrain,
             ms=cost.train_ms_p50,
         ),
+        unproven_line(cost.unproven, devices),
     )
     return Verdict(answer=found.answer, lines=[*found.lines, *filter(None, more)])
 
@@ -223,6 +235,7 @@ def device_cost(outcome: Outcome) -> DeviceCost:
         bytes_down_per_retrain=round(sum(outcome.bytes_down) / max(len(trainings), 1), 1),
         bytes_stored=round(float(np.mean(list(stored.values()))), 1) if stored else 0.0,
         aside=outcome.aside,
+        unproven=outcome.unproven,
         withheld=outcome.withheld,
     )
 

@@ -147,6 +147,17 @@ def aside_line(aside: int, devices: int, *, withheld: int, bytes_down: float, ms
     )
 
 
+def unproven_line(unproven: int, devices: int) -> str:
+    """How many devices use no heads though they train some; "" where all do.
+
+    >>> unproven_line(3, 4)
+    '3 of 4 devices train, and use no heads in the end: these are not proven to gain.'
+    """
+    if not unproven:
+        return ""
+    return f"{unproven:,} of {devices:,} devices train, and use no heads in the end: these are not proven to gain."
+
+
 def round_up(number: int) -> int:
     """Two digits that are no less.
 

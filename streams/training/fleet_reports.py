@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.blend import HEADS, fleet_prior
+from models.blend import ADJUSTED, HEADS, PERSONAL, fleet_prior
 from models.evidence import EQUATIONS, by_regression, unpack
+from models.gain import DOUBTFUL, HOPEFUL, WORTH, fleet_gain
 from models.gain import MOST as MOST_GAIN
-from models.gain import WORTH, fleet_gain
 from models.prior_variance import clipped, factors_of, learned_variances
 from models.repeats import learned_weights
 from monitor.metrics import Metrics
@@ -30,8 +30,11 @@ NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, 
 NOTABLE_FACTOR = 1.5  # or once a prior variance is so many times what it was, or was so many times what it is
 NOTABLE_GAIN = 0.25  # or once what heads gain differs by so much of itself, or begins or ends to be worth a training
 MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
-_GAIN, _LOSSES = slice(0, 3), slice(3, 4 + len(HEADS))  # of a report's sums, what fades: each begins with its events
-TAUGHT = ("head_prior", "repeats", "variances", "gain")  # fields of a task that reports say
+# A report's sums: its gain; what each head lost more than the cloud adjusted, as it does once it is trained; what the
+# cloud itself lost more. Each begins with its events. Equations come last.
+_GAIN, _HEADS, _CLOUD = 3, 1 + len(PERSONAL), 2
+_ENDS = (_GAIN, _GAIN + _HEADS, _GAIN + _HEADS + _CLOUD)
+TAUGHT = ("head_prior", "repeats", "variances", "gain", "proven")  # fields of a task that reports say
 
 
 class FleetReports:
@@ -42,31 +45,35 @@ class FleetReports:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        self._newest = Newest(_LOSSES.stop + EQUATIONS, metrics)
-        self._gain, self._losses = Fading(3), Fading(1 + len(HEADS))
+        self._newest = Newest(_ENDS[-1] + EQUATIONS, metrics)
+        self._gain, self._heads, self._cloud = Fading(_GAIN), Fading(_HEADS), Fading(_CLOUD)
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
         self._known: dict[str, Any] | None = None  # by field of the task
 
     @property
     def events(self) -> int:
         """Events that devices reported of."""
-        return round(float(self._newest.total[_LOSSES.start]))
+        return round(float(self._newest.total[_ENDS[1]]))
 
     def add(self, report: Training, now_ms: WallMs) -> bool:
         """Take in what one device has summed in its life by now; False where it can't be used."""
-        losses = np.array([report.head_log_loss.get(head, np.nan) for head in HEADS])
+        losses = {head: report.head_log_loss.get(head, np.nan) for head in HEADS}
         equations = unpack(report.evidence)
-        if equations is None or not (losses >= 0).all():
+        if equations is None or not all(0 <= loss <= MOST for loss in losses.values()):
             return False
         of_repeats, of_variances = by_regression(equations)
-        gain = report.gain
-        sums = np.r_[msgspec.structs.astuple(gain), report.events, losses, of_repeats, clipped(of_variances)]
+        gain, excess = report.gain, {head: loss - losses[ADJUSTED] for head, loss in losses.items()}
+        of_heads, of_cloud = (gain.events, *map(excess.get, PERSONAL)), (report.events, excess["cloud"])
+        sums = np.r_[msgspec.structs.astuple(gain), of_heads, of_cloud, of_repeats, clipped(of_variances)]
         if np.abs(sums).max() > MOST or max(abs(gain.nats), gain.squares) > gain.events * MOST_GAIN:
             return False
         news = self._newest.put(report.user_id, report.boot, report.sequence, sums)
         if news is not None:
-            self._gain.add(news[_GAIN], now_ms)
-            self._losses.add(news[_LOSSES], now_ms)
+            gains, heads, cloud, _ = np.split(news, _ENDS)
+            # Gains fade with everybody's events: a fleet that stands aside grows unsure of them, and looks again.
+            self._gain.add(gains, cloud[0], now_ms)
+            self._heads.add(heads, heads[0], now_ms)
+            self._cloud.add(cloud, cloud[0], now_ms)
             self._known = None
         return True
 
@@ -75,15 +82,17 @@ class FleetReports:
         if not self.events:
             return task
         if self._known is None:
-            events, *losses = self._losses.sums.tolist()
-            weights = fleet_prior(dict(zip(HEADS, losses, strict=True)), events)
+            (trained, *of_heads), (events, of_cloud) = self._heads.sums.tolist(), self._cloud.sums.tolist()
+            excess = dict(zip(PERSONAL, of_heads, strict=True)) | {"cloud": of_cloud}
+            weights = fleet_prior(excess, dict.fromkeys(PERSONAL, trained) | {"cloud": events})
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
-            of_repeats, of_variances = by_regression(self._newest.total[_LOSSES.stop :])
+            of_repeats, of_variances = by_regression(self._newest.total[_ENDS[-1] :])
             self._known = {
                 "head_prior": prior,
                 "repeats": learned_weights(of_repeats),
                 "variances": learned_variances(of_variances),
-                "gain": fleet_gain(*self._gain.sums.tolist()),
+                "gain": fleet_gain(HOPEFUL, *self._gain.sums.tolist()),
+                "proven": fleet_gain(DOUBTFUL, *self._gain.sums.tolist()),
             }
         return msgspec.structs.replace(task, **self._known)
 
@@ -93,9 +102,13 @@ class FleetReports:
         heads = _moved(taught.head_prior, task.head_prior, NOTABLE)
         repeats = _moved(taught.repeats, task.repeats, NOTABLE_WEIGHT)
         factors = factors_of(taught) / factors_of(task)
-        pays = (taught.gain >= WORTH) != (task.gain >= WORTH)
-        gain = pays or abs(taught.gain - task.gain) >= max(WORTH, NOTABLE_GAIN * abs(task.gain))
+        gains = ((taught.gain, task.gain), (taught.proven, task.proven))
+        gain = any(_gains_otherwise(*each) for each in gains)
         return heads or repeats or gain or bool((np.abs(np.log(factors)) >= np.log(NOTABLE_FACTOR)).any())
+
+
+def _gains_otherwise(now: float, before: float) -> bool:
+    return (now >= WORTH) != (before >= WORTH) or abs(now - before) >= max(WORTH, NOTABLE_GAIN * abs(before))
 
 
 def _moved(now: Mapping[str, float], before: Mapping[str, float], notable: float) -> bool:

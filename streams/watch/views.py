@@ -198,6 +198,7 @@ VIEWS: Sequence[View] = (
         _of(
             Metrics.devices_connected,
             Metrics.devices_aside,
+            Metrics.devices_unproven,
             Metrics.pushes,
             Metrics.push_outcomes,
             Metrics.pushes_outstanding,

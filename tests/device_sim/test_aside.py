@@ -9,7 +9,7 @@ from device_sim.instruction import Count, Forget, Instruction, Predict, Train, W
 from device_sim.outcome import Stances
 from device_sim.readiness import BATCH_WAIT_MS
 from device_sim.stimulus import BatchArrived, Connected, OwnEvent, Tick, Trained, TrainingSlot
-from models.gain import FLEET_EVENTS, WORTH, fleet_gain
+from models.gain import FLEET_EVENTS, HOPEFUL, WORTH, fleet_gain
 from tests.device_sim.phone import NO_ROWS, Phone, only, reports
 from tests.device_sim.world import TASK, event, raw_batch
 from wire.ids import user_key
@@ -27,7 +27,7 @@ def standing(mean: float, spread: float, devices: int = 200, events: int = 100, 
     fleet = [Aside(f"u{n}") for n in range(devices)]
     sums = np.zeros(3)
     for _ in range(events):
-        told = fleet_gain(*sums.tolist())
+        told = fleet_gain(HOPEFUL, *sums.tolist())
         for device in fleet:
             gain = None if device.stands else float(rng.normal(mean, spread))
             device.met(gain, 0.995, told)
@@ -37,14 +37,25 @@ def standing(mean: float, spread: float, devices: int = 200, events: int = 100, 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_under_noise_nearly_all_stand_aside_and_where_there_is_taste_hardly_any(seed: int) -> None:
-    assert standing(0.0, 0.025, seed=seed) > 0.9
-    assert standing(3 * WORTH, 0.05, seed=seed) < 0.05
+def test_under_noise_most_stand_aside_and_where_there_is_taste_hardly_any(seed: int) -> None:
+    assert standing(0.0, 0.025, seed=seed) > 0.6
+    assert standing(6 * WORTH, 0.05, seed=seed) < 0.05
 
 
-def test_before_the_fleet_knows_anything_nobody_stands_aside() -> None:
+def test_before_the_fleet_knows_anything_few_bad_events_make_nobody_stand_aside() -> None:
     device = Aside("ann")
-    assert {device.met(-0.05, 0.995, HOPE) for _ in range(1000)} == {Stances.TRAINS}
+    assert {device.met(-0.05, 0.995, HOPE) for _ in range(40)} == {Stances.TRAINS}
+
+
+def test_heads_are_used_once_fleet_or_device_proved_that_they_gain() -> None:
+    device, lucky = Aside("ann"), Aside("bob")
+    assert not device.proven(0.0) and device.proven(2 * WORTH)
+    for _ in range(100):
+        device.met(-0.01, 1.0, HOPE)
+        lucky.met(0.01, 1.0, HOPE)
+    assert lucky.proven(0.0) and not device.proven(2 * WORTH)
+    device.met(-1.0, 1.0, -1.0)
+    assert device.stands and not device.proven(1.0), "who trains none has none to use"
 
 
 def test_it_looks_again_after_waits_that_double() -> None:
@@ -71,14 +82,14 @@ def test_a_fleet_that_stands_aside_comes_back_once_heads_pay_though_nobody_lives
     for wave in range(8):  # of other users each, with fewer events than the first wait has
         fleet = [Aside(f"u{wave}-{n}") for n in range(200)]
         for _ in range(FIRST_WAIT // 2):
-            told = fleet_gain(*sums.tolist())
+            told = fleet_gain(HOPEFUL, *sums.tolist())
             for device in fleet:
                 gain = None if device.stands else float(rng.normal(-3 * WORTH if wave < 2 else 10 * WORTH, 0.05))
                 device.met(gain, 0.995, told)
                 if gain is not None:
                     sums += 1, gain, gain**2
         shares.append(np.mean([device.stands for device in fleet]))
-    assert shares[1] == pytest.approx(0.9, abs=0.05) and shares[-1] == 0
+    assert shares[1] == pytest.approx(1 - 1 / SCOUTS, abs=0.05) and shares[-1] == 0
 
 
 def test_a_scout_looks_all_the_time_and_uses_nothing_until_it_pays() -> None:
@@ -113,7 +124,7 @@ def test_it_says_so_once_and_neither_asks_nor_trains_and_predicts_without_heads(
     assert asked(out) == ["aside"]
     assert not only(WantTraining, out) and only(Count, out)[0].outcome is Stances.ASIDE
     (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 30), 0)))
-    assert predict.aside
+    assert predict.unproven
 
 
 def test_the_fleet_learns_from_its_events_all_the_same() -> None:
@@ -151,7 +162,7 @@ def test_to_look_again_it_asks_and_trains_and_uses_nothing_of_it() -> None:
     assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
     phone.train()
     (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 999), 0)))
-    assert predict.aside
+    assert predict.unproven
 
 
 def test_back_by_the_fleets_word_it_asks_for_nothing_and_trains_when_its_next_batch_is_due() -> None:

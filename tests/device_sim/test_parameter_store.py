@@ -262,7 +262,7 @@ def trained(devices: int) -> ParameterStore:
 
 def test_who_stands_aside_predicts_as_if_it_had_no_heads_which_are_charged_all_the_same() -> None:
     asked = rows([0] * 5, step_ms=1000)
-    out = trained(1).predict(replace(asked, aside=np.ones(5, np.bool_)))
+    out = trained(1).predict(replace(asked, unproven=np.ones(5, np.bool_)))
     used = trained(1).predict(asked)
     np.testing.assert_array_equal(out.head_losses, used.head_losses)
     np.testing.assert_array_equal(out.leans, used.leans)

@@ -4,7 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.blend import FLEET_EVENTS, HEADS, UNIFORM_SHARE, Blend, arm_heads, blended, fleet_prior, most_harm
+from models.blend import (
+    ADJUSTED,
+    FLEET_EVENTS,
+    FLEET_RATE,
+    HEADS,
+    UNIFORM_SHARE,
+    Blend,
+    arm_heads,
+    blended,
+    fleet_prior,
+    most_harm,
+)
 from models.scores import log_losses
 from wire.arrays import F64
 from wire.task import ARMS
@@ -163,18 +174,25 @@ def test_without_a_classifier_coda_is_coarse(played: tuple[F64, F64], prior: dic
 
 
 def test_the_fleet_prior_prefers_what_did_better_elsewhere() -> None:
-    prior = fleet_prior({"cloud": 700.0, "local": 600.0, "coda": 500.0}, 1000)
+    excess = {"cloud": 200.0, "local": 100.0, "coda": 0.0}
+    prior = fleet_prior(excess, dict.fromkeys(excess, 1000))
     weights = Blend(1, prior=prior, classifier=True).weights(np.array([0]))[0, ARMS.index("coda")]
     assert weights[HEADS.index("coda")] > weights[HEADS.index("local")] > weights[HEADS.index("cloud")] > 0
     assert weights[HEADS.index("mpda")] == 0, "a head of another arm"
-    assert fleet_prior({}, 0) == {}
+    assert fleet_prior({}, {}) == {ADJUSTED: 0}
+
+
+def test_what_few_say_of_trained_heads_is_not_drowned_by_those_that_train_none() -> None:
+    few = fleet_prior({"cloud": 30.0, "coda": -20.0}, {"cloud": 3000, "coda": 300})
+    assert few["coda"] == 0 and few[ADJUSTED] == -20 * FLEET_RATE and few["cloud"] == few[ADJUSTED] - 7
 
 
 @given(st.floats(0, 0.01), st.integers(FLEET_EVENTS * 10, 10**9))
 def test_however_many_events_a_fleet_sums_up_heads_as_good_as_each_other_share_the_weight(
     better: float, events: int
 ) -> None:
-    prior = fleet_prior({"coda": 0.6 * events, "coda-habit": (0.6 + better) * events}, events)
+    excess = {"coda": -0.6 * events, "coda-habit": (better - 0.6) * events}
+    prior = fleet_prior(excess, dict.fromkeys(excess, events))
     assert prior["coda"] == 0 and prior["coda-habit"] == pytest.approx(-FLEET_EVENTS * better, abs=1e-3)
 
 

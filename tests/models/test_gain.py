@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.gain import MOST, WORTH, Interval, fleet_gain
+from models.gain import DOUBTFUL, HOPEFUL, MOST, WORTH, Interval, fleet_gain
 
 some = st.lists(st.tuples(st.floats(-1, 1), st.floats(-0.9, 0.9)), min_size=1, max_size=30)
 
@@ -29,10 +29,14 @@ def test_what_is_the_same_for_all_of_an_interval_gains_nothing() -> None:
     assert [interval.gain(0.5, 0.3) for _ in range(10)] == [None, *[0.0] * 9]
 
 
+@pytest.mark.parametrize("before", [HOPEFUL, DOUBTFUL])
 @pytest.mark.parametrize(("mean", "pays"), [(0.0, False), (3 * WORTH, True), (-WORTH, False)])
-def test_a_fleet_of_a_thousand_events_knows_whether_heads_pay(mean: float, *, pays: bool) -> None:
-    assert (fleet_gain(1000, 1000 * mean, 1000 * 0.04**2) >= WORTH) == pays
+def test_a_fleet_of_some_events_knows_whether_heads_pay_whoever_asks(
+    mean: float, before: tuple[float, float], *, pays: bool
+) -> None:
+    assert (fleet_gain(before, 2000, 2000 * mean, 2000 * 0.04**2) >= WORTH) == pays
 
 
-def test_a_first_bad_event_or_ten_tell_a_fleet_nothing() -> None:
-    assert fleet_gain(1, -0.1, 0.01) >= WORTH and fleet_gain(10, -0.2, 0.02) >= WORTH
+def test_a_first_bad_event_or_ten_tell_who_hopes_nothing_and_good_ones_nothing_who_doubts() -> None:
+    assert fleet_gain(HOPEFUL, 1, -0.1, 0.01) >= WORTH and fleet_gain(HOPEFUL, 10, -0.2, 0.02) >= WORTH
+    assert fleet_gain(DOUBTFUL, 0, 0.0, 0.0) < WORTH and fleet_gain(DOUBTFUL, 10, 0.05, 0.02) < WORTH
