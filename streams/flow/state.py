@@ -9,7 +9,7 @@ from pathlib import Path
 from bytewax.recovery import init_db_dir
 
 from streams.home import FILE
-from wire.durable import as_storage_error, make_folder, sync, told, write_durably
+from wire.durable import as_storage_error, make_folder, open_database, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
@@ -20,6 +20,9 @@ _ROOM_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
 _WRITTEN = ("exs", "fronts", "commits", "snaps")
 _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
+# How users are kept there (`operators.user.UserState.snapshot`): one more whenever that changes. SQLite has a number
+# for that, `application_id`; another one, `user_version`, is Bytewax's own.
+FORMAT = 2
 
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
@@ -47,6 +50,7 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
         found = [own]
     for place in found:
         _check(place, part, parts)
+        _check_format(place)
 
 
 def state_name(folder: Path) -> str:
@@ -125,6 +129,19 @@ def _check(place: Path, part: int, parts: int) -> None:
             "give it back to that one, or delete the --state of every host; the dataflow then reads again what Kafka "
             "still has, and pools take nothing twice"
         )
+
+
+def _check_format(place: Path) -> None:
+    """Raise `InputError` when users are kept there in another way; note how, where none is kept yet."""
+    with open_database(place, lambda: _damaged(place.parent, place.name)) as database:
+        (found,) = database.execute("PRAGMA application_id").fetchone()
+        if found != FORMAT and _written(place):
+            raise InputError(
+                f"{place.parent} is of another version of this program (format {found}, not {FORMAT}): "
+                "delete that folder; the flow then reads again what Kafka still has, and its pool takes nothing twice"
+            )
+        if found != FORMAT:
+            database.execute(f"PRAGMA application_id = {FORMAT}")
 
 
 def _damaged(folder: Path, what: str) -> InputError:
