@@ -16,7 +16,7 @@ from device_sim.instruction import Count, Forget, Freshness, Instruction, Predic
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Stances, Tasks, Unpredicted
 from device_sim.parameters import Parameters
-from device_sim.readiness import BATCH_WAIT_MS, may_ask, outdated_batch, reason_to_train
+from device_sim.readiness import BATCH_WAIT_MS, may_ask, outdated_batch, reason_to_train, uses_heads
 from device_sim.report import answer, standing
 from device_sim.seen import Seen
 from device_sim.stimulus import (
@@ -107,11 +107,6 @@ class Device:
         return self.window.young >= self.task.min_samples
 
     @property
-    def uses_heads(self) -> bool:
-        """Whether personal heads predict, or their like, once they are trained: neither unproven nor aside."""
-        return self.task is not None and self.aside.proven(self.task.proven)
-
-    @property
     def batch_at_rest(self) -> bytes:
         """The newest batch as it came; empty when there is none."""
         return encode_packed(self.batch) if self.batch is not None else b""
@@ -145,7 +140,7 @@ class Device:
         features = self.known.take(*key)
         base = NONE if event.base is None else event.base
         seq = self.window.append(*key, taken=features[:2], history=features[2:], base=base)
-        return Predict(seq, event.event_id, *key, *features, base, not self.uses_heads)
+        return Predict(seq, event.event_id, *key, *features, base, not uses_heads(self))
 
     def _upload(self, event: Event, now_ms: WallMs) -> list[Instruction]:
         raw = encode_event(event)

@@ -18,8 +18,8 @@ from device_sim.changes import Changes
 from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
+from device_sim.headcount import Headcount
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
-from device_sim.lately import DEVICES, group_of
 from device_sim.offer import Offer
 from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
@@ -144,11 +144,6 @@ class Fleet:
         self.boot += 1  # who comes back begins another life
         return len(gone)
 
-    @property
-    def unproven(self) -> int:
-        """Devices that train, and whose heads are not proven yet."""
-        return sum(not (device.aside.stands or device.uses_heads) for device in self.devices.values())
-
     def take_gone(self) -> list[str]:
         """Users whose devices are gone since the last call, retired or quarantined."""
         gone, self._gone = self._gone, []
@@ -227,13 +222,8 @@ class Fleet:
             self.store.drop_models(known | {self.offer.model_key})
 
     def show(self) -> None:
-        """Tell how many devices there are of each group, are connected, stand aside, and have unproven heads."""
-        there = Counter((group_of(device.usage.events), device.connected) for device in self.devices.values())
-        for group in DEVICES:
-            self._metrics.devices.labels(group).set(there[group, True] + there[group, False])
-            self._metrics.group_connected.labels(group).set(there[group, True])
-        self._metrics.devices_aside.set(sum(device.aside.stands for device in self.devices.values()))
-        self._metrics.devices_unproven.set(self.unproven)
+        """Tell how many devices there are."""
+        Headcount.of(self.devices.values()).show(self._metrics)
 
     def begin_training(
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True

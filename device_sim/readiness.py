@@ -1,4 +1,4 @@
-"""When a device has reason to train, to ask for a batch, or to be told that time passed; looking changes nothing."""
+"""When a device is to train, use its heads, ask for a batch, or be told that time passed; looking changes nothing."""
 
 import math
 from typing import TYPE_CHECKING
@@ -28,6 +28,11 @@ def reason_to_train(device: "Device", now_ms: WallMs) -> bool:
     if device.stale_heads and not (expects_batch and now_ms < device.hold_until_ms):
         return True
     return device.new_samples >= (PATIENCE if expects_batch else 1) * task.retrain_every
+
+
+def uses_heads(device: "Device") -> bool:
+    """Whether personal heads predict, once they are trained: they are proven, and it does not stand aside."""
+    return device.task is not None and device.aside.proven(device.task.proven)
 
 
 def outdated_batch(device: "Device", now_ms: WallMs) -> bool:

@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from device_sim.fleet import Fleet
+from device_sim.headcount import Headcount
 from device_sim.quarantine import FleetFailed
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import OwnEvent
@@ -241,14 +242,15 @@ class PrequentialRun:
         for name, of in self._aside.items():
             predicted = [of[sample_key(event_id)] for event_id in table["event_id"].to_list()]
             table = table.with_columns(pl.Series(name, predicted, pl.Float64))
+        counted = Headcount.of(self._fleet.devices.values())
         return Outcome(
             table,
             self._trainings,
             self._bytes_down,
             self._trainer.model.version,
             self._held_back,
-            aside=sum(device.aside.stands for device in self._fleet.devices.values()),
-            unproven=self._fleet.unproven,
+            aside=counted.aside,
+            unproven=counted.unproven,
             withheld=self._withheld,
         )
 

@@ -67,6 +67,7 @@ SHOWN: dict[Role, Sequence[Figure]] = {
         Figure(Metrics.batches, "batches", "outcome"),
         Figure(Metrics.trainings, "trainings", "outcome"),
         Figure(Metrics.devices_aside, "stand aside"),
+        Figure(Metrics.devices_unproven, "train and use no heads"),
     ),
     Role.CANARY: (
         Figure(Metrics.canaries_sent, "canaries sent"),
