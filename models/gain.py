@@ -22,8 +22,8 @@ from wire.task import HOPE
 # Nats per event that make up for trainings. On planted logs (`benchmarks.planted`) a thousandth was worth some .01 of
 # GAUC, so that this is the .005 that somebody would notice.
 WORTH = 0.0005
-# K of τ = .0024 at σ = .053, as on that log. With 100 a device with 24 events is off by .053 · √24 / 124 = .002: of
-# those to whom heads are worth twice a training every third would stand aside by chance.
+# K of τ = .0024 at σ = .053, as on the planted log `tastes`. With 100 a device with 24 events is off by
+# .053 · √24 / 124 = .002, four times what a training is worth, by chance.
 FLEET_EVENTS = 500
 MOST = 1.0  # nats: no event counts for more, or one that a head was sure of would decide for a fleet
 # What fleets are thought to gain before they say anything, nats per event, and by how much they are thought to differ:
@@ -77,6 +77,6 @@ def fleet_gain(before: tuple[float, float], events: float, nats: float, squares:
     >>> fleet_gain(HOPEFUL, 0, 0.0, 0.0), fleet_gain(HOPEFUL, 1000, -0.5, 1.0), fleet_gain(DOUBTFUL, 1000, 2.0, 1.0)
     (0.005, 6e-05, 0.00117)
     """
-    mean, spread = before
-    prior = max(squares / max(events, 1) - (nats / max(events, 1)) ** 2, _SPREAD**2) / spread**2
+    (mean, spread), n = before, max(events, 1)
+    prior = max(squares / n - (nats / n) ** 2, _SPREAD**2) / spread**2
     return round((prior * mean + nats) / (prior + events), 5)

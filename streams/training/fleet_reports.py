@@ -30,10 +30,10 @@ NOTABLE_WEIGHT = 0.1  # or once a trait of repeats weighs so much more or less, 
 NOTABLE_FACTOR = 1.5  # or once a prior variance is so many times what it was, or was so many times what it is
 NOTABLE_GAIN = 0.25  # or once what heads gain differs by so much of itself, or begins or ends to be worth a training
 MOST = 1e9  # that a life sums up to: ten million events at 100 nats. More, and a device could drown out all others
-# A report's sums: its gain; what each head lost more than the cloud adjusted, as it does once it is trained; what the
-# cloud itself lost more. Each begins with its events. Equations come last.
-_GAIN, _HEADS, _CLOUD = 3, 1 + len(PERSONAL), 2
-_ENDS = (_GAIN, _GAIN + _HEADS, _GAIN + _HEADS + _CLOUD)
+# A report's sums: its events, what the cloud lost more on these than adjusted, and its gain; on how many events heads
+# were trained, and what each lost more than that. Equations come last.
+_EVENTS, _HEADS = 5, 1 + len(PERSONAL)
+_ENDS = (_EVENTS, _EVENTS + _HEADS)
 TAUGHT = ("head_prior", "repeats", "variances", "gain", "proven")  # fields of a task that reports say
 
 
@@ -46,14 +46,14 @@ class FleetReports:
 
     def __init__(self, metrics: Metrics) -> None:
         self._newest = Newest(_ENDS[-1] + EQUATIONS, metrics)
-        self._gain, self._heads, self._cloud = Fading(_GAIN), Fading(_HEADS), Fading(_CLOUD)
+        self._events, self._heads = Fading(_EVENTS), Fading(_HEADS)
         # What the sums say, until the next report: callers ask whether it moved far more often than devices report.
         self._known: dict[str, Any] | None = None  # by field of the task
 
     @property
     def events(self) -> int:
         """Events that devices reported of."""
-        return round(float(self._newest.total[_ENDS[1]]))
+        return round(float(self._newest.total[0]))
 
     def add(self, report: Training, now_ms: WallMs) -> bool:
         """Take in what one device has summed in its life by now; False where it can't be used."""
@@ -63,17 +63,17 @@ class FleetReports:
             return False
         of_repeats, of_variances = by_regression(equations)
         gain, excess = report.gain, {head: loss - losses[ADJUSTED] for head, loss in losses.items()}
-        of_heads, of_cloud = (gain.events, *map(excess.get, PERSONAL)), (report.events, excess["cloud"])
-        sums = np.r_[msgspec.structs.astuple(gain), of_heads, of_cloud, of_repeats, clipped(of_variances)]
+        of_events = report.events, excess["cloud"], *msgspec.structs.astuple(gain)
+        of_heads = gain.events, *map(excess.get, PERSONAL)
+        sums = np.r_[of_events, of_heads, of_repeats, clipped(of_variances)]
         if np.abs(sums).max() > MOST or max(abs(gain.nats), gain.squares) > gain.events * MOST_GAIN:
             return False
         news = self._newest.put(report.user_id, report.boot, report.sequence, sums)
         if news is not None:
-            gains, heads, cloud, _ = np.split(news, _ENDS)
+            of_all, of_trained, _ = np.split(news, _ENDS)
             # Gains fade with everybody's events: a fleet that stands aside grows unsure of them, and looks again.
-            self._gain.add(gains, cloud[0], now_ms)
-            self._heads.add(heads, heads[0], now_ms)
-            self._cloud.add(cloud, cloud[0], now_ms)
+            self._events.add(of_all, of_all[0], now_ms)
+            self._heads.add(of_trained, of_trained[0], now_ms)
             self._known = None
         return True
 
@@ -82,7 +82,8 @@ class FleetReports:
         if not self.events:
             return task
         if self._known is None:
-            (trained, *of_heads), (events, of_cloud) = self._heads.sums.tolist(), self._cloud.sums.tolist()
+            events, of_cloud, *gain = self._events.sums.tolist()
+            trained, *of_heads = self._heads.sums.tolist()
             excess = dict(zip(PERSONAL, of_heads, strict=True)) | {"cloud": of_cloud}
             weights = fleet_prior(excess, dict.fromkeys(PERSONAL, trained) | {"cloud": events})
             prior = {head: max(LEAST, round(weight, 2)) for head, weight in weights.items()}
@@ -91,8 +92,8 @@ class FleetReports:
                 "head_prior": prior,
                 "repeats": learned_weights(of_repeats),
                 "variances": learned_variances(of_variances),
-                "gain": fleet_gain(HOPEFUL, *self._gain.sums.tolist()),
-                "proven": fleet_gain(DOUBTFUL, *self._gain.sums.tolist()),
+                "gain": fleet_gain(HOPEFUL, *gain),
+                "proven": fleet_gain(DOUBTFUL, *gain),
             }
         return msgspec.structs.replace(task, **self._known)
 

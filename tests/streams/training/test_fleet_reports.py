@@ -4,6 +4,7 @@ import pytest
 
 from models.blend import FLEET_RATE, HEADS
 from models.evidence import EQUATIONS, pack
+from models.gain import WORTH
 from models.prior_variance import KINDS
 from models.prior_variance import REGRESSION as OF_VARIANCES
 from models.repeats import PRECISION, REGRESSION, TRAITS
@@ -12,7 +13,7 @@ from streams.training.fading import AT_ONCE, HALF_LIFE_MS
 from streams.training.fleet_reports import LEAST, NOTABLE, FleetReports
 from tests.wire.reports import NOTHING, training
 from wire.moments import WallMs
-from wire.task import Task
+from wire.task import HOPE, Task
 from wire.telemetry import Gain, Training
 
 NOW = WallMs(10**12)
@@ -103,6 +104,29 @@ def test_devices_hear_of_another_gain_where_that_changes_what_they_do(gain: floa
         reports.add(training(f"u{device}", 200, 4.0, gain=Gain(200, gain * 200, gain**2 * 200)), NOW)
     heard = msgspec.structs.replace(reports.taught(TASK), gain=0.0007)
     assert reports.moved(heard) == worth_a_task
+
+
+def test_gains_are_proven_later_than_they_are_hoped_for() -> None:
+    reports = FleetReports(Metrics())
+    for device in range(25):
+        reports.add(training(f"u{device}", 20, 4.0, gain=Gain(20, 0.02, 20 * 0.05**2)), NOW)
+    few = reports.taught(TASK)
+    for device in range(25, 125):
+        reports.add(training(f"u{device}", 200, 4.0, gain=Gain(200, 0.2, 200 * 0.05**2)), NOW)
+    many = reports.taught(TASK)
+    assert few.proven < WORTH <= few.gain and WORTH <= many.proven < many.gain
+    assert reports.moved(msgspec.structs.replace(many, proven=few.proven))
+
+
+def test_a_fleet_that_stands_aside_grows_unsure_of_gains_and_not_of_which_head_is_best() -> None:
+    reports = FleetReports(Metrics())
+    better(reports, "coda", range(500))
+    before = reports.taught(TASK)
+    for device in range(500, 2500):  # of which each was aside for ten events, hours later
+        reports.add(report(10, even(6.0), device=device), WallMs(NOW + 10 * HALF_LIFE_MS))
+    after = reports.taught(TASK)
+    assert before.gain < WORTH and after.gain > 0.9 * HOPE
+    assert after.head_prior == before.head_prior
 
 
 @pytest.mark.parametrize("lie", [gained(10, -11.0, 1.0), gained(10, 1.0, 11.0)])
