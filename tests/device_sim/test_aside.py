@@ -123,8 +123,9 @@ def test_it_says_so_once_and_neither_asks_nor_trains_and_predicts_without_heads(
     out += phone.tell(Tick())
     assert asked(out) == ["aside"]
     assert not only(WantTraining, out) and only(Count, out)[0].outcome is Stances.ASIDE
+    phone.device.task = msgspec.structs.replace(POOR, proven=1.0)
     (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 30), 0)))
-    assert predict.unproven
+    assert predict.unproven, "who trains no heads has none to use, whatever the fleet's are worth"
 
 
 def test_the_fleet_learns_from_its_events_all_the_same() -> None:
@@ -163,6 +164,14 @@ def test_to_look_again_it_asks_and_trains_and_uses_nothing_of_it() -> None:
     phone.train()
     (predict,) = only(Predict, phone.tell(OwnEvent(event("ann", 999), 0)))
     assert predict.unproven
+
+
+def test_heads_are_charged_alone_until_a_task_says_that_they_are_proven() -> None:
+    phone = Phone()
+    (before,) = only(Predict, phone.live(1))
+    phone.device.task = msgspec.structs.replace(TASK, proven=2 * WORTH)
+    (after,) = only(Predict, phone.live(1))
+    assert before.unproven and not after.unproven
 
 
 def test_back_by_the_fleets_word_it_asks_for_nothing_and_trains_when_its_next_batch_is_due() -> None:

@@ -260,7 +260,7 @@ def trained(devices: int) -> ParameterStore:
     return made
 
 
-def test_who_stands_aside_predicts_as_if_it_had_no_heads_which_are_charged_all_the_same() -> None:
+def test_unproven_heads_are_charged_and_predict_nothing() -> None:
     asked = rows([0] * 5, step_ms=1000)
     out = trained(1).predict(replace(asked, unproven=np.ones(5, np.bool_)))
     used = trained(1).predict(asked)

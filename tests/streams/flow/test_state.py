@@ -63,18 +63,27 @@ def test_a_part_that_cannot_be_read_is_told_and_kept(tmp_path: Path) -> None:
     assert files(tmp_path) == ["part-0.sqlite3"]
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_users_that_another_version_kept_are_refused_in_a_line_and_stay(tmp_path: Path, *, begun: bool) -> None:
+def format_of(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "part-0.sqlite3")) as database:
+        (found,) = database.execute("PRAGMA application_id").fetchone()
+    return int(found)
+
+
+def test_a_state_where_no_user_is_kept_yet_is_of_this_version(tmp_path: Path) -> None:
+    init_db_dir(tmp_path, 1)  # type: ignore[no-untyped-call]
+    (tmp_path / FILE).touch()
+    assert format_of(tmp_path) == 0
+    prepare_state(tmp_path)
+    assert format_of(tmp_path) == state.FORMAT
+
+
+def test_users_that_another_version_kept_are_refused_in_a_line_and_stay(tmp_path: Path) -> None:
     prepare_state(tmp_path)
     with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
         database.execute("PRAGMA application_id = 1")
-        if begun:
-            database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
+        database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
         database.commit()
     (tmp_path / FILE).touch()
-    if not begun:
-        prepare_state(tmp_path)
-        return
     with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 2\): delete"):
         prepare_state(tmp_path)
     assert has_begun(tmp_path)
