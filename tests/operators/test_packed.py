@@ -6,8 +6,8 @@ import pytest
 
 from operators.decode import Arrival
 from operators.shard import Work, route
+from tests.operators.sharded import outputs
 from tests.operators.test_decode import Message, event, one
-from tests.operators.test_shard import outputs
 
 
 @pytest.mark.parametrize("base", [None, -1.5, 2.0])
