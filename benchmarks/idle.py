@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.freshness import SERVICES, Stack, bring_up, process_cpu_s, say
+from benchmarks.freshness import EPOCH, SERVICES, Stack, bring_up, process_cpu_s, say
 from benchmarks.measured import measured
 from benchmarks.paced_log import paced_log
 from streams.child import Child
@@ -88,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--epoch", default=EPOCH, help="of the dataflow")
     parser.add_argument("--canary", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()

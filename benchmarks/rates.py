@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks import freshness
-from benchmarks.freshness import TARGETS_S, say
+from benchmarks.freshness import EPOCH, TARGETS_S, say
 from monitor.plots import STYLE
 from streams.child import ChildFailed
 
@@ -66,7 +66,9 @@ def main() -> None:
     results = []
     for pace in options.paces:
         say(f"{pace:,} events/s")
-        one = argparse.Namespace(**vars(options), pace=pace, bootstrap=None, mqtt=None, out=None, fleet_processes=1)
+        one = argparse.Namespace(
+            **vars(options), pace=pace, bootstrap=None, mqtt=None, out=None, fleet_processes=1, epoch=EPOCH
+        )
         try:
             results.append(freshness.measure(one))
         except ChildFailed as failure:
