@@ -20,7 +20,7 @@ from monitor.metrics import Metrics
 from operators import event_time, shard
 from operators.event_time import EventClock
 from operators.gather import GatherLogic
-from operators.user_step import UserLogic
+from operators.shard_users import ShardUsers
 from streams.bus import Message
 from streams.flow import dataflow
 from streams.flow.blame import Blame
@@ -29,6 +29,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter
 from streams.flow.state import prepare_state
+from streams.flow.user_shards import UserShards
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
@@ -39,7 +40,7 @@ from wire.clock import SystemClock
 STEPS: dict[str, tuple[Any, str]] = {
     "decode": (event_time, "decode"),
     "event time": (EventClock, "take"),
-    "user: dedupe, features, due": (UserLogic, "on_batch"),
+    "user: dedupe, features, due": (ShardUsers, "handle"),
     "encode samples and queries": (shard, "encode"),
     "pool upsert": (Pool, "upsert"),
     "search": (Pool, "search"),
@@ -156,13 +157,14 @@ def in_process(
     settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"), **others)
     prepare_state(Path(settings.state))
     sink = Forgotten()
-    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools:
+    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools, UserShards(Path(settings.state), 1) as users:
         source: Any = Listed(values, at_a_time)
         flow = build_flow(
             settings,
             source,
             sink,
             pools,
+            users,
             clock=SystemClock(),
             metrics=Metrics(),
             model=lambda: model,

@@ -33,6 +33,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
 from streams.flow.timer_slack import be_drowsy, be_exact
+from streams.flow.user_shards import UserShards
 from streams.ports import free_ports
 from wire.clock import SystemClock
 
@@ -123,7 +124,9 @@ def _spend(part: Part) -> Spent:
         shards=processes,
         min_users=MIN_USERS,
     )
-    with PoolShards(Path(settings.pool), processes, settings.pool_spec) as pools, ExitStack() as opened:
+    with ExitStack() as opened:
+        pools = opened.enter_context(PoolShards(Path(settings.pool), processes, settings.pool_spec))
+        users = opened.enter_context(UserShards(Path(settings.state), processes))
         meter = _Meter(round(WARM * len(part.values)), opened.enter_context(timed(STEPS)) if part.steps else {})
         source: Any = _Events(part.values, AT_A_TIME, part.number, meter.given)
         flow = build_flow(
@@ -131,6 +134,7 @@ def _spend(part: Part) -> Spent:
             source,
             Forgotten(part.number),
             pools,
+            users,
             clock=SystemClock(),
             metrics=Metrics(),
             model=lambda: part.model,

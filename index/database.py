@@ -45,7 +45,7 @@ def open_db(path: Path, *, read_only: bool, new: bool = False, strict: bool = Fa
         make_folder(path)
     access = AccessType.read_only(False) if read_only else AccessType.read_write()
     with told(path):
-        return Rdict(str(path), _options(strict), access_type=access)
+        return Rdict(str(path), options(strict), access_type=access)
 
 
 def replaced(path: Path) -> Path:
@@ -70,7 +70,7 @@ def repair(path: Path) -> None:
         for place in path.iterdir():
             if place.is_dir():
                 place.rmdir()  # stands where a file should; one that holds something is not ours to delete
-        Rdict.repair(str(path), _options())
+        Rdict.repair(str(path), options())
 
 
 def orphans(path: Path, db: Rdict) -> bool:
@@ -89,6 +89,16 @@ def told(path: Path) -> Iterator[None]:
         raise _pool_error(path, " ".join(str(error).split())) from error
 
 
+def says_busy(text: str) -> bool:
+    """Whether RocksDB says that another process has its folder open."""
+    return "/LOCK:" in text and any(os.strerror(number) in text for number in (errno.EAGAIN, errno.ENOLCK))
+
+
+def disk_errno(text: str) -> int | None:
+    """The error number that a disk gave RocksDB; None where it complains of something else."""
+    return next((number for number in _DISK if os.strerror(number) in text), None)
+
+
 def damaged(path: Path, what: str) -> PoolError:
     """The error of a pool that cannot be trusted."""
     return PoolError(
@@ -103,11 +113,10 @@ def not_a_pool(path: Path) -> PoolError:
 
 
 def _pool_error(path: Path, text: str) -> PoolError:
-    if "/LOCK:" in text and any(os.strerror(number) in text for number in (errno.EAGAIN, errno.ENOLCK)):
+    if says_busy(text):
         return PoolBusy(f"pool {path} is open in another process: stop that one, or use another path")
-    disk = next((number for number in _DISK if os.strerror(number) in text), None)
-    if disk is not None:
-        return PoolError(f"pool {path} cannot be used ({text}): {advice(disk)}")
+    if (number := disk_errno(text)) is not None:
+        return PoolError(f"pool {path} cannot be used ({text}): {advice(number)}")
     return damaged(path, text)
 
 
@@ -120,7 +129,8 @@ def _names(path: Path) -> list[str]:
         raise PoolError(f"pool {path} cannot be used ({error.strerror}): {advice(error.errno or 0)}") from error
 
 
-def _options(strict: bool = False) -> Options:
+def options(strict: bool = False) -> Options:
+    """How our databases are opened."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_compression_type(DBCompressionType.lz4())

@@ -19,7 +19,7 @@ import msgspec
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from monitor.metrics import Metrics
-from operators.placement import shard_key
+from operators.placement import worker_key
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
 from wire.reason import Reason
@@ -197,7 +197,7 @@ def audience_step(
     def told(came: Iterable[tuple[str, UserOutput | Through]]) -> list[tuple[str, list[int]]]:
         """What is through, to every worker, where there are others."""
         items = list({one.item for _, one in came if isinstance(one, Through)})
-        return [(shard_key(worker, workers), items) for worker in range(workers)] if items and workers > 1 else []
+        return [(worker_key(worker, workers), items) for worker in range(workers)] if items and workers > 1 else []
 
     parted: Any = op.flat_map_batch(f"{step_id}_split", up, split)
     passing: KeyedStream[UserOutput] = op.flat_map_batch(f"{step_id}_passing", parted, _outputs)

@@ -8,7 +8,6 @@ from typing import Protocol, Self
 
 import msgspec
 
-from operators.packed import Packed
 from wire.dead_letter import DeadLetter, Origin
 from wire.event import Event, decode_event
 from wire.ids import item_key, sample_key
@@ -39,7 +38,7 @@ class Raw(Protocol):
     def timestamp_ms(self) -> WallMs: ...  # noqa: D102
 
 
-class Arrival(Packed, frozen=True, kw_only=True, array_like=True, gc=False):
+class Arrival(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=0):
     """One valid event of one user as keys; `timestamp` is event time, `produced_ms` wall clock."""
 
     user_id: str
@@ -76,7 +75,7 @@ class Arrival(Packed, frozen=True, kw_only=True, array_like=True, gc=False):
         return DeadLetter("event", reason, detail, self.raw, Origin(EVENTS, self.partition, self.offset))
 
 
-class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """A device asked at `produced_ms` (wall clock) for a batch newer than `newest_seq`, for this `reason`; `ASIDE` and
     `BACK` ask for none (`wire.telemetry.MatchRequest`)."""
 

@@ -1,17 +1,18 @@
 """Whose states a worker keeps: those of the users of the last so many days, at most so many, the newest; items' alike.
 
 Bytewax keeps a key's state for ever unless its own logic lets go of it, and wakes logics by the wall clock, while users
-are idle in event time. So with what comes for others a user who has to go is sent `Leave`, through the dataflow like
-an event, and whoever did something in the meantime stays. Those who come back begin anew.
+are idle in event time. So who has to go is looked for with what comes for others. Where each is a key of its own (an
+item), it is sent `Leave`, through the dataflow like an event, and whatever did something in the meantime stays. Those
+who come back begin anew.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from monitor.metrics import Metrics
 from monitor.seldom import Seldom
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class Leave(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The user's state has to go, unless its user has come back."""
+    """The state has to go, unless what it is of has come back."""
 
 
 class Stay(NamedTuple):
@@ -39,25 +40,25 @@ class Stay(NamedTuple):
 class Meter(NamedTuple):
     """Where a kind of residents is counted."""
 
-    kept: Gauge
+    kept: Callable[[float], None]
     forgotten: Counter
     crowded: str
 
     @classmethod
-    def of_users(cls, metrics: Metrics) -> "Meter":
-        """Where users are."""
-        return cls(metrics.users, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
+    def of_users(cls, metrics: Metrics, kept: Callable[[float], None]) -> "Meter":
+        """Where users are; `kept` hears how many one shard has."""
+        return cls(kept, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
 
     @classmethod
     def of_items(cls, metrics: Metrics) -> "Meter":
         """Where items are."""
-        return cls(metrics.items, metrics.items_forgotten, "items: those seen longest ago are forgotten")
+        return cls(metrics.items.set, metrics.items_forgotten, "items: those seen longest ago are forgotten")
 
 
 class Residents:
-    """The users of one worker, those who did something last coming last.
+    """The users of one shard, or the items of one worker, those who did something last coming last.
 
-    >>> residents = Residents(Stay(idle_ms=100), Meter.of_users(Metrics()))
+    >>> residents = Residents(Stay(idle_ms=100), Meter.of_items(Metrics()))
     >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
     ...     residents.active(user_id, now_ms)
     >>> residents.leaving(5), residents.leaving(102)
@@ -110,7 +111,7 @@ class Residents:
             self._meter.forgotten.labels("idle" if idle else "crowded").inc()
         if crowded > 0:
             self._say.warning(f"more than {self._stay.most} {self._meter.crowded}")
-        self._meter.kept.set(len(self._active_ms))
+        self._meter.kept(len(self._active_ms))
         return gone
 
     def _date(self, now_ms: int) -> None:
@@ -120,5 +121,5 @@ class Residents:
         self._timeless.clear()
 
     def with_leaving(self, came: Iterable[tuple[str, T]], now_ms: int) -> list[tuple[str, T | Leave]]:
-        """What came, keyed by user, and then who has to leave."""
+        """What came, by key, and then who has to leave."""
         return [*came, *((user_id, Leave()) for user_id in self.leaving(now_ms))]

@@ -54,11 +54,10 @@ class Work(Packed, frozen=True, array_like=True, gc=False):
 class Matching(NamedTuple):
     """What answers hold: `per_label` matched candidates of each label and, if `random`, as many random ones.
 
-    `shards` are there in all, on `workers` workers; `seed` is that of the random draws.
+    `shards` are there in all; `seed` is that of the random draws.
     """
 
     shards: int
-    workers: int
     per_label: int
     random: bool
     seed: int
@@ -80,7 +79,7 @@ class ShardOutput:
     event_ms: EventMs = NO_EVENT
 
 
-def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int = 1) -> list[tuple[str, Work]]:
+def route(outputs: Iterable[tuple[str, UserOutput]], shards: int) -> list[tuple[str, Work]]:
     """One piece of work per shard, keyed so that shards spread over workers.
 
     Samples go to the shard `user % shards`, queries to all.
@@ -93,7 +92,7 @@ def route(outputs: Iterable[tuple[str, UserOutput]], shards: int, workers: int =
             works[sample.user % shards].waited.append(sample)
         for work in works if output.queries else ():
             work.queries.extend(output.queries)
-    return [(shard_key(w.shard, workers), w) for w in works if w.samples or w.queries or w.waited]
+    return [(shard_key(w.shard, shards), w) for w in works if w.samples or w.queries or w.waited]
 
 
 class Shard:
@@ -288,6 +287,6 @@ def shard_step(
     clock: Clock,
 ) -> KeyedStream[ShardOutput]:
     """`route` and `Shard.handle` in a dataflow, by `clock`."""
-    routing = partial(route, shards=matching.shards, workers=matching.workers)
+    routing = partial(route, shards=matching.shards)
     works: KeyedStream[Work] = op.flat_map_batch(f"{step_id}_route", up, routing)
     return op.stateful_batch(step_id, works, lambda synced: ShardLogic(synced or 0, open_shard, model, clock))

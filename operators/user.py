@@ -1,6 +1,6 @@
 """What the dataflow knows of one user: dedupe, lateness, strictly-earlier features, and when a match is due.
 
-Pure state, which `operators.user_step` keeps and Bytewax saves with every epoch. The per-event path
+Pure state, which `operators.shard_users` keeps and saves with every epoch. The per-event path
 touches no array: features are slices of bytes (`models.features`), and arrays are made per block later.
 """
 
@@ -165,7 +165,7 @@ class UserState:
         return self._query("model", EventMs(sample.timestamp), WallMs(sample.produced_ms), as_of, now_ms)
 
     def snapshot(self) -> bytes:
-        """The state, saved at once: Bytewax may pickle what it is given only after the next event.
+        """The state, saved.
 
         Of every user who did something an epoch waits for this: what is long lies there as bytes, which are copied.
         """

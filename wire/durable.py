@@ -59,6 +59,11 @@ def as_storage_error(error: OSError, path: str | Path | None = None) -> StorageE
     return StorageError(f"{where}: {said}" if where else said)
 
 
+def storage_error(number: int, path: str | Path) -> StorageError:
+    """The same of an error number of the system, where something else than Python met it."""
+    return as_storage_error(OSError(number, os.strerror(number)), path)
+
+
 @contextmanager
 def open_database(path: Path, damaged: Callable[[], CodaError]) -> Iterator[sqlite3.Connection]:
     """The SQLite file at `path`; what is not committed in the end is as if it had not been.
@@ -72,7 +77,7 @@ def open_database(path: Path, damaged: Callable[[], CodaError]) -> Iterator[sqli
         number = _SAID_BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if number is None:
             raise damaged() from error
-        raise as_storage_error(OSError(number, os.strerror(number)), path) from error
+        raise storage_error(number, path) from error
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class PrequentialRun:
         self._states: dict[str, UserState] = {}
         self._audiences: dict[int, Audience] = {}
         self._gathers: dict[str, GatherState] = defaultdict(GatherState)
-        matching = Matching(1, 1, plan.per_label, random=True, seed=plan.seed)
+        matching = Matching(1, plan.per_label, random=True, seed=plan.seed)
         self._shard = Shard(pool, 0, matching)
         self._model: CloudModel | None = None
         self._trainer: CloudTrainer | None = None

@@ -15,20 +15,25 @@ from bytewax.operators import KeyedStream
 
 from index.pool import Pool
 from models.cloud_model import CloudModel
+from models.quorum import Quorum
 from monitor.freshness import observe_freshness
 from monitor.metrics import Metrics
 from operators.audience import audience_step
 from operators.canary import canaries, people
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
+from operators.renewals import Renewals
+from operators.residents import Meter, Residents
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
+from operators.shard_users import ShardUsers
 from operators.user import UserOutput
-from operators.user_step import user_step
+from operators.user_step import SLACK_MS, user_step
 from streams.flow.blame import Blame
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
+from streams.flow.user_shards import UserShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
 from wire.batch import encode_batch
@@ -48,6 +53,7 @@ def build_flow(
     source: KafkaInput,
     sink: KafkaOutput,
     pools: PoolShards,
+    users: UserShards,
     *,
     clock: Clock,
     metrics: Metrics,
@@ -60,7 +66,7 @@ def build_flow(
     """
     flow, counts, out = Dataflow(FLOW_ID), _Counts(clock, metrics), _Emitter(sink.part, clock, metrics)
     per_label = settings.candidates // 2
-    matching = Matching(settings.shards, settings.processes, per_label, settings.random, settings.seed)
+    matching = Matching(settings.shards, per_label, settings.random, settings.seed)
     messages: Any = op.input("kafka", flow, source)
     arrivals, rejected = event_time_step(
         "decode",
@@ -69,19 +75,17 @@ def build_flow(
         lead_ms=settings.rules.lead_ms,
         clock=clock,
     )
-    users = user_step(
+    came = user_step(
         "user",
         op.flat_map_batch("people", arrivals, people),
-        settings.rules,
+        settings.shards,
+        open_users=_Users(settings, users, pools, clock=clock, metrics=metrics, blame=blame).open,
         clock=clock,
-        stay=settings.stay,
-        served=pools.model,
-        metrics=metrics,
     )
-    late = op.flat_map_batch("late", users, counts.late)
+    late = op.flat_map_batch("late", came, counts.late)
     asked: KeyedStream[UserOutput] = op.merge(
         "asked",
-        audience_step("audience", users, settings.min_users, settings.processes, metrics=metrics),
+        audience_step("audience", came, settings.min_users, settings.processes, metrics=metrics),
         op.flat_map_batch("canaries", arrivals, canaries),
     )
     shards = shard_step(
@@ -106,6 +110,57 @@ def build_flow(
     )
     op.output("out", emitted, sink)
     return flow
+
+
+class _BlamedUsers(ShardUsers):
+    """Users whose failures are noted."""
+
+    def __init__(self, *args: Any, blame: Blame, **named: Any) -> None:
+        self._blame = blame
+        with blame:
+            super().__init__(*args, **named)
+
+    def sync(self) -> int:
+        with self._blame:
+            return super().sync()
+
+
+class _Users:
+    """Opens the users of the shards of one worker, who share what they know of time, and counts them."""
+
+    def __init__(
+        self,
+        settings: FlowSettings,
+        users: UserShards,
+        pools: PoolShards,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        blame: Blame,
+    ) -> None:
+        self._settings, self._users, self._clock, self._metrics, self._blame = settings, users, clock, metrics, blame
+        self._stream, self._renewals = Quorum(SLACK_MS), Renewals(pools.model, clock)
+        self._opened: list[ShardUsers] = []
+
+    def open(self, shard: int, version: int | None) -> ShardUsers:
+        """The users of one shard as of a version."""
+        with self._blame:
+            store = self._users.store(shard)
+        opened = _BlamedUsers(
+            store,
+            version,
+            self._settings.rules,
+            clock=self._clock,
+            stream=self._stream,
+            residents=Residents(self._settings.stay, Meter.of_users(self._metrics, self._count)),
+            renewals=self._renewals,
+            blame=self._blame,
+        )
+        self._opened.append(opened)
+        return opened
+
+    def _count(self, _users: float) -> None:
+        self._metrics.users.set(sum(map(len, self._opened)))
 
 
 class _BlamedShard(Shard):

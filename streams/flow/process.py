@@ -21,6 +21,7 @@ from bytewax.testing import cluster_main  # the only door to a cluster that is n
 
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
+from operators.placement import shards_of
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
 from streams.flow.model_feed import ModelFeed
@@ -32,6 +33,7 @@ from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
 from streams.flow.timer_slack import be_drowsy, be_exact
+from streams.flow.user_shards import UserShards
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -83,16 +85,17 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         ]
         opened.enter_context(Pulse(Role.FLOW, str(process), bus, clock, metrics, lookouts=lookouts))
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
+        users = opened.enter_context(UserShards(Path(settings.state), settings.shards))
         home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
         gc.freeze()  # else a collection walks all that was imported, and everything waits for 110 ms of that
-        mine = range(process, settings.shards, settings.processes)
+        mine = shards_of(process, settings.processes, settings.shards)
         # Opened now, so that a pool that cannot be opened is told before anything is read.
         public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
         feed = ModelFeed(bus, clock, metrics, [pools.pool(shard).model for shard in mine], public)
         opened.callback(feed.close)
-        while _run_once(settings, process, addresses, stop, pools=pools, feed=feed, metrics=metrics):
+        while _run_once(settings, process, addresses, stop, pools=pools, users=users, feed=feed, metrics=metrics):
             if addresses:
                 return True
     return False
@@ -105,6 +108,7 @@ def _run_once(
     stop: Stop,
     *,
     pools: PoolShards,
+    users: UserShards,
     feed: ModelFeed,
     metrics: Metrics,
 ) -> bool:
@@ -132,6 +136,7 @@ def _run_once(
             source,
             sink,
             pools,
+            users,
             clock=clock,
             metrics=metrics,
             model=lambda: _first(feed, blame),

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from index.spec import DAY_MS, PoolSpec
+from operators.placement import shards_of
 from operators.residents import Stay
 from operators.user import MatchRules
 from streams.kafka.connection import KafkaSettings
@@ -48,6 +49,11 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--processes {self.processes_per_host}{on_hosts} with --shards {self.shards} leaves a process "
                 f"without a shard: give --shards {self.processes} or more"
             )
+        if not all(shards_of(process, self.processes, self.shards) for process in range(self.processes)):
+            raise InputError(
+                f"{self.processes} processes and --shards {self.shards}: by their hashes, one process would have no "
+                "shard. Give more --shards, or as many processes as 1,680 is divisible by: 8, 10, 12, 14, 16, 20, 24"
+            )
         return self
 
     @property
@@ -68,9 +74,9 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stay(self) -> Stay:
-        """How long one process keeps users; never so short that their events of the allowed lateness come twice."""
+        """How long one shard keeps users; never so short that their events of the allowed lateness come twice."""
         idle_ms = max(self.rules.lateness_ms, round(self.user_days * DAY_MS))
-        return Stay(most=-(-self.users // self.processes), idle_ms=idle_ms)
+        return Stay(most=-(-self.users // self.shards), idle_ms=idle_ms)
 
     @property
     def pool_spec(self) -> PoolSpec:

@@ -1,7 +1,6 @@
-"""The folder where Bytewax keeps the dataflow's state: positions and users."""
+"""The folder of the dataflow's state: Bytewax's file with positions, and `streams.flow.user_shards`."""
 
 import errno
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from bytewax.recovery import init_db_dir
 
 from streams.home import FILE
-from wire.durable import as_storage_error, make_folder, open_database, sync, told, write_durably
+from wire.durable import make_folder, open_database, storage_error, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
@@ -20,9 +19,9 @@ _ROOM_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
 _WRITTEN = ("exs", "fronts", "commits", "snaps")
 _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
-# How users are kept there (`operators.user.UserState.snapshot`): one more whenever that changes. SQLite has a number
-# for that, `application_id`; another one, `user_version`, is Bytewax's own.
-FORMAT = 2
+# How the dataflow's steps are kept, with users (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one
+# more whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
+FORMAT = 3
 
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
@@ -86,8 +85,8 @@ def state_error(error: BaseException, folder: Path) -> CodaError | None:
         return None
     number = next((number for name, number in _DISK.items() if f"code: {name}" in words), None)
     if number is not None:
-        return as_storage_error(OSError(number, os.strerror(number)), folder)
-    return _damaged(folder, words[words.index("SqliteFailure") :])
+        return storage_error(number, folder)
+    return damaged(folder, words[words.index("SqliteFailure") :])
 
 
 def _cut_off(place: Path) -> bool:
@@ -120,9 +119,9 @@ def _check(place: Path, part: int, parts: int) -> None:
             if tables >= _TABLES:
                 which = database.execute("SELECT part_index, part_count FROM parts").fetchone() or which
     except sqlite3.Error as error:
-        raise _damaged(place.parent, f"{place.name}: {error}") from error
+        raise damaged(place.parent, f"{place.name}: {error}") from error
     if found != "ok" or not tables >= _TABLES:
-        raise _damaged(place.parent, f"{place.name}: {found if found != 'ok' else 'tables are missing'}")
+        raise damaged(place.parent, f"{place.name}: {found if found != 'ok' else 'tables are missing'}")
     if which != (part, parts):
         raise InputError(
             f"{place.parent} is the state of host {which[0]} of {which[1]}, and this is host {part} of {parts}: "
@@ -133,7 +132,7 @@ def _check(place: Path, part: int, parts: int) -> None:
 
 def _check_format(place: Path) -> None:
     """Raise `InputError` when users are kept there in another way; note how, where none is kept yet."""
-    with open_database(place, lambda: _damaged(place.parent, place.name)) as database:
+    with open_database(place, lambda: damaged(place.parent, place.name)) as database:
         (found,) = database.execute("PRAGMA application_id").fetchone()
         if found != FORMAT and _written(place):
             raise InputError(
@@ -144,7 +143,8 @@ def _check_format(place: Path) -> None:
             database.execute(f"PRAGMA application_id = {FORMAT}")
 
 
-def _damaged(folder: Path, what: str) -> InputError:
+def damaged(folder: Path, what: str) -> InputError:
+    """The error of a state that cannot be trusted."""
     return InputError(
         f"the flow's state {folder} is damaged ({' '.join(what.split())}): delete that folder; the flow then reads "
         "again what Kafka still has, and its pool takes nothing twice"

@@ -12,6 +12,7 @@ from index.store import Store
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock
 from monitor.metrics import Metrics
+from operators.placement import shards_of
 from streams.bus import Partition
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
@@ -21,6 +22,8 @@ from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
+from streams.flow.user_shards import UserShards
+from streams.flow.user_store import UserStore
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.engine import Engine
@@ -72,6 +75,19 @@ class SimulatedShards(PoolShards):
         return self._open[shard]
 
 
+class SimulatedUsers(UserShards):
+    """Users in the databases of a simulated disk."""
+
+    def __init__(self, disk: Disk, shards: int) -> None:
+        self._disk, self._shards = disk, shards
+        self._open: dict[int, UserStore] = {}
+
+    def _opened(self, name: str) -> UserStore:
+        database: Any = self._disk.open(name)
+        batch: Any = Batch
+        return UserStore(Path(name), database, batch)
+
+
 class Flow:
     """One run of all of the dataflow's processes, which die together; `stopped` workers stand still."""
 
@@ -93,6 +109,7 @@ class Flow:
         self.pools = [
             SimulatedShards(disk, settings.shards, settings.pool_spec, note) for _ in range(settings.processes)
         ]
+        self._users = [SimulatedUsers(disk, settings.shards) for _ in range(settings.processes)]
         self.engine = self._begun()
 
     def step(self) -> None:
@@ -125,7 +142,7 @@ class Flow:
     def _process(self, number: int, pools: SimulatedShards, restart: Restart) -> Dataflow:
         """As `streams.flow.process` puts it together."""
         bus, blame, settings = self._bus, Blame(), self._settings
-        mine = range(number, settings.shards, settings.processes)
+        mine = shards_of(number, settings.processes, settings.shards)
         feed = ModelFeed(bus, self._clock, self._metrics, [pools.pool(shard).model for shard in mine], PUBLIC)
         partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
         reader = Reader(bus, blame, self._clock, _rest)
@@ -136,6 +153,7 @@ class Flow:
             source,
             sink,
             pools,
+            self._users[number],
             clock=self._clock,
             metrics=self._metrics,
             model=lambda: _first(feed),

@@ -10,12 +10,16 @@ class Batch:
     """Writes that are done together."""
 
     def __init__(self) -> None:
-        self.puts: list[tuple[bytes, bytes]] = []
+        self.puts: dict[bytes, bytes | None] = {}  # None where a key goes
         self.ranges: list[tuple[bytes, bytes]] = []
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write one value."""
-        self.puts.append((bytes(key), bytes(value)))
+        self.puts[bytes(key)] = bytes(value)
+
+    def delete(self, key: bytes) -> None:
+        """Delete one key."""
+        self.puts[bytes(key)] = None
 
     def delete_range(self, first: bytes, end: bytes) -> None:
         """Delete all keys from `first` up to, not including, `end`."""
@@ -39,7 +43,7 @@ class Disk:
 
 
 class MemoryDb:
-    """As much of RocksDB's interface as a pool's store uses, in raw mode."""
+    """As much of RocksDB's interface as stores use, in raw mode."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -113,4 +117,8 @@ def _apply(rows: dict[bytes, bytes], batch: Batch) -> None:
     for first, end in batch.ranges:
         for key in [key for key in rows if first <= key < end]:
             del rows[key]
-    rows.update(batch.puts)
+    for key, value in batch.puts.items():
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value

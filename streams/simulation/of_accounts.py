@@ -101,8 +101,8 @@ class BoundedMemory(Invariant):
     def _watch_logics(self) -> None:
         for clock in self.world.logics("decode"):
             self._most("events held", len(clock.times), HELD_MOST)
-        for user in self.world.logics("user"):
-            self._most("event keys of a user", len(user.state.seen) if user.state else 0, MOST_SEEN)
+        for state in self.world.user_states():
+            self._most("event keys of a user", len(state.seen), MOST_SEEN)
         for each in self.world.logics("audience"):
             self._most(
                 "samples that wait for others", len(each._audience.waiting) if each._audience else 0, MOST_WAITING
@@ -128,7 +128,7 @@ class EveryWaitEnds(Invariant):
         trainer = world.trainer.work
         assert world.devices and trainer, "all processes are there"
         link, devices = world.devices.link, world.devices.fleet.devices.values()
-        known = {user.state.user_id for user in world.logics("user") if user.state and user.state.watermark >= 0}
+        known = {state.user_id for state in world.user_states() if state.watermark >= 0}
         found: dict[str, Any] = {
             "the dataflow is behind in events": world.kafka.behind(FLOW_GROUP, EVENTS),
             "the dataflow has something in hand": not (world.dataflow and world.dataflow.engine.idle),
@@ -137,7 +137,7 @@ class EveryWaitEnds(Invariant):
             "the fleet is behind": world.kafka.behind(FLEET_GROUP, world.own),
             "the trainer is behind in reports": world.kafka.behind(TRAINER_GROUP, TELEMETRY),
             "the trainer is behind in samples": world.kafka.behind(TRAINER_GROUP, SAMPLES),
-            "users wait for a match": sum(user.state.waits for user in world.logics("user") if user.state),
+            "users wait for a match": sum(state.waits for state in world.user_states()),
             "events are held": sum(len(clock.times) for clock in world.logics("decode")),
             "queries wait for shards": sum(bool(gather.state.waiting) for gather in world.logics("gather")),
             "devices are not connected": sum(not client.connected for client in link.clients.values()),

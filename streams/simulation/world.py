@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from device_sim.training import TrainingJob
 from monitor.metrics import Metrics
+from operators.user import UserState
 from streams.fleet.settings import TOPIC_OF, Own
 from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
@@ -112,6 +113,11 @@ class World:
         """The logics of one stateful step of the dataflow, of all its workers."""
         for worker in self.dataflow.engine.workers if self.dataflow else ():
             yield from worker.logics(f"{FLOW_ID}.{step}")
+
+    def user_states(self) -> Iterator[UserState]:
+        """What the dataflow knows of each user."""
+        for logic in self.logics("user"):
+            yield from logic.users.states if logic.users is not None else ()
 
     @property
     def newest(self) -> ModelId:

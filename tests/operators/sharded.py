@@ -59,7 +59,7 @@ def outputs(events: int, users: int = 7, seed: int = 0) -> list[tuple[str, UserO
 
 
 def matching(shards: int = 1, random: bool = True) -> Matching:
-    return Matching(shards, workers=1, per_label=4, random=random, seed=0)
+    return Matching(shards, per_label=4, random=random, seed=0)
 
 
 def run(

@@ -10,7 +10,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.testing import TestingSource, cluster_main
 
-from operators.placement import shard_key, worker_of
+from operators.placement import EVENLY, shard_key, shards_of, worker_key, worker_of
 
 WORKERS = 3
 
@@ -36,7 +36,21 @@ def test_agrees_with_where_bytewax_routes_a_key() -> None:
     assert len(threads) == len({worker for worker, _ in threads}) == len({thread for _, thread in threads})
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 5])
-def test_shards_spread_evenly(workers: int) -> None:
-    assert [worker_of(shard_key(shard, workers), workers) for shard in range(7)] == [s % workers for s in range(7)]
-    assert len({shard_key(shard, workers) for shard in range(50)}) == 50
+@pytest.mark.parametrize("shards", [1, 2, 5, 8, 16])
+def test_shards_have_keys_of_their_own_that_spread_evenly_over_any_number_of_workers(shards: int) -> None:
+    keys = [shard_key(shard, shards) for shard in range(shards)]
+    assert len(set(keys)) == shards
+    for workers in filter(lambda workers: EVENLY % workers == 0, range(1, shards + 1)):
+        assert [worker_of(key, workers) for key in keys] == [shard % workers for shard in range(shards)]
+        assert shards_of(workers - 1, workers, shards) == list(range(workers - 1, shards, workers))
+
+
+@pytest.mark.parametrize("workers", [9, 11, 13])
+def test_where_they_cannot_spread_evenly_each_is_on_one_worker_all_the_same(workers: int) -> None:
+    found = [shard for worker in range(workers) for shard in shards_of(worker, workers, 20)]
+    assert sorted(found) == list(range(20))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 9])
+def test_every_worker_has_a_key(workers: int) -> None:
+    assert [worker_of(worker_key(worker, workers), workers) for worker in range(workers)] == list(range(workers))

@@ -4,7 +4,7 @@ from wire.moments import NO_EVENT
 
 
 def residents_of(stay: Stay, metrics: Metrics | None = None) -> Residents:
-    return Residents(stay, Meter.of_users(metrics or Metrics()))
+    return Residents(stay, Meter.of_items(metrics or Metrics()))
 
 
 def test_the_idle_longest_leave_first_and_are_counted() -> None:
@@ -14,7 +14,7 @@ def test_the_idle_longest_leave_first_and_are_counted() -> None:
         residents.active(f"user-{number}", number)
     residents.active("user-0", 10)
     assert residents.leaving(10) == [f"user-{n}" for n in range(1, 8)]
-    assert len(residents) == 3 and metrics.value(Metrics.users_forgotten, reason="crowded") == 7
+    assert len(residents) == 3 and metrics.value(Metrics.items_forgotten, reason="crowded") == 7
 
 
 def test_users_leave_when_event_time_has_gone_on_without_them() -> None:
@@ -24,7 +24,7 @@ def test_users_leave_when_event_time_has_gone_on_without_them() -> None:
     residents.active("bob", 500)
     assert residents.leaving(999) == []
     assert residents.leaving(1000) == ["ann"] and residents.leaving(1499) == []
-    assert residents.leaving(1500) == ["bob"] and metrics.value(Metrics.users_forgotten, reason="idle") == 2
+    assert residents.leaving(1500) == ["bob"] and metrics.value(Metrics.items_forgotten, reason="idle") == 2
 
 
 def test_after_a_restart_users_are_as_old_as_they_were() -> None:

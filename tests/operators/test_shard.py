@@ -29,10 +29,10 @@ from wire.sample import SampleRecord
 
 def test_work_goes_to_the_shard_of_its_user_and_queries_to_all() -> None:
     stream = outputs(40)
-    works = dict(route(stream, 3, workers=2))
-    assert sorted(works) == sorted(shard_key(n, 2) for n in range(3))
+    works = dict(route(stream, 3))
+    assert sorted(works) == sorted(shard_key(n, 3) for n in range(3))
     for key, work in works.items():
-        assert key == shard_key(work.shard, 2)
+        assert key == shard_key(work.shard, 3)
         assert all(record.user % 3 == work.shard for record in work.samples)
         assert [q.seq for q in work.queries] == [q.seq for _, o in stream for q in o.queries]
     assert sum(len(work.samples) for work in works.values()) == 40

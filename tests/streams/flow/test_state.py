@@ -84,7 +84,7 @@ def test_users_that_another_version_kept_are_refused_in_a_line_and_stay(tmp_path
         database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
         database.commit()
     (tmp_path / FILE).touch()
-    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 2\): delete"):
+    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 3\): delete"):
         prepare_state(tmp_path)
     assert has_begun(tmp_path)
 

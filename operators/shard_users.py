@@ -1,0 +1,147 @@
+"""The users of one pool shard: their states, who is waited for, who leaves, and what changed since they were saved.
+
+All of a shard's users are one key of the dataflow, and not a key each: to save a state of its own costs Bytewax more
+than all that its user did in a second. So Bytewax keeps a version's number only, and the states lie in a `UserStates`,
+to which all that changed is written at once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from models.quorum import Quorum
+from operators.decode import Arrival, Asked
+from operators.renewals import Renewals
+from operators.residents import Residents
+from operators.user import MatchRules, UserOutput, UserState
+from wire.clock import Clock
+from wire.identity import ModelId
+from wire.moments import SteadyMs
+
+
+class UserStates(Protocol):
+    """Where the states of one shard's users are saved, as bytes."""
+
+    def resume(self, version: int | None) -> Iterable[bytes]:
+        """All states as of that version, the last that was saved or the one before; None begins with nobody."""
+
+    def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
+        """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
+
+        On disk when this returns, and so is what `version` was before: the dataflow may go on from either.
+        """
+
+
+class _Present:
+    """A user who is there; `model` answered when its newest match was made, or it came."""
+
+    __slots__ = ("model", "state")
+
+    def __init__(self, state: UserState, model: ModelId) -> None:
+        self.state = state
+        self.model = model
+
+
+class ShardUsers:
+    """`UserState` for each user of a shard, as of `version` of `saved`.
+
+    A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches. Users of
+    all shards of a worker say in `stream` how far event time is.
+    """
+
+    def __init__(
+        self,
+        saved: UserStates,
+        version: int | None,
+        rules: MatchRules,
+        *,
+        clock: Clock,
+        stream: Quorum,
+        residents: Residents,
+        renewals: Renewals,
+    ) -> None:
+        self._saved, self._rules, self._clock = saved, rules, clock
+        self._stream, self._residents, self._renewals = stream, residents, renewals
+        self._present: dict[str, _Present] = {}
+        self._waiting: dict[str, SteadyMs] = {}  # since when samples wait for a match; who waits longest comes first
+        self._changed: dict[str, None] = {}  # since they were saved
+        self._version = version or 0
+        for raw in saved.resume(version):
+            state = UserState.restore(raw)
+            self._present[state.user_id] = _Present(state, renewals.served())
+            residents.restored(state.user_id, state.watermark)
+            self._look(state)
+
+    def __len__(self) -> int:
+        """How many users are there."""
+        return len(self._present)
+
+    @property
+    def states(self) -> list[UserState]:
+        """All states, to be read."""
+        return [present.state for present in self._present.values()]
+
+    @property
+    def left_ms(self) -> int | None:
+        """How long from now until somebody has waited long enough; None where nobody waits."""
+        if not self._waiting:
+            return None
+        return next(iter(self._waiting.values())) + self._rules.freshness_budget_ms - self._clock.steady_ms()
+
+    def handle(self, came: Iterable[Arrival | Asked]) -> list[UserOutput]:
+        """Take what came, in order, and let go of who has to leave; what came of each user who did something."""
+        by_user: dict[str, list[Arrival | Asked]] = {}
+        for one in came:
+            by_user.setdefault(one.user_id, []).append(one)
+        outputs = [self._take(user_id, each) for user_id, each in by_user.items()]
+        for user_id in self._residents.leaving(self._stream.now):
+            del self._present[user_id]
+            self._waiting.pop(user_id, None)
+            self._changed[user_id] = None
+        return outputs
+
+    def waited(self) -> list[UserOutput]:
+        """What comes of the users who have waited long enough; a match may have come in between."""
+        outputs = []
+        while (left_ms := self.left_ms) is not None and left_ms <= 0:
+            present = self._present[next(iter(self._waiting))]
+            outputs.append(present.state.idle(self._clock.wall_ms(), self._stream.now))
+            self._did(present, outputs[-1])
+        return outputs
+
+    def sync(self) -> int:
+        """Save what changed; returns the version, which is the one before where nothing did."""
+        if self._changed:
+            there = ((user_id, self._present.get(user_id)) for user_id in self._changed)
+            changes = {user_id: None if present is None else present.state.snapshot() for user_id, present in there}
+            self._version = self._saved.save(changes, len(self))
+            self._changed.clear()
+        return self._version
+
+    def _take(self, user_id: str, came: Sequence[Arrival | Asked]) -> UserOutput:
+        present = self._present.get(user_id)
+        if present is None:
+            present = self._present[user_id] = _Present(UserState(user_id), self._renewals.served())
+        state, now_ms = present.state, self._clock.wall_ms()
+        out = state.handle(came, self._rules, now_ms, self._stream.now)
+        if out.samples:
+            self._stream.claim(state.user, state.watermark)
+            if not (out.queries or state.aside) and self._renewals.due(present.model):
+                out.queries.append(state.renewed(out.samples[-1], now_ms))
+        self._residents.active(user_id, self._stream.now)
+        self._did(present, out)
+        return out
+
+    def _did(self, present: _Present, out: UserOutput) -> None:
+        """Note that a state changed, and what was asked of the pool."""
+        self._changed[present.state.user_id] = None
+        if out.queries:
+            present.model = self._renewals.served()
+            self._waiting.pop(present.state.user_id, None)
+        self._look(present.state)
+
+    def _look(self, state: UserState) -> None:
+        """See whether samples wait for a match, and if so, since when."""
+        if not state.waits:
+            self._waiting.pop(state.user_id, None)
+        elif state.user_id not in self._waiting:
+            self._waiting[state.user_id] = self._clock.steady_ms()

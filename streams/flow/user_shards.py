@@ -1,0 +1,46 @@
+"""The users of all pool shards on disk: one folder each in the dataflow's state, opened by the process that owns it."""
+
+import re
+from pathlib import Path
+from typing import Self
+
+from streams.flow.user_store import UserStore
+from wire.errors import InputError
+
+
+class UserShards:
+    """The stores under one folder, opened when they are asked for; raises `CodaError`.
+
+    A user is in shard `user % shards`, so with another number of shards they are of no use.
+    """
+
+    def __init__(self, folder: Path, shards: int) -> None:
+        self._folder, self._shards = folder, shards
+        self._open: dict[int, UserStore] = {}
+        found = [re.fullmatch(r"users-\d+-of-(\d+)", place.name) for place in folder.glob("users-*")]
+        if others := {int(name[1]) for name in found if name} - {shards}:
+            raise InputError(
+                f"the state in {folder} is of {others.pop()} shards, and cannot be used with {shards}: give --shards "
+                "as before, or another --state; the flow then reads again what Kafka still has"
+            )
+
+    def store(self, shard: int) -> UserStore:
+        """The users of one shard."""
+        if shard not in self._open:
+            self._open[shard] = self._opened(f"users-{shard}-of-{self._shards}")
+        return self._open[shard]
+
+    def close(self) -> None:
+        """Close all that were opened."""
+        for store in self._open.values():
+            store.close()
+        self._open.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _opened(self, name: str) -> UserStore:
+        return UserStore.open(self._folder / name)

@@ -1,0 +1,146 @@
+"""The users of one pool shard on disk: RocksDB, to which all that an epoch changed is written at once.
+
+Bytewax keeps only a version's number with its snapshot. After a crash it goes on from the last snapshot or, where the
+crash came before that was noted, from the one before; no other, since it begins no epoch before the last one is noted
+everywhere. So what the last version changed is *pending*, until the next one says that it counts.
+
+Keys: `m` -> version and numbers of users; `p` -> what is pending; `u` + user id -> state as of the version before.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from rocksdict import Rdict, WriteBatch
+
+from index.database import disk_errno, options, says_busy
+from streams.flow.state import damaged
+from wire.durable import make_folder, storage_error
+from wire.errors import CodaError, StorageError
+
+_META, _PENDING, _USER = b"m", b"p", b"u"
+_USERS_END = _USER + b"\xff"  # no byte of UTF-8
+
+
+class Meta(msgspec.Struct, frozen=True, array_like=True):
+    """The last version, and how many users there were then and `before`: RocksDB's iterators end at a damaged block
+    without a word."""
+
+    version: int = 0
+    users: int = 0
+    before: int = 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_meta = msgspec.msgpack.Decoder(Meta)
+_changes = msgspec.msgpack.Decoder(dict[str, bytes | None])
+
+
+def _batch() -> WriteBatch:
+    return WriteBatch(raw_mode=True)
+
+
+class UserStore:
+    """`operators.shard_users.UserStates` in an open database, which it closes; `resume` comes first."""
+
+    def __init__(self, folder: Path, db: Rdict, batch: Callable[[], WriteBatch] = _batch) -> None:
+        self._folder, self._db, self._batch = folder, db, batch
+        self._at = Meta()
+        self._pending: Mapping[str, bytes | None] = {}
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The store in a folder, made when it is not there; raises `InputError` and `StorageError`."""
+        make_folder(folder)
+        with _told(folder):
+            return cls(folder, Rdict(str(folder), options()))
+
+    def resume(self, version: int | None) -> Iterator[bytes]:
+        """All states as of that version, the last that was saved or the one before; None begins with nobody.
+
+        Raises `InputError` where they are not there, and `StorageError`.
+        """
+        batch, (at, pending) = self._batch(), self._read()
+        if version is None:
+            batch.delete_range(_USER, _USERS_END)
+            users = 0
+        elif version == at.version:
+            _settle(batch, pending)
+            users = at.users
+        elif version == at.version - 1:
+            users = at.before
+        else:
+            raise damaged(self._folder.parent, f"{self._folder.name} is at version {at.version}, not {version}")
+        self._write(batch, {}, Meta(version or 0, users, users))
+        yield from self._users()
+
+    def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
+        """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
+
+        They are on disk when this returns. Raises `StorageError`.
+        """
+        batch = self._batch()
+        _settle(batch, self._pending)
+        self._write(batch, changes, Meta(self._at.version + 1, users, self._at.users))
+        with _told(self._folder):
+            self._db.flush_wal(True)
+        return self._at.version
+
+    def close(self) -> None:
+        """Close the database; the store cannot be used any more."""
+        with suppress(Exception):  # it tidies up, which a full disk may refuse: everything is in the log
+            self._db.close()
+
+    def _read(self) -> tuple[Meta, Mapping[str, bytes | None]]:
+        with _told(self._folder):
+            raw, pending = self._db.get(_META), self._db.get(_PENDING)
+            return (Meta(), {}) if raw is None else (_meta.decode(raw), _changes.decode(pending or b""))
+
+    def _users(self) -> Iterator[bytes]:
+        done = 0
+        with _told(self._folder):
+            items: Iterator[Any] = self._db.items(from_key=_USER)  # bytes, in raw mode
+        while item := self._next(items):
+            done += 1
+            yield item[1]
+        if done != self._at.users:
+            raise damaged(self._folder.parent, f"{self._folder.name}: {done} of {self._at.users} users can be read")
+
+    def _next(self, items: Iterator[Any]) -> Any:
+        with _told(self._folder):
+            return next(items, None)
+
+    def _write(self, batch: WriteBatch, pending: Mapping[str, bytes | None], at: Meta) -> None:
+        batch.put(_PENDING, _encoder.encode(pending))
+        batch.put(_META, _encoder.encode(at))
+        with _told(self._folder):
+            self._db.write(batch)
+        self._at, self._pending = at, pending
+
+
+def _settle(batch: WriteBatch, pending: Mapping[str, bytes | None]) -> None:
+    """What was pending counts."""
+    for user_id, state in pending.items():
+        if state is None:
+            batch.delete(_USER + user_id.encode())
+        else:
+            batch.put(_USER + user_id.encode(), state)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What RocksDB raises within, as the state's errors."""
+    try:
+        yield
+    except CodaError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if says_busy(text):
+            where = f"{folder} is open in another process"
+            raise StorageError(f"{where}: stop that one, or give another --state") from error
+        if (number := disk_errno(text)) is not None:
+            raise storage_error(number, folder) from error
+        raise damaged(folder.parent, f"{folder.name}: {text}") from error

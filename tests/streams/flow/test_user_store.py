@@ -1,0 +1,154 @@
+"""One contract for a shard's users on RocksDB and on the simulator's disk, with a dictionary as the oracle."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rocksdict import Rdict
+
+from index.database import options
+from streams.flow.user_shards import UserShards
+from streams.flow.user_store import UserStore
+from streams.simulation.flow import SimulatedUsers
+from streams.simulation.memory_db import Disk
+from wire.errors import InputError, StorageError
+
+Again = Callable[[], UserStore]  # the store, opened anew
+
+
+@pytest.fixture(params=["rocksdb", "simulated"])
+def again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Again]:
+    disk, opened = Disk(), list[UserShards]()
+
+    def store() -> UserStore:
+        for before in opened:
+            before.close()
+        opened.append(UserShards(tmp_path, 1) if request.param == "rocksdb" else SimulatedUsers(disk, 1))
+        return opened[-1].store(0)
+
+    yield store
+    for before in opened:
+        before.close()
+
+
+def begun(store: UserStore, version: int | None = None) -> list[bytes]:
+    return list(store.resume(version))
+
+
+def test_goes_on_from_the_last_version_or_the_one_before(again: Again) -> None:
+    store = again()
+    assert begun(store) == []
+    assert store.save({"ann": b"1", "bob": b"1"}, 2) == 1
+    assert store.save({"ann": b"2", "eve": b"2", "bob": None}, 2) == 2
+    store = again()
+    assert begun(store, 1) == [b"1", b"1"]
+    assert store.save({"ann": b"3"}, 2) == 2, "what came after the version it went on from is as if it had not been"
+    assert begun(again(), 2) == [b"3", b"1"]
+    assert begun(again(), 2) == [b"3", b"1"], "and again"
+
+
+def test_a_dataflow_without_a_snapshot_begins_with_nobody(again: Again) -> None:
+    store = again()
+    begun(store)
+    store.save({"ann": b"1"}, 1), store.save({"ann": b"2"}, 1)
+    store = again()
+    assert begun(store) == [] and store.save({"bob": b"1"}, 1) == 1
+    assert begun(again(), 1) == [b"1"]
+
+
+@pytest.mark.parametrize("version", [0, 1, 4])
+def test_any_other_version_is_refused(again: Again, version: int) -> None:
+    store = again()
+    begun(store)
+    for at in range(3):
+        store.save({"ann": b"%d" % at}, 1)
+    with pytest.raises(InputError, match=rf"damaged \(users-0-of-1 is at version 3, not {version}\).*delete"):
+        begun(again(), version)
+    assert begun(again(), 3) == [b"2"], "which changes nothing"
+
+
+changes = st.dictionaries(
+    st.sampled_from(["ann", "anna", "\x00", "b\xe9b", "u", "\U0010ffff"]), st.binary(max_size=4) | st.none()
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(st.lists(changes | st.sampled_from([0, 1]), max_size=12))
+def test_is_a_dictionary_whatever_crashes(again: Again, plan: list[dict[str, bytes | None] | int]) -> None:
+    store, versions, floor = again(), [dict[str, bytes]()], 0
+    begun(store)
+    for step in plan:
+        if isinstance(step, dict):
+            states = {**versions[-1], **step}
+            versions.append({user: state for user, state in states.items() if state is not None})
+            assert store.save(step, len(versions[-1])) == len(versions) - 1
+        else:
+            floor = max(floor, len(versions) - 1 - step)  # of what was before, nothing is to be had any more
+            del versions[floor + 1 :]
+            store = again()
+            rows = sorted((user.encode(), state) for user, state in versions[-1].items())
+            assert begun(store, floor) == [state for _, state in rows]
+
+
+def test_a_power_cut_takes_nothing_that_was_saved() -> None:
+    disk = Disk()
+    store = SimulatedUsers(disk, 1).store(0)
+    begun(store)
+    store.save({"ann": b"1"}, 1), store.save({"ann": b"2"}, 1)
+    disk.power_cut(0.0)
+    assert begun(SimulatedUsers(disk, 1).store(0), 1) == [b"1"]
+    disk.power_cut(0.0)  # takes that it went on from 1
+    assert begun(SimulatedUsers(disk, 1).store(0), 1) == [b"1"]
+
+
+def test_a_full_disk_is_told_in_one_line_and_changes_nothing() -> None:
+    disk = Disk()
+    store = SimulatedUsers(disk, 1).store(0)
+    begun(store)
+    store.save({"ann": b"1"}, 1)
+    disk.full = True
+    with pytest.raises(StorageError, match=f"users-0-of-1: {os.strerror(errno.ENOSPC)}: make room"):
+        store.save({"ann": b"2"}, 1)
+    disk.full = False
+    assert begun(SimulatedUsers(disk, 1).store(0), 1) == [b"1"]
+
+
+def test_users_that_are_gone_are_missed(tmp_path: Path) -> None:
+    with UserShards(tmp_path, 1) as shards:
+        begun(shards.store(0))
+        for _ in range(2):
+            shards.store(0).save({"ann": b"1", "bob": b"1"}, 2)
+    database = Rdict(str(tmp_path / "users-0-of-1"), options())
+    database.delete(b"ubob")
+    database.close()
+    with UserShards(tmp_path, 1) as shards, pytest.raises(InputError, match=r"1 of 2 users can be read.*delete"):
+        begun(shards.store(0), 1)
+
+
+@pytest.mark.parametrize("kind", ["*.log", "*.sst", "MANIFEST-*", "CURRENT"])
+def test_damage_is_told_in_one_line(kind: str, tmp_path: Path) -> None:
+    with UserShards(tmp_path / "a", 1) as shards:
+        begun(shards.store(0))
+        for _ in range(3):
+            shards.store(0).save({f"user-{n}": os.urandom(500) for n in range(200)}, 200)
+        if kind == "*.sst":
+            database: Any = shards.store(0)._db
+            database.flush()
+        shutil.copytree(tmp_path / "a", tmp_path / "b")  # as a crash leaves it
+    for file in (tmp_path / "b" / "users-0-of-1").glob(kind):
+        file.write_bytes(b"\xa5" * 2000)
+    with UserShards(tmp_path / "b", 1) as shards, pytest.raises(InputError, match=r"is damaged.*delete"):
+        begun(shards.store(0), 3)
+
+
+def test_a_store_that_another_process_has_is_told(tmp_path: Path) -> None:
+    with UserShards(tmp_path, 1) as shards:
+        shards.store(0)
+        with UserShards(tmp_path, 1) as others, pytest.raises(StorageError, match=r"open in another process.*--state"):
+            others.store(0)
