@@ -31,7 +31,7 @@ from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
-from streams.flow.state import check_room, state_error
+from streams.flow.state import check_left, check_room, state_error
 from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.flow.user_shards import UserShards
 from streams.home import settle
@@ -129,6 +129,7 @@ def _run_once(
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: bool(stop.signal) or _due(restart, settings),
             begin=be_exact,
+            ends=lambda: check_left(Path(settings.state)),
         )
         sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal), sent=room.sent)
         flow = build_flow(

@@ -1,6 +1,7 @@
 """The folder of the dataflow's state: Bytewax's file with positions, and `streams.flow.user_shards`."""
 
 import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,12 +16,13 @@ from wire.errors import CodaError, InputError
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores
 # that others used too).
 PARTS = 1
-_ROOM_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
+_PROBE_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
+_LEFT_BYTES = 1 << 18  # and more than it does; a thread of Bytewax's that finds none dies without a word
 _WRITTEN = ("exs", "fronts", "commits", "snaps")
 _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
-# How the dataflow's steps are kept, with users (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one
-# more whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
+# How steps are kept, users among them (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one more
+# whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
 FORMAT = 3
 
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
@@ -71,10 +73,17 @@ def has_begun(folder: Path) -> bool:
     return any(map(_written, folder.glob("part-*.sqlite3")))
 
 
+def check_left(folder: Path) -> None:
+    """Raise `StorageError` when less is left on that disk than the end of an epoch may take."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < _LEFT_BYTES:
+        raise storage_error(errno.ENOSPC, folder)
+
+
 def check_room(folder: Path) -> None:
     """Raise `StorageError` when nothing can be written there."""
     probe = folder / ".room"
-    write_durably(probe, bytes(_ROOM_BYTES))
+    write_durably(probe, bytes(_PROBE_BYTES))
     probe.unlink(missing_ok=True)  # another process of this host looks, too
 
 
