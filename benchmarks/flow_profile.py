@@ -17,9 +17,8 @@ from bytewax.testing import run_main
 from index.pool import Pool
 from models.cloud_model import CloudModel
 from monitor.metrics import Metrics
-from operators import event_time, shard
+from operators import event_time, gather, shard
 from operators.event_time import EventClock
-from operators.gather import GatherLogic
 from operators.shard_users import ShardUsers
 from streams.bus import Message
 from streams.flow import dataflow
@@ -46,7 +45,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "search": (Pool, "search"),
     "random samples": (Pool, "sample_random"),
     "read candidates": (Pool, "scored"),
-    "gather": (GatherLogic, "on_batch"),
+    "gather": (gather, "complete"),
     "encode batches": (dataflow, "_push"),
 }
 

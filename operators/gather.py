@@ -99,9 +99,9 @@ class GatherState:
                 given_up["superseded"] += len(self._end(reply.seq)) - 1  # the done one itself is no loss
         return Gathered(batches, +given_up)
 
-    def finished(self, merge: Merge, steady_ms: int) -> bool:
+    def finished(self, steady_ms: int) -> bool:
         """Whether the state may be forgotten: nothing waits, and no answer to an older query is on its way any more."""
-        return not self.waiting and (merge.shards == 1 or self.patience_ms(steady_ms) == 0)
+        return not self.waiting and self.patience_ms(steady_ms) == 0
 
     def patience_ms(self, steady_ms: int) -> int:
         """How long from now until a query is given up or, when none waits, until no answer can come any more."""
@@ -130,6 +130,11 @@ class GatherState:
         """End all queries up to `seq`; which of them waited."""
         self.done_seq = seq
         return [self.waiting.pop(old) for old in sorted(self.waiting) if old <= seq]
+
+
+def complete(reply: Reply, merge: Merge, now_ms: int) -> tuple[str, CandidateBatch]:
+    """The batch of the only shard, with what made it due."""
+    return reply.reason, _batch([reply], merge, now_ms)
 
 
 def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatch:
@@ -167,7 +172,7 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
         gathered = self.state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
         for reason, queries in gathered.given_up.items():
             self._metrics.matches_given_up.labels(reason).inc(queries)
-        finished = self.state.finished(self._merge, steady_ms)
+        finished = self.state.finished(steady_ms)
         return gathered.batches, self.DISCARD if finished else self.RETAIN
 
     def on_notify(self) -> tuple[list[tuple[str, CandidateBatch]], bool]:
@@ -191,5 +196,12 @@ def gather_step(
     clock: Clock,
     metrics: Metrics,
 ) -> KeyedStream[tuple[str, CandidateBatch]]:
-    """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id."""
+    """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id.
+
+    Of one shard every answer is complete, and nothing is kept.
+    """
+    if merge.shards == 1:
+        return op.flat_map_batch(
+            step_id, up, lambda replies: [(user, complete(reply, merge, clock.wall_ms())) for user, reply in replies]
+        )
     return op.stateful_batch(step_id, up, lambda saved: GatherLogic(saved, merge, clock, metrics))

@@ -1,13 +1,17 @@
 from itertools import permutations
 
+import bytewax.operators as op
 import numpy as np
 import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
 
 from index.matches import Scored
 from monitor.metrics import Metrics
-from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply
+from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply, gather_step
 from tests.clock import HandClock
-from wire.candidates import Candidates
+from wire.batch import encode_batch
+from wire.candidates import CandidateBatch, Candidates
 from wire.identity import ModelId
 
 TWO = Merge(shards=2, per_label=2)
@@ -144,10 +148,16 @@ def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
     assert before + items(state, *replies[cut:]) == [[10, 11], [20, 21]]
 
 
-def test_with_one_shard_a_user_is_forgotten_when_the_batch_is_complete() -> None:
-    logic = GatherLogic(None, Merge(1, 2), HandClock(NOW_MS), Metrics())
-    batches, discard = logic.on_batch([reply(0)])
-    assert len(batches) == 1 and discard
+def test_with_one_shard_the_dataflow_keeps_nothing_and_every_answer_is_a_batch() -> None:
+    found: list[tuple[str, tuple[str, CandidateBatch]]] = []
+    flow = Dataflow("gather")
+    replies = op.input("in", flow, TestingSource([("ann", reply(0, seq)) for seq in (1, 3, 2)]))
+    batches = gather_step("gather", replies, Merge(1, 2), clock=HandClock(NOW_MS), metrics=Metrics())
+    op.output("out", batches, TestingSink(found))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    assert [(user, batch.batch_seq) for user, (_, batch) in found] == [("ann", 1), ("ann", 3), ("ann", 2)]
+    alone = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS, 0).batches[0][1]
+    assert encode_batch(found[0][1][1]) == encode_batch(alone)
 
 
 def test_with_more_shards_a_user_is_forgotten_when_no_older_answer_can_come_any_more() -> None:
