@@ -7,7 +7,7 @@ who come back begin anew.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -30,7 +30,8 @@ class Stay(NamedTuple):
     """How long users stay: until so much event time has passed without them, or `most` have been here since.
 
     A state takes .9 kB, and 100 B more for each event up to 60 and each positive up to 120 and 12 for each up to 1,024:
-    3 kB after 20 events, 30 kB at most. A million of them take 3 GB or more.
+    3 kB after 20 events, 30 kB at most. A million of them take 3 GB of disk or more, and of memory .5 kB each, and what
+    states are at hand there (`operators.shard_users`).
     """
 
     most: int = 1_000_000
@@ -76,6 +77,9 @@ class Residents:
 
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._active_ms
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._active_ms)
 
     def __len__(self) -> int:
         return len(self._active_ms)

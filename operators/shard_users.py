@@ -5,7 +5,8 @@ than all that its user did in a second. So Bytewax keeps a version's number only
 to which all that changed is written at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from models.quorum import Quorum
@@ -21,8 +22,12 @@ from wire.moments import SteadyMs
 class UserStates(Protocol):
     """Where the states of one shard's users are saved, as bytes."""
 
-    def resume(self, version: int | None) -> Iterable[bytes]:
-        """All states as of that version, the last that was saved or the one before; None begins with nobody."""
+    def resume(self, version: int | None) -> Iterable[tuple[str, bytes]]:
+        """All states by user id as of that version, the last that was saved or the one before; None begins with
+        nobody."""
+
+    def get(self, user_id: str) -> bytes:
+        """The newest state that was saved of a user who has one."""
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
         """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
@@ -31,8 +36,11 @@ class UserStates(Protocol):
         """
 
 
+AT_HAND = 100_000  # states of a shard that lie in memory too: 300 MB of 3 kB
+
+
 class _Present:
-    """A user who is there; `model` answered when its newest match was made, or it came."""
+    """A user at hand; `model` answered when its newest match was made, or it came."""
 
     __slots__ = ("model", "state")
 
@@ -42,7 +50,8 @@ class _Present:
 
 
 class ShardUsers:
-    """`UserState` for each user of a shard, as of `version` of `saved`.
+    """`UserState` for each user of a shard, as of `version` of `saved`; the `at_hand` who did something last are in
+    memory.
 
     A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches. Users of
     all shards of a worker say in `stream` how far event time is.
@@ -58,27 +67,29 @@ class ShardUsers:
         stream: Quorum,
         residents: Residents,
         renewals: Renewals,
+        at_hand: int = AT_HAND,
     ) -> None:
-        self._saved, self._rules, self._clock = saved, rules, clock
+        self._saved, self._rules, self._clock, self._at_hand = saved, rules, clock, at_hand
         self._stream, self._residents, self._renewals = stream, residents, renewals
-        self._present: dict[str, _Present] = {}
+        self._present: dict[str, _Present] = {}  # who did something last comes last
         self._waiting: dict[str, SteadyMs] = {}  # since when samples wait for a match; who waits longest comes first
         self._changed: dict[str, None] = {}  # since they were saved
         self._version = version or 0
-        for raw in saved.resume(version):
-            state = UserState.restore(raw)
-            self._present[state.user_id] = _Present(state, renewals.served())
-            residents.restored(state.user_id, state.watermark)
-            self._look(state)
+        for user_id, raw in saved.resume(version):
+            watermark, waits = UserState.glance(raw)
+            residents.restored(user_id, watermark)
+            if waits:
+                self._waiting[user_id] = clock.steady_ms()
 
     def __len__(self) -> int:
-        """How many users are there."""
-        return len(self._present)
+        """How many users there are."""
+        return len(self._residents)
 
-    @property
-    def states(self) -> list[UserState]:
+    def states(self) -> Iterator[UserState]:
         """All states, to be read."""
-        return [present.state for present in self._present.values()]
+        for user_id in self._residents:
+            present = self._present.get(user_id)
+            yield UserState.restore(self._saved.get(user_id)) if present is None else present.state
 
     @property
     def left_ms(self) -> int | None:
@@ -94,7 +105,7 @@ class ShardUsers:
             by_user.setdefault(one.user_id, []).append(one)
         outputs = [self._take(user_id, each) for user_id, each in by_user.items()]
         for user_id in self._residents.leaving(self._stream.now):
-            del self._present[user_id]
+            self._present.pop(user_id, None)
             self._waiting.pop(user_id, None)
             self._changed[user_id] = None
         return outputs
@@ -103,7 +114,7 @@ class ShardUsers:
         """What comes of the users who have waited long enough; a match may have come in between."""
         outputs = []
         while (left_ms := self.left_ms) is not None and left_ms <= 0:
-            present = self._present[next(iter(self._waiting))]
+            present = self._called(next(iter(self._waiting)))
             outputs.append(present.state.idle(self._clock.wall_ms(), self._stream.now))
             self._did(present, outputs[-1])
         return outputs
@@ -115,12 +126,12 @@ class ShardUsers:
             changes = {user_id: None if present is None else present.state.snapshot() for user_id, present in there}
             self._version = self._saved.save(changes, len(self))
             self._changed.clear()
+            for user_id in list(islice(self._present, max(0, len(self._present) - self._at_hand))):
+                del self._present[user_id]
         return self._version
 
     def _take(self, user_id: str, came: Sequence[Arrival | Asked]) -> UserOutput:
-        present = self._present.get(user_id)
-        if present is None:
-            present = self._present[user_id] = _Present(UserState(user_id), self._renewals.served())
+        present = self._called(user_id)
         state, now_ms = present.state, self._clock.wall_ms()
         out = state.handle(came, self._rules, now_ms, self._stream.now)
         if out.samples:
@@ -130,6 +141,16 @@ class ShardUsers:
         self._residents.active(user_id, self._stream.now)
         self._did(present, out)
         return out
+
+    def _called(self, user_id: str) -> _Present:
+        """A user from memory, from disk, or a new one; who does something next."""
+        present = self._present.pop(user_id, None)
+        if present is None:
+            known = user_id in self._residents
+            state = UserState.restore(self._saved.get(user_id)) if known else UserState(user_id)
+            present = _Present(state, self._renewals.served())
+        self._present[user_id] = present
+        return present
 
     def _did(self, present: _Present, out: UserOutput) -> None:
         """Note that a state changed, and what was asked of the pool."""

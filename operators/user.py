@@ -7,6 +7,7 @@ touches no array: features are slices of bytes (`models.features`), and arrays a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from struct import Struct
 
 import msgspec
 
@@ -77,15 +78,15 @@ class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A `UserState` as it is saved: what `_PLAIN` names, and the rest as its classes give it."""
+    """A `UserState` as it is saved, after `_GLANCE`: what `_PLAIN` names, and the rest as its classes give it."""
 
     plain: tuple[str, int, EventMs, int, WallMs, WallMs, bool, int]
-    watermark: EventMs
     history: tuple[bytes, bytes, bytes]
     taken: tuple[int, bytes, bytes]
     seen: tuple[bytes, bytes, int]
 
 
+_GLANCE = Struct("<q?")  # what is to be known of all users at once, before the rest
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_AtRest)
 _PLAIN = ("user_id", "user", "matched_at", "pending", "active_since_ms", "asked_ms", "aside", "seq")
@@ -171,18 +172,24 @@ class UserState:
         """
         known, seen = self.known, self.seen.state()
         history, taken = known.history.state(), known.interactions.state()
-        rest = _AtRest(_plain(self), known.newest, history, taken, seen)
-        return _encoder.encode(rest)
+        rest = _AtRest(_plain(self), history, taken, seen)
+        return _GLANCE.pack(known.newest, self.waits) + _encoder.encode(rest)
+
+    @staticmethod
+    def glance(raw: bytes) -> tuple[EventMs, bool]:
+        """The newest event time of the user that `snapshot` saved, and whether it `waits`."""
+        watermark, waits = _GLANCE.unpack_from(raw)
+        return EventMs(watermark), waits
 
     @classmethod
     def restore(cls, raw: bytes) -> "UserState":
         """The state that `snapshot` gave."""
-        rest = _decoder.decode(raw)
+        rest, (watermark, _) = _decoder.decode(memoryview(raw)[_GLANCE.size :]), cls.glance(raw)
         state = cls.__new__(cls)
         for name, value in zip(_PLAIN, rest.plain, strict=True):
             setattr(state, name, value)
         state.seen = EventKeys.restore(*rest.seen)
-        state.known = Known.restore(History.restore(*rest.history), InteractionLog.restore(*rest.taken), rest.watermark)
+        state.known = Known.restore(History.restore(*rest.history), InteractionLog.restore(*rest.taken), watermark)
         return state
 
     def _sample(self, a: Arrival, out: UserOutput, rules: MatchRules, now_ms: WallMs) -> bool:

@@ -20,6 +20,7 @@ from monitor.freshness import observe_freshness
 from monitor.metrics import Metrics
 from operators.audience import audience_step
 from operators.canary import canaries, people
+from operators.decode import Arrival, Asked
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.renewals import Renewals
@@ -119,6 +120,14 @@ class _BlamedUsers(ShardUsers):
         self._blame = blame
         with blame:
             super().__init__(*args, **named)
+
+    def handle(self, came: Iterable[Arrival | Asked]) -> list[UserOutput]:
+        with self._blame:
+            return super().handle(came)
+
+    def waited(self) -> list[UserOutput]:
+        with self._blame:
+            return super().waited()
 
     def sync(self) -> int:
         with self._blame:

@@ -57,8 +57,8 @@ class UserStore:
         with _told(folder):
             return cls(folder, Rdict(str(folder), options()))
 
-    def resume(self, version: int | None) -> Iterator[bytes]:
-        """All states as of that version, the last that was saved or the one before; None begins with nobody.
+    def resume(self, version: int | None) -> Iterator[tuple[str, bytes]]:
+        """All states by user id as of that version, the last that was saved or the one before; None begins with nobody.
 
         Raises `InputError` where they are not there, and `StorageError`.
         """
@@ -75,6 +75,14 @@ class UserStore:
             raise damaged(self._folder.parent, f"{self._folder.name} is at version {at.version}, not {version}")
         self._write(batch, {}, Meta(version or 0, users, users))
         yield from self._users()
+
+    def get(self, user_id: str) -> bytes:
+        """The newest state that was saved of a user who has one; raises `InputError` where it is gone."""
+        with _told(self._folder):
+            state = self._pending[user_id] if user_id in self._pending else self._db.get(_USER + user_id.encode())
+        if state is None:
+            raise damaged(self._folder.parent, f"{self._folder.name}: a user cannot be read")
+        return state
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
         """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
@@ -98,13 +106,13 @@ class UserStore:
             raw, pending = self._db.get(_META), self._db.get(_PENDING)
             return (Meta(), {}) if raw is None else (_meta.decode(raw), _changes.decode(pending or b""))
 
-    def _users(self) -> Iterator[bytes]:
+    def _users(self) -> Iterator[tuple[str, bytes]]:
         done = 0
         with _told(self._folder):
             items: Iterator[Any] = self._db.items(from_key=_USER)  # bytes, in raw mode
         while item := self._next(items):
             done += 1
-            yield item[1]
+            yield item[0][len(_USER) :].decode(), item[1]
         if done != self._at.users:
             raise damaged(self._folder.parent, f"{self._folder.name}: {done} of {self._at.users} users can be read")
 

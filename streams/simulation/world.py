@@ -117,7 +117,7 @@ class World:
     def user_states(self) -> Iterator[UserState]:
         """What the dataflow knows of each user."""
         for logic in self.logics("user"):
-            yield from logic.users.states if logic.users is not None else ()
+            yield from logic.users.states() if logic.users is not None else ()
 
     @property
     def newest(self) -> ModelId:

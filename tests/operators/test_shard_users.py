@@ -24,9 +24,12 @@ class InMemory:
     def __init__(self) -> None:
         self.versions: list[dict[str, bytes]] = [{}]
 
-    def resume(self, version: int | None) -> Iterable[bytes]:
+    def resume(self, version: int | None) -> Iterable[tuple[str, bytes]]:
         del self.versions[1 + (version or 0) :]
-        return list(self.versions[-1].values())
+        return list(self.versions[-1].items())
+
+    def get(self, user_id: str) -> bytes:
+        return self.versions[-1][user_id]
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
         states = {user: state for user, state in {**self.versions[-1], **changes}.items() if state is not None}
@@ -45,7 +48,9 @@ class World(HandClock):
         self.saved = InMemory()
         self.metrics = Metrics()
 
-    def users(self, version: int | None = None, stream: Quorum | None = None, most: int = 100) -> ShardUsers:
+    def users(
+        self, version: int | None = None, stream: Quorum | None = None, most: int = 100, at_hand: int = 100
+    ) -> ShardUsers:
         return ShardUsers(
             self.saved,
             version,
@@ -54,6 +59,7 @@ class World(HandClock):
             stream=stream or Quorum(),
             residents=Residents(Stay(most=most), Meter.of_users(self.metrics, self.metrics.users.set)),
             renewals=self.renewals,
+            at_hand=at_hand,
         )
 
 
@@ -140,10 +146,10 @@ def test_who_has_to_leave_is_let_go_is_waited_for_no_more_and_begins_anew() -> N
     users = world.users(most=1)
     users.handle([arrival(1, 10), arrival(2, 11)])
     users.handle([arrival(3, 20, user_id="bob")])
-    assert [state.user_id for state in users.states] == ["bob"] and users.left_ms is None
+    assert [state.user_id for state in users.states()] == ["bob"] and users.left_ms is None
     assert world.metrics.value(Metrics.users_forgotten, reason="crowded") == 1
     again = world.users(users.sync(), most=1)
-    assert [state.user_id for state in again.states] == ["bob"]
+    assert [state.user_id for state in again.states()] == ["bob"]
     (out,) = again.handle([arrival(1, 10)])
     assert len(out.samples) == 1 and not out.duplicates, "what is forgotten is no duplicate"
 
@@ -153,7 +159,7 @@ def test_who_comes_back_in_the_batch_that_others_would_crowd_out_stays() -> None
     users = world.users(most=1)
     users.handle([arrival(1, 10)])
     (_, out) = users.handle([arrival(2, 20, user_id="bob"), arrival(3, 30)])
-    assert len(out.samples) == 1 and [state.user_id for state in users.states] == ["ann"]
+    assert len(out.samples) == 1 and [state.user_id for state in users.states()] == ["ann"]
 
 
 def test_nothing_is_saved_where_nothing_changed_and_only_what_did_where_something_did() -> None:
@@ -171,6 +177,18 @@ def test_nothing_is_saved_where_nothing_changed_and_only_what_did_where_somethin
     assert users.sync() == users.sync() == 1
     users.handle([arrival(3, 30)])
     assert users.sync() == 2 and saved == [{"ann", "bob"}, {"ann"}]
+
+
+def test_only_who_did_something_last_is_kept_in_memory_and_the_others_are_what_they_were() -> None:
+    world = World()
+    users = world.users(at_hand=1)
+    users.handle([arrival(1, 10), arrival(2, 11), arrival(3, 20, user_id="bob")])
+    users.sync()
+    assert list(users._present) == ["bob"] and len(users) == 2
+    (out,) = users.handle([arrival(1, 10), arrival(4, 12)])
+    assert out.duplicates == 1 and len(out.samples) == 1
+    world.passes(1000)
+    assert reasons(users.waited()) == ["idle"] and len(list(users.states())) == 2
 
 
 def matched(users: ShardUsers, sample: int, user_id: str = "ann") -> list[str]:
@@ -220,7 +238,7 @@ def test_a_new_model_makes_only_so_many_matches_a_second_and_then_all() -> None:
     for sample in range(2, 60):
         world.passes(50)
         each_pass.append(sum(matched(users, sample, name) == ["model"] for name in names))
-        for state in users.states:
+        for state in users.states():
             state.pending = 0  # nobody is due for another reason
     assert sum(each_pass) == 300 and max(each_pass[1:]) <= -(-50 // EACH_MS)
     assert each_pass[0] <= AT_ONCE_MS // EACH_MS + 1 and each_pass.index(0) <= 300 * EACH_MS // 50 + 1
@@ -236,12 +254,12 @@ steps = st.lists(st.lists(arrivals, max_size=5) | st.sampled_from(["sync", "cras
 
 
 @settings(max_examples=100)
-@given(steps)
+@given(steps, st.integers(0, 3))
 def test_whatever_comes_between_each_user_is_as_if_it_were_alone_and_nothing_had_crashed(
-    plan: list[list[Arrival] | str],
+    plan: list[list[Arrival] | str], at_hand: int
 ) -> None:
     world = World()
-    users, alone, at_version = world.users(), dict[str, UserState](), [dict[str, bytes]()]
+    users, alone, at_version = world.users(at_hand=at_hand), dict[str, UserState](), [dict[str, bytes]()]
     for step in plan:
         if isinstance(step, list):
             outputs = users.handle(step)
@@ -258,8 +276,8 @@ def test_whatever_comes_between_each_user_is_as_if_it_were_alone_and_nothing_had
         else:
             version = max(0, len(at_version) - 1 - (step == "crash one before"))
             del at_version[version + 1 :]
-            users = world.users(version or None)
+            users = world.users(version or None, at_hand=at_hand)
             alone = {user: UserState.restore(raw) for user, raw in at_version[version].items()}
-        assert {state.user_id: state.snapshot() for state in users.states} == {
+        assert {state.user_id: state.snapshot() for state in users.states()} == {
             user: state.snapshot() for user, state in alone.items()
         }

@@ -38,7 +38,9 @@ def again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Again]:
 
 
 def begun(store: UserStore, version: int | None = None) -> list[bytes]:
-    return list(store.resume(version))
+    states = dict(store.resume(version))
+    assert all(store.get(user) == state for user, state in states.items())
+    return list(states.values())
 
 
 def test_goes_on_from_the_last_version_or_the_one_before(again: Again) -> None:
@@ -88,6 +90,7 @@ def test_is_a_dictionary_whatever_crashes(again: Again, plan: list[dict[str, byt
             states = {**versions[-1], **step}
             versions.append({user: state for user, state in states.items() if state is not None})
             assert store.save(step, len(versions[-1])) == len(versions) - 1
+            assert all(store.get(user) == state for user, state in versions[-1].items())
         else:
             floor = max(floor, len(versions) - 1 - step)  # of what was before, nothing is to be had any more
             del versions[floor + 1 :]
@@ -145,6 +148,16 @@ def test_damage_is_told_in_one_line(kind: str, tmp_path: Path) -> None:
         file.write_bytes(b"\xa5" * 2000)
     with UserShards(tmp_path / "b", 1) as shards, pytest.raises(InputError, match=r"is damaged.*delete"):
         begun(shards.store(0), 3)
+
+
+def test_a_user_that_is_gone_is_told(tmp_path: Path) -> None:
+    with UserShards(tmp_path, 1) as shards:
+        store = shards.store(0)
+        begun(store)
+        store.save({"ann": b"1"}, 1), store.save({"bob": b"1"}, 2)
+        store._db.delete(b"uann")
+        with pytest.raises(InputError, match=r"a user cannot be read.*delete"):
+            store.get("ann")
 
 
 def test_a_store_that_another_process_has_is_told(tmp_path: Path) -> None:
