@@ -4,7 +4,6 @@ Keys taken as they are would put two shards of two workers on one of them every 
 however many workers there are, since states are kept under it.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import count
 from math import lcm
@@ -12,26 +11,24 @@ from math import lcm
 _MASK = (1 << 64) - 1
 # The initial state of SipHash with an all-zero key (Aumasson & Bernstein, 2012).
 _INITIAL = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
-# Shards spread evenly over as many workers as this is divisible by: 1 to 8, 10, 12, 14, 15, 16, 20, 21, 24 and so on.
-# To find a key takes as many tries, 1 ms for each hundred.
+# Shards spread evenly over as many workers as this is divisible by: 1 to 8, 10, 12, 14, 15, 16, 20, 21, 24 and so on; of
+# 9, 11, 13 and other numbers some get more shards than others, or none. To find a key takes so many tries, 1 ms for each
+# hundred.
 EVENLY = 1680
 
 
-@lru_cache(maxsize=4096)
 def shard_key(shard: int, shards: int) -> str:
     """The Bytewax key of one of so many shards; of `workers` that divide `EVENLY` it is on `shard % workers`.
 
     >>> [[worker_of(shard_key(shard, shards=6), workers) for shard in range(6)] for workers in (1, 2, 3)]
     [[0, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2]]
     """
-    over = lcm(*range(1, shards + 1)) if shards <= 8 else EVENLY  # there are never more workers than shards
-    return next(key for key in _keys(shard) if worker_of(key, over) == shard % over)
+    return _key(shard, lcm(*range(1, shards + 1)) if shards <= 8 else EVENLY)  # never more workers than shards
 
 
-@lru_cache(maxsize=1024)
 def worker_key(worker: int, workers: int) -> str:
     """A Bytewax key that is routed to this worker of so many."""
-    return next(key for key in _keys(worker) if worker_of(key, workers) == worker)
+    return _key(worker, workers)
 
 
 def shards_of(worker: int, workers: int, shards: int) -> list[int]:
@@ -50,8 +47,10 @@ def worker_of(key: str, workers: int) -> int:
     return _siphash13(key.encode() + b"\xff") % workers
 
 
-def _keys(number: int) -> Iterator[str]:
-    return (f"{number}.{salt}" for salt in count())
+@lru_cache(maxsize=4096)
+def _key(number: int, workers: int) -> str:
+    keys = (f"{number}.{salt}" for salt in count())
+    return next(key for key in keys if worker_of(key, workers) == number % workers)
 
 
 def _siphash13(data: bytes) -> int:

@@ -26,6 +26,11 @@ class UserStates(Protocol):
         """All states by user id as of that version, the last that was saved or the one before; None begins with
         nobody."""
 
+    @property
+    def version(self) -> int:
+        """The version that was saved last, or from which it went on since."""
+        ...
+
     def get(self, user_id: str) -> bytes:
         """The newest state that was saved of a user who has one."""
 
@@ -74,7 +79,6 @@ class ShardUsers:
         self._present: dict[str, _Present] = {}  # who did something last comes last
         self._waiting: dict[str, SteadyMs] = {}  # since when samples wait for a match; who waits longest comes first
         self._changed: dict[str, None] = {}  # since they were saved
-        self._version = version or 0
         for user_id, raw in saved.resume(version):
             watermark, waits = UserState.glance(raw)
             residents.restored(user_id, watermark)
@@ -124,11 +128,11 @@ class ShardUsers:
         if self._changed:
             there = ((user_id, self._present.get(user_id)) for user_id in self._changed)
             changes = {user_id: None if present is None else present.state.snapshot() for user_id, present in there}
-            self._version = self._saved.save(changes, len(self))
+            self._saved.save(changes, len(self))
             self._changed.clear()
             for user_id in list(islice(self._present, max(0, len(self._present) - self._at_hand))):
                 del self._present[user_id]
-        return self._version
+        return self._saved.version
 
     def _take(self, user_id: str, came: Sequence[Arrival | Asked]) -> UserOutput:
         present = self._called(user_id)

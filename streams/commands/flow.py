@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -15,6 +14,7 @@ from streams.flow.link import Hello
 from streams.flow.meeting import Chair, Member, listen
 from streams.flow.settings import FlowSettings
 from streams.flow.state import has_begun, name_state, prepare_state, state_name
+from streams.flow.uncounted import forget_uncounted, progress_of
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.settings import AtLeast0, AtLeast1, AtLeast2, SomeTime
@@ -161,11 +161,17 @@ def _meeting(hosts: Hosts, settings: FlowSettings, kafka: str, state: Path) -> I
             kafka=kafka,
             state=state_name(state),
             begun=has_begun(state),
+            progress=progress_of(state),
         )
 
     for number in hosts.numbers:
         listen(hosts.workers_at[number]).close()
-    settle, clock = partial(name_state, state), SystemClock()
+
+    def settle(name: str, epoch: int | None) -> None:
+        name_state(state, name)
+        forget_uncounted(state, epoch)
+
+    clock = SystemClock()
     meeting = Member(hosts, hello, clock, settle) if hosts.own else Chair(hosts, hello, clock, settle, token_hex(8))
     try:
         yield meeting

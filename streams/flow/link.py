@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import msgspec
 
+from streams.flow.uncounted import Progress
 from wire.clock import Clock
 
 BEAT_MS = 1_000
@@ -18,7 +19,8 @@ _LONGEST = 1 << 20  # of a line: the longest, a hello, has some 2 kB
 class Hello(msgspec.Struct, tag="hello", frozen=True, kw_only=True):
     """What a host comes with: what it was told, and what it has.
 
-    `state` names the state on its disk, "" when there is none yet; `begun` says whether a dataflow has written to it.
+    `state` names the state on its disk, "" when there is none yet; `begun` says whether a dataflow has written to it,
+    and `progress` how far that was.
     """
 
     hosts: str
@@ -27,6 +29,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True, kw_only=True):
     kafka: str
     state: str
     begun: bool
+    progress: Progress
 
 
 class Missing(msgspec.Struct, tag="missing", frozen=True):
@@ -42,9 +45,10 @@ class Refused(msgspec.Struct, tag="refused", frozen=True):
 
 
 class Go(msgspec.Struct, tag="go", frozen=True):
-    """All are there: begin, with the state of this name."""
+    """All are there: begin, with the state of this name, at this epoch."""
 
     state: str
+    epoch: int | None
 
 
 class Beat(msgspec.Struct, tag="beat", frozen=True):

@@ -15,6 +15,7 @@ import structlog
 from streams.flow.agreement import disagreement, state_trouble
 from streams.flow.hosts import Address, Hosts
 from streams.flow.link import BEAT_MS, End, Go, Hello, Link, LinkLost, Message, Missing, Refused
+from streams.flow.uncounted import resume_epoch
 from streams.supervisor import Phase
 from wire.clock import Clock
 from wire.errors import ConnectionFailed, InputError
@@ -25,6 +26,8 @@ _CONNECT_S = 1.0
 _CONNECT_EVERY_MS = 500
 
 _log = structlog.get_logger()
+
+Settle = Callable[[str, int | None], None]  # notes what the state is called, and at which epoch it goes on
 
 
 class _Wait:
@@ -55,7 +58,7 @@ class _Newcomer(NamedTuple):
 class _Side:
     """What both sides have: the hosts, what this one says, and whom it waits for."""
 
-    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None]) -> None:
+    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Settle) -> None:
         self._hosts, self._hello, self._clock, self._settle = hosts, hello, clock, settle
         self._phase, self._wait = Phase.GATHERING, _Wait(hosts, clock)
 
@@ -68,11 +71,16 @@ class Chair(_Side):
     """Host 0's side of the meeting.
 
     `hello` says what it would say itself by now; `settle` notes on this disk what the state is called, which is `fresh`
-    where no host has one.
+    where no host has one, and at which epoch it goes on.
     """
 
     def __init__(
-        self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None], fresh: str
+        self,
+        hosts: Hosts,
+        hello: Callable[[], Hello],
+        clock: Clock,
+        settle: Settle,
+        fresh: str,
     ) -> None:
         super().__init__(hosts, hello, clock, settle)
         self._fresh, self._told_ms = fresh, 0
@@ -176,9 +184,10 @@ class Chair(_Side):
             raise InputError(trouble)
         names = {hello.state for hello in hellos}
         state = names.pop() if len(names) == 1 and "" not in names else self._fresh
-        self._settle(state)
+        go = Go(state, resume_epoch(hello.progress for hello in hellos))
+        self._settle(go.state, go.epoch)
         self._phase = Phase.TOGETHER
-        self._tell(Go(state))
+        self._tell(go)
 
     def _tell(self, message: Message) -> None:
         for number, (link, _) in list(self._others.items()):
@@ -191,7 +200,7 @@ class Chair(_Side):
 class Member(_Side):
     """The side of every other host."""
 
-    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Callable[[str], None]) -> None:
+    def __init__(self, hosts: Hosts, hello: Callable[[], Hello], clock: Clock, settle: Settle) -> None:
         super().__init__(hosts, hello, clock, settle)
         self._link: Link | None = None
         self._tried_ms = clock.steady_ms() - _CONNECT_EVERY_MS
@@ -246,7 +255,7 @@ class Member(_Side):
         if isinstance(message, Missing):
             self._wait.go_on(number for number in message.hosts if number < len(self._hosts.addresses))
         elif isinstance(message, Go):
-            self._settle(message.state)
+            self._settle(message.state, message.epoch)
             self._phase = Phase.TOGETHER
         elif isinstance(message, End):
             self._phase = Phase.ENDING

@@ -31,8 +31,9 @@ from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
-from streams.flow.state import check_left, check_room, state_error
+from streams.flow.state import check_room, state_error
 from streams.flow.timer_slack import be_drowsy, be_exact
+from streams.flow.uncounted import forget_uncounted, progress_of, resume_epoch
 from streams.flow.user_shards import UserShards
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
@@ -129,7 +130,6 @@ def _run_once(
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: bool(stop.signal) or _due(restart, settings),
             begin=be_exact,
-            ends=lambda: check_left(Path(settings.state)),
         )
         sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal), sent=room.sent)
         flow = build_flow(
@@ -146,6 +146,8 @@ def _run_once(
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"
         )
+        if settings.hosts == 1:  # several have done it where they met
+            forget_uncounted(Path(settings.state), resume_epoch([progress_of(Path(settings.state))]))
         be_drowsy()
         try:
             cluster_main(  # type: ignore[no-untyped-call]

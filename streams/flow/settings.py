@@ -1,11 +1,12 @@
 """What the dataflow can be told; light to import, for those that only start it."""
 
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
 from index.spec import DAY_MS, PoolSpec
-from operators.placement import shards_of
+from operators.placement import EVENLY, shards_of
 from operators.residents import Stay
 from operators.user import MatchRules
 from streams.kafka.connection import KafkaSettings
@@ -49,12 +50,18 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--processes {self.processes_per_host}{on_hosts} with --shards {self.shards} leaves a process "
                 f"without a shard: give --shards {self.processes} or more"
             )
-        if not all(shards_of(process, self.processes, self.shards) for process in range(self.processes)):
+        if not self._spread(self.shards):
+            fewer = next(n for n in range(self.processes, 0, -1) if EVENLY % n == 0)
+            more = next(filter(self._spread, count(self.shards)))
             raise InputError(
-                f"{self.processes} processes and --shards {self.shards}: by their hashes, one process would have no "
-                "shard. Give more --shards, or as many processes as 1,680 is divisible by: 8, 10, 12, 14, 16, 20, 24"
+                f"{self.processes} processes and --shards {self.shards}: where shards lie is by a hash, and one process "
+                f"would have none. Give {fewer} processes in all or, with a new --pool, --shards {more}"
             )
         return self
+
+    def _spread(self, shards: int) -> bool:
+        """Whether every process has one of so many shards."""
+        return all(shards_of(process, self.processes, shards) for process in range(self.processes))
 
     @property
     def processes_per_host(self) -> int:

@@ -184,8 +184,7 @@ class KafkaInput(FixedPartitionedSource[Message | End, int | None]):
     """All `partitions` of some topics: their messages, and an `End` behind all that were there.
 
     Nothing is read before `ready()`; when `stopping()`, every part ends, the dataflow drains and takes its last
-    snapshot: that is how a signal ends it cleanly. `begin` is called by the worker that reads, before anything else,
-    and `ends` where an epoch does.
+    snapshot: that is how a signal ends it cleanly. `begin` is called by the worker that reads, before anything else.
     """
 
     def __init__(
@@ -194,15 +193,13 @@ class KafkaInput(FixedPartitionedSource[Message | End, int | None]):
         partitions: Iterable[Partition],
         ready: Callable[[], bool],
         stopping: Callable[[], bool],
-        *,
         begin: Callable[[], None] = lambda: None,
-        ends: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._parts = {f"{topic}/{number}": (topic, number) for topic, number in partitions}
         self._ready = ready
         self._stopping = stopping
-        self._begin, self._ends = begin, ends
+        self._begin = begin
 
     def list_parts(self) -> list[str]:
         """Every partition can be read by every worker; Bytewax shares them out evenly."""
@@ -218,14 +215,7 @@ class KafkaInput(FixedPartitionedSource[Message | End, int | None]):
                     "the state belongs to another Kafka, give another --state folder"
                 )
         self._reader.add(self._parts[for_part], resume_state)
-        return KafkaPart(
-            self._reader,
-            self._parts[for_part],
-            resume_state,
-            ready=self._ready,
-            stopping=self._stopping,
-            ends=self._ends,
-        )
+        return KafkaPart(self._reader, self._parts[for_part], resume_state, self._ready, self._stopping)
 
 
 class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
@@ -236,10 +226,8 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
         reader: Reader,
         partition: Partition,
         offset: int | None,
-        *,
         ready: Callable[[], bool],
         stopping: Callable[[], bool],
-        ends: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._partition = partition
@@ -248,7 +236,6 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
         self._ended = False
         self._ready = ready
         self._stopping = stopping
-        self._ends = ends
 
     def next_batch(self) -> list[Message | End]:
         """Messages that are there now; ends when the dataflow shall stop."""
@@ -276,7 +263,5 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def snapshot(self) -> int | None:
         """The offset to resume at."""
-        with self._reader.blame:
-            self._ends()
         self._snapshotted = self._offset
         return self._offset

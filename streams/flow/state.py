@@ -17,7 +17,7 @@ from wire.errors import CodaError, InputError
 # that others used too).
 PARTS = 1
 _PROBE_BYTES = 1 << 16  # several pages of SQLite: what an epoch writes at least
-_LEFT_BYTES = 1 << 18  # and more than it does; a thread of Bytewax's that finds none dies without a word
+_FREED_BYTES = 1 << 20  # what SQLite's log of changes may have taken, which goes with the thread that found no room
 _WRITTEN = ("exs", "fronts", "commits", "snaps")
 _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
@@ -73,15 +73,11 @@ def has_begun(folder: Path) -> bool:
     return any(map(_written, folder.glob("part-*.sqlite3")))
 
 
-def check_left(folder: Path) -> None:
-    """Raise `StorageError` when less is left on that disk than the end of an epoch may take."""
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize < _LEFT_BYTES:
-        raise storage_error(errno.ENOSPC, folder)
-
-
 def check_room(folder: Path) -> None:
-    """Raise `StorageError` when nothing can be written there."""
+    """Raise `StorageError` when nothing can be written there, or could be before the dataflow died."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < _FREED_BYTES:
+        raise storage_error(errno.ENOSPC, folder)
     probe = folder / ".room"
     write_durably(probe, bytes(_PROBE_BYTES))
     probe.unlink(missing_ok=True)  # another process of this host looks, too

@@ -1,10 +1,12 @@
 """The users of one pool shard on disk: RocksDB, to which all that an epoch changed is written at once.
 
 Bytewax keeps only a version's number with its snapshot. After a crash it goes on from the last snapshot or, where the
-crash came before that was noted, from the one before; no other, since it begins no epoch before the last one is noted
-everywhere. So what the last version changed is *pending*, until the next one says that it counts.
+crash came before that was counted, from the one before; no other, since it begins no epoch before the last one counts
+everywhere. So what the last version changed is *pending*, until the next one says that it counts. No number is used
+twice, so that one of which nothing became is known again (`streams.flow.uncounted`).
 
-Keys: `m` -> version and numbers of users; `p` -> what is pending; `u` + user id -> state as of the version before.
+Keys: `m` -> versions and numbers of users; `p` -> what is pending; `u` + user id -> state as of what counts. Each
+state is written twice: as pending, and in its place.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,16 +23,18 @@ from wire.durable import make_folder, storage_error
 from wire.errors import CodaError, StorageError
 
 _META, _PENDING, _USER = b"m", b"p", b"u"
+_BUFFER_BYTES = 16 << 20  # of changes in memory, up to twice; a smaller one is merged more often
 _USERS_END = _USER + b"\xff"  # no byte of UTF-8
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True):
-    """The last version, and how many users there were then and `before`: RocksDB's iterators end at a damaged block
-    without a word."""
+    """The last version, and the one that counts; of both, how many users there were: RocksDB's iterators end at a
+    damaged block without a word."""
 
-    version: int = 0
+    last: int = 0
+    counts: int = 0
+    users_last: int = 0
     users: int = 0
-    before: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -54,8 +58,10 @@ class UserStore:
     def open(cls, folder: Path) -> Self:
         """The store in a folder, made when it is not there; raises `InputError` and `StorageError`."""
         make_folder(folder)
+        how = options()
+        how.set_write_buffer_size(_BUFFER_BYTES)
         with _told(folder):
-            return cls(folder, Rdict(str(folder), options()))
+            return cls(folder, Rdict(str(folder), how))
 
     def resume(self, version: int | None) -> Iterator[tuple[str, bytes]]:
         """All states by user id as of that version, the last that was saved or the one before; None begins with nobody.
@@ -65,16 +71,21 @@ class UserStore:
         batch, (at, pending) = self._batch(), self._read()
         if version is None:
             batch.delete_range(_USER, _USERS_END)
-            users = 0
-        elif version == at.version:
+            at = Meta(at.last, at.last)
+        elif version == at.last:
             _settle(batch, pending)
-            users = at.users
-        elif version == at.version - 1:
-            users = at.before
+            at = Meta(at.last, at.last if pending else at.counts, at.users_last, at.users_last)
+        elif at.counts <= version < at.last:
+            at = Meta(at.last, at.counts, at.users, at.users)
         else:
-            raise damaged(self._folder.parent, f"{self._folder.name} is at version {at.version}, not {version}")
-        self._write(batch, {}, Meta(version or 0, users, users))
+            raise damaged(self._folder.parent, f"{self._folder.name} is at version {at.last}, not {version}")
+        self._write(batch, {}, at)
         yield from self._users()
+
+    @property
+    def version(self) -> int:
+        """The version that was saved last, or from which the dataflow went on since."""
+        return self._at.last if self._pending else self._at.counts
 
     def get(self, user_id: str) -> bytes:
         """The newest state that was saved of a user who has one; raises `InputError` where it is gone."""
@@ -91,10 +102,10 @@ class UserStore:
         """
         batch = self._batch()
         _settle(batch, self._pending)
-        self._write(batch, changes, Meta(self._at.version + 1, users, self._at.users))
+        self._write(batch, changes, Meta(self._at.last + 1, self.version, users, self._at.users_last))
         with _told(self._folder):
             self._db.flush_wal(True)
-        return self._at.version
+        return self._at.last
 
     def close(self) -> None:
         """Close the database; the store cannot be used any more."""

@@ -24,6 +24,10 @@ class InMemory:
     def __init__(self) -> None:
         self.versions: list[dict[str, bytes]] = [{}]
 
+    @property
+    def version(self) -> int:
+        return len(self.versions) - 1
+
     def resume(self, version: int | None) -> Iterable[tuple[str, bytes]]:
         del self.versions[1 + (version or 0) :]
         return list(self.versions[-1].items())

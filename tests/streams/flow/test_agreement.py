@@ -3,6 +3,7 @@ import pytest
 from streams.flow.agreement import _flag, common_settings, disagreement, state_trouble
 from streams.flow.link import Hello
 from streams.flow.settings import FlowSettings
+from streams.flow.uncounted import Progress
 from tests.reference import page
 
 SETTINGS = FlowSettings(bootstrap="a:1", pool="pool", state="state")
@@ -10,7 +11,7 @@ SETTINGS = FlowSettings(bootstrap="a:1", pool="pool", state="state")
 
 def hello(host: int, state: str = "", *, begun: bool = False, settings: FlowSettings = SETTINGS) -> Hello:
     common = common_settings(settings)
-    return Hello(hosts="a:1,b:1", host=host, settings=common, kafka="k", state=state, begun=begun)
+    return Hello(hosts="a:1,b:1", host=host, settings=common, kafka="k", state=state, begun=begun, progress=Progress())
 
 
 def test_what_is_of_a_hosts_own_may_differ() -> None:

@@ -31,7 +31,7 @@ def heard(link: Link) -> list[Message]:
 
 def test_messages_arrive_whole_and_in_order(pair: Pair) -> None:
     one, other, _ = pair
-    sent = [Go(str(number)) for number in range(50)]
+    sent = [Go(str(number), number) for number in range(50)]
     for message in sent:
         one.send(message)
     found: list[Message] = []

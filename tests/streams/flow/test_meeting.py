@@ -12,6 +12,7 @@ import pytest
 from streams.flow.hosts import Hosts, parse_hosts
 from streams.flow.link import SILENT_MS, Hello
 from streams.flow.meeting import Chair, Member, listen
+from streams.flow.uncounted import Progress
 from streams.ports import free_ports
 from streams.supervisor import Phase
 from tests.clock import HandClock
@@ -21,7 +22,15 @@ PATIENCE_S = 20
 
 
 def hello(machines: Hosts, **changes: Any) -> Hello:
-    said = Hello(hosts=str(machines), host=machines.own, settings={"match_every": 20}, kafka="k", state="", begun=False)
+    said = Hello(
+        hosts=str(machines),
+        host=machines.own,
+        settings={"match_every": 20},
+        kafka="k",
+        state="",
+        begun=False,
+        progress=Progress(),
+    )
     return msgspec.structs.replace(said, **changes)
 
 
@@ -33,12 +42,19 @@ class Machines:
         self.words = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.clocks = [HandClock() for _ in range(3)]
         self.states, self.begun = ["", "", ""], [False] * 3
+        self.progress, self.epochs = [Progress()] * 3, list[int | None]()
         self.there: dict[int, Chair | Member] = {}
 
     def start(self, number: int, **changes: Any) -> None:
         hosts, clock = parse_hosts(self.words, number, 1), self.clocks[number]
-        said = lambda: hello(hosts, state=self.states[number], begun=self.begun[number], **changes)  # noqa: E731
-        settle = lambda name: self.states.__setitem__(number, name)  # noqa: E731
+        said = lambda: hello(  # noqa: E731
+            hosts, state=self.states[number], begun=self.begun[number], progress=self.progress[number], **changes
+        )
+
+        def settle(name: str, epoch: int | None) -> None:
+            self.states[number] = name
+            self.epochs.append(epoch)
+
         if number:
             self.there[number] = Member(hosts, said, clock, settle)
         else:
@@ -71,6 +87,18 @@ def machines() -> Iterator[Machines]:
     yield made
     for number in list(made.there):
         made.kill(number)
+
+
+def test_all_go_on_at_the_epoch_that_is_done_nowhere(machines: Machines) -> None:
+    for number in range(3):
+        machines.start(number)
+    machines.until(lambda phases: phases == [Phase.TOGETHER] * 3)
+    assert machines.epochs == [None] * 3
+    machines.epochs.clear()
+    for number, front in enumerate((9, 7, 8)):
+        machines.progress[number] = Progress([(2, 3, 5)] if number == 1 else [], [(2, number, front)])
+    machines.gather()
+    assert machines.epochs == [7] * 3
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])

@@ -24,6 +24,7 @@ def settings(**changes: Any) -> FlowSettings:
         (("--freshness-budget", "0s"), "--freshness-budget: 0s is no time at all"),
         (("--pool-age", "-1d"), "--pool-age: '-1d' is no duration"),
         (("--processes", "3", "--shards", "2"), "leaves a process without a shard"),
+        (("--processes", "9", "--shards", "9"), "Give 8 processes in all or, with a new --pool, --shards 23"),
         (("--hosts", "a:1,b:1", "--host", "0", "--shards", "1"), "--processes 1 on 2 hosts with --shards 1 leaves"),
         (("--hosts", "a:1,b:1", "--host", "2"), "--host is 2: it says which of them this is, 0 to 1"),
         (("--hosts", "a:1,b:1"), "there is no --host"),
