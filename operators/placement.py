@@ -11,9 +11,9 @@ from math import lcm
 _MASK = (1 << 64) - 1
 # The initial state of SipHash with an all-zero key (Aumasson & Bernstein, 2012).
 _INITIAL = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
-# Shards spread evenly over as many workers as this is divisible by: 1 to 8, 10, 12, 14, 15, 16, 20, 21, 24 and so on; of
-# 9, 11, 13 and other numbers some get more shards than others, or none. To find a key takes so many tries, 1 ms for each
-# hundred.
+# Shards spread evenly over as many workers as this is divisible by: 1 to 8, 10, 12, 14, 15, 16, 20, 21, 24 and so on.
+# Of 9, 11, 13 and other numbers some get more shards than others, or none. To find a key takes so many tries, 1 ms for
+# each hundred.
 EVENLY = 1680
 
 

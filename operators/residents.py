@@ -30,8 +30,8 @@ class Stay(NamedTuple):
     """How long users stay: until so much event time has passed without them, or `most` have been here since.
 
     A state takes .9 kB, and 100 B more for each event up to 60 and each positive up to 120 and 12 for each up to 1,024:
-    3 kB after 20 events, 30 kB at most. A million of them take 3 GB of disk or more, and of memory .5 kB each, and what
-    states are at hand there (`operators.shard_users`).
+    3 kB after 20 events, 30 kB at most, and a fifth of it on disk. Of who is not at hand (`operators.shard_users`)
+    .5 kB stays in memory.
     """
 
     most: int = 1_000_000

@@ -54,7 +54,7 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
             fewer = next(n for n in range(self.processes, 0, -1) if EVENLY % n == 0)
             more = next(filter(self._spread, count(self.shards)))
             raise InputError(
-                f"{self.processes} processes and --shards {self.shards}: where shards lie is by a hash, and one process "
+                f"{self.processes} processes and --shards {self.shards}: a hash says where shards lie, and one process "
                 f"would have none. Give {fewer} processes in all or, with a new --pool, --shards {more}"
             )
         return self
