@@ -27,6 +27,8 @@ def bounds(
             first, end = patiently(partial(consumer.get_watermark_offsets, partition, timeout=_TIMEOUT_S))
             found[topic, partition.partition] = (first, end)
     except KafkaException as error:
+        if not partitions_of(consumer, topic):
+            return {}  # deleted while it was asked about
         raise ConnectionFailed(
             f"Kafka at {settings.bootstrap} does not say where {topic} ends: {reason(error)}"
         ) from error
@@ -75,6 +77,8 @@ def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Part
             p.partition: patiently(partial(consumer.get_watermark_offsets, p, timeout=_TIMEOUT_S))[1] for p in asked
         }
     except KafkaException as error:
+        if not partitions_of(consumer, topic):
+            return {}  # deleted while it was asked about
         raise ConnectionFailed(
             f"Kafka at {settings.bootstrap} does not say what {topic} held at {moment_ms}: {reason(error)}"
         ) from error
