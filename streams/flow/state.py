@@ -36,6 +36,8 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
     """
     make_folder(folder)
     found = sorted(folder.glob("part-*.sqlite3"))
+    if not found and any(folder.glob("users-*")):
+        raise damaged(folder, f"part-{part}.sqlite3 is gone")
     if not found and any(folder.iterdir()):
         raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
     own = folder / f"part-{part}.sqlite3"

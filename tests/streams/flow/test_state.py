@@ -99,6 +99,15 @@ def test_what_a_dataflow_has_written_to_is_never_taken_for_a_making_that_was_cut
         prepare_state(tmp_path, 1, 2)
 
 
+def test_users_without_the_positions_that_belong_to_them_are_of_no_use(tmp_path: Path) -> None:
+    prepare_state(tmp_path)
+    (tmp_path / "users-0-of-1").mkdir()
+    prepare_state(tmp_path)
+    (tmp_path / "part-0.sqlite3").unlink()
+    with pytest.raises(InputError, match=r"is damaged \(part-0.sqlite3 is gone\): delete that folder"):
+        prepare_state(tmp_path)
+
+
 def test_the_name_that_hosts_gave_it_stays(tmp_path: Path) -> None:
     prepare_state(tmp_path, 0, 2)
     assert state_name(tmp_path) == ""
