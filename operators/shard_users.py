@@ -1,8 +1,8 @@
 """The users of one pool shard: their states, who is waited for, who leaves, and what changed since they were saved.
 
 All of a shard's users are one key of the dataflow, and not a key each: to save a state of its own costs Bytewax more
-than all that its user did in a second. So Bytewax keeps a version's number only, and the states lie in a `UserStates`,
-to which all that changed is written at once.
+than all that its user did in a second. So Bytewax keeps a checkpoint's number only, and the states lie in a
+`UserStates`, to which all that changed is written at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,22 +22,22 @@ from wire.moments import SteadyMs
 class UserStates(Protocol):
     """Where the states of one shard's users are saved, as bytes."""
 
-    def resume(self, version: int | None) -> Iterable[tuple[str, bytes]]:
-        """All states by user id as of that version, the last that was saved or the one before; None begins with
+    def resume(self, checkpoint: int | None) -> Iterable[tuple[str, bytes]]:
+        """All states by user id as of that checkpoint, the last that was saved or the one before; None begins with
         nobody."""
 
     @property
-    def version(self) -> int:
-        """The version that was saved last, or from which it went on since."""
+    def checkpoint(self) -> int:
+        """The checkpoint that was saved last, or from which it went on since."""
         ...
 
     def get(self, user_id: str) -> bytes:
         """The newest state that was saved of a user who has one."""
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
-        """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
+        """Save new states by user id, None of who left, so that they are so many `users`; returns the new checkpoint.
 
-        On disk when this returns, and so is what `version` was before: the dataflow may go on from either.
+        On disk when this returns, and so is what `checkpoint` was before: the dataflow may go on from either.
         """
 
 
@@ -55,7 +55,7 @@ class _Present:
 
 
 class ShardUsers:
-    """`UserState` for each user of a shard, as of `version` of `saved`; the `at_hand` who did something last are in
+    """`UserState` for each user of a shard, as of `checkpoint` of `saved`; the `at_hand` who did something last are in
     memory.
 
     A user who stopped is waited for by the steady clock; the wall clock says only what to write on batches. Users of
@@ -65,7 +65,7 @@ class ShardUsers:
     def __init__(
         self,
         saved: UserStates,
-        version: int | None,
+        checkpoint: int | None,
         rules: MatchRules,
         *,
         clock: Clock,
@@ -79,7 +79,7 @@ class ShardUsers:
         self._present: dict[str, _Present] = {}  # who did something last comes last
         self._waiting: dict[str, SteadyMs] = {}  # since when samples wait for a match; who waits longest comes first
         self._changed: dict[str, None] = {}  # since they were saved
-        for user_id, raw in saved.resume(version):
+        for user_id, raw in saved.resume(checkpoint):
             watermark, waits = UserState.glance(raw)
             residents.restored(user_id, watermark)
             if waits:
@@ -124,7 +124,7 @@ class ShardUsers:
         return outputs
 
     def sync(self) -> int:
-        """Save what changed; returns the version, which is the one before where nothing did."""
+        """Save what changed; returns the checkpoint, which is the one before where nothing did."""
         if self._changed:
             there = ((user_id, self._present.get(user_id)) for user_id in self._changed)
             changes = {user_id: None if present is None else present.state.snapshot() for user_id, present in there}
@@ -132,7 +132,7 @@ class ShardUsers:
             self._changed.clear()
             for user_id in list(islice(self._present, max(0, len(self._present) - self._at_hand))):
                 del self._present[user_id]
-        return self._saved.version
+        return self._saved.checkpoint
 
     def _take(self, user_id: str, came: Sequence[Arrival | Asked]) -> UserOutput:
         present = self._called(user_id)

@@ -28,10 +28,10 @@ class Came(Packed, frozen=True, array_like=True, gc=False):
 
 
 class Saved(NamedTuple):
-    """What Bytewax keeps of a shard's users: where they are, and as of which version."""
+    """What Bytewax keeps of a shard's users: where they are, and as of which checkpoint."""
 
     shard: int
-    version: int
+    checkpoint: int
 
 
 def by_shard(keyed: Iterable[tuple[str, Arrival | Asked]], shards: int) -> list[tuple[str, Came]]:
@@ -43,7 +43,7 @@ def by_shard(keyed: Iterable[tuple[str, Arrival | Asked]], shards: int) -> list[
 
 
 class UsersLogic(StatefulBatchLogic[Came, UserOutput, Saved]):
-    """`ShardUsers` in a dataflow; `open_users` gives those of a shard as of a version, None of who are new.
+    """`ShardUsers` in a dataflow; `open_users` gives those of a shard as of a checkpoint, None of who are new.
 
     `users` are to be read by others, None before the first of them came.
     """
@@ -73,13 +73,13 @@ class UsersLogic(StatefulBatchLogic[Came, UserOutput, Saved]):
         return None if left_ms is None else after(self._clock, min(left_ms, LOOK_AGAIN_MS))
 
     def snapshot(self) -> Saved:
-        """The users are on disk when this returns; of them, only the version."""
+        """The users are on disk when this returns; of them, only the checkpoint."""
         assert self.users is not None, "a key without a value has no state"
         return Saved(self._shard, self.users.sync())
 
-    def _open(self, shard: int, version: int | None) -> ShardUsers:
+    def _open(self, shard: int, checkpoint: int | None) -> ShardUsers:
         self._shard = shard
-        self.users = self._open_users(shard, version)
+        self.users = self._open_users(shard, checkpoint)
         return self.users
 
 

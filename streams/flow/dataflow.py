@@ -151,13 +151,13 @@ class _Users:
         self._stream, self._renewals = Quorum(SLACK_MS), Renewals(pools.model, clock)
         self._opened: list[ShardUsers] = []
 
-    def open(self, shard: int, version: int | None) -> ShardUsers:
-        """The users of one shard as of a version."""
+    def open(self, shard: int, checkpoint: int | None) -> ShardUsers:
+        """The users of one shard as of a checkpoint."""
         with self._blame:
             store = self._users.store(shard)
         opened = _BlamedUsers(
             store,
-            version,
+            checkpoint,
             self._settings.rules,
             clock=self._clock,
             stream=self._stream,

@@ -1,11 +1,11 @@
 """The users of one pool shard on disk: RocksDB, to which all that an epoch changed is written at once.
 
-Bytewax keeps only a version's number with its snapshot. After a crash it goes on from the last snapshot or, where the
-crash came before that was counted, from the one before; no other, since it begins no epoch before the last one counts
-everywhere. So what the last version changed is *pending*, until the next one says that it counts. No number is used
-twice, so that one of which nothing became is known again (`streams.flow.uncounted`).
+Bytewax keeps only a checkpoint's number with its snapshot. After a crash it goes on from the last snapshot or, where
+the crash came before that was counted, from the one before; no other, since it begins no epoch before the last one
+counts everywhere. So what the last checkpoint changed is *pending*, until the next one says that it counts. No number
+is used twice, so that one of which nothing became is known again (`streams.flow.uncounted`).
 
-Keys: `m` -> versions and numbers of users; `p` -> what is pending; `u` + user id -> state as of what counts. Each
+Keys: `m` -> checkpoints and numbers of users; `p` -> what is pending; `u` + user id -> state as of what counts. Each
 state is written twice: as pending, and in its place.
 """
 
@@ -28,7 +28,7 @@ _USERS_END = _USER + b"\xff"  # no byte of UTF-8
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True):
-    """The last version, and the one that counts; of both, how many users there were: RocksDB's iterators end at a
+    """The last checkpoint, and the one that counts; of both, how many users there were: RocksDB's iterators end at a
     damaged block without a word."""
 
     last: int = 0
@@ -63,28 +63,28 @@ class UserStore:
         with _told(folder):
             return cls(folder, Rdict(str(folder), how))
 
-    def resume(self, version: int | None) -> Iterator[tuple[str, bytes]]:
-        """All states by user id as of that version, the last that was saved or the one before; None begins with nobody.
+    def resume(self, checkpoint: int | None) -> Iterator[tuple[str, bytes]]:
+        """All states by user id as of that checkpoint, the last or the one before; None begins with nobody.
 
         Raises `InputError` where they are not there, and `StorageError`.
         """
         batch, (at, pending) = self._batch(), self._read()
-        if version is None:
+        if checkpoint is None:
             batch.delete_range(_USER, _USERS_END)
             at = Meta(at.last, at.last)
-        elif version == at.last:
+        elif checkpoint == at.last:
             _settle(batch, pending)
             at = Meta(at.last, at.last if pending else at.counts, at.users_last, at.users_last)
-        elif at.counts <= version < at.last:
+        elif at.counts <= checkpoint < at.last:
             at = Meta(at.last, at.counts, at.users, at.users)
         else:
-            raise damaged(self._folder.parent, f"{self._folder.name} is at version {at.last}, not {version}")
+            raise damaged(self._folder.parent, f"{self._folder.name} is at checkpoint {at.last}, not {checkpoint}")
         self._write(batch, {}, at)
         yield from self._users()
 
     @property
-    def version(self) -> int:
-        """The version that was saved last, or from which the dataflow went on since."""
+    def checkpoint(self) -> int:
+        """The checkpoint that was saved last, or from which the dataflow went on since."""
         return self._at.last if self._pending else self._at.counts
 
     def get(self, user_id: str) -> bytes:
@@ -96,13 +96,13 @@ class UserStore:
         return state
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
-        """Save new states by user id, None of who left, so that they are so many `users`; returns the new version.
+        """Save new states by user id, None of who left, so that they are so many `users`; returns the new checkpoint.
 
         They are on disk when this returns. Raises `StorageError`.
         """
         batch = self._batch()
         _settle(batch, self._pending)
-        self._write(batch, changes, Meta(self._at.last + 1, self.version, users, self._at.users_last))
+        self._write(batch, changes, Meta(self._at.last + 1, self.checkpoint, users, self._at.users_last))
         with _told(self._folder):
             self._db.flush_wal(True)
         return self._at.last

@@ -19,27 +19,27 @@ from wire.telemetry import ASIDE
 
 
 class InMemory:
-    """Saved states of each version."""
+    """Saved states of each checkpoint."""
 
     def __init__(self) -> None:
-        self.versions: list[dict[str, bytes]] = [{}]
+        self.checkpoints: list[dict[str, bytes]] = [{}]
 
     @property
-    def version(self) -> int:
-        return len(self.versions) - 1
+    def checkpoint(self) -> int:
+        return len(self.checkpoints) - 1
 
-    def resume(self, version: int | None) -> Iterable[tuple[str, bytes]]:
-        del self.versions[1 + (version or 0) :]
-        return list(self.versions[-1].items())
+    def resume(self, checkpoint: int | None) -> Iterable[tuple[str, bytes]]:
+        del self.checkpoints[1 + (checkpoint or 0) :]
+        return list(self.checkpoints[-1].items())
 
     def get(self, user_id: str) -> bytes:
-        return self.versions[-1][user_id]
+        return self.checkpoints[-1][user_id]
 
     def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
-        states = {user: state for user, state in {**self.versions[-1], **changes}.items() if state is not None}
+        states = {user: state for user, state in {**self.checkpoints[-1], **changes}.items() if state is not None}
         assert len(states) == users
-        self.versions.append(states)
-        return len(self.versions) - 1
+        self.checkpoints.append(states)
+        return len(self.checkpoints) - 1
 
 
 class World(HandClock):
@@ -53,11 +53,11 @@ class World(HandClock):
         self.metrics = Metrics()
 
     def users(
-        self, version: int | None = None, stream: Quorum | None = None, most: int = 100, at_hand: int = 100
+        self, checkpoint: int | None = None, stream: Quorum | None = None, most: int = 100, at_hand: int = 100
     ) -> ShardUsers:
         return ShardUsers(
             self.saved,
-            version,
+            checkpoint,
             RULES,
             clock=self,
             stream=stream or Quorum(),
@@ -83,10 +83,10 @@ def test_users_learn_from_each_other_how_far_the_stream_has_come() -> None:
         stream.claim(user, EventMs(timestamp))
     users = world.users(stream=stream)
     users.handle([arrival(1, 10), arrival(2, 90_000, user_id="bob"), arrival(3, 89_990, user_id="bob")])
-    version = users.sync()
+    checkpoint = users.sync()
     assert asked(users).before_ms == 90_001, "one clock that is ahead says nothing"
-    assert asked(world.users(version, stream)).before_ms == 90_001
-    assert asked(world.users(version)).before_ms == 11, "another worker's stream time is its own"
+    assert asked(world.users(checkpoint, stream)).before_ms == 90_001
+    assert asked(world.users(checkpoint)).before_ms == 11, "another worker's stream time is its own"
 
 
 @pytest.mark.parametrize("step_ms", [-400 * 86_400_000, -120_000, -999, 0, 999, 400 * 86_400_000])
@@ -263,7 +263,7 @@ def test_whatever_comes_between_each_user_is_as_if_it_were_alone_and_nothing_had
     plan: list[list[Arrival] | str], at_hand: int
 ) -> None:
     world = World()
-    users, alone, at_version = world.users(at_hand=at_hand), dict[str, UserState](), [dict[str, bytes]()]
+    users, alone, at_checkpoint = world.users(at_hand=at_hand), dict[str, UserState](), [dict[str, bytes]()]
     for step in plan:
         if isinstance(step, list):
             outputs = users.handle(step)
@@ -274,14 +274,14 @@ def test_whatever_comes_between_each_user_is_as_if_it_were_alone_and_nothing_had
                 if expected.samples:
                     assert by_user[state.user].samples == expected.samples
         elif step == "sync":
-            version = users.sync()
-            del at_version[version:]
-            at_version.append({user: state.snapshot() for user, state in alone.items()})
+            checkpoint = users.sync()
+            del at_checkpoint[checkpoint:]
+            at_checkpoint.append({user: state.snapshot() for user, state in alone.items()})
         else:
-            version = max(0, len(at_version) - 1 - (step == "crash one before"))
-            del at_version[version + 1 :]
-            users = world.users(version or None, at_hand=at_hand)
-            alone = {user: UserState.restore(raw) for user, raw in at_version[version].items()}
+            checkpoint = max(0, len(at_checkpoint) - 1 - (step == "crash one before"))
+            del at_checkpoint[checkpoint + 1 :]
+            users = world.users(checkpoint or None, at_hand=at_hand)
+            alone = {user: UserState.restore(raw) for user, raw in at_checkpoint[checkpoint].items()}
         assert {state.user_id: state.snapshot() for state in users.states()} == {
             user: state.snapshot() for user, state in alone.items()
         }

@@ -23,11 +23,11 @@ class Shards(HandClock):
         self.rules = rules
         self.saved = {shard: InMemory() for shard in range(2)}
 
-    def open(self, shard: int, version: int | None) -> ShardUsers:
+    def open(self, shard: int, checkpoint: int | None) -> ShardUsers:
         metrics = Metrics()
         return ShardUsers(
             self.saved[shard],
-            version,
+            checkpoint,
             self.rules,
             clock=self,
             stream=Quorum(),
@@ -60,7 +60,7 @@ def test_a_shard_goes_on_from_what_bytewax_kept_of_it() -> None:
     (out,), discard = logic.on_batch([Came(1, [arrival(1, 0)]), Came(1, [arrival(2, 1)])])
     assert len(out.samples) == 2 and not discard
     saved = pickle.loads(pickle.dumps(logic.snapshot()))
-    assert saved == Saved(1, 1) and not shards.saved[0].versions[0]
+    assert saved == Saved(1, 1) and not shards.saved[0].checkpoints[0]
     again = shards.logic(saved)
     assert again.notify_at() is not None and again.on_notify() == ([], False)
     shards.passes(1000)

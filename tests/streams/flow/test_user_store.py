@@ -37,32 +37,32 @@ def again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Again]:
         before.close()
 
 
-def begun(store: UserStore, version: int | None = None) -> list[bytes]:
-    states = dict(store.resume(version))
+def begun(store: UserStore, checkpoint: int | None = None) -> list[bytes]:
+    states = dict(store.resume(checkpoint))
     assert all(store.get(user) == state for user, state in states.items())
     return list(states.values())
 
 
-def test_goes_on_from_the_last_version_or_the_one_before(again: Again) -> None:
+def test_goes_on_from_the_last_checkpoint_or_the_one_before(again: Again) -> None:
     store = again()
     assert begun(store) == []
     assert store.save({"ann": b"1", "bob": b"1"}, 2) == 1
     assert store.save({"ann": b"2", "eve": b"2", "bob": None}, 2) == 2
     store = again()
-    assert begun(store, 1) == [b"1", b"1"] and store.version == 1
-    assert store.save({"ann": b"3"}, 2) == 3, "what came after the version it went on from is as if it had not been"
+    assert begun(store, 1) == [b"1", b"1"] and store.checkpoint == 1
+    assert store.save({"ann": b"3"}, 2) == 3, "what came after the checkpoint it went on from is as if it had not been"
     assert begun(again(), 3) == [b"3", b"1"]
     assert begun(again(), 3) == [b"3", b"1"], "and again"
 
 
-def test_a_version_of_which_nothing_became_is_the_one_that_counted_then(again: Again) -> None:
+def test_a_checkpoint_of_which_nothing_became_is_the_one_that_counted_then(again: Again) -> None:
     """A snapshot that Bytewax did not count may come up again, instead of the one that it did."""
     store = again()
     begun(store)
     store.save({"ann": b"1"}, 1), store.save({"ann": b"2"}, 1)
     assert begun(again(), 1) == [b"1"]
     store = again()
-    assert begun(store, 2) == [b"1"] and store.version == 1, "nothing was saved since"
+    assert begun(store, 2) == [b"1"] and store.checkpoint == 1, "nothing was saved since"
     assert store.save({"ann": b"3"}, 1) == 3
     store = again()
     assert begun(store, 2) == [b"1"], "what was saved since was not counted"
@@ -81,14 +81,14 @@ def test_a_dataflow_without_a_snapshot_begins_with_nobody(again: Again) -> None:
     assert begun(again(), 3) == [b"1"]
 
 
-@pytest.mark.parametrize("version", [0, 1, 4])
-def test_any_other_version_is_refused(again: Again, version: int) -> None:
+@pytest.mark.parametrize("checkpoint", [0, 1, 4])
+def test_any_other_checkpoint_is_refused(again: Again, checkpoint: int) -> None:
     store = again()
     begun(store)
     for at in range(3):
         store.save({"ann": b"%d" % at}, 1)
-    with pytest.raises(InputError, match=rf"damaged \(users-0-of-1 is at version 3, not {version}\).*delete"):
-        begun(again(), version)
+    with pytest.raises(InputError, match=rf"damaged \(users-0-of-1 is at checkpoint 3, not {checkpoint}\).*delete"):
+        begun(again(), checkpoint)
     assert begun(again(), 3) == [b"2"], "which changes nothing"
 
 
@@ -102,18 +102,20 @@ changes = st.dictionaries(
 def test_is_a_dictionary_whatever_crashes(again: Again, plan: list[dict[str, bytes | None] | int]) -> None:
     store = again()
     begun(store)
-    versions = [(store.version, dict[str, bytes]())]  # those that the dataflow may go on from
+    checkpoints = [(store.checkpoint, dict[str, bytes]())]  # those that the dataflow may go on from
     for step in plan:
         if isinstance(step, dict):
-            after = {**versions[-1][1], **step}
+            after = {**checkpoints[-1][1], **step}
             now = {user: state for user, state in after.items() if state is not None}
-            versions = [versions[-1], (store.save(step, len(now)), now)]
+            checkpoints = [checkpoints[-1], (store.save(step, len(now)), now)]
             assert all(store.get(user) == state for user, state in now.items())
         else:
-            versions = [versions[-1 - min(step, len(versions) - 1)]]
-            ((version, states),) = versions
+            checkpoints = [checkpoints[-1 - min(step, len(checkpoints) - 1)]]
+            ((checkpoint, states),) = checkpoints
             store = again()
-            assert begun(store, version) == [state for _, state in sorted((u.encode(), s) for u, s in states.items())]
+            assert begun(store, checkpoint) == [
+                state for _, state in sorted((u.encode(), s) for u, s in states.items())
+            ]
 
 
 def test_a_power_cut_takes_nothing_that_was_saved() -> None:
