@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -78,17 +78,6 @@ def orphans(path: Path, db: Rdict) -> bool:
     return not {file.name for file in path.glob("*.sst")} <= {Path(file["name"]).name for file in db.live_files()}
 
 
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """What RocksDB raises within as a `PoolError`: bare Exceptions, and only their text tells one from another."""
-    try:
-        yield
-    except CodaError:
-        raise
-    except Exception as error:
-        raise _pool_error(path, " ".join(str(error).split())) from error
-
-
 def says_busy(text: str) -> bool:
     """Whether RocksDB says that another process has its folder open."""
     return "/LOCK:" in text and any(os.strerror(number) in text for number in (errno.EAGAIN, errno.ENOLCK))
@@ -118,6 +107,20 @@ def _pool_error(path: Path, text: str) -> PoolError:
     if (number := disk_errno(text)) is not None:
         return PoolError(f"pool {path} cannot be used ({text}): {advice(number)}")
     return damaged(path, text)
+
+
+@contextmanager
+def told(path: Path, error_of: Callable[[Path, str], CodaError] = _pool_error) -> Iterator[None]:
+    """What RocksDB raises within as a `PoolError`, or as `error_of` says.
+
+    They are bare Exceptions, and only their text tells one from another.
+    """
+    try:
+        yield
+    except CodaError:
+        raise
+    except Exception as error:
+        raise error_of(path, " ".join(str(error).split())) from error
 
 
 def _names(path: Path) -> list[str]:

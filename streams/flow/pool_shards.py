@@ -2,25 +2,25 @@
 
 import re
 from pathlib import Path
-from typing import Self
 
 from index.pool import Pool
 from index.spec import PoolSpec
+from streams.flow.shards import Shards
 from wire.durable import make_folder
 from wire.errors import PoolError
 from wire.identity import NO_MODEL, ModelId
 
 
-class PoolShards:
+class PoolShards(Shards[Pool]):
     """The shards under one folder, opened when they are asked for.
 
     `shards` is fixed once there are some: a sample lies in shard `user % shards`. Raises `CodaError`.
     """
 
     def __init__(self, folder: Path, shards: int, spec: PoolSpec) -> None:
+        super().__init__()
         self._folder = folder
         self._spec = spec
-        self._open: dict[int, Pool] = {}
         make_folder(folder)
         # The shards' number is in their names, so that it is there as soon as the first of them is.
         found = [re.match(r"shard-\d+-of-(\d+)", place.name) for place in sorted(folder.iterdir())]
@@ -50,15 +50,3 @@ class PoolShards:
     def in_shadow(self) -> bool:
         """Whether any of them is between two models, and has work to do without any that comes."""
         return any(pool.in_shadow for pool in self._open.values())
-
-    def close(self) -> None:
-        """Close all that were opened."""
-        for pool in self._open.values():
-            pool.close()
-        self._open.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

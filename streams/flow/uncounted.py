@@ -6,6 +6,7 @@ or is done twice. So they are deleted before it begins.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -33,7 +34,7 @@ def progress_of(folder: Path) -> Progress:
     executions: list[tuple[int, int, int]] = []
     fronts: list[tuple[int, int, int]] = []
     for place in folder.glob("part-*.sqlite3"):
-        with open_database(place, lambda place=place: damaged(folder, place.name)) as database:  # type: ignore[misc]
+        with open_database(place, partial(damaged, folder, place.name)) as database:
             executions += database.execute(_EXECUTIONS).fetchall()
             fronts += database.execute(_FRONTS).fetchall()
     return Progress(executions, fronts)
@@ -72,7 +73,7 @@ def forget_uncounted(folder: Path, epoch: int | None) -> int:
     if epoch is None:
         return forgotten
     for place in folder.glob("part-*.sqlite3"):
-        with open_database(place, lambda place=place: damaged(folder, place.name)) as database:  # type: ignore[misc]
+        with open_database(place, partial(damaged, folder, place.name)) as database:
             if database.execute("SELECT 1 FROM commits WHERE commit_epoch > ?", (epoch,)).fetchone():
                 continue
             forgotten += database.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,)).rowcount

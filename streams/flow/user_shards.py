@@ -2,21 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import Self
 
+from streams.flow.shards import Shards
 from streams.flow.user_store import UserStore
 from wire.errors import InputError
 
 
-class UserShards:
+class UserShards(Shards[UserStore]):
     """The stores under one folder, opened when they are asked for; raises `CodaError`.
 
     A user is in shard `user % shards`, so with another number of shards they are of no use.
     """
 
     def __init__(self, folder: Path, shards: int) -> None:
+        super().__init__()
         self._folder, self._shards = folder, shards
-        self._open: dict[int, UserStore] = {}
         found = [re.fullmatch(r"users-\d+-of-(\d+)", place.name) for place in folder.glob("users-*")]
         if others := {int(name[1]) for name in found if name} - {shards}:
             raise InputError(
@@ -29,18 +29,6 @@ class UserShards:
         if shard not in self._open:
             self._open[shard] = self._opened(f"users-{shard}-of-{self._shards}")
         return self._open[shard]
-
-    def close(self) -> None:
-        """Close all that were opened."""
-        for store in self._open.values():
-            store.close()
-        self._open.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _opened(self, name: str) -> UserStore:
         return UserStore.open(self._folder / name)

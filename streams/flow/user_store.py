@@ -10,14 +10,14 @@ state is written twice: as pending, and in its place.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 from rocksdict import Rdict, WriteBatch
 
-from index.database import disk_errno, options, says_busy
+from index.database import disk_errno, options, says_busy, told
 from streams.flow.state import damaged
 from wire.durable import make_folder, storage_error
 from wire.errors import CodaError, StorageError
@@ -60,7 +60,7 @@ class UserStore:
         make_folder(folder)
         how = options()
         how.set_write_buffer_size(_BUFFER_BYTES)
-        with _told(folder):
+        with told(folder, _error):
             return cls(folder, Rdict(str(folder), how))
 
     def resume(self, checkpoint: int | None) -> Iterator[tuple[str, bytes]]:
@@ -89,7 +89,7 @@ class UserStore:
 
     def get(self, user_id: str) -> bytes:
         """The newest state that was saved of a user who has one; raises `InputError` where it is gone."""
-        with _told(self._folder):
+        with told(self._folder, _error):
             state = self._pending[user_id] if user_id in self._pending else self._db.get(_USER + user_id.encode())
         if state is None:
             raise damaged(self._folder.parent, f"{self._folder.name}: a user cannot be read")
@@ -103,7 +103,7 @@ class UserStore:
         batch = self._batch()
         _settle(batch, self._pending)
         self._write(batch, changes, Meta(self._at.last + 1, self.checkpoint, users, self._at.users_last))
-        with _told(self._folder):
+        with told(self._folder, _error):
             self._db.flush_wal(True)
         return self._at.last
 
@@ -113,13 +113,13 @@ class UserStore:
             self._db.close()
 
     def _read(self) -> tuple[Meta, Mapping[str, bytes | None]]:
-        with _told(self._folder):
+        with told(self._folder, _error):
             raw, pending = self._db.get(_META), self._db.get(_PENDING)
             return (Meta(), {}) if raw is None else (_meta.decode(raw), _changes.decode(pending or b""))
 
     def _users(self) -> Iterator[tuple[str, bytes]]:
         done = 0
-        with _told(self._folder):
+        with told(self._folder, _error):
             items: Iterator[Any] = self._db.items(from_key=_USER)  # bytes, in raw mode
         while item := self._next(items):
             done += 1
@@ -128,13 +128,13 @@ class UserStore:
             raise damaged(self._folder.parent, f"{self._folder.name}: {done} of {self._at.users} users can be read")
 
     def _next(self, items: Iterator[Any]) -> Any:
-        with _told(self._folder):
+        with told(self._folder, _error):
             return next(items, None)
 
     def _write(self, batch: WriteBatch, pending: Mapping[str, bytes | None], at: Meta) -> None:
         batch.put(_PENDING, _encoder.encode(pending))
         batch.put(_META, _encoder.encode(at))
-        with _told(self._folder):
+        with told(self._folder, _error):
             self._db.write(batch)
         self._at, self._pending = at, pending
 
@@ -148,18 +148,10 @@ def _settle(batch: WriteBatch, pending: Mapping[str, bytes | None]) -> None:
             batch.put(_USER + user_id.encode(), state)
 
 
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """What RocksDB raises within, as the state's errors."""
-    try:
-        yield
-    except CodaError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        if says_busy(text):
-            where = f"{folder} is open in another process"
-            raise StorageError(f"{where}: stop that one, or give another --state") from error
-        if (number := disk_errno(text)) is not None:
-            raise storage_error(number, folder) from error
-        raise damaged(folder.parent, f"{folder.name}: {text}") from error
+def _error(folder: Path, text: str) -> CodaError:
+    """What RocksDB complains of, as the state's error."""
+    if says_busy(text):
+        return StorageError(f"{folder} is open in another process: stop that one, or give another --state")
+    if (number := disk_errno(text)) is not None:
+        return storage_error(number, folder)
+    return damaged(folder.parent, f"{folder.name}: {text}")

@@ -63,7 +63,7 @@ def read_between(
 def offsets_at(settings: KafkaSettings, topic: str, moment_ms: int) -> dict[Partition, int]:
     """Per partition the offset of the first message produced at `moment_ms` (wall clock) or later; the end if none was.
 
-    Raises `ConnectionFailed`, also on the embedded broker, which cannot tell.
+    Empty for no topic. Raises `ConnectionFailed`, also on the embedded broker, which cannot tell.
     """
     if is_embedded(settings.bootstrap, settings.properties):
         raise ConnectionFailed(f"the embedded Kafka cannot look up times in {topic}: leave out --from and --until")

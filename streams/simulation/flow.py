@@ -20,6 +20,7 @@ from streams.flow.model_feed import ModelFeed
 from streams.flow.pool_shards import PoolShards
 from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
+from streams.flow.shards import Shards
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
 from streams.flow.user_shards import UserShards
@@ -64,8 +65,8 @@ class SimulatedShards(PoolShards):
     """Pools in the databases of a simulated disk; `note` hears of what happens seldom."""
 
     def __init__(self, disk: Disk, shards: int, spec: PoolSpec, note: Note) -> None:
+        Shards.__init__(self)  # and no folder is made
         self._disk, self._shards, self._spec, self._note = disk, shards, spec, note
-        self._open: dict[int, Pool] = {}
 
     def pool(self, shard: int) -> Pool:
         """The pool of one shard."""
@@ -79,8 +80,8 @@ class SimulatedUsers(UserShards):
     """Users in the databases of a simulated disk."""
 
     def __init__(self, disk: Disk, shards: int) -> None:
+        Shards.__init__(self)
         self._disk, self._shards = disk, shards
-        self._open: dict[int, UserStore] = {}
 
     def _opened(self, name: str) -> UserStore:
         database: Any = self._disk.open(name)
