@@ -30,6 +30,7 @@ NAMES = (
     "delay",
     "storm",
     "soak",
+    "users",
 )
 
 
