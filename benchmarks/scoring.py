@@ -30,6 +30,8 @@ from wire.status import decode_status
 
 APART_MS = 10  # event time from one event to the next
 PATIENCE_S = 600
+_STEP_S = 0.02  # from one sending to the next, where there is a pace
+_AT_ONCE = 50  # else so many at once
 _SAID_S = 2.0  # a status comes each second
 COLUMNS = ("user_id", "item_id", "category_id", "event_type", "label", "timestamp")
 
@@ -75,8 +77,9 @@ class Scorer:
     def takes(self, events: list[Event], per_s: float) -> float:
         """CPU seconds of the process for these events, sent so many a second (0: as fast as can be)."""
         before_s, began_s = process_cpu_s(self._process.pid), time.monotonic()
-        for at in range(0, len(events), 50):
-            part = events[at : at + 50]
+        many = round(per_s * _STEP_S) or 1 if per_s else _AT_ONCE
+        for at in range(0, len(events), many):
+            part = events[at : at + many]
             self._producer.send_many(UNSCORED, [e.user_id for e in part], [encode_event(e) for e in part])
             if per_s:
                 time.sleep(max(0.0, began_s + (at + len(part)) / per_s - time.monotonic()))

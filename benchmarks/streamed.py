@@ -77,7 +77,7 @@ def spent_on(n: int, block: int, *, impressions: bool) -> dict[str, float]:
     trees = train(features[:known], label[:known], streamed.names, held=streamed.held, seed=0)
     spent.on("training of trees")
     assert trees is not None, "there are enough moments"
-    trees.again(features[:known], label[:known])
+    trees.again(features[:known], label[:known], lambda: None)
     spent.on("training again")
     spent.seconds["training again"] *= n / (RENEWED * known)  # as if each of the `n` came in the stream
     for each in seen:

@@ -4,7 +4,7 @@ LightGBM (Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decisi
 two trainings: trees know what is popular and who took what by now, and judge it by the rules of what they learned from.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from itertools import pairwise
 from typing import Any, Self
 
@@ -32,21 +32,42 @@ _MIXED = "category_rate"  # starts from `user_rate`, so would tell that where it
 _PARTS = 4  # of an initial part: the first has no trees, and all together cost 1.5 trainings of the whole
 
 
+def _nothing() -> None:
+    """After a round."""
+
+
 class Boosted:
     """As many `rounds` of trees as said, on `columns` of `features` (n, f); where items are ranked those `held` have
     their medians instead of their values."""
 
     def __init__(
-        self, features: F32, label: U8, *, columns: Sequence[int], held: Sequence[int], rounds: int, seed: int
+        self,
+        features: F32,
+        label: U8,
+        *,
+        columns: Sequence[int],
+        held: Sequence[int],
+        rounds: int,
+        seed: int,
+        after_round: Callable[[], None] = _nothing,
     ) -> None:
         settings = _SETTINGS | {"seed": seed}
-        self._trees = lgb.train(settings, lgb.Dataset(features[:, columns], label, params=settings), rounds)
+        data = lgb.Dataset(features[:, columns], label, params=settings)
+        self._trees = lgb.train(settings, data, rounds, callbacks=[lambda _: after_round()])
         self._held = dict(zip(held, np.median(features[:, held], axis=0).tolist(), strict=True))
         self._columns, self._rounds, self._seed = columns, rounds, seed
 
-    def again(self, features: F32, label: U8) -> "Boosted":
-        """As many trees, of other moments."""
-        return Boosted(features, label, columns=self._columns, held=[*self._held], rounds=self._rounds, seed=self._seed)
+    def again(self, features: F32, label: U8, after_round: Callable[[], None]) -> "Boosted":
+        """As many trees, of other moments; what `after_round` raises ends it."""
+        return Boosted(
+            features,
+            label,
+            columns=self._columns,
+            held=[*self._held],
+            rounds=self._rounds,
+            seed=self._seed,
+            after_round=after_round,
+        )
 
     def state(self) -> Rest:
         """The trees at rest, as LightGBM writes models down: to the last digit."""

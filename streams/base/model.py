@@ -1,6 +1,7 @@
 """A global model, one for everybody, on streamed features: the two kinds that there are, and what one says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -11,7 +12,8 @@ from models.streamed.boosted import Boosted, trainable
 from models.streamed.features import Seen
 from models.streamed.ftrl import Ftrl
 from models.streamed.rest import Rest
-from streams.base.newest import Newest
+from streams.base.newest import Newest, features_of, label_of
+from streams.base.training import Hand
 from wire.arrays import F64, I64
 
 RENEWED = 0.1  # of the moments that trees learn from: each is trained on about ten times before it goes
@@ -126,11 +128,17 @@ class Regression:
 
 
 class Trees:
-    """Boosted trees, trained again on the `newest` moments whenever enough of them are new."""
+    """Boosted trees, trained again by a `hand` on the `newest` moments whenever enough of them are new.
 
-    def __init__(self, trees: Boosted, newest: Newest) -> None:
-        self._trees, self._newest = trees, newest
-        self._new = 0  # moments since they were trained
+    New trees are used once they are there, and waited for where the next are due: so they never know nothing of more
+    than the newest two tenths of those moments.
+    """
+
+    def __init__(self, trees: Boosted, newest: Newest, hand: Hand) -> None:
+        self._trees, self._newest, self._hand = trees, newest, hand
+        self._new = 0  # moments since a training was due
+        self._training: Future[Boosted] | None = None
+        self._of: Mapping[int, Seen] = {}  # the blocks that it is of, by number
 
     def opinion(self, met: Met) -> Opinion:
         """From what is known by now."""
@@ -144,20 +152,36 @@ class Trees:
         """Keep them in mind, and train on them when it is time."""
         self._newest.add(met.seen)
         self._new += len(met)
-        if self._new < RENEWED * len(self._newest):
-            return
-        self._new = 0
-        if trainable(label := self._newest.label):
-            self._trees = self._trees.again(self._newest.features, label)
+        if self._new >= RENEWED * len(self._newest):
+            self._new = 0
+            self._use()
+            if trainable(label_of(self._newest)):
+                self._train(self._newest.blocks)
+        if self._training and self._training.done():
+            self._use()
 
     def state(self) -> Rest:
-        """The trees at rest; the newest moments are kept by whoever keeps them."""
-        return self._trees.state(), self._new
+        """The trees at rest, and of which blocks others are being made."""
+        return self._trees.state(), self._new, [*self._of]
+
+    def blocks(self) -> dict[int, Rest]:
+        """At rest, by number, what they are and will be trained on."""
+        return {number: seen.state() for number, seen in {**self._of, **self._newest.blocks}.items()}
 
     @classmethod
-    def restore(cls, state: Rest, newest: Newest) -> Self:
-        """Those that were at rest in `state`."""
-        trees, new = state
-        restored = cls(Boosted.restore(trees), newest)
+    def restore(cls, state: Rest, blocks: Mapping[int, Seen], newest: Newest, hand: Hand) -> Self:
+        """Those that were at rest in `state`, of these `blocks`; a training that had begun begins again."""
+        trees, new, training = state
+        restored = cls(Boosted.restore(trees), newest, hand)
         restored._new = new
+        if training:
+            restored._train({number: blocks[number] for number in training})
         return restored
+
+    def _train(self, blocks: Mapping[int, Seen]) -> None:
+        self._of, trees, seen = blocks, self._trees, blocks.values()
+        self._training = self._hand(lambda look: trees.again(features_of(seen), label_of(seen), look))
+
+    def _use(self) -> None:
+        if self._training:
+            self._trees, self._training, self._of = self._training.result(), None, {}

@@ -1,12 +1,11 @@
 """The newest moments: what models are trained on."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from models.streamed.features import Seen
-from models.streamed.rest import Rest
 from wire.arrays import F32, U8
 
 MOST = 200_000  # moments: 40 MB, and twice that while trees are trained on them
@@ -33,22 +32,23 @@ class Newest:
     def __iter__(self) -> Iterator[Seen]:
         return iter(self._blocks)
 
-    def state(self) -> dict[int, Rest]:
-        """Each block at rest, by its number: it stays what it is for as long as it is here."""
-        return {number: seen.state() for number, seen in enumerate(self._blocks, self._gone)}
-
-    def restore(self, state: Mapping[int, Rest]) -> None:
-        """Take the blocks that were at rest in `state`."""
-        self._gone = min(state, default=0)
-        for _, block in sorted(state.items()):
-            self.add(Seen.restore(block))
-
     @property
-    def features(self) -> F32:
-        """Of all of them, (n, features)."""
-        return np.concatenate([seen.features for seen in self._blocks])
+    def blocks(self) -> dict[int, Seen]:
+        """All of them by number: a block stays what it is."""
+        return dict(enumerate(self._blocks, self._gone))
 
-    @property
-    def label(self) -> U8:
-        """Of all of them, (n,)."""
-        return np.concatenate([seen.moments.label for seen in self._blocks])
+    def restore(self, blocks: Mapping[int, Seen]) -> None:
+        """Have these `blocks`, and no others; of more than fit the oldest go, as they went before."""
+        self._gone = min(blocks, default=0)
+        for _, block in sorted(blocks.items()):
+            self.add(block)
+
+
+def features_of(blocks: Iterable[Seen]) -> F32:
+    """Of all moments of some blocks, (n, features)."""
+    return np.concatenate([seen.features for seen in blocks])
+
+
+def label_of(blocks: Iterable[Seen]) -> U8:
+    """Of all moments of some blocks, (n,)."""
+    return np.concatenate([seen.moments.label for seen in blocks])

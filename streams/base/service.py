@@ -31,7 +31,8 @@ from models.streamed.person import Person
 from models.streamed.rest import Rest
 from streams.base.model import GlobalModel, Met, Regression, Trees
 from streams.base.names import BOOSTED, ON_CLOUD, ONLINE, POPULARITY
-from streams.base.newest import Newest
+from streams.base.newest import Newest, features_of, label_of
+from streams.base.training import Hand, at_once
 from wire.arrays import F64
 from wire.errors import InputError
 from wire.event import MOST_LOG_ODDS, Event
@@ -47,6 +48,7 @@ class Service:
 
     What the model `base` expects of an event is told before anything learns from it. `names` are of all its models.
     A stream is not quite in order: what a slice says of a time to come is learned from when that time has come.
+    Trees are trained again by the `hand`.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Service:
         impressions: bool,
         context: ContextNames = NO_CONTEXT,
         seed: int,
+        hand: Hand = at_once,
     ) -> None:
         self.base = base
+        self._hand = hand
         self._names, self._delay_ms, self._seed = names, delay_ms, seed
         self._streamed = Streamed(impressions=impressions, context=context)
         self._context = Context(context.all)
@@ -87,7 +91,7 @@ class Service:
         Raises `InputError` where there is too little to train the base.
         """
         self._catch_up(int(self._slice[-1].seen.moments.timestamp[-1]))
-        features, label = self._newest.features, self._newest.label
+        features, label = features_of(self._newest), label_of(self._newest)
         names, held = self._streamed.names, self._streamed.held
         if set(self._names) - {BOOSTED}:
             self._odds = float(logit(np.array([label.mean()]))[0])
@@ -95,7 +99,7 @@ class Service:
         expected = [np.full(self._met - len(features), np.nan), *map(self._rehearsed_one, self._newest)]
         if BOOSTED in self._names:
             if trees := train(features, label, names, held=held, seed=self._seed):
-                self.models[BOOSTED] = Trees(trees, self._newest)
+                self.models[BOOSTED] = Trees(trees, self._newest, self._hand)
             elif self.base == BOOSTED:
                 raise InputError(
                     "the initial part is too short, or has too little of one label, to train boosted trees"
@@ -131,7 +135,8 @@ class Service:
 
     def blocks(self) -> dict[int, Rest]:
         """What trees are trained on, at rest, by numbers that stay."""
-        return self._newest.state() if BOOSTED in self.models else {}
+        trees = self.models.get(BOOSTED)
+        return trees.blocks() if isinstance(trees, Trees) else {}
 
     def state(self) -> dict[str, Rest]:
         """All else at rest, once it has begun: by names, so that what stays as it was can be told from the rest."""
@@ -148,7 +153,8 @@ class Service:
         """Go on from where a service that was made alike was at rest; `people` are restored by themselves."""
         self._streamed.restore(state)
         self._context.restore(state["context"])
-        self._newest.restore(blocks)
+        seen = {number: Seen.restore(block) for number, block in blocks.items()}
+        self._newest.restore(seen)
         self._met, self._odds, self._number, bins, parts = state["service"]
         self._slice = [Met.restore(part) for part in parts]
         self._waiting = [(first_ms, number, Met.restore(met)) for first_ms, number, met in state["waiting"]]
@@ -157,7 +163,7 @@ class Service:
             model.restore(state[_MODEL + name])
         self.models = {**regressions}
         if trees := state.get(_MODEL + BOOSTED):
-            self.models[BOOSTED] = Trees.restore(trees, self._newest)
+            self.models[BOOSTED] = Trees.restore(trees, seen, self._newest, self._hand)
 
     def _regressions(self, bins: Bins) -> dict[str, Regression]:
         """Those that are, on features cut like that; without a cloud model they start from the initial part's odds."""

@@ -10,6 +10,7 @@ from models.streamed.context import ContextNames
 from monitor.metrics import Metrics
 from streams.base.choice import MEANING
 from streams.base.context import NO_OPTIONS, ContextOptions
+from streams.base.training import Beside
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -80,7 +81,7 @@ def command(
         state: The folder for what it knows and how far it has read, made when it is new; it belongs to this Kafka.
         epoch: How often the state is saved: what a crash repeats. The dataflow drops what is said twice.
         metrics_port: Serve metrics on this port of 127.0.0.1; 0 serves none.
-        seed: Of the trees; the same events in the same order give the same expectations.
+        seed: Of the trees.
     """
     if topic == EVENTS:
         raise InputError("--topic events is where it writes to: let events come in another topic")
@@ -90,10 +91,10 @@ def command(
     bus, clock, metrics = KafkaBus(settings), SystemClock(), Metrics()
     topic_bounds(bus, topic)  # before it learns for nothing
     make_folder(state)
-    with metrics_server(metrics_port, metrics.registry), hold(state):
+    with metrics_server(metrics_port, metrics.registry), hold(state), Beside() as hand:
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
         kept = ScoringState(state)
-        resumed = kept.resume(clock.steady_ms())
+        resumed = kept.resume(clock.steady_ms(), hand)
         if resumed is not None:
             scorer, positions = resumed
             _check(state, scorer.made, base=base, delay_ms=delay.ms, context=context.said, seed=seed)
@@ -109,6 +110,7 @@ def command(
                     context=context,
                     seed=seed,
                     show=show,
+                    hand=hand,
                 )
             positions = {}
         else:

@@ -11,6 +11,7 @@ from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.base.names import BOOSTED, MODELS
 from streams.base.newest import MOST
 from streams.base.scored import begun
+from streams.base.training import Hand, at_once
 from streams.logs.event_log import load_log, only_positives
 from streams.logs.negatives import has_sampled
 from streams.logs.options import LogOptions
@@ -32,9 +33,11 @@ def begin(
     context: ContextOptions = NO_OPTIONS,
     seed: int,
     show: Show,
+    hand: Hand = at_once,
 ) -> Scorer:
     """A scorer that has learned from the first `share` of a log, in event-time order, by the model `base`: None is the
-    first that there is enough for. Raises `InputError` for a log that can't be used."""
+    first that there is enough for. As the stream goes it trains by `hand`. Raises `InputError` for a log that can't be
+    used."""
     log = load_log(path, options)
     if (log["label"] == 1).all():
         raise InputError(f"{path}: {only_positives(options.said(path))}")
@@ -51,6 +54,6 @@ def begin(
     )
     for line in telling(log, made.context):
         _log.warning(line, path=str(path))
-    scorer = Scorer(made)
+    scorer = Scorer(made, hand)
     begun(scorer.service, initial, context=bool(made.context.all), telling=False, show=show)
     return scorer

@@ -21,6 +21,7 @@ from models.streamed.people import People
 from operators.decode import Arrival, Arrived
 from operators.event_time import EventClock, Sorted
 from streams.base.service import Contexts, Service
+from streams.base.training import Hand, at_once
 from streams.logs.slices import SLICE_ROWS, Slicer
 from streams.scoring.came import Came
 from wire.dead_letter import DeadLetter
@@ -82,7 +83,7 @@ class Scorer:
     what says an expectation of its own, of which it learns all the same.
     """
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, made: Made, hand: Hand = at_once) -> None:
         self.made = made
         self.service = Service(
             (made.base,),
@@ -91,6 +92,7 @@ class Scorer:
             impressions=made.impressions,
             context=made.context,
             seed=made.seed,
+            hand=hand,
         )
         self._present = Quorum()
         self._slicer = Slicer(SLICE_ROWS, made.delay_ms)

@@ -15,13 +15,14 @@ from xxhash import xxh3_128_digest
 
 from models.streamed.people import People
 from models.streamed.rest import Rest
+from streams.base.training import Hand, at_once
 from streams.bus import Partition
 from streams.scoring.scorer import Scorer, ScorerState
 from wire.durable import open_database, settle, sync, told
 from wire.errors import InputError
 from wire.moments import SteadyMs
 
-FORMAT = "coda-score-4"
+FORMAT = "coda-score-5"
 FILE = "score.sqlite"
 _FRESH = "new.sqlite"
 _BLOCK = "block "  # before the number of a block that trees are trained on, which stays what it is
@@ -97,8 +98,9 @@ class ScoringState:
                 sync(self._folder)
         self._parts = parts
 
-    def resume(self, steady_ms: SteadyMs) -> tuple[Scorer, dict[Partition, int]] | None:
-        """The scorer at rest here and the offset that comes next per partition, None when there is none.
+    def resume(self, steady_ms: SteadyMs, hand: Hand = at_once) -> tuple[Scorer, dict[Partition, int]] | None:
+        """The scorer at rest here and the offset that comes next per partition, None when there is none. What it was
+        training the `hand` trains anew.
 
         Raises `InputError` when it cannot be used.
         """
@@ -108,7 +110,7 @@ class ScoringState:
         with open_database(self._file, self._damaged) as database:
             document = self._document(database)
             parts = self._read_parts(database, document)
-            scorer = Scorer(document.scorer.made)
+            scorer = Scorer(document.scorer.made, hand)
             blocks = {int(name.removeprefix(_BLOCK)): parts.pop(name) for name in [*parts] if name.startswith(_BLOCK)}
             scorer.service.restore(parts, blocks)
             for table, people in _people_of(scorer).items():

@@ -48,9 +48,9 @@ def test_a_damaged_state_is_refused_with_what_to_do(damage: Callable[[Path], obj
 
 def test_a_state_of_another_version_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("streams.scoring.state.FORMAT", "coda-score-3")
+        patch.setattr("streams.scoring.state.FORMAT", "coda-score-4")
         ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
-    with pytest.raises(InputError, match=r"of another version.*'coda-score-4'.*another --state"):
+    with pytest.raises(InputError, match=r"of another version.*'coda-score-5'.*another --state"):
         ScoringState(tmp_path).resume(START)
 
 

@@ -1,0 +1,54 @@
+"""Trainings of trees, at once or beside the stream.
+
+Trees of many moments take seconds, in which no event would be answered. Where nobody waits for an answer they are
+trained at once, and the same stream gives the same predictions; live beside it, and those that were go on predicting.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from models.streamed.boosted import Boosted
+
+Job = Callable[
+    [Callable[[], None]], Boosted
+]  # trains, and calls what it is given after each round; what that raises ends it
+Hand = Callable[[Job], "Future[Boosted]"]
+
+
+class Abandoned(Exception):
+    """Nobody waits for it any more."""
+
+
+def at_once(job: Job) -> "Future[Boosted]":
+    """A hand that does what it is given before anything else."""
+    done: Future[Boosted] = Future()
+    done.set_result(job(_go_on))
+    return done
+
+
+def _go_on() -> None:
+    """Nobody ends it."""
+
+
+class Beside:
+    """A hand that is a thread of its own while the block runs; what it is doing ends with that."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1)
+        self._left = False
+
+    def __call__(self, job: Job) -> "Future[Boosted]":
+        """Begin with it."""
+        return self._executor.submit(job, self._look)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left = True
+        self._executor.shutdown()
+
+    def _look(self) -> None:
+        if self._left:
+            raise Abandoned
