@@ -11,6 +11,7 @@ import numpy as np
 from index.fetched import NO_ROW
 from index.matches import Limits, Matches, Scored
 from index.memory import Memory
+from index.owner import Owner
 from index.shadow import SLICE_ROWS, Encode, Shadow
 from index.spec import PoolSpec
 from index.store import State, Store
@@ -95,6 +96,24 @@ class Pool:
                 f"pool {self.store.path} has lost what it held when the flow's --state was saved "
                 f"(write {self.store.writes:,} of {writes:,}): delete that state, to fill it again from Kafka"
             )
+
+    def work_for(self, owner: Owner, writes: int) -> None:
+        """Note whose the pool is, and `expect` of it what that one saved.
+
+        A new state may go on with the pool of one that was deleted, but no shard with that of another. Raises
+        `PoolError`.
+        """
+        known = self.store.owner or owner
+        if not writes:
+            known = msgspec.structs.replace(known, state=owner.state)
+        if difference := owner.difference(known):
+            raise PoolError(
+                f"pool {self.store.path} {difference}: put each folder back where it was, or delete it and the flow's "
+                "--state, to fill it again from Kafka"
+            )
+        self.expect(writes)
+        if self.store.owner != owner:
+            self.store.own(owner)
 
     def sync(self) -> int:
         """See to it that a power cut takes nothing of what was upserted; returns what to `expect` of the pool."""

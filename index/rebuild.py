@@ -60,7 +60,7 @@ def _copy(store: Store, to: Path, progress: Progress) -> Rebuilt:
             kept += len(block)
             copy.write(block, msgspec.structs.replace(store.state, live=kept))
             progress(kept, total)
-        copy.writes = store.writes
+        copy.writes, copy.owner = store.writes, store.owner
         copy.adopt(msgspec.structs.replace(store.state, live=kept))
         copy.flush()
         return Rebuilt(kept, max(0, total - kept), store.disk_bytes(), copy.disk_bytes())

@@ -1,6 +1,6 @@
 """The pool on disk: RocksDB is the truth, everything in memory can be rebuilt from it.
 
-Keys: `r` + place in the window -> payload; `v` + model + place -> logit and match key; `m` -> settings and state.
+Keys: `r` + place in the window -> payload; `v` + model + place -> logit and match key; `m` -> settings, state, whose.
 Encodings live under the model that made them (8 bytes of its whole identity, since two models may have one number),
 so that re-encoding is one atomic switch of the model.
 Writes go to the write-ahead log, where they survive `kill -9`, and a power cut once `sync` has returned. Whoever
@@ -21,6 +21,7 @@ import numpy as np
 from rocksdict import Rdict, WriteBatch
 
 from index.database import damaged, open_db, orphans, told
+from index.owner import Owner
 from index.rows import (
     ENCODED,
     META,
@@ -73,6 +74,7 @@ class Meta(msgspec.Struct, frozen=True):
     spec: PoolSpec
     state: State
     writes: int = 0
+    owner: Owner | None = None
 
 
 def _batch() -> WriteBatch:
@@ -88,6 +90,7 @@ class Store:
         self.spec = meta.spec
         self.state = meta.state
         self.writes = meta.writes  # since the pool was made, those before a rebuild included
+        self.owner = meta.owner  # the last one it worked for
         self._changed = True  # since the last sync
         self._encoded_row = encoded_row(meta.spec.key_dim)
 
@@ -145,6 +148,11 @@ class Store:
                 self._db.flush_wal(True)
             self._changed = False
         return self.writes
+
+    def own(self, owner: Owner) -> None:
+        """Note whom it works for from now on."""
+        self.owner = owner
+        self._commit(self._batch(), self.state)
 
     def write(self, block: SampleBlock, state: State) -> None:
         """Add the encoded samples of `block` and change to `state`, both or neither."""
@@ -275,7 +283,7 @@ class Store:
         _put(batch, pack_keys(encoded_prefix(block.model), block.timestamp, block.sample), pack_encoded(block))
 
     def _commit(self, batch: WriteBatch, state: State) -> None:
-        batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state, self.writes)))
+        batch.put(META, msgspec.json.encode(Meta(FORMAT, self.spec, state, self.writes, self.owner)))
         with told(self.path):
             self._db.write(batch)
         self.state = state

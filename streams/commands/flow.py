@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 
 import msgspec
 
@@ -13,7 +12,7 @@ from streams.flow.hosts import Hosts, parse_hosts
 from streams.flow.link import Hello
 from streams.flow.meeting import Chair, Member, listen
 from streams.flow.settings import FlowSettings
-from streams.flow.state import has_begun, name_state, prepare_state, state_name
+from streams.flow.state import has_begun, name_state, new_name, prepare_state, state_name
 from streams.flow.uncounted import forget_uncounted, progress_of
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
@@ -172,7 +171,7 @@ def _meeting(hosts: Hosts, settings: FlowSettings, kafka: str, state: Path) -> I
         forget_uncounted(state, epoch)
 
     clock = SystemClock()
-    meeting = Member(hosts, hello, clock, settle) if hosts.own else Chair(hosts, hello, clock, settle, token_hex(8))
+    meeting = Member(hosts, hello, clock, settle) if hosts.own else Chair(hosts, hello, clock, settle, new_name())
     try:
         yield meeting
     finally:

@@ -13,6 +13,7 @@ import numpy as np
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
+from index.owner import Owner
 from index.pool import Pool
 from models.cloud_model import CloudModel
 from models.quorum import Quorum
@@ -94,7 +95,12 @@ def build_flow(
         asked,
         matching,
         open_shard=lambda number, synced: _BlamedShard(
-            pools.pool(number), number, matching, counts.pooled, blame=blame, synced=synced
+            pools.pool(number),
+            Owner(number, settings.shards, users.state),
+            matching,
+            counts.pooled,
+            blame=blame,
+            synced=synced,
         ),
         model=model,
         clock=clock,
@@ -178,17 +184,17 @@ class _BlamedShard(Shard):
     def __init__(
         self,
         pool: Pool,
-        number: int,
+        owner: Owner,
         matching: Matching,
         on_pooled: Callable[[I64], None],
         *,
         blame: Blame,
         synced: int,
     ) -> None:
-        super().__init__(pool, number, matching, on_pooled)
+        super().__init__(pool, owner.shard, matching, on_pooled)
         self._blame = blame
         with blame:
-            pool.expect(synced)
+            pool.work_for(owner, synced)
 
     def handle(self, works: Sequence[Work], newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
         with self._blame:

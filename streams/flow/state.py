@@ -5,6 +5,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from secrets import token_hex
 
 from bytewax.recovery import init_db_dir
 
@@ -23,7 +24,7 @@ _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
 # How steps are kept, users among them (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one more
 # whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
-FORMAT = 3
+FORMAT = 4
 
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
@@ -32,7 +33,8 @@ _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": e
 def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
     """Make the folder where Bytewax keeps its state, or check the one that is there: `part` of `parts`.
 
-    Raises `InputError` when it holds something else or is damaged, and `StorageError`.
+    One that has all parts gets a name; several hosts give it one when they meet. Raises `InputError` when it holds
+    something else or is damaged, and `StorageError`.
     """
     make_folder(folder)
     found = sorted(folder.glob("part-*.sqlite3"))
@@ -54,10 +56,20 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
     for place in found:
         _check(place, part, parts)
         _check_format(place)
+    if not state_name(folder):
+        if has_begun(folder):
+            raise damaged(folder, f"{_NAME} is gone")
+        if parts == 1:
+            name_state(folder, new_name())
+
+
+def new_name() -> str:
+    """What no other state is called."""
+    return token_hex(8)
 
 
 def state_name(folder: Path) -> str:
-    """What the hosts of a dataflow call the state of which this folder holds a part; "" before they met."""
+    """What the state is called of which this folder holds all or, after its hosts met, a part; "" before that."""
     try:
         return (folder / _NAME).read_text("ascii")
     except (FileNotFoundError, UnicodeDecodeError):
@@ -65,7 +77,7 @@ def state_name(folder: Path) -> str:
 
 
 def name_state(folder: Path, name: str) -> None:
-    """Note what they call it; raises `StorageError`."""
+    """Note what it is called; raises `StorageError`."""
     if state_name(folder) != name:
         write_durably(folder / _NAME, name.encode("ascii"))
 

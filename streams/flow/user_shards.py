@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from index.owner import Owner
 from streams.flow.shards import Shards
+from streams.flow.state import state_name
 from streams.flow.user_store import UserStore
 from wire.errors import InputError
 
@@ -16,7 +18,7 @@ class UserShards(Shards[UserStore]):
 
     def __init__(self, folder: Path, shards: int) -> None:
         super().__init__()
-        self._folder, self._shards = folder, shards
+        self._folder, self._shards, self.state = folder, shards, state_name(folder)
         found = [re.fullmatch(r"users-\d+-of-(\d+)", place.name) for place in folder.glob("users-*")]
         if others := {int(name[1]) for name in found if name} - {shards}:
             raise InputError(
@@ -27,8 +29,9 @@ class UserShards(Shards[UserStore]):
     def store(self, shard: int) -> UserStore:
         """The users of one shard."""
         if shard not in self._open:
-            self._open[shard] = self._opened(f"users-{shard}-of-{self._shards}")
+            owner = Owner(shard, self._shards, self.state)
+            self._open[shard] = self._opened(f"users-{shard}-of-{self._shards}", owner)
         return self._open[shard]
 
-    def _opened(self, name: str) -> UserStore:
-        return UserStore.open(self._folder / name)
+    def _opened(self, name: str, owner: Owner) -> UserStore:
+        return UserStore.open(self._folder / name, owner)

@@ -5,8 +5,8 @@ the crash came before that was counted, from the one before; no other, since it 
 counts everywhere. So what the last checkpoint changed is *pending*, until the next one says that it counts. No number
 is used twice, so that one of which nothing became is known again (`streams.flow.uncounted`).
 
-Keys: `m` -> checkpoints and numbers of users; `p` -> what is pending; `u` + user id -> state as of what counts. Each
-state is written twice: as pending, and in its place.
+Keys: `m` -> whose they are, checkpoints and numbers of users; `p` -> what is pending; `u` + user id -> state as of what
+counts. Each state is written twice: as pending, and in its place.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 from rocksdict import Rdict, WriteBatch
 
 from index.database import disk_errno, options, says_busy, told
+from index.owner import Owner
 from streams.flow.state import damaged
 from wire.durable import make_folder, storage_error
-from wire.errors import CodaError, StorageError
+from wire.errors import CodaError, InputError, StorageError
 
 _META, _PENDING, _USER = b"m", b"p", b"u"
 _BUFFER_BYTES = 16 << 20  # of changes in memory, up to twice; a smaller one is merged more often
@@ -28,9 +30,10 @@ _USERS_END = _USER + b"\xff"  # no byte of UTF-8
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True):
-    """The last checkpoint, and the one that counts; of both, how many users there were: RocksDB's iterators end at a
-    damaged block without a word."""
+    """Whose users they are, the last checkpoint, and the one that counts; of both, how many users there were: RocksDB's
+    iterators end at a damaged block without a word."""
 
+    owner: Owner
     last: int = 0
     counts: int = 0
     users_last: int = 0
@@ -49,34 +52,34 @@ def _batch() -> WriteBatch:
 class UserStore:
     """`operators.shard_users.UserStates` in an open database, which it closes; `resume` comes first."""
 
-    def __init__(self, folder: Path, db: Rdict, batch: Callable[[], WriteBatch] = _batch) -> None:
-        self._folder, self._db, self._batch = folder, db, batch
-        self._at = Meta()
+    def __init__(self, folder: Path, db: Rdict, owner: Owner, batch: Callable[[], WriteBatch] = _batch) -> None:
+        self._folder, self._db, self._owner, self._batch = folder, db, owner, batch
+        self._at = Meta(owner)
         self._pending: Mapping[str, bytes | None] = {}
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, owner: Owner) -> Self:
         """The store in a folder, made when it is not there; raises `InputError` and `StorageError`."""
         make_folder(folder)
         how = options()
         how.set_write_buffer_size(_BUFFER_BYTES)
         with told(folder, _error):
-            return cls(folder, Rdict(str(folder), how))
+            return cls(folder, Rdict(str(folder), how), owner)
 
     def resume(self, checkpoint: int | None) -> Iterator[tuple[str, bytes]]:
         """All states by user id as of that checkpoint, the last or the one before; None begins with nobody.
 
-        Raises `InputError` where they are not there, and `StorageError`.
+        Raises `InputError` where they are not there, or another's, and `StorageError`.
         """
         batch, (at, pending) = self._batch(), self._read()
         if checkpoint is None:
             batch.delete_range(_USER, _USERS_END)
-            at = Meta(at.last, at.last)
+            at = Meta(self._owner, at.last, at.last)
         elif checkpoint == at.last:
             _settle(batch, pending)
-            at = Meta(at.last, at.last if pending else at.counts, at.users_last, at.users_last)
+            at = replace(at, counts=at.last if pending else at.counts, users=at.users_last)
         elif at.counts <= checkpoint < at.last:
-            at = Meta(at.last, at.counts, at.users, at.users)
+            at = replace(at, users_last=at.users)
         else:
             raise damaged(self._folder.parent, f"{self._folder.name} is at checkpoint {at.last}, not {checkpoint}")
         self._write(batch, {}, at)
@@ -102,7 +105,8 @@ class UserStore:
         """
         batch = self._batch()
         _settle(batch, self._pending)
-        self._write(batch, changes, Meta(self._at.last + 1, self.checkpoint, users, self._at.users_last))
+        at = Meta(self._owner, self._at.last + 1, self.checkpoint, users, self._at.users_last)
+        self._write(batch, changes, at)
         with told(self._folder, _error):
             self._db.flush_wal(True)
         return self._at.last
@@ -115,7 +119,15 @@ class UserStore:
     def _read(self) -> tuple[Meta, Mapping[str, bytes | None]]:
         with told(self._folder, _error):
             raw, pending = self._db.get(_META), self._db.get(_PENDING)
-            return (Meta(), {}) if raw is None else (_meta.decode(raw), _changes.decode(pending or b""))
+            if raw is None:
+                return Meta(self._owner), {}
+            at, changes = _meta.decode(raw), _changes.decode(pending or b"")
+        if difference := self._owner.difference(at.owner):
+            raise InputError(
+                f"{self._folder} {difference}: put each folder back where it was, or delete {self._folder.parent}; the "
+                "flow then reads again what Kafka still has, and its pool takes nothing twice"
+            )
+        return at, changes
 
     def _users(self) -> Iterator[tuple[str, bytes]]:
         done = 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from bytewax.dataflow import Dataflow
 
+from index.owner import Owner
 from index.pool import Pool, Upserted
 from index.spec import PoolSpec
 from index.store import Store
@@ -81,12 +82,12 @@ class SimulatedUsers(UserShards):
 
     def __init__(self, disk: Disk, shards: int) -> None:
         Shards.__init__(self)
-        self._disk, self._shards = disk, shards
+        self._disk, self._shards, self.state = disk, shards, "simulated"
 
-    def _opened(self, name: str) -> UserStore:
+    def _opened(self, name: str, owner: Owner) -> UserStore:
         database: Any = self._disk.open(name)
         batch: Any = Batch
-        return UserStore(Path(name), database, batch)
+        return UserStore(Path(name), database, owner, batch)
 
 
 class Flow:

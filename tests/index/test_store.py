@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rocksdict import Options, Rdict
 
+from index.owner import Owner
 from index.pool import Pool
 from index.rebuild import rebuild_on_disk
 from index.rows import META
@@ -147,6 +148,27 @@ def test_a_rebuild_keeps_everything_of_a_pool_that_is_whole(tmp_path: Path) -> N
     assert rebuild(path) == (60, 0)
     with Pool.open(path) as pool:
         assert pool.upsert(samples(range(100, 160))).duplicate.all()
+
+
+def test_the_pool_of_another_shard_is_refused_also_when_it_was_rebuilt(tmp_path: Path) -> None:
+    path = made(tmp_path / "pool")
+    with Pool.open(path) as pool:
+        pool.work_for(Owner(1, 2, "a"), pool.sync())
+    rebuild(path)
+    for writes in (0, 1):
+        with Pool.open(path) as pool, pytest.raises(PoolError, match=r"is that of shard 1 of 2: put each folder back"):
+            pool.work_for(Owner(0, 2, "a"), writes)
+    with Pool.open(path) as pool:
+        pool.work_for(Owner(1, 2, "a"), pool.sync())
+
+
+def test_the_pool_of_another_state_is_refused_by_one_that_has_begun(tmp_path: Path) -> None:
+    with Pool.open(made(tmp_path / "pool")) as pool:
+        pool.work_for(Owner(0, 1, "a"), 0)
+        with pytest.raises(PoolError, match=r"is that of another state: put each folder back"):
+            pool.work_for(Owner(0, 1, "b"), 1)
+        pool.work_for(Owner(0, 1, "b"), 0)  # `a` was deleted
+        pool.work_for(Owner(0, 1, "b"), pool.sync())
 
 
 def test_a_rebuild_that_was_stopped_between_its_renames_is_picked_up(tmp_path: Path) -> None:

@@ -211,6 +211,38 @@ def test_a_pool_that_has_lost_rows_is_not_gone_on_with(world: World, tmp_path: P
     assert "coda: pool" in flow.said().splitlines()[-1]
 
 
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside), other.rename(one), aside.rename(other)
+
+
+def test_folders_that_were_swapped_by_hand_are_refused_in_a_line_and_back_in_place_it_goes_on(
+    world: World, tmp_path: Path
+) -> None:
+    """At equal checkpoints: of another state users, positions and pool all look as they should."""
+    world.publish()
+    world.send(stream(100))
+    with Flow(world, tmp_path / "a", "--shards", "2") as flow:
+        world.drained()
+        assert flow.stop() == 130
+    with Flow(world, tmp_path / "b", "--shards", "2") as other:
+        wait_until(lambda: len(world.samples()) == 200, "the same once more")
+        assert other.stop() == 130
+    for kind, code in (("state/users", 2), ("pool/shard", 1)):
+        mine = tmp_path / f"a/{kind}-0-of-2"
+        for others, whose in ((f"a/{kind}-1-of-2", "shard 1 of 2"), (f"b/{kind}-0-of-2", "another state")):
+            swap(mine, tmp_path / others)
+            world.send(stream(20, first=100))
+            flow.start()
+            assert flow.ended() == code
+            assert f"{mine} is that of {whose}: put each folder back where it was" in flow.said().splitlines()[-1]
+            swap(mine, tmp_path / others)
+    flow.start()
+    world.drained()
+    assert flow.stop() == 130
+    assert sorted(flow.pooled()) == sorted(keys(stream(100) + stream(20, first=100)))
+
+
 def last_moment(users: list[str]) -> list[Event]:
     """One event of each user, all at the same time."""
     return [event(1000 + n, user, timestamp=START_MS + 1_000_000) for n, user in enumerate(users)]

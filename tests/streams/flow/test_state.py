@@ -51,7 +51,7 @@ def test_what_was_made_for_other_hosts_and_never_used_is_made_anew(tmp_path: Pat
     prepare_state(tmp_path, 1, 2)
     prepare_state(tmp_path, 1, 3)
     prepare_state(tmp_path, 0, 1)
-    assert files(tmp_path) == ["part-0.sqlite3"]
+    assert files(tmp_path) == ["dataflow", "part-0.sqlite3"]
     with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
         assert database.execute("SELECT part_index, part_count FROM parts").fetchall() == [(0, 1)]
 
@@ -84,7 +84,7 @@ def test_users_that_another_version_kept_are_refused_in_a_line_and_stay(tmp_path
         database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
         database.commit()
     (tmp_path / FILE).touch()
-    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 3\): delete"):
+    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 4\): delete"):
         prepare_state(tmp_path)
     assert has_begun(tmp_path)
 
@@ -114,6 +114,25 @@ def test_the_name_that_hosts_gave_it_stays(tmp_path: Path) -> None:
     name_state(tmp_path, "abc")
     prepare_state(tmp_path, 0, 2)
     assert state_name(tmp_path) == "abc"
+
+
+def test_a_state_of_one_host_has_a_name_from_the_beginning_and_no_other_has_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        prepare_state(tmp_path / name)
+    first = state_name(tmp_path / "a")
+    assert first and first != state_name(tmp_path / "b")
+    prepare_state(tmp_path / "a")
+    assert state_name(tmp_path / "a") == first
+
+
+def test_a_state_that_has_begun_and_lost_its_name_is_damaged(tmp_path: Path) -> None:
+    prepare_state(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
+        database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
+        database.commit()
+    (tmp_path / "dataflow").unlink()
+    with pytest.raises(InputError, match=r"is damaged \(dataflow is gone\): delete that folder"):
+        prepare_state(tmp_path)
 
 
 def test_two_processes_may_look_for_room_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

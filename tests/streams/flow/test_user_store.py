@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rocksdict import Rdict
 
 from index.database import options
+from streams.flow.state import prepare_state
 from streams.flow.user_shards import UserShards
 from streams.flow.user_store import UserStore
 from streams.simulation.flow import SimulatedUsers
@@ -177,6 +178,39 @@ def test_a_user_that_is_gone_is_told(tmp_path: Path) -> None:
         store._db.delete(b"uann")
         with pytest.raises(InputError, match=r"a user cannot be read.*delete"):
             store.get("ann")
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside), other.rename(one), aside.rename(other)
+
+
+def test_the_users_of_another_shard_are_refused_and_kept(tmp_path: Path) -> None:
+    with UserShards(tmp_path, 2) as shards:
+        for shard in range(2):
+            begun(shards.store(shard))
+            shards.store(shard).save({f"of-{shard}": b"1"}, 1)
+    swap(tmp_path / "users-0-of-2", tmp_path / "users-1-of-2")
+    for checkpoint in (1, None):
+        with (
+            UserShards(tmp_path, 2) as shards,
+            pytest.raises(InputError, match=r"users-0-of-2 is that of shard 1 of 2: put each folder back"),
+        ):
+            begun(shards.store(0), checkpoint)
+    swap(tmp_path / "users-0-of-2", tmp_path / "users-1-of-2")
+    with UserShards(tmp_path, 2) as shards:
+        assert [begun(shards.store(shard), 1) for shard in range(2)] == [[b"1"], [b"1"]]
+
+
+def test_the_users_of_another_state_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        prepare_state(tmp_path / name)
+        with UserShards(tmp_path / name, 1) as shards:
+            begun(shards.store(0))
+            shards.store(0).save({"ann": name.encode()}, 1)
+    swap(tmp_path / "a" / "users-0-of-1", tmp_path / "b" / "users-0-of-1")
+    with UserShards(tmp_path / "a", 1) as shards, pytest.raises(InputError, match=r"is that of another state.*delete"):
+        begun(shards.store(0), 1)
 
 
 def test_a_store_that_another_process_has_is_told(tmp_path: Path) -> None:
