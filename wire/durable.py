@@ -145,6 +145,18 @@ def hold(folder: Path) -> Iterator[None]:
         os.close(number)
 
 
+def held(folder: Path) -> bool:
+    """Whether a process keeps others from a folder that is there."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(number)
+    return False
+
+
 def _alive(process: str) -> bool:
     try:
         os.kill(int(process), 0)

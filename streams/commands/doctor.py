@@ -28,7 +28,8 @@ def command(
     """Look at this machine, Kafka, MQTT and what is on disk: each line says ok, warn or fail, and what to do.
 
     Nothing is changed. Exits 1 when something fails; what only a real Kafka or MQTT broker is needed for fails without
-    one, while `coda demo` and `coda evaluate` need neither.
+    one, while `coda demo` and `coda evaluate` need neither. The state of a flow that runs is left alone; of one that
+    does not, positions and users are read to see whether it can go on.
 
     Example
 

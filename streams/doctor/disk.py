@@ -1,20 +1,26 @@
 """What is on disk: keys, the pool's shards, and states, each with its version."""
 
+from contextlib import closing
 from pathlib import Path
 
+from index.owner import Owner
 from index.pool import Pool
 from index.store import FORMAT
 from index.verify import stats
 from streams.bus import Bus
 from streams.doctor.finding import Finding, looked
+from streams.flow.state import damaged, look_at_state, state_name
+from streams.flow.user_shards import owners
+from streams.flow.user_store import UserStore
 from streams.home import FILE
 from streams.training.published import published_versions
+from wire.durable import held
 from wire.signing import PUBLIC, load_public_key
 
 
 def on_disk(keys: Path, pool: Path, state: Path) -> list[Finding]:
     """What these folders hold."""
-    return [_keys(keys), *_pool(pool), _state(state)]
+    return [_keys(keys), *_pool(pool, state_name(state)), *_state(state)]
 
 
 def model(bus: Bus, keys: Path) -> list[Finding]:
@@ -35,21 +41,41 @@ def _keys(folder: Path) -> Finding:
     return Finding("keys", "warn", f"none in {folder}", "`coda train-cloud` makes them; devices need cloud.pub")
 
 
-def _pool(folder: Path) -> list[Finding]:
+def _pool(folder: Path, state: str) -> list[Finding]:
     shards = sorted(folder.glob("shard-*")) if folder.is_dir() else []
     if not shards:
         return [Finding("pool", "warn", f"none at {folder}", "`coda flow` makes it")]
-    return [line for shard in shards for line in looked("pool", lambda at=shard: [_shard(at)])]  # type: ignore[misc]
+    return [line for shard in shards for line in looked("pool", lambda at=shard: [_shard(at, state)])]  # type: ignore[misc]
 
 
-def _shard(path: Path) -> Finding:
+def _shard(path: Path, state: str) -> Finding:
     with Pool.open(path, read_only=True) as pool:
-        found = stats(pool)
+        found, owner = stats(pool), pool.store.owner
+    if owner and state and owner.state != state:
+        remedy = "give those that belong together; a flow whose state has begun refuses another's pool"
+        return Finding("pool", "warn", f"{path} was last used with another --state", remedy)
     told = f"format {FORMAT}, {found['samples']} samples, encoded by model {found['model_version']}"
     return Finding("pool", "ok", f"{path}: {told}")
 
 
-def _state(folder: Path) -> Finding:
-    if (folder / FILE).is_file():
-        return Finding("state", "ok", f"{folder} is the state of a flow")
-    return Finding("state", "warn", f"none at {folder}", "`coda flow` makes it")
+def _state(folder: Path) -> list[Finding]:
+    if not (folder / FILE).is_file():
+        return [Finding("state", "warn", f"none at {folder}", "`coda flow` makes it")]
+    if held(folder):
+        return [Finding("state", "ok", f"{folder} is that of a flow that runs: what is in it was not looked at")]
+    return looked("state", lambda: _whole(folder))
+
+
+def _whole(folder: Path) -> list[Finding]:
+    saved, there = look_at_state(folder), owners(folder)
+    if gone := sorted(saved.keys() - {owner.shard for owner in there.values()}):
+        raise damaged(folder, f"the users of shard {gone[0]} are gone")
+    found = [Finding("state", "ok", f"{folder} is the state of a flow")]
+    for place, owner in there.items():
+        found += looked("users", lambda at=place, of=owner: [_users(at, of, saved.get(of.shard))])  # type: ignore[misc]
+    return found
+
+
+def _users(folder: Path, owner: Owner, checkpoint: int | None) -> Finding:
+    with closing(UserStore.open_to_look(folder, owner)) as users:
+        return Finding("users", "ok", f"{folder}: {users.look(checkpoint)} users, as of checkpoint {users.checkpoint}")

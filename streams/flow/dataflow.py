@@ -35,6 +35,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
+from streams.flow.state import FLOW_ID, USERS
 from streams.flow.user_shards import UserShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
@@ -46,7 +47,6 @@ from wire.dead_letter import DeadLetter
 from wire.moments import SteadyMs
 from wire.push_headers import PushHeaders
 
-FLOW_ID = "coda"  # Bytewax keeps states under it: another name would not find them
 Emitted = list[tuple[str, Outgoing]]
 
 
@@ -78,7 +78,7 @@ def build_flow(
         clock=clock,
     )
     came = user_step(
-        "user",
+        USERS,
         op.flat_map_batch("people", arrivals, people),
         settings.shards,
         open_users=_Users(settings, users, pools, clock=clock, metrics=metrics, blame=blame).open,

@@ -2,17 +2,21 @@
 
 import errno
 import os
+import pickle
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 from bytewax.recovery import init_db_dir
 
+from operators.user_step import Saved
 from streams.home import FILE
 from wire.durable import make_folder, open_database, storage_error, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
+FLOW_ID, USERS = "coda", "user"  # the flow and its step of users: Bytewax keeps states under these
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores
 # that others used too).
@@ -25,9 +29,16 @@ _NAME = "dataflow"
 # How steps are kept, users among them (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one more
 # whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
 FORMAT = 4
-
+_READ, _WRITE = "mode=ro", "mode=rw"  # of SQLite's addresses of files
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
+
+
+class _Part(NamedTuple):
+    """What a file of a state says: `which` part it is, of how many, and how users are kept."""
+
+    which: tuple[int, int] | None
+    format: int
 
 
 def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
@@ -55,12 +66,33 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
         found = [own]
     for place in found:
         _check(place, part, parts)
-        _check_format(place)
     if not state_name(folder):
         if has_begun(folder):
             raise damaged(folder, f"{_NAME} is gone")
         if parts == 1:
             name_state(folder, new_name())
+
+
+def look_at_state(folder: Path) -> dict[int, int]:
+    """At which checkpoint the users of each shard are, of those on this host; for a state that no dataflow has open.
+
+    Raises `InputError` when it is damaged or of another version, and writes nothing.
+    """
+    places = sorted(folder.glob("part-*.sqlite3"))
+    if not places:
+        raise damaged(folder, "part-*.sqlite3 is gone")
+    users: dict[int, int] = {}
+    for place in places:
+        which, found = _look(place, _READ)
+        if found != FORMAT and _written(place, _READ):
+            raise _other_version(folder, found)
+        alone = which is None or which[1] == 1
+        users |= {
+            shard: checkpoint for shard, checkpoint in _users(place) if alone or any(folder.glob(f"users-{shard}-of-*"))
+        }
+    if not state_name(folder):
+        raise damaged(folder, f"{_NAME} is gone")
+    return users
 
 
 def new_name() -> str:
@@ -72,7 +104,7 @@ def state_name(folder: Path) -> str:
     """What the state is called of which this folder holds all or, after its hosts met, a part; "" before that."""
     try:
         return (folder / _NAME).read_text("ascii")
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return ""
 
 
@@ -115,51 +147,74 @@ def _cut_off(place: Path) -> bool:
     return left
 
 
-def _written(place: Path) -> bool:
+def _written(place: Path, mode: str = _WRITE) -> bool:
     """Whether a dataflow has written to a part; also when that cannot be read."""
     try:
-        with closing(_open(place)) as database:
+        with closing(_open(place, mode)) as database:
             return any(database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in _WRITTEN)
     except sqlite3.Error as error:
         return "no such table" not in str(error)
 
 
-def _open(place: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{place.absolute().as_uri()}?mode=rw", uri=True)
-
-
-def _check(place: Path, part: int, parts: int) -> None:
-    """Raise `InputError` when a file of the state is damaged, or another one than `part` of `parts`."""
+def _users(place: Path) -> list[tuple[int, int]]:
+    """Shards of which a part has the users' place, and their checkpoints, of each the newest last."""
+    query = "SELECT ser_change FROM snaps WHERE step_id = ? AND ser_change IS NOT NULL ORDER BY snap_epoch"
     try:
-        with closing(_open(place)) as database:
+        with closing(_open(place, _READ)) as database:
+            found: list[Saved] = [pickle.loads(raw) for (raw,) in database.execute(query, (f"{FLOW_ID}.{USERS}",))]
+            return [(each.shard, each.checkpoint) for each in found]
+    except Exception as error:  # an unpickler of damaged bytes raises whatever it stumbles over
+        raise damaged(place.parent, f"{place.name}: {error}") from error
+
+
+def _open(place: Path, mode: str) -> sqlite3.Connection:
+    if mode == _READ and not place.with_name(f"{place.name}-wal").exists():
+        mode = "immutable=1"  # else SQLite makes that file, and may not delete it
+    return sqlite3.connect(f"{place.absolute().as_uri()}?{mode}", uri=True)
+
+
+def _look(place: Path, mode: str) -> _Part:
+    """What a file of the state says that it is; raises `InputError` when it is damaged."""
+    which = None
+    try:
+        with closing(_open(place, mode)) as database:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            which: tuple[int, int] = (part, parts)
             if tables >= _TABLES:
-                which = database.execute("SELECT part_index, part_count FROM parts").fetchone() or which
+                which = database.execute("SELECT part_index, part_count FROM parts").fetchone()
+            (of_format,) = database.execute("PRAGMA application_id").fetchone()
     except sqlite3.Error as error:
         raise damaged(place.parent, f"{place.name}: {error}") from error
     if found != "ok" or not tables >= _TABLES:
         raise damaged(place.parent, f"{place.name}: {found if found != 'ok' else 'tables are missing'}")
-    if which != (part, parts):
+    return _Part(which, of_format)
+
+
+def _check(place: Path, part: int, parts: int) -> None:
+    """Raise `InputError` when a file of the state is damaged, not `part` of `parts`, or of another version.
+
+    Note of which one it is, where no user is kept yet.
+    """
+    which, found = _look(place, _WRITE)
+    if which and which != (part, parts):
         raise InputError(
             f"{place.parent} is the state of host {which[0]} of {which[1]}, and this is host {part} of {parts}: "
             "give it back to that one, or delete the --state of every host; the dataflow then reads again what Kafka "
             "still has, and pools take nothing twice"
         )
-
-
-def _check_format(place: Path) -> None:
-    """Raise `InputError` when users are kept there in another way; note how, where none is kept yet."""
+    if found == FORMAT:
+        return
+    if _written(place):
+        raise _other_version(place.parent, found)
     with open_database(place, lambda: damaged(place.parent, place.name)) as database:
-        (found,) = database.execute("PRAGMA application_id").fetchone()
-        if found != FORMAT and _written(place):
-            raise InputError(
-                f"{place.parent} is of another version of this program (format {found}, not {FORMAT}): "
-                "delete that folder; the flow then reads again what Kafka still has, and its pool takes nothing twice"
-            )
-        if found != FORMAT:
-            database.execute(f"PRAGMA application_id = {FORMAT}")
+        database.execute(f"PRAGMA application_id = {FORMAT}")
+
+
+def _other_version(folder: Path, found: int) -> InputError:
+    return InputError(
+        f"{folder} is of another version of this program (format {found}, not {FORMAT}): "
+        "delete that folder; the flow then reads again what Kafka still has, and its pool takes nothing twice"
+    )
 
 
 def damaged(folder: Path, what: str) -> InputError:

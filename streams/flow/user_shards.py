@@ -19,8 +19,7 @@ class UserShards(Shards[UserStore]):
     def __init__(self, folder: Path, shards: int) -> None:
         super().__init__()
         self._folder, self._shards, self.state = folder, shards, state_name(folder)
-        found = [re.fullmatch(r"users-\d+-of-(\d+)", place.name) for place in folder.glob("users-*")]
-        if others := {int(name[1]) for name in found if name} - {shards}:
+        if others := {owner.shards for owner in owners(folder).values()} - {shards}:
             raise InputError(
                 f"the state in {folder} is of {others.pop()} shards, and cannot be used with {shards}: give --shards "
                 "as before, or another --state; the flow then reads again what Kafka still has"
@@ -35,3 +34,10 @@ class UserShards(Shards[UserStore]):
 
     def _opened(self, name: str, owner: Owner) -> UserStore:
         return UserStore.open(self._folder / name, owner)
+
+
+def owners(folder: Path) -> dict[Path, Owner]:
+    """The folders of users in a state, each with the one that it should be of."""
+    found = {place: re.fullmatch(r"users-(\d+)-of-(\d+)", place.name) for place in sorted(folder.glob("users-*"))}
+    state = state_name(folder)
+    return {place: Owner(int(name[1]), int(name[2]), state) for place, name in found.items() if name}

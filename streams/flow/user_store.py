@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 from msgspec.structs import replace
-from rocksdict import Rdict, WriteBatch
+from rocksdict import AccessType, Rdict, WriteBatch
 
 from index.database import disk_errno, options, says_busy, told
 from index.owner import Owner
@@ -66,6 +66,24 @@ class UserStore:
         with told(folder, _error):
             return cls(folder, Rdict(str(folder), how), owner)
 
+    @classmethod
+    def open_to_look(cls, folder: Path, owner: Owner) -> Self:
+        """The store in a folder that no dataflow has open, only to `look` at it; raises as `open`."""
+        with told(folder, _error):
+            return cls(folder, Rdict(str(folder), options(strict=True), access_type=AccessType.read_only(False)), owner)
+
+    def look(self, checkpoint: int | None) -> int:
+        """How many users there are; reads all that `resume` would, changes nothing, and raises what that does.
+
+        None where it is not known from which checkpoint that would be.
+        """
+        self._at, self._pending = self._read()
+        if checkpoint is not None:
+            self._has(self._at, checkpoint)
+        for _ in self._users():
+            pass
+        return self._at.users_last
+
     def resume(self, checkpoint: int | None) -> Iterator[tuple[str, bytes]]:
         """All states by user id as of that checkpoint, the last or the one before; None begins with nobody.
 
@@ -75,13 +93,11 @@ class UserStore:
         if checkpoint is None:
             batch.delete_range(_USER, _USERS_END)
             at = Meta(self._owner, at.last, at.last)
-        elif checkpoint == at.last:
+        elif self._has(at, checkpoint) == at.last:
             _settle(batch, pending)
             at = replace(at, counts=at.last if pending else at.counts, users=at.users_last)
-        elif at.counts <= checkpoint < at.last:
-            at = replace(at, users_last=at.users)
         else:
-            raise damaged(self._folder.parent, f"{self._folder.name} is at checkpoint {at.last}, not {checkpoint}")
+            at = replace(at, users_last=at.users)
         self._write(batch, {}, at)
         yield from self._users()
 
@@ -128,6 +144,12 @@ class UserStore:
                 "flow then reads again what Kafka still has, and its pool takes nothing twice"
             )
         return at, changes
+
+    def _has(self, at: Meta, checkpoint: int) -> int:
+        """The checkpoint, if it can be gone on from."""
+        if not at.counts <= checkpoint <= at.last:
+            raise damaged(self._folder.parent, f"{self._folder.name} is at checkpoint {at.last}, not {checkpoint}")
+        return checkpoint
 
     def _users(self) -> Iterator[tuple[str, bytes]]:
         done = 0

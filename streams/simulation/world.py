@@ -11,8 +11,8 @@ from device_sim.training import TrainingJob
 from monitor.metrics import Metrics
 from operators.user import UserState
 from streams.fleet.settings import TOPIC_OF, Own
-from streams.flow.dataflow import FLOW_ID
 from streams.flow.settings import FlowSettings
+from streams.flow.state import FLOW_ID
 from streams.kafka.topics import MODELS, TOPICS
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.devices import Devices

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.disks import small_disk
-from wire.durable import hold, make_folder, write_durably
+from wire.durable import held, hold, make_folder, write_durably
 from wire.errors import StorageError
 
 
@@ -112,6 +112,8 @@ def test_a_folder_is_one_processs_and_free_when_that_one_is_dead(tmp_path: Path)
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
         with pytest.raises(StorageError, match="is in use by another process: stop that one"), hold(tmp_path):
             pytest.fail("two have it")
+        assert held(tmp_path)
         other.kill()
+    assert not held(tmp_path)
     with hold(tmp_path):
         assert not any(tmp_path.iterdir())

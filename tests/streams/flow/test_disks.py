@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.doctor.disk import on_disk
 from streams.kafka.embedded import EmbeddedKafka
 from tests.disks import fill_up, small_disk
 from tests.streams.flow.world import Flow, World, keys, stream, wait_until
@@ -95,6 +96,28 @@ def test_a_damaged_state_is_one_line_and_without_it_nothing_is_lost(world: World
         world.drained()
         assert flow.stop() == 130
     assert sorted(flow.pooled()) == sorted(keys(events))
+
+
+def test_the_doctor_looks_at_a_state_that_a_crash_left_and_at_none_that_is_in_use(world: World, tmp_path: Path) -> None:
+    def told() -> list[str]:
+        return [str(each) for each in on_disk(tmp_path, tmp_path / "pool", tmp_path / "state")[1:]]
+
+    world.publish()
+    world.send(stream(200))
+    with Flow(world, tmp_path) as flow:
+        world.drained()
+        assert "is that of a flow that runs: what is in it was not looked at" in told()[-1]
+        flow.kill()
+        pool, state, users = told()
+        assert pool.startswith("ok") and state.startswith("ok")
+        assert users.startswith(f"ok    users: {tmp_path}/state/users-0-of-1: 12 users, as of checkpoint ")
+        world.send(stream(100, first=200))
+        flow.start()
+        world.drained()
+        assert flow.stop() == 130, "it was left as it was"
+    assert sorted(flow.pooled()) == sorted(keys(stream(200) + stream(100, first=200)))
+    shutil.rmtree(tmp_path / "state" / "users-0-of-1")
+    assert "is damaged (the users of shard 0 are gone)" in told()[-1]
 
 
 def test_a_second_flow_on_one_state_is_told(world: World, tmp_path: Path) -> None:

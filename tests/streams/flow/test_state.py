@@ -1,3 +1,4 @@
+import pickle
 import shutil
 import sqlite3
 from contextlib import closing
@@ -6,8 +7,9 @@ from pathlib import Path
 import pytest
 from bytewax.recovery import init_db_dir
 
+from operators.user_step import Saved
 from streams.flow import state
-from streams.flow.state import check_room, has_begun, name_state, prepare_state, state_name
+from streams.flow.state import check_room, has_begun, look_at_state, name_state, prepare_state, state_name
 from streams.home import FILE
 from wire.errors import InputError
 
@@ -133,6 +135,20 @@ def test_a_state_that_has_begun_and_lost_its_name_is_damaged(tmp_path: Path) -> 
     (tmp_path / "dataflow").unlink()
     with pytest.raises(InputError, match=r"is damaged \(dataflow is gone\): delete that folder"):
         prepare_state(tmp_path)
+
+
+@pytest.mark.parametrize(("hosts", "seen"), [(1, {0: 4, 1: 7}), (2, {0: 4})])
+def test_users_that_another_host_has_are_not_looked_for(tmp_path: Path, hosts: int, seen: dict[int, int]) -> None:
+    prepare_state(tmp_path, 0, hosts)
+    name_state(tmp_path, "abc")
+    (tmp_path / "users-0-of-2").mkdir()
+    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
+        for epoch, (shard, checkpoint) in enumerate([(0, 3), (1, 7), (0, 4)]):
+            row = str(shard), epoch, pickle.dumps(Saved(shard, checkpoint))
+            query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('coda.user', ?, ?, ?)"
+            database.execute(query, row)
+        database.commit()
+    assert look_at_state(tmp_path) == seen
 
 
 def test_two_processes_may_look_for_room_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
