@@ -194,7 +194,7 @@ def _line(result: dict[str, Any]) -> str:
     arms = ", ".join(f"{arm} {_figure(row['gauc'])}" for arm, row in result["arms"].items())
     if not result["events"]:
         return "fleet: no event was predicted: the cloud model had learned from all that came, or none came"
-    return f"fleet: {result['devices']} devices, {result['events']} events predicted by every arm; GAUC: {arms}"
+    return f"fleet: {result['devices']:,} devices, {result['events']:,} events predicted by every arm; GAUC: {arms}"
 
 
 def _figure(value: float | None) -> str:

@@ -17,6 +17,7 @@ from streams.times import span
 from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
 from streams.watch.views import OVERVIEW
+from wire.reason import Reason
 
 RATE_WINDOW = 5  # states over which a rate is taken; at one a second, five seconds
 PLAIN_EVERY_S = 5.0  # where there is no terminal, a line this often
@@ -80,7 +81,7 @@ def plain_line(recent: Sequence[State], note: str) -> str:
     if s.produced:
         parts += [
             f"{rate(recent):,.0f} events/s",
-            f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {sum(s.rejected.values()):,} rejected",
+            f"{s.produced:,} produced {s.pooled:,} pooled {s.waiting:,} waiting {_rejected(s)}",
         ]
     if any(s.behind.values()):
         parts.append("behind " + " ".join(f"{stage} {n:,}" for stage, n in s.behind.items() if n))
@@ -91,6 +92,13 @@ def plain_line(recent: Sequence[State], note: str) -> str:
     if s.arm_gauc:
         parts.append("GAUC " + " ".join(f"{_arm(arm, s)} {value:.3f}" for arm, value in s.arm_gauc.items()))
     return _BETWEEN.join(parts)
+
+
+def _rejected(state: State) -> str:
+    """What was not taken; what came twice, as when devices come back, was."""
+    twice = state.rejected.get(Reason.DUPLICATE, 0)
+    told = f"{sum(state.rejected.values()) - twice:,} rejected"
+    return f"{told} {twice:,} came twice" if twice else told
 
 
 def small_screen(title: str, phases: Sequence[str], recent: Sequence[State], note: str) -> RenderableType:

@@ -27,12 +27,12 @@ class Effect(msgspec.Struct, kw_only=True):
     def words(self) -> str:
         """What there is to say, in one line.
 
-        >>> Effect(there=3, cut=3, refused=12).words()
-        '3 connections cut, 12 refused'
+        >>> Effect(there=3, cut=3, refused=1200).words()
+        '3 connections cut, 1,200 refused'
         """
         parts = {
-            f"{self.cut} connections cut": self.cut,
-            f"{self.refused} refused": self.refused,
+            f"{self.cut:,} connections cut": self.cut,
+            f"{self.refused:,} refused": self.refused,
             f"{self.blocked_bytes:,} bytes blocked": self.blocked_bytes,
             f"{self.delayed:,} of {self.chunks:,} chunks late by {1000 * self.mean_delay_s:.0f} ms": self.delayed,
         }

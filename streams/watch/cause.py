@@ -120,7 +120,8 @@ def _one(picture: Picture) -> Cause | None:
         return None
     worst = max(ill, key=lambda stage: (stage.word is Word.STALLED, stage.local_s or 0.0))
     whose, remedy = _whose(worst, picture)
-    return Cause(f"{worst.stage} is {worst.word}, {span(worst.local_s)} behind what it is given{whose}", remedy)
+    lag = "" if worst.local_s is None else f", {span(worst.local_s)} behind what it is given"
+    return Cause(f"{worst.stage} is {worst.word}{lag}{whose}", remedy)
 
 
 def _unanswered(picture: Picture) -> Cause | None:

@@ -140,3 +140,8 @@ def test_a_plain_line_names_lag_freshness_and_arms() -> None:
     line = plain_line([EARLIER, BUSY], "40 %")
     for words in ("500 events/s", "behind pooled 7", "pooled 250 ms", "200 devices", "coda 0.640"):
         assert words in line
+
+
+def test_what_came_twice_is_not_told_as_rejected() -> None:
+    line = plain_line([EARLIER, msgspec.structs.replace(BUSY, rejected={"late": 10, "duplicate": 52})], "")
+    assert "1,490 pooled 0 waiting 10 rejected 52 came twice" in line

@@ -77,6 +77,14 @@ def test_each_symptom_has_its_sentence(system: dict[str, Any], sentence: str) ->
     assert sentence in said_of(**system)
 
 
+def test_of_a_stage_that_has_done_nothing_yet_no_lag_is_told() -> None:
+    fold = Fold()
+    for second in range(40, NOW_S + 1):
+        at = (frontier("pooled", 0, 10 * second, 0),)
+        fold.take(status(at_s=second, values=MODEL, frontiers=at), 1000 * second)
+    assert fold.picture(NOW_S * 1000).cause == "pooled is STALLED"
+
+
 def test_batches_that_nobody_answers_point_to_the_broker_or_the_devices() -> None:
     fold = Fold()
     for second in range(50, 61):
