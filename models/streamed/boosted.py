@@ -18,6 +18,7 @@ _LEAVES, _LEAF_ROWS = 15, 100  # half of LightGBM's 31 and five times its 20: wh
 _TAIL = 0.2  # of the moments, the newest: how many rounds are best shows on what comes after, as in the stream
 LEAST = round(_LEAVES * _LEAF_ROWS / (1 - _TAIL))  # moments: of fewer not even the first tree gets all of its leaves
 _ROUNDS, _PATIENCE = 1000, 50  # at most, and without a gain; at a rate of .05 one to four hundred are customary
+_THREADS = 1
 _SETTINGS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.05,
@@ -25,7 +26,7 @@ _SETTINGS: dict[str, Any] = {
     "min_data_in_leaf": _LEAF_ROWS,
     "deterministic": True,  # the same trees in every run, which by LightGBM's documents takes the next two as well
     "force_row_wise": True,
-    "num_threads": 1,
+    "num_threads": _THREADS,
     "verbosity": -1,
 }
 _MIXED = "category_rate"  # starts from `user_rate`, so would tell that where it is held
@@ -84,7 +85,8 @@ class Boosted:
 
     def logits(self, features: F32) -> F64:
         """Log-odds (n,) of moments with `features` (n, f)."""
-        odds = self._trees.predict(features[:, self._columns], raw_score=True)
+        # How many threads LightGBM has is one number for the whole process, so for who trains beside this too.
+        odds = self._trees.predict(features[:, self._columns], raw_score=True, num_threads=_THREADS)
         return np.asarray(odds, np.float64)
 
     def opinion(self, features: F32) -> tuple[F64, F64]:

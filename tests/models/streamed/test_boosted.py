@@ -1,5 +1,7 @@
+import ctypes
 from collections.abc import Set
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -31,6 +33,13 @@ def test_what_features_say_together_is_found_and_chances_are_right() -> None:
     probability = 1 / (1 + np.exp(-trees.logits(later)))
     assert auc(label, probability) > 0.85
     assert probability.mean() == pytest.approx(label.mean(), abs=0.03)
+
+
+def test_who_asks_trees_leaves_who_trains_beside_it_one_thread() -> None:
+    features, label = moments()
+    trained(features, label).logits(features)
+    library: ctypes.CDLL = vars(lightgbm.basic)["_LIB"]
+    assert ctypes.c_int.in_dll(library, "LGBM_DEFAULT_NUM_THREADS").value == 1
 
 
 def test_the_same_moments_make_the_same_trees() -> None:
