@@ -4,6 +4,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +16,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models.quorum import LEAD_MS
+from models.streamed.boosted import Boosted
 from models.streamed.context import ContextNames
 from streams.base.context import ContextOptions
 from streams.base.model import Met
 from streams.base.names import BOOSTED, ONLINE
 from streams.base.scored import Scoring, score
+from streams.base.training import Job
 from streams.bus import Message
 from streams.kafka.topics import UNSCORED
 from streams.logs.event_log import load_log
@@ -97,6 +100,22 @@ def test_whoever_goes_on_from_its_state_says_the_same_to_the_bit(base: str, tmp_
         assert resumed is not None and resumed[1] == {(UNSCORED, 0): end}
         scorer = resumed[0]
     assert found == undisturbed
+
+
+def test_the_hand_that_it_was_given_trains_also_what_who_goes_on_begins_again(tmp_path: Path) -> None:
+    path, given = log_in(tmp_path), list[Job]()
+
+    def hand(job: Job) -> Future[Boosted]:
+        given.append(job)
+        return Future()
+
+    scorer = begin(path, SHARE, AS_FOUND, base=BOOSTED, delay_ms=DELAY_MS, seed=0, show=quiet, hand=hand)
+    said(scorer, messages(tail_of(path))[:300])
+    ScoringState(tmp_path).write(scorer, {}, START)
+    assert len(given) == 1
+    ScoringState(tmp_path).resume(START, hand)
+    first, again = (job(lambda: None) for job in given)
+    assert first.state() == again.state()
 
 
 def test_what_says_an_expectation_passes_as_it_is_and_what_it_began_with_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from models.quorum import LEAD_MS
 from monitor.metrics import Metrics
 from streams.base.context import ContextOptions
 from streams.base.names import ONLINE
+from streams.base.training import Beside
 from streams.commands.replay import command as replay
 from streams.commands.score import command as score
 from streams.kafka.embedded import EmbeddedKafka
@@ -172,6 +173,19 @@ def test_what_the_command_can_t_do_it_says_at_once(world: World, tmp_path: Path)
         score(kafka=kafka, state=state, context=ContextOptions("price"))
     with pytest.raises(InputError, match="no topic nowhere"):  # before it looks for the log
         score(kafka=kafka, state=tmp_path / "new", topic="nowhere", initial_log="no log")
+
+
+@pytest.mark.parametrize("where", ["streams.commands.score.begin", "streams.commands.score.ScoringState.resume"])
+def test_the_command_trains_beside_the_stream_whether_it_begins_or_goes_on(
+    where: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*given: object, hand: object = None, **_: object) -> None:
+        assert isinstance(hand or given[-1], Beside)
+        raise InputError("this is all")
+
+    monkeypatch.setattr(where, told)
+    with pytest.raises(InputError, match="this is all"):
+        score(kafka=KafkaOptions(world.settings.bootstrap), state=tmp_path / "state", initial_log=str(log_in(tmp_path)))
 
 
 def test_from_a_replay_to_the_pool_everything_is_there_once_after_a_kill(world: World, tmp_path: Path) -> None:
