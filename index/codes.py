@@ -4,6 +4,7 @@ A vector x is a `step` of its own times its code, but for a rest; and so is a qu
 |q·x - steps · product of the codes| ≤ |q| · |rest of x| + |rest of q| · |coded part of x|, whatever the vectors are.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ from index.column import Column
 from wire.arrays import F32, F64, I8, I32, I64
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
+
+
+# For AMX oneDNN packs all vectors anew for each product, which takes up to ten times as long as the product without it
+# (25,000 vectors, 1 to 64 queries). It reads this when it is first used.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
 
 
 def product_of(queries: I8, codes: I8) -> I32:
@@ -64,6 +70,11 @@ class Codes:
     def nbytes(self) -> int:
         """Bytes of the vectors, of their codes and of what belongs to these."""
         return self._vector.nbytes + self._code.nbytes + self._step.nbytes + self._lengths.nbytes
+
+    @property
+    def values(self) -> F32:
+        """The vectors, (n, d), until the next `splice`."""
+        return self._vector.values
 
     def splice(self, start: int, stop: int, vectors: F32) -> None:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""

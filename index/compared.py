@@ -1,24 +1,24 @@
 """Rows of one label that are in no index, and their vectors, as one source: a query is compared with each distinct one.
 
 First all at once, by codes or by float32, which tells all that may be among the best; these are then compared one by
-one. So what is found is what comparing all vectors finds; and it depends on the query and the rows alone, not on what
-else is asked with it.
+one, and their rows taken as far as the query may see them. So what is found is what comparing all vectors finds; and it
+depends on the query and the rows alone, not on what else is asked with it.
 """
 
 import numpy as np
 
 from index.codes import FAST_BYTES, Codes, Products
 from index.column import Column
-from index.fetched import Fetched, nothing
+from index.fetched import NO_ROW, Part
 from index.floats import Floats
-from index.highest import best_first, reached_by
+from index.highest import best_first, reached_by_about
 from index.nodes import Nodes
-from wire.arrays import F32, I64
+from index.sight import Sight, similarities
+from wire.arrays import F32, F64, I64
 
-# The asker's own samples are the most similar of all, and may not be seen: so many more rows are fetched, in parts of
-# those asked for, lest fewer are left than asked for and all have to be looked at after all.
-SLACK = 4
-MARGIN = 1.2  # so many nodes are looked for at first, in parts of those that have the rows wanted on the average
+# So many nodes are looked for at first, in parts of those that have the rows wanted on the average, and so many more:
+# some of their rows may not be seen. Where that is too few, all is done again with four times as many.
+MARGIN, BESIDES, AGAIN = 1.3, 8, 4
 
 
 class Compared:
@@ -66,18 +66,12 @@ class Compared:
         """Those of nodes (n,): (n, d)."""
         return self._codes.take(nodes)
 
-    def fetch(self, queries: F32, k: int) -> Fetched:
-        """The k best rows for each query (q, d), and `1 / SLACK` more."""
-        want = k + k // SLACK
-        out = nothing(len(queries), want, -np.inf)
-        nodes = Nodes(self._row.values, self._start.values)
-        most = min(want, len(nodes))
-        likely = min(most, 1 + int(MARGIN * want * len(nodes) / len(nodes.row)))
-        for at, (query, coded) in enumerate(zip(queries, self._codes.products(queries), strict=True)):
-            for few in (likely, most):
-                if nodes.expand(*self._best(query, coded, few), out, at):
-                    break
-        return out
+    def best(self, queries: F32, sight: Sight, k: int) -> Part:
+        """The k best rows that each query (q, d) may see, best first, and their scores; padded with `NO_ROW`, -inf."""
+        row, score = np.full((len(queries), k), NO_ROW), np.full((len(queries), k), -np.inf)
+        for at, (query, products) in enumerate(zip(queries, self._codes.products(queries), strict=True)):
+            self._best(query, products, sight, at, (row[at], score[at]))
+        return row, score
 
     def _between(self, start: int, stop: int) -> tuple[int, int]:
         """The first node of the rows `start` … `stop` - 1, and the first behind them."""
@@ -94,25 +88,25 @@ class Compared:
         self._oldest.splice(first, last, nodes.oldest)
         self._codes.splice(first, last, vectors)
 
-    def _best(self, query: F32, coded: Products, k: int) -> tuple[I64, F32]:
-        """The k best nodes for a query and their scores, best first.
+    def _best(self, query: F32, products: Products, sight: Sight, at: int, into: tuple[I64, F64]) -> None:
+        """Those of one query.
 
-        The k that are best by their products are compared first. The k-th best of all is no worse than the worst of
-        these, so of the others only those are compared that may be as good.
+        Nodes whose products are high enough are compared, and their rows looked at, best first. No node that is left
+        out may be as good as the k-th row found: else, or where too few were found, more are compared.
         """
-        near, product = reached_by(coded.product, k)
-        kth = np.partition(product, len(product) - k)[len(product) - k]
-        nodes = near[product >= kth]
-        score = self._compare(query, nodes)
-        low = coded.least(score.min())
-        if low < product.min():
-            near = np.flatnonzero(coded.product >= low)
-            product = coded.product.take(near)
-        if len(rest := near[(product >= low) & (product < kth)]):
-            nodes, score = np.concatenate([nodes, rest]), np.concatenate([score, self._compare(query, rest)])
-        return best_first(nodes, score, k)
-
-    def _compare(self, query: F32, nodes: I64) -> F32:
-        """Scores of nodes: one by one, so that each is the same whatever stands beside it."""
-        score: F32 = np.vecdot(self.vectors(nodes), query)
-        return score
+        start, row, k = self._start.values, self._row.values, len(into[0])
+        many = BESIDES + int(MARGIN * k * (len(start) - 1) / max(1, len(row)))
+        least = reached_by_about(products.product, many) - products.error / products.unit
+        while True:
+            near = np.flatnonzero(products.product >= least)
+            nodes, score = best_first(near, similarities(near, self._codes.values, query), len(near))
+            found = sight.of_nodes(at, (nodes, score), (row, start), into)
+            if len(near) == len(start) - 1:
+                return
+            if found < k:
+                many *= AGAIN
+                least = reached_by_about(products.product, many) - products.error / products.unit
+            elif (needed := products.least(into[1][-1])) < least:
+                least = needed
+            else:
+                return

@@ -10,6 +10,7 @@ from wire.arrays import I64
 
 NO_ROW = -1
 Scores = NDArray[np.floating[Any]]
+Part = tuple[I64, Scores]  # rows and their scores for q queries, (q, n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ class Floats:
         """Bytes of the vectors and of what belongs to them."""
         return self._vector.nbytes + self._length.nbytes
 
+    @property
+    def values(self) -> F32:
+        """The vectors, (n, d), until the next `splice`."""
+        return self._vector.values
+
     def splice(self, start: int, stop: int, vectors: F32) -> None:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
         length = lengths(vectors)

@@ -10,12 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from index.fetched import Fetched
-from index.highest import pick
+from index.fetched import NO_ROW, Part
+from index.sight import Order, Sight
 from wire.arrays import F64, I64, U64, Bool
 from wire.ids import mix
 
-ROOM = 1.25  # a fifth of the rows may be too new for a query, or dead, before all have to be looked at
 SETTLE_SHARE, SETTLE_LEAST = 32, 1000  # rows that came since: 1/32 of the others, and never less than so many
 
 
@@ -53,23 +52,13 @@ class HashOrder:
         """Let go of all rows but those that are `kept`, (rows,)."""
         self.rows, self._hashed = self.rows[kept], self._hashed[kept]
 
-    def fetch(self, point: U64, k: int) -> Fetched:
-        """The k rows that follow each point most closely."""
-        n = len(self.rows)
-        want = min(k, n)
-        places = np.searchsorted(self._hashed, point)[:, None] + np.arange(want)
-        score = closeness(point[:, None], self._hashed.take(places, mode="wrap"))
-        bound = score[:, -1].copy() if want < n else np.full(len(point), -np.inf)
-        return Fetched(self.rows.take(places, mode="wrap"), score, bound)
+    def around(self, point: U64) -> list[Order]:
+        """It from each point on."""
+        return [(self.rows, self._hashed, at) for at in np.searchsorted(self._hashed, point).tolist()]
 
 
 class Drawn:
-    """All rows of one label, some of them dead: most in one order, and few that came since in another.
-
-    Of k random rows about as many are from each as it has a share of all, and few more are fetched: how many are is
-    binomial, with a standard deviation below √(share · k), and four of these above the expectation, and as many rows
-    for small k, are too few less than once in 30,000 draws.
-    """
+    """All rows of one label, some of them dead: most in one order, and few that came since in another."""
 
     def __init__(self) -> None:
         self._old, self._new = _none(), _none()
@@ -99,17 +88,14 @@ class Drawn:
         self._old.keep(live(self._old.rows))
         self._new = _none()
 
-    def fetch(self, point: U64, k: int) -> Fetched:
-        """Somewhat more than the k rows that follow each point most closely."""
-        old, new = (order.fetch(point, self._part(order, k)) for order in (self._old, self._new))
-        score = np.concatenate([old.score, new.score], axis=1)
-        order = np.argsort(np.negative(score), axis=1)
-        row = pick(np.concatenate([old.row, new.row], axis=1), order)
-        return Fetched(row, pick(score, order), np.maximum(old.bound, new.bound))
-
-    def _part(self, order: "HashOrder", k: int) -> int:
-        expected = ROOM * k * len(order.rows) / max(1, len(self._old.rows) + len(self._new.rows))
-        return int(expected + 4 * expected**0.5 + 4)
+    def draw(self, point: U64, sight: Sight, k: int) -> Part:
+        """The k rows that follow each point most closely of those that its query may see, the closest first, and their
+        scores; padded with `NO_ROW`, -inf."""
+        row, score = np.full((len(point), k), NO_ROW), np.full((len(point), k), -np.inf)
+        both = zip(point, self._old.around(point), self._new.around(point), strict=True)
+        for at, (each, old, new) in enumerate(both):
+            sight.around(at, each, (old, new), (row[at], score[at]))
+        return row, score
 
 
 def _none() -> HashOrder:

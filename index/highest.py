@@ -51,14 +51,13 @@ def pick(table: NDArray[T], columns: I64) -> NDArray[T]:
     return picked
 
 
-def reached_by(score: F32, k: int) -> tuple[I64, F32]:
-    """The columns of at least k of n scores and few more, where n is large, and these scores: no other is as high as
-    the least of them."""
-    if len(score) >= SIFTED_FROM + 4 * k:
-        columns = np.flatnonzero(score >= _reached_by_about(score[None], k)[0])
-        if len(columns) >= k:
-            return columns, score.take(columns)
-    return np.arange(len(score)), score
+def reached_by_about(score: F32, k: int) -> float:
+    """What k of n scores reach, and few more, or seldom less, where n is large; -inf where k is n or more."""
+    if len(score) <= k:
+        return -np.inf
+    if len(score) < SIFTED_FROM + 4 * k:
+        return float(np.partition(score, len(score) - k)[len(score) - k])
+    return float(_reached_by_about(score[None], k)[0])
 
 
 def best_first(numbers: I64, score: F32, k: int) -> tuple[I64, F32]:

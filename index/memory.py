@@ -8,17 +8,17 @@ one segment are put together by their vectors, without the dead, when it has man
 ever waits for all of the window.
 """
 
-from typing import Any
-
 import numpy as np
 
 from index.compared import Compared
 from index.fetched import Unindexed
+from index.graph import Graph
 from index.hash_sampling import Drawn, points
 from index.matches import LABELS, Limits, Matches
 from index.nodes import NO_NODES, Nodes
-from index.search import Effort, RowSource, Search, by_hash, by_similarity
+from index.search import Effort, Search
 from index.segment import Segment
+from index.sight import Sight
 from index.spec import PoolSpec
 from index.table import Table
 from index.window import Floor
@@ -27,11 +27,11 @@ from wire.arrays import F32, I64, U64, Bool
 
 KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
-# A segment is put together anew when it has so many rows to no use, in parts of its live ones. Of what a search fetches
-# a fifth may be dead before too little is left. A smaller share is more work: by this one each row is put together some
-# 3 times while its segment grows, and as often while that dies.
+# A segment is put together anew when it has so many rows to no use, in parts of its live ones: searches compare them,
+# or pass them by. A smaller share is more work: by this one each row is put together some 3 times while its segment
+# grows, and as often while that dies.
 WASTE_SHARE = 0.25
-DEAD_SHARE = 0.1  # of what a random draw fetches a fifth may be dead, or too new for who asks
+DEAD_SHARE = 0.1  # of the rows that are drawn from: draws pass them by
 
 
 class Memory:
@@ -124,20 +124,21 @@ class Memory:
         """The k most similar rows of each label for each of q queries (q, key_dim)."""
         if not self._spec.never_linked:  # rows wait until somebody looks, since they may have to be linked
             self.tidy()
-        graphs = {label: self._sources(label) for label in LABELS}
-        return self._search(graphs, by_similarity(self.vectors), self.effort).best(keys, limits, k)
+        graphs = {label: self._graphs(label) for label in LABELS}
+        return Search(self._compared, graphs, self.vectors, self.effort).best(keys, self._sight(limits), k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
-        sources = {label: [drawn] for label, drawn in self._drawn.items()}
-        drawn = points(limits.user, limits.before_ms, seed)
-        return self._search(sources, by_hash(self.table), self.effort).best(drawn, limits, k)
+        drawn, sight = points(limits.user, limits.before_ms, seed), self._sight(limits)
+        row, score = zip(*(self._drawn[label].draw(drawn, sight, k) for label in LABELS), strict=True)
+        return Matches(np.stack(row, axis=1), np.stack(score, axis=1), limits.before_ms)
 
     def exact(self, keys: F32, limits: Limits, k: int) -> Matches:
         """What `nearest` should find: every row compared."""
         rows = np.arange(self.table.first, self.table.end)
         every = {label: [Unindexed(mine)] for label, mine in self._by_label(rows).items()}
-        return self._search(every, by_similarity(self.vectors), Effort()).best(keys, limits, k)
+        none = dict.fromkeys(LABELS, Compared(self._spec.key_dim))
+        return Search(none, every, self.vectors, Effort()).best(keys, self._sight(limits), k)
 
     def vectors(self, rows: I64) -> F32:
         """Match keys (n, d) of live rows."""
@@ -165,16 +166,21 @@ class Memory:
         drawn = sum(each.nbytes for each in self._drawn.values())
         return self.table.nbytes() + segments + compared + drawn + KNOWN_BYTES * len(self._known)
 
-    def _sources(self, label: int) -> list[RowSource[F32]]:
-        """What a search for similar rows of one label asks: graphs with an index, and all else as one."""
-        compared, indexed = self._compared[label], [s for s in self.segments if s.graphs[label].indexed]
+    def _sight(self, limits: Limits) -> Sight:
+        """The window also bounds what a query sees from below, so that the samples it may see do not depend on when
+        their shard last got one."""
+        return Sight(*self.table.seen, self._spec.window_age_ms, limits)
+
+    def _graphs(self, label: int) -> list[Graph]:
+        """Those of one label that have an index; all other rows are compared."""
+        indexed = [segment for segment in self.segments if segment.graphs[label].indexed]
         graphs = [segment.graphs[label] for segment in indexed]
         beside = [(segment.start, len(graph)) for segment, graph in zip(indexed, graphs, strict=True)]
         if beside != self._beside[label]:
             self._beside[label] = beside
             for segment in indexed:
                 self._replace(label, segment, NO_NODES)
-        return [compared, *graphs] if len(compared.rows) else [*graphs]
+        return graphs
 
     def _take_in(self, start: int, vectors: F32) -> None:
         """Compare the rows from `start` on, too, and draw from them."""
@@ -225,9 +231,6 @@ class Memory:
         rows = rows[self.table.live[self.table.at(rows)]]
         label = self.table.label[self.table.at(rows)]
         return {which: rows[label == which] for which in LABELS}
-
-    def _search(self, sources: Any, score: Any, effort: Effort) -> Search[Any]:
-        return Search(self.table, sources, score, self._spec.window_age_ms, effort)
 
     def _gather_flat(self) -> range:
         """When much is flat (a stream far out of order), copy its rows to the ring; returns the new rows."""

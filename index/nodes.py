@@ -42,9 +42,9 @@ class Nodes:
         """The oldest row of each node."""
         return self.row[self.start[1:] - 1]
 
-    def expand(self, nodes: I64, score: Scores, out: Fetched, at: int) -> bool:
+    def expand(self, nodes: I64, score: Scores, out: Fetched, at: int) -> None:
         """The rows of a query's `nodes` (m,), which come best first with their scores, into row `at` of `out` as far
-        as they fit; whether that is full, or nothing was left out."""
+        as they fit."""
         first = self.start.take(nodes)
         count = self.start[1:].take(nodes) - first
         after = count.cumsum()
@@ -54,7 +54,6 @@ class Nodes:
         out.score[at, :n] = score.repeat(count)[:n]
         if after[-1] > n or len(nodes) < len(self):
             out.bound[at] = out.score[at, n - 1]
-        return n == out.row.shape[1] or len(nodes) == len(self)
 
 
 NO_NODES = Nodes.each(np.zeros(0, np.int64))

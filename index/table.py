@@ -27,6 +27,7 @@ _ASKED = {
 }
 _ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
 _COLUMNS = (*_ASKED, "sample")
+SEEN = _ROW[["timestamp", "user", "live"]]  # of a row, as it lies, what says whether a query may see it
 MOVE = 8  # rows move for each that comes, from when an eighth of the room is left: then all have, once none is
 
 
@@ -75,6 +76,11 @@ class Table:
         Of a number that no row has, such as `NO_ROW`, what another row has.
         """
         return self._rows.take(self.at(rows), mode="clip")
+
+    @property
+    def seen(self) -> tuple[NDArray[np.void], int]:
+        """All rows as `SEEN`, and the number of the first of these, until the next `append`."""
+        return self._rows.view(SEEN), self._base
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples as rows `end` … ; logits are rounded to float16, as on disk."""

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from index.matches import Limits
+from index.sight import Sight
+from index.table import SEEN
 from models.sample import SampleBlock
 from wire.arrays import F32, U64
 from wire.identity import ModelId
@@ -62,6 +65,13 @@ def reencoded(block: SampleBlock, model: ModelId) -> SampleBlock:
     """`block` as a made-up `model` encodes it, from its payload alone; row by row the same in whatever blocks."""
     waves = np.sin(np.outer(block.item, np.arange(1, KEY_DIM + 1)) + model.key % 1000)
     return block.with_encoding((block.item % 64 + model.version).astype(np.float32), unit(waves), model)
+
+
+def all_seen(rows: int, queries: int) -> Sight:
+    """Where every query may see all rows, which count from 1000."""
+    table = np.zeros(rows, SEEN)
+    table["live"] = True
+    return Sight(table, 1000, 2, Limits(np.ones(queries, np.uint64), np.ones(queries, np.int64)))
 
 
 def askers(*users: int) -> U64:

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.compared import SLACK, Compared
-from index.fetched import NO_ROW, Fetched
+from index.compared import Compared
+from index.fetched import NO_ROW, Part
 from index.graph import Graph
 from index.highest import SIFTED_FROM
 from index.nodes import NO_NODES, Nodes
 from index.spec import PoolSpec
-from tests.index.samples import KEY_DIM, random_keys
+from tests.index.samples import KEY_DIM, all_seen, random_keys
 from wire.arrays import F32, I64
 
 SPEC = PoolSpec(key_dim=KEY_DIM)
@@ -43,20 +43,16 @@ def put_together(source: Compared, nodes: Nodes, run: I64, keys: F32) -> None:
     source.replace(int(run[0]), int(run[-1]) + 1, nodes, keys[nodes.oldest - 1000])
 
 
-def check(fetched: Fetched, queries: F32, keys: F32, k: int) -> None:
+def check(found: Part, queries: F32, keys: F32, k: int) -> None:
     """Against every row's exact score; float32 may take scores this close for one another."""
-    score = queries.astype(np.float64) @ keys.T.astype(np.float64)
+    exact = queries.astype(np.float64) @ keys.T.astype(np.float64)
     lengths = [np.linalg.norm(vectors.astype(np.float64), axis=1) for vectors in (queries, keys)]
     apart = 1e-6 * lengths[0][:, None] * lengths[1].max() + 1e-40
-    want = k + k // SLACK
-    for query, row in enumerate(fetched.row):
-        found, tie = row[row != NO_ROW], apart[query]
-        assert len(set(found.tolist())) == len(found) == min(want, len(keys))
-        assert (np.abs(score[query, found - 1000] - fetched.score[query, : len(found)]) <= tie).all()
-        assert (np.abs(np.sort(score[query])[::-1][:want] - fetched.score[query, : len(found)]) <= tie).all()
-        left_out = np.delete(score[query], found - 1000)
-        assert (left_out <= fetched.bound[query] + tie).all()
-        assert len(left_out) or np.isneginf(fetched.bound[query])
+    for query, (rows, scores) in enumerate(zip(*found, strict=True)):
+        row, score, tie = rows[rows != NO_ROW], scores[rows != NO_ROW], apart[query]
+        assert len(set(row.tolist())) == len(row) == min(k, len(keys)) and (np.diff(score) <= 0).all()
+        assert (np.abs(exact[query, row - 1000] - score) <= tie).all()
+        assert (np.abs(np.sort(exact[query])[::-1][:k] - score) <= tie).all()
 
 
 @given(st.integers(1, 40), st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 40), st.integers(0, 99))
@@ -65,7 +61,7 @@ def test_the_best_rows_of_all_graphs(distinct: int, sizes: list[int], k: int, se
     keys, queries = random_keys(distinct, seed)[rng.integers(0, distinct, n)], random_keys(3, seed + 1)
     source = compared(keys, sizes)
     assert sorted(source.rows.tolist()) == list(range(1000, 1000 + n))
-    check(source.fetch(queries, k), queries, keys, k)
+    check(source.best(queries, all_seen(len(keys), len(queries)), k), queries, keys, k)
 
 
 @given(
@@ -76,7 +72,7 @@ def test_the_best_rows_of_all_graphs(distinct: int, sizes: list[int], k: int, se
 def test_vectors_of_all_lengths(lengths: list[float], k: int, seed: int) -> None:
     keys = random_keys(len(lengths), seed) * np.array(lengths, np.float32)[:, None]
     queries = random_keys(3, seed + 1) * np.array([1, 1e9, 1e-30], np.float32)[:, None]
-    check(compared(keys, [len(keys)]).fetch(queries, k), queries, keys, k)
+    check(compared(keys, [len(keys)]).best(queries, all_seen(len(keys), len(queries)), k), queries, keys, k)
 
 
 @pytest.mark.parametrize("spread", [1, 1e-2, 1e-4, 0], ids=["apart", "near", "nearer", "equal"])
@@ -84,7 +80,7 @@ def test_of_many_that_are_like_each_other(spread: float) -> None:
     """Where codes say little, more is compared, and nothing is missed."""
     keys = random_keys(1, 1) + spread * random_keys(SIFTED_FROM + 4000, 2)
     queries = np.concatenate([keys[:2], random_keys(2, 3)])
-    check(compared(keys, [len(keys)]).fetch(queries, 300), queries, keys, 300)
+    check(compared(keys, [len(keys)]).best(queries, all_seen(len(keys), len(queries)), 300), queries, keys, 300)
 
 
 def test_rows_that_came_since_are_found_too() -> None:
@@ -95,7 +91,7 @@ def test_rows_that_came_since_are_found_too() -> None:
     source.add(np.arange(2000, 2600) + 1000, keys[2000:2600])
     source.add(np.arange(2600, 3000) + 1000, keys[2600:])
     assert sorted(source.rows.tolist()) == list(range(1000, 4000))
-    check(source.fetch(queries, 50), queries, keys, 50)
+    check(source.best(queries, all_seen(len(keys), len(queries)), 50), queries, keys, 50)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["come", "put together", "leave"])), max_size=20))
@@ -121,19 +117,33 @@ def test_runs_come_are_put_together_and_leave_in_any_order(steps: list[tuple[int
     assert source.vectors(source.nodes(rows, 1000, end)).tolist() == keys[rows - 1000].tolist()
     assert (source.nodes(np.setdiff1d(np.arange(1000, end), rows), 1000, end) == -1).all()
     score = queries.astype(np.float64) @ keys[rows - 1000].T.astype(np.float64)
-    fetched, most = source.fetch(queries, 12), min(15, len(rows))
-    assert fetched.score[:, :most] == pytest.approx(np.sort(score)[:, ::-1][:, :most], abs=1e-6)
+    (_, found), most = source.best(queries, all_seen(len(keys), 2), 12), min(12, len(rows))
+    assert found[:, :most] == pytest.approx(np.sort(score)[:, ::-1][:, :most], abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [50, SIFTED_FROM + 2000])
 def test_an_answer_does_not_depend_on_what_else_is_asked(n: int) -> None:
     keys, queries = random_keys(n, 1)[np.random.default_rng(3).integers(0, n, n)], random_keys(64, 2)
     source = compared(keys, [n])
-    together = source.fetch(queries, 100)
+    sight = all_seen(n, 64)
+    rows, scores = source.best(queries, sight, 100)
     for at in range(64):
-        alone = source.fetch(queries[at : at + 1], 100)
-        assert alone.row[0].tolist() == together.row[at].tolist()
-        assert alone.score[0].tobytes() == together.score[at].tobytes()
+        row, score = source.best(queries[at : at + 1], sight.take(slice(at, at + 1)), 100)
+        assert row[0].tolist() == rows[at].tolist() and score[0].tobytes() == scores[at].tobytes()
+
+
+def test_however_many_of_the_best_may_not_be_seen_the_best_of_the_others_are_found() -> None:
+    n, k = SIFTED_FROM + 6000, 50
+    keys, query = random_keys(n, 1), random_keys(1, 2)
+    order = np.argsort(-(keys @ query[0]), kind="stable")
+    for hidden in (1, k, 20 * k, n - k, n - k + 1, n):
+        sight = all_seen(n, 1)
+        rows = sight.rows[order[:hidden]]
+        rows["user"][::3], rows["live"][1::3], rows["timestamp"][2::3] = 1, False, 1
+        sight.rows[order[:hidden]] = rows
+        row, score = compared(keys, [n]).best(query, sight, k)
+        assert row[0, row[0] != NO_ROW].tolist() == (order[hidden : hidden + k] + 1000).tolist()
+        assert np.isneginf(score[0, max(0, n - hidden) :]).all()
 
 
 def test_letting_go_of_what_only_adding_needs_changes_nothing() -> None:
