@@ -18,7 +18,7 @@ from wire.arrays import F32, F64, I64
 
 # So many nodes are looked for at first, in parts of those that have the rows wanted on the average, and so many more:
 # some of their rows may not be seen. Where that is too few, all is done again with four times as many.
-MARGIN, BESIDES, AGAIN = 1.3, 8, 4
+MARGIN, BESIDES, AGAIN = 1.1, 8, 4
 
 
 class Compared:
