@@ -34,6 +34,14 @@ WASTE_SHARE = 0.25
 DEAD_SHARE = 0.1  # of the rows that are drawn from: draws pass them by
 
 
+def get_ready(key_dim: int) -> None:
+    """Compile what searches and draws need, or read what was compiled, before anybody waits for an answer."""
+    nobody = Limits(np.zeros(1, np.uint64), np.zeros(1, np.int64))
+    memory = Memory(PoolSpec(key_dim=key_dim))
+    memory.nearest(np.zeros((1, key_dim), np.float32), nobody, 1)
+    memory.random(nobody, 1, seed=0)
+
+
 class Memory:
     """Everything about the live rows but the disk; `live` of them. There is room for `rows` at first."""
 

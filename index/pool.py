@@ -10,7 +10,7 @@ import numpy as np
 
 from index.fetched import NO_ROW
 from index.matches import Limits, Matches, Scored
-from index.memory import Memory
+from index.memory import Memory, get_ready
 from index.owner import Owner
 from index.shadow import SLICE_ROWS, Encode, Shadow
 from index.spec import PoolSpec
@@ -84,6 +84,7 @@ class Pool:
         """
         store = Store.open(Path(path), spec, read_only)
         try:
+            get_ready(store.spec.key_dim)
             return cls(store)
         except BaseException:
             store.close()

@@ -5,7 +5,7 @@ trained at once, and the same stream gives the same predictions; live beside it,
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import Self
 
 from models.streamed.boosted import Boosted
@@ -32,22 +32,21 @@ def _go_on() -> None:
 
 
 class Beside:
-    """A hand that is a thread of its own while the block runs; what it is doing ends with that."""
+    """A hand that has a `thread` do it while the block runs; what it is doing ends with that."""
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1)
+    def __init__(self, thread: Executor) -> None:
+        self._thread = thread
         self._left = False
 
     def __call__(self, job: Job) -> "Future[Boosted]":
         """Begin with it."""
-        return self._executor.submit(job, self._look)
+        return self._thread.submit(job, self._look)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._left = True
-        self._executor.shutdown()
 
     def _look(self) -> None:
         if self._left:

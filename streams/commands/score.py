@@ -1,6 +1,7 @@
 """`coda score`: a strong global model live, until interrupted."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +92,12 @@ def command(
     bus, clock, metrics = KafkaBus(settings), SystemClock(), Metrics()
     topic_bounds(bus, topic)  # before it learns for nothing
     make_folder(state)
-    with metrics_server(metrics_port, metrics.registry), hold(state), Beside() as hand:
+    with (
+        metrics_server(metrics_port, metrics.registry),
+        hold(state),
+        ThreadPoolExecutor(1) as thread,
+        Beside(thread) as hand,
+    ):
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
         kept = ScoringState(state)
         resumed = kept.resume(clock.steady_ms(), hand)

@@ -1,5 +1,9 @@
 """How rows move: ring, growing segment, sealed, flat, gone."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from index.memory import Memory
@@ -48,3 +52,24 @@ def test_remains_of_many_flat_segments_are_gathered_into_a_new_graph() -> None:
     assert memory.has(np.array(samples_now, np.uint64)).all() and not memory.has(np.array([1], np.uint64)).any()
     memory.index(12)
     assert layout(memory) == [(40, 50, 10, False), (50, 52, 2, False)]
+
+
+def test_nothing_is_left_to_compile_when_the_first_question_comes(tmp_path: Path) -> None:
+    """In a process of its own, as this one has asked before."""
+    code = """
+import sys
+import numpy as np
+from index import sight
+from index.pool import Pool
+from index.spec import PoolSpec
+from tests.index.samples import KEY_DIM, askers, random_keys, samples
+
+loops = [sight.similarities, sight._of_nodes, sight._around]
+with Pool.open(sys.argv[1], PoolSpec(key_dim=KEY_DIM)) as pool:
+    ready = [len(loop.signatures) for loop in loops]
+    pool.upsert(samples(range(100, 140)))
+    pool.search(random_keys(2, 1), askers(1, 2), np.array([500, 500]), 3)
+    pool.sample_random(askers(1, 2), np.array([500, 500]), 3, seed=0)
+    assert ready == [len(loop.signatures) for loop in loops] == [1, 1, 1], ready
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)

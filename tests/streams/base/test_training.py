@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def of_rounds(look: object, rounds: int = 5) -> Boosted:
 
 @pytest.mark.parametrize("hand", [at_once, None])
 def test_a_hand_makes_the_same_trees(hand: Hand | None) -> None:
-    with Beside() as beside:
+    with ThreadPoolExecutor(1) as thread, Beside(thread) as beside:
         outcome = (hand or beside)(of_rounds)
         assert outcome.result().state() == of_rounds(lambda: None).state()
 
@@ -29,7 +30,7 @@ def test_beside_the_stream_goes_on_and_whoever_leaves_need_not_wait() -> None:
         return of_rounds(look, rounds=10**9)
 
     job: Job = endless
-    with Beside() as beside:
+    with ThreadPoolExecutor(1) as thread, Beside(thread) as beside:
         outcome = beside(job)
         assert begun.wait(60), "nobody waits for it"
     with pytest.raises(Abandoned):
