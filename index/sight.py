@@ -77,11 +77,11 @@ def _of_nodes(best: tuple[I64, F32], held: tuple[I64, I64], seen: Seen, asker: A
     for n in range(len(best[0])):
         node = best[0][n]
         for at in range(start[node], start[node + 1]):
+            if found == len(into[0]):
+                return found
             if _may_see(row[at], seen, asker):
                 into[0][found], into[1][found] = row[at], best[1][n]
                 found += 1
-                if found == len(into[0]):
-                    return found
     return found
 
 

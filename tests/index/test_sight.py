@@ -39,7 +39,7 @@ def test_rows_of_nodes_are_those_that_the_query_may_see(
     held = np.arange(BASE, BASE + n), np.array([0, *cuts, n])
     order = np.array(data.draw(st.permutations(range(len(cuts) + 1))))
     score = -np.arange(len(order), dtype=np.float32)
-    k = data.draw(st.integers(1, n))
+    k = data.draw(st.integers(0, n))
     into = np.full(k, NO_ROW), np.full(k, -np.inf)
     found = sight.of_nodes(1, (order, score), held, into)
     by_node = [(row, -at) for at, node in enumerate(order) for row in range(*(BASE + held[1][node : node + 2]))]
