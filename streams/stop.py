@@ -22,6 +22,10 @@ class Stop:
         """As shells report it: 128 + the signal, 0 without one."""
         return 128 + self.signal if self.signal else 0
 
+    def told(self) -> bool:
+        """Whether a signal has come."""
+        return bool(self.signal)
+
     def check(self) -> None:
         """Raise `Stopped` once a signal has come: for loops that a signal's own exception might break in the middle."""
         if self.signal:

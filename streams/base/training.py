@@ -10,9 +10,8 @@ from typing import Self
 
 from models.streamed.boosted import Boosted
 
-Job = Callable[
-    [Callable[[], None]], Boosted
-]  # trains, and calls what it is given after each round; what that raises ends it
+# It trains, and calls what it is given after each round: what that raises ends it.
+Job = Callable[[Callable[[], None]], Boosted]
 Hand = Callable[[Job], "Future[Boosted]"]
 
 
@@ -32,10 +31,11 @@ def _go_on() -> None:
 
 
 class Beside:
-    """A hand that has a `thread` do it while the block runs; what it is doing ends with that."""
+    """A hand that has a `thread` do it while the block runs; what it is doing ends with that, or once somebody is
+    `stopping`: whoever waits for it then is told that it is `Abandoned`."""
 
-    def __init__(self, thread: Executor) -> None:
-        self._thread = thread
+    def __init__(self, thread: Executor, stopping: Callable[[], bool]) -> None:
+        self._thread, self._stopping = thread, stopping
         self._left = False
 
     def __call__(self, job: Job) -> "Future[Boosted]":
@@ -49,5 +49,5 @@ class Beside:
         self._left = True
 
     def _look(self) -> None:
-        if self._left:
+        if self._left or self._stopping():
             raise Abandoned

@@ -11,7 +11,7 @@ from models.streamed.context import ContextNames
 from monitor.metrics import Metrics
 from streams.base.choice import MEANING
 from streams.base.context import NO_OPTIONS, ContextOptions
-from streams.base.training import Beside
+from streams.base.training import Abandoned, Beside
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -96,7 +96,7 @@ def command(
         metrics_server(metrics_port, metrics.registry),
         hold(state),
         ThreadPoolExecutor(1) as thread,
-        Beside(thread) as hand,
+        Beside(thread, stop.told) as hand,
     ):
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
         kept = ScoringState(state)
@@ -134,7 +134,7 @@ def command(
                 topic=topic,
                 positions=positions,
                 epoch_ms=epoch.ms,
-                stopping=lambda: bool(stop.signal),
+                stopping=stop.told,
             )
             long_lived = LongLived()
             try:
@@ -143,6 +143,10 @@ def command(
                     if service.step() < _FEW:
                         time.sleep(_REST_S)
                 service.keep()
+            except Abandoned:  # told to stop while it waited for trees
+                _log.warning(
+                    "stopped while trees were trained: the next run goes on from the state that was saved last"
+                )
             finally:
                 service.close()
     return stop.exit_code

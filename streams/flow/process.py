@@ -128,10 +128,10 @@ def _run_once(
             reader,
             partitions,
             ready=lambda: feed.current() is not None and room(),
-            stopping=lambda: bool(stop.signal) or _due(restart, settings),
+            stopping=lambda: stop.told() or _due(restart, settings),
             begin=be_exact,
         )
-        sink = KafkaOutput(bus, process, blame, stopping=lambda: bool(stop.signal), sent=room.sent)
+        sink = KafkaOutput(bus, process, blame, stopping=stop.told, sent=room.sent)
         flow = build_flow(
             settings,
             source,

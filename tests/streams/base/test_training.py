@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.streamed.boosted import Boosted
-from streams.base.training import Abandoned, Beside, Hand, Job, at_once
+from streams.base.training import Abandoned, Beside, at_once
 
 
 def of_rounds(look: object, rounds: int = 5) -> Boosted:
@@ -15,23 +15,26 @@ def of_rounds(look: object, rounds: int = 5) -> Boosted:
     return Boosted(features, label, columns=[0, 1], held=[], rounds=rounds, seed=0, after_round=look)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hand", [at_once, None])
-def test_a_hand_makes_the_same_trees(hand: Hand | None) -> None:
-    with ThreadPoolExecutor(1) as thread, Beside(thread) as beside:
-        outcome = (hand or beside)(of_rounds)
-        assert outcome.result().state() == of_rounds(lambda: None).state()
+def test_a_hand_makes_the_same_trees() -> None:
+    with ThreadPoolExecutor(1) as thread, Beside(thread, lambda: False) as beside:
+        for hand in (at_once, beside):
+            assert hand(of_rounds).result().state() == of_rounds(lambda: None).state()
 
 
-def test_beside_the_stream_goes_on_and_whoever_leaves_need_not_wait() -> None:
-    begun = threading.Event()
+@pytest.mark.parametrize("told", [True, False])
+def test_whoever_leaves_or_is_told_to_stop_need_not_wait(told: bool) -> None:
+    begun, stop = threading.Event(), threading.Event()
 
     def endless(look: object) -> Boosted:
         begun.set()
         return of_rounds(look, rounds=10**9)
 
-    job: Job = endless
-    with ThreadPoolExecutor(1) as thread, Beside(thread) as beside:
-        outcome = beside(job)
-        assert begun.wait(60), "nobody waits for it"
+    with ThreadPoolExecutor(1) as thread, Beside(thread, stop.is_set) as beside:
+        outcome = beside(endless)
+        assert begun.wait(60) and not outcome.done(), "nobody waits for it"
+        if told:
+            stop.set()
+            with pytest.raises(Abandoned):
+                outcome.result(60)
     with pytest.raises(Abandoned):
-        outcome.result()
+        outcome.result(60)

@@ -12,7 +12,7 @@ from models.quorum import LEAD_MS
 from monitor.metrics import Metrics
 from streams.base.context import ContextOptions
 from streams.base.names import ONLINE
-from streams.base.training import Beside
+from streams.base.training import Abandoned, Beside
 from streams.commands.replay import command as replay
 from streams.commands.score import command as score
 from streams.kafka.embedded import EmbeddedKafka
@@ -186,6 +186,23 @@ def test_the_command_trains_beside_the_stream_whether_it_begins_or_goes_on(
     monkeypatch.setattr(where, told)
     with pytest.raises(InputError, match="this is all"):
         score(kafka=KafkaOptions(world.settings.bootstrap), state=tmp_path / "state", initial_log=str(log_in(tmp_path)))
+
+
+def test_told_to_stop_while_it_waits_for_trees_it_leaves_the_state_that_was_saved_last(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(_: ScoringService) -> int:
+        raise Abandoned
+
+    monkeypatch.setattr(ScoringService, "step", told)
+    score(
+        kafka=KafkaOptions(world.settings.bootstrap),
+        state=tmp_path / "state",
+        initial_log=str(log_in(tmp_path)),
+        base="online",
+    )
+    assert "stopped while trees were trained" in "".join(capsys.readouterr())
+    assert not (tmp_path / "state" / FILE).exists(), "what it knows is not of one moment"
 
 
 def test_from_a_replay_to_the_pool_everything_is_there_once_after_a_kill(world: World, tmp_path: Path) -> None:
