@@ -69,6 +69,7 @@ class Compared:
     def best(self, queries: F32, sight: Sight, k: int) -> Part:
         """The k best rows that each query (q, d) may see, best first, and their scores; padded with `NO_ROW`, -inf."""
         row, score = np.full((len(queries), k), NO_ROW), np.full((len(queries), k), -np.inf)
+        queries = np.array(queries, np.float32, order="C")  # of one kind: for each other, loops would be compiled anew
         for at, (query, products) in enumerate(zip(queries, self._codes.products(queries), strict=True)):
             self._best(query, products, sight, at, (row[at], score[at]))
         return row, score

@@ -56,7 +56,7 @@ class Search:
         """The k best rows of each label for each query."""
         row = np.full((len(queries), len(LABELS), k), NO_ROW, np.int64)
         score = np.full(row.shape, -np.inf)
-        for at in _chunks(len(queries)):
+        for at in _chunks(len(queries) if k else 0):
             for label in LABELS:
                 self._best(queries[at], sight.take(at), label, row[at, label], score[at, label])
         return Matches(row, score, sight.limits.before_ms)

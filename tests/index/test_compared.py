@@ -1,6 +1,7 @@
 """Rows without an index as one source: exact, whether a row is in a graph, in none, or came later."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from index.fetched import NO_ROW, Part
 from index.graph import Graph
 from index.highest import SIFTED_FROM
 from index.nodes import NO_NODES, Nodes
+from index.sight import similarities
 from index.spec import PoolSpec
 from tests.index.samples import KEY_DIM, all_seen, random_keys
 from wire.arrays import F32, I64
@@ -130,6 +132,19 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(n: int) -> None:
     for at in range(64):
         row, score = source.best(queries[at : at + 1], sight.take(slice(at, at + 1)), 100)
         assert row[0].tolist() == rows[at].tolist() and score[0].tobytes() == scores[at].tobytes()
+
+
+def test_nor_on_how_the_queries_lie_in_memory() -> None:
+    """Each other way would be compiled anew, too, while somebody waits."""
+    source, sight, queries = compared(random_keys(500, 1), [500]), all_seen(500, 4), random_keys(4, 2)
+    rows, scores = source.best(queries, sight, 100)
+    ready, still = len(similarities.signatures), queries.copy()  # type: ignore[attr-defined]
+    still.setflags(write=False)
+    double: Any = queries.astype(np.float64)
+    for same in (np.asfortranarray(queries), np.repeat(queries, 2, axis=1)[:, ::2], still, double):
+        row, score = source.best(same, sight, 100)
+        assert row.tolist() == rows.tolist() and score.tobytes() == scores.tobytes()
+    assert len(similarities.signatures) == ready  # type: ignore[attr-defined]
 
 
 def test_however_many_of_the_best_may_not_be_seen_the_best_of_the_others_are_found() -> None:

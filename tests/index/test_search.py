@@ -1,11 +1,13 @@
 """Search through graphs: the limits cost no recall, and what graphs miss is searched exactly."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from index.matches import Matches
 from index.pool import Pool
 from index.spec import PoolSpec
 from index.verify import recall_of, verify
@@ -50,6 +52,13 @@ def test_a_query_from_long_ago_costs_no_recall(tmp_path: Path) -> None:
         matches = pool.search(*asked)
         assert recall_of(matches.score, pool.search_exactly(*asked).score) > 0.99
         assert (matches.found() == 40).all()
+
+
+@pytest.mark.parametrize("way", [Pool.search, Pool.search_exactly])
+def test_who_asks_for_none_finds_none(tmp_path: Path, way: Callable[..., Matches]) -> None:
+    with filled(tmp_path / "pool") as pool:
+        found = way(pool, random_keys(2, 3), np.full(2, 9, np.uint64), np.full(2, 10**6), 0)
+        assert found.row.shape == found.score.shape == (2, 2, 0)
 
 
 def test_a_graph_in_pieces_costs_no_recall(tmp_path: Path) -> None:
