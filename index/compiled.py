@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
+import numba
 from numba import njit
 from numba.core import caching
 
@@ -25,17 +26,17 @@ def compiled(loop: Loop, *, reorders: bool = False) -> Loop:
 class Kept:
     """What was compiled of a loop, for Numba to ask. It only saves time, so nothing fails for it.
 
-    Files are named after what the source says, too: when it is another, Numba notes where its code will be before that
-    is there, and whoever looked meanwhile, or after a `kill -9`, would take the code of the old source for it.
+    Files are named after the source, too, and after Numba's version: when either is another, Numba notes where the code
+    will be before that is there, and whoever looked meanwhile, or after a `kill -9`, would take the old code for it.
     """
 
     def __init__(self, loop: Callable[..., object]) -> None:
-        numba: Any = caching
-        self._files = numba.FunctionCache(loop)
+        untyped: Any = caching
+        self._files = untyped.FunctionCache(loop)
         self.cache_path: str = self._files.cache_path
         source, name = self._files._impl.locator.get_source_stamp(), self._files._impl.filename_base
-        named = f"{name}-{source[:8].hex()}"
-        self._files._cache_file = numba.IndexDataCacheFile(self.cache_path, named, source)
+        named = f"{name}-{source[:8].hex()}-{numba.__version__}"
+        self._files._cache_file = untyped.IndexDataCacheFile(self.cache_path, named, source)
 
     def load_overload(self, *asked: Any) -> Any:
         """What was kept, or None; that, too, where a file is torn, as a power cut may leave it."""

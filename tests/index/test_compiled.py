@@ -90,3 +90,9 @@ def test_code_of_another_source_is_never_taken_for_it(source: Path, monkeypatch:
         killed.setattr("numba.core.caching.IndexDataCacheFile._save_data", lambda *_: None)
         assert loop_of(source)(np.ones(1)) == 42
     assert loop_of(source)(np.ones(1)) == 42
+
+
+def test_nor_code_of_another_numba(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits(source)
+    monkeypatch.setattr("numba.__version__", "0")
+    assert hits(source) == 0 and len(kept(source, "nbc")) == 2
