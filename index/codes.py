@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from index.column import Column
-from wire.arrays import F32, F64, I8, I32, I64
+from wire.arrays import F32, F64, I8, I32
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
 
@@ -88,10 +88,6 @@ class Codes:
         if start < stop:  # the longest may be gone
             both, self._longest = self._lengths.values, np.zeros(2)
         self._longest = np.maximum(self._longest, both.max(axis=0, initial=0))
-
-    def take(self, at: I64) -> F32:
-        """The vectors at some places (n,): (n, d)."""
-        return self._vector.values.take(at, axis=0)
 
     def products(self, queries: F32) -> Iterator[Products]:
         """With each of some queries (q, d)."""

@@ -64,7 +64,7 @@ class Compared:
 
     def vectors(self, nodes: I64) -> F32:
         """Those of nodes (n,): (n, d)."""
-        return self._codes.take(nodes)
+        return self._codes.values.take(nodes, axis=0)
 
     def best(self, queries: F32, sight: Sight, k: int) -> Part:
         """The k best rows that each query (q, d) may see, best first, and their scores; padded with `NO_ROW`, -inf."""

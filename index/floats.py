@@ -10,7 +10,7 @@ import numpy as np
 
 from index.codes import Products, lengths
 from index.column import Column
-from wire.arrays import F32, I64
+from wire.arrays import F32
 
 # A product with one query reads all vectors once. With several, BLAS first copies them, which takes as long as three
 # products with one, and as long again where queries come first: that pays from some 16 on, as what comes out has each
@@ -51,10 +51,6 @@ class Floats:
         error = lengths(queries) * (d * single.eps * self._longest) + 2 * d * single.tiny
         for product, far in zip(self._products(queries), error.tolist(), strict=True):
             yield Products(np.ascontiguousarray(product), 1.0, far)
-
-    def take(self, at: I64) -> F32:
-        """The vectors at some places (n,): (n, d)."""
-        return self._vector.values.take(at, axis=0)
 
     def _products(self, queries: F32) -> Iterable[F32]:
         vectors = self._vector.values

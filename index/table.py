@@ -71,11 +71,8 @@ class Table:
         return slice(start - self._base, stop - self._base)
 
     def asked(self, rows: I64) -> NDArray[np.void]:
-        """What searches ask of them, (n,), by the names of the columns: all of a row at once, as it lies.
-
-        Of a number that no row has, such as `NO_ROW`, what another row has.
-        """
-        return self._rows.take(self.at(rows), mode="clip")
+        """What is asked of rows that were found, (n,), by the names of the columns: all of each at once, as it lies."""
+        return self._rows.take(self.at(rows), mode="clip")  # clips nothing, and needs no check of each
 
     @property
     def seen(self) -> tuple[NDArray[np.void], int]:

@@ -56,7 +56,7 @@ class TrainingService:
         self.desk = desk
         self.published = 0
         self._bus, self._clock, self._metrics, self._stop = bus, clock, metrics, stop or Stop()
-        self._publisher = Publisher(bus, clock, stopping=lambda: bool(self._stop.signal))
+        self._publisher = Publisher(bus, clock, stopping=self._stop.told)
         self.reports = FleetReports(metrics)
         self._samples_id = bus.home([SAMPLES]).topics.get(SAMPLES, "").encode()
         self._samples, self._telemetry = self._reading(SAMPLES), self._reading(TELEMETRY)
