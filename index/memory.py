@@ -40,7 +40,6 @@ def get_ready(key_dim: int) -> None:
     memory = Memory(PoolSpec(key_dim=key_dim))
     memory.nearest(np.zeros((1, key_dim), np.float32), nobody, 1)
     memory.random(nobody, 1, seed=0)
-    memory.sight(nobody).allowed(np.zeros((1, 0), np.int64))  # of what graphs find
 
 
 class Memory:
@@ -134,11 +133,11 @@ class Memory:
         if not self._spec.never_linked:  # rows wait until somebody looks, since they may have to be linked
             self.tidy()
         graphs = {label: self._graphs(label) for label in LABELS}
-        return Search(self._compared, graphs, self.vectors, self.effort).best(keys, self.sight(limits), k)
+        return Search(self._compared, graphs, self.vectors, self.effort).best(keys, self._sight(limits), k)
 
     def random(self, limits: Limits, k: int, seed: int) -> Matches:
         """k random rows of each label for each query, uniform over what it may see."""
-        drawn, sight = points(limits.user, limits.before_ms, seed), self.sight(limits)
+        drawn, sight = points(limits.user, limits.before_ms, seed), self._sight(limits)
         row, score = zip(*(self._drawn[label].draw(drawn, sight, k) for label in LABELS), strict=True)
         return Matches(np.stack(row, axis=1), np.stack(score, axis=1), limits.before_ms)
 
@@ -147,7 +146,7 @@ class Memory:
         rows = np.arange(self.table.first, self.table.end)
         every = {label: [Unindexed(mine)] for label, mine in self._by_label(rows).items()}
         none = dict.fromkeys(LABELS, Compared(self._spec.key_dim))
-        return Search(none, every, self.vectors, Effort()).best(keys, self.sight(limits), k)
+        return Search(none, every, self.vectors, Effort()).best(keys, self._sight(limits), k)
 
     def vectors(self, rows: I64) -> F32:
         """Match keys (n, d) of live rows."""
@@ -175,7 +174,7 @@ class Memory:
         drawn = sum(each.nbytes for each in self._drawn.values())
         return self.table.nbytes() + segments + compared + drawn + KNOWN_BYTES * len(self._known)
 
-    def sight(self, limits: Limits) -> Sight:
+    def _sight(self, limits: Limits) -> Sight:
         """The window also bounds what a query sees from below, so that the samples it may see do not depend on when
         their shard last got one."""
         return Sight(*self.table.seen, self._spec.window_age_ms, limits)
