@@ -126,6 +126,7 @@ def _spend(part: Part) -> Spent:
     )
     with ExitStack() as opened:
         pools = opened.enter_context(PoolShards(Path(settings.pool), processes, settings.pool_spec))
+        pools.pool(part.number)  # which compiles: at the first work, that may come once the clock runs
         users = opened.enter_context(UserShards(Path(settings.state), processes))
         meter = _Meter(round(WARM * len(part.values)), opened.enter_context(timed(STEPS)) if part.steps else {})
         source: Any = _Events(part.values, AT_A_TIME, part.number, meter.given)

@@ -6,6 +6,7 @@ mean the same in every shard: the similarity for a search, a hash distance for a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from math import ceil, sqrt
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from wire.candidates import Candidates, no_candidates
 from wire.columns import Columns
 
 LABELS = (0, 1)
+_UNLIKELY = 16.0  # that a shard has more of the best than it may find: a chance of e**-16 at most, one in nine million
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,21 @@ def _scored(raw: bytes) -> Scored:
         columns[name] = np.frombuffer(raw, dtype, n, at)
         at += n * dtype.itemsize
     return Scored(Candidates(**columns), np.frombuffer(raw, _SCORE, n))
+
+
+def share(k: int, shards: int) -> int:
+    """How many each of so many shards finds, so that the best k of all are among them, if samples lie in any by chance.
+
+    How many lie in one is binomial, and Bernstein's inequality (1924) says what they hardly ever exceed. Where one has
+    more all the same, the last of the k give way to those that come next.
+
+    >>> share(800, 1), share(800, 2), share(800, 16), share(4, 2)
+    (800, 486, 95, 4)
+    """
+    mean = k / shards
+    variance = mean * (1 - 1 / shards)
+    third = _UNLIKELY / 3
+    return min(k, ceil(mean + third + sqrt(third**2 + 2 * _UNLIKELY * variance)))
 
 
 def best_of(parts: Sequence[Scored], k_per_label: int) -> Scored:

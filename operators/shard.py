@@ -1,4 +1,4 @@
-"""A pool shard's step: take in its users' samples, then answer everybody's queries from what it holds.
+"""A pool shard's step: take in its samples, then answer everybody's queries from what it holds.
 
 The pool is no Bytewax state: it is on disk, and its writes are idempotent by sample. At the end of an epoch it is
 synced, before Bytewax notes that what the epoch read needs not be read again. Samples are encoded here and
@@ -18,7 +18,7 @@ import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matcher import Nearest, Random
-from index.matches import Scored
+from index.matches import Scored, share
 from index.pool import Pool
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock
@@ -82,14 +82,15 @@ class ShardOutput:
 def route(outputs: Iterable[tuple[str, UserOutput]], shards: int) -> list[tuple[str, Work]]:
     """One piece of work per shard, keyed so that shards spread over workers.
 
-    Samples go to the shard `user % shards`, queries to all.
+    Samples go to the shard `sample % shards`, queries to all. A sample's key is a hash, so that the best for any query
+    are spread over the shards as by chance (`index.matches.share`); by user, alike ones would lie together.
     """
     works = [Work(shard, [], [], []) for shard in range(shards)]
     for _, output in outputs:
         for sample in output.samples:
-            works[sample.user % shards].samples.append(sample)
+            works[sample.sample % shards].samples.append(sample)
         for sample in output.waited:
-            works[sample.user % shards].waited.append(sample)
+            works[sample.sample % shards].waited.append(sample)
         for work in works if output.queries else ():
             work.queries.extend(output.queries)
     return [(shard_key(w.shard, shards), w) for w in works if w.samples or w.queries or w.waited]
@@ -205,7 +206,7 @@ class Shard:
             self._answered.extend((now_ms, query) for query in queries)
         users = np.fromiter((q.user for q in queries), np.uint64, len(queries))
         before_ms = np.fromiter((q.before_ms for q in queries), np.int64, len(queries))
-        k, pool = self._matching.per_label, self._pool
+        k, pool = share(self._matching.per_label, self._matching.shards), self._pool
         matched = pool.scored(self._nearest.match(pool, keys, users, before_ms, k))
         if self._random is not None:
             random = pool.scored(self._random.match(pool, keys, users, before_ms, k))

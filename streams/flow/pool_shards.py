@@ -14,7 +14,7 @@ from wire.identity import NO_MODEL, ModelId
 class PoolShards(Shards[Pool]):
     """The shards under one folder, opened when they are asked for.
 
-    `shards` is fixed once there are some: a sample lies in shard `user % shards`. Raises `CodaError`.
+    `shards` is fixed once there are some: a sample lies in shard `sample % shards`. Raises `CodaError`.
     """
 
     def __init__(self, folder: Path, shards: int, spec: PoolSpec) -> None:

@@ -52,7 +52,7 @@ class NoEventLost(Invariant):
         users = {user_key(name): name for name in self.world.users.names}
         for shard in range(shards):
             records = [next(iter(each)) for each in self.world.seen.samples.values()]
-            mine = sorted((r.timestamp, r.sample) for r in records if r.user % shards == shard and r.user in users)
+            mine = sorted((r.timestamp, r.sample) for r in records if r.sample % shards == shard and r.user in users)
             wanted = [sample for _, sample in mine[-window:]]
             found = self.world.pooled(shard)
             missing = [self.world.seen.ids.get(s, str(s)) for s in wanted if s not in found]

@@ -8,7 +8,7 @@ import pytest
 
 from index.fetched import NO_ROW
 from index.matcher import Matcher, Nearest, Random
-from index.matches import best_of
+from index.matches import best_of, share
 from index.spec import PoolSpec
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small
@@ -286,15 +286,16 @@ def test_reencoding_changes_logits_match_keys_and_version_and_nothing_else(pool:
 
 
 def test_shards_together_find_what_one_pool_finds(make: Maker, tmp_path: Path, matcher: Matcher) -> None:
-    block = samples(range(100, 180), seed=1)
+    block = samples(range(100, 500), seed=1)
     whole = make(tmp_path / "whole", small())
     whole.upsert(block)
     shards = [make(tmp_path / f"shard{n}", small()) for n in range(3)]
     for n, shard in enumerate(shards):
-        shard.upsert(block.take(np.flatnonzero(block.user % 3 == n)))
-    query = random_keys(1, 5), askers(2), np.array([170]), 6
-    merged = best_of([s.scored(matcher.match(s, *query))[0] for s in shards], 6)
-    expected = whole.scored(matcher.match(whole, *query))[0]
+        shard.upsert(block.take(np.flatnonzero(block.sample % 3 == n)))
+    query, k = (random_keys(1, 5), askers(2), np.array([450])), 60
+    assert share(k, 3) < k
+    merged = best_of([s.scored(matcher.match(s, *query, share(k, 3)))[0] for s in shards], k)
+    expected = whole.scored(matcher.match(whole, *query, k))[0]
     assert merged.candidates.item.tolist() == expected.candidates.item.tolist()
     assert merged.score == pytest.approx(expected.score)
 

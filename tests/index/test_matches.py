@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from index.matches import Scored, best_of
+from index.matches import Scored, best_of, share
 from wire.candidates import Candidates, no_candidates
 
 
@@ -28,6 +28,14 @@ def test_the_best_of_each_label_from_all_shards() -> None:
 def test_nothing_from_nowhere() -> None:
     nothing = Scored(no_candidates(), np.zeros(0))
     assert len(best_of([nothing, nothing], 3).candidates) == 0
+
+
+@pytest.mark.parametrize(("k", "shards"), [(1, 2), (20, 16), (100, 3), (800, 2), (800, 16), (800, 80)])
+def test_of_the_best_no_shard_has_more_than_its_share(k: int, shards: int) -> None:
+    where = np.random.default_rng(k).integers(shards, size=(3_000, k))
+    most = max(np.bincount(each, minlength=shards).max() for each in where)
+    assert k / shards <= most <= share(k, shards) <= k
+    assert share(k, shards) <= 8 + 2 * most  # and looks for little more than there may be
 
 
 @pytest.mark.parametrize("n", [0, 1, 7])

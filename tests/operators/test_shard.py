@@ -27,13 +27,13 @@ from wire.moments import EventMs
 from wire.sample import SampleRecord
 
 
-def test_work_goes_to_the_shard_of_its_user_and_queries_to_all() -> None:
+def test_samples_go_to_the_shard_of_their_key_and_queries_to_all() -> None:
     stream = outputs(40)
     works = dict(route(stream, 3))
     assert sorted(works) == sorted(shard_key(n, 3) for n in range(3))
     for key, work in works.items():
         assert key == shard_key(work.shard, 3)
-        assert all(record.user % 3 == work.shard for record in work.samples)
+        assert all(record.sample % 3 == work.shard for record in work.samples)
         assert [q.seq for q in work.queries] == [q.seq for _, o in stream for q in o.queries]
     assert sum(len(work.samples) for work in works.values()) == 40
     assert route([("ann", UserOutput([], [], [], 1))], 3) == []
