@@ -96,6 +96,7 @@ def command(
         metrics_server(metrics_port, metrics.registry),
         hold(state),
         ThreadPoolExecutor(1) as thread,
+        ThreadPoolExecutor(1) as disk,
         Beside(thread, stop.told) as hand,
     ):
         settle(state, bus.home([topic]), "give another --state, and it begins anew by --initial-log")
@@ -134,6 +135,7 @@ def command(
                 topic=topic,
                 positions=positions,
                 epoch_ms=epoch.ms,
+                beside=disk.submit,
                 stopping=stop.told,
             )
             long_lived = LongLived()

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import structlog
@@ -30,6 +32,14 @@ _SETTLE_S = 0.05  # that a commit waits for what was just sent
 _log = structlog.get_logger()
 
 
+def at_once(act: Callable[[], None]) -> "Future[None]":
+    """Do it before anything else."""
+    act()
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
+
+
 def topic_bounds(bus: Bus, topic: str) -> dict[Partition, tuple[int, int]]:
     """As `Bus.bounds`; raises `InputError` where there is no such topic."""
     bounds = bus.bounds(topic)
@@ -42,8 +52,9 @@ class ScoringService:
     """A `Scorer` on a bus, a step at a time: it reads `topic` from `positions` on, or from its beginning.
 
     `state` is written every `epoch_ms`, once all that was sent is there, and at the end: whoever goes on from it says
-    again what was said since, of the same events by the same ids. Raises `DeliveryError` when Kafka refuses something
-    or dropped what was not read yet, and `InputError` where it does not have these positions.
+    again what was said since, of the same events by the same ids. It is written `beside` the stream, which goes on.
+    Raises `DeliveryError` when Kafka refuses something or dropped what was not read yet, `InputError` where it does not
+    have these positions, and `StorageError`.
     """
 
     def __init__(
@@ -57,11 +68,13 @@ class ScoringService:
         topic: str,
         positions: Mapping[Partition, int],
         epoch_ms: int,
+        beside: Callable[[Callable[[], None]], "Future[None]"] = at_once,
         stopping: Callable[[], bool] = never,
     ) -> None:
         self._bus, self._clock, self._metrics = bus, clock, metrics
         self._scorer, self._state, self._topic = scorer, state, topic
-        self._epoch_ms = epoch_ms
+        self._epoch_ms, self._beside = epoch_ms, beside
+        self._writing: Future[None] | None = None
         self._producer: Producer = bus.producer(stopping=stopping)
         self._consumer = self._reading(positions)
         self._merge = Merge()
@@ -82,24 +95,45 @@ class ScoringService:
             self._commit()
         # Who is held waits for a state that says how long.
         every_ms = min(self._epoch_ms, PATIENCE_MS) if self._scorer.waiting else self._epoch_ms
+        if self._writing is not None and self._writing.done():
+            self._written()
         if steady_ms >= self._kept_ms + every_ms:
-            self.keep()
+            if self._scorer.waiting:
+                self.keep()
+            elif self._writing is None:
+                self._write()
         return len(arrived)
 
     def keep(self) -> None:
-        """Wait until Kafka has all that was sent, and write down how far that is; then decide about what was held."""
-        positions = self._positions()
-        self._producer.flush()
-        if positions != self._kept or self._scorer.waiting:
-            known = {partition: offset for partition, offset in positions.items() if offset >= 0}
-            self._state.write(self._scorer, known, self._clock.steady_ms())
-            self._kept = positions
-            self._send(self._scorer.settle(self._clock.steady_ms()))
-        self._kept_ms = self._clock.steady_ms()
+        """Write down how far it is and wait until that is done; then decide about what was held."""
+        self._written()
+        self._write()
+        self._written()
+        self._send(self._scorer.settle(self._clock.steady_ms()))
 
     def close(self) -> None:
         """Let the connections go."""
-        self._consumer.close()
+        try:
+            self._written()
+        finally:
+            self._consumer.close()
+
+    def _write(self) -> None:
+        """Wait until Kafka has all that was sent, and begin to write down how far that is, if that is new."""
+        positions = self._positions()
+        self._producer.flush()
+        self._kept_ms = self._clock.steady_ms()
+        if positions == self._kept and not self._scorer.waiting:
+            return
+        known = {partition: offset for partition, offset in positions.items() if offset >= 0}
+        self._writing = self._beside(partial(self._state.put, self._state.snapshot(self._scorer, known, self._kept_ms)))
+        self._kept = positions
+
+    def _written(self) -> None:
+        """Wait until what is being written is."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _read(self) -> list[Arrived]:
         """What came, by event time where partitions are behind."""

@@ -5,7 +5,8 @@ snapshot only what changed is written. Nothing in it is code: numbers, strings a
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,20 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     people: dict[str, int]
 
 
+Row = tuple[bytes, bytes, bytes]  # a user, what is kept of them, and what both hash to
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A scorer at one moment: its `document`, the parts that changed and what all hash to, and by table the people who
+    did something, and how many there are."""
+
+    document: bytes
+    changed: dict[str, bytes]
+    parts: dict[str, bytes]
+    people: dict[str, tuple[list[Row], int]]
+
+
 class ScoringState:
     """The state of a scorer in `folder`, which is there."""
 
@@ -62,19 +77,33 @@ class ScoringState:
 
         Raises `StorageError`, after which this object is of no use, and `InputError` when the file is damaged.
         """
+        self.put(self.snapshot(scorer, positions, steady_ms))
+
+    def snapshot(self, scorer: Scorer, positions: Mapping[Partition, int], steady_ms: SteadyMs) -> Snapshot:
+        """What `write` puts on disk; the one before is there, and nobody may ask for another until this is."""
         service = scorer.service
         packed = {name: _pack(state) for name, state in service.state().items()}
         blocks = {f"{_BLOCK}{number}": state for number, state in service.blocks().items()}
         packed |= {name: _pack(state) for name, state in blocks.items() if name not in self._parts}
         parts = {name: self._parts.get(name) or xxh3_128_digest(packed[name]) for name in blocks}
         parts |= {name: xxh3_128_digest(data) for name, data in packed.items()}
+        people = _people_of(scorer)
         document = _Document(
             format=FORMAT,
             scorer=scorer.state(steady_ms),
             positions=dict(positions),
             parts=parts,
-            people={table: len(people) for table, people in _people_of(scorer).items()},
+            people={table: len(each) for table, each in people.items()},
         )
+        return Snapshot(
+            document=msgspec.msgpack.encode(document),
+            changed={name: data for name, data in packed.items() if parts[name] != self._parts.get(name)},
+            parts=parts,
+            people={table: (_rows(each), len(each)) for table, each in people.items()},
+        )
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Put it on disk, in whatever thread; raises as `write`."""
         begins = not self._file.exists()  # it appears whole: who is killed meanwhile begins anew
         place = self._folder / _FRESH if begins else self._file
         with told(self._folder):
@@ -83,20 +112,20 @@ class ScoringState:
         with open_database(place, self._damaged) as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
-            changed = [(name, data) for name, data in packed.items() if parts[name] != self._parts.get(name)]
-            database.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", changed)
-            database.executemany("DELETE FROM parts WHERE name = ?", [(name,) for name in self._parts.keys() - parts])
-            for table, people in _people_of(scorer).items():
-                _put_people(database, table, people.changes(), len(people))
-            encoded = msgspec.msgpack.encode(document)
-            database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, encoded, xxh3_128_digest(encoded)))
+            database.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", snapshot.changed.items())
+            gone = self._parts.keys() - snapshot.parts
+            database.executemany("DELETE FROM parts WHERE name = ?", [(name,) for name in gone])
+            for table, (rows, number) in snapshot.people.items():
+                _put_people(database, table, rows, number)
+            digest = xxh3_128_digest(snapshot.document)
+            database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, snapshot.document, digest))
             database.execute("COMMIT")
         with told(self._folder):
             if begins:
                 settle(place, self._file)
             else:
                 sync(self._folder)
-        self._parts = parts
+        self._parts = snapshot.parts
 
     def resume(self, steady_ms: SteadyMs, hand: Hand = at_once) -> tuple[Scorer, dict[Partition, int]] | None:
         """The scorer at rest here and the offset that comes next per partition, None when there is none. What it was
@@ -164,13 +193,14 @@ def _people_of(scorer: Scorer) -> dict[str, People[Any]]:
     return {"people": scorer.service.people, "came": scorer.came}
 
 
-def _put_people(database: sqlite3.Connection, table: str, changes: list[tuple[int, Rest]], number: int) -> None:
+def _rows(people: People[Any]) -> list[Row]:
+    changes = [(user.to_bytes(_USER_BYTES, "little"), _pack(state)) for user, state in people.changes()]
+    return [(user, data, _digest(user, data)) for user, data in changes]
+
+
+def _put_people(database: sqlite3.Connection, table: str, rows: Sequence[Row], number: int) -> None:
     """Whoever did something last has the last place; of more than `number` the first go, as in memory."""
-    rows = [(user.to_bytes(_USER_BYTES, "little"), _pack(state)) for user, state in changes]
-    database.executemany(
-        f"INSERT OR REPLACE INTO {table} (user, data, digest) VALUES (?, ?, ?)",
-        [(user, data, _digest(user, data)) for user, data in rows],
-    )
+    database.executemany(f"INSERT OR REPLACE INTO {table} (user, data, digest) VALUES (?, ?, ?)", rows)
     (kept,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
     database.execute(
         f"DELETE FROM {table} WHERE place IN (SELECT place FROM {table} ORDER BY place LIMIT ?)", (kept - number,)

@@ -1,7 +1,8 @@
 """A scorer on the embedded Kafka: everything goes on once in effect, however often it is killed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from streams.kafka.options import KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP, UNSCORED
 from streams.scoring.came import DUPLICATE, LATE
 from streams.scoring.scorer import EXPECTED, OWN
-from streams.scoring.service import ScoringService
+from streams.scoring.service import ScoringService, at_once
 from streams.scoring.state import FILE, ScoringState
 from tests.integration.stack import Command
 from tests.streams.flow.world import Flow, World, keys, wait_until
 from tests.streams.scoring.world import SHARE, log_in, messages, said, scorer_of, tail_of
 from wire.clock import SystemClock
-from wire.errors import InputError
+from wire.errors import InputError, StorageError
 from wire.event import Event, decode_event, encode_event
 from wire.reason import Reason
 
@@ -38,12 +39,46 @@ def world() -> Iterator[World]:
         yield World(kafka.bootstrap)
 
 
-def service_of(world: World, folder: Path, metrics: Metrics, epoch_ms: int = 60_000) -> ScoringService:
+class SlowDisk:
+    """One that is through with what it is given when the test says so."""
+
+    def __init__(self) -> None:
+        self._acts: list[tuple[Callable[[], None], Future[None]]] = []
+
+    def submit(self, act: Callable[[], None]) -> "Future[None]":
+        self._acts.append((act, Future()))
+        return self._acts[-1][1]
+
+    def write(self) -> None:
+        act, done = self._acts.pop()
+        act()
+        done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        self._acts.pop()[1].set_exception(error)
+
+
+def service_of(
+    world: World,
+    folder: Path,
+    metrics: Metrics,
+    *,
+    epoch_ms: int = 60_000,
+    beside: Callable[[Callable[[], None]], "Future[None]"] = at_once,
+) -> ScoringService:
     """One that goes on from the state in `folder`, or begins."""
     state = ScoringState(folder)
     scorer, positions = state.resume(SystemClock().steady_ms()) or (scorer_of(log_in(folder), ONLINE), {})
     return ScoringService(
-        world.bus, SystemClock(), metrics, scorer, state, topic=UNSCORED, positions=positions, epoch_ms=epoch_ms
+        world.bus,
+        SystemClock(),
+        metrics,
+        scorer,
+        state,
+        topic=UNSCORED,
+        positions=positions,
+        epoch_ms=epoch_ms,
+        beside=beside,
     )
 
 
@@ -70,6 +105,33 @@ def test_what_came_since_the_state_was_written_is_said_again_and_nothing_is_lost
     counts = Counter(event.event_id for event in events_on(world, EVENTS))
     assert counts == Counter(decode_event(raw).event_id for raw in [*raws, *raws[10:20]])
     assert metrics.value(Metrics.events_scored, outcome=EXPECTED) == 20
+
+
+def test_events_go_on_while_the_state_is_written_which_is_that_of_the_moment_it_was_begun(
+    world: World, tmp_path: Path
+) -> None:
+    raws, disk = [encode_event(event) for event in tail_of(log_in(tmp_path))[:20]], SlowDisk()
+    send(world, *raws[:10])
+    with closing(service_of(world, tmp_path, Metrics(), epoch_ms=0, beside=disk.submit)) as service:
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 10, "the first ten")
+        assert ScoringState(tmp_path).resume(SystemClock().steady_ms()) is None
+        send(world, *raws[10:])
+        wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 20, "ten more")
+        disk.write()
+    _, positions = ScoringState(tmp_path).resume(SystemClock().steady_ms()) or (None, {})
+    assert 0 < sum(positions.values()) <= 10
+
+
+def test_a_disk_that_is_full_is_told_by_the_step_that_comes_next_or_at_the_end(world: World, tmp_path: Path) -> None:
+    disk = SlowDisk()
+    for end in False, True:
+        service = service_of(world, tmp_path, Metrics(), epoch_ms=0, beside=disk.submit)
+        send(world, encode_event(tail_of(log_in(tmp_path))[0]))
+        service.step()
+        disk.fail(StorageError("no room"))
+        with pytest.raises(StorageError, match="no room"):
+            service.close() if end else service.step()
+        service.close()
 
 
 def test_events_keep_key_and_moment_and_what_is_none_becomes_a_dead_letter(world: World, tmp_path: Path) -> None:
