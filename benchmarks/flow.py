@@ -298,8 +298,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             _say(f"profile, {kind}")
             name = f"{kind}, matching {'off' if settings else 'on'}, {at_a_time} events in a pass"
             result["profile"][name] = profile(loads[kind].values, load.model, at_a_time, **settings)
-    _say("two processes against one, without Kafka")
-    result["split"] = flow_split.measure(load.keys, load.values, load.model, SPLIT_TURNS)
+    _say("several processes against one, without Kafka")
+    several = [*map(int, options.split.split(","))]
+    result["split"] = flow_split.measure(load.keys, load.values, load.model, SPLIT_TURNS, several)
     return result
 
 
@@ -337,6 +338,7 @@ def main() -> None:
     parser.add_argument("--log", default="ml-1m")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--processes", default="1,2", help="those beyond 1 as well")
+    parser.add_argument("--split", default="2", help="processes without Kafka, against one")
     parser.add_argument("--pace", type=int, default=1000)
     parser.add_argument("--bootstrap", default=None)
     parser.add_argument("--json", type=Path, help="write the results here")

@@ -1,8 +1,8 @@
-"""The dataflow as two processes against one, without Kafka: part of `python -m benchmarks.flow`.
+"""The dataflow as several processes against one, without Kafka: part of `python -m benchmarks.flow`.
 
 What counts is the CPU of all threads of the dataflow's processes for an event, so that it does not matter who else
-computes. The *capacity* of two is how many times as much as one they take in where each has a core of its own: twice
-what an event costs one, divided by what it costs both together. What they wait for each other is left out.
+computes. The *capacity* of n is how many times as much as one they take in where each has a core of its own: n times
+what an event costs one, divided by what it costs all together. What they wait for each other is left out.
 """
 
 import gc
@@ -154,12 +154,14 @@ def _spend(part: Part) -> Spent:
         return Spent(cpu_s, steps_s)
 
 
-def measure(keys: Sequence[bytes], values: Sequence[bytes], model: CloudModel, turns: int) -> dict[str, Any]:
-    """µs of CPU for an event in one process and in two, in turns, and of each step in a run of its own.
+def measure(
+    keys: Sequence[bytes], values: Sequence[bytes], model: CloudModel, turns: int, several: Sequence[int]
+) -> dict[str, Any]:
+    """µs of CPU for an event in one process and in `several`, in turns, and of each step in a run of its own.
 
     What no step takes is what is left of that run, which also pays for looking at the clock at each small step.
     """
-    us: dict[int, list[float]] = {1: [], 2: []}
+    us: dict[int, list[float]] = {n: [] for n in (1, *several)}
     for _ in range(turns):
         for processes, found in us.items():
             found.append(_us(split(keys, values, model, processes, steps=False).cpu_s, values))
@@ -168,17 +170,23 @@ def measure(keys: Sequence[bytes], values: Sequence[bytes], model: CloudModel, t
         spent = split(keys, values, model, processes, steps=True)
         steps = {step: _us(cpu_s, values) for step, cpu_s in spent.steps_s.items()}
         by_step[processes] = steps | {_REST: _us(spent.cpu_s, values) - sum(steps.values())}
-    return {"us": us, "capacity": 2 * median(us[1]) / median(us[2]), "steps_us": by_step}
+    capacity = {n: n * median(us[1]) / median(us[n]) for n in several}
+    return {"us": us, "capacity": capacity, "steps_us": by_step}
 
 
 def table(found: dict[str, Any]) -> list[str]:
     """The result for people."""
-    rows = {"median": [median(found["us"][n]) for n in (1, 2)]}
-    rows |= {"least": [min(found["us"][n]) for n in (1, 2)], "most": [max(found["us"][n]) for n in (1, 2)]}
-    rows |= {step: [found["steps_us"][n][step] for n in (1, 2)] for step in found["steps_us"][2]}
-    lines = [f"{'without Kafka, µs of CPU an event':<36} one process  two together"]
-    lines += [f"  {name:<34} {one:>11.1f}  {two:>12.1f}" for name, (one, two) in rows.items()]
-    return [*lines, f"capacity of two, each with a core: {found['capacity']:.2f} times that of one"]
+    us, steps_us = found["us"], found["steps_us"]
+    rows = {
+        name: [of(each) for each in us.values()] for name, of in (("median", median), ("least", min), ("most", max))
+    }
+    rows |= {step: [steps_us[n][step] for n in us] for step in STEPS}
+    rows[_REST] = [steps_us[n][_REST] for n in us]
+    heads = "".join(f"{n:>10}" for n in us)
+    lines = [f"{'without Kafka, µs of CPU an event; processes':<46}{heads}"]
+    lines += [f"  {name:<44}" + "".join(f"{each:>10.1f}" for each in row) for name, row in rows.items()]
+    told = ", ".join(f"of {n} {times:.2f}" for n, times in found["capacity"].items())
+    return [*lines, f"capacity, each with a core, in times that of one: {told}"]
 
 
 def _us(cpu_s: float, values: Sequence[bytes]) -> float:

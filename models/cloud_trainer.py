@@ -7,7 +7,7 @@ Known items and categories are dropped to the unknown row now and then, so that 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from xxhash import xxh3_64_hexdigest
 
+from models.adam import Adam
 from models.cloud_head import HeadParams
 from models.cloud_model import MEASURED, CloudModel, Weights, empty_slots, half, known_keys, random_model
 from models.quorum import LEAD_MS, reached
@@ -161,19 +162,17 @@ def _train(
     left_out: int,
 ) -> CloudModel:
     net = _Net.of(model)
-    # Fused: with 54,000 items (completejourney), where the tables cost most, 21 us a sample instead of 32.
-    adam = torch.optim.AdamW(net.parameters(), lr=schedule.learning_rate, fused=True)
+    tables, others = net.parameters()
+    of_tables, of_others = Adam(tables, TABLE_DECAY), Adam(others, DECAY)
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []
     for done, at in _batches(len(block), schedule.epochs, rng):
-        for group in adam.param_groups:
-            group["lr"] = schedule.rate(done / (schedule.epochs * len(block)))
-        batch = _Rows.of(model, block.take(at)).dropped(generator)
-        adam.zero_grad()
-        loss, head_loss = net.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        adam.step()
+        loss, head_loss = net.loss(_Rows.of(model, block.take(at)).dropped(generator))
+        rate = schedule.rate(done / (schedule.epochs * len(block)))
+        gradients = torch.autograd.grad(loss, [*tables, *others])
+        of_tables.step(gradients[: len(tables)], rate)
+        of_others.step(gradients[len(tables) :], rate)
         losses.append(float(head_loss))
         if progress:
             progress(done, schedule.epochs * len(block))
@@ -272,14 +271,11 @@ class _Net:
         w1, b1, w2, b2 = (leaf(torch.from_numpy(a)) for a in (head.w1, head.b1, head.w2, head.b2))
         return cls(weights, (w1, b1, w2, b2), torch.zeros(1, requires_grad=True))
 
-    def parameters(self) -> list[dict[str, Any]]:
-        """For the optimiser: the tables and the rest, each with its weight decay."""
+    def parameters(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The tables, and the rest."""
         tables = [getattr(self.weights, name) for name in _TABLES]
         others = [getattr(self.weights, name) for name in _LEARNED if name not in _TABLES]
-        return [
-            {"params": tables, "weight_decay": TABLE_DECAY},
-            {"params": [*others, *self.head, self.pool_bias], "weight_decay": DECAY},
-        ]
+        return tables, [*others, *self.head, self.pool_bias]
 
     def loss(self, rows: _Rows) -> tuple[Tensor, Tensor]:
         """The loss to descend, and the head's cross-entropy alone."""

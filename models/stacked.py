@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.adam import Adam
 from wire.arrays import F32, I64
 
 GROUP = 64  # models per stacked step: at 256 the working set leaves the cache and products cost 12 % more (measured)
 MULTIPLE = 8  # group sizes are padded to this, so that batched products take the same path
 _FLOATS_PER_LINE = 16
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam (Kingma & Ba, 2015)
 BATCH_ROWS = 32  # rows per model and step: more cost time in proportion and win nothing
 
 
@@ -90,11 +90,11 @@ def fit(
     """
     assert len(start) % MULTIPLE == 0, "pad the group"
     model, gradient, moved = start.clone(), torch.zeros_like(start), torch.empty_like(start)
-    descent, adam = _Descent(layout, model, gradient), _Adam(model, gradient, learning_rate)
+    descent, adam = _Descent(layout, model, gradient), Adam([model])
     for batch in _batches(rows, draws):
         descent.fill(batch)
         gradient.add_(torch.sub(model, start, out=moved), alpha=decay)
-        adam.step()
+        adam.step([gradient], learning_rate)
     return model
 
 
@@ -139,35 +139,6 @@ class _Descent:
         torch.bmm(batch.x.transpose(1, 2), d_hidden, out=self._d_w1)
         torch.sum(d_hidden, 1, keepdim=True, out=self._d_b1)
         torch.sum(d_logit, 1, keepdim=True, out=self._d_b2)
-
-
-class _Adam:
-    """torch's fused Adam on one tensor, without `torch.optim`: its wrapper cost a quarter of `fit`."""
-
-    def __init__(self, model: Tensor, gradient: Tensor, learning_rate: float) -> None:
-        self._learning_rate, self._steps = learning_rate, torch.zeros(())
-        moments = [torch.zeros_like(model)], [torch.zeros_like(model)]
-        self._tensors: tuple[list[Tensor], ...] = (
-            [model],
-            [gradient],
-            *moments,
-            [],
-            [self._steps],
-        )  # no maxima: those are of AMSGrad
-
-    def step(self) -> None:
-        """Move the model against the gradient."""
-        self._steps += 1
-        torch._fused_adam_(
-            *self._tensors,
-            lr=self._learning_rate,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
 
 
 def padded(group: int) -> int:

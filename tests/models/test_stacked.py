@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.adam import Adam
 from models.stacked import Layout, StackedRows, draw, fit, initial, logits
 
 LAYOUT = Layout(4, 3)
@@ -51,17 +52,15 @@ def test_it_is_adam_on_the_weighted_cross_entropy() -> None:
     start, draws, decay = start_of(8), draw(np.full(8, 24), 10, 8, 0), 0.05
     trained = fit(LAYOUT, start, rows, draws, learning_rate=0.05, decay=decay)
     for n in range(8):
-        model = torch.nn.Parameter(start[n].clone())
-        adam = torch.optim.Adam([model], lr=0.05)
+        model = start[n].clone().requires_grad_()
+        adam = Adam([model])
         share = rows.weight[n] / (rows.weight[n][draws[:, n]].sum() / len(draws))
         for drawn in draws[:, n]:
-            adam.zero_grad()
             w1, b1, w2, b2 = LAYOUT.views(model[None])
             logit = (torch.relu(rows.x[n, drawn] @ w1[0] + b1[0]) @ w2[0])[:, 0] + b2[0]
             losses = torch.nn.functional.binary_cross_entropy_with_logits(logit, rows.label[n, drawn], reduction="none")
             loss = (losses * share[drawn]).sum() + (decay * (model - start[n]) ** 2).sum() / 2
-            loss.backward()  # type: ignore[no-untyped-call]
-            adam.step()
+            adam.step(torch.autograd.grad(loss, [model]), rate=0.05)
         assert torch.allclose(trained[n], model.detach(), atol=1e-5)
 
 
