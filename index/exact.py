@@ -9,7 +9,7 @@ import numpy as np
 
 from index.fetched import NO_ROW
 from index.hash_sampling import points
-from index.matches import LABELS, Matches, Scored
+from index.matches import LABELS, NONE, Matches, Scored
 from index.pool import Upserted, time_slack_ms
 from index.shadow import Encode
 from index.spec import PoolSpec
@@ -18,7 +18,7 @@ from index.window import EVERYTHING, Floor, age_floor
 from models.quorum import Quorum
 from models.sample import SampleBlock
 from wire.arrays import F32, F64, I64, U64
-from wire.candidates import Candidates, no_candidates
+from wire.candidates import Candidates
 from wire.errors import PoolError
 from wire.identity import NO_MODEL, ModelId
 from wire.ids import mix
@@ -129,8 +129,9 @@ class ExactPool:
         found = matches.row[query] != NO_ROW
         score = matches.score[query][found]
         if self._block is None:
-            return Scored(no_candidates(), score)
+            return NONE
         b = self._block.take(matches.row[query][found])
         assert b.logit is not None, "what was upserted is encoded"
         age_s = ((matches.before_ms[query] - b.timestamp) // 1000).astype(np.uint32)
-        return Scored(Candidates(b.logit.astype(np.float16), b.item, b.category, b.label, b.times, age_s), score)
+        told = Candidates(b.logit.astype(np.float16), b.item, b.category, b.label, b.times, age_s)
+        return Scored.of(told, score)

@@ -14,7 +14,7 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.graph import Graph
 from index.hash_sampling import Drawn, points
-from index.matches import LABELS, Limits, Matches
+from index.matches import LABELS, NONE, Limits, Matches, best_of
 from index.nodes import NO_NODES, Nodes
 from index.search import Effort, Search
 from index.segment import Segment
@@ -38,8 +38,9 @@ def get_ready(key_dim: int) -> None:
     """Compile what searches and draws need, or read what was compiled, before anybody waits for an answer."""
     nobody = Limits(np.zeros(1, np.uint64), np.zeros(1, np.int64))
     memory = Memory(PoolSpec(key_dim=key_dim))
-    memory.nearest(np.zeros((1, key_dim), np.float32), nobody, 1)
+    memory.table.told(memory.nearest(np.zeros((1, key_dim), np.float32), nobody, 1))
     memory.random(nobody, 1, seed=0)
+    best_of([NONE, NONE], 1)
 
 
 class Memory:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import numpy as np
 
-from index.fetched import NO_ROW
 from index.matches import Limits, Matches, Scored
 from index.memory import Memory, get_ready
 from index.owner import Owner
@@ -27,7 +27,6 @@ from wire.moments import EventMs
 
 EVICT_SHARE = 16  # space on disk is freed when 1/16 of the window has left
 CATCH_UP = 2  # rows linked per new row while the ring is too long (graphs, after opening or re-encoding)
-_TOLD = ("logit", "item", "category", "label", "times")  # of a candidate, as the table has it
 
 REPORT_ROWS = 5_000  # a rebuild reports progress every so many rows: several times a second
 Progress = Callable[[int, int], None]  # rows done, rows in all
@@ -186,14 +185,8 @@ class Pool:
 
     def scored(self, matches: Matches) -> list[Scored]:
         """The same with scores, for `index.matches.best_of` to merge shards."""
-        found = matches.row != NO_ROW
-        count = found.sum(axis=(1, 2))
-        each = self.memory.table.asked(matches.row[found])
-        age_s = ((np.repeat(matches.before_ms, count) - each["timestamp"]) // 1000).astype(np.uint32)
-        told = {name: np.ascontiguousarray(each[name]) for name in _TOLD}
-        every, score, end = Candidates(**told, age_s=age_s), matches.score[found], count.cumsum().tolist()
-        runs = [slice(start, stop) for start, stop in zip([0, *end], end, strict=False)]
-        return [Scored(every.take(run), score[run]) for run in runs]
+        rows, end = self.memory.table.told(matches)
+        return [Scored(rows[start:stop]) for start, stop in pairwise([0, *end.tolist()])]
 
     def reencode(self, encode: Encode) -> None:
         """Encode all samples anew (a new cloud model), here and now: `encode` gives blocks with its vectors."""

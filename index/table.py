@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.compiled import compiled
+from index.fetched import NO_ROW
+from index.matches import ROW, Matches, as_bits
 from index.window import Floor, above
 from models.sample import SampleBlock
-from wire.arrays import F16, I64, U8, U32, U64, Bool
+from wire.arrays import F16, F64, I64, U8, U32, U64, Bool
 
 _ASKED = {
     "timestamp": np.int64,
@@ -27,6 +30,7 @@ _ASKED = {
 }
 _ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
 _COLUMNS = (*_ASKED, "sample")
+_BITS, _ROW_BITS = as_bits(_ROW), as_bits(ROW)
 SEEN = _ROW[["timestamp", "user", "live"]]  # of a row, as it lies, what says whether a query may see it
 MOVE = 8  # rows move for each that comes, from when an eighth of the room is left: then all have, once none is
 
@@ -70,9 +74,13 @@ class Table:
         """The places of rows `start` … `stop` - 1."""
         return slice(start - self._base, stop - self._base)
 
-    def asked(self, rows: I64) -> NDArray[np.void]:
-        """What is asked of rows that were found, (n,), by the names of the columns: all of each at once, as it lies."""
-        return self._rows.take(self.at(rows), mode="clip")  # clips nothing, and needs no check of each
+    def told(self, matches: Matches) -> tuple[NDArray[np.void], I64]:
+        """The candidates that were found as `ROW`s, (n,), those of each query up to its end, (q,)."""
+        rows, end = np.empty(matches.row.size, ROW), np.empty(len(matches), np.int64)
+        whole = np.ascontiguousarray  # of another layout each would be compiled for anew
+        asked = whole(matches.row), whole(matches.score), whole(matches.before_ms)
+        _tell((self._rows.view(_BITS), self._base), asked, (rows.view(_ROW_BITS), end))
+        return rows[: end[-1]] if len(end) else rows, end
 
     @property
     def seen(self) -> tuple[NDArray[np.void], int]:
@@ -148,3 +156,22 @@ class Table:
         self._base, self._nbytes, self._rows = arrays.base, arrays.nbytes, arrays.rows
         for name, column in arrays.columns.items():
             setattr(self, name, column)
+
+
+@compiled
+def _tell(table: tuple[NDArray[np.void], int], asked: tuple[I64, F64, I64], into: tuple[NDArray[np.void], I64]) -> None:
+    (rows, base), (row, score, before_ms), (told, end) = table, asked, into
+    n = 0
+    for query in range(len(row)):
+        for label in range(row.shape[1]):
+            for at in range(row.shape[2]):
+                number = row[query, label, at]
+                if number == NO_ROW:
+                    break
+                each, to = rows[number - base], told[n]
+                to.score = score[query, label, at]
+                to.item, to.category, to.logit = each.item, each.category, each.logit
+                to.label, to.times = each.label, each.times
+                to.age_s = (before_ms[query] - each.timestamp) // 1000
+                n += 1
+        end[query] = n

@@ -18,7 +18,7 @@ import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matcher import Nearest, Random
-from index.matches import Scored, share
+from index.matches import NONE, share
 from index.pool import Pool
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock
@@ -28,7 +28,6 @@ from operators.packed import Packed
 from operators.placement import shard_key
 from operators.user import Query, UserOutput
 from wire.arrays import F32, I64
-from wire.candidates import no_candidates
 from wire.clock import Clock, after
 from wire.dead_letter import DeadLetter, Origin
 from wire.identity import NO_MODEL
@@ -226,9 +225,6 @@ class Shard:
             )
             for query, near, drawn in zip(queries, matched, random, strict=True)
         ]
-
-
-NONE = Scored(no_candidates(), np.zeros(0))
 
 
 def _too_old(record: SampleRecord) -> DeadLetter:

@@ -25,11 +25,11 @@ def scored(*rows: Row) -> Scored:
     item, label = (np.array([row[n] for row in rows], np.uint32) for n in (0, 1))
     bits = label.astype(np.uint8)
     candidates = Candidates(np.zeros(len(rows), np.float16), item, item, bits, bits, item)
-    return Scored(candidates, np.array([row[2] for row in rows], np.float64))
+    return Scored.of(candidates, np.array([row[2] for row in rows], np.float64))
 
 
 def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = None) -> Reply:
-    matched = matched or scored((seq * 10 + shard, 0, 0.5))
+    matched = scored((seq * 10 + shard, 0, 0.5)) if matched is None else matched
     return Reply(
         user_id="ann",
         seq=seq,
