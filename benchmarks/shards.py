@@ -5,7 +5,7 @@
 
 Samples are those of `benchmarks.pool`, each in its shard as `operators.shard.route` says; those ask who act next, for
 the best and as many random samples, one at a time and 64 at once. Each shard looks for its share
-(`index.matches.share`); what one shard finds by itself is what batches are compared with. Times are CPU
+(`index.scored.share`); what one shard finds by itself is what batches are compared with. Times are CPU
 seconds, medians of five, shard by shard in one process.
 """
 
@@ -24,8 +24,8 @@ import torch
 
 from benchmarks.live_queries import AT_ONCE, cpu_s
 from benchmarks.pool import BLOCK, K, encoded_samples
-from index.matches import Scored, best_of, share
 from index.pool import Pool
+from index.scored import Scored, best_of, share
 from index.spec import PoolSpec
 from models.sample import SampleBlock
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from index.fetched import NO_ROW
 from index.hash_sampling import points
-from index.matches import LABELS, NONE, Matches, Scored
+from index.matches import LABELS, Matches
 from index.pool import Upserted, time_slack_ms
+from index.scored import NONE, Scored
 from index.shadow import Encode
 from index.spec import PoolSpec
 from index.vectors import check_block, check_vectors

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from index.matches import Matches, Scored
+from index.matches import Matches
 from index.pool import Upserted
+from index.scored import Scored
 from models.sample import SampleBlock
 from wire.arrays import F32, I64, U64
 from wire.candidates import Candidates

@@ -14,8 +14,9 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.graph import Graph
 from index.hash_sampling import Drawn, points
-from index.matches import LABELS, NONE, Limits, Matches, best_of
+from index.matches import LABELS, Limits, Matches
 from index.nodes import NO_NODES, Nodes
+from index.scored import NONE, best_of
 from index.search import Effort, Search
 from index.segment import Segment
 from index.sight import Sight

@@ -9,9 +9,10 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from index.matches import Limits, Matches, Scored
+from index.matches import Limits, Matches
 from index.memory import Memory, get_ready
 from index.owner import Owner
+from index.scored import Scored
 from index.shadow import SLICE_ROWS, Encode, Shadow
 from index.spec import PoolSpec
 from index.store import State, Store
@@ -184,7 +185,7 @@ class Pool:
         return [scored.candidates for scored in self.scored(matches)]
 
     def scored(self, matches: Matches) -> list[Scored]:
-        """The same with scores, for `index.matches.best_of` to merge shards."""
+        """The same with scores, for `index.scored.best_of` to merge shards."""
         rows, end = self.memory.table.told(matches)
         return [Scored(rows[start:stop]) for start, stop in pairwise([0, *end.tolist()])]
 

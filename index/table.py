@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from index.compiled import compiled
 from index.fetched import NO_ROW
-from index.matches import ROW, Matches, as_bits
+from index.matches import Matches
+from index.scored import ROW, as_bits
 from index.window import Floor, above
 from models.sample import SampleBlock
 from wire.arrays import F16, F64, I64, U8, U32, U64, Bool

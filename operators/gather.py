@@ -14,7 +14,7 @@ import bytewax.operators as op
 import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from index.matches import Scored, best_of
+from index.scored import Scored, best_of
 from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch
 from wire.clock import Clock, after

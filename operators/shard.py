@@ -18,8 +18,8 @@ import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from index.matcher import Nearest, Random
-from index.matches import NONE, share
 from index.pool import Pool
+from index.scored import NONE, share
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock
 from operators.encode import encode
@@ -82,7 +82,7 @@ def route(outputs: Iterable[tuple[str, UserOutput]], shards: int) -> list[tuple[
     """One piece of work per shard, keyed so that shards spread over workers.
 
     Samples go to the shard `sample % shards`, queries to all. A sample's key is a hash, so that the best for any query
-    are spread over the shards as by chance (`index.matches.share`); by user, alike ones would lie together.
+    are spread over the shards as by chance (`index.scored.share`); by user, alike ones would lie together.
     """
     works = [Work(shard, [], [], []) for shard in range(shards)]
     for _, output in outputs:

@@ -8,7 +8,7 @@ import pytest
 
 from index.fetched import NO_ROW
 from index.matcher import Matcher, Nearest, Random
-from index.matches import best_of, share
+from index.scored import best_of, share
 from index.spec import PoolSpec
 from models.sample import SampleBlock
 from tests.index.pools import MAKERS, AnyPool, Maker, small

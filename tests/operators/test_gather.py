@@ -6,7 +6,7 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from index.matches import Scored
+from index.scored import Scored
 from monitor.metrics import Metrics
 from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply, gather_step
 from tests.clock import HandClock

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from device_sim.fleet import Fleet
 from device_sim.stimulus import OwnEvent
 from device_sim.training import TrainingJob
-from index.matches import Matches, Scored
+from index.matches import Matches
 from index.pool import Pool
+from index.scored import Scored
 from models.history import History
 from models.scores import logit
 from streams.base.names import BOOSTED, LOGGED, ONLINE, REPEATS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.matches import NONE, Scored, best_of, share
+from index.scored import NONE, Scored, best_of, share
 from wire.candidates import Candidates, no_candidates
 
 
