@@ -35,7 +35,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
-from streams.flow.state import FLOW_ID, USERS
+from streams.flow.state import FLOW_ID, OUTPUT, USERS
 from streams.flow.user_shards import UserShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
@@ -115,7 +115,7 @@ def build_flow(
         op.flat_map_batch("samples", shards, out.samples),
         op.flat_map_batch("candidates", batches, out.candidates),
     )
-    op.output("out", emitted, sink)
+    op.output(OUTPUT, emitted, sink)
     return flow
 
 

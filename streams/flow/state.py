@@ -16,7 +16,7 @@ from streams.home import FILE
 from wire.durable import make_folder, open_database, storage_error, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
-FLOW_ID, USERS = "coda", "user"  # the flow and its step of users: Bytewax keeps states under these
+FLOW_ID, USERS, OUTPUT = "coda", "user", "out"  # the flow and two of its steps: Bytewax keeps states under these
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores
 # that others used too).

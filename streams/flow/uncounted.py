@@ -3,6 +3,9 @@
 After a crash in between it rightly goes on from the epoch before, but leaves them there, and takes them for counted
 once that epoch's number is behind it, where the key was not saved in it again. What had come since is lost with that,
 or is done twice. So they are deleted before it begins.
+
+And with them all that it has of the output, which is nothing: a part for each process (`streams.flow.sink`), without
+which Bytewax would not begin with fewer processes than there were.
 """
 
 from collections.abc import Iterable
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.flow.state import damaged
+from streams.flow.state import FLOW_ID, OUTPUT, damaged
 from wire.durable import open_database
 
 _EXECUTIONS = "SELECT ex_num, worker_count, resume_epoch FROM exs WHERE ex_num = (SELECT MAX(ex_num) FROM exs)"
@@ -65,7 +68,9 @@ def resume_epoch(of_all: Iterable[Progress]) -> int | None:
 
 
 def forget_uncounted(folder: Path, epoch: int | None) -> int:
-    """Delete what was saved in this epoch or later; how many snapshots that were. Raises as `progress_of`.
+    """Delete what was saved in this epoch or later, how many snapshots that were; and the output's parts.
+
+    Raises as `progress_of`.
 
     Not from a part that is done with more: another part is too old, which Bytewax refuses, and may be given back newer.
     """
@@ -77,4 +82,5 @@ def forget_uncounted(folder: Path, epoch: int | None) -> int:
             if database.execute("SELECT 1 FROM commits WHERE commit_epoch > ?", (epoch,)).fetchone():
                 continue
             forgotten += database.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,)).rowcount
+            database.execute("DELETE FROM snaps WHERE step_id = ?", (f"{FLOW_ID}.{OUTPUT}",))
     return forgotten

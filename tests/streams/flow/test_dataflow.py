@@ -282,6 +282,17 @@ def test_one_process_and_two_of_which_one_dies_give_the_same_pool_and_candidates
     assert alone[1] == together[1]
 
 
+def test_more_processes_and_fewer_go_on_with_the_same_state(world: World, tmp_path: Path) -> None:
+    world.publish()
+    events = stream(300)
+    for first, processes in enumerate((2, 3, 1)):
+        world.send(events[100 * first : 100 * first + 100])
+        with Flow(world, tmp_path, "--shards", "6", "--processes", str(processes)) as flow:
+            world.drained()
+            assert flow.stop() == 130
+    assert sorted(flow.pooled()) == sorted(keys(events)) == sorted(world.samples().sample.tolist())
+
+
 def test_samples_of_items_that_few_took_wait_on_all_workers_and_over_a_crash(world: World, tmp_path: Path) -> None:
     rng = random.Random(1)
     events = [event(n, f"user-{rng.randrange(6)}") for n in range(150)]  # three of each item
