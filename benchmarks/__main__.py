@@ -14,6 +14,7 @@ from pathlib import Path
 
 NAMES = (
     "pool",
+    "shards",
     "pool_sizes",
     "graph",
     "runbook",

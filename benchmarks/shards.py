@@ -1,7 +1,7 @@
 """What a match costs where the pool is in several shards: in each, in all, and to make one batch of their answers.
 
     python -m benchmarks.shards                     ml-1m, 200,000 live samples, 1 to 16 shards; table
-    python -m benchmarks.shards --live 50000 --json
+    python -m benchmarks.shards --live 50000 --json FILE
 
 Samples are those of `benchmarks.pool`, each in its shard as `operators.shard.route` says; those ask who act next, for
 the best and as many random samples, one at a time and 64 at once. Each shard looks for its share
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", default="ml-1m")
     parser.add_argument("--live", type=int, default=200_000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     block = encoded_samples(options.log, options.live + QUERIES)
@@ -103,10 +103,9 @@ def main() -> None:
         spent, found = measure(live, asking, shards)
         whole = whole or found
         rows.append({"shards": shards, "share": share(K, shards), **spent, "alike": alike(found, whole)})
-        if not options.json:
-            print(line(rows[-1]) if shards > 1 else f"{HEAD}\n{line(rows[-1])}", flush=True)
+        print(line(rows[-1]) if shards > 1 else f"{HEAD}\n{line(rows[-1])}", flush=True)
     if options.json:
-        print(json.dumps(rows))
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 HEAD = (

@@ -92,7 +92,7 @@ def damaged(path: Path, what: str) -> PoolError:
     """The error of a pool that cannot be trusted."""
     return PoolError(
         f"pool {path} is damaged ({what}): run `coda pool rebuild {path}`, "
-        "or delete it and the flow's --state, to fill it again from Kafka"
+        "or delete it and the flow's --state, to fill it again with what Kafka still has"
     )
 
 

@@ -95,7 +95,8 @@ class Pool:
         if self.store.writes < writes:
             raise PoolError(
                 f"pool {self.store.path} has lost what it held when the flow's --state was saved "
-                f"(write {self.store.writes:,} of {writes:,}): delete that state, to fill it again from Kafka"
+                f"(write {self.store.writes:,} of {writes:,}): delete that state, to fill it again with what Kafka "
+                "still has"
             )
 
     def work_for(self, owner: Owner, writes: int) -> None:
@@ -110,7 +111,7 @@ class Pool:
         if difference := owner.difference(known):
             raise PoolError(
                 f"pool {self.store.path} {difference}: put each folder back where it was, or delete it and the flow's "
-                "--state, to fill it again from Kafka"
+                "--state, to fill it again with what Kafka still has"
             )
         self.expect(writes)
         if self.store.owner != owner:

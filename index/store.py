@@ -309,7 +309,7 @@ def _read_meta(path: Path, db: Rdict, spec: PoolSpec | None) -> Meta:
     if found != FORMAT:
         raise PoolError(
             f"pool {path} has format {found}, this program reads {FORMAT}: "
-            "delete it and the flow's --state, to fill it again from Kafka"
+            "delete it and the flow's --state, to fill it again with what Kafka still has"
         )
     try:
         meta = msgspec.json.decode(raw, type=Meta)
@@ -333,7 +333,8 @@ def _format_of(path: Path, raw: bytes) -> Any:
 
 def _unreadable(path: Path) -> PoolError:
     return PoolError(
-        f"pool {path} has unreadable settings: delete it and the flow's --state, to fill it again from Kafka"
+        f"pool {path} has unreadable settings: delete it and the flow's --state, to fill it again with what Kafka "
+        "still has"
     )
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 _ADVICE = {
-    errno.ENOSPC: "make room on that disk and start again: what was saved before is whole",
-    errno.EDQUOT: "make room within that quota and start again: what was saved before is whole",
+    errno.ENOSPC: "make room on that disk and start again: whatever was saved before is whole",
+    errno.EDQUOT: "make room within that quota and start again: whatever was saved before is whole",
     errno.EROFS: "make that disk writable, or give another path",
     errno.EACCES: "give this user the rights to it, or give another path",
     errno.EPERM: "give this user the rights to it, or give another path",
@@ -100,9 +100,13 @@ def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
         for left in (fresh, *place.parent.glob(f".{escape(place.name)}.*.new")):
             if left == fresh or not _alive(left.name.split(".")[-2]):  # of a crash, and with what permissions
                 left.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
-        settle(fresh, place)
+        try:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+            settle(fresh, place)
+        except OSError:
+            fresh.unlink(missing_ok=True)  # of a disk that is full it would keep what there is
+            raise
 
 
 def write_frame(path: Path, frame: "DataFrame") -> None:

@@ -11,6 +11,9 @@ from streams.evaluation.paired import ArmFigures, Pair
 from streams.logs.check import USERS_NEEDED, too_few
 
 WORTH = 0.005  # GAUC: of 1,000 pairs 5 more in the right order; a "no" says that not even so much is likely
+# To tell four times in five takes an interval narrower by so much than one that just leaves a value out, which tells
+# every other time: of a normal distribution, (z(.975) + z(.8)) / z(.975).
+_POWER = 1.43
 _KEPT = 0.9  # of the gain: batches are fresh enough as long as so much of it is left
 
 TERMS = {
@@ -70,8 +73,9 @@ def _answer(pair: Pair, best: str) -> tuple[str, str]:
             f"likely; {better}."
         )
     return "can't tell", (
-        f"Can't tell: {gain}, the best global model, which may be a gain or none; {better}. What it takes: some "
-        f"{_needed(pair):,} users with both labels, where this log gave {pair.users:,}, or a longer log."
+        f"Can't tell: {gain}, the best global model, which may be a gain or none; {better}. What it takes to "
+        f"tell four times in five: some {_needed(pair):,} users with both labels, where this log gave "
+        f"{pair.users:,}, or a longer log."
     )
 
 
@@ -93,11 +97,15 @@ def _over_base(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:
 
 
 def _needed(pair: Pair) -> int:
-    """With how many users the interval, were its middle to stay, would leave out 0 or `WORTH`."""
+    """With how many users the interval would leave out 0 or `WORTH`, whichever takes fewer, with `_POWER`.
+
+    That is where its middle is what is true: of as many users as it takes for an interval around that, half of all logs
+    would not tell.
+    """
     low, high = pair.ci95
     narrower = [(pair.gauc - low) / pair.gauc] if pair.gauc > 0 else []
     narrower += [(high - pair.gauc) / (WORTH - pair.gauc)] if pair.gauc < WORTH else []
-    return round_up(math.ceil(pair.users * min(narrower) ** 2))
+    return round_up(math.ceil(pair.users * (_POWER * min(narrower)) ** 2))
 
 
 def refresh_line(paired: Mapping[str, Pair], refresh: str, versions: int, held_back: int) -> str:

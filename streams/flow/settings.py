@@ -50,6 +50,11 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"--processes {self.processes_per_host}{on_hosts} with --shards {self.shards} leaves a process "
                 f"without a shard: give --shards {self.processes} or more"
             )
+        if self.window_count < self.shards:
+            raise InputError(
+                f"--pool-count {self.window_count} with --shards {self.shards} leaves a shard without a sample: give "
+                f"--pool-count {self.shards} or more"
+            )
         if not self._spread(self.shards):
             fewer = next(n for n in range(self.processes, 0, -1) if EVENLY % n == 0)
             more = next(filter(self._spread, count(self.shards)))
@@ -87,7 +92,5 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pool_spec(self) -> PoolSpec:
-        """One shard's window: all shards together hold `window_count` samples."""
-        return PoolSpec(
-            window_age_ms=round(self.window_days * DAY_MS), window_count=-(-self.window_count // self.shards)
-        )
+        """One shard's window: all shards together hold `window_count` samples at most."""
+        return PoolSpec(window_age_ms=round(self.window_days * DAY_MS), window_count=self.window_count // self.shards)

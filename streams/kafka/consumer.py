@@ -157,8 +157,7 @@ class BatchConsumer:
             if error.args[0].code() in _REBALANCING:
                 return False
             raise DeliveryError(
-                f"Kafka at {self._bootstrap} does not take the positions of {self._group}: {reason(error)}; "
-                "check the broker and start again from the last committed ones"
+                f"Kafka at {self._bootstrap} does not take the positions of {self._group}: {reason(error)}"
             ) from error
         return True
 

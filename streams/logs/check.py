@@ -64,7 +64,7 @@ class LogCheck:
         """Whether the log can answer anything."""
         if not self.events:
             return "no event can be read"
-        if odd := implausible(self.first_ms, self.last_ms):
+        if odd := implausible(self.first_ms, self.last_ms) or _timeless(self.first_ms, self.last_ms):
             return odd
         if not self.positives:
             return self.unmatched or NO_POSITIVES
@@ -94,6 +94,12 @@ class LogCheck:
             yield f"{self.positives:,} positive{'s' * (self.positives != 1)} ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
+
+
+def _timeless(first_ms: int, last_ms: int) -> str:
+    if first_ms < last_ms:
+        return ""
+    return f"all events are of one moment, {moment(first_ms)}: nothing is there to learn from first"
 
 
 def too_few(users_with_both: int) -> str:

@@ -20,7 +20,7 @@ from streams.base.training import Hand, at_once
 from streams.bus import Partition
 from streams.scoring.scorer import Scorer, ScorerState
 from wire.durable import open_database, settle, sync, told
-from wire.errors import InputError
+from wire.errors import InputError, StorageError
 from wire.moments import SteadyMs
 
 FORMAT = "coda-score-5"
@@ -109,6 +109,20 @@ class ScoringState:
         with told(self._folder):
             for left in self._folder.glob(f"{_FRESH}*") if begins else ():
                 left.unlink()
+        try:
+            self._put(place, snapshot)
+        except StorageError:
+            for left in self._folder.glob(f"{_FRESH}*"):  # of a disk that is full it would keep what there is
+                left.unlink()
+            raise
+        with told(self._folder):
+            if begins:
+                settle(place, self._file)
+            else:
+                sync(self._folder)
+        self._parts = snapshot.parts
+
+    def _put(self, place: Path, snapshot: Snapshot) -> None:
         with open_database(place, self._damaged) as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
@@ -120,12 +134,6 @@ class ScoringState:
             digest = xxh3_128_digest(snapshot.document)
             database.execute("INSERT OR REPLACE INTO scorer VALUES (?, ?, ?)", (1, snapshot.document, digest))
             database.execute("COMMIT")
-        with told(self._folder):
-            if begins:
-                settle(place, self._file)
-            else:
-                sync(self._folder)
-        self._parts = snapshot.parts
 
     def resume(self, steady_ms: SteadyMs, hand: Hand = at_once) -> tuple[Scorer, dict[Partition, int]] | None:
         """The scorer at rest here and the offset that comes next per partition, None when there is none. What it was

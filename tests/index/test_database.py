@@ -85,7 +85,7 @@ def test_a_flow_goes_on_with_everything_or_says_what_to_do(damaged: tuple[Path, 
     except PoolError as error:
         said = str(error)
         assert "\n" not in said and str(path) in said
-        assert f"run `coda pool rebuild {path}`" in said or "delete that state, to fill it again from Kafka" in said
+        assert f"run `coda pool rebuild {path}`" in said or "delete that state, to fill it again" in said
         kept = rebuild_on_disk(path, lambda _done, _all: None)
         with Pool.open(path, SPEC) as pool:
             assert len(pool) == kept.kept and pool.upsert(samples([9000], keys=[99_999])).inserted.all()

@@ -65,7 +65,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_which(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=r"disk/.*state.*: No space left on device: make room") as refused:
             write_durably(disk / "state", bytes(1 << 20))
         assert "\n" not in str(refused.value)
-        assert (disk / "state").read_bytes() == b"old"
+        assert (disk / "state").read_bytes() == b"old" and [*disk.iterdir()] == [disk / "state"]
         write_durably(disk / "state", b"new")
         assert (disk / "state").read_bytes() == b"new"
 

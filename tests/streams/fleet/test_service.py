@@ -186,7 +186,7 @@ def test_two_processes_predict_what_one_does(world: World) -> None:
         for turn in range(TURNS):
             for user in users:
                 world.behave(3 * turn, 3, user=user)
-            for _ in range(30):
+            for _ in range(12):
                 for fleet in fleets:
                     fleet.step(fleet.poll())
                 world.clock.passes(100)

@@ -24,6 +24,7 @@ def settings(**changes: Any) -> FlowSettings:
         (("--freshness-budget", "0s"), "--freshness-budget: 0s is no time at all"),
         (("--pool-age", "-1d"), "--pool-age: '-1d' is no duration"),
         (("--processes", "3", "--shards", "2"), "leaves a process without a shard"),
+        (("--shards", "4", "--pool-count", "3"), "leaves a shard without a sample: give --pool-count 4 or more"),
         (("--processes", "9", "--shards", "9"), "Give 8 processes in all or, with a new --pool, --shards 23"),
         (("--hosts", "a:1,b:1", "--host", "0", "--shards", "1"), "--processes 1 on 2 hosts with --shards 1 leaves"),
         (("--hosts", "a:1,b:1", "--host", "2"), "--host is 2: it says which of them this is, 0 to 1"),
@@ -41,7 +42,7 @@ def test_settings_that_make_no_sense_are_told(
 
 def test_shards_share_the_window_by_count_and_not_by_age() -> None:
     spec = settings(shards=3, window_count=1000, window_days=2).pool_spec
-    assert spec.window_count == 334 and spec.window_age_ms == 2 * 86_400_000
+    assert spec.window_count == 333 and spec.window_age_ms == 2 * 86_400_000
 
 
 def test_times_become_milliseconds() -> None:

@@ -61,3 +61,8 @@ def test_what_a_picture_shows(tmp_path: Path) -> None:
 def test_years_nobody_means_are_the_verdict(tmp_path: Path) -> None:
     rows = (f"u{n // 2},i,c,view,{n % 2},{n}" for n in range(80))
     assert "1970" in checked(tmp_path, *rows).verdict
+
+
+def test_a_log_in_which_no_time_passes_answers_nothing(tmp_path: Path) -> None:
+    rows = (f"u{n // 2},i,c,view,{n % 2},{T}" for n in range(80))
+    assert "of one moment" in checked(tmp_path, *rows).verdict

@@ -9,8 +9,9 @@ import pytest
 
 from streams.base.names import ONLINE
 from streams.scoring.state import FILE, ScoringState
+from tests.disks import small_disk
 from tests.streams.scoring.world import START, log_in, messages, said, scorer_of, tail_of
-from wire.errors import InputError
+from wire.errors import InputError, StorageError
 
 
 def changed(path: Path, statement: str) -> None:
@@ -90,3 +91,10 @@ def killed(*_: object) -> None:
 
 def test_where_nothing_is_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
     assert ScoringState(tmp_path).resume(START) is None
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_a_first_state(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 128 * 1024) as disk:
+        with pytest.raises(StorageError, match="make room"):
+            ScoringState(disk).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+        assert not list(disk.iterdir())
