@@ -51,6 +51,7 @@ def verdict_of(arms: Mapping[str, ArmFigures], paired: Mapping[str, Pair], users
     answer, first = _answer(against[best], best)
     alone = against.get(BASES[base])
     lines = [first, *([] if alone is None else [_over_base(alone, paired, base)])]
+    lines += _harm(paired, ENDINGS[base], BASES[base])
     if best in MODELS and base != best:
         lines.append(f"Personal models may add to what {best} expects instead: the same command with --base {best}.")
     return Verdict(answer=answer, lines=lines)
@@ -77,6 +78,17 @@ def _answer(pair: Pair, best: str) -> tuple[str, str]:
         f"tell four times in five: some {_needed(pair):,} users with both labels, where this log gave "
         f"{pair.users:,}, or a longer log."
     )
+
+
+def _harm(paired: Mapping[str, Pair], ending: str, model: str) -> list[str]:
+    """That others' samples do harm, if they do, and what is gained over the `model` without them."""
+    others, own = paired.get(f"coda{ending}-local{ending}"), paired.get(f"local{ending}-{model}")
+    if others is None or own is None or others.ci95[1] >= 0:
+        return []
+    return [
+        f"Others' samples do harm on this log, {others}: personal models that learn of their own events alone gain "
+        f"{own} over {model}."
+    ]
 
 
 def _over_base(gain: Pair, paired: Mapping[str, Pair], base: str) -> str:

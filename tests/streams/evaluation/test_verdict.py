@@ -40,9 +40,9 @@ ARMS = {"cloud": arm(0.6), "coda": arm(0.66), "online": arm(0.63), "cloud-refres
         ),
         (pair(-0.01, -0.02, -0.001), "no", "do not beat"),
         (pair(0.001, -0.002, 0.004), "no", "a gain of 0.005 is not likely"),
-        (pair(0.0039, -0.0001, 0.0085), "can't tell", "some 850 users with both labels, where this log gave 800"),
-        (pair(-0.002, -0.02, 0.012), "can't tell", "some 3,200 users with both labels, where this log gave 800"),
-        (pair(0.01, -0.03, 0.05), "can't tell", "some 13,000 users with both labels, where this log gave 800"),
+        (pair(0.0039, -0.0001, 0.0085), "can't tell", "some 1,800 users with both labels, where this log gave 800"),
+        (pair(-0.002, -0.02, 0.012), "can't tell", "some 6,600 users with both labels, where this log gave 800"),
+        (pair(0.01, -0.03, 0.05), "can't tell", "some 27,000 users with both labels, where this log gave 800"),
     ],
 )
 def test_the_answer_follows_from_the_interval(found: Pair, answer: str, says: str) -> None:
@@ -99,6 +99,16 @@ def test_each_step_says_what_it_adds(base: str) -> None:
     paired = {name.replace("-", f"{base}-") + base: pair(gain, gain / 2, gain * 2) for name, gain in names.items()}
     (_, parts) = verdict_of(ARMS, paired, 800).lines
     assert "matching them adds +0.0250" in parts and "the classifier on the device adds +0.0010" in parts
+
+
+def test_others_samples_that_harm_are_told_whatever_the_answer() -> None:
+    paired = {"coda-cloud": pair(0.006, -0.001, 0.013), "local-cloud": pair(0.01, 0.003, 0.016)}
+    assert len(verdict_of(ARMS, paired | {"coda-local": pair(-0.002, -0.004, 0.001)}, 800).lines) == 2
+    (*_, harm) = verdict_of(ARMS, paired | {"coda-local": pair(-0.004, -0.006, -0.002)}, 800).lines
+    assert (
+        harm == "Others' samples do harm on this log, -0.0040 [-0.0060, -0.0020]: personal models that learn of their "
+        "own events alone gain +0.0100 [+0.0030, +0.0160] over cloud."
+    )
 
 
 def test_without_a_classifier_matching_is_the_last_step() -> None:
