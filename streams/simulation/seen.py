@@ -49,7 +49,8 @@ class Seen:
         """Items of which there are samples or would be, and that fewer users took than `min_users`."""
         takers = defaultdict[str, set[str]](set)
         for event in self.events.values():
-            if self.refused.get(event.event_id) in (None, "window") or sample_key(event.event_id) in self.samples:
+            taken = self.refused.get(event.event_id) in (None, "window") or sample_key(event.event_id) in self.samples
+            if taken or self.standing.get(event.event_id):  # of one that came twice, one copy may be refused alone
                 takers[event.item_id] |= {event.user_id} if event.label else set()
         return {item for item, users in takers.items() if len(users) < min_users} if min_users > 1 else set()
 
