@@ -17,7 +17,7 @@ from streams.base.service import Service, columns_of
 from streams.logs.data import as_log, data_folder, digest_of, write_log
 from streams.logs.event_log import load_log
 from streams.logs.negatives import has_sampled
-from streams.logs.slices import INITIAL_ROWS, SLICE_ROWS, first_of_tail, slices
+from streams.logs.slices import INITIAL_ROWS, INITIAL_SHARE, SLICE_ROWS, first_of_tail, slices
 from streams.work_view import Show, shown
 from wire.arrays import F64
 
@@ -29,7 +29,7 @@ class Scoring:
     """How a log is scored: the share of it that the model learns from first, how old what everybody did is at least
     when it is known, in event time, and what of events' `context` it knows."""
 
-    initial_share: float = 0.6
+    initial_share: float = INITIAL_SHARE
     delay_ms: int = 5_000
     context: ContextNames = NO_CONTEXT
     seed: int = 0

@@ -27,6 +27,7 @@ from streams.logs.data import (
 from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.logs.slices import INITIAL_SHARE
 from streams.settings import AtLeast0, Share, SomeTime
 from streams.terminal import say
 from streams.times import Duration
@@ -132,7 +133,7 @@ def score_log(
     *,
     out: Path,
     base: Literal["boosted", "online"] | None = None,
-    initial_share: Share = 0.6,
+    initial_share: Share = INITIAL_SHARE,
     delay: SomeTime = Duration.parse("5s"),
     negatives: AtLeast0 = 0,
     seed: int = 0,

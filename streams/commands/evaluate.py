@@ -30,6 +30,7 @@ from streams.logs.data import find_log
 from streams.logs.event_log import EventLog
 from streams.logs.negatives import Sampling
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.logs.slices import INITIAL_SHARE
 from streams.run_folder import environment, run_folder, write_json
 from streams.settings import ALL, AtLeast0, AtLeast1, AtLeast2, Devices, Share, SomeTime, Span
 from streams.stop import Stop, Stopped
@@ -50,7 +51,7 @@ def command(
     *,
     devices: Devices = 800,
     seed: int = 0,
-    initial_share: Share = 0.6,
+    initial_share: Share = INITIAL_SHARE,
     retrain_every: AtLeast1 = 10,
     device_window: AtLeast1 = 1024,
     candidates: AtLeast2 = 1600,

@@ -20,6 +20,7 @@ from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import EVENTS, SCORE_GROUP, UNSCORED
 from streams.logs.data import find_log
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.logs.slices import INITIAL_SHARE
 from streams.metrics_server import metrics_server
 from streams.process.long_lived import LongLived
 from streams.process.lookout import Lookout
@@ -46,7 +47,7 @@ _log = structlog.get_logger()
 def command(
     *,
     initial_log: str | None = None,
-    initial_share: InitialShare = 0.6,
+    initial_share: InitialShare = INITIAL_SHARE,
     options: LogOptions = AS_FOUND,
     context: ContextOptions = NO_OPTIONS,
     base: Literal["boosted", "online"] | None = None,
@@ -135,7 +136,7 @@ def command(
                 topic=topic,
                 positions=positions,
                 epoch_ms=epoch.ms,
-                beside=disk.submit,
+                disk=disk,
                 stopping=stop.told,
             )
             long_lived = LongLived()

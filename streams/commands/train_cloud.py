@@ -16,6 +16,7 @@ from streams.kafka.topics import SAMPLES, TRAINER_GROUP
 from streams.logs.data import find_log
 from streams.logs.initial_part import initial_samples
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.logs.slices import INITIAL_SHARE
 from streams.metrics_server import metrics_server
 from streams.process.lookout import Lookout
 from streams.process.pulse import Pulse
@@ -37,7 +38,7 @@ _log = structlog.get_logger()
 def command(
     *,
     initial_log: str | None = None,
-    initial_share: InitialShare = 0.6,
+    initial_share: InitialShare = INITIAL_SHARE,
     options: LogOptions = AS_FOUND,
     refresh: SomeTime = Duration.parse("24h"),
     task: Path | None = None,

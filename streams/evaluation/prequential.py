@@ -43,7 +43,7 @@ from operators.user import MatchRules, Query, UserOutput, UserState
 from streams.base.names import NOT_CLOUD, REPEATS, STALE
 from streams.evaluation.backlog import Backlog
 from streams.evaluation.lineup import FIRST_CLOUD, REFRESHED, REFRESHED_CLOUD, SCORE
-from streams.logs.slices import INITIAL_ROWS
+from streams.logs.slices import INITIAL_ROWS, INITIAL_SHARE
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
 from wire.batch import encode_batch
@@ -68,7 +68,7 @@ class Plan:
     """
 
     devices: int = 0
-    initial_share: float = 0.6
+    initial_share: float = INITIAL_SHARE
     refresh_ms: int = 86_400_000
     base: str = STALE
     context: ContextNames = NO_CONTEXT

@@ -11,6 +11,7 @@ import polars as pl
 from streams.logs.event_log import NO_POSITIVES, EventLog, LogBatch, count_duplicates, only_positives
 from streams.logs.event_time import implausible
 from streams.logs.rejected import Rejected
+from streams.logs.slices import INITIAL_SHARE
 from streams.times import moment
 from wire.arrays import I64
 
@@ -43,6 +44,7 @@ class LogCheck:
     items: int
     first_ms: int
     last_ms: int
+    at_first: int  # events of the first moment
     positives: int
     users_with_both: int
     per_user: tuple[int, int, int]  # events: p10, p50, p90
@@ -64,7 +66,7 @@ class LogCheck:
         """Whether the log can answer anything."""
         if not self.events:
             return "no event can be read"
-        if odd := implausible(self.first_ms, self.last_ms) or _timeless(self.first_ms, self.last_ms):
+        if odd := implausible(self.first_ms, self.last_ms) or self._without_beginning:
             return odd
         if not self.positives:
             return self.unmatched or NO_POSITIVES
@@ -74,6 +76,16 @@ class LogCheck:
         if self.users_with_both < USERS_NEEDED:
             return too_few(self.users_with_both)
         return f"large enough to compare models: {self.users_with_both:,} users with both labels"
+
+    @property
+    def _without_beginning(self) -> str:
+        """As `slices.first_of_tail` has it: events of one moment stay together."""
+        if self.at_first <= int(self.events * INITIAL_SHARE):
+            return ""
+        return (
+            f"{self.at_first:,} of {self.events:,} events are of the first moment, {moment(self.first_ms)}: there is "
+            "nothing before the others to learn from"
+        )
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""
@@ -94,12 +106,6 @@ class LogCheck:
             yield f"{self.positives:,} positive{'s' * (self.positives != 1)} ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
-
-
-def _timeless(first_ms: int, last_ms: int) -> str:
-    if first_ms < last_ms:
-        return ""
-    return f"all events are of one moment, {moment(first_ms)}: nothing is there to learn from first"
 
 
 def too_few(users_with_both: int) -> str:
@@ -126,6 +132,7 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
         items=events["item_id"].n_unique(),
         first_ms=int(events["timestamp"].min() or 0),  # type: ignore[arg-type]  # polars types it as any value
         last_ms=int(events["timestamp"].max() or 0),  # type: ignore[arg-type]
+        at_first=events.filter(pl.col("timestamp") == pl.col("timestamp").min()).height,
         positives=positives,
         users_with_both=int((users["labels"] > 1).sum()),
         per_user=(int(per_user[0]), int(per_user[1]), int(per_user[2])),

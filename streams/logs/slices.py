@@ -10,6 +10,7 @@ from wire.arrays import I64
 from wire.errors import InputError
 from wire.event import Event
 
+INITIAL_SHARE = 0.6  # of a log, by time, that the first model learns from
 INITIAL_ROWS = 16_384  # nothing is predicted in the initial part, so its slices may be long
 # Rows of the rest per slice. At 1,000 events/s they are a quarter of a second, as fresh as the live path is.
 SLICE_ROWS = 256

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import structlog
@@ -32,14 +31,6 @@ _SETTLE_S = 0.05  # that a commit waits for what was just sent
 _log = structlog.get_logger()
 
 
-def at_once(act: Callable[[], None]) -> "Future[None]":
-    """Do it before anything else."""
-    act()
-    done: Future[None] = Future()
-    done.set_result(None)
-    return done
-
-
 def topic_bounds(bus: Bus, topic: str) -> dict[Partition, tuple[int, int]]:
     """As `Bus.bounds`; raises `InputError` where there is no such topic."""
     bounds = bus.bounds(topic)
@@ -52,7 +43,7 @@ class ScoringService:
     """A `Scorer` on a bus, a step at a time: it reads `topic` from `positions` on, or from its beginning.
 
     `state` is written every `epoch_ms`, once all that was sent is there, and at the end: whoever goes on from it says
-    again what was said since, of the same events by the same ids. It is written `beside` the stream, which goes on.
+    again what was said since, of the same events by the same ids. `disk` writes it, while the stream goes on.
     Raises `DeliveryError` when Kafka refuses something or dropped what was not read yet, `InputError` where it does not
     have these positions, and `StorageError`.
     """
@@ -68,12 +59,12 @@ class ScoringService:
         topic: str,
         positions: Mapping[Partition, int],
         epoch_ms: int,
-        beside: Callable[[Callable[[], None]], "Future[None]"] = at_once,
+        disk: Executor,
         stopping: Callable[[], bool] = never,
     ) -> None:
         self._bus, self._clock, self._metrics = bus, clock, metrics
         self._scorer, self._state, self._topic = scorer, state, topic
-        self._epoch_ms, self._beside = epoch_ms, beside
+        self._epoch_ms, self._disk = epoch_ms, disk
         self._writing: Future[None] | None = None
         self._producer: Producer = bus.producer(stopping=stopping)
         self._consumer = self._reading(positions)
@@ -126,7 +117,8 @@ class ScoringService:
         if positions == self._kept and not self._scorer.waiting:
             return
         known = {partition: offset for partition, offset in positions.items() if offset >= 0}
-        self._writing = self._beside(partial(self._state.put, self._state.snapshot(self._scorer, known, self._kept_ms)))
+        snapshot = self._state.snapshot(self._scorer, known, self._kept_ms)
+        self._writing = self._disk.submit(self._state.put, snapshot)
         self._kept = positions
 
     def _written(self) -> None:

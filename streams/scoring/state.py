@@ -72,15 +72,11 @@ class ScoringState:
         self._folder, self._file = folder, folder / FILE
         self._parts: dict[str, bytes] = {}  # by name, what the bytes on disk hash to
 
-    def write(self, scorer: Scorer, positions: Mapping[Partition, int], steady_ms: SteadyMs) -> None:
-        """Put the scorer on disk, all of it or nothing: it has read up to `positions`, and what it said is in Kafka.
-
-        Raises `StorageError`, after which this object is of no use, and `InputError` when the file is damaged.
-        """
-        self.put(self.snapshot(scorer, positions, steady_ms))
-
     def snapshot(self, scorer: Scorer, positions: Mapping[Partition, int], steady_ms: SteadyMs) -> Snapshot:
-        """What `write` puts on disk; the one before is there, and nobody may ask for another until this is."""
+        """The scorer as it is, for `put`: it has read up to `positions`, and what it said is in Kafka.
+
+        Nobody may ask for the next before this one is on disk.
+        """
         service = scorer.service
         packed = {name: _pack(state) for name, state in service.state().items()}
         blocks = {f"{_BLOCK}{number}": state for number, state in service.blocks().items()}
@@ -103,17 +99,17 @@ class ScoringState:
         )
 
     def put(self, snapshot: Snapshot) -> None:
-        """Put it on disk, in whatever thread; raises as `write`."""
+        """Put it on disk, all of it or nothing, in whatever thread.
+
+        Raises `StorageError`, after which this object is of no use, and `InputError` when the file is damaged.
+        """
         begins = not self._file.exists()  # it appears whole: who is killed meanwhile begins anew
+        self._drop_fresh()
         place = self._folder / _FRESH if begins else self._file
-        with told(self._folder):
-            for left in self._folder.glob(f"{_FRESH}*") if begins else ():
-                left.unlink()
         try:
             self._put(place, snapshot)
         except StorageError:
-            for left in self._folder.glob(f"{_FRESH}*"):  # of a disk that is full it would keep what there is
-                left.unlink()
+            self._drop_fresh()  # of a disk that is full it would keep what there is
             raise
         with told(self._folder):
             if begins:
@@ -121,6 +117,11 @@ class ScoringState:
             else:
                 sync(self._folder)
         self._parts = snapshot.parts
+
+    def _drop_fresh(self) -> None:
+        with told(self._folder):
+            for left in self._folder.glob(f"{_FRESH}*"):
+                left.unlink()
 
     def _put(self, place: Path, snapshot: Snapshot) -> None:
         with open_database(place, self._damaged) as database:

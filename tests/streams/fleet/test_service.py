@@ -1,8 +1,6 @@
 """A fleet stepped by hand: no thread, no loop, and time that passes when the test says so."""
 
 import json
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from streams.fleet.settings import FleetSettings, Own
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
+from tests.at_once import AtOnce
 from tests.clock import HandClock
 from tests.device_sim.memory_link import MemoryBroker, MemoryLink
 from tests.streams.fleet.world import TASK, cloud_model, history_of
@@ -33,18 +32,6 @@ from wire.telemetry import Receipt, encode_report
 
 TURNS = 10
 NOW_MS = 1_700_000_000_000
-
-
-class AtOnce(Executor):
-    """Hands that do what they are given while they are given it."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(work(*args, **kwargs))
-        except Exception as error:
-            done.set_exception(error)
-        return done
 
 
 class World:

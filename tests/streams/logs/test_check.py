@@ -1,13 +1,16 @@
 """What `coda data check` says of a log."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from streams.logs.check import LogCheck, check_log
-from streams.logs.event_log import EventLog
+from streams.logs.event_log import EventLog, load_log
 from streams.logs.options import AS_FOUND, LogOptions
+from streams.logs.slices import INITIAL_SHARE, first_of_tail
 from tests.streams.logs.world import write_csv
+from wire.errors import InputError
 
 T = 1_500_000_000_000
 
@@ -63,6 +66,11 @@ def test_years_nobody_means_are_the_verdict(tmp_path: Path) -> None:
     assert "1970" in checked(tmp_path, *rows).verdict
 
 
-def test_a_log_in_which_no_time_passes_answers_nothing(tmp_path: Path) -> None:
-    rows = (f"u{n // 2},i,c,view,{n % 2},{T}" for n in range(80))
-    assert "of one moment" in checked(tmp_path, *rows).verdict
+@pytest.mark.parametrize(("later", "refused"), [(0, True), (31, True), (32, False), (50, False)])
+def test_a_log_that_an_evaluation_refuses_for_its_times_is_not_large_enough(
+    later: int, refused: bool, tmp_path: Path
+) -> None:
+    rows = (f"u{n // 2},i,c,view,{n % 2},{T + max(0, n + 1 - (80 - later))}" for n in range(80))
+    assert ("are of the first moment" in checked(tmp_path, *rows).verdict) == refused
+    with pytest.raises(InputError, match="initial part is empty") if refused else nullcontext():
+        first_of_tail(load_log(tmp_path / "a.csv"), INITIAL_SHARE)

@@ -37,6 +37,7 @@ from tests.streams.scoring.world import (
     SHARE,
     START,
     by_event,
+    keep,
     log_in,
     message,
     messages,
@@ -76,7 +77,7 @@ def test_what_it_knows_of_contexts_is_what_a_scored_log_knows_also_after_a_resta
     ]
     begun = begin(path, SHARE, AS_FOUND, base=ONLINE, delay_ms=DELAY_MS, context=options, seed=0, show=quiet)
     found = said(begun, came[:200])
-    ScoringState(tmp_path).write(begun, {}, START)
+    keep(ScoringState(tmp_path), begun)
     resumed = ScoringState(tmp_path).resume(START)
     assert resumed is not None
     assert (found | said(resumed[0], came[200:])).items() <= scored.items() and len(came) == 480
@@ -91,7 +92,7 @@ def test_whoever_goes_on_from_its_state_says_the_same_to_the_bit(base: str, tmp_
     scorer, state, found = scorer_of(path, base), ScoringState(tmp_path), dict[str, float | None]()
     for first, end in pairwise((0, 90, 200, 310, len(came))):  # some of it is written on what was written before
         found |= said(scorer, came[first:end])
-        state.write(scorer, {(UNSCORED, 0): end}, START)
+        keep(state, scorer, {(UNSCORED, 0): end})
         if end == 200:
             continue
         said(scorer, came[end : end + 50])  # and then it is killed
@@ -111,7 +112,7 @@ def test_the_hand_that_it_was_given_trains_also_what_who_goes_on_begins_again(tm
 
     scorer = begin(path, SHARE, AS_FOUND, base=BOOSTED, delay_ms=DELAY_MS, seed=0, show=quiet, hand=hand)
     said(scorer, messages(tail_of(path))[:300])
-    ScoringState(tmp_path).write(scorer, {}, START)
+    keep(ScoringState(tmp_path), scorer)
     assert len(given) == 1
     ScoringState(tmp_path).resume(START, hand)
     first, again = (job(lambda: None) for job in given)
@@ -219,7 +220,7 @@ def test_what_comes_again_goes_on_as_it_came_and_changes_nothing(
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
     """A folder with the state of a scorer that has begun."""
-    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+    keep(ScoringState(tmp_path), scorer_of(log_in(tmp_path), ONLINE))
     return tmp_path
 
 
@@ -257,7 +258,7 @@ def write_whole(scorer: Scorer, folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
     for people in (scorer.service.people, scorer.came):
         people._changed = set(people._people)
-    ScoringState(folder).write(scorer, {}, START)
+    keep(ScoringState(folder), scorer)
 
 
 def at_rest(scorer: Scorer, folder: Path) -> dict[str, list[tuple[object, ...]]]:

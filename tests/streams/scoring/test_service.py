@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -22,11 +24,12 @@ from streams.kafka.options import KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP, UNSCORED
 from streams.scoring.came import DUPLICATE, LATE
 from streams.scoring.scorer import EXPECTED, OWN
-from streams.scoring.service import ScoringService, at_once
+from streams.scoring.service import ScoringService
 from streams.scoring.state import FILE, ScoringState
+from tests.at_once import AtOnce
 from tests.integration.stack import Command
 from tests.streams.flow.world import Flow, World, keys, wait_until
-from tests.streams.scoring.world import SHARE, log_in, messages, said, scorer_of, tail_of
+from tests.streams.scoring.world import SHARE, keep, log_in, messages, said, scorer_of, tail_of
 from wire.clock import SystemClock
 from wire.errors import InputError, StorageError
 from wire.event import Event, decode_event, encode_event
@@ -39,23 +42,28 @@ def world() -> Iterator[World]:
         yield World(kafka.bootstrap)
 
 
-class SlowDisk:
+class SlowDisk(Executor):
     """One that is through with what it is given when the test says so."""
 
     def __init__(self) -> None:
-        self._acts: list[tuple[Callable[[], None], Future[None]]] = []
+        self._given: tuple[Callable[[], Any], Future[Any]] | None = None
 
-    def submit(self, act: Callable[[], None]) -> "Future[None]":
-        self._acts.append((act, Future()))
-        return self._acts[-1][1]
+    def submit(self, act: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        assert self._given is None, "one after the other"
+        self._given = partial(act, *args, **named), Future()
+        return self._given[1]
 
     def write(self) -> None:
-        act, done = self._acts.pop()
-        act()
-        done.set_result(None)
+        (act, done), self._given = self._taken(), None
+        done.set_result(act())
 
     def fail(self, error: Exception) -> None:
-        self._acts.pop()[1].set_exception(error)
+        (_, done), self._given = self._taken(), None
+        done.set_exception(error)
+
+    def _taken(self) -> tuple[Callable[[], Any], Future[Any]]:
+        assert self._given is not None, "nothing was given"
+        return self._given
 
 
 def service_of(
@@ -64,7 +72,7 @@ def service_of(
     metrics: Metrics,
     *,
     epoch_ms: int = 60_000,
-    beside: Callable[[Callable[[], None]], "Future[None]"] = at_once,
+    disk: Executor | None = None,
 ) -> ScoringService:
     """One that goes on from the state in `folder`, or begins."""
     state = ScoringState(folder)
@@ -78,7 +86,7 @@ def service_of(
         topic=UNSCORED,
         positions=positions,
         epoch_ms=epoch_ms,
-        beside=beside,
+        disk=disk or AtOnce(),
     )
 
 
@@ -112,7 +120,7 @@ def test_events_go_on_while_the_state_is_written_which_is_that_of_the_moment_it_
 ) -> None:
     raws, disk = [encode_event(event) for event in tail_of(log_in(tmp_path))[:20]], SlowDisk()
     send(world, *raws[:10])
-    with closing(service_of(world, tmp_path, Metrics(), epoch_ms=0, beside=disk.submit)) as service:
+    with closing(service_of(world, tmp_path, Metrics(), epoch_ms=0, disk=disk)) as service:
         wait_until(lambda: service.step() >= 0 and len(world.read(EVENTS)) == 10, "the first ten")
         assert ScoringState(tmp_path).resume(SystemClock().steady_ms()) is None
         send(world, *raws[10:])
@@ -125,7 +133,7 @@ def test_events_go_on_while_the_state_is_written_which_is_that_of_the_moment_it_
 def test_a_disk_that_is_full_is_told_by_the_step_that_comes_next_or_at_the_end(world: World, tmp_path: Path) -> None:
     disk = SlowDisk()
     for end in False, True:
-        service = service_of(world, tmp_path, Metrics(), epoch_ms=0, beside=disk.submit)
+        service = service_of(world, tmp_path, Metrics(), epoch_ms=0, disk=disk)
         send(world, encode_event(tail_of(log_in(tmp_path))[0]))
         service.step()
         disk.fail(StorageError("no room"))
@@ -209,13 +217,13 @@ def test_an_event_after_a_gap_goes_on_when_nothing_says_otherwise(
 
 
 def test_a_state_of_which_kafka_has_no_more_the_next_event_is_told(world: World, tmp_path: Path) -> None:
-    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {(UNSCORED, 0): 7}, SystemClock().steady_ms())
+    keep(ScoringState(tmp_path), scorer_of(log_in(tmp_path), ONLINE), {(UNSCORED, 0): 7})
     with pytest.raises(InputError, match=r"offset 7 of unscored\[0\].*--state"):
         service_of(world, tmp_path, Metrics())
 
 
 def test_a_state_of_another_topic_is_refused_as_its_offsets_mean_other_events(world: World, tmp_path: Path) -> None:
-    ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {("other", 0): 0}, SystemClock().steady_ms())
+    keep(ScoringState(tmp_path), scorer_of(log_in(tmp_path), ONLINE), {("other", 0): 0})
     with pytest.raises(InputError, match="--topic other"):
         service_of(world, tmp_path, Metrics())
 
@@ -226,7 +234,7 @@ def test_what_the_command_can_t_do_it_says_at_once(world: World, tmp_path: Path)
         score(kafka=kafka, state=state)
     with pytest.raises(InputError, match="--topic events"):
         score(kafka=kafka, state=state, topic=EVENTS)
-    ScoringState(state).write(scorer_of(log_in(tmp_path), ONLINE), {}, SystemClock().steady_ms())
+    keep(ScoringState(state), scorer_of(log_in(tmp_path), ONLINE))
     with pytest.raises(InputError, match="--base online, not boosted"):
         score(kafka=kafka, state=state, base="boosted")
     with pytest.raises(InputError, match="--seed 0, not 1"):

@@ -10,7 +10,7 @@ import pytest
 from streams.base.names import ONLINE
 from streams.scoring.state import FILE, ScoringState
 from tests.disks import small_disk
-from tests.streams.scoring.world import START, log_in, messages, said, scorer_of, tail_of
+from tests.streams.scoring.world import START, keep, log_in, messages, said, scorer_of, tail_of
 from wire.errors import InputError, StorageError
 
 
@@ -41,7 +41,7 @@ def cut(path: Path) -> None:
 def test_a_damaged_state_is_refused_with_what_to_do(damage: Callable[[Path], object], tmp_path: Path) -> None:
     scorer = scorer_of(log_in(tmp_path), ONLINE)
     said(scorer, messages(tail_of(log_in(tmp_path))[:9]))
-    ScoringState(tmp_path).write(scorer, {}, START)
+    keep(ScoringState(tmp_path), scorer)
     damage(tmp_path / FILE)
     with pytest.raises(InputError, match=r"score.sqlite is damaged.*another --state"):
         ScoringState(tmp_path).resume(START)
@@ -50,7 +50,7 @@ def test_a_damaged_state_is_refused_with_what_to_do(damage: Callable[[Path], obj
 def test_a_state_of_another_version_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("streams.scoring.state.FORMAT", "coda-score-4")
-        ScoringState(tmp_path).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+        keep(ScoringState(tmp_path), scorer_of(log_in(tmp_path), ONLINE))
     with pytest.raises(InputError, match=r"of another version.*'coda-score-5'.*another --state"):
         ScoringState(tmp_path).resume(START)
 
@@ -64,7 +64,7 @@ def test_people_beyond_the_limit_are_gone_from_disk_too_and_the_others_keep_thei
     scorer, state = scorer_of(path, ONLINE), ScoringState(tmp_path)
     for first in range(0, 200, 50):
         said(scorer, messages(tail_of(path)[first : first + 50]))
-        state.write(scorer, {}, START)
+        keep(state, scorer)
     resumed = ScoringState(tmp_path).resume(START)
     assert resumed is not None
     for people, again in ((scorer.service.people, resumed[0].service.people), (scorer.came, resumed[0].came)):
@@ -78,9 +78,9 @@ def test_whoever_is_killed_before_the_first_state_is_whole_begins_anew(
     folder.mkdir()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("streams.scoring.state._put_people", killed)
-        ScoringState(folder).write(scorer_of(path, ONLINE), {}, START)
+        keep(ScoringState(folder), scorer_of(path, ONLINE))
     assert ScoringState(folder).resume(START) is None
-    ScoringState(folder).write(scorer_of(path, ONLINE), {("unscored", 0): 7}, START)
+    keep(ScoringState(folder), scorer_of(path, ONLINE), {("unscored", 0): 7})
     resumed = ScoringState(folder).resume(START)
     assert resumed is not None and resumed[1] == {("unscored", 0): 7}
 
@@ -96,5 +96,5 @@ def test_where_nothing_is_there_is_nothing_to_go_on_from(tmp_path: Path) -> None
 def test_a_disk_that_is_full_keeps_nothing_of_a_first_state(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 128 * 1024) as disk:
         with pytest.raises(StorageError, match="make room"):
-            ScoringState(disk).write(scorer_of(log_in(tmp_path), ONLINE), {}, START)
+            keep(ScoringState(disk), scorer_of(log_in(tmp_path), ONLINE))
         assert not list(disk.iterdir())

@@ -1,18 +1,20 @@
 """A small log, a scorer that has begun with its first part, and the rest as messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import polars as pl
 
 from operators.decode import Raw, arrival
-from streams.bus import Message
+from streams.bus import Message, Partition
 from streams.kafka.topics import UNSCORED
 from streams.logs.event_log import load_log
 from streams.logs.options import AS_FOUND
 from streams.scoring.beginning import begin
 from streams.scoring.scorer import Scored, Scorer
+from streams.scoring.state import ScoringState
 from tests.integration.log import write_log
 from wire.event import Event, decode_event, encode_event
 from wire.moments import SteadyMs, WallMs
@@ -33,6 +35,11 @@ def log_in(folder: Path) -> Path:
 
 def scorer_of(path: Path, base: str) -> Scorer:
     return begin(path, SHARE, AS_FOUND, base=base, delay_ms=DELAY_MS, seed=0, show=quiet)
+
+
+def keep(state: ScoringState, scorer: Scorer, positions: Mapping[Partition, int] = MappingProxyType({})) -> None:
+    """Put it on disk as it is."""
+    state.put(state.snapshot(scorer, positions, START))
 
 
 def tail_of(path: Path) -> list[Event]:
