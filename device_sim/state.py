@@ -84,7 +84,6 @@ class FleetState:
     def __init__(self, folder: Path) -> None:
         self._folder, self._file = folder, folder / STATE
         self._noted: _Snapshot | None = None
-        self._putting: list[str] = []  # devices that the last `write` let go of, unless it came to its end
 
     def note(self, fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]) -> None:
         """Take down the fleet as it is now; `positions` per topic and partition, `recorded` how far its records go."""
@@ -95,9 +94,6 @@ class FleetState:
         self, fleet: Fleet, positions: dict[str, dict[int, int]], recorded: dict[str, int]
     ) -> Generator[None, None, None]:
         """The same, `AT_ONCE` devices at a time: between them the fleet may go on, and none of that shows."""
-        for user_id in self._putting:
-            fleet.changes.touch(user_id)
-        self._putting = []
         fleet.changes.begin()
         shared = _Shared(
             format=FORMAT,
@@ -122,8 +118,7 @@ class FleetState:
     def write(self) -> None:
         """Put what was noted on disk, all of it or nothing; models that no device uses are deleted.
 
-        Devices are let go of one by one, as they are put there: ten thousand take half a gigabyte. Raises
-        `StorageError`, after which it has to be noted anew, and `InputError` when the file is damaged.
+        Raises `StorageError`, after which it may be tried again, and `InputError` when the file is damaged.
         """
         snapshot = self._noted
         assert snapshot is not None, "there is something to write"
@@ -136,10 +131,7 @@ class FleetState:
             database.execute("BEGIN IMMEDIATE")
             before = self._shared(database)
             total = int.from_bytes(before.parts, "little") if before else 0
-            self._putting = [*snapshot.devices]
-            for user_id in self._putting:
-                rest = snapshot.devices.pop(user_id)
-                total += _put(database, user_id, rest.parts() if rest else {})
+            total += sum(_put(database, u, rest.parts() if rest else {}) for u, rest in snapshot.devices.items())
             shared = msgspec.structs.replace(snapshot.shared, parts=(total % _DIGESTS).to_bytes(16, "little"))
             document = msgspec.msgpack.encode(shared)
             row = 1, document, xxh3_128_digest(document)
@@ -147,7 +139,8 @@ class FleetState:
             database.execute("COMMIT")
         with told(self._folder):
             sync(self._folder)
-        self._putting = []
+        while snapshot.devices:  # one by one: all at once they would hold up whoever has the interpreter next
+            snapshot.devices.popitem()
         for key in self._models() - snapshot.models.keys():
             shutil.rmtree(self._model(key))
 
