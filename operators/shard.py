@@ -113,6 +113,7 @@ class Shard:
         self._pool = pool
         self._number = number
         self._matching = matching
+        self._share = share(matching.per_label, matching.shards)
         self._on_pooled = on_pooled
         self._nearest = Nearest()
         self._random = Random(matching.seed) if matching.random else None
@@ -205,7 +206,7 @@ class Shard:
             self._answered.extend((now_ms, query) for query in queries)
         users = np.fromiter((q.user for q in queries), np.uint64, len(queries))
         before_ms = np.fromiter((q.before_ms for q in queries), np.int64, len(queries))
-        k, pool = share(self._matching.per_label, self._matching.shards), self._pool
+        k, pool = self._share, self._pool
         matched = pool.scored(self._nearest.match(pool, keys, users, before_ms, k))
         if self._random is not None:
             random = pool.scored(self._random.match(pool, keys, users, before_ms, k))
