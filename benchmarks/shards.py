@@ -5,8 +5,8 @@
 
 Samples are those of `benchmarks.pool`, each in its shard as `operators.shard.route` says; those ask who act next, for
 the best and as many random samples, one at a time and 64 at once. Each shard looks for its share
-(`index.scored.share`), and for comparison for a whole batch; what one shard finds by itself is what batches are compared
-with. Times are CPU seconds, medians of five, shard by shard in one process.
+(`index.scored.share`), and for comparison for a whole batch. Batches are compared with what one shard finds by itself.
+Times are CPU seconds, medians of five, shard by shard in one process.
 """
 
 import argparse
