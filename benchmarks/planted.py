@@ -2,6 +2,7 @@
 
     python -m benchmarks.planted                        all of them, as a table
     python -m benchmarks.planted tastes noise --users 200
+    python -m benchmarks.planted --base boosted         devices add to trees for all, not to the first cloud model
 
 Every event has a chance that its user takes the item. Ranking by these chances is the truth, which nobody can know who
 has seen a user three times in a category. The ceiling is who knows how the log is made, and what came before each
@@ -31,10 +32,12 @@ import torch
 
 from index.pool import Pool
 from index.spec import PoolSpec
+from streams.base.names import LOGGED, STALE
 from streams.evaluation.evaluate import evaluate
-from streams.evaluation.lineup import ALL
+from streams.evaluation.lineup import ALL, BASES
 from streams.evaluation.paired import Comparison
 from streams.evaluation.prequential import Plan
+from streams.evaluation.result import all_arms
 from streams.work_view import work_view
 from wire.arrays import F64, I64, Bool
 
@@ -171,17 +174,17 @@ def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
     return chance
 
 
-def shares(log: pl.DataFrame, seed: int) -> dict[str, float]:
-    """GAUC of each arm, of the ceiling and of the truth on the second half of the stream; and the share of devices that
-    stand `aside` in the end."""
-    plan = Plan(refresh_ms=0, seed=seed)
+def shares(log: pl.DataFrame, base: str, seed: int) -> dict[str, float]:
+    """GAUC of each arm, of the ceiling and of the truth on the second half of the stream, where devices add to `base`;
+    and the share of devices that stand `aside` in the end."""
+    plan = Plan(refresh_ms=0, base=base, seed=seed)
     with (
         work_view("") as show,
         tempfile.TemporaryDirectory() as folder,
         Pool.open(Path(folder) / "pool", PoolSpec()) as pool,
     ):
         outcome = evaluate(log, pool, plan, show)
-    predictions = outcome.predictions
+    predictions = all_arms({base: outcome})
     facts = log.select("event_id", ceiling="knowable", truth="chance")
     half = predictions[len(predictions) // 2 :].join(facts, on="event_id")
     arms = [arm for arm in (*ALL, "ceiling", "truth") if arm in half.columns]
@@ -210,13 +213,15 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", nargs="*", default=list(PLANTED), help="which of them; all unless given")
     parser.add_argument("--users", type=int, default=500)
+    parser.add_argument("--base", choices=sorted({*BASES} - {LOGGED}), default=STALE, help="what devices add to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write GAUC by log and arm here, and the share that stands aside")
     options = parser.parse_args(words)
     if unknown := sorted({*options.logs} - {*PLANTED}):
         parser.error(f"there is no planted log {', '.join(unknown)}: choose of {', '.join(PLANTED)}")
     torch.set_num_threads(1)
-    found = {name: shares(planted_log(name, options.users, options.seed), options.seed) for name in options.logs}
+    logs = {name: planted_log(name, options.users, options.seed) for name in options.logs}
+    found = {name: shares(log, options.base, options.seed) for name, log in logs.items()}
     print("\n".join(table(found)))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
