@@ -5,7 +5,7 @@ import numpy as np
 from models.streamed.decayed import Decayed
 from models.streamed.rest import Rest
 from models.streamed.slots import Slots
-from wire.arrays import F64, I64, U8, U32
+from wire.arrays import F64, I64, U8, U32, Bool
 
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 # News lives for hours, shops for months: a ladder that holds both, about four times as long at each step.
@@ -20,7 +20,7 @@ class Counts:
     """Of up to `capacity` things; with `impressions` also how often each was shown."""
 
     def __init__(self, capacity: int, *, impressions: bool) -> None:
-        self._slots = Slots(capacity)
+        self._capacity, self._slots = capacity, Slots(capacity)
         self._positives = Decayed(capacity + 1, HALF_LIVES_MS)
         self._shown = Decayed(capacity + 1, HALF_LIVES_MS) if impressions else None
         self._first_ms: I64 = np.full(capacity + 1, _NEVER)
@@ -32,18 +32,9 @@ class Counts:
         taken = label > 0
         if self._shown is None:
             key, timestamp, taken = key[taken], timestamp[taken], taken[taken]
-        if not len(key):
-            return
-        row, new = self._slots.place(key.tolist(), timestamp)
-        self._clear(new)
-        self._positives.add(row, timestamp, taken.astype(np.float64))
-        self._everything.add(np.where(taken, 0, 1), timestamp)
-        if self._shown is not None:
-            self._shown.add(row, timestamp)
-        row, timestamp = row[taken], timestamp[taken]
-        unknown = self._first_ms[row] == _NEVER
-        self._first_ms[row[unknown][::-1]] = timestamp[unknown][::-1]  # of several the first one is written last
-        np.maximum.at(self._last_ms, row, timestamp)
+        for at in range(0, len(key), self._capacity):  # a day's of a log without hours may be of more things
+            part = slice(at, at + self._capacity)
+            self._add(key[part], taken[part], timestamp[part])
 
     def of(self, key: U32) -> I64:
         """Which things these are: the numbers that the others take."""
@@ -84,6 +75,19 @@ class Counts:
 
     def _tables(self) -> list[Decayed]:
         return [each for each in (self._positives, self._everything, self._shown) if each is not None]
+
+    def _add(self, key: U32, taken: Bool, timestamp: I64) -> None:
+        """Take in moments of no more things than there is room for."""
+        row, new = self._slots.place(key.tolist(), timestamp)
+        self._clear(new)
+        self._positives.add(row, timestamp, taken.astype(np.float64))
+        self._everything.add(np.where(taken, 0, 1), timestamp)
+        if self._shown is not None:
+            self._shown.add(row, timestamp)
+        row, timestamp = row[taken], timestamp[taken]
+        unknown = self._first_ms[row] == _NEVER
+        self._first_ms[row[unknown][::-1]] = timestamp[unknown][::-1]  # of several the first one is written last
+        np.maximum.at(self._last_ms, row, timestamp)
 
     def _clear(self, row: I64) -> None:
         self._positives.clear(row)

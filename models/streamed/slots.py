@@ -33,12 +33,15 @@ class Slots:
         return np.array([slot.get(key, EMPTY) for key in keys], np.int64)
 
     def place(self, keys: list[int], timestamp: I64) -> tuple[I64, I64]:
-        """The row of each key, new ones too, and the rows that others had before, which are to be cleared."""
+        """The row of each key, new ones too, and the rows that others had before, which are to be cleared.
+
+        There are `capacity` distinct keys at most.
+        """
         new = [key for key in dict.fromkeys(keys) if key not in self._slot]
         if len(new) > len(self._free):
-            # Those in use now stay: without them a block of more keys than there is room for would evict itself.
+            # Those in use now were touched last.
             self._touched[[slot for key in set(keys) if (slot := self._slot.get(key)) is not None]] = timestamp[-1]
-            self._make_room(len(new))
+            self._make_room(len(new), staying=set(keys))
         taken = [self._free.pop() for _ in new]
         self._slot.update(zip(new, taken, strict=True))
         rows = self.of(keys)
@@ -56,11 +59,11 @@ class Slots:
         self._slot = dict(zip(keys.tolist(), rows.tolist(), strict=True))
         self._free = free.tolist()
 
-    def _make_room(self, needed: int) -> None:
-        """Let the keys go that were touched longest ago."""
+    def _make_room(self, needed: int, staying: set[int]) -> None:
+        """Let the keys go that were touched longest ago, but for those that are placed now: they have to have rows."""
         going = max(needed - len(self._free), len(self._touched) // _GO)
-        in_use = sorted(self._slot, key=lambda key: self._touched[self._slot[key]])
-        for key in in_use[:going]:
+        others = [key for key in self._slot if key not in staying]
+        for key in sorted(others, key=lambda key: self._touched[self._slot[key]])[:going]:
             slot = self._slot.pop(key)
             self._touched[slot] = np.iinfo(np.int64).min
             self._free.append(slot)

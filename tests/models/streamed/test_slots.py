@@ -19,3 +19,10 @@ def test_a_block_never_evicts_what_it_holds_itself() -> None:
     rows, _ = slots.place([1, 7, 8, 2], np.full(4, 9))
     assert EMPTY not in rows and len(set(rows.tolist())) == 4
     assert slots.of([3, 4]).tolist() == [EMPTY, EMPTY]
+
+
+def test_nor_where_all_were_placed_at_one_time() -> None:
+    slots = Slots(4)
+    slots.place([1, 2, 3, 4], np.ones(4, np.int64))
+    rows, _ = slots.place([1, 5], np.ones(2, np.int64))
+    assert EMPTY not in rows and len(slots) == 4
