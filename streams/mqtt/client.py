@@ -287,7 +287,8 @@ class MqttClient:
             known = isinstance(error, OSError | UnicodeError | InputError)
             failure = of_error(error) if known else GARBLED._replace(text=f"{GARBLED.text} ({error!r})")
         finally:
-            self._ready.clear()
+            if paho is self._paho:  # else `start_over` did not wait for us, and what is ready is another connection
+                self._ready.clear()
             _let_go(paho)
         largest = self._outgoing.largest_sent() if self._accepted and failure.reason == GARBLED.reason else None
         self._broke_off = self._broke_off + 1 if largest is not None else 0
@@ -359,7 +360,9 @@ class MqttClient:
         self._stood, self._stood_s = True, time.monotonic()
         self._ready.set()
 
-    def _on_disconnect(self, _: Client, __: Any, flags: DisconnectFlags, reason: ReasonCode, ___: Any) -> None:
+    def _on_disconnect(self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, __: Any) -> None:
+        if client is not self._paho:
+            return
         self._ready.clear()
         if flags.is_disconnect_packet_from_server:
             self._ended = self._ended or of_code(reason.value)
