@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import streams.mqtt.client as module
+from device_sim.mqtt_dial import dial
 from monitor.metrics import Metrics
 from streams.mqtt.client import MqttClient
 from tests.integration.stack import wait_until
@@ -30,7 +31,7 @@ def test_two_clients_of_one_name_say_what_may_be_wrong(broker: Broker) -> None:
 def test_an_attempt_that_hung_when_it_was_started_over_takes_nothing_of_the_next(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dial, begun, over = module.dial, threading.Event(), threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     def hangs(*_: Any) -> Any:
         begun.set()
