@@ -22,6 +22,7 @@ from index.pool import Pool
 from index.scored import NONE, share
 from models.cloud_model import CloudModel
 from models.sample import SampleBlock
+from operators.decode import EVENTS
 from operators.encode import encode
 from operators.gather import Reply
 from operators.packed import Packed
@@ -230,7 +231,7 @@ class Shard:
 
 def _too_old(record: SampleRecord) -> DeadLetter:
     detail = f"timestamp {record.timestamp} is out of the pool's window"
-    return DeadLetter("event", Reason.WINDOW, detail, encode_record(record), Origin("user"))
+    return DeadLetter("event", Reason.WINDOW, detail, encode_record(record), Origin(EVENTS))
 
 
 class ShardLogic(StatefulBatchLogic[Work, ShardOutput, int]):
