@@ -19,19 +19,19 @@ VALUES = {
     "arm": "8",
     "base": "1",
     "bound": "3",
-    "client": "2",
+    "client": "3",
     "devices": "4",
     "fault": "30",
-    "group": "4",
+    "group": "5",
     "leg": "3",
-    "outcome": "30",
+    "outcome": "40",
     "partition": "one per partition",
-    "reason": "30",
+    "reason": "40",
     "shard": "one per shard",
     "stage": "10",
     "topic": "one per topic",
     "use": "4",
-    "what": "10",
+    "what": "12",
 }
 
 # From 1 ms to 60 s; from 5 ms to 2 s at most a quarter apart, so that a quantile is told to within some 10 %, and
@@ -149,7 +149,9 @@ class Metrics:
         "wall clock: when the newest canary was sent that came back; age = time() - this",
     )
     predictions = counter("coda_predictions", "events predicted by every arm before anything learned from them")
-    trainings = counter("coda_trainings", "retrainings, by outcome: accepted, rolled_back, failed", ["outcome"])
+    trainings = counter(
+        "coda_trainings", "retrainings, by outcome: accepted, rolled_back, outdated, failed", ["outcome"]
+    )
     batches = counter("coda_batches", "candidate batches that reached devices, by outcome", ["outcome"])
     base = gauge("coda_base", "1 for what devices add to, as the fleet was told: the arm `cloud` is that", ["base"])
     arm_auc = gauge("coda_arm_auc", "AUC of each arm so far", ["arm"])
@@ -196,7 +198,7 @@ class Metrics:
     tunnel_rejected = counter("coda_tunnel_rejected", "messages the tunnel could not pass on, by reason", ["reason"])
     device_outcomes = counter(
         "coda_device_outcomes",
-        "what became of events, batches, models, tasks, paces, trainings and attendances on devices",
+        "what became of everything on devices, by what it was: events, batches, models, tasks, trainings, …",
         ["what", "outcome"],
     )
 
