@@ -110,9 +110,3 @@ class GroupPositions:
         if time.monotonic() - self._said_s >= OUTAGE_NOTE_EVERY_S:
             self._said_s = time.monotonic()
             _log.warning("positions of %s were not mirrored: %s", self.group, error.str())
-
-
-def lag(bootstrap: str, group: str, topic: str) -> dict[int, int]:
-    """`GroupPositions.lag` for one look; keep a `GroupPositions` for many."""
-    with GroupPositions(KafkaSettings(bootstrap), group) as positions:
-        return positions.lag(topic)

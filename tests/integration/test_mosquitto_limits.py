@@ -18,12 +18,12 @@ from monitor.metrics import Metrics
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings, probe
 from tests.integration.stack import free_port, wait_until
+from tests.streams.kafka.lag import lag
 from tests.streams.tunnel.world import live_tunnel
 from wire.claim import Claim
 from wire.errors import CodaError, ConnectionFailed

@@ -19,11 +19,11 @@ from streams.bus import Message
 from streams.kafka.bounds import bounds, read_between
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
-from streams.kafka.lag import lag
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, FLEET_GROUP, FLOW_GROUP, SAMPLES, TELEMETRY
 from streams.tunnel.accounting import account_for_pushes
 from tests.integration.log import EVERY_MS, FIRST_MS, write_log
 from tests.integration.stack import Command, Server, wait_for_nothing, wait_until
+from tests.streams.kafka.lag import lag
 from wire.batch import decode_batch
 from wire.event import decode_event
 from wire.outcome import Batches, Trainings

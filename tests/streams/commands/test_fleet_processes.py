@@ -17,10 +17,10 @@ import pytest
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from tests.streams.fleet.world import Cloud, history_of
+from tests.streams.kafka.lag import lag
 from wire.signing import PUBLIC
 from wire.telemetry import Presence
 

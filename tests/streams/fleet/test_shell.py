@@ -23,11 +23,11 @@ from streams.fleet.drop import Drop
 from streams.fleet.shell import FleetShell, PartitionsAdded
 from streams.fleet.taste_file import FILE, read_tastes
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.topics import FLEET_GROUP
 from streams.mqtt.embedded import EmbeddedMqtt
 from tests.disks import fill_up, small_disk
 from tests.streams.fleet.world import LIMIT_S, TASK, Cloud, cloud_model, history_of, predicted, run_until, settings_for
+from tests.streams.kafka.lag import lag
 from wire.claim import Claim
 from wire.errors import ConnectionFailed, InputError, StorageError
 from wire.event import encode_event

@@ -5,8 +5,9 @@ import pytest
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
-from streams.kafka.lag import GroupPositions, lag
+from streams.kafka.lag import GroupPositions
 from tests.integration.stack import wait_until
+from tests.streams.kafka.lag import lag
 from tests.streams.kafka.server import kafka_script
 from tests.streams.kafka.test_consumer import ALL, drain, send
 

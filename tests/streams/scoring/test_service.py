@@ -19,7 +19,6 @@ from streams.base.training import Abandoned, Beside
 from streams.commands.replay import command as replay
 from streams.commands.score import command as score
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.options import KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS, EVENTS, SCORE_GROUP, UNSCORED
 from streams.scoring.came import DUPLICATE, LATE
@@ -29,6 +28,7 @@ from streams.scoring.state import FILE, ScoringState
 from tests.at_once import AtOnce
 from tests.integration.stack import Command
 from tests.streams.flow.world import Flow, World, keys, wait_until
+from tests.streams.kafka.lag import lag
 from tests.streams.scoring.world import SHARE, keep, log_in, messages, said, scorer_of, tail_of
 from wire.clock import SystemClock
 from wire.errors import InputError, StorageError

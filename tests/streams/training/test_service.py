@@ -23,7 +23,6 @@ from streams.kafka.admin import largest_model
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.options import KafkaOptions
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import SAMPLES, TASKS, TELEMETRY, TRAINER_GROUP
@@ -33,6 +32,7 @@ from streams.training.published import published_model, published_task
 from streams.training.service import TrainingService
 from streams.training.task_desk import TaskDesk, read_task
 from tests.models.samples import messages_of, tasteful_samples, wide_catalogue
+from tests.streams.kafka.lag import lag
 from tests.wire.reports import training
 from wire.clock import SystemClock
 from wire.errors import ArtefactError, InputError

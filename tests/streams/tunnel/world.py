@@ -15,7 +15,6 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.embedded import EmbeddedKafka
-from streams.kafka.lag import lag
 from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import CANDIDATES, TUNNEL_GROUP
 from streams.mqtt.broker import Received
@@ -23,6 +22,7 @@ from streams.mqtt.client import MqttClient
 from streams.mqtt.connection import MqttSettings
 from streams.mqtt.paho_broker import PahoBroker
 from streams.tunnel.tunnel import Tunnel
+from tests.streams.kafka.lag import lag
 from tests.streams.mqtt.brokers import Broker
 from tests.wire.reports import ack
 from wire.batch import decode_batch, encode_batch
