@@ -1,1 +1,1 @@
-"""What cloud and device share: messages, the cloud model, the sample classifier, personal heads and their blend."""
+"""What cloud and device share: samples, the cloud model, the sample classifier, personal heads and their blend."""

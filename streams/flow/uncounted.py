@@ -46,9 +46,7 @@ def progress_of(folder: Path) -> Progress:
 def resume_epoch(of_all: Iterable[Progress]) -> int | None:
     """The epoch that Bytewax begins with, by all parts of a state; what was saved in it or later does not count.
 
-    None where no dataflow has begun.
-
-    Every worker is as far as it says, or where the execution began.
+    Every worker is as far as it says, or where the execution began. None where no dataflow has begun.
 
     >>> resume_epoch([Progress([(1, 2, 5)], [(0, 0, 9), (1, 0, 8)]), Progress([], [(1, 1, 7)])])
     7
@@ -68,11 +66,10 @@ def resume_epoch(of_all: Iterable[Progress]) -> int | None:
 
 
 def forget_uncounted(folder: Path, epoch: int | None) -> int:
-    """Delete what was saved in this epoch or later, how many snapshots that were; and the output's parts.
-
-    Raises as `progress_of`.
+    """Delete what was saved in this epoch or later, and the output's parts; returns how many snapshots that were.
 
     Not from a part that is done with more: another part is too old, which Bytewax refuses, and may be given back newer.
+    Raises as `progress_of`.
     """
     forgotten = 0
     if epoch is None:
