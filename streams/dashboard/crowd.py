@@ -71,7 +71,10 @@ class Crowd:
                 device.batch_ms, device.batch_outcome, device.batches = heard_ms, str(report.outcome), report.batches
                 self._came_or_went(device, heard_ms, online=True)
             case Training():
-                device.trained_ms, device.trainings, device.passed = heard_ms, report.trainings, report.passed
+                before, trained = (sum(each.values()) for each in (device.trainings, report.trainings))
+                if trained and trained != before:  # one whose link is back reports, too, and one that stands aside
+                    device.trained_ms = heard_ms
+                device.trainings, device.passed = report.trainings, report.passed
                 device.model, device.version, device.batches = str(report.model), report.model.version, report.batches
                 device.events, device.compute_ms = report.events, report.compute_ms
                 device.log_loss, device.bytes_up, device.bytes_down = (

@@ -4,7 +4,10 @@ from structlog.testing import capture_logs
 
 from streams.dashboard.crowd import FRESH_MS, Crowd
 from tests.wire.reports import ack, training
+from wire.outcome import Trainings
 from wire.telemetry import Presence, Upward, encode_report
+
+ONCE = {Trainings.ACCEPTED: 1}
 
 
 def crowd(*reports: tuple[int, Upward]) -> Crowd:
@@ -17,12 +20,20 @@ def crowd(*reports: tuple[int, Upward]) -> Crowd:
 def test_a_device_comes_trains_grows_stale_and_goes() -> None:
     found = crowd((1, Presence("ann", online=True)))
     assert found.cells(2) == "c"
-    found.take(encode_report(training("ann", 5, 1.0)), 10)
+    found.take(encode_report(training("ann", 5, 1.0, trainings=ONCE)), 10)
     assert found.cells(11) == "t" and found.cells(10 + FRESH_MS) == "s"
     found.take(encode_report(Presence("ann", online=False)), 20)
     assert found.cells(21) == "o"
     device = found.device("ann")
     assert device is not None and device.link == [(1, True), (20, False)]
+
+
+def test_who_reports_without_a_training_is_not_trained_by_that() -> None:
+    found = crowd((1, Presence("ann", online=True)), (2, training("ann", 5, 1.0)))
+    assert found.cells(3) == "c", "its link is back, and it has not trained yet"
+    found.take(encode_report(training("ann", 9, 1.0, sequence=2, trainings=ONCE)), 10)
+    found.take(encode_report(training("ann", 20, 1.0, sequence=3, trainings=ONCE)), 20 + FRESH_MS)
+    assert found.cells(20 + FRESH_MS) == "s", "it stands aside, and reports what its user does"
 
 
 def test_who_answers_a_batch_is_there_though_nobody_said_so() -> None:
