@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from device_sim.lately import HARM
 from models.scores import auc, auc_of_groups, aucs_up_to, logloss
 from monitor.arms import ArmResult, ArmsOverTime
 from wire.arrays import F64, I64, U8
 from wire.task import ARMS
 
 RESAMPLES = 1000  # of the users, for 95 % intervals; their ends then vary by about 2 % of the width
-HARM = 0.02  # a user's AUC below the cloud arm's by more than this counts as harm
 POINTS = 40  # of the curves over time
 _MIN_SHARE = 0.02  # the first point of a curve: fewer events make a curve of noise
 
