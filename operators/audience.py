@@ -8,10 +8,12 @@ Users are counted per item and not per shard, which sees a part of the users onl
 on whichever worker it falls. Once an item is through, all workers hear of it, and its samples pass the state by: to
 send each to another worker, and to save the state that it came to, costs more than most of what else is done with it.
 A state holds at most `min_users` keys of 8 bytes and `MOST_WAITING` samples, and then one flag. Of more than a million
-items those that came longest ago are let go; who comes again begins anew.
+items those that came longest ago are let go; who comes again begins anew. Where fewer users are enough than were when
+the dataflow ran last, what waits for more of them goes on when it begins.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Never
 
 import bytewax.operators as op
@@ -27,6 +29,8 @@ from wire.sample import SampleRecord
 
 MOST_WAITING = 64  # samples of one item, 20 kB: of more, the newest, as the pool would keep
 STAY = Stay(most=1_000_000, idle_ms=1 << 62)  # items of one worker; 1 kB each while their samples wait
+
+_AT_ONCE = datetime.fromtimestamp(0, UTC)  # by any wall clock, wherever it is set
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,6 +54,10 @@ class Audience:
         self._takers: set[int] = set()
         self.enough = False
         self.waiting: list[SampleRecord] = []
+
+    def overdue(self, min_users: int) -> bool:
+        """Whether samples wait that so many users let go on."""
+        return bool(self.waiting) and len(self._takers) >= min_users
 
     def admit(self, samples: Sequence[SampleRecord], min_users: int) -> Sequence[SampleRecord]:
         """Those of these samples, and of the waiting ones, that go on."""
@@ -113,22 +121,33 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput | Throug
             return [], self._leave()
         if self._audience is None:
             self._audience = Audience(samples[0].item)
-        before = len(self._audience.waiting)
-        going = self._audience.admit(samples, self._min_users)
-        waiting = len(self._audience.waiting)
         self._residents.active(str(self._audience.item), 0)
-        self._look(self._audience)
-        self._metrics.samples_waiting.inc(waiting - before)
-        if forgotten := before + len(samples) - len(going) - waiting:
-            self._metrics.rejected.labels(Reason.RARE).inc(forgotten)
-        if not going:
-            return [], self.RETAIN
-        return [UserOutput([], [], [], 0, list(going)), Through(self._audience.item)], self.RETAIN
+        return self._admit(self._audience, samples), self.RETAIN
+
+    def on_notify(self) -> tuple[list[UserOutput | Through], bool]:
+        """What waited for more users than it takes goes on."""
+        assert self._audience is not None, "who has no state is not notified"
+        return self._admit(self._audience, []), self.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """At once, where a restart asks for fewer users."""
+        overdue = self._audience is not None and self._audience.overdue(self._min_users)
+        return _AT_ONCE if overdue else None
 
     def snapshot(self) -> bytes:
         """The state, saved."""
         assert self._audience is not None, "a key without a value has no state"
         return self._audience.snapshot()
+
+    def _admit(self, audience: Audience, samples: Sequence[SampleRecord]) -> list[UserOutput | Through]:
+        before = len(audience.waiting)
+        going = audience.admit(samples, self._min_users)
+        waiting = len(audience.waiting)
+        self._look(audience)
+        self._metrics.samples_waiting.inc(waiting - before)
+        if forgotten := before + len(samples) - len(going) - waiting:
+            self._metrics.rejected.labels(Reason.RARE).inc(forgotten)
+        return [UserOutput([], [], [], 0, list(going)), Through(audience.item)] if going else []
 
     def _look(self, audience: Audience) -> None:
         """From now on the item's samples need not come here, once enough users took it."""
@@ -172,9 +191,13 @@ def audience_step(
     step_id: str, up: KeyedStream[UserOutput], min_users: int, workers: int, *, metrics: Metrics
 ) -> KeyedStream[UserOutput]:
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
-    if min_users == 1:
-        return up
     residents, through, heard = Residents(STAY, Meter.of_items(metrics)), dict[int, str](), set[int]()
+    if min_users == 1:
+        nothing: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", up, lambda _: [])
+        waited: Any = op.stateful_batch(
+            step_id, nothing, lambda saved: AudienceLogic(saved, 0, residents, through, metrics)
+        )
+        return op.merge(f"{step_id}_merged", up, op.flat_map_batch(f"{step_id}_admitted", waited, _outputs))
 
     def split(outputs: Iterable[tuple[str, UserOutput]]) -> list[tuple[str, UserOutput | SampleRecord | Leave]]:
         """What passes by, keyed by user as it came, and what has to ask, keyed by item: decided here alone."""

@@ -124,10 +124,26 @@ def test_samples_of_an_item_that_is_through_go_to_no_other_worker(worker: int, m
     assert asked == list(range(3)), "three users are enough, and from then on everybody knows"
 
 
-def _flow(batches: dict[str, Any], sink: Collected) -> Dataflow:
+@pytest.mark.parametrize("fewer", [2, 1])
+def test_after_a_restart_with_fewer_users_what_waited_goes_on(fewer: int) -> None:
+    snapshots, sink = Snapshots(), Collected()
+    stream: Any = [[(f"user-{n}", UserOutput([sample(n, n)], [], [], 0))] for n in range(2)]
+    engine = Engine([_flow({"0": stream}, sink)], snapshots, 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
+    while not engine.ended:
+        engine.step(0)
+    assert not [each for output in sink.got for each in output.waited], "three users are to take it"
+    again: Any = [[], [], []]
+    flow = _flow({"1": again}, sink, fewer)
+    engine = Engine([flow], snapshots, 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
+    while not engine.ended:
+        engine.step(0)
+    assert [each.sample for output in sink.got for each in output.waited] == [0, 1]
+
+
+def _flow(batches: dict[str, Any], sink: Collected, min_users: int = 3) -> Dataflow:
     flow = Dataflow("audience")
     came: Any = op.input("in", flow, Listed(batches, None))
-    out = audience_step("audience", came, 3, 2, metrics=Metrics())
+    out = audience_step("audience", came, min_users, 2, metrics=Metrics())
     op.output("out", op.map("tag", out, lambda item: ("all", item[1])), sink)
     return flow
 
