@@ -55,12 +55,28 @@ def find(messages: Iterable[Message], event_id: str = "", user: str = "") -> Fou
 
 def refused(messages: Iterable[Message], found: Found) -> list[Step]:
     """Whether it is among the dead letters, and why."""
-    named = f'"{found.event.event_id}"'.encode()
+    named, key = f'"{found.event.event_id}"'.encode(), sample_key(found.event.event_id)
     return [
         Step(message.timestamp_ms, f"refused: {message.headers.get('reason', b'?').decode()}")
         for message in messages
-        if named in message.value
+        if named in message.value or refused_one(message.value)[0] == key
     ]
+
+
+def refused_one(raw: bytes) -> tuple[int | None, str]:
+    """The sample key of a refused event and its user, or the key alone of a sample that the pool refused.
+
+    None of what can't be read.
+    """
+    try:
+        event = decode_event(raw)
+        return sample_key(event.event_id), event.user_id
+    except Malformed:
+        pass
+    try:
+        return decode_record(raw).sample, ""
+    except Malformed:
+        return None, ""
 
 
 def pooled(messages: Iterable[Message], found: Found) -> list[Step]:

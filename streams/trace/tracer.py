@@ -12,7 +12,7 @@ from monitor.seldom import Seldom
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
 from streams.times import span
-from streams.trace.trace import holds
+from streams.trace.trace import holds, refused_one
 from wire.arrays import U64
 from wire.batch import decode_batch
 from wire.canary import is_canary
@@ -58,10 +58,10 @@ class Tracer:
     def _refused(self, message: Message) -> Iterator[TraceStep]:
         if message.headers.get("what") not in {b"event", None}:
             return
-        event = decode_event(message.value)
-        if is_traced(key := sample_key(event.event_id)):
+        key, user = refused_one(message.value)
+        if key is not None and is_traced(key):
             why = message.headers.get("reason", b"?").decode()
-            yield self._step(f"{key:016x}", "refused", message.timestamp_ms, f"refused: {why}", user=event.user_id)
+            yield self._step(f"{key:016x}", "refused", message.timestamp_ms, f"refused: {why}", user=user)
 
     def _sampled(self, message: Message) -> Iterator[TraceStep]:
         record = decode_record(message.value)

@@ -74,6 +74,14 @@ def test_a_traced_event_is_followed_to_who_trained_on_it_and_others_are_not() ->
 def test_a_traced_event_that_was_refused_says_why() -> None:
     refused = message(DEAD_LETTERS, event(TRACED), 20, {"what": b"event", "reason": b"late"})
     assert [step.what for step in steps(iter([refused]))] == ["refused: late"]
+    left = message(DEAD_LETTERS, sample(TRACED), 20, {"what": b"event", "reason": b"window"})
+    assert [step.what for step in steps(iter([left]))] == ["refused: window"], "by the pool, which has its sample alone"
+
+
+def test_a_dead_letter_that_is_no_event_is_nothing_to_warn_of() -> None:
+    with capture_logs() as said:
+        assert steps(iter([message(DEAD_LETTERS, b"hello", 0, {"what": b"event", "reason": b"malformed"})])) == []
+    assert said == []
 
 
 def test_each_canary_is_followed_through_the_dataflow_and_back() -> None:
