@@ -209,7 +209,7 @@ class SimulatedConsumer:
         for partition, offset in self._positions.items():
             topic, number = partition
             log = self._kafka.topics[topic][number]
-            if partition in self._paused:
+            if partition in self._paused or len(found) == max_messages:
                 continue
             if 0 <= offset < log.first:
                 raise DeliveryError(f"{topic}[{number}] no longer has offset {offset}")
