@@ -91,11 +91,17 @@ class History:
         return key
 
     def _refuse(self, message: Message) -> None:
-        if message.headers.get("reason") == Reason.DUPLICATE.encode():
+        reason = message.headers.get("reason")
+        if reason == Reason.DUPLICATE.encode():
             return  # of an event that counts already
-        event = decode_event(message.value)
-        self.refused.add(sample_key(event.event_id))
-        self.refused_of.add(user_key(event.user_id))
+        if reason == Reason.WINDOW.encode():  # a pool refuses samples, not events
+            record = decode_record(message.value)
+            sample, user = record.sample, record.user
+        else:
+            event = decode_event(message.value)
+            sample, user = sample_key(event.event_id), user_key(event.user_id)
+        self.refused.add(sample)
+        self.refused_of.add(user)
 
     def _pool(self, message: Message) -> None:
         self.pooled.setdefault(decode_record(message.value).sample, message.timestamp_ms)

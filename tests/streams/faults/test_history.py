@@ -7,8 +7,9 @@ from streams.kafka.producer import CheckedProducer
 from streams.kafka.topics import BEHAVIOUR, DEAD_LETTERS, EVENTS, TELEMETRY
 from wire.event import Event, encode_event
 from wire.identity import NO_MODEL
-from wire.ids import user_key
+from wire.ids import item_key, sample_key, user_key
 from wire.outcome import Batches
+from wire.sample import SampleRecord, encode_record
 from wire.telemetry import Ack, encode_report
 
 
@@ -33,6 +34,14 @@ def test_dead_letters_of_events_are_refused_and_of_duplicates_count_nothing() ->
     history.note(message(DEAD_LETTERS, event("b"), reason=b"duplicate"))
     history.note(message(DEAD_LETTERS, b"[[[", reason=b"malformed"))
     assert len(history.refused) == 1
+
+
+def test_a_sample_that_the_pool_refused_is_refused_by_name_and_not_lost() -> None:
+    history = History()
+    history.note(message(EVENTS, event("a")))
+    record = SampleRecord(sample_key("a"), user_key("ann"), item_key("i"), item_key("c"), 1, 0, 1, 1, b"", b"")
+    history.note(message(DEAD_LETTERS, encode_record(record), reason=b"window"))
+    assert history.refused == set(history.acknowledged) and history.refused_of == {user_key("ann")}
 
 
 def test_when_a_device_answered_is_when_the_cloud_heard_of_it_as_its_clock_may_be_hours_off() -> None:
