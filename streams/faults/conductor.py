@@ -125,6 +125,9 @@ class Conductor:
                     heapq.heappush(heap, (max(self._orders[number].until_s, time.monotonic() - began_s), 0, number))
         except Exception as error:
             self._failed = error
+            for _, _, lift in self._in_force.values():
+                with contextlib.suppress(CodaError, OSError):  # what went wrong first is what is told
+                    lift()
 
     def _begin(self, number: int) -> None:
         order, at_s = self._orders[number], round(self._elapsed_s(), 3)

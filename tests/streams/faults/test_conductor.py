@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,11 +60,12 @@ def conduct(
     proxies: dict[str, list[FaultProxy]] | None = None,
     pool: Path | None = None,
     metrics: Metrics | None = None,
+    more: Mapping[str, Sleeper] | None = None,
 ) -> Conductor:
     made = Conductor(
         orders,
         proxies=proxies or {},
-        victims={"flow": sleeper},
+        victims={"flow": sleeper, **(more or {})},
         kafka=KafkaSettings("127.0.0.1:1"),
         metrics=metrics or Metrics(),
         elapsed_s=time.monotonic,
@@ -159,6 +160,15 @@ def test_what_does_not_run_cannot_be_broken(sleeper: Sleeper) -> None:
     conductor = conduct([Order(Kill(process="flow"), 0.0, 0.1)], sleeper)
     with pytest.raises(CodaError, match="flow does not run"):
         wait(conductor)
+
+
+def test_where_one_fault_fails_what_else_is_in_force_is_lifted(sleeper: Sleeper) -> None:
+    orders = [Order(Pause(process="flow"), 0.0, 60.0), Order(Pause(process="tunnel"), 0.1, 60.0)]
+    absent = Sleeper()
+    conductor = conduct(orders, sleeper, more={"tunnel": absent})
+    with pytest.raises(CodaError, match="tunnel does not run"):
+        wait(conductor)
+    assert sleeper.pid is not None and state_of(sleeper.pid) in ("S", "R")
 
 
 def test_closing_lifts_what_is_in_force_and_begins_nothing_more(sleeper: Sleeper) -> None:
