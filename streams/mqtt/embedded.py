@@ -80,8 +80,9 @@ class EmbeddedMqtt:
 
     @property
     def pid(self) -> int:
-        """The process id of the running broker."""
-        assert self._process is not None, "only a running broker has one"
+        """The process id of the running broker; raises `ConnectionFailed` when none runs."""
+        if self._process is None:
+            raise ConnectionFailed(f"no embedded MQTT broker runs on {self.address}")
         return self._process.pid
 
     def start(self) -> None:

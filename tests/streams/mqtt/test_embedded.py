@@ -46,3 +46,10 @@ def test_it_survives_ctrl_c_and_ends_with_the_process_that_started_it() -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the broker outlived its owner")
+
+
+def test_asked_for_the_process_of_a_broker_that_was_killed_it_says_that_none_runs() -> None:
+    with EmbeddedMqtt() as broker:
+        broker.kill()
+        with pytest.raises(ConnectionFailed, match="no embedded MQTT broker runs"):
+            _ = broker.pid
