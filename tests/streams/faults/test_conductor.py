@@ -58,6 +58,7 @@ def conduct(
     orders: list[Order],
     sleeper: Sleeper,
     proxies: dict[str, list[FaultProxy]] | None = None,
+    *,
     pool: Path | None = None,
     metrics: Metrics | None = None,
     more: Mapping[str, Sleeper] | None = None,
