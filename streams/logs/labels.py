@@ -15,7 +15,8 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 _YES_NO = {"true": 1, "t": 1, "yes": 1, "y": 1, "false": 0, "f": 0, "no": 0, "n": 0}
 # As programs write them: looking them up is many times faster than lowering the case of every label.
 _WORDS = {form(word): label for word, label in _YES_NO.items() for form in (str, str.upper, str.capitalize)}
-_COMPARISON = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(>=|<=|>|<|=)\s*([^<>=\s]+)\s*")
+_COMPARISON = re.compile(r"\s*([^<>=!]*[^<>=!\s])\s*(>=|<=|!=|==|<>|>|<|=)\s*([^<>=\s]([^<>=]*[^<>=\s])?)\s*")
+_SAME_SIGN = {"==": "=", "<>": "!="}  # as programs and databases write them
 # What is done in passing: no sign that somebody wanted an item.
 _PASSING = {"view", "pv", "pageview", "impression", "show", "exposure", "detail", "remove_from_cart"}
 # So many rows with other numbers than 0 and 1 are no slips: the column is no label.
@@ -100,10 +101,14 @@ def find_label_rule(
 def _said(names: dict[str, str], positive: str, where: str) -> LabelRule:
     comparison = _COMPARISON.fullmatch(positive)
     if comparison:
-        column, sign, value = comparison.groups()
-        if sign != "=" and not _NUMBER.fullmatch(value):
+        column, sign, value = comparison[1], _SAME_SIGN.get(comparison[2], comparison[2]), comparison[3]
+        if sign not in ("=", "!=") and not _NUMBER.fullmatch(value):
             raise InputError(f"--positive {positive}: {value} is no number")
         return LabelRule(comparison=(column, sign, value))
+    if not {*"<>="}.isdisjoint(positive):
+        raise InputError(
+            f"--positive {positive} is no comparison: write COLUMN>=VALUE, or with <=, >, <, = or != in its place"
+        )
     if positive.strip() == EVERY:
         return LabelRule(every=True)
     if "event_type" not in names:
@@ -166,6 +171,8 @@ def _flag() -> pl.Expr:
 
 
 def _compared(sign: str, value: str) -> pl.Expr:
+    if sign == "!=":
+        return ~_compared("=", value)
     text = pl.col("label").str.strip_chars()
     number = text.cast(pl.Float64, strict=False)
     if value.lower() in _YES_NO:  # Parquet and JSON have true and false as 1 and 0

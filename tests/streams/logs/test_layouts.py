@@ -241,11 +241,30 @@ def test_what_is_not_certain_stops_with_a_command_that_would_work(name: str, tmp
         (LogOptions(time_zone="Mars"), "--time-zone Mars"),
         (LogOptions(positive="label>=good"), "no number"),
         (LogOptions(positive="buy"), "--column event_type"),
+        (LogOptions(positive="label=>1"), "no comparison: write COLUMN>=VALUE"),
+        (LogOptions(positive=">=1"), "no comparison: write COLUMN>=VALUE"),
     ],
 )
 def test_options_that_cannot_be_meant_are_one_line(options: LogOptions, says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says.replace("+", ".")):
         EventLog(write(tmp_path, f"user,item,label,time\nu,i,1,{T}\n"), options)
+
+
+@pytest.mark.parametrize(
+    ("positive", "labels"),
+    [
+        ("event!=view", [0, 1, 1]),
+        ("event <> view", [0, 1, 1]),
+        ("event==add to cart", [0, 1, 0]),
+        ("stars!=4", [1, 0, 1]),
+        ("stars == 4.0", [0, 1, 0]),
+        ("liked!=no", [0, 1, 1]),
+    ],
+)
+def test_other_signs_of_a_comparison_mean_what_they_say(positive: str, labels: list[int], tmp_path: Path) -> None:
+    rows = f"u,i,view,3,no,{T}\nu,i,Add to cart,4,yes,{T}\nu,i,buy,5,yes,{T}\n"
+    path = write(tmp_path, f"user,item,event,stars,liked,time\n{rows}")
+    assert load_log(path, LogOptions(positive=positive))["label"].to_list() == labels
 
 
 def test_what_was_taken_for_what_is_one_line(tmp_path: Path) -> None:
