@@ -17,6 +17,11 @@ from wire.arrays import I64
 
 USERS_NEEDED = 30  # with fewer, the interval of a mean over users says next to nothing
 _EXAMPLE_CHARS = 80
+_DAY_MS = 23 * 3_600_000  # the shortest: one on which the clock is put forward
+_DAYS_ONLY = (
+    "times say the day and no more: all that happens in one counts as one moment, from which nothing is learned before "
+    "it is over, so how fresh batches have to be cannot be told"
+)
 _PARTS = 60  # of the span: a bar is then some pixels wide in a report
 
 
@@ -45,6 +50,7 @@ class LogCheck:
     first_ms: int
     last_ms: int
     at_first: int  # events of the first moment
+    days_only: bool  # times say the day and no more
     positives: int
     users_with_both: int
     per_user: tuple[int, int, int]  # events: p10, p50, p90
@@ -103,6 +109,8 @@ class LogCheck:
             p10, p50, p90 = self.per_user
             yield f"{self.events:,} events; {self.users:,} users, {self.items:,} items"
             yield f"from {moment(self.first_ms)} to {moment(self.last_ms)}"
+            if self.days_only:
+                yield _DAYS_ONLY
             yield f"{self.positives:,} positive{'s' * (self.positives != 1)} ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
@@ -132,6 +140,7 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
         items=events["item_id"].n_unique(),
         first_ms=int(events["timestamp"].min() or 0),  # type: ignore[arg-type]  # polars types it as any value
         last_ms=int(events["timestamp"].max() or 0),  # type: ignore[arg-type]
+        days_only=_days_only(events["timestamp"]),
         at_first=events.filter(pl.col("timestamp") == pl.col("timestamp").min()).height,
         positives=positives,
         users_with_both=int((users["labels"] > 1).sum()),
@@ -144,6 +153,12 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
         over_time=_over_time(events["timestamp"].to_numpy()),
         by_events=tuple(np.bincount(np.log2(users["events"].to_numpy()).astype(np.int64)).tolist()),
     )
+
+
+def _days_only(times: pl.Series) -> bool:
+    """Whether no two moments are less than a day apart, though events share them."""
+    apart = times.unique().sort().diff().drop_nulls()
+    return 0 < 2 * len(apart) < len(times) and bool((apart >= _DAY_MS).all())
 
 
 def _over_time(times: I64) -> tuple[int, ...]:

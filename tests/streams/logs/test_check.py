@@ -50,6 +50,13 @@ def test_the_verdict(labels: str, verdict: str, tmp_path: Path) -> None:
     assert verdict in checked(tmp_path, *rows).verdict
 
 
+@pytest.mark.parametrize(("apart_h", "days_only"), [(24, True), (23, True), (22, False)])
+def test_a_log_of_days_alone_is_told_to_say_nothing_of_freshness(apart_h: int, days_only: bool, tmp_path: Path) -> None:
+    rows = (f"u{n % 3},i,c,view,{n % 2},{T + n // 3 * apart_h * 3_600_000}" for n in range(9))
+    found = checked(tmp_path, *rows)
+    assert found.days_only == days_only == ("the day and no more" in "\n".join(found.lines()))
+
+
 def test_a_log_without_an_event_is_told_not_a_traceback(tmp_path: Path) -> None:
     found = checked(tmp_path, ",i,c,view,1,5")
     assert list(found.lines())[-1] == "no event can be read"
