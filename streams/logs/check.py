@@ -17,6 +17,8 @@ from wire.arrays import I64
 
 USERS_NEEDED = 30  # with fewer, the interval of a mean over users says next to nothing
 _EXAMPLE_CHARS = 80
+# What a reason says of its own row: without it rows are alike.
+_OF_ONE_ROW = re.compile(r"is .*, not|\d+ (?=bytes long|fields where)| \(byte \d+\)")
 _DAY_MS = 23 * 3_600_000  # the shortest: one on which the clock is put forward
 _DAYS_ONLY = (
     "times say the day and no more: all that happens in one counts as one moment, from which nothing is learned before "
@@ -176,13 +178,13 @@ def _reasons(batches: list[LogBatch]) -> tuple[Reason, ...]:
     alike: dict[str, list[Rejected]] = {}
     for batch in batches:
         for row in batch.rejected:
-            alike.setdefault(re.sub(r"is .*, not|\d+ (?=bytes long|fields where)", _blank, row.reason), []).append(row)
+            alike.setdefault(_OF_ONE_ROW.sub(_blank, row.reason), []).append(row)
     counted = sorted(alike.items(), key=lambda item: -len(item[1]))
     return tuple(Reason(len(rows), reason, rows[0].line, _shown(rows[0].raw)) for reason, rows in counted)
 
 
 def _blank(found: re.Match[str]) -> str:
-    return "is …, not" if found[0].startswith("is") else "… "
+    return "is …, not" if found[0].startswith("is") else "" if found[0].startswith(" (byte") else "… "
 
 
 def _shown(raw: bytes) -> str:

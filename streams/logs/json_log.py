@@ -43,7 +43,8 @@ def read_jsonl(path: Path, options: LogOptions) -> Iterator[Rows]:
             yield _rows(objects, mapping, rejected)
             rejected = []
     if mapping is None:
-        raise InputError(f"{path} has no JSON object on a line of its own: an event log has one per line")
+        why = f" (line {rejected[0].line}: {rejected[0].reason})" if rejected else ""
+        raise InputError(f"{path} has no JSON object on a line of its own{why}: an event log has one per line")
 
 
 def _is_flat(value: object) -> bool:

@@ -50,6 +50,14 @@ def test_the_verdict(labels: str, verdict: str, tmp_path: Path) -> None:
     assert verdict in checked(tmp_path, *rows).verdict
 
 
+def test_json_that_is_broken_alike_is_one_reason_wherever_it_breaks(tmp_path: Path) -> None:
+    row = f'"user_id":"u","item_id":"i","label":1,"timestamp":{T}'
+    broken = (f'{{{row},"note":"{"x" * n}","price":NaN}}\n' for n in range(20))
+    (tmp_path / "a.jsonl").write_text(f"{{{row}}}\n" + "".join(broken))
+    (reason,) = check_log(EventLog(tmp_path / "a.jsonl")).rejected
+    assert (reason.rows, reason.line) == (20, 2) and "not JSON" in reason.reason
+
+
 @pytest.mark.parametrize(("apart_h", "days_only"), [(24, True), (23, True), (22, False)])
 def test_a_log_of_days_alone_is_told_to_say_nothing_of_freshness(apart_h: int, days_only: bool, tmp_path: Path) -> None:
     rows = (f"u{n % 3},i,c,view,{n % 2},{T + n // 3 * apart_h * 3_600_000}" for n in range(9))

@@ -231,7 +231,7 @@ def whole_file_failures() -> dict[str, Any]:
         "log.parquet.gz": (text(b"PAR1"), "unpack it first"),
         "array-of-one-line.json": (text(b'[{"user_id":1}' + b',{"user_id":2}' * 9_000 + b"]"), "jq -c"),
         "no-label.jsonl": (text(b'{"user_id":1}\n'), "surely item_id or timestamp"),
-        "nothing.jsonl": (text(b"hello\n"), "no JSON object"),
+        "nothing.jsonl": (text(b"hello\n"), "no JSON object on a line of its own (line 1: not JSON: "),
         "torn.parquet": (text(b"PAR1 and then nothing"), "cannot be read"),
         "lists.parquet": (parquet(user_id=pl.Series([["a"], ["b"]])), "surely user_id"),
         "flags.parquet": (parquet(timestamp=pl.Series([True, False])), "column timestamp holds"),
