@@ -42,6 +42,9 @@ def read_parquet(path: Path, options: LogOptions) -> Iterator[Rows]:
 def _require_types(schema: pa.Schema, mapping: Mapping, path: Path) -> None:
     for field, name in mapping.columns.items():
         kind = _type_of(schema, name)
+        if kind is None:
+            first = name.partition(".")[0]
+            raise InputError(f"{path} has no column {name}: {first} holds {str(schema.field(first).type)[:100]}")
         if not _fits(field, kind):
             wanted = {"timestamp": "times or numbers", "label": "numbers"}.get(field, "text or numbers")
             raise InputError(f"{path}: column {name} holds {kind}, not {wanted}: convert it first")
@@ -50,14 +53,14 @@ def _require_types(schema: pa.Schema, mapping: Mapping, path: Path) -> None:
             raise InputError(f"{path}: column {column.name} holds {column.type}, which is no JSON: leave it out")
 
 
-def _type_of(schema: pa.Schema, name: str) -> pa.DataType:
-    """The type of a column, or of what the path (user.id) leads to; of null where there is none."""
+def _type_of(schema: pa.Schema, name: str) -> pa.DataType | None:
+    """The type of a column, or of what the path (user.id) leads to; None where it leads nowhere."""
     if name in schema.names:
         kind = schema.field(name).type
         return kind.value_type if types.is_dictionary(kind) else kind
     first, _, rest = name.partition(".")
-    inner = schema.field(first).type
-    return _type_of(pa.schema(list(inner)), rest) if types.is_struct(inner) and rest else pa.null()
+    inner = schema.field(first).type if first in schema.names else pa.null()
+    return _type_of(pa.schema(list(inner)), rest) if types.is_struct(inner) else None
 
 
 def _fits(name: str, kind: pa.DataType) -> bool:

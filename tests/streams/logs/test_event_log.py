@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from streams.logs.event_log import LogBatch, encode_events, load_log, read_log, sorted_log, survey
-from streams.logs.options import FIELDS
+from streams.logs.options import FIELDS, LogOptions
 from streams.logs.rejected import ROW_BYTES
 from tests.streams.logs.world import HEADER, make_log, write_csv
 from wire.errors import InputError
@@ -263,6 +263,22 @@ def test_a_parquet_file_without_a_column(tmp_path: Path) -> None:
     pq.write_table(pa.table({"user_id": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="surely item_id or timestamp"):
         survey(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("items.id", "no column items.id: items holds list<element: struct<id: string>>"),
+        ("shop.name", "no column shop.name: shop holds struct<id: string>"),
+        ("shop.id.more", "no column shop.id.more: shop holds"),
+        ("time.zone", "no column time.zone: time holds int64"),
+    ],
+)
+def test_a_path_into_parquet_columns_that_leads_nowhere_is_told(said: str, says: str, tmp_path: Path) -> None:
+    nested = {"items": [[{"id": "i"}]], "shop": [{"id": "s"}]}
+    pq.write_table(pa.table({"user": ["u"], "time": [1_500_000_000], "label": [1]} | nested), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=says):
+        load_log(tmp_path / "a.parquet", LogOptions((f"item_id={said}",)))
 
 
 def test_survey_counts_spans_and_finds_the_first_line_out_of_order(tmp_path: Path) -> None:
