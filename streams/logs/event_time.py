@@ -19,6 +19,7 @@ _SOME_ROWS = 1_000
 _ISO = (
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H", "%Y-%m-%d", "%Y-%m"),
     *("%Y%m%d %H%M%S%#z", "%Y%m%d %H%M%S"),
+    "%Y-%m-%d %H:%M%#z",  # Java leaves out seconds that are 0
 )
 # Dates as numbers, with how many digits: tried before any unit, most of which make a date of other years of them.
 _DIGITS = (

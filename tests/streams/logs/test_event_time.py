@@ -33,6 +33,8 @@ def write(tmp_path: Path, text: str) -> Path:
         ("13-Feb-20 1:15 AM", 1_581_556_500_000),
         ("20200203T101500Z", 1_580_724_900_000),
         ("2020-02-03T10:15:00+02:00", 1_580_717_700_000),
+        ("2020-02-03T10:15+02:00", 1_580_717_700_000),
+        ("2020-02-03T10:15Z", 1_580_724_900_000),
         ('"Mon, 03 Feb 2020 10:15:00 GMT"', 1_580_724_900_000),
         ("03/Feb/2020:10:15:00 +0000", 1_580_724_900_000),
         ("Mon Feb 03 10:15:00 +0000 2020", 1_580_724_900_000),
@@ -53,6 +55,12 @@ def test_times_without_a_zone_are_in_the_zone_said(tmp_path: Path) -> None:
         1_593_597_600_000,
         1_593_604_800_000,
     ]
+
+
+def test_seconds_that_are_left_out_where_they_are_0_cost_no_row(tmp_path: Path) -> None:
+    times = ("2020-02-03T10:14:59.5Z", "2020-02-03T10:15Z", "2020-02-03T12:15:01+02:00")
+    path = write(tmp_path, "user,item,label,time\n" + "".join(f"u,i,1,{time}\n" for time in times))
+    assert load_log(path)["timestamp"].to_list() == [1_580_724_899_500, 1_580_724_900_000, 1_580_724_901_000]
 
 
 def test_a_format_said_is_the_format_taken(tmp_path: Path) -> None:
