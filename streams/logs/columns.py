@@ -122,7 +122,7 @@ def _reason(rules: Rules) -> pl.Expr:
 
 def _says_otherwise() -> pl.Expr:
     """Which rows have a base that cannot be read; one without says nothing."""
-    return pl.col("odds").is_null() & (pl.col("base").is_not_null() & (pl.col("base") != ""))
+    return pl.col("odds").is_null() & ~pl.col("base").is_in(["", *_NOTHING])
 
 
 def _size_reason(name: str) -> pl.Expr:

@@ -284,7 +284,7 @@ def require_file(path: Path) -> None:
 def _rules(first: Rows, options: LogOptions, where: str) -> Rules:
     promised: Unit | None = "ms" if first.mapping.is_documented else None
     said = "base" in options.columns()
-    base = find_base_rule(first.columns["base"]) if said else BaseRule(chances=False)
+    base = find_base_rule(first.columns["base"], where) if said else BaseRule(chances=False)
     return Rules(
         find_time_rule(first.columns["timestamp"], options, where, promised=promised),
         find_label_rule(first.columns, first.mapping.columns, options, where, first.context),

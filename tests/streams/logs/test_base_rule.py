@@ -26,6 +26,7 @@ def log_of(folder: Path, scores: list[str], column: str = "score") -> Path:
     [
         (["0.5", "0.75", ""], [0.0, math.log(3), None], "bases are chances from 0 to 1"),
         (["0", "1", "1e-3"], [-MOST_LOG_ODDS, MOST_LOG_ODDS, math.log(1e-3 / (1 - 1e-3))], "bases are chances"),
+        (["0.5", "NaN", "NULL"], [0.0, None, None], "bases are chances from 0 to 1"),
         (["0.5", "-0.75", "2"], [0.5, -0.75, 2.0], "bases are log-odds"),
     ],
 )
@@ -40,13 +41,18 @@ def test_a_base_is_read_as_chances_or_log_odds_and_it_is_said_which(
 
 
 def test_a_base_that_is_none_is_rejected_with_what_it_is(tmp_path: Path) -> None:
-    log = EventLog(log_of(tmp_path, ["-1", "31", "n/a", "NaN", "", "2"]), SAID)
+    log = EventLog(log_of(tmp_path, ["-1", "31", "n/a", "inf", "", "2"]), SAID)
     batches = list(log.batches())
     wanted = "not log-odds from -30 to 30"
     assert [(row.line, row.reason) for batch in batches for row in batch.rejected] == [
-        (line, f"base is {score}, {wanted}") for line, score in ((3, "31"), (4, "n/a"), (5, "NaN"))
+        (line, f"base is {score}, {wanted}") for line, score in ((3, "31"), (4, "n/a"), (5, "inf"))
     ]
     assert pl.concat([batch.events for batch in batches])["base"].to_list() == [-1.0, None, 2.0]
+
+
+def test_bases_of_another_scale_are_refused_not_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither a chance from 0 to 1 nor log-odds"):
+        EventLog(log_of(tmp_path, ["0.4", "12", "95.1", "60"]), SAID)
 
 
 def test_only_a_log_with_all_fields_by_their_names_or_its_user_says_what_a_base_is(tmp_path: Path) -> None:
