@@ -15,7 +15,10 @@ from wire.arrays import I64
 
 _NAME_CHARS = 256  # as in wire.event
 # How programs write that there is no value: taken for an id, all those rows would be one user's, or of one item.
-_NOTHING = [r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"]
+_NOTHING = [
+    *(r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"),
+    *("undefined", "(not set)", "#N/A"),  # JavaScript, Google Analytics, spreadsheets
+]
 # What a row has where the log has no such column, or nothing in it.
 _DEFAULTS = {"category_id": "unknown", "event_type": "event"}
 
@@ -98,7 +101,7 @@ def _with_ids(good: pl.DataFrame) -> pl.DataFrame:
 
 def _may_be_wrong() -> pl.Expr:
     """Which rows have a reason to look for: quickly told, and true of a few long names that are fine."""
-    ids = (pl.col(name).is_null() | pl.col(name).is_in(["", *_NOTHING]) for name in ("user_id", "item_id"))
+    ids = (pl.col(name).is_null() | _bare(name).is_in(["", *_NOTHING]) for name in ("user_id", "item_id"))
     names = (pl.col(name).str.len_bytes() > _NAME_CHARS for name in ("user_id", "item_id", *_DEFAULTS))
     sizes = (pl.col(name).str.len_bytes() > ROW_BYTES for name in ("raw", "context"))
     unread = (pl.col(name).is_null() for name in ("flag", "ms"))
@@ -131,12 +134,15 @@ def _size_reason(name: str) -> pl.Expr:
 
 
 def _empty_reason(name: str) -> pl.Expr:
-    column = pl.col(name).cast(pl.String)
-    return pl.when(column.is_null() | (column == "")).then(pl.lit(f"no {name}"))
+    return pl.when(pl.col(name).is_null() | (_bare(name) == "")).then(pl.lit(f"no {name}"))
 
 
 def _nothing_reason(name: str) -> pl.Expr:
-    return pl.when(pl.col(name).is_in(_NOTHING)).then(pl.format(f"no {name} ({{}})", pl.col(name)))
+    return pl.when(_bare(name).is_in(_NOTHING)).then(pl.format(f"no {name} ({{}})", _bare(name)))
+
+
+def _bare(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.String).str.strip_chars()
 
 
 def _length_reason(name: str) -> pl.Expr:

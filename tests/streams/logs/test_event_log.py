@@ -22,7 +22,7 @@ from wire.errors import InputError
 from wire.event import Event, decode_event
 
 LOG = make_log(300)
-WORDS_FOR_NOTHING = [r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"]
+WORDS_FOR_NOTHING = [r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT", "undefined", "(not set)"]
 
 
 def everything(path: Path) -> LogBatch:
@@ -346,6 +346,14 @@ def test_what_a_whole_log_leaves_out_is_told(tmp_path: Path) -> None:
         assert load_log(path).height == 1
     (told,) = lines
     assert told["rows"] == 2 and told["first"] == "line 3: label is NaN, not 0 or 1"
+
+
+def test_blanks_are_no_user_and_no_item(tmp_path: Path) -> None:
+    rows = ("   ,i,c,click,1,1000", "u, ,c,click,1,1000", " NULL ,i,c,click,1,1000", "u,i,c,click,0,1001")
+    path = write_csv(tmp_path / "a.csv", *rows)
+    found = everything(path)
+    assert found.events["timestamp"].to_list() == [1001]
+    assert [reason for _, reason, _ in found.rejected] == ["no user_id", "no item_id", "no user_id (NULL)"]
 
 
 @pytest.mark.parametrize("nothing", WORDS_FOR_NOTHING)
