@@ -129,13 +129,14 @@ class Comparison:
         parts = {f"{a}-{b}": self._parts(a, b) for a, b in names}
         columns = [weight, self.events, self._pairs, *(c for p in parts.values() for c in p)]
         sums = self._resampled(np.column_stack(columns))
+        drawn = sums[:, 0] > 0  # of few users with both labels a sample may have none
         result = {}
         for n, (name, (gain, share, loss, right)) in enumerate(parts.items()):
             of_gain, of_share, of_loss, of_right = sums[:, 3 + 4 * n : 7 + 4 * n].T
             up, down = (float((gain[at] * sign > 0).mean()) for sign in (1, -1))
             result[name] = Pair(
                 gauc=round(float(gain.sum() / weight.sum()), 6),
-                ci95=_interval(of_gain / sums[:, 0]),
+                ci95=_interval(of_gain[drawn] / sums[drawn, 0]),
                 users=len(at),
                 users_up=round(up, 6),
                 users_down=round(down, 6),

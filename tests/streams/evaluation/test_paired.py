@@ -99,6 +99,13 @@ def test_within_the_moment_only_what_a_user_met_at_one_time_is_compared() -> Non
     )
 
 
+def test_few_users_with_both_labels_among_many_have_an_interval() -> None:
+    both = [f"u{n}" for n in range(3)]
+    table = TABLE.filter((pl.col("label") == 1) | pl.col("user_id").is_in(both))
+    pair = Comparison(table, ARMS, seed=1).pairs([("coda", "cloud")])["coda-cloud"]
+    assert pair.users == 3 and pair.ci95[0] <= pair.gauc <= pair.ci95[1]
+
+
 def test_where_nobody_has_both_labels_there_is_nothing_to_compare() -> None:
     comparison = Comparison(TABLE.with_columns(label=pl.lit(1)), ARMS, seed=1)
     assert comparison.pairs([("coda", "cloud")]) == {}
