@@ -21,7 +21,7 @@ def one_item_a_row(rows: pl.DataFrame) -> pl.DataFrame:
 
     An event's id is made of its `raw` text and its line, so each has its item behind the raw text.
     """
-    shown = pl.col("item_id").fill_null("").str.strip_chars().str.split(" ")
+    shown = pl.col("item_id").fill_null("").str.strip_chars().str.replace_all(r"\s+", " ").str.split(" ")
     return (
         rows.with_columns(shown)
         .explode("item_id")
