@@ -122,7 +122,7 @@ def main() -> NoReturn:
     # Until the command is loaded a signal just ends us: an exception in the middle of torch's own start would abort it.
     # (A shell without job control starts background commands with SIGINT ignored; we always want to hear it.)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _end)
     mend_streams()
     try:
         form, tokens = log.take_log_format(sys.argv[1:], Path(CONFIG_FILE))
@@ -143,6 +143,12 @@ def _complain(error: CodaError) -> int:
     """Say what is wrong in one line, and return the exit code."""
     print(f"coda: {error}", file=sys.stderr)  # noqa: T201
     return 2 if isinstance(error, InputError) else 1
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """As SIG_DFL, which polars, when it loads, puts a handler of its own before that lets Ctrl-C go unheard."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _listen() -> None:

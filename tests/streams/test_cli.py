@@ -172,6 +172,14 @@ def test_a_signal_ends_a_command_without_a_traceback(number: signal.Signals, cod
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_command_is_loaded_just_ends_it(number: signal.Signals) -> None:
+    load = f"import os, time, polars; os.kill(os.getpid(), {number.value}); time.sleep(10)"
+    act = f"from streams import cli; cli.run = lambda *_: exec({load!r}); cli.main()"
+    done = subprocess.run([sys.executable, "-c", act], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-number, b"")
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     with launch("--help") as process:
         assert process.stdout is not None
