@@ -8,7 +8,7 @@ import structlog
 
 from models.features import Known
 from models.sample import SampleBlock, block_of
-from streams.logs.event_log import load_log, only_positives
+from streams.logs.event_log import NO_POSITIVES, load_log, only_positives
 from streams.logs.options import AS_FOUND, LogOptions
 from wire.errors import InputError
 from wire.ids import item_key, sample_key, user_key
@@ -23,7 +23,7 @@ def initial_samples(path: Path, share: float, options: LogOptions = AS_FOUND) ->
     """The samples of the first `share` of a log, in time order; `produced_ms` is 0.
 
     The cut is a moment, not a row: it lies before the first event beyond the share, so that no event of the rest
-    has a time that the model has seen. Raises `InputError` for a log that can't be read or leaves none.
+    has a time that the model has seen. Raises `InputError` for a log that can't be read, leaves none, or no positive.
     """
     events = load_log(path, options)
     cut = int(share * events.height)
@@ -31,6 +31,8 @@ def initial_samples(path: Path, share: float, options: LogOptions = AS_FOUND) ->
         events = events.filter(pl.col("timestamp") < events["timestamp"][cut])
     if not events.height:
         raise InputError(f"the first {share:g} of {path} holds no event of its own time: give a larger --initial-share")
+    if not (events["label"] == 1).any():
+        raise InputError(f"the first {share:g} of {path}: {NO_POSITIVES}")
     if (events["label"] == 1).all():
         _log.warning(only_positives(options.said(path)))
     return samples_of(events)

@@ -12,7 +12,7 @@ from streams.base.names import BOOSTED, MODELS
 from streams.base.newest import MOST
 from streams.base.scored import begun
 from streams.base.training import Hand, at_once
-from streams.logs.event_log import load_log, only_positives
+from streams.logs.event_log import NO_POSITIVES, load_log, only_positives
 from streams.logs.negatives import has_sampled
 from streams.logs.options import LogOptions
 from streams.logs.slices import first_of_tail
@@ -39,6 +39,8 @@ def begin(
     first that there is enough for. As the stream goes it trains by `hand`. Raises `InputError` for a log that can't be
     used."""
     log = load_log(path, options)
+    if not (log["label"] == 1).any():
+        raise InputError(f"{path}: {NO_POSITIVES}")
     if (log["label"] == 1).all():
         raise InputError(f"{path}: {only_positives(options.said(path))}")
     first = first_of_tail(log, share) if share < 1 else len(log)

@@ -58,3 +58,9 @@ def test_a_log_of_positives_is_said_to_be_one(log: Path) -> None:
     with capture_logs() as lines:
         initial_samples(log, 1.0)
     assert any("with --negatives 2" in str(line["event"]) for line in lines)
+
+
+def test_a_log_without_a_positive_is_refused(log: Path) -> None:
+    log.write_text(ROWS.replace(",view,1,", ",view,0,"))
+    with pytest.raises(InputError, match="no event is a positive, so there is nothing to learn"):
+        initial_samples(log, 1.0)

@@ -47,6 +47,7 @@ from tests.streams.scoring.world import (
     tail_of,
     taken,
 )
+from wire.errors import InputError
 from wire.event import EVENT_BYTES, Event, decode_event, encode_event
 from wire.reason import Reason
 
@@ -59,6 +60,13 @@ def test_of_a_stream_it_says_what_a_scored_log_says_however_it_comes(base: str, 
     assert len({scored[event.event_id] for event in tail_of(path)}) > 300, "it says something"
     for batch in (7, len(came)):
         assert said(scorer_of(path, base), came, batch).items() <= scored.items()
+
+
+def test_a_log_without_a_positive_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"u{n},i{n},0,{10**12 + n}\n" for n in range(9))
+    (tmp_path / "log.csv").write_text(f"user_id,item_id,label,timestamp\n{rows}")
+    with pytest.raises(InputError, match="no event is a positive, so there is nothing to learn"):
+        scorer_of(tmp_path / "log.csv", ONLINE)
 
 
 def test_what_it_knows_of_contexts_is_what_a_scored_log_knows_also_after_a_restart(tmp_path: Path) -> None:
