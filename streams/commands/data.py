@@ -1,5 +1,6 @@
 """`coda data`: real logs by name."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Literal
@@ -188,7 +189,8 @@ def score_log(
     say(f"base: {meaning(chosen, base)}; {each_us:.0f} µs of a core an event, training and all")
     if unsaid:
         say(f"{len(scored):,} events; the first {unsaid:,} have no base, as trees had too little before them")
-    say(f"next: coda evaluate {out}, or live: coda demo --log {out}")
+    named = shlex.quote(str(out))
+    say(f"next: coda evaluate {named}, or live: coda demo --log {named}")
     _print_path(log, out, json=json)
 
 
