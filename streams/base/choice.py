@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from models.scores import auc
 from models.streamed.boosted import LEAST, trainable
 from streams.base.names import BOOSTED, LOGGED, ONLINE, STALE
 from streams.base.newest import MOST
@@ -17,6 +18,7 @@ MEANING = {
     ONLINE: "a regression on streamed features, which learns as the stream goes",
     STALE: "the first cloud model",
 }
+_TELLS = 0.99  # AUC that no model of what comes has
 _MISSING = {
     LOGGED: "the log has no bases: say in which column your own model's are, --column base=NAME",
     "refreshed": "--refresh is 0s, so there is no refreshed cloud model: give an interval, or --base stale",
@@ -49,12 +51,23 @@ def meaning(base: str, asked: str | None) -> str:
     return MEANING[base] + short * (base == ONLINE and asked is None)
 
 
-def unsaid(log: pl.DataFrame) -> list[str]:
-    """A warning where a log has bases of some events and not of others."""
-    share = log["base"].null_count() / len(log)
-    if share in (0, 1):
+def odd_base(log: pl.DataFrame) -> list[str]:
+    """A warning where a log has bases of some events and not of others, and where they know what was taken."""
+    said = log.drop_nulls("base")
+    if not len(said):
         return []
-    return [
-        f"{share:.1%} of events have no base: there personal models add to the cloud model, and which events those "
-        "are may tell positives from negatives"
-    ]
+    lines = []
+    if share := 1 - len(said) / len(log):
+        lines.append(
+            f"{share:.1%} of events have no base: there personal models add to the cloud model, and which events those "
+            "are may tell positives from negatives"
+        )
+    of = (
+        auc(said["label"].to_numpy().astype(np.uint8), said["base"].to_numpy()) if said["label"].n_unique() > 1 else 0.5
+    )
+    if of >= _TELLS:
+        lines.append(
+            f"the base alone has AUC {of:.3f}: is it what a model expected before each event, or does it follow from "
+            "what was taken? Then leave it out, for no figure means anything with it"
+        )
+    return lines

@@ -15,7 +15,7 @@ import torch
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.user import MatchRules
-from streams.base.choice import choose, possible, ready, unsaid
+from streams.base.choice import choose, odd_base, possible, ready
 from streams.base.context import NO_OPTIONS, ContextOptions, telling
 from streams.evaluation.evaluate import evaluate
 from streams.evaluation.lineup import BASES, spoken
@@ -148,7 +148,7 @@ def command(
             settings["base"] = " ".join(bases)
             drawn = sampled.lines() if sampled else []
             known = context.names(events)
-            for line in (*check.lines(), *drawn, *unsaid(events), *telling(events, known)):
+            for line in (*check.lines(), *drawn, *odd_base(events), *telling(events, known)):
                 say(line)
             plans = {name: replace(plan, base=name, context=known) for name in bases}
             first = plans[bases[0]]

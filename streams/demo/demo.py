@@ -16,7 +16,7 @@ import msgspec
 from monitor.accounting import accounting
 from monitor.histogram import Histogram
 from monitor.state import State, freshness_since
-from streams.base.choice import meaning, unsaid
+from streams.base.choice import meaning, odd_base
 from streams.base.names import LOGGED
 from streams.base.scored import Scoring, log_with_base
 from streams.child import CLEAN_CODES, Child
@@ -128,7 +128,7 @@ def based(path: Path, settings: DemoSettings, folder: Path, view: LiveView) -> t
     into = folder if path.parent == folder else None
     base, path = log_with_base(path, settings.base, scoring, show=show, say=view.say, into=into)
     view.say(f"personal models add to {meaning(base, settings.base)} (--base {base})")
-    for line in unsaid(load_log(path)) if base == LOGGED else ():
+    for line in odd_base(load_log(path)) if base == LOGGED else ():
         view.say(line)
     return base, path
 
