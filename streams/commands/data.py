@@ -3,6 +3,7 @@
 import shlex
 import time
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Literal
 
 import msgspec
@@ -33,6 +34,7 @@ from streams.settings import AtLeast0, Share, SomeTime
 from streams.terminal import say
 from streams.times import Duration
 from streams.work_view import work_view
+from wire.durable import make_folder, told
 from wire.errors import InputError
 
 app = App(name="data", help="Event logs: list and get real ones by name, check and convert your own.")
@@ -195,11 +197,14 @@ def score_log(
 
 
 def _require_new(out: Path) -> None:
-    """Raise `InputError` unless a log can be written there."""
+    """Raise `InputError` or `StorageError` unless a log can be written there: after the work it is too late."""
     if out.suffix != ".parquet":
         raise InputError(f"--out {out} would be a Parquet file: call it {out.with_suffix('.parquet')}")
     if out.exists():
         raise InputError(f"{out} is there already: give another --out")
+    make_folder(out.parent)
+    with told(out), NamedTemporaryFile(dir=out.parent):
+        pass
 
 
 def _print_path(name: str, path: Path, *, json: bool) -> None:

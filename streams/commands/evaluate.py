@@ -158,6 +158,10 @@ def command(
                 outcomes = {name: run(f"on {BASES[name]}: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
                 slower = {name: run(f"learning after {name}: ", plan=p) for name, p in later.items()}
             result = result_of(log, len(events), outcomes, plan=plan, settings=settings, later=slower)
+            if json:
+                print(msgspec.json.encode(result).decode())
+            for line in closing_lines(result):  # before a disk may turn out to be full
+                say(line)
             write_json(folder / RESULT, result)
             write_json(
                 folder / RUN,
@@ -167,10 +171,7 @@ def command(
             write_durably(folder / REPORT, evaluation_report(result, outcomes, check).encode())
     except Stopped:
         return stop.exit_code
-    if json:
-        print(msgspec.json.encode(result).decode())
-    for line in closing_lines(result, folder):
-        say(line)
+    say(f"the report: {folder / REPORT}")
     return 0
 
 
@@ -189,15 +190,14 @@ def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpe
         return evaluate(events, pool, plan, progress)
 
 
-def closing_lines(result: Result, folder: Path) -> list[str]:
+def closing_lines(result: Result) -> list[str]:
     """What a person should know when it is over, the verdict first."""
-    report = f"the report: {folder / REPORT}"
     if result.users < USERS_NEEDED:
-        return ["", *result.verdict.lines, report]
+        return ["", *result.verdict.lines]
     of = f"{result.predicted:,} events predicted on {result.devices:,} devices"
     terms = [f"  {name}: {meaning}" for name, meaning in TERMS.items() if name in ("arm", "GAUC", "AUC", "log-loss")]
     figures = [*arm_lines(result.arms, result.untrained), *pair_lines(result.paired)]
-    return ["", *result.verdict.lines, "", f"{of}:", *figures, *terms, "", *result.verdict.lines[:1], report]
+    return ["", *result.verdict.lines, "", f"{of}:", *figures, *terms, "", *result.verdict.lines[:1]]
 
 
 def arm_lines(arms: Mapping[str, ArmFigures], untrained: Sequence[str] = ()) -> list[str]:

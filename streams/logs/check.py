@@ -24,6 +24,7 @@ _DAYS_ONLY = (
     "times say the day and no more: all that happens in one counts as one moment, from which nothing is learned before "
     "it is over, so how fresh batches have to be cannot be told"
 )
+_DOMINANT = 0.1  # of all events: of `USERS_NEEDED` users each has a thirtieth on the average
 _PARTS = 60  # of the span: a bar is then some pixels wide in a report
 
 
@@ -56,6 +57,7 @@ class LogCheck:
     positives: int
     users_with_both: int
     per_user: tuple[int, int, int]  # events: p10, p50, p90
+    busiest: int  # events of the user with the most
     repeats: float  # the user had taken the item before
     duplicates: int  # equal to an earlier event in user, item, type and time
     out_of_order: int  # earlier than the event before
@@ -115,6 +117,11 @@ class LogCheck:
                 yield _DAYS_ONLY
             yield f"{self.positives:,} positive{'s' * (self.positives != 1)} ({self.positives / self.events:.1%})"
             yield f"events per user: {p10:,} / {p50:,} / {p90:,} (p10, p50, p90)"
+            if self.users >= USERS_NEEDED and self.busiest >= _DOMINANT * self.events:
+                yield (
+                    f"one user has {self.busiest / self.events:.0%} of all events, and weighs as much in what is "
+                    "measured: if that is nobody, such as a bot or who is not logged in, leave it out"
+                )
             yield f"repeats {self.repeats:.1%}, duplicates {self.duplicates:,}, out of order {self.out_of_order:,}"
 
 
@@ -147,6 +154,7 @@ def check_of(log: EventLog, batches: list[LogBatch]) -> LogCheck:
         positives=positives,
         users_with_both=int((users["labels"] > 1).sum()),
         per_user=(int(per_user[0]), int(per_user[1]), int(per_user[2])),
+        busiest=int(users["events"].max() or 0),  # type: ignore[arg-type]
         repeats=_share_of_repeats(events),
         duplicates=count_duplicates(events),
         out_of_order=int((events["timestamp"].diff() < 0).sum()),

@@ -84,6 +84,14 @@ def test_a_scored_log_says_what_trees_expected_and_what_to_do_with_it(
     assert "scored.parquet is there already" in capsys.readouterr().err
 
 
+def test_where_nothing_can_be_written_it_is_told_before_the_work(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "score", str(shop(tmp_path, 200)), "--out", "/proc/scored.parquet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("coda: /proc/") and "No such file" in line
+
+
 def test_the_command_to_go_on_with_can_be_pasted(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "score", str(shop(tmp_path, 200)), "--out", "my log.parquet"]) == 0
     assert "next: coda evaluate 'my log.parquet', or live: coda demo --log 'my log.parquet'" in capsys.readouterr().err

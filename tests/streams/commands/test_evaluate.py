@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from streams.cli import run
+from tests.disks import small_disk
 from tests.streams.evaluation.world import taste_log
 from wire.task import ARMS
 
@@ -201,3 +202,14 @@ def test_a_log_that_cannot_be_used_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user_id,item_id,label,timestamp\n" + "u,i,0,1700000000000\n" * 9)
     assert run(("evaluate", str(tmp_path / "a.csv"), "--out", str(tmp_path / "run"))) == 2
     assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_is_full_in_the_end_does_not_cost_the_verdict(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", 64 * 1024) as disk:
+        words = ("evaluate", str(log), *SETTINGS, "--base", "stale", "--refresh", "0s", "--out", str(disk / "run"))
+        assert run(words) == 1
+    said = capsys.readouterr().err
+    assert "over the best global" in said or "Can't tell" in said or "personal models" in said
+    assert "make room on that disk" in said and "the report:" not in said

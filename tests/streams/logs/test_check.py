@@ -50,6 +50,14 @@ def test_the_verdict(labels: str, verdict: str, tmp_path: Path) -> None:
     assert verdict in checked(tmp_path, *rows).verdict
 
 
+@pytest.mark.parametrize(("of_one", "told"), [(2, False), (20, True)])
+def test_one_user_with_much_of_all_events_is_told(of_one: int, told: bool, tmp_path: Path) -> None:
+    users = [*range(40), *[0] * of_one]
+    found = checked(tmp_path, *(f"u{user},i,c,view,{n % 2},{T + n}" for n, user in enumerate(users)))
+    assert found.busiest == 1 + of_one
+    assert ("leave it out" in "\n".join(found.lines())) == told
+
+
 def test_json_that_is_broken_alike_is_one_reason_wherever_it_breaks(tmp_path: Path) -> None:
     row = f'"user_id":"u","item_id":"i","label":1,"timestamp":{T}'
     broken = (f'{{{row},"note":"{"x" * n}","price":NaN}}\n' for n in range(20))
