@@ -22,24 +22,37 @@ class Heard:
         self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
         self._lived: Values = {}
         self._lived_ages: dict[str, Histogram] = {}
+        self._before: tuple[int, Values, dict[str, Histogram]] | None = None  # another life, and what is without it
         self._rival_ms = -SILENT_MS
         self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
 
     def take(self, status: Status, heard_ms: int) -> bool:
-        """Take in what it says; False for what came late or twice, or of a life that is over."""
+        """Take in what it says; False for what came late or twice, or of a life that is over.
+
+        Of two lives the later one counts, but where that has ended and the earlier one goes on: its name was taken.
+        """
         if self._window:
             newest = self.newest
-            if status.boot < newest.boot and not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
-                self._rival_ms = heard_ms  # the life before should be over by now
-            if (status.boot, status.sequence) <= (newest.boot, newest.sequence):
+            goes_on = status.boot < newest.boot and newest.ended and not status.ended
+            if not goes_on and (status.boot, status.sequence) <= (newest.boot, newest.sequence):
+                if status.boot < newest.boot and not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
+                    self._rival_ms = heard_ms  # the life before should be over by now
                 return False
-            if status.boot > newest.boot:
-                self._lived = added(self._lived, counts(newest.values))
-                self._lived_ages = self.all_aged()
-                self._reached = {(f.stage, f.partition): f for f in self.frontiers()}
-                self._window.clear()
+            if status.boot != newest.boot:
+                self._turn_to(status.boot)
         self._window.append((heard_ms, status))
         return True
+
+    def _turn_to(self, boot: int) -> None:
+        """From now on another life speaks, whose own counts come with what it says."""
+        newest, lived, ages = self.newest, self._lived, self._lived_ages
+        if self._before and self._before[0] == boot:
+            _, self._lived, self._lived_ages = self._before
+        self._before = newest.boot, lived, ages
+        self._lived_ages = self.all_aged()
+        self._lived = added(self._lived, counts(newest.values))
+        self._reached = {(f.stage, f.partition): f for f in self.frontiers()}
+        self._window.clear()
 
     @property
     def newest(self) -> Status:

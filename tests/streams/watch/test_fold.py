@@ -65,6 +65,21 @@ def test_what_comes_late_or_twice_changes_nothing(order: list[int], again: list[
     assert fold.picture(9000).total(Metrics.pooled) == 8
 
 
+@pytest.mark.parametrize("lasts_s", [0, 5])
+def test_a_second_process_of_a_name_that_ended_leaves_the_first_one_as_it_is(lasts_s: int) -> None:
+    """Whoever finds its name taken ends, and the one that was there counts on: it is neither down nor a rival."""
+    fold = Fold()
+    for second in range(1, 41):
+        for boot, counted in ((1, second), (2, second - 19)) if 20 <= second <= 20 + lasts_s else ((1, second),):
+            ended = boot == 2 and second == 20 + lasts_s
+            said = status(at_s=second, boot=boot, values=pooled(counted), ages={"pooled": (counted,)}, ended=ended)
+            fold.take(said, said.said_ms)
+    picture = fold.picture(40_000)
+    assert picture.processes[0].up and not picture.processes[0].has_rival
+    assert picture.total(Metrics.pooled) == 40 + lasts_s + 1 and picture.growth(Metrics.pooled) == 1
+    assert fold.passed()["pooled"].count == 40 + lasts_s + 1
+
+
 def test_a_process_that_stops_is_silent_and_its_rates_and_gauges_are_nobodys() -> None:
     values = {**pooled(5), "coda_devices_connected": {"": 9}}
     fold = told(*(status(at_s=s, values=values | pooled(s)) for s in range(1, 11)))
