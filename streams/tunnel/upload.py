@@ -24,6 +24,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "requests": (MatchRequest,),
     "presence": (Presence,),
 }
+_WHAT = {"events": "event", "requests": "request"}  # of others a message is called as its topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ def read_upload(topic: str, payload: bytes) -> Upload:
     ([], 'unknown_format', ['e1'])
     """
     device, leaf = device_of(topic)
+    what = _WHAT.get(leaf, leaf)
     upload, origin = Upload(device), Origin(topic)
     if not 0 < len(device) <= _ID_CHARS:  # nobody to send a receipt to
         detail = f"a device's name of {len(device)} characters, not of 1 to {_ID_CHARS}"
-        upload.dead.append(DeadLetter(leaf, Reason.WRONG_DEVICE, detail, payload, Origin(topic[:_ID_CHARS])))
+        upload.dead.append(DeadLetter(what, Reason.WRONG_DEVICE, detail, payload, Origin(topic[:_ID_CHARS])))
         return upload
     if leaf == "events":
         _read_events(upload, payload, origin)
@@ -81,7 +83,7 @@ def read_upload(topic: str, payload: bytes) -> Upload:
         upload.came = isinstance(report, Presence) and report.online
         upload.letters.append(Letter(REQUESTS if leaf == "requests" else TELEMETRY, device.encode(), payload))
     except Malformed as error:
-        upload.dead.append(DeadLetter(leaf, error.reason, error.detail, payload, origin))
+        upload.dead.append(DeadLetter(what, error.reason, error.detail, payload, origin))
     return upload
 
 

@@ -87,6 +87,13 @@ def test_a_report_on_the_wrong_topic_or_of_another_device_is_a_dead_letter() -> 
 
 
 @pytest.mark.parametrize("leaf", ["events", "ack", "requests", "telemetry", "presence"])
+@pytest.mark.parametrize("part", ["ann", ""])
+def test_dead_letters_name_the_kind_of_message_as_the_protocol_does(part: str, leaf: str) -> None:
+    (letter,) = read_upload(f"coda/devices/{part}/{leaf}", b"nothing").dead
+    assert letter.what == {"events": "event", "requests": "request"}.get(leaf, leaf)
+
+
+@pytest.mark.parametrize("leaf", ["events", "ack", "requests", "telemetry", "presence"])
 @pytest.mark.parametrize("part", ["", "é" * 30_000, "%41" * 20_000])
 def test_who_has_no_name_or_an_endless_one_gets_no_receipt(part: str, leaf: str) -> None:
     upload = read_upload(f"coda/devices/{part}/{leaf}", b'[{"event_id": "e1"}]')
