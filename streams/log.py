@@ -18,6 +18,7 @@ import structlog
 
 from streams.process.live_line import clear_line
 from streams.process.recent import remember
+from streams.terminal import visible
 from wire.errors import InputError
 
 SETTING, VARIABLE = "log-format", "CODA_LOG_FORMAT"
@@ -98,11 +99,11 @@ def _configured(config: Path) -> str:
 
 
 def _as_words() -> list[structlog.types.Processor]:
-    """The sentence, which says what a line is `about` already."""
+    """The sentence, which says what a line is `about` already; what strangers say in it is shown and does nothing."""
 
     def leave_out(_logger: Any, _level: str, line: _Line) -> _Line:
         line.pop("about", None)
-        return line
+        return {name: visible(value) if isinstance(value, str) else value for name, value in line.items()}
 
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback

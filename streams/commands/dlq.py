@@ -10,6 +10,7 @@ from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS
 from streams.settings import AtLeast0
+from streams.terminal import visible
 from streams.times import moment
 from wire.decoder import one_line
 
@@ -65,10 +66,11 @@ def command(
         return 0
     print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {settings.bootstrap}")
     for (what, why, source), number in counts.most_common():
-        print(f"  {number:,} × {what}: {why}, from {source}")
+        print(visible(f"  {number:,} × {what}: {why}, from {source}"))
     for letter in shown:
         raw = letter.raw if full else one_line(letter.raw)[:_EXAMPLE_CHARS]
-        print(f"{letter.at} {letter.what} {letter.reason} {letter.source}{letter.place}: {letter.detail}\n    {raw}")
+        whose = f"{letter.what} {letter.reason} {letter.source}{letter.place}: {letter.detail}"
+        print(visible(f"{letter.at} {whose}\n    {raw}"))
     return 0
 
 

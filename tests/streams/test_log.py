@@ -44,6 +44,17 @@ def test_lines_are_plain_and_on_stderr_and_libraries_only_warn() -> None:
     assert "detail" not in said.stderr
 
 
+def test_what_a_stranger_wrote_does_nothing_to_a_terminal() -> None:
+    program = """
+import structlog
+from streams.log import set_up_logging
+set_up_logging()
+structlog.get_logger("streams").warning("refused \\x1b[2J", first="\\x1b]0;mine\\x07", number=3)
+"""
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    assert said.endswith(" refused �[2J first=�]0;mine� number=3\n")
+
+
 def test_as_json_each_line_is_an_object_with_what_it_is_about_by_name() -> None:
     program = PROGRAM.replace("set_up_logging()", "set_up_logging(form='json')", 1) + (
         'structlog.get_logger("streams").info("pooled is STALLED; rule: x", about={"word": "STALLED", "rule": "x"})\n'

@@ -13,7 +13,7 @@ from tests.streams.logs.world import write_csv
 @pytest.fixture
 def refused(kafka: KafkaSettings, tmp_path: Path) -> KafkaSettings:
     """A Kafka into which a log with three malformed rows was replayed."""
-    rows = ["u,i,c,e,1,1500000000000", "u,i", ",i,c,e,1,1500000000001", "u,i,c,e,7,1500000000002"]
+    rows = ["u,i,c,e,1,1500000000000", "u,i", ",i,c,e,1,1500000000001", "u\x1b[2J,i,c,e,7,1500000000002"]
     log = write_csv(tmp_path / "a.csv", *rows)
     assert (
         run(["replay", str(log), "--bootstrap", kafka.bootstrap, "--max-ahead", "1000", "--throttle-groups", ""]) == 0
@@ -28,6 +28,7 @@ def test_letters_are_counted_and_told_with_reason_and_origin(
     assert run(["dlq", "--bootstrap", refused.bootstrap]) == 0
     told = capsys.readouterr().out
     assert told.startswith("3 dead letters in events.dlq")
+    assert "\x1b" not in told, "and no letter draws on the terminal"
     assert "3 × event: malformed, from a.csv-" in told and " line 3: 2 fields" in told and "no user_id" in told
 
 
