@@ -175,7 +175,9 @@ class Device:
         """
         out: list[Instruction] = [Count(self.aside.stance)]
         if self.aside.stands:
-            out += [Count(Batches.ASIDE)] if self.batch is not None else []
+            if self.batch is not None:  # and passed: the one that the broker retains is not to be taken again
+                self.newest_seq = self.batch.batch_seq + 1
+                out.append(Count(Batches.ASIDE))
             self.batch = None
             self.asking.instead(ASIDE)
             out += self._forget()

@@ -8,7 +8,7 @@ from device_sim.aside import FIRST_WAIT, PROBE, SCOUTS, Aside
 from device_sim.instruction import Count, Forget, Instruction, Predict, Train, WantTraining
 from device_sim.outcome import Stances
 from device_sim.readiness import BATCH_WAIT_MS
-from device_sim.stimulus import BatchArrived, Connected, OwnEvent, Tick, Trained, TrainingSlot
+from device_sim.stimulus import BatchArrived, Connected, LinkLost, OwnEvent, Tick, Trained, TrainingSlot
 from models.gain import FLEET_EVENTS, HOPEFUL, WORTH, fleet_gain
 from tests.device_sim.phone import NO_ROWS, Phone, only, reports
 from tests.device_sim.world import TASK, event, raw_batch
@@ -186,6 +186,24 @@ def test_back_by_the_fleets_word_it_asks_for_nothing_and_trains_when_its_next_ba
     assert not asked(out), "nobody answers that"
     assert not only(WantTraining, out), "all others would train just then, too"
     assert only(WantTraining, phone.tell(BatchArrived(raw_batch("ann", 7))))
+
+
+def test_a_batch_that_it_took_before_it_stood_aside_is_not_taken_again_when_it_is_back() -> None:
+    phone = Phone()
+    phone.live(10)
+    phone.tell(Connected())
+    phone.tell(BatchArrived(raw_batch("ann", 7)))
+    phone.train()
+    for task in (POOR, TASK):
+        phone.device.task = task
+        phone.now_ms += 100_000
+        phone.live(9)
+    assert phone.device.aside.stance is Stances.TRAINS and phone.device.batch is None
+    phone.tell(LinkLost())
+    phone.tell(Connected())
+    assert not reports(phone.tell(BatchArrived(raw_batch("ann", 7)))), "it answered for it before"
+    (ack,) = (report for report in reports(phone.tell(BatchArrived(raw_batch("ann", 8)))) if isinstance(report, Ack))
+    assert ack.batches == {Batches.STALE: 1, Batches.ACCEPTED: 2}
 
 
 def test_back_by_the_fleets_word_that_is_lost_it_trains_without_a_batch_and_asks_for_one() -> None:
