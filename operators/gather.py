@@ -78,7 +78,7 @@ class GatherState:
     __slots__ = ("active_ms", "done_seq", "waiting")
 
     def __init__(self, steady_ms: int = 0) -> None:
-        self.active_ms = steady_ms  # when the newest answer came
+        self.active_ms = steady_ms  # when an answer came last that was not to an older query
         self.done_seq = 0  # queries up to this one have ended
         self.waiting: dict[int, Waiting] = {}  # by seq
 
@@ -89,9 +89,9 @@ class GatherState:
         """
         batches, given_up = [], self._lose_patience(merge, steady_ms)
         for reply in replies:
-            self.active_ms = steady_ms
             if reply.seq <= self.done_seq:
                 continue
+            self.active_ms = steady_ms
             query = self.waiting.setdefault(reply.seq, Waiting(steady_ms))
             query.answers[reply.shard] = reply
             if query.complete(merge.shards):

@@ -116,6 +116,18 @@ def test_an_answer_after_giving_up_changes_nothing() -> None:
     assert items(state, reply(0), reply(1)) == [] and not state.waiting
 
 
+def test_whose_numbers_fell_is_heard_again_once_nothing_else_came_for_two_patiences() -> None:
+    """A canary's are its clock's, which may be set back; it goes on asking, and nothing else would ever forget it."""
+    state = GatherState()
+    assert items(state, reply(0, seq=10**6), reply(1, seq=10**6))
+    for step in range(1, 12):
+        at_ms = 10_000 * step
+        assert not state.handle([reply(0, seq=step), reply(1, seq=step)], TWO, NOW_MS, at_ms).batches
+        assert not state.finished(at_ms)
+    state.handle([reply(0, seq=12), reply(1, seq=12)], TWO, NOW_MS, 2 * PATIENCE_MS)
+    assert state.finished(2 * PATIENCE_MS), "and who comes next begins anew"
+
+
 def test_patience_begins_anew_after_a_restart() -> None:
     state = GatherState()
     state.handle([reply(0)], TWO, NOW_MS, 5_000_000)
