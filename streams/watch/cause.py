@@ -8,10 +8,12 @@ from monitor.stages import STAGES
 from monitor.words import Word
 from streams.times import span
 from streams.watch.picture import Picture, ProcessView, StageView
+from wire.reason import Reason
 from wire.status import Role
 
 _BUSY_CORES = 0.9  # of the one core that a process computes on
 _IDLE_CORES = 0.3
+_MANY_PER_S = 1.0  # events that are refused: one now and then is nobody's fault here
 _CLOSE = 0.8  # lags are alike if the smaller is at least this share of the larger
 _SLACK_S = 10.0  # a window of looks: a frontier is that much younger than the last word of who held it back
 _ILL = frozenset({Word.BEHIND, Word.STALLED})
@@ -23,6 +25,8 @@ _COMMANDS = {
     Role.TUNNEL: "tunnel",
     Role.FLEET: "fleet",
 }
+# Who has nothing of ours after it.
+_WAITS_FOR = {Role.TUNNEL: "devices to answer, or for their broker", Role.FLEET: "its broker, or for a core"}
 
 
 class Cause(NamedTuple):
@@ -147,6 +151,14 @@ def _canary(picture: Picture) -> Cause | None:
     )
 
 
+def _refused(picture: Picture) -> Cause | None:
+    refused, reasons = picture.growth(Metrics.rejected), picture.by(Metrics.rejected, "reason")
+    most = max(reasons, key=lambda reason: reasons[reason], default=Reason.DUPLICATE)
+    if most == Reason.DUPLICATE or refused < max(_MANY_PER_S, picture.growth(Metrics.pooled)):  # replayed twice, say
+        return None
+    return Cause(f"more events are refused than pooled, most so far as {most}", "`coda dlq` shows which, and why")
+
+
 def _missing(picture: Picture) -> Cause | None:
     up = {process.role for process in picture.processes if process.up}
     for role, feeds in ((Role.FLOW, Role.REPLAY), (Role.TUNNEL, Role.FLOW), (Role.FLEET, Role.TUNNEL)):
@@ -167,6 +179,7 @@ SYMPTOMS: Sequence[Callable[[Picture], Cause | None]] = (
     _one,
     _unanswered,
     _canary,
+    _refused,
     _missing,
 )
 
@@ -187,7 +200,8 @@ def _whose(stage: StageView, picture: Picture) -> tuple[str, str]:
         return f"; {busiest.key} fills its core ({busiest.cores:.2f})", "more processes, or less for each"
     if busiest.cores <= _IDLE_CORES:
         return (
-            f"; {busiest.key} has work and hardly computes ({busiest.cores:.2f} cores): it waits for what comes after",
+            f"; {busiest.key} has work and hardly computes ({busiest.cores:.2f} cores): it waits for "
+            + _WAITS_FOR.get(busiest.role, "what comes after"),
             "see what comes after it, and what it says in its log",
         )
     return f"; {busiest.key} computes with {busiest.cores:.2f} cores", "wait, or free cores for it"

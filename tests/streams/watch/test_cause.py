@@ -64,7 +64,8 @@ def test_nothing_is_said_where_all_is_well() -> None:
         ({"model": False}, "`coda train-cloud --initial-log LOG` makes the first"),
         ({"left": {Role.TUNNEL: 20}}, "tunnelled is BEHIND, 20 s behind what it is given"),
         ({"left": {Role.TUNNEL: 20}, "cores": 0.97}, "tunnel/x fills its core (0.97)"),
-        ({"left": {Role.FLOW: 20}, "cores": 0.05}, "flow/x has work and hardly computes (0.05 cores)"),
+        ({"left": {Role.FLOW: 20}, "cores": 0.05}, "hardly computes (0.05 cores): it waits for what comes after"),
+        ({"left": {Role.TUNNEL: 20}, "cores": 0.05}, "hardly computes (0.05 cores): it waits for devices to answer"),
         (
             {"left": {Role.FLOW: 30, Role.FLEET: 31}},
             "pooled (30 s) and predicted (31 s) lag alike: the fault lies where it begins, at pooled",
@@ -95,6 +96,20 @@ def test_batches_that_nobody_answers_point_to_the_broker_or_the_devices() -> Non
         fold.picture(60_000).cause
         == "batches go out and no device answers, 60 are open: the MQTT broker or the 0 devices"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused", "said"), [("window", 60, True), ("window", 40, False), ("duplicate", 60, False)]
+)
+def test_more_events_refused_than_pooled_is_told_where_all_else_is_well(reason: str, refused: int, said: bool) -> None:
+    fold = Fold()
+    for second in range(40, NOW_S + 1):
+        counts = {"coda_samples_pooled_total": {"": 50 * second}}
+        counts["coda_events_rejected_total"] = {"reason=late": 5, f"reason={reason}": refused * second}
+        at = (frontier("pooled", 100 * second, 100 * second, second),)
+        fold.take(status(at_s=second, values=MODEL | counts, frontiers=at), 1000 * second)
+    cause = fold.picture(NOW_S * 1000).cause
+    assert ("more events are refused than pooled, most so far as window" in cause) == said
 
 
 def test_two_processes_of_one_name_are_told_apart_from_a_restart() -> None:
