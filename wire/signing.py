@@ -16,8 +16,8 @@ from wire.task import TASK_BYTES, Task, decode_task, encode_task
 PRIVATE, PUBLIC = "cloud.key", "cloud.pub"
 _KEY_BYTES = 32
 _GET_IT = (
-    "say where it is (--keys, --cloud-key), or put it back from a copy; `coda train-cloud` makes a new pair in a folder "
-    "without keys"
+    "say where it is (--keys, --cloud-key), or put it back from a copy; `coda train-cloud` makes a new pair in a "
+    "folder without keys"
 )
 _task, _model = signed_decoder("task", TASK_BYTES), signed_decoder("model", MESSAGE_BYTES)
 
