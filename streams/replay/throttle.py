@@ -43,8 +43,10 @@ class Throttle:
         self.slowest = ("", 0)  # the group furthest behind at the last look, and by how much
 
     def seen(self, event_bytes: int) -> None:
-        """The largest event so far has this size, key included."""
+        """The largest event so far has this size, key included: of larger ones fewer fit than the last look allowed."""
+        before = self._limit()
         self._largest_event = max(self._largest_event, event_bytes)
+        self._left -= before - self._limit()
 
     def allowance(self, now_s: float, unacknowledged: int) -> int:
         """How many more events may be sent now; the count only shrinks until the next look at the groups."""

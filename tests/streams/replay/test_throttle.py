@@ -59,3 +59,12 @@ def test_without_a_limit_it_is_what_the_embedded_broker_keeps_of_the_largest_eve
     limit.seen(300)
     limit.seen(200)
     assert limit.allowance(0, 0) == fitting_events(300)
+
+
+def test_larger_events_leave_less_room_at_once_and_not_only_at_the_next_look() -> None:
+    limit = throttle(Group("flow", {0: 10}), max_ahead=None)
+    limit.seen(300)
+    assert limit.allowance(0, 0) == fitting_events(300) - 10
+    limit.sent(20)
+    limit.seen(50_000)
+    assert limit.allowance(0.01, 0) == fitting_events(50_000) - 30
