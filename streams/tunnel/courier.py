@@ -27,13 +27,13 @@ class Courier:
         self._said_ms = 0
         self._letters: Sequence[Letter] = ()
         self._dead: Sequence[DeadLetter] = ()
+        self._sent = True  # all of it to the producer
         self._producer = self._new_producer()
 
     def take(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
-        """Send this batch; the one before has arrived."""
-        self._letters, self._dead = letters, dead
+        """Send this batch, as `arrived` is asked; the one before has arrived."""
+        self._letters, self._dead, self._sent = letters, dead, False
         self._said_ms = self._clock.steady_ms()
-        self._send()
 
     def end_by(self, steady_ms: float) -> None:
         """Wait for Kafka no longer than until then."""
@@ -42,14 +42,15 @@ class Courier:
     def arrived(self) -> bool:
         """Whether Kafka has the batch, waiting a little for it; raises `DeliveryError` when the time is over."""
         try:
+            if not self._sent:
+                self._send()
             if self._producer.settled(WAIT_S):
                 return True
         except DeliveryError:
             if self._late():
                 raise
             self._say()
-            self._producer = self._new_producer()
-            self._send()
+            self._producer, self._sent = self._new_producer(), False
             return False
         if self._late():
             waiting = len(self._letters) + len(self._dead)
@@ -74,3 +75,4 @@ class Courier:
             self._producer.send(letter.topic, letter.key, letter.value)
         for refused in self._dead:
             self._producer.send(DEAD_LETTERS, refused.key, refused.value, headers=refused.headers)
+        self._sent = True

@@ -1,5 +1,6 @@
 """A producer and a bus that do what a test says, for what stands on them alone."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,13 +8,15 @@ from wire.errors import DeliveryError
 
 
 class ScriptedProducer:
-    """Has everything once `takes`; fails for good once `fails`."""
+    """Has everything once `takes`; fails for good once `fails`, and with what is sent beyond the first `most`."""
 
     def __init__(self) -> None:
-        self.takes, self.fails = True, False
+        self.takes, self.fails, self.most = True, False, sys.maxsize
         self.sent: list[tuple[str, bytes]] = []
 
     def send(self, topic: str, _key: Any, value: bytes, **_: Any) -> None:
+        if len(self.sent) >= self.most:
+            raise DeliveryError("refused")
         self.sent.append((topic, value))
 
     def settled(self, _timeout_s: float = 0.0) -> bool:

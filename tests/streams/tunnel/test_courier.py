@@ -22,7 +22,8 @@ def test_a_batch_has_arrived_when_kafka_has_all_of_it() -> None:
     one, bus, _ = courier()
     bus.producers[0].takes = False
     one.take(LETTERS, [])
-    assert not one.arrived() and bus.producers[0].sent == [("events", b"1"), ("events", b"2")]
+    assert not one.arrived()
+    assert bus.producers[0].sent == [("events", b"1"), ("events", b"2")]
     bus.producers[0].takes = True
     assert one.arrived()
 
@@ -34,7 +35,20 @@ def test_a_batch_that_a_producer_gave_up_on_goes_to_a_new_one_whole() -> None:
     with capture_logs() as lines:
         assert not one.arrived()
     assert "does not take uploads" in lines[0]["event"] and lines[0]["waiting"] == 2
-    assert bus.producers[1].sent == bus.producers[0].sent and one.arrived()
+    assert one.arrived()
+    assert bus.producers[1].sent == bus.producers[0].sent
+
+
+def test_a_producer_that_gives_up_while_a_batch_is_handed_over_is_replaced_too() -> None:
+    one, bus, _ = courier()
+    first = bus.producers[0]
+    first.most = 1
+    one.take(LETTERS, [])
+    with capture_logs() as lines:
+        assert not one.arrived(), "as a queue that is full waits until its oldest messages are given up"
+    assert [line["waiting"] for line in lines] == [2]
+    assert one.arrived()
+    assert (len(first.sent), len(bus.producers[1].sent)) == (1, 2)
 
 
 def test_a_kafka_that_takes_long_is_told_of_each_time_it_does() -> None:
