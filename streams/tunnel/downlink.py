@@ -76,7 +76,7 @@ class Downlink:
         self._commit_at_ms = 0
         self._waiting = PushQueue()
         self._unanswered: Unanswered[Push] = Unanswered(metrics)
-        self._online: set[str] = set()
+        self._online: dict[str, int] = {}  # by presence topic, in which connection we heard so
         self._connections = 0  # those in which the broker was told all that it should have
         self._paused: list[Partition] = []
         self._heard_by_ms = self._drained_by_ms = float("inf")
@@ -264,15 +264,18 @@ class Downlink:
                 report = decode_report(message.payload)
             except Malformed:
                 continue  # the way up puts it on the dead letters
-            if isinstance(report, Presence):
-                (self._online.add if report.online else self._online.discard)(message.topic)
+            if isinstance(report, Presence) and report.online:
+                self._online[message.topic] = message.connection
+            elif isinstance(report, Presence):
+                self._online.pop(message.topic, None)
         if messages:
             self._metrics.devices_connected.set(len(self._online))
 
     def _restore(self) -> None:
         """The broker came back, perhaps with nothing: give it what it should have retained."""
         self._connections = self._client.connections
-        self._online.clear()
+        # Of this connection some may have been heard already; of those before it, who went meanwhile is not told.
+        self._online = {topic: heard for topic, heard in self._online.items() if heard == self._connections}
         self._client.publish(self._name.topic, self._name.said)
         for topic, payload in self._current.retained.items():
             self._client.publish(topic, payload, retain=True, essential=True)

@@ -1,10 +1,12 @@
 """The way down between a simulated Kafka and a simulated broker, a step at a time."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from device_sim import topics
 from monitor.metrics import Metrics
 from streams.kafka.topics import CANDIDATES, MODELS, TASKS, TELEMETRY
+from streams.mqtt.broker import Received
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.dice import Dice
 from streams.simulation.journal import Journal
@@ -18,6 +20,7 @@ from tests.streams.tunnel.world import batch
 from wire.batch import decode_batch
 from wire.claim import Claim
 from wire.push_headers import PushHeaders
+from wire.telemetry import Presence, encode_report
 
 
 class Stage:
@@ -80,3 +83,25 @@ def test_whoever_gave_a_device_away_does_not_bring_back_its_batch_over_a_newer_o
     end_ms = stage.timeline.now_ms + 5_000
     stage.until(lambda: stage.timeline.now_ms >= end_ms)
     assert stage.retained() == 2
+
+
+def presence(device: str, connection: int) -> Received:
+    return Received(topics.presence(device), encode_report(Presence(device, online=True)), True, 0, connection)
+
+
+def test_who_is_there_stays_known_when_a_broker_that_came_back_says_so_at_once() -> None:
+    stage = Stage()
+    stage.begin("one")
+    (tunnel,) = stage.tunnels
+    client: Any = tunnel._client
+    client._received.append(presence("bob", client.connections))
+    stage.push(1)
+    stage.until(lambda: stage.retained() == 1)
+    client.connections += 1  # between two steps it is connected again, and hears what is retained
+    client._received.append(presence("ann", client.connections))
+    tunnel.step()
+    assert list(tunnel._online) == [topics.presence("ann")], "bob may have gone meanwhile"
+    stage.passes(1_000)
+    tunnel.step()
+    assert tunnel.pushed is not None
+    assert tunnel.pushed.behind == 1
