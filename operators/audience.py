@@ -192,6 +192,7 @@ def audience_step(
 ) -> KeyedStream[UserOutput]:
     """`up` without the samples that wait, and with those that do no more; queries pass. With 1, nothing waits."""
     residents, through, heard = Residents(STAY, Meter.of_items(metrics)), dict[int, str](), set[int]()
+    metrics.samples_waiting.set(0)  # saved states count theirs, also where a process begins anew
     if min_users == 1:
         nothing: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", up, lambda _: [])
         waited: Any = op.stateful_batch(

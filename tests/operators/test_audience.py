@@ -140,10 +140,21 @@ def test_after_a_restart_with_fewer_users_what_waited_goes_on(fewer: int) -> Non
     assert [each.sample for output in sink.got for each in output.waited] == [0, 1]
 
 
-def _flow(batches: dict[str, Any], sink: Collected, min_users: int = 3) -> Dataflow:
+def test_a_dataflow_that_begins_anew_in_its_process_counts_who_waits_once() -> None:
+    snapshots, metrics = Snapshots(), Metrics()
+    stream: Any = [[(f"user-{n}", UserOutput([sample(n, n)], [], [], 0))] for n in range(2)]
+    for part in ({"0": stream}, {"1": [[], [], []]}):
+        flow = _flow(part, Collected(), metrics=metrics)
+        engine = Engine([flow], snapshots, 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
+        while not engine.ended:
+            engine.step(0)
+        assert metrics.value(Metrics.samples_waiting) == 2
+
+
+def _flow(batches: dict[str, Any], sink: Collected, min_users: int = 3, metrics: Metrics | None = None) -> Dataflow:
     flow = Dataflow("audience")
     came: Any = op.input("in", flow, Listed(batches, None))
-    out = audience_step("audience", came, min_users, 2, metrics=Metrics())
+    out = audience_step("audience", came, min_users, 2, metrics=metrics or Metrics())
     op.output("out", op.map("tag", out, lambda item: ("all", item[1])), sink)
     return flow
 
