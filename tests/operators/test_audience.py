@@ -143,7 +143,8 @@ def test_after_a_restart_with_fewer_users_what_waited_goes_on(fewer: int) -> Non
 def test_a_dataflow_that_begins_anew_in_its_process_counts_who_waits_once() -> None:
     snapshots, metrics = Snapshots(), Metrics()
     stream: Any = [[(f"user-{n}", UserOutput([sample(n, n)], [], [], 0))] for n in range(2)]
-    for part in ({"0": stream}, {"1": [[], [], []]}):
+    parts: list[Any] = [{"0": stream}, {"1": [[], [], []]}]
+    for part in parts:
         flow = _flow(part, Collected(), metrics=metrics)
         engine = Engine([flow], snapshots, 0, now=lambda: datetime.now(UTC), steady_ms=lambda: 0)
         while not engine.ended:
