@@ -194,7 +194,8 @@ class TopicSource:
         self.notes: list[str] = []
 
     def batches(self, start: Position) -> Iterator[Batch]:
-        """Read on after `start`, up to where the topic ended when the replay began."""
+        """Read on after `start`, up to where the topic ended when the replay began; raises `InputError`."""
+        self._check(start)
         between = {p: (max(first, start.get(str(p[1]), 0)), end) for p, (first, end) in self._between.items()}
         position = {str(partition[1]): first for partition, (first, _) in between.items()}
         waiting: list[Message] = []
@@ -206,6 +207,15 @@ class TopicSource:
                 position, waiting = batch.positions[len(batch.ids)], []
         if waiting:
             yield _decoded(waiting, position)
+
+    def _check(self, start: Position) -> None:
+        """Say so where it can't go on, as what comes next was dropped meanwhile."""
+        for (topic, number), (first, _) in self._between.items():
+            if (offset := start.get(str(number), first)) < first:
+                raise InputError(
+                    f"the replay would go on at offset {offset} of {topic}[{number}], but {self._bus.name} has it from "
+                    f"{first} on: what lies between is gone; --fresh begins anew with what is there"
+                )
 
     def _bounds(self, within: Range) -> dict[Partition, tuple[int, int]]:
         found = self._bus.bounds(self._topic)

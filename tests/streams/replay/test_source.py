@@ -128,6 +128,21 @@ def test_a_part_of_a_topic_is_replayed_by_when_it_was_produced(log: Path) -> Non
     assert sorted(ids(whole(source))) == sorted(batch.ids[50:120])
 
 
+def test_a_replay_whose_next_messages_were_dropped_meanwhile_is_told_and_skips_nothing(log: Path) -> None:
+    (batch,) = whole(LogSource(log, Range()))
+    stage = SimulatedStage()
+    producer = stage.bus.producer()
+    for value in batch.values[:20]:
+        producer.send(stage.topic, "ann", value, partition=0)
+    stage.until(producer.settled, "all events")
+    (found,) = whole(TopicSource(stage.bus, stage.topic, Range()))
+    stage.drop((stage.topic, 0))
+    again = TopicSource(stage.bus, stage.topic, Range())
+    assert list(again.batches(found.positions[20])) == [], "nothing is left to do"
+    with pytest.raises(InputError, match=r"at offset 7 of contract\[0\], but .* from 20 on: what lies between is gone"):
+        list(again.batches(found.positions[7]))
+
+
 def test_a_topic_that_is_not_there(kafka: KafkaSettings) -> None:
     with pytest.raises(InputError, match="no topic nothing"):
         TopicSource(KafkaBus(kafka), "nothing", Range())
