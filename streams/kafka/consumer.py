@@ -174,7 +174,7 @@ class BatchConsumer:
         self._consumer.resume([TopicPartition(*partition) for partition in partitions])
 
     def close(self) -> None:
-        """Leave the group; commits nothing."""
+        """Leave the group; commits nothing, and calls no hook: it would in a thread that is not the owner's."""
         self._leaving = True
         if self._resting is not None:
             self._resting.close()
@@ -205,6 +205,8 @@ class BatchConsumer:
             self._hooks[0]({(p.topic, p.partition): self._positions[p.topic, p.partition] for p in partitions})
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._leaving:
+            return
         gone = [(p.topic, p.partition) for p in partitions]
         self._awake()
         if self._hooks[1] is not None:

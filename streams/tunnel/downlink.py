@@ -113,11 +113,14 @@ class Downlink:
         self._drained_by_ms = self._clock.steady_ms() + within_s * 1000
 
     def close(self) -> None:
-        """Leave both brokers; commits nothing."""
+        """Leave both brokers; commits nothing.
+
+        MQTT first: what is unconfirmed there must not follow the newer batches of whoever has our partitions next.
+        """
+        self._client.close()
         if self._reads:
             self._consumer.close()
             self._reader.close()
-        self._client.close()
 
     @property
     def versions(self) -> dict[str, int]:

@@ -214,6 +214,8 @@ def test_members_share_partitions_and_what_is_committed_does_not_come_again(stag
             for _, number in everywhere(stage):
                 send(stage, b"late", partition=number)
             stage.until(lambda: both_have_some() and len(later) == len(everywhere(stage)), "what came after")
+        taken.clear()
+    assert not taken, "who closes is not told of what goes"
 
 
 def test_what_is_not_there_is_said(stage: Stage) -> None:

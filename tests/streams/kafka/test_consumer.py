@@ -117,7 +117,7 @@ def test_members_of_a_group_share_the_partitions_and_hear_of_it(kafka: KafkaSett
     with BatchConsumer(kafka, "shared", ["events"], on_assign=assigned.append, on_revoke=revoked.append) as consumer:
         assert len(drain(consumer, 1000)) == 1000
         assert set(assigned[0]) == set(ALL)
-    assert revoked == [list(assigned[0])]
+    assert not revoked, "whoever leaves has done what is to be done before"
 
 
 def test_a_share_that_comes_when_a_member_leaves_is_not_taken(
