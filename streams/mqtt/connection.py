@@ -42,7 +42,9 @@ class MqttSettings:
 
     @classmethod
     def parse(cls, address: str, name: str = TUNNEL, credentials: Path | None = None) -> Self:
-        """Settings from `host:port` or `host`, for TLS `mqtts://host:port`, and a folder; raises `InputError`.
+        """Settings from `host:port`, `host` or `[IPv6]:port`, for TLS `mqtts://host:port`, and a folder.
+
+        Raises `InputError`.
 
         >>> settings = MqttSettings.parse("mqtts://broker.local")
         >>> settings.host, settings.port, settings.keyring.tls
@@ -52,9 +54,11 @@ class MqttSettings:
         tls = scheme == "mqtts"
         default_port = TLS_PORT if tls else DEFAULT_PORT
         host, colon, port = place.rpartition(":")
-        if not colon:
+        if not colon or place.endswith("]"):
             host, port = place, str(default_port)
-        known = scheme in {"mqtt", "mqtts"} or not there
+        ipv6 = host.startswith("[") and host.endswith("]")  # as its colons would be taken for that of the port
+        host = host[1:-1] if ipv6 else host
+        known = (scheme in {"mqtt", "mqtts"} or not there) and ipv6 == (":" in host)
         if not known or not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise InputError(
                 f"{address!r} is no MQTT address; write host:port, for example 127.0.0.1:{DEFAULT_PORT}, "
@@ -67,7 +71,7 @@ class MqttSettings:
     @property
     def address(self) -> str:
         """The broker as `host:port`."""
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:

@@ -8,7 +8,10 @@ from tests.streams.mqtt.brokers import Broker
 from wire.errors import ConnectionFailed, InputError
 
 
-@pytest.mark.parametrize("address", ["", ":1883", "host:", "host:abc", "host:0", "host:70000", "host:-1"])
+@pytest.mark.parametrize(
+    "address",
+    ["", ":1883", "host:", "host:abc", "host:0", "host:70000", "host:-1", "::1", "::1:1883", "[]", "[host]:1"],
+)
 def test_an_address_that_is_none_is_refused_with_an_example(address: str) -> None:
     with pytest.raises(InputError, match=r"write host:port, for example 127\.0\.0\.1:1883"):
         MqttSettings.parse(address)
@@ -16,6 +19,14 @@ def test_an_address_that_is_none_is_refused_with_an_example(address: str) -> Non
 
 def test_the_port_may_be_left_out() -> None:
     assert MqttSettings.parse("broker").address == "broker:1883"
+
+
+@pytest.mark.parametrize("address", ["[::1]:1884", "mqtts://[::1]:1884", "[2001:db8::7]"])
+def test_an_ipv6_address_stands_in_brackets(address: str) -> None:
+    settings = MqttSettings.parse(address)
+    assert settings.host in {"::1", "2001:db8::7"}, "as a socket takes it"
+    assert settings.port == (1884 if settings.host == "::1" else 1883)
+    assert settings.address == f"[{settings.host}]:{settings.port}"
 
 
 def test_a_broker_that_answers_passes(broker: Broker) -> None:
