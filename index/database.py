@@ -3,10 +3,11 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from shutil import rmtree
+from typing import TypeVar
 
 from rocksdict import AccessType, DBCompressionType, DBRecoveryMode, Options, Rdict
 
@@ -17,6 +18,11 @@ from wire.errors import CodaError, PoolError
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE)
 _ROWS = ("*.sst", "*.log")
 _FILES = (*_ROWS, "CURRENT", "IDENTITY", "LOCK", "LOG*", "MANIFEST-*", "OPTIONS-*", "*.dbtmp", "rocksdict-config.json")
+
+
+# Who looks at a pool that is being written opens one file after the other: what moves meanwhile looks like damage.
+LOOKS = 3
+T = TypeVar("T")
 
 
 class PoolBusy(PoolError):
@@ -35,8 +41,8 @@ def open_db(path: Path, *, read_only: bool, new: bool = False, strict: bool = Fa
             recover(path)
     names = _names(path)
     strange = [name for name in names if not any(fnmatch(name, kind) for kind in _FILES)]
-    rows = any(fnmatch(name, kind) and (path / name).stat().st_size for kind in _ROWS for name in names)
-    if "CURRENT" not in names:
+    if "CURRENT" not in names:  # else files may go while somebody writes
+        rows = any(fnmatch(name, kind) and (path / name).stat().st_size for kind in _ROWS for name in names)
         if rows and not strange:
             raise damaged(path, "CURRENT is gone")
         if strange or not new:
@@ -46,6 +52,15 @@ def open_db(path: Path, *, read_only: bool, new: bool = False, strict: bool = Fa
     access = AccessType.read_only(False) if read_only else AccessType.read_write()
     with told(path):
         return Rdict(str(path), options(strict), access_type=access)
+
+
+def looked(look: Callable[[], T]) -> T:
+    """What `look` gives, which only reads a pool that another process may be writing; it looks again before what it
+    raises counts."""
+    for _ in range(LOOKS - 1):
+        with suppress(PoolError):
+            return look()
+    return look()
 
 
 def replaced(path: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from index.database import looked
 from index.matches import Limits, Matches
 from index.memory import Memory, get_ready
 from index.owner import Owner
@@ -82,7 +83,12 @@ class Pool:
         that graphs have to be linked, that is done by `rebuild`, or as new rows come; until then they are searched
         exactly. Raises `PoolError`.
         """
-        store = Store.open(Path(path), spec, read_only)
+        if read_only:
+            return looked(lambda: cls._opened(Store.open(Path(path), spec, read_only=True)))
+        return cls._opened(Store.open(Path(path), spec))
+
+    @classmethod
+    def _opened(cls, store: Store) -> Self:
         try:
             get_ready(store.spec.key_dim)
             return cls(store)

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from rocksdict import Rdict, WriteBatch
 
-from index.database import damaged, open_db, orphans, told
+from index.database import damaged, looked, open_db, orphans, told
 from index.owner import Owner
 from index.rows import (
     ENCODED,
@@ -101,7 +101,7 @@ class Store:
         Raises `PoolError`: not a pool, another format or width, corrupt, or open in another process.
         """
         if not read_only and (path / "CURRENT").exists():
-            cls._check_orphans(path)
+            looked(lambda: cls._check_orphans(path))
         db = open_db(path, read_only=read_only, new=spec is not None, strict=read_only)
         return cls.over(db, path, spec, read_only=read_only)
 

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index.database import LOOKS, damaged
 from index.pool import Pool
 from index.rebuild import rebuild_on_disk
+from index.spec import PoolSpec
+from index.store import Store
 from index.verify import verify
 from tests.index.pools import small
+from tests.index.samples import samples
 from tests.index.writer import BLOCK, WINDOW, block_number
 from wire.errors import PoolError
 
@@ -84,3 +88,23 @@ def test_a_pool_open_in_another_process_says_so_and_can_be_looked_at(tmp_path: P
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def test_what_moves_while_it_is_looked_at_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool.open(tmp_path / "pool", small()) as pool:
+        pool.upsert(samples([1, 2, 3]))
+    opened, looks = Store.open, []
+
+    def moved(path: Path, spec: PoolSpec | None, read_only: bool = False) -> Store:
+        looks.append(read_only)
+        if len(looks) < LOOKS:
+            raise damaged(path, "a file that its writer has merged meanwhile is gone")
+        return opened(path, spec, read_only)
+
+    monkeypatch.setattr(Store, "open", moved)
+    with Pool.open(tmp_path / "pool", read_only=True) as pool:
+        assert len(pool) == 3
+    looks.clear()
+    with pytest.raises(PoolError, match="is damaged"):
+        Pool.open(tmp_path / "pool")
+    assert looks == [False], "nobody else writes to what we may write to"
