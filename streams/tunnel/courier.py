@@ -25,6 +25,7 @@ class Courier:
         self._bus, self._clock = bus, clock
         self._by_ms = float("inf")
         self._said_ms = 0
+        self._why = ""  # a producer gave up on this batch last
         self._letters: Sequence[Letter] = ()
         self._dead: Sequence[DeadLetter] = ()
         self._sent = True  # all of it to the producer
@@ -32,7 +33,7 @@ class Courier:
 
     def take(self, letters: Sequence[Letter], dead: Sequence[DeadLetter]) -> None:
         """Send this batch, as `arrived` is asked; the one before has arrived."""
-        self._letters, self._dead, self._sent = letters, dead, False
+        self._letters, self._dead, self._sent, self._why = letters, dead, False, ""
         self._said_ms = self._clock.steady_ms()
 
     def end_by(self, steady_ms: float) -> None:
@@ -46,12 +47,13 @@ class Courier:
                 self._send()
             if self._producer.settled(WAIT_S):
                 return True
-        except DeliveryError:
+        except DeliveryError as error:
             if self._late():
                 raise
-            self._say()
+            first, self._why = not self._why, str(error)
             self._producer, self._sent = self._new_producer(), False
-            return False
+            if first:
+                self._say()
         if self._late():
             waiting = len(self._letters) + len(self._dead)
             raise DeliveryError(f"{self._bus.name} has not taken {waiting} messages in time; devices keep their events")
@@ -65,7 +67,10 @@ class Courier:
     def _say(self) -> None:
         self._said_ms = self._clock.steady_ms()
         waiting = len(self._letters) + len(self._dead)
-        log.warning("Kafka does not take uploads, trying until it does; devices keep their events", waiting=waiting)
+        why = {"reason": self._why} if self._why else {}
+        log.warning(
+            "Kafka does not take uploads, trying until it does; devices keep their events", waiting=waiting, **why
+        )
 
     def _new_producer(self) -> Producer:
         return self._bus.producer(give_up_s=GIVE_UP_S, stopping=self._late)

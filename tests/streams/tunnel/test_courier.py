@@ -62,6 +62,18 @@ def test_a_kafka_that_takes_long_is_told_of_each_time_it_does() -> None:
     assert len(lines) == 10
 
 
+def test_a_kafka_that_refuses_at_once_is_told_of_with_its_reason_and_not_with_every_try() -> None:
+    one, bus, clock = courier()
+    one.take(LETTERS, [])
+    with capture_logs() as lines:
+        for _ in range(100):
+            bus.producers[-1].fails = True
+            clock.passes(PATIENCE_MS // 50)
+            assert not one.arrived()
+    assert [line["reason"] for line in lines] == ["refused"] * 2
+    assert len(bus.producers) == 101
+
+
 def test_when_its_time_is_over_it_waits_no_more() -> None:
     one, bus, clock = courier()
     bus.producers[0].takes = False
