@@ -1,5 +1,7 @@
 """Looking up a host's name, with an end: the resolver of a machine may take 40 s over a name server that is silent."""
 
+import errno
+import os
 import socket
 import threading
 from concurrent.futures import Future
@@ -20,8 +22,13 @@ def look_up(host: str) -> Future[list[str]]:
     """
     with _lock:
         if (asked := _asked.get(host)) is None:
-            asked = _asked[host] = Future()
-            threading.Thread(target=_ask, args=(host, asked), name="lookup", daemon=True).start()
+            asked = Future()
+            try:
+                threading.Thread(target=_ask, args=(host, asked), name="lookup", daemon=True).start()
+            except RuntimeError:  # of too many threads: who asks later may have better luck
+                asked.set_exception(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+            else:
+                _asked[host] = asked
         return asked
 
 

@@ -51,6 +51,19 @@ def test_a_silent_name_server_is_asked_once_by_all_who_wait(silence: list[str]) 
     assert silence == ["a.b"]
 
 
+def test_a_machine_without_a_thread_to_spare_is_an_error_and_the_name_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(OSError, match="temporarily unavailable"):
+            addresses("localhost")
+    assert "127.0.0.1" in addresses("localhost")
+
+
 @pytest.mark.parametrize(
     "probe",
     [lambda: probe_kafka("kafka.far:9092,kafka.away:9092", 1.0), lambda: probe_mqtt(MqttSettings("mqtt.far"), 1.0)],
