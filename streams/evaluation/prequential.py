@@ -25,6 +25,7 @@ import polars as pl
 
 from device_sim.fleet import Fleet
 from device_sim.headcount import Headcount
+from device_sim.instruction import Train
 from device_sim.quarantine import FleetFailed
 from device_sim.record import Predictions, TrainingRecord
 from device_sim.stimulus import OwnEvent
@@ -213,9 +214,8 @@ class PrequentialRun:
     def _train(self) -> None:
         """Train who is due, on own samples that are old enough; the window holds newer ones, too."""
         while (job := self._fleet.begin_training(self._now_ms)) is not None:
-            rows = [train.rows.take(train.rows.timestamp <= self._known_ms) for train in job.trains]
-            trains = (msgspec.structs.replace(t, rows=r) for t, r in zip(job.trains, rows, strict=True))
-            self._fleet.finish_training(replace(job, trains=tuple(trains)).attempt(self._cpu_s), self._now_ms)
+            trains = tuple(_known(train, self._known_ms) for train in job.trains)
+            self._fleet.finish_training(replace(job, trains=trains).attempt(self._cpu_s), self._now_ms)
         self._trainings += self._fleet.take_trainings()
 
     def _adopt(self, model: CloudModel) -> None:
@@ -353,6 +353,13 @@ def _cpu_s() -> float:
     import time  # noqa: PLC0415 - the one clock here, and it is only what compute is reported by
 
     return time.process_time()
+
+
+def _known(train: Train, until_ms: EventMs) -> Train:
+    """The training on own samples of until then alone, those among them that are to be encoded yet included."""
+    rows = train.rows.take(train.rows.timestamp <= until_ms)
+    unencoded = train.unencoded.take(np.isin(train.unencoded.seq, rows.seq))
+    return msgspec.structs.replace(train, rows=rows, unencoded=unencoded)
 
 
 def _table(predictions: Predictions, arms: tuple[str, ...]) -> pl.DataFrame:

@@ -203,6 +203,19 @@ def test_a_refreshed_fleet_has_the_cloud_model_that_the_refreshed_arm_is(
     assert not np.allclose(stale.predictions["cloud"], refreshed.predictions["cloud"])
 
 
+def test_a_new_model_meets_samples_that_are_too_new_to_be_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All samples of a window are to be encoded anew then: trainings are on the older ones, and none fails."""
+    monkeypatch.setattr(cloud_trainer, "LEAST_NEW", 256)
+    failed: list[Exception] = []
+    monkeypatch.setattr(Fleet, "_give_up", lambda _self, _job, error, _now_ms: failed.append(error))
+    changes: dict[str, Any] = {"initial_share": 1 / 3, "refresh_ms": 400_000, "delay_ms": 600_000, "base": "refreshed"}
+    outcome = prequential(LOG, tmp_path, **changes)
+    assert outcome.versions > 1 and {training.version for training in outcome.trainings} == {1, 2}
+    assert not failed
+
+
 def test_the_seed_decides_everything_but_measured_time(tmp_path: Path) -> None:
     first, again = (prequential(LOG, tmp_path / name, devices=10) for name in ("first", "again"))
     assert first.predictions.equals(again.predictions)
