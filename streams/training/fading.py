@@ -28,11 +28,11 @@ class Fading:
         self._by_time = self._by_events = self._faded = 0.0  # so many times by e, since the first that was said
 
     def add(self, news: F64, passed: float, now_ms: WallMs) -> None:
-        """Add what was said by now, while so many events passed; clocks that go back fade nothing."""
+        """Add what was said by now, while so many events passed; clocks and counts that go back fade nothing."""
         before_ms = now_ms if self._heard_ms is None else self._heard_ms
         self._heard_ms = max(before_ms, now_ms)
         self._by_time += math.log(2) * (self._heard_ms - before_ms) / HALF_LIFE_MS
-        self._by_events += min(passed, AT_ONCE) / LEAST_EVENTS
+        self._by_events += min(max(passed, 0.0), AT_ONCE) / LEAST_EVENTS
         before, self._faded = self._faded, min(self._by_time, self._by_events)
         self.sums *= math.exp(before - self._faded)
         self.sums += news * min(1.0, AT_ONCE / max(float(np.abs(news).max()), 1.0))

@@ -61,3 +61,13 @@ def test_what_tells_of_many_events_or_nats_at_once_counts_as_few(news: tuple[flo
     lately.add(np.array(news), 1, WallMs(NOW))
     assert np.abs(lately.sums).max() == pytest.approx(AT_ONCE)
     assert lately.sums * max(map(abs, news)) == pytest.approx(np.array(news) * AT_ONCE), "their ratio stays"
+
+
+def test_a_device_that_tells_of_fewer_events_than_before_brings_nothing_back() -> None:
+    """As from an old copy of its state, or because it lies."""
+    lately = Fading(2)
+    told(lately, 100 * LEAST_EVENTS, NOW)
+    told(lately, 1, NOW + HALF_LIFE_MS)
+    before = lately.sums.copy()
+    lately.add(np.array([-1e9, 0.0]), -1e9, WallMs(NOW + HALF_LIFE_MS))
+    assert lately.sums == pytest.approx(before - [AT_ONCE, 0])
