@@ -72,11 +72,13 @@ def expected(events: float, nats: float, fleet: float) -> float:
 
 def fleet_gain(before: tuple[float, float], events: float, nats: float, squares: float) -> float:
     """What heads may be expected to gain per event, from the sums of gains and of their squares: as in `expected`,
-    shrunk towards what was thought `before`, with its standard deviation.
+    shrunk towards what was thought `before`, with its standard deviation. Fewer than no events, as devices may say that
+    tell of fewer than before, are none.
 
     >>> fleet_gain(HOPEFUL, 0, 0.0, 0.0), fleet_gain(HOPEFUL, 1000, -0.5, 1.0), fleet_gain(DOUBTFUL, 1000, 2.0, 1.0)
     (0.005, 6e-05, 0.00117)
     """
+    events = max(events, 0.0)
     (mean, spread), n = before, max(events, 1)
     prior = max(squares / n - (nats / n) ** 2, _SPREAD**2) / spread**2
     return round((prior * mean + nats) / (prior + events), 5)

@@ -40,3 +40,8 @@ def test_a_fleet_of_some_events_knows_whether_heads_pay_whoever_asks(
 def test_a_first_bad_event_or_ten_tell_who_hopes_nothing_and_good_ones_nothing_who_doubts() -> None:
     assert fleet_gain(HOPEFUL, 1, -0.1, 0.01) >= WORTH and fleet_gain(HOPEFUL, 10, -0.2, 0.02) >= WORTH
     assert fleet_gain(DOUBTFUL, 0, 0.0, 0.0) < WORTH and fleet_gain(DOUBTFUL, 10, 0.05, 0.02) < WORTH
+
+
+@pytest.mark.parametrize("events", [-100.0, -112.36, -10_000.0])
+def test_fewer_than_no_events_say_as_little_as_none(events: float) -> None:
+    assert fleet_gain(HOPEFUL, events, 0.0, 0.0) == HOPEFUL[0] and fleet_gain(DOUBTFUL, events, 0.0, 0.0) == DOUBTFUL[0]
