@@ -3,6 +3,7 @@
 from monitor.metrics import Metrics
 from wire.candidates import CandidateBatch
 from wire.clock import Clock
+from wire.moments import SteadyMs, WallMs
 from wire.outcome import Batches
 from wire.status import Frontier
 from wire.telemetry import Ack, MatchRequest
@@ -11,20 +12,23 @@ LOST_MS = 60_000  # as long as the dataflow waits for all shards to answer
 
 
 class Flights:
-    """Those of one device, by when they were sent: that is their number, too."""
+    """Those of one device, by number: when each was sent, or one more than the last where the clock was set back, since
+    of batches that are numbered backwards none arrives."""
 
     def __init__(self, device: str, clock: Clock, metrics: Metrics) -> None:
         self.sent = self.arrived = self.lost = 0
         self._device, self._clock, self._metrics = device, clock, metrics
         self._boot_ms = clock.wall_ms()
-        self._away: dict[int, int] = {}  # number: steady clock when it was sent
-        self._newest_ms = 0  # when the newest one was sent that came back
+        self._number = self._newest = 0  # of the newest that was sent, and of the newest that came back
+        self._away: dict[int, tuple[SteadyMs, WallMs]] = {}  # number: when it was sent
+        self._newest_ms = WallMs(0)  # when the newest one was sent that came back
         self._metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
 
     def send(self) -> MatchRequest:
         """One more; a number is never given twice."""
-        number = max(self._clock.wall_ms(), max(self._away, default=0) + 1)
-        self._away[number] = self._clock.steady_ms()
+        now_ms = self._clock.wall_ms()
+        number = self._number = max(now_ms, self._number + 1)
+        self._away[number] = self._clock.steady_ms(), now_ms
         self.sent += 1
         self._metrics.canaries_sent.inc()
         self._count()
@@ -35,16 +39,18 @@ class Flights:
 
         None for one that came twice, late, or of an earlier run.
         """
-        began_ms = self._away.pop(batch.batch_seq, None)
-        if began_ms is None:
+        sent = self._away.pop(batch.batch_seq, None)
+        if sent is None:
             return None
+        began_ms, sent_ms = sent
         self.arrived += 1
-        self._newest_ms = max(self._newest_ms, batch.batch_seq)
+        if batch.batch_seq > self._newest:
+            self._newest, self._newest_ms = batch.batch_seq, sent_ms
         self._metrics.canaries_arrived.inc()
         self._metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
         now_ms = self._clock.wall_ms()
         legs = {
-            "up": batch.produced_ms - batch.batch_seq,
+            "up": batch.produced_ms - sent_ms,
             "match": batch.matched_ms - batch.produced_ms,
             "down": now_ms - batch.matched_ms,
         }
@@ -56,7 +62,7 @@ class Flights:
             user_id=self._device,
             boot=self._boot_ms,
             sequence=self.arrived,
-            answered_seq=self._newest_ms,
+            answered_seq=self._newest,
             batches={Batches.ACCEPTED: self.arrived},
             batch_seq=batch.batch_seq,
             model=batch.model,
@@ -67,7 +73,7 @@ class Flights:
     def give_up(self) -> None:
         """Those that have been away too long are lost."""
         since_ms = self._clock.steady_ms() - LOST_MS
-        for number in [number for number, began_ms in self._away.items() if began_ms <= since_ms]:
+        for number in [number for number, (began_ms, _) in self._away.items() if began_ms <= since_ms]:
             del self._away[number]
             self.lost += 1
             self._metrics.canaries_lost.inc()

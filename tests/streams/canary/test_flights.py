@@ -45,6 +45,19 @@ def test_a_number_is_given_once_though_no_time_has_passed(flights: Flights) -> N
     assert len({flights.send().newest_seq + 1 for _ in range(3)}) == 3
 
 
+def test_numbers_go_on_where_the_clock_is_set_back_and_times_are_by_the_clock(
+    flights: Flights, clock: HandClock
+) -> None:
+    before = flights.send().newest_seq + 1
+    flights.take(back(before))
+    clock.passes(1000, step_ms=-500_000)
+    after = flights.send().newest_seq + 1
+    assert after == before + 1, "the dataflow, the tunnel and the broker keep the highest number"
+    answer = flights.take(back(after))
+    assert answer is not None and answer.answered_seq == after
+    assert flights.frontier.until_ms == clock.wall
+
+
 def test_what_is_away_for_a_minute_is_lost_and_comes_too_late(flights: Flights, clock: HandClock) -> None:
     number = flights.send().newest_seq + 1
     clock.passes(LOST_MS - 1)
