@@ -12,7 +12,7 @@ from device_sim.arrivals import concerns, judge_batch, judge_task
 from device_sim.aside import Aside
 from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
-from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, WantTraining
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Train, Untask, WantTraining
 from device_sim.outbox import Outbox
 from device_sim.outcome import Events, Heads, Models, Stances, Tasks, Unpredicted
 from device_sim.parameters import Parameters
@@ -269,7 +269,7 @@ class Device:
         out: list[Instruction] = [Count(Models.ADOPTED), *self._forget()]
         if self.task is not None and not concerns(self, self.task):
             self.task = None
-            out.append(Count(Tasks.OUTDATED))
+            out += [Count(Tasks.OUTDATED), Untask()]
         if self.batch is not None:
             self.batch = None
             self.asking.want(Batches.WRONG_MODEL)

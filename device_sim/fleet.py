@@ -19,7 +19,7 @@ from device_sim.clocks import Clocks
 from device_sim.device import Device
 from device_sim.due import GROUP, Due
 from device_sim.headcount import Headcount
-from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, WantTraining
+from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Untask, WantTraining
 from device_sim.offer import Offer
 from device_sim.outcome import Attendances, Devices, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
@@ -366,6 +366,8 @@ class Fleet:
                     self._metrics.freshness_s.labels(stage).observe(max(0, now_ms - produced_ms) / 1000)
                 case Forget():
                     self.store.forget(self.slots[user_id])
+                case Untask():
+                    self.store.unconfigure(self.slots[user_id])
 
     def _predict(self, asked: list[tuple[str, Predict]], now_ms: int) -> None:
         """All in one batch; if that fails, one by one, to find out whose rows it fails of."""

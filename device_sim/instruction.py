@@ -52,6 +52,10 @@ class Forget(msgspec.Struct, frozen=True):
     """The personal heads belong to an older cloud model: predict with the cloud head until retrained."""
 
 
+class Untask(msgspec.Struct, frozen=True):
+    """The task was about another line of cloud models: predict without its priors and repeats until another comes."""
+
+
 class Publish(msgspec.Struct, frozen=True):
     """Send `payload` up on the device's topic `leaf`: `events`, `ack`, `requests` or `telemetry`."""
 
@@ -72,4 +76,4 @@ class Freshness(msgspec.Struct, frozen=True):
     produced_ms: int
 
 
-Instruction = Predict | WantTraining | Train | Forget | Publish | Count | Freshness
+Instruction = Predict | WantTraining | Train | Forget | Untask | Publish | Count | Freshness

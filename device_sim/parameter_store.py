@@ -121,9 +121,7 @@ class ParameterStore:
 
     def release(self, slot: int) -> None:
         """The device is gone: forget all that its slot has learned, for the next one to have it."""
-        which = np.array([slot])
-        self.blend.configure(which, discount=1.0, prior={}, classifier=False)
-        self.repeats.configure(which, {})
+        self.unconfigure(slot)
         self.put(slot, Parameters())
         self._free.append(slot)
 
@@ -142,6 +140,12 @@ class ParameterStore:
         which = np.array([slot])
         self.blend.configure(which, discount=task.blend_discount, prior=task.head_prior, classifier=task.classifier)
         self.repeats.configure(which, task.repeats)
+
+    def unconfigure(self, slot: int) -> None:
+        """Blend and repeats as of a device without a task."""
+        which = np.array([slot])
+        self.blend.configure(which, discount=1.0, prior={}, classifier=False)
+        self.repeats.configure(which, {})
 
     def forget(self, slot: int) -> None:
         """The device's heads are of no use any more; its blend weights stay."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -173,6 +174,28 @@ def test_the_model_before_is_kept_while_a_device_uses_it_and_no_longer() -> None
     made.handle_events(mixed(0, 2), 3)
     assert made.take_predictions()[0].version.tolist() == [2, 1, 2, 2, 1, 2]
     assert versions(LONGEST_MS) == ({2}, [2, 2, 2])
+
+
+def test_what_the_task_of_another_lineage_said_is_no_more_predicted_by(tmp_path: Path) -> None:
+    """Neither by the fleet that dropped it nor by the one that rested meanwhile."""
+    old, new = (replace(cloud_model(1), lineage=line) for line in ("00000000000000aa", "00000000000000bb"))
+    said = {"repeats": {"taken": 2.0}, "head_prior": {"cloud": -8.0}, "blend_discount": 0.9}
+    tasked, untasked = Fleet(Metrics(), seed=3), Fleet(Metrics(), seed=3)
+    for made in (tasked, untasked):
+        made.deliver_model(old, 1000, 0)
+    tasked.deliver_task(msgspec.structs.replace(TASK, lineage=old.lineage, **said), 100, 0)
+    for made in (tasked, untasked):
+        made.connected("u0", 0)
+        made.handle_events(own("u0", 0, 1), 0)
+        made.deliver_model(replace(new, replaces=(old.lineage,)), 1000, 0)
+        made.take_predictions()
+    assert tasked.devices["u0"].task is None
+    rested = resumed(tasked, tmp_path)
+    for made in (tasked, untasked, rested):
+        made.handle_events([OwnEvent(event("u0", n), 0) for n in (40, 41, 80)], 0)
+    first, *others = (made.take_predictions()[0].arms for made in (tasked, untasked, rested))
+    for other in others:
+        np.testing.assert_allclose(first, other, atol=1e-3, err_msg="but for what the one event taught the blend")
 
 
 def test_a_second_lineage_is_refused_by_the_fleet_until_it_takes_the_place_of_the_first() -> None:
