@@ -147,12 +147,12 @@ def result_of(
     arms = arms_in(predictions)
     whole = part_of([predictions], arms, plan.seed)
     users = max((pair.users for pair in whole.paired.values()), default=0)
-    outcome = next(iter(outcomes.values()))
+    base, outcome = next(iter(outcomes.items()))
     cost = device_cost(outcome)
     enough = users >= USERS_NEEDED
     if not enough:  # figures would only look like a result
         whole = msgspec.structs.replace(whole, arms={}, paired={})
-    freshness = {delay: _later(outcome, each, plan.seed) for delay, each in later.items()} if enough else {}
+    freshness = {delay: _later(base, outcome, each, plan.seed) for delay, each in later.items()} if enough else {}
     return Result(
         log=log,
         events=events,
@@ -197,12 +197,13 @@ def _verdict(
     return Verdict(answer=found.answer, lines=[*found.lines, *filter(None, more)])
 
 
-def _later(outcome: Outcome, later: Outcome, seed: int) -> Pair:
-    """Coda of `later` minus coda of `outcome`, on the same events."""
-    both = outcome.predictions.select("user_id", "event_id", "timestamp", "label", "coda").join(
-        later.predictions.select("event_id", later="coda"), on="event_id", maintain_order="left"
-    )
-    return Comparison(both, ["later", "coda"], seed).pairs([("later", "coda")])["later-coda"]
+def _later(base: str, outcome: Outcome, later: Outcome, seed: int) -> Pair:
+    """Coda of `later` minus coda of `outcome`, both on `base`, on the same events and by their scores."""
+    coda = "coda" + ENDINGS[base]
+    now, then = (all_arms({base: each}) for each in (outcome, later))
+    then = then.select("event_id", pl.col(coda).alias("later"), pl.col(coda + SCORE).alias("later" + SCORE))
+    both = now.join(then, on="event_id", maintain_order="left")
+    return Comparison(both, ["later", coda], seed).pairs([("later", coda)])[f"later-{coda}"]
 
 
 def arms_in(predictions: pl.DataFrame) -> list[str]:
