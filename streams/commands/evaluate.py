@@ -152,7 +152,7 @@ def command(
                 say(line)
             plans = {name: replace(plan, base=name, context=known) for name in bases}
             first = plans[bases[0]]
-            later = {str(each): replace(first, delay_ms=each.ms, refresh_ms=0) for each in _LATER if freshness}
+            later = later_plans(first) if freshness else {}
             with stop.listening():
                 run = partial(_prequential, events, spec=spec, stop=stop)
                 outcomes = {name: run(f"on {BASES[name]}: " * (len(plans) > 1), plan=p) for name, p in plans.items()}
@@ -173,6 +173,12 @@ def command(
         return stop.exit_code
     say(f"the report: {folder / REPORT}")
     return 0
+
+
+def later_plans(plan: Plan) -> dict[str, Plan]:
+    """The same with the delays of --freshness; where nothing stands on the refreshed cloud model it is left out."""
+    refresh_ms = plan.refresh_ms if plan.base == "refreshed" else 0
+    return {str(each): replace(plan, delay_ms=each.ms, refresh_ms=refresh_ms) for each in _LATER}
 
 
 def _prequential(events: pl.DataFrame, prefix: str, *, plan: Plan, spec: PoolSpec, stop: Stop) -> Outcome:

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from streams.cli import run
+from streams.commands.evaluate import later_plans
+from streams.evaluation.prequential import Plan
 from tests.disks import small_disk
 from tests.streams.evaluation.world import taste_log
 from wire.task import ARMS
@@ -196,6 +198,15 @@ def test_how_fresh_batches_have_to_be_is_asked_and_answered(
     document = json.loads((tmp_path / "run" / "result.json").read_text())
     assert list(document["freshness"]) == ["1h", "24h"]
     assert "Batches may be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("base", "refresh_ms"), [("stale", 0), ("boosted", 0), ("refreshed", Plan.refresh_ms)])
+def test_what_waits_differs_in_nothing_that_personal_models_stand_on(base: str, refresh_ms: int) -> None:
+    later = later_plans(Plan(base=base))
+    assert later == {
+        name: Plan(base=base, delay_ms=delay_ms, refresh_ms=refresh_ms)
+        for name, delay_ms in (("1h", 3_600_000), ("24h", 86_400_000))
+    }
 
 
 def test_a_log_that_cannot_be_used_leaves_no_folder(tmp_path: Path) -> None:
