@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import takewhile
 
 import msgspec
 
@@ -140,7 +141,7 @@ def freshness_line(gain: float, later: Mapping[str, Pair], delay: str) -> str:
             f"Measured with everything learned from after {delay} (--delay). How fresh batches have to be: the same "
             "command with --freshness."
         )
-    fresh = [each for each, pair in later.items() if pair.gauc >= (_KEPT - 1) * abs(gain)]
+    fresh = [each for each, _ in takewhile(lambda told: told[1].gauc >= (_KEPT - 1) * abs(gain), later.items())]
     told = ", ".join(f"after {each} {pair}" for each, pair in later.items())
     return f"Batches may be {fresh[-1] if fresh else delay} old at most; what waiting costs: {told}."
 

@@ -123,7 +123,10 @@ def test_versions_that_were_held_back_are_told() -> None:
     assert refresh_line({}, "24h", 1, 0) == ""
 
 
-@pytest.mark.parametrize(("lost", "oldest"), [((-0.001, -0.02), "1h"), ((-0.02, -0.03), "5s"), ((0.0, 0.001), "24h")])
+@pytest.mark.parametrize(
+    ("lost", "oldest"),
+    [((-0.001, -0.02), "1h"), ((-0.02, -0.03), "5s"), ((0.0, 0.001), "24h"), ((-0.02, -0.001), "5s")],
+)
 def test_batches_may_be_as_old_as_leaves_nine_tenths_of_the_gain(lost: tuple[float, float], oldest: str) -> None:
     later = {delay: pair(gain, gain - 0.001, gain + 0.001) for delay, gain in zip(("1h", "24h"), lost, strict=True)}
     assert freshness_line(0.03, later, "5s").startswith(f"Batches may be {oldest} old at most")
