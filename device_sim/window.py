@@ -176,9 +176,10 @@ class Window:
 
     @classmethod
     def restore(cls, state: WindowState, count: int, age_ms: int) -> "Window":
-        """The window that was at rest in `state`."""
-        window = cls(count, age_ms)
+        """The window that was at rest in `state`: where it held more than `count`, which a task that is gone by now
+        allowed, it goes on holding so many until another task comes."""
         rows = np.frombuffer(state.rows, _ROW)
+        window = cls(max(count, len(rows)), age_ms)
         window._rows = np.zeros(max(_FIRST_ROWS, len(rows)), _ROW)
         window._rows[: len(rows)] = rows
         window._tape = HistoryTape.restore(state.tape)

@@ -126,6 +126,15 @@ def test_logits_survive_a_rest_to_the_bit() -> None:
     assert back.tobytes() == window.rows().logit.tobytes()
 
 
+def test_a_window_of_more_than_it_is_to_hold_after_a_rest_holds_as_many_until_a_task_says_how_many() -> None:
+    window = Window.restore(filled(40, count=40).state(), 4, 10**9)
+    for n in range(40, 60):
+        window.append(n, 1, 0, n, taken=(0, 0), history=(b"", b""))
+    assert window.rows().seq.tolist() == list(range(20, 60))
+    window.resize(4, 10**9)
+    assert window.rows().seq.tolist() == list(range(56, 60))
+
+
 def test_a_window_of_samples_in_order_takes_few_bytes_for_each() -> None:
     """Each user takes every other item that they meet, and has a history of 30."""
     window, known = Window(100, 10**12), Known()
