@@ -170,7 +170,10 @@ class Scoreboard:
         for number in range(self._full):
             self._keep_frame(self._read(number, PART_ROWS))
         if tail_rows:
-            self._tail = self._read(self._full, tail_rows).head(tail_rows)
+            written = self._read(self._full, tail_rows)
+            self._tail = written.head(tail_rows)
+            if len(written) > tail_rows:  # or what is made again, if it is, would be in it until then
+                write_frame(self._part(self._full), self._tail)
         trainings = self._out / TRAININGS
         with told(self._out):
             if trainings_bytes > (trainings.stat().st_size if trainings.exists() else 0):

@@ -99,6 +99,17 @@ def test_what_was_written_after_the_last_snapshot_is_thrown_away(
     assert ids(again.merge()) == [f"e{n}" for n in range(25)]
 
 
+def test_what_was_thrown_away_is_gone_from_disk_though_nothing_is_predicted_since(tmp_path: Path) -> None:
+    share = tmp_path / "0"
+    board = Scoreboard(share, {})
+    board.add([block(0, 10)])
+    recorded = board.flush()
+    board.add([block(10, 5)])
+    board.flush()
+    Scoreboard(share, recorded).flush()
+    assert len(put_together([share], tmp_path, ARMS)) == 10
+
+
 def test_a_fresh_start_does_not_inherit_old_records(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path, {})
     board.add([block(0, 10)])
