@@ -1,6 +1,7 @@
 """What the topics hold already: the cloud models that follow one another, and the newest task."""
 
 from collections import defaultdict
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
@@ -28,9 +29,10 @@ _log = structlog.get_logger()
 
 
 class Version(NamedTuple):
-    """One version on the topic, not unpacked yet."""
+    """One version on the topic, not unpacked yet, and the lineages whose place it takes."""
 
     id: ModelId
+    replaces: tuple[str, ...]
     message: Message
 
     def unpacked(self, bus: Bus, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
@@ -47,15 +49,16 @@ def published_versions(bus: Bus, public: Ed25519PublicKey) -> list[Version]:
     succession, found, unsigned = Succession(), list[Version](), None
     for message in _by_age(bus, MODELS):
         try:
-            offer = succession.offer(*identify_model(open_model(message.value, public)))
+            identity, replaces = identify_model(open_model(message.value, public))
         except Malformed as error:
             _pass_over(message, str(error))
             unsigned = error if error.reason == Reason.UNSIGNED else unsigned
             continue
+        offer = succession.offer(identity, replaces)
         if offer.verdict.refused:
             _pass_over(message, offer.why)
         else:
-            found.append(Version(offer.model, message))
+            found.append(Version(identity, replaces, message))
     if unsigned is not None and not found:
         raise _not_ours("model", MODELS, unsigned)
     return found
@@ -72,7 +75,8 @@ def published_model(bus: Bus, public: Ed25519PublicKey) -> tuple[CloudModel, Lea
 
 
 def version_again(bus: Bus, number: int, public: Ed25519PublicKey) -> tuple[CloudModel, Learned]:
-    """Version `number` of the newest lineage, as the next number of it; raises `InputError` when it is not kept."""
+    """Version `number` of the newest lineage, as the next number of it, which takes the place of all that the newest
+    does; raises `InputError` when it is not kept."""
     line = published_versions(bus, public)
     kept = [version for version in line if version.id.lineage == line[-1].id.lineage]
     wanted = [version for version in kept if version.id.version == number]
@@ -80,7 +84,7 @@ def version_again(bus: Bus, number: int, public: Ed25519PublicKey) -> tuple[Clou
         numbers = ", ".join(str(version.id.version) for version in kept[:-1]) or "no older one"
         raise InputError(f"--back-to {number}: of the lineage in use the topic {MODELS} keeps {numbers} to go back to")
     model, learned = wanted[-1].unpacked(bus, public)
-    return model.as_version(kept[-1].id.version + 1), learned
+    return replace(model.as_version(kept[-1].id.version + 1), replaces=kept[-1].replaces), learned
 
 
 def published_task(bus: Bus, public: Ed25519PublicKey) -> Task | None:

@@ -1,5 +1,6 @@
 """What a trainer finds on its topics, whatever clocks said and strangers sent when it was published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from streams.simulation.kafka import SimulatedKafka
 from streams.simulation.timeline import Timeline, VirtualClock
 from streams.simulation.trainer import PRIVATE, PUBLIC, signed
 from streams.training.cloud_trainer import Learned
-from streams.training.published import SAMPLES_ID, published_model, published_task
+from streams.training.published import SAMPLES_ID, published_model, published_task, version_again
 from tests.models.samples import tasteful_samples
 from wire.errors import ArtefactError
 from wire.signing import keys_in, new_keys, sign_model, sign_task
@@ -37,6 +38,20 @@ def test_the_newest_is_the_last_one_though_the_clock_was_set_back() -> None:
     task, model = published_task(bus, PUBLIC), published_model(bus, PUBLIC)
     assert task is not None and task.task_version == 3
     assert model is not None and model[0].version == 3
+
+
+def test_who_goes_back_still_takes_the_place_of_what_was_replaced_meanwhile() -> None:
+    """Devices and pools that were away have the replaced lineage, and would refuse what does not say so."""
+    timeline, journal = Timeline(), Journal()
+    kafka = SimulatedKafka(timeline, Dice(1, timeline, journal).die("kafka"), journal)
+    kafka.create(TOPICS)
+    first = train_first([tasteful_samples(200, seed=1)], seed=0)
+    later = replace(first.as_version(2), replaces=("00000000000000bb",))
+    for model in (first, later):
+        value = sign_model(model_to_bytes(model), PRIVATE)
+        kafka.append(Message(MODELS, 0, 0, b"current", value, 5_000, Learned(0, {}).headers()))
+    model, _ = version_again(SimulatedBus(kafka, VirtualClock(timeline)), 1, PUBLIC)
+    assert (model.version, model.replaces) == (3, later.replaces)
 
 
 def test_positions_in_a_topic_of_samples_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
