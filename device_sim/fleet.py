@@ -8,7 +8,6 @@ Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 
 import numpy as np
 import structlog
@@ -21,7 +20,7 @@ from device_sim.due import GROUP, Due
 from device_sim.headcount import Headcount
 from device_sim.instruction import Count, Forget, Freshness, Instruction, Predict, Publish, Untask, WantTraining
 from device_sim.offer import Offer
-from device_sim.outcome import Attendances, Devices, Models, Receipts
+from device_sim.outcome import Attendances, Devices, Events, Models, Receipts
 from device_sim.parameter_store import ParameterStore, Rows
 from device_sim.quarantine import Quarantine
 from device_sim.readiness import wakes_ms
@@ -132,13 +131,16 @@ class Fleet:
     def retire(self, most: int) -> int:
         """Let the devices go whose users did nothing for longest, if there are more than `most`; how many went.
 
-        A tenth more than need be go at once, as to find them every device is looked at; those in training stay.
+        A tenth more than need be go at once, as to find them every device is looked at; those in training stay, and
+        those whose events the cloud has not got yet go last.
         """
         if len(self.devices) <= most:
             return 0
-        idle = sorted((d for d in self.devices.values() if not d.busy), key=attrgetter("produced_ms"))
+        may = (device for device in self.devices.values() if not device.busy)
+        idle = sorted(may, key=lambda device: (len(device.outbox) > 0, device.produced_ms))
         gone = [device.user_id for device in idle[: len(self.devices) - most + most // 10]]
         for user_id in gone:
+            self._give_up_events(user_id)
             self._let_go(user_id)
             self.count(Devices.RETIRED)
         self.boot += 1  # who comes back begins another life
@@ -342,7 +344,13 @@ class Fleet:
         self.count(Devices.QUARANTINED)
         self.boot += 1  # after the next start this user's device begins another life
         self.quarantine.take_in(user_id, at, error, len(self.devices))
+        self._give_up_events(user_id)
         self._let_go(user_id)
+
+    def _give_up_events(self, user_id: str) -> None:
+        """Those that the cloud has not got yet go with their device."""
+        for _ in range(len(self.devices[user_id].outbox)):
+            self.count(Events.DEVICE_GONE)
 
     def _let_go(self, user_id: str) -> None:
         self.changes.touch(user_id)

@@ -9,6 +9,7 @@ class Events(Outcome):
     DUPLICATE = "duplicate"
     MALFORMED = "malformed"
     OUTBOX_FULL = "outbox_full"
+    DEVICE_GONE = "device_gone"  # with a device that retired or is quarantined
     QUARANTINED = "quarantined"  # of a user whose device is
 
 

@@ -265,6 +265,16 @@ def test_of_too_many_devices_those_idle_longest_retire_and_leave_their_slots_cle
     assert made.store.slots == slots, "a slot is used again"
 
 
+def test_those_whose_events_the_cloud_has_not_got_retire_last_and_what_goes_with_them_is_counted() -> None:
+    made = fleet(4, uploads=True)
+    for user in range(4):  # u0 did something longest ago, u3 last
+        made.handle_events([OwnEvent(event(f"u{user}", n), 70 + user) for n in range(2)], 0)
+    for user in (2, 3):
+        made.deliver_receipt(f"u{user}", encode_report(Receipt(event_ids=(f"u{user}-0", f"u{user}-1"))), 0)
+    assert (made.retire(most=3), made.take_gone(), made.counts["events", "device_gone"]) == (1, ["u2"], 0)
+    assert (made.retire(most=1), made.take_gone(), made.counts["events", "device_gone"]) == (2, ["u3", "u0"], 2)
+
+
 def test_a_fleet_with_retired_devices_is_restored_as_it_was(tmp_path: Any) -> None:
     made = fleet(USERS)
     live(made, range(3))
