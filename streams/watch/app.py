@@ -142,6 +142,7 @@ class WatchApp(App[None]):
             table.add_column(label, width=max(len(label), *map(len, column), 0))
         table.add_rows(lines)
         table.move_cursor(row=min(at, max(0, len(rows) - 1)))
+        self._tell_chosen()
 
     def _columns(self) -> list[str]:
         columns = list(self._view.columns)
@@ -155,10 +156,15 @@ class WatchApp(App[None]):
             cells.insert(-1, Text(spark(self._rates.get(row.cells[0], ()))))
         return cells
 
-    def on_data_table_row_highlighted(self, at: DataTable.RowHighlighted) -> None:
+    def on_data_table_row_highlighted(self, _at: DataTable.RowHighlighted) -> None:
         """What is too long for the table stands below it: the rule of a word, a warning, what a metric means."""
+        self._tell_chosen()
+
+    def _tell_chosen(self) -> None:
+        """The row that is chosen by now, in full: the table may have been filled anew since it was."""
         rows: DataTable[Text] = self.query_one(DataTable)
-        self.query_one("#more", Static).update(" ".join(map(str, rows.get_row_at(at.cursor_row))))
+        chosen = rows.get_row_at(rows.cursor_row) if rows.is_valid_row_index(rows.cursor_row) else []
+        self.query_one("#more", Static).update(" ".join(map(str, chosen)))
 
     def action_go(self, name: str) -> None:
         """Another view, from its beginning."""

@@ -135,6 +135,18 @@ async def test_only_what_is_not_well_and_sorted() -> None:
         assert not app.query_one("#help").has_class("open")
 
 
+async def test_whoever_chose_a_row_that_is_gone_by_now_is_told_of_none() -> None:
+    app = Stage().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down")
+        assert text(app, "more").startswith("tunnelled STALLED")
+        app.query_one(DataTable).move_cursor(row=0)
+        app.query_one(DataTable).move_cursor(row=1)
+        app.action_go("devices")
+        await pilot.pause()
+        assert first_column(app) == [] and text(app, "more") == ""
+
+
 async def test_each_second_it_is_shown_anew_and_a_process_that_died_is_down() -> None:
     stage = Stage()
     app = stage.app()
