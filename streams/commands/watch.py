@@ -82,7 +82,10 @@ def command(
 def _show(take: Callable[[], Picture], now_ms: Callable[[], int], playback: Playback | None = None) -> None:
     from streams.watch.app import WatchApp  # noqa: PLC0415 - a third of a second that --once saves
 
-    WatchApp(take, now_ms, playback).run()
+    app = WatchApp(take, now_ms, playback)
+    app.run()
+    if app.failed is not None:
+        raise app.failed
 
 
 def _print(picture: Picture, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from streams.watch.graph import COLOURS, graph
 from streams.watch.picture import Picture
 from streams.watch.recording import STEP_MS, Playback
 from streams.watch.views import OVERVIEW, VIEWS, Row, View, shown
+from wire.errors import CodaError
 
 EVERY_S = 1.0
 STALE_S = 5.0
@@ -34,7 +35,10 @@ that gave it stands beside it. own lag: behind the stage before, so its own faul
 
 
 class WatchApp(App[None]):
-    """Shows a new picture each second; `take` gives the newest. Of a `playback` time is stopped and stepped."""
+    """Shows a new picture each second; `take` gives the newest. Of a `playback` time is stopped and stepped.
+
+    It ends when `take` raises a `CodaError`, and has it as `failed`.
+    """
 
     CSS = """
     Screen { background: ansi_default; }
@@ -74,6 +78,7 @@ class WatchApp(App[None]):
         self._asked = self._said = ""
         self._picture: Picture | None = None
         self._rates: dict[str, deque[float]] = {}
+        self.failed: CodaError | None = None
 
     def compose(self) -> ComposeResult:
         """Title, likely cause, graph, table, question, foot."""
@@ -96,7 +101,12 @@ class WatchApp(App[None]):
 
     def look(self) -> None:
         """Take the newest picture and show it."""
-        self._picture = self._take()
+        try:
+            self._picture = self._take()
+        except CodaError as error:
+            self.failed = error
+            self.exit()
+            return
         for stage in self._picture.stages:
             self._rates.setdefault(stage.stage, deque(maxlen=_RECENT)).append(stage.per_s)
         self.show()

@@ -12,7 +12,9 @@ from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.topics import STATUS
+from streams.watch.app import WatchApp
 from tests.streams.watch.statuses import frontier, status
+from wire.errors import DeliveryError
 from wire.status import encode_status
 
 
@@ -43,6 +45,18 @@ def test_a_wrong_address_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["watch", "--once", "--bootstrap", "127.0.0.1:1"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("coda: ") and "127.0.0.1:1" in said and said.count("\n") == 1
+
+
+def test_a_view_that_a_kafka_ends_leaves_one_line(
+    kafka: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(app: WatchApp) -> None:
+        app.failed = DeliveryError("Kafka does not let coda-watch read")
+
+    monkeypatch.setattr(WatchApp, "run", refused)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(["watch", "--bootstrap", kafka]) == 1
+    assert capsys.readouterr().err == "coda: Kafka does not let coda-watch read\n"
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,9 @@ from textual.widgets import DataTable, Static
 from streams.watch.app import WatchApp
 from streams.watch.fold import Fold
 from streams.watch.graph import graph
+from streams.watch.picture import Picture
 from tests.streams.watch.statuses import frontier, pooled, status
+from wire.errors import DeliveryError
 from wire.status import Role
 
 
@@ -166,6 +168,21 @@ async def test_a_picture_that_does_not_come_any_more_is_told_to_be_old() -> None
         stage.now_ms = 22_000
         app.look()
         assert "no data for 12 s" in text(app, "title")
+
+
+async def test_a_kafka_that_gives_no_more_ends_it_and_is_told_when_the_terminal_is_back() -> None:
+    stage, refused = Stage(), DeliveryError("Kafka does not let coda-watch read")
+    pictures = [stage.fold.picture(10_000)]
+
+    def take() -> Picture:
+        if not pictures:
+            raise refused
+        return pictures.pop()
+
+    app = WatchApp(take, lambda: stage.now_ms)
+    async with app.run_test(size=(80, 24)):
+        app.look()
+    assert app.failed is refused and app.return_code == 0
 
 
 @pytest.mark.parametrize("keys", [["q"], ["ctrl+c"], ["colon", "q", "enter"], ["slash", "x", "ctrl+c"]])
