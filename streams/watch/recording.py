@@ -26,7 +26,7 @@ class _Line(msgspec.Struct):
 
 
 class Recorder:
-    """Writes statuses to a new file in `folder`: those that were heard since `since_ms`.
+    """Writes statuses to a new file in `folder`: those that were heard since `since_ms`. Of none no file is left.
 
     Raises `InputError` where there is such a file already.
     """
@@ -34,15 +34,16 @@ class Recorder:
     def __init__(self, folder: Path, since_ms: int = 0) -> None:
         self._since_ms = since_ms
         make_folder(folder)
-        path = folder / FILE
+        self._path, self._is_empty = folder / FILE, True
         try:
-            self._file = path.open("xb")
+            self._file = self._path.open("xb")
         except FileExistsError as error:
-            raise InputError(f"{path} holds a run already: give another folder") from error
+            raise InputError(f"{self._path} holds a run already: give another folder") from error
 
     def take(self, raw: bytes, heard_ms: int) -> None:
         """Write the status in `raw`, heard at `heard_ms`."""
         if heard_ms >= self._since_ms:
+            self._is_empty = False
             self._file.write(msgspec.json.encode(_Line(heard_ms, msgspec.Raw(raw))) + b"\n")
             self._file.flush()
 
@@ -51,6 +52,8 @@ class Recorder:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+        if self._is_empty:
+            self._path.unlink(missing_ok=True)
 
 
 def recorded(folder: Path) -> list[tuple[int, Status]]:

@@ -59,6 +59,15 @@ def test_a_view_that_a_kafka_ends_leaves_one_line(
     assert capsys.readouterr().err == "coda: Kafka does not let coda-watch read\n"
 
 
+def test_a_recording_of_which_nothing_was_heard_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EmbeddedKafka() as empty:
+        for _ in range(2):
+            assert run(["watch", "--bootstrap", empty.bootstrap, "--record", str(tmp_path)]) == 2
+            assert "has no topic status" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["watch", str(tmp_path), "--once"]) == 2
     assert "has no status.jsonl" in capsys.readouterr().err
