@@ -60,7 +60,9 @@ def recorded(folder: Path) -> list[tuple[int, Status]]:
     """When each status of a run was heard, and what it said; raises `InputError` for a folder without any."""
     path = folder / FILE
     try:
-        lines = [msgspec.json.decode(line, type=_Line) for line in path.read_bytes().splitlines()]
+        raw = path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1] or raw  # whoever was killed, or had no room left, wrote half a line last
+        lines = [msgspec.json.decode(line, type=_Line) for line in whole.splitlines()]
         found = [(line.heard_ms, decode_status(bytes(line.status))) for line in lines]
     except OSError as error:
         raise InputError(

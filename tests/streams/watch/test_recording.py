@@ -71,6 +71,15 @@ async def test_space_stops_and_arrows_step() -> None:
         assert playback.now_ms == at_ms + 1000, "while something is typed, arrows move in the line"
 
 
+def test_a_recording_that_ends_within_a_line_is_played_back_up_to_that(tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        for heard_ms, said in RUN:
+            recorder.take(encode_status(said), heard_ms)
+    written = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(written[:-40])
+    assert recorded(tmp_path) == RUN[:-1]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "has no status.jsonl"), (b"", "is empty"), (b"{}\n", "is damaged"), (b"\xff", "is damaged")],
