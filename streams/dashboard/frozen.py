@@ -14,7 +14,8 @@ def frozen_page(playback: Playback) -> str:
     """The page of the run from its beginning to its end."""
     frames = frames_of(playback)
     shown = msgspec.structs.replace(frames.history(), newest=frames.before_the_end)
-    history = msgspec.json.encode(shown).decode().replace("</", "<\\/")
+    # A script ends at "</script>", and not even there after "<!--<script": names of strangers may hold both.
+    history = msgspec.json.encode(shown).decode().replace("<", "\\u003c")
     page = (STATIC / "page.html").read_text()
     for name in ("uPlot.min.css", "dashboard.css"):
         link = f'<link rel="stylesheet" href="/static/{name}">'

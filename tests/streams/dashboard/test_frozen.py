@@ -28,6 +28,14 @@ def test_it_needs_nothing_beside_it() -> None:
     assert "/static/" not in text and 'id="run"' in text
 
 
+@pytest.mark.parametrize("name", ["</script><b>", "<!--<script>"])
+def test_no_name_ends_the_script_that_it_stands_in_or_hides_its_end(name: str) -> None:
+    page = frozen_page(Playback([(s * 1000, status(name=name, at_s=s, warnings=(name,))) for s in range(1, 5)]))
+    told, _, rest = page.partition('type="application/json">')[2].partition("</script>")
+    assert "<" not in told and rest.startswith("\n<script>")
+    assert msgspec.json.decode(told)["newest"]["tables"]["processes"]["rows"][0][0] == f"flow/{name}"
+
+
 def test_a_long_run_has_as_many_moments_as_can_be_drawn_and_its_end() -> None:
     page = frozen_page(run(3 * MOST))
     moments = page.partition('"at_ms":[')[2].partition("]")[0].split(",")
