@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
@@ -83,7 +84,8 @@ def _serve(
     """Serve the `app`, which is made with a way to ask whether it ends, until interrupted."""
     server = uvicorn.Server(uvicorn.Config("", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
     server.config.app = app(lambda: server.should_exit)
-    address = f"http://{host}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
+    key = f"?token={quote(token, safe='')}" if token else ""
+    address = f"http://{host}:{listener.getsockname()[1]}/{key}"
     print(f"dashboard of {what}: {address}", file=sys.stderr, flush=True)
     server.run(sockets=[listener])
 

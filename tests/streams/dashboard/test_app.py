@@ -89,6 +89,14 @@ def test_where_others_reach_it_a_token_is_asked_for(kafka: str) -> None:
         assert code == 307 and shown.get("/history", Cookie=cookie)[0] == 200
 
 
+def test_a_token_may_be_of_any_characters_and_so_may_be_what_strangers_bring(kafka: str) -> None:
+    with dashboard(kafka, "--host", "0.0.0.0", "--token", "grün & 1+1=%32 語") as shown:
+        address = shown.said.partition(f":{shown.port}")[2].strip()
+        assert shown.get("/?token=%C3%BC")[0] == 401 and shown.get("/", Cookie="coda-token=\xfc")[0] == 401
+        code, _, headers = shown.get(address)
+        assert code == 307 and shown.get("/history", Cookie=headers["set-cookie"].partition(";")[0])[0] == 200
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
