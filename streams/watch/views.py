@@ -243,11 +243,19 @@ def shown(
     return rows if by is None else sorted(rows, key=lambda row: _order(row.cells[by]), reverse=True)
 
 
+_SCALES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
 def _order(cell: str) -> tuple[float, str]:
-    """Numbers by size, spans of time by length, then words."""
-    number, _, unit = cell.replace(",", "").partition(" ")
-    scale = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}.get(unit.partition(" ")[0], 1.0)
+    """Numbers and shares by size, spans of time by length, then words.
+
+    >>> _order("1 min 15 s")[0], _order("1,200 (8%)")[0], _order("8%")[0], _order("flow/0")
+    (75.0, 1200.0, 8.0, (-inf, 'flow/0'))
+    """
+    words = cell.replace(",", "").split(" ")
     try:
-        return float(number) * scale, ""
+        if all(unit in _SCALES for unit in words[1::2]) and len(words) > 1:
+            return sum(float(n) * _SCALES[unit] for n, unit in zip(words[::2], words[1::2], strict=True)), ""
+        return float(words[0].removesuffix("%")), ""
     except ValueError:
         return float("-inf"), cell

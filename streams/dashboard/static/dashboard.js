@@ -453,11 +453,11 @@ function drawTable(panel) {
   if (!scroll.isConnected) panel.body.append(scroll);
 }
 
-// Numbers by size, spans of time by length, words last.
+// Numbers and shares by size, spans of time by length, words last.
 function order(cell) {
-  const [number, unit] = cell.replaceAll(",", "").split(" ");
-  const scale = { ms: 1e-3, min: 60, h: 3600, d: 86400 }[unit] ?? 1;
-  const value = parseFloat(number) * scale;
+  const words = cell.replaceAll(",", "").split(" "), scales = { ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400 };
+  let value = parseFloat(words[0]) * (scales[words[1]] ?? 1);
+  if (words[1] in scales && words[3] in scales) value += parseFloat(words[2]) * scales[words[3]];
   return Number.isNaN(value) ? -Infinity : value;
 }
 

@@ -10,6 +10,7 @@ from streams.watch.app import WatchApp
 from streams.watch.fold import Fold
 from streams.watch.graph import graph
 from streams.watch.picture import Picture
+from streams.watch.views import PROCESSES, VIEWS, shown
 from tests.streams.watch.statuses import frontier, pooled, status
 from wire.errors import DeliveryError
 from wire.status import Role
@@ -135,6 +136,19 @@ async def test_only_what_is_not_well_and_sorted() -> None:
         assert app.query_one("#help").has_class("open")
         await pilot.press("escape")
         assert not app.query_one("#help").has_class("open")
+
+
+def test_shares_and_spans_are_sorted_by_size() -> None:
+    uses = {"use=few,le=60.0": 95, "use=few,le=+Inf": 100, "use=most,le=60.0": 60, "use=most,le=+Inf": 100}
+    fold = Fold()
+    for name, at_s in (("old", 20), ("older", 40), ("young", 80)):
+        said = status(name=name, at_s=100, boot=at_s * 1000, values={"coda_use_age_seconds_bucket": uses})
+        fold.take(said, said.said_ms)
+    picture = fold.picture(100_000)
+    views = {view.name: view for view in VIEWS}
+    assert [row.cells[0] for row in shown(views["use"], picture, by=2)] == ["most", "few"]
+    up_for = [row.cells[2] for row in shown(PROCESSES, picture, by=2)]
+    assert up_for == ["1 min 20 s", "1 min 0 s", "20 s"]
 
 
 async def test_whoever_chose_a_row_that_is_gone_by_now_is_told_of_none() -> None:
