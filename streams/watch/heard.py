@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from itertools import accumulate
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,6 +16,15 @@ GROWING = ("_total", "_bucket")
 Values = dict[str, dict[str, float]]
 
 
+class _Life(NamedTuple):
+    """A life that is over, as it seems: when it began, its last status, and what was counted without it."""
+
+    boot: int
+    sequence: int
+    lived: Values
+    ages: dict[str, Histogram]
+
+
 class Heard:
     """One process under one key, over its restarts; `heard_ms` is wall clock of one machine for all processes."""
 
@@ -22,36 +32,49 @@ class Heard:
         self._window: deque[tuple[int, Status]] = deque(maxlen=WINDOW)
         self._lived: Values = {}
         self._lived_ages: dict[str, Histogram] = {}
-        self._before: tuple[int, Values, dict[str, Histogram]] | None = None  # another life, and what is without it
+        self._before: _Life | None = None
         self._rival_ms = -SILENT_MS
+        self._former: deque[int] = deque(maxlen=WINDOW)  # when the newest of the lives before began
         self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
 
     def take(self, status: Status, heard_ms: int) -> bool:
-        """Take in what it says; False for what came late or twice, or of a life that is over.
-
-        Of two lives the later one counts, but where that has ended and the earlier one goes on: its name was taken.
-        """
-        if self._window:
-            newest = self.newest
-            goes_on = status.boot < newest.boot and newest.ended and not status.ended
-            if not goes_on and (status.boot, status.sequence) <= (newest.boot, newest.sequence):
-                if status.boot < newest.boot and not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
-                    self._rival_ms = heard_ms  # the life before should be over by now
+        """Take in what it says; False for what came late or twice, or of a life that is over."""
+        if self._window and status.boot == self.newest.boot:
+            if status.sequence <= self.newest.sequence:
                 return False
-            if status.boot != newest.boot:
-                self._turn_to(status.boot)
+        elif self._window:
+            if not self._follows(status, heard_ms):
+                if not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
+                    self._rival_ms = heard_ms  # that life should be over by now
+                return False
+            self._turn_to(status.boot)
         self._window.append((heard_ms, status))
         return True
 
+    def _follows(self, status: Status, heard_ms: int) -> bool:
+        """Whether another life than the last one heard of speaks from now on.
+
+        The one before does where the last has ended and it goes on: its name was taken. One not heard of before that
+        seems to have begun earlier does where the last is over: its clock was set back.
+        """
+        if self._before and status.boot == self._before.boot:
+            return self.newest.ended and not status.ended and status.sequence > self._before.sequence
+        if status.boot in self._former:
+            return False
+        is_over = self.newest.ended or heard_ms - self._window[-1][0] >= SILENT_MS
+        return status.boot > self.newest.boot or (is_over and not status.ended)
+
     def _turn_to(self, boot: int) -> None:
-        """From now on another life speaks, whose own counts come with what it says."""
+        """What the life that spoke last has done stays done; what the next one has done, it says itself."""
         newest, lived, ages = self.newest, self._lived, self._lived_ages
-        if self._before and self._before[0] == boot:
-            _, self._lived, self._lived_ages = self._before
-        self._before = newest.boot, lived, ages
+        if self._before and self._before.boot == boot:
+            self._lived, self._lived_ages = self._before.lived, self._before.ages
+        self._before = _Life(newest.boot, newest.sequence, lived, ages)
+        self._former.append(newest.boot)
         self._lived_ages = self.all_aged()
         self._lived = added(self._lived, counts(newest.values))
         self._reached = {(f.stage, f.partition): f for f in self.frontiers()}
+        self._rival_ms = -SILENT_MS
         self._window.clear()
 
     @property

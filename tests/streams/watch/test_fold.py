@@ -154,6 +154,19 @@ def test_a_process_whose_clock_is_wrong_has_right_ages_all_the_same(wrong_s: int
     assert picture.processes[0].since_ms == 10_000_000
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_who_starts_anew_after_its_clock_was_set_back_is_there_and_no_rival(*, ended: bool) -> None:
+    fold, wrong_s = Fold(), 3600
+    for second in range(10):
+        said = status(at_s=second + wrong_s, boot=wrong_s * 1000, values=pooled(second), ended=ended and second == 9)
+        fold.take(said, second * 1000)
+    for second in range(11, 31):
+        fold.take(status(at_s=second, boot=11_000, values=pooled(second)), second * 1000)
+    picture = fold.picture(30_000)
+    assert picture.processes[0].up and not picture.processes[0].has_rival
+    assert picture.processes[0].since_ms == 11_000 and picture.total(Metrics.pooled) == 9 + 30
+
+
 def test_a_stage_is_as_well_as_its_worst_partition() -> None:
     fold = told(
         *(
