@@ -21,12 +21,14 @@ class Reached:
         self.until_ms = 0  # nothing is known yet
         self._looks: deque[tuple[int, int]] = deque()  # when the end was asked for, and where it was: not passed yet
         self._apart_ms = 0  # looks that are kept lie so far apart at least
+        self._asked_ms = 0  # at the last look
 
     def look(self, asked_ms: int, position: int, end: int) -> int:
         """Everything before `position` is done, and from `asked_ms` on the partition was seen to end at `end`.
 
         `position` has to be read before `end`. Returns the moment up to which all is done.
         """
+        self._keep_to(asked_ms)
         if self._looks and end < self._looks[-1][1]:
             self._looks.clear()  # the topic was made anew: the looks were at another
         while self._looks and self._looks[0][1] <= position:
@@ -36,6 +38,14 @@ class Reached:
         elif not self._looks or asked_ms - self._looks[-1][0] >= self._apart_ms:
             self._keep(asked_ms, end)
         return self.until_ms
+
+    def _keep_to(self, asked_ms: int) -> None:
+        """Tell all moments by the clock of now: once it was set back they would lie ahead, and nothing would age."""
+        back_ms = self._asked_ms - asked_ms
+        self._asked_ms = asked_ms
+        if back_ms > 0:
+            self.until_ms = max(0, self.until_ms - back_ms)
+            self._looks = deque((at_ms - back_ms, end) for at_ms, end in self._looks)
 
     def _keep(self, asked_ms: int, end: int) -> None:
         self._looks.append((asked_ms, end))

@@ -49,3 +49,14 @@ def test_hours_of_being_behind_take_bounded_memory_and_still_say_a_moment_that_i
         reached.look(second * 1000, position=0, end=second + 1)
     until_ms = reached.look(20_000_000, position=15_000, end=20_001)
     assert 14_500_000 <= until_ms < 15_000_000
+
+
+def test_a_partition_that_stands_still_ages_though_the_clock_was_set_back() -> None:
+    reached, back_ms = Reached(), 3_600_000
+    for second in range(5):
+        reached.look(10_000_000 + second * 1000, position=9, end=9 + second)
+    for second in range(5, 60):
+        asked_ms = 10_000_000 - back_ms + second * 1000
+        age_s = (asked_ms - reached.look(asked_ms, position=9, end=9 + second)) / 1000
+        assert second - 1 <= age_s <= second
+    assert asked_ms - reached.look(asked_ms, position=60, end=99) < 10_000, "and what was seen since is known"
