@@ -36,18 +36,24 @@ class Heard:
         self._rival_ms = -SILENT_MS
         self._former: deque[int] = deque(maxlen=WINDOW)  # when the newest of the lives before began
         self._reached: dict[tuple[str, int], Frontier] = {}  # by the life before
+        self._since_ms = 0
 
     def take(self, status: Status, heard_ms: int) -> bool:
         """Take in what it says; False for what came late or twice, or of a life that is over."""
-        if self._window and status.boot == self.newest.boot:
+        goes_on = bool(self._window) and status.boot == self.newest.boot
+        if goes_on:
             if status.sequence <= self.newest.sequence:
                 return False
+            if status.said_ms < self.newest.said_ms:
+                self._window.clear()  # its clock was set back: what it said before was by another one
         elif self._window:
             if not self._follows(status, heard_ms):
                 if not status.ended and heard_ms - self._window[0][0] >= SILENT_MS:
                     self._rival_ms = heard_ms  # that life should be over by now
                 return False
             self._turn_to(status.boot)
+        since_ms = status.boot + heard_ms - status.said_ms
+        self._since_ms = min(self._since_ms, since_ms) if goes_on else since_ms
         self._window.append((heard_ms, status))
         return True
 
@@ -149,13 +155,15 @@ class Heard:
     @property
     def since_ms(self) -> int:
         """When it began, by the clock of whoever heard it."""
-        return self.newest.boot + self._ahead_ms
+        return self._since_ms
 
     @property
     def _ahead_ms(self) -> int:
-        """How far the clock of whoever heard it is ahead of its own, which may be set wrong."""
-        heard_ms, status = self._window[-1]
-        return heard_ms - status.said_ms
+        """How far the clock of whoever heard it is ahead of its own, which may be set wrong.
+
+        Some of what it says is under way for seconds, as when Kafka was away: the least difference tells most.
+        """
+        return min(heard_ms - status.said_ms for heard_ms, status in self._window)
 
     def looks(self) -> dict[tuple[str, int], list[Look]]:
         """How far each stage was in each partition, over the window."""

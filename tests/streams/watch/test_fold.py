@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor.metrics import Metrics
 from monitor.words import Word
@@ -152,6 +153,28 @@ def test_a_process_whose_clock_is_wrong_has_right_ages_all_the_same(wrong_s: int
     stage = picture.stage("pooled")
     assert stage is not None and (stage.age_s, stage.word) == (6, Word.STALLED)
     assert picture.processes[0].since_ms == 10_000_000
+
+
+def test_a_status_that_was_under_way_for_seconds_makes_nothing_younger() -> None:
+    fold = Fold()
+    for second in range(1, 7):
+        said = status(at_s=second, boot=1000, frontiers=(frontier("pooled", 1, 2, second - 0.5),))
+        fold.take(said, 6000 if second < 6 else 11_000)
+    picture = fold.picture(11_000)
+    stage = picture.stage("pooled")
+    assert stage is not None and stage.age_s == 4.5 and picture.processes[0].since_ms == 2000
+
+
+def test_a_clock_that_is_set_back_is_no_restart_and_no_time_that_runs_back() -> None:
+    fold, back_s = Fold(), 3600
+    for second in range(5000, 5020):
+        at_s = second - back_s if second >= 5010 else second
+        said = status(at_s=second, boot=5_000_000, frontiers=(frontier("pooled", second, 9999, at_s - 9),))
+        fold.take(replace(said, said_ms=at_s * 1000), second * 1000)
+        picture = fold.picture(second * 1000)
+        stage = picture.stage("pooled")
+        assert stage is not None and stage.age_s == 9 and (stage.left_s or 0) >= 0
+        assert picture.processes[0].since_ms == 5_000_000
 
 
 @pytest.mark.parametrize("ended", [True, False])
