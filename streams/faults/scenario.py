@@ -125,6 +125,8 @@ def read_scenario(text: str, where: str) -> Scenario:
         raise InputError(f"{where} is no TOML: {error}") from error
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    if (together := sum(read.groups.values())) > 1 + 1e-9:  # as .33 + .56 + .11 are
+        raise InputError(f"{where}: its groups, none of which has a device of another, add up to {together:.0%}")
     scenario = msgspec.structs.replace(read, teaches=" ".join(read.teaches.split()), stages=stages)
     if (lasts_s := length_s(scenario)) > scenario.seconds:
         raise InputError(

@@ -68,6 +68,7 @@ def test_spread_faults_reach_all_their_devices_once(spread: str) -> None:
         ('delay = "50ms"', 'delay = "50ms"\nwidth = 3', "there is no setting 'width'"),
         ('name = "mine"', 'name = "mine"\ncolour = "red"', "there is no setting 'colour'"),
         ('group = "others"', 'group = "nobody"', "there is no group 'nobody'"),
+        ('others = "30%"', 'others = "90%"', "add up to 110%"),
         ('share = "50%"', 'share = "150%"', "'150%' is no share"),
         ('share = "50%"\nfor = "5s"', 'share = "50%"', "latency has no end"),
         ('process = "flow"', 'process = "flaw"', "Invalid enum value 'flaw'"),
