@@ -19,6 +19,7 @@ FORMAT = "format"  # the JSON field that names kind and version
 MOST_DEEP = 32
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DETAIL_CHARACTERS = 300  # of a sentence that may quote what it complains of
 T = TypeVar("T")
 
@@ -98,10 +99,19 @@ def check_depth(raw: bytes, kind: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """A sentence that may quote a stranger: on one line, of bounded length.
+    """A sentence that may quote a stranger: on one line, of bounded length, with no sign that a terminal obeys.
 
-    >>> one_line("a\\nb")
-    'a b'
+    >>> one_line("a\\nb\\x1b[2J")
+    'a b�[2J'
     """
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _DETAIL_CHARACTERS else line[: _DETAIL_CHARACTERS - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Words of a stranger for a terminal, of which none moves its cursor, sets its title or turns its text around.
+
+    >>> printable("ann\\x1b]0;owned\\x07"), printable("Ångström 1 µs")
+    ('ann�]0;owned�', 'Ångström 1 µs')
+    """
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else REPLACEMENT for sign in text)

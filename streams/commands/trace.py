@@ -18,6 +18,7 @@ from streams.times import moment, span
 from streams.trace.trace import Found, Step, batched, find, pooled, refused, used
 from streams.trace.tracer import READ, Tracer
 from wire.canary import is_canary
+from wire.decoder import printable
 from wire.errors import InputError
 from wire.malformed import Malformed
 from wire.trace import ONE_IN, TraceStep, decode_step, encode_step, trace_of
@@ -67,7 +68,8 @@ def command(
         ensure_topics(settings)
         _follow(bus, export)
     if traced := _traced(bus, event, user):
-        print(msgspec.json.encode({"steps": traced}).decode() if json else "\n".join(traced_lines(traced)))
+        told = map(printable, traced_lines(traced))
+        print(msgspec.json.encode({"steps": traced}).decode() if json else "\n".join(told))
         return
     found = find(_all(bus, EVENTS), event or "", user)
     if found is None:
@@ -85,7 +87,7 @@ def command(
         print(msgspec.json.encode({"found": found, "steps": steps}).decode())
         return
     for line in lines(found, steps):
-        print(line)
+        print(printable(line))
 
 
 def _follow(bus: Bus, export: Callable[[Sequence[TraceStep]], None] | None) -> NoReturn:

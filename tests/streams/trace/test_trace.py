@@ -47,6 +47,7 @@ def kafka() -> Iterator[str]:
             producer.send(topic, "k", value, timestamp_ms=NOW_MS + after_ms, headers=headers)
 
         send(EVENTS, b"no event", 0)
+        send(EVENTS, encode_event(Event("e0", "eve", "\x1b]0;owned\x07\x1b[2J", "pop", "click", 1, AT_MS)), -5)
         send(EVENTS, encode_event(EVENT), 0)
         late = Event("e2", "ann", "song", "pop", "click", 1, AT_MS + 5)
         send(EVENTS, encode_event(late), 10)
@@ -81,6 +82,12 @@ def test_without_an_id_the_newest_of_a_user_is_followed(kafka: str, capsys: pyte
     assert run(["trace", "--user", "ann", "--bootstrap", kafka]) == 0
     said = capsys.readouterr().out
     assert said.startswith("event e2") and "10 ms: refused: late" in said
+
+
+def test_what_a_device_calls_its_item_moves_no_cursor(kafka: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trace", "--user", "eve", "--bootstrap", kafka]) == 0
+    said = capsys.readouterr().out
+    assert "eve and \ufffd]0;owned\ufffd" in said and "\x1b" not in said
 
 
 def test_what_is_not_there_is_one_line(kafka: str, capsys: pytest.CaptureFixture[str]) -> None:
