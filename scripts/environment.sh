@@ -14,8 +14,9 @@ supported() { # bytewax has wheels for these two only
 }
 
 find_python() {
-    local name
-    for name in ${PYTHON:-python3.12 python3.11 python3 python}; do
+    local name names=(python3.12 python3.11 python3 python)
+    [[ -z ${PYTHON:-} ]] || names=("$PYTHON")
+    for name in "${names[@]}"; do
         if supported "$name"; then
             echo "$name"
             return
