@@ -21,8 +21,8 @@ class Flights:
         self._boot_ms = clock.wall_ms()
         self._number = self._newest = 0  # of the newest that was sent, and of the newest that came back
         self._away: dict[int, tuple[SteadyMs, WallMs]] = {}  # number: when it was sent
-        self._newest_ms = WallMs(0)  # when the newest one was sent that came back
-        self._metrics.canary_frontier_s.set(clock.wall_ms() / 1000)  # of none that came back, ages are since it began
+        self._newest_ms = clock.steady_ms()  # when that was sent; of none that came back, ages are since it began
+        self._count()
 
     def send(self) -> MatchRequest:
         """One more; a number is never given twice."""
@@ -45,7 +45,7 @@ class Flights:
         began_ms, sent_ms = sent
         self.arrived += 1
         if batch.batch_seq > self._newest:
-            self._newest, self._newest_ms = batch.batch_seq, sent_ms
+            self._newest, self._newest_ms = batch.batch_seq, began_ms
         self._metrics.canaries_arrived.inc()
         self._metrics.freshness_s.labels("canary").observe(max(0, self._clock.steady_ms() - began_ms) / 1000)
         now_ms = self._clock.wall_ms()
@@ -56,7 +56,6 @@ class Flights:
         }
         for leg, ms in legs.items():
             self._metrics.canary_s.labels(leg).set(max(0, ms) / 1000)  # clocks of two machines differ
-        self._metrics.canary_frontier_s.set(self._newest_ms / 1000)
         self._count()
         return Ack(
             user_id=self._device,
@@ -87,7 +86,15 @@ class Flights:
     @property
     def frontier(self) -> Frontier:
         """Up to which moment what was sent is back."""
-        return Frontier("canary", -1, self.arrived, self.arrived + self.in_flight, self._newest_ms)
+        until_ms = self._until_ms if self.arrived else 0
+        return Frontier("canary", -1, self.arrived, self.arrived + self.in_flight, until_ms)
+
+    @property
+    def _until_ms(self) -> int:
+        """When the newest that came back was sent, by the wall clock of now: of one that was set back since, its number
+        lies ahead, and would not age."""
+        return max(0, self._clock.wall_ms() - (self._clock.steady_ms() - self._newest_ms))
 
     def _count(self) -> None:
         self._metrics.canaries_in_flight.set(self.in_flight)
+        self._metrics.canary_frontier_s.set(self._until_ms / 1000)

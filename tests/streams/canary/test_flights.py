@@ -75,3 +75,17 @@ def test_its_frontier_stays_where_the_last_one_came_back(flights: Flights, clock
         clock.passes(1000)
         flights.send()
     assert (flights.frontier.position, flights.frontier.end, flights.frontier.until_ms) == (1, 6, first)
+
+
+def test_the_age_to_page_on_grows_though_the_clock_was_set_back(clock: HandClock) -> None:
+    metrics = Metrics()
+    flights = Flights("~canary/x", clock, metrics)
+    clock.passes(7_200_000)
+    flights.take(back(flights.send().newest_seq + 1))
+    clock.passes(0, step_ms=-3_600_000)
+    for age_s in range(1, 30):
+        clock.passes(1000)
+        flights.give_up()
+        flights.send()
+        assert clock.wall_ms() - flights.frontier.until_ms == age_s * 1000
+        assert clock.wall_ms() / 1000 - metrics.value(Metrics.canary_frontier_s) == pytest.approx(age_s)
