@@ -1,5 +1,6 @@
 """What is on disk: keys, the pool's shards, and states, each with its version."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def _pool(folder: Path, state: str) -> list[Finding]:
 def _shard(path: Path, state: str) -> Finding:
     with Pool.open(path, read_only=True) as pool:
         found, owner = stats(pool), pool.store.owner
+    place = re.fullmatch(r"shard-(\d+)-of-(\d+)", path.name)
+    if owner and place and (swapped := Owner(int(place[1]), int(place[2]), owner.state).difference(owner)):
+        return Finding("pool", "fail", f"{path} {swapped}", "put each folder back where it was")
     if owner and state and owner.state != state:
         remedy = "give those that belong together; a flow whose state has begun refuses another's pool"
         return Finding("pool", "warn", f"{path} was last used with another --state", remedy)

@@ -141,3 +141,16 @@ def test_a_pool_that_another_state_used_is_warned_of(tmp_path: Path) -> None:
             shard.work_for(Owner(0, 1, used_by), 0)
         found = told(state, pool)[0]
         assert found.word == word and ("was last used with another --state" in found.seen) == (word == "warn")
+
+
+def test_shards_of_a_pool_that_were_swapped_fail(tmp_path: Path) -> None:
+    state, pool = made(tmp_path), tmp_path / "pool"
+    for number in range(2):
+        with Pool.open(pool / f"shard-{number}-of-2", PoolSpec()) as shard:
+            shard.work_for(Owner(number, 2, state_name(state)), 0)
+    assert [each.word for each in told(state, pool)[:2]] == ["ok", "ok"]
+    (pool / "shard-0-of-2").rename(pool / "aside")
+    (pool / "shard-1-of-2").rename(pool / "shard-0-of-2")
+    (pool / "aside").rename(pool / "shard-1-of-2")
+    for number, found in enumerate(told(state, pool)[:2]):
+        assert found.word == "fail" and f"shard-{number}-of-2 is that of shard {1 - number} of 2" in found.seen
