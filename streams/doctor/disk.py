@@ -8,9 +8,10 @@ from index.owner import Owner
 from index.pool import Pool
 from index.store import FORMAT
 from index.verify import stats
+from operators.placement import shard_key
 from streams.bus import Bus
 from streams.doctor.finding import Finding, looked
-from streams.flow.state import damaged, look_at_state, state_name
+from streams.flow.state import damaged, look_at_state, pooled_writes, state_name
 from streams.flow.user_shards import owners
 from streams.flow.user_store import UserStore
 from streams.home import FILE
@@ -21,7 +22,7 @@ from wire.signing import PUBLIC, load_public_key
 
 def on_disk(keys: Path, pool: Path, state: Path) -> list[Finding]:
     """What these folders hold."""
-    return [_keys(keys), *_pool(pool, state_name(state)), *_state(state)]
+    return [_keys(keys), *_pool(pool, state_name(state)), *_state(state, pool)]
 
 
 def model(bus: Bus, keys: Path) -> list[Finding]:
@@ -62,22 +63,32 @@ def _shard(path: Path, state: str) -> Finding:
     return Finding("pool", "ok", f"{path}: {told}")
 
 
-def _state(folder: Path) -> list[Finding]:
+def _state(folder: Path, pool: Path) -> list[Finding]:
     if not (folder / FILE).is_file():
         return [Finding("state", "warn", f"none at {folder}", "`coda flow` makes it")]
     if held(folder):
         return [Finding("state", "ok", f"{folder} is that of a flow that runs: what is in it was not looked at")]
-    return looked("state", lambda: _whole(folder))
+    return looked("state", lambda: _whole(folder, pool))
 
 
-def _whole(folder: Path) -> list[Finding]:
+def _whole(folder: Path, pool: Path) -> list[Finding]:
     saved, there = look_at_state(folder), owners(folder)
     if gone := sorted(saved.keys() - {owner.shard for owner in there.values()}):
         raise damaged(folder, f"the users of shard {gone[0]} are gone")
     found = [Finding("state", "ok", f"{folder} is the state of a flow")]
     for place, owner in there.items():
         found += looked("users", lambda at=place, of=owner: [_users(at, of, saved.get(of.shard))])  # type: ignore[misc]
-    return found
+    return found + _gone(folder, pool)
+
+
+def _gone(state: Path, pool: Path) -> list[Finding]:
+    """Shards of the pool that the state goes on from, of those on this host."""
+    writes = pooled_writes(state)
+    written = (of for of in owners(state).values() if writes.get(shard_key(of.shard, of.shards)))
+    shards = [pool / f"shard-{of.shard}-of-{of.shards}" for of in written]
+    remedy = f"put it back, or delete {state}, to fill the pool again with what Kafka still has"
+    gone = [shard for shard in shards if not shard.is_dir()]
+    return [Finding("pool", "fail", f"{shard} is gone, and {state} goes on from it", remedy) for shard in gone]
 
 
 def _users(folder: Path, owner: Owner, checkpoint: int | None) -> Finding:

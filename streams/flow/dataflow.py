@@ -35,7 +35,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
-from streams.flow.state import FLOW_ID, OUTPUT, USERS
+from streams.flow.state import FLOW_ID, OUTPUT, POOLED, USERS
 from streams.flow.user_shards import UserShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
@@ -91,7 +91,7 @@ def build_flow(
         op.flat_map_batch("canaries", arrivals, canaries),
     )
     shards = shard_step(
-        "shard",
+        POOLED,
         asked,
         matching,
         open_shard=lambda number, synced: _BlamedShard(

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bytewax.recovery import init_db_dir
 
@@ -16,7 +16,8 @@ from streams.home import FILE
 from wire.durable import make_folder, open_database, storage_error, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
-FLOW_ID, USERS, OUTPUT = "coda", "user", "out"  # the flow and two of its steps: Bytewax keeps states under these
+# The flow and three of its steps: Bytewax keeps states under these.
+FLOW_ID, USERS, POOLED, OUTPUT = "coda", "user", "shard", "out"
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores
 # that others used too).
@@ -95,6 +96,12 @@ def look_at_state(folder: Path) -> dict[int, int]:
     return users
 
 
+def pooled_writes(folder: Path) -> dict[str, int]:
+    """How many writes to each shard's pool the state counts on, by the shard's key; raises `InputError`."""
+    places = sorted(folder.glob("part-*.sqlite3"))
+    return {key: writes for place in places for key, writes in _states(place, POOLED)}
+
+
 def new_name() -> str:
     """What no other state is called."""
     return token_hex(8)
@@ -158,11 +165,16 @@ def _written(place: Path, mode: str = _WRITE) -> bool:
 
 def _users(place: Path) -> list[tuple[int, int]]:
     """Shards of which a part has the users' place, and their checkpoints, of each the newest last."""
-    query = "SELECT ser_change FROM snaps WHERE step_id = ? AND ser_change IS NOT NULL ORDER BY snap_epoch"
+    found: list[Saved] = [saved for _, saved in _states(place, USERS)]
+    return [(each.shard, each.checkpoint) for each in found]
+
+
+def _states(place: Path, step: str) -> list[tuple[str, Any]]:
+    """What a part has of a step: keys and their states, of each the newest last."""
+    query = "SELECT state_key, ser_change FROM snaps WHERE step_id = ? AND ser_change IS NOT NULL ORDER BY snap_epoch"
     try:
         with closing(_open(place, _READ)) as database:
-            found: list[Saved] = [pickle.loads(raw) for (raw,) in database.execute(query, (f"{FLOW_ID}.{USERS}",))]
-            return [(each.shard, each.checkpoint) for each in found]
+            return [(key, pickle.loads(raw)) for key, raw in database.execute(query, (f"{FLOW_ID}.{step}",))]
     except Exception as error:  # an unpickler of damaged bytes raises whatever it stumbles over
         raise damaged(place.parent, f"{place.name}: {error}") from error
 

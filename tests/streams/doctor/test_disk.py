@@ -12,6 +12,7 @@ import pytest
 from index.owner import Owner
 from index.pool import Pool
 from index.spec import PoolSpec
+from operators.placement import shard_key
 from operators.user_step import Saved
 from streams.doctor.disk import on_disk
 from streams.doctor.finding import Finding
@@ -19,6 +20,15 @@ from streams.flow.state import prepare_state, state_name
 from streams.flow.user_shards import UserShards
 from streams.home import FILE
 from wire.durable import hold
+
+
+def pooled(state: Path, epoch: int, writes: dict[int, int]) -> None:
+    """Note as Bytewax does how much each shard of the pool has taken."""
+    rows = [(shard_key(shard, 2), epoch, pickle.dumps(count)) for shard, count in writes.items()]
+    with closing(sqlite3.connect(state / "part-0.sqlite3")) as database:
+        query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('coda.shard', ?, ?, ?)"
+        database.executemany(query, rows)
+        database.commit()
 
 
 def saved(state: Path, checkpoints: dict[int, int]) -> None:
@@ -154,3 +164,14 @@ def test_shards_of_a_pool_that_were_swapped_fail(tmp_path: Path) -> None:
     (pool / "aside").rename(pool / "shard-1-of-2")
     for number, found in enumerate(told(state, pool)[:2]):
         assert found.word == "fail" and f"shard-{number}-of-2 is that of shard {1 - number} of 2" in found.seen
+
+
+def test_a_shard_of_the_pool_that_is_gone_fails_where_the_state_goes_on_from_it(tmp_path: Path) -> None:
+    state, pool = made(tmp_path), tmp_path / "pool"
+    with Pool.open(pool / "shard-0-of-2", PoolSpec()) as shard:
+        shard.work_for(Owner(0, 2, state_name(state)), 0)
+    pooled(state, 2, {0: 7, 1: 0})
+    assert {each.word for each in told(state, pool)} == {"ok"}, "the other one has taken nothing yet"
+    pooled(state, 3, {1: 9})
+    *_, gone = told(state, pool)
+    assert gone.word == "fail" and f"{pool}/shard-1-of-2 is gone, and {state} goes on from it" in gone.seen
