@@ -19,6 +19,7 @@ from wire.status import Frontier, Role, Status
 
 MOST_PROCESSES = 1000  # whoever may write to the topic could name more; the longest silent are let go
 _FLOWN = frozenset({Role.FLOW, Role.TUNNEL})  # what canaries go through
+_Known = tuple[Heard, Frontier]  # who tells, and what
 _CONNECTED = Metrics.devices_connected.name
 _WORST = [Word.IDLE, Word.FRESH, Word.BEHIND, Word.STALLED, Word.DOWN]  # of a stage's partitions, the last speaks
 
@@ -144,7 +145,7 @@ class _Stages:
 
     def __init__(self, everybody: Iterable[Heard], now_ms: int, ends: Mapping[tuple[str, int], int]) -> None:
         self._now_ms, self._ends = now_ms, ends
-        self._known: dict[str, dict[tuple[int, str], tuple[Heard, Frontier]]] = {}
+        self._known: dict[str, dict[tuple[int, str], _Known]] = {}
         self._looks: dict[Heard, dict[tuple[str, int], list[Look]]] = {}
         self._aged: list[tuple[tuple[float, ...], dict[str, tuple[int, ...]]]] = []  # of who is there, with the bounds
         for heard in everybody:
@@ -153,11 +154,24 @@ class _Stages:
                 self._aged.append((heard.newest.age_bounds_s, heard.aged()))
             for frontier in heard.frontiers():
                 self._offer(heard, frontier)
+        self._known = {stage: self._waited_for(known) for stage, known in self._known.items()}
+
+    def _waited_for(self, known: dict[tuple[int, str], _Known]) -> dict[tuple[int, str], _Known]:
+        """What is known of a stage, but for those of its processes that are gone for good, where another is there."""
+        if not any(heard.up(self._now_ms) for (partition, _), (heard, _) in known.items() if partition < 0):
+            return known
+        return {whose: each for whose, each in known.items() if whose[0] >= 0 or not self._is_gone(each[0])}
+
+    def _is_gone(self, heard: Heard) -> bool:
+        """Whether nobody waits for it: it ended, or is a tunnel, whose devices are another one's by now."""
+        role = heard.newest.role
+        moved = role is Role.TUNNEL and not heard.up(self._now_ms)
+        return moved or (heard.newest.ended and role is not Role.REPLAY)
 
     def _offer(self, heard: Heard, frontier: Frontier) -> None:
         """Of several processes that tell of one partition, who is there counts, then who is further.
 
-        What has no partitions is each process's own, and who is gone for good is not waited for.
+        What has no partitions is each process's own.
         """
         known = self._known.setdefault(frontier.stage, {})
         whose = frontier.partition, heard.newest.key if frontier.partition < 0 else ""

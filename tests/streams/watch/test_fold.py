@@ -274,6 +274,26 @@ def test_what_has_no_partitions_is_as_far_as_the_process_that_is_least_far() -> 
     assert stage is not None and (stage.age_s, stage.behind, stage.word) == (7, 5, Word.BEHIND)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_tunnel_that_another_one_replaced_under_its_own_name_is_not_waited_for(*, ended: bool) -> None:
+    def of(name: str, at_s: int, *, ended: bool = False) -> Status:
+        pushed = frontier("pushed", at_s, at_s, at_s, partition=-1)
+        return status(Role.TUNNEL, name, at_s=at_s, ended=ended, frontiers=(pushed,))
+
+    before = [of("pod-1", at_s, ended=ended and at_s == 20) for at_s in range(1, 21)]
+    gone = told(*before).picture(40_000).stage("pushed")
+    assert gone is not None and gone.word is Word.DOWN
+    replaced = told(*before, *(of("pod-2", at_s) for at_s in range(25, 41))).picture(40_000).stage("pushed")
+    assert replaced is not None and (replaced.word, replaced.age_s) == (Word.FRESH, 0)
+
+
+def test_a_process_of_a_fleet_that_is_silent_is_not_replaced_by_another_one() -> None:
+    trained = (frontier("trained", 4, 9, 2, partition=-1),)
+    statuses = [status(Role.FLEET, name, at_s=at_s, frontiers=trained) for name, at_s in (("f-0", 9), ("f-1", 40))]
+    stage = told(*statuses).picture(40_000).stage("trained")
+    assert stage is not None and stage.word is Word.DOWN
+
+
 @pytest.mark.parametrize(
     ("back_until_s", "word", "said"),
     [
