@@ -208,7 +208,9 @@ class _Stages:
         return StageView(
             stage=stage,
             word=worst.word,
-            rule=worst.rule if len(partitions) == 1 else f"partition {worst.partition}: {worst.rule}",
+            rule=worst.rule
+            if len(partitions) == 1 or worst.partition < 0
+            else f"partition {worst.partition}: {worst.rule}",
             behind=sum(p.behind for p in partitions),
             per_s=sum(p.per_s for p in partitions),
             age_s=_s(self._now_ms, until_ms),

@@ -272,6 +272,7 @@ def test_what_has_no_partitions_is_as_far_as_the_process_that_is_least_far() -> 
     other = status(Role.TUNNEL, "b", at_s=9, frontiers=(frontier("pushed", 4, 9, 2, partition=-1),))
     stage = told(one, other).picture(9000).stage("pushed")
     assert stage is not None and (stage.age_s, stage.behind, stage.word) == (7, 5, Word.BEHIND)
+    assert stage.rule.startswith("5 to do"), "there is no partition to name"
 
 
 @pytest.mark.parametrize("ended", [True, False])
