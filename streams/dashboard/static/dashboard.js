@@ -5,6 +5,7 @@
 const STALE_S = 5;      // older than that, a tile is greyed
 const KEPT = 900;       // moments in a plot: a quarter of an hour
 const HEIGHT = 220;     // of a plot, px
+const LINES = 16;       // in a plot: of more, those that rose highest
 const COLOURS = ["#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00", "#777777"];
 const ARMS = { cloud: 7, boosted: 7, online: 7, logged: 7, local: 0, random: 4, coarse: 1, mpda: 5, coda: 2 };
 const CELLS = { o: "offline", c: "connected, not trained yet", s: "stale: an older model, or untrained for 10 min", t: "trained" };
@@ -189,7 +190,7 @@ function node(name, stage) {
 
 function drawPlot(panel) {
   const prefix = `${panel.chosen ?? panel.of[0]}/`;
-  const lines = Object.keys(view.series).filter((line) => line.startsWith(prefix)).slice(0, 16);
+  const lines = highest(Object.keys(view.series).filter((line) => line.startsWith(prefix)));
   if (!lines.length) return clear(panel, "nothing yet");
   const banded = panel.bands?.[prefix.slice(0, -1)];
   const bands = banded ? lines.map((line) => line.slice(prefix.length)).filter((arm) => view.series[`${banded}/${arm} low`]) : [];
@@ -198,6 +199,14 @@ function drawPlot(panel) {
   for (const arm of bands) data.push(view.series[`${banded}/${arm} high`], view.series[`${banded}/${arm} low`]);
   if (panel.log) for (let i = 1; i < data.length; i++) data[i] = data[i].map((y) => (y > 0 ? y : null));
   plot(panel, wanted, data, () => plotOptions(panel, prefix, lines, bands));
+}
+
+// As many as a plot has room for, in their order: a partition that is stuck is among them however many there are.
+function highest(lines) {
+  if (lines.length <= LINES) return lines;
+  const top = Object.fromEntries(lines.map((line) => [line, Math.max(...view.series[line].map((y) => y ?? 0))]));
+  const drawn = new Set([...lines].sort((a, b) => top[b] - top[a]).slice(0, LINES));
+  return lines.filter((line) => drawn.has(line));
 }
 
 function clear(panel, words = "") {

@@ -61,3 +61,19 @@ def test_a_browser_shows_how_it_ended(tmp_path: Path) -> None:
         said = page.text()
         assert "a run, as it ended" in said and "3 behind" in said and "no data" not in said
         assert page.ask("document.body.dataset.moments") == "20"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
+def test_of_more_partitions_than_a_plot_has_room_for_the_one_that_is_stuck_is_drawn(tmp_path: Path) -> None:
+    heard = []
+    for s in range(1, 21):
+        ends = [(n, 10 * s if n < 23 else 0) for n in range(24)]
+        partitions = tuple(frontier("pooled", at, 10 * s, s, partition=n) for n, at in ends)
+        heard.append((s * 1000, status(at_s=s, frontiers=partitions)))
+    (tmp_path / "run.html").write_text(frozen_page(Playback(heard)))
+    with browser(tmp_path / "profile") as page:
+        page.open(f"file://{tmp_path / 'run.html'}")
+        page.wait("!!document.querySelector('#lag .choice button:nth-child(2)')")
+        page.ask("document.querySelector('#lag .choice button:nth-child(2)').click()")
+        labels = page.ask("[...document.querySelectorAll('#lag .u-label')].map((each) => each.textContent).join()")
+        assert "pooled 23" in str(labels) and str(labels).count("pooled") == 16
