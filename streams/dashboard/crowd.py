@@ -26,6 +26,7 @@ class Device(msgspec.Struct):
     batch_outcome: str = ""
     trained_ms: int = 0
     model: str = ""
+    lineage: str = ""
     version: int = 0
     trainings: Mapping[Trainings, int] = {}
     batches: Mapping[Batches, int] = {}
@@ -38,7 +39,10 @@ class Device(msgspec.Struct):
     link: list[tuple[int, bool]] = []
 
     def cell(self, now_ms: int, newest_version: int) -> str:
-        """How it is in one letter: offline; connected; stale (an older model, or long untrained); freshly trained."""
+        """How it is in one letter: offline; connected; stale (an older model, or long untrained); freshly trained.
+
+        `newest_version` is that of its model's lineage: another one's numbers say nothing of it.
+        """
         if not self.online:
             return OFFLINE
         if not self.trained_ms:
@@ -75,7 +79,8 @@ class Crowd:
                 if trained and trained != before:  # one whose link is back reports, too, and one that stands aside
                     device.trained_ms = heard_ms
                 device.trainings, device.passed = report.trainings, report.passed
-                device.model, device.version, device.batches = str(report.model), report.model.version, report.batches
+                device.model, device.batches = str(report.model), report.batches
+                device.lineage, device.version = report.model.lineage, report.model.version
                 device.events, device.compute_ms = report.events, report.compute_ms
                 device.log_loss, device.bytes_up, device.bytes_down = (
                     report.head_log_loss,
@@ -94,8 +99,10 @@ class Crowd:
 
     def cells(self, now_ms: int) -> str:
         """A letter for each device."""
-        newest = max((device.version for device in self._devices.values()), default=0)
-        return "".join(device.cell(now_ms, newest) for device in self._devices.values())
+        newest: dict[str, int] = {}
+        for device in self._devices.values():
+            newest[device.lineage] = max(device.version, newest.get(device.lineage, 0))
+        return "".join(device.cell(now_ms, newest[device.lineage]) for device in self._devices.values())
 
     def _came_or_went(self, device: Device, at_ms: int, *, online: bool) -> None:
         if device.online != online:

@@ -4,6 +4,7 @@ from structlog.testing import capture_logs
 
 from streams.dashboard.crowd import FRESH_MS, Crowd
 from tests.wire.reports import ack, training
+from wire.identity import ModelId
 from wire.outcome import Trainings
 from wire.telemetry import Presence, Upward, encode_report
 
@@ -26,6 +27,16 @@ def test_a_device_comes_trains_grows_stale_and_goes() -> None:
     assert found.cells(21) == "o"
     device = found.device("ann")
     assert device is not None and device.link == [(1, True), (20, False)]
+
+
+def test_a_model_that_another_lineage_replaced_makes_nobody_stale() -> None:
+    def of(user: str, lineage: str, version: int) -> Upward:
+        return training(user, 5, 1.0, trainings=ONCE, model=ModelId(lineage * 16, version))
+
+    found = crowd(*((1, Presence(user, online=user != "old")) for user in ("old", "ann", "bob")))
+    for user, lineage, version in (("old", "a", 7), ("ann", "b", 2), ("bob", "b", 1)):
+        found.take(encode_report(of(user, lineage, version)), 10)
+    assert found.cells(11) == "ots", "the one has the newest model of the lineage in use, the other an older one"
 
 
 def test_who_reports_without_a_training_is_not_trained_by_that() -> None:
