@@ -56,15 +56,26 @@ def disk(folder: Path) -> Finding:
     return at_least(f"disk at {folder}", free_gb, warn=5, fail=1, unit="GB free", remedy="make room, or run elsewhere")
 
 
-def memory() -> Finding:
+def memory(machine: Path = Path("/proc/meminfo"), container: Path = Path("/sys/fs/cgroup")) -> Finding:
     """Memory that processes can have; a demo takes some 3 GB."""
     try:
-        words = Path("/proc/meminfo").read_text()
+        words = machine.read_text()
     except OSError:
         return Finding("memory", "ok", "this system does not tell")
-    kib = int(re.findall(r"MemAvailable:\s+(\d+)", words)[0])
+    free = 1024 * int(re.findall(r"MemAvailable:\s+(\d+)", words)[0])
     remedy = "end something else, or give --devices a smaller number"
-    return at_least("memory", kib * 1024 / 1e9, warn=3, fail=1, unit="GB available", remedy=remedy)
+    left_gb = min(free, _left_to(container)) / 1e9
+    return at_least("memory", left_gb, warn=3, fail=1, unit="GB available", remedy=remedy)
+
+
+def _left_to(container: Path) -> float:
+    """What a container with a limit may still take, files that are kept in memory and may go being none of it."""
+    try:
+        most, taken, kinds = ((container / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
+        may_go = re.findall(r"inactive_file (\d+)", kinds)[0]
+        return max(0, int(most) - int(taken) + int(may_go))
+    except (OSError, ValueError, IndexError):  # there is no limit ("max"), or this system has none
+        return float("inf")
 
 
 def open_files() -> Finding:

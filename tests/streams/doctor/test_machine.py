@@ -26,3 +26,20 @@ def test_few_open_files_say_how_to_raise_them(monkeypatch: pytest.MonkeyPatch) -
 def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1e8}))
     assert machine.disk(tmp_path).word == "fail"
+
+
+@pytest.mark.parametrize(
+    ("limit", "taken", "word", "seen"),
+    [("2000000000", 1_500_000_000, "fail", "0.7 GB"), ("4000000000", 0, "ok", "4 GB"), ("max", 0, "ok", "64 GB")],
+)
+def test_a_container_may_have_less_memory_than_its_machine(
+    tmp_path: Path, limit: str, taken: int, word: str, seen: str
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable:   62500000 kB\n")
+    for name, said in (("max", limit), ("current", str(taken)), ("stat", "anon 5\ninactive_file 200000000\n")):
+        (tmp_path / f"memory.{name}").write_text(f"{said}\n")
+    if not taken:
+        (tmp_path / "memory.stat").write_text("inactive_file 0\n")
+    found = machine.memory(tmp_path / "meminfo", tmp_path)
+    assert (found.word, found.seen) == (word, f"{seen} available")
+    assert machine.memory(tmp_path / "meminfo", tmp_path / "none").seen == "64 GB available"
