@@ -18,6 +18,12 @@ def test_a_package_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert found.word == "warn" and "not 0.1" in found.seen and "nothing-such missing" in found.seen
 
 
+def test_a_package_that_was_built_without_cuda_is_the_one_that_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.doctor.machine.metadata.requires", lambda _: ["torch==2.15.0"])
+    monkeypatch.setattr("streams.doctor.machine.metadata.version", lambda _: "2.15.0+cpu")
+    assert machine.packages("coda-streaming").word == "ok"
+
+
 def test_few_open_files_say_how_to_raise_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     assert (machine.open_files().word, "ulimit -n 8192" in machine.open_files().remedy) == ("warn", True)
