@@ -17,12 +17,12 @@ from streams.flow.user_store import UserStore
 from streams.home import FILE
 from streams.training.published import published_versions
 from wire.durable import held
-from wire.signing import PUBLIC, load_public_key
+from wire.signing import PRIVATE, PUBLIC, keys_in, load_public_key
 
 
 def on_disk(keys: Path, pool: Path, state: Path) -> list[Finding]:
     """What these folders hold."""
-    return [_keys(keys), *_pool(pool, state_name(state)), *_state(state, pool)]
+    return [*looked("keys", lambda: [_keys(keys)]), *_pool(pool, state_name(state)), *_state(state, pool)]
 
 
 def model(bus: Bus, keys: Path) -> list[Finding]:
@@ -38,9 +38,13 @@ def model(bus: Bus, keys: Path) -> list[Finding]:
 
 
 def _keys(folder: Path) -> Finding:
-    if (folder / PUBLIC).is_file():
-        return Finding("keys", "ok", f"{folder / PUBLIC} is there")
-    return Finding("keys", "warn", f"none in {folder}", "`coda train-cloud` makes them; devices need cloud.pub")
+    if not (folder / PUBLIC).is_file():
+        return Finding("keys", "warn", f"none in {folder}", "`coda train-cloud` makes them; devices need cloud.pub")
+    if (folder / PRIVATE).is_file():
+        keys_in(folder)  # where both are there, none is made
+    else:
+        load_public_key(folder / PUBLIC)
+    return Finding("keys", "ok", f"{folder / PUBLIC} is there")
 
 
 def _pool(folder: Path, state: str) -> list[Finding]:

@@ -20,6 +20,7 @@ from streams.flow.state import prepare_state, state_name
 from streams.flow.user_shards import UserShards
 from streams.home import FILE
 from wire.durable import hold
+from wire.signing import PRIVATE, PUBLIC, keys_in
 
 
 def pooled(state: Path, epoch: int, writes: dict[int, int]) -> None:
@@ -175,3 +176,19 @@ def test_a_shard_of_the_pool_that_is_gone_fails_where_the_state_goes_on_from_it(
     pooled(state, 3, {1: 9})
     *_, gone = told(state, pool)
     assert gone.word == "fail" and f"{pool}/shard-1-of-2 is gone, and {state} goes on from it" in gone.seen
+
+
+def test_keys_that_are_damaged_or_of_two_pairs_fail(tmp_path: Path) -> None:
+    for name in ("ours", "others"):
+        keys_in(tmp_path / name)
+
+    def keys() -> Finding:
+        return on_disk(tmp_path / "ours", tmp_path / "none", tmp_path / "none")[0]
+
+    assert keys().word == "ok"
+    shutil.copy(tmp_path / "others" / PUBLIC, tmp_path / "ours" / PUBLIC)
+    assert keys().word == "fail" and "does not belong to cloud.key" in keys().seen
+    (tmp_path / "ours" / PRIVATE).unlink()
+    assert keys().word == "ok", "a device has no more than that"
+    (tmp_path / "ours" / PUBLIC).write_text("12345")
+    assert keys().word == "fail" and "cannot read the key file" in keys().seen
