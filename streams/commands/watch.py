@@ -70,7 +70,7 @@ def command(
         reader = opened.enter_context(StatusReader(KafkaBus(settings), clock, recorder))
         reader.catch_up(_READ_S)
         if shows:
-            _show(reader.newest, clock.wall_ms)
+            _show(reader.newest, reader.now_ms)
             return
         while True:
             _print(reader.picture(), as_json=json)
