@@ -65,8 +65,8 @@ def read_run(folder: Path) -> Run:
 def _of_demo(folder: Path) -> Run:
     """That of `coda demo` or `coda chaos`."""
     try:
-        configuration: dict[str, Any] = msgspec.json.decode((folder / CONFIG).read_bytes())
-        settings = configuration["settings"]
+        configuration = msgspec.json.decode((folder / CONFIG).read_bytes(), type=dict[str, Any])
+        settings = msgspec.convert(configuration["settings"], dict[str, Any])
         lines = (folder / TIMELINE).read_bytes().splitlines()
         states = [msgspec.json.decode(line, type=State) for line in lines]
         path = folder / RESULT

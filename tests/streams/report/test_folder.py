@@ -74,6 +74,8 @@ def test_the_command_makes_the_page_and_says_where(tmp_path: Path, capsys: pytes
     [
         ({}, "has no status.jsonl"),
         ({"config.json": b"{}"}, "is damaged, or a run of another version"),
+        ({"config.json": b"[]"}, "is damaged, or a run of another version"),
+        ({"config.json": b'{"settings": 3}', "timeline.jsonl": b"{}"}, "is damaged, or a run of another version"),
         ({"config.json": b'{"settings": {}}', "timeline.jsonl": b'{"lag_events": 3}\n[]'}, "of another version"),
         ({"config.json": b'{"settings": {}}', "timeline.jsonl": b""}, "is empty"),
     ],
