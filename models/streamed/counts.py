@@ -21,11 +21,11 @@ class Counts:
 
     def __init__(self, capacity: int, *, impressions: bool) -> None:
         self._capacity, self._slots = capacity, Slots(capacity)
-        self._positives = Decayed(capacity + 1, HALF_LIVES_MS)
-        self._shown = Decayed(capacity + 1, HALF_LIVES_MS) if impressions else None
+        self._positives = Decayed(capacity + 1, HALF_LIVES_MS, exact=True)
+        self._shown = Decayed(capacity + 1, HALF_LIVES_MS, exact=True) if impressions else None
         self._first_ms: I64 = np.full(capacity + 1, _NEVER)
         self._last_ms: I64 = np.full(capacity + 1, _NEVER)
-        self._everything = Decayed(2, HALF_LIVES_MS)  # positives, impressions
+        self._everything = Decayed(2, HALF_LIVES_MS, exact=True)  # positives, impressions
 
     def learn(self, key: U32, label: U8, timestamp: I64) -> None:
         """Take in n moments, in event-time order."""

@@ -13,7 +13,7 @@ _FAR = 60
 
 
 class Decayed:
-    """Sums of n rows at each of h half-lives.
+    """Sums of n rows at each of h half-lives; those that may reach 2^24, where float32 loses ones, are to be `exact`.
 
     Forward decay (Cormode et al. 2009): an amount is kept as if it had come at a landmark, so that to add is all there
     is to do, in any order, and all that is kept fades alike when it is looked at.
@@ -24,8 +24,9 @@ class Decayed:
     [[1.5], [0.0]]
     """
 
-    def __init__(self, rows: int, half_lives_ms: Sequence[float]) -> None:
-        self._sums: F32 = np.zeros((rows, len(half_lives_ms)), np.float32)
+    def __init__(self, rows: int, half_lives_ms: Sequence[float], *, exact: bool = False) -> None:
+        shape = (rows, len(half_lives_ms))
+        self._sums: F32 | F64 = np.zeros(shape, np.float64) if exact else np.zeros(shape, np.float32)
         self._half_ms = np.array(half_lives_ms)
         self._landmark_ms: F64 = np.full(len(half_lives_ms), np.nan)  # the first amount's time, until it is too far
         self._begun = False  # there was one
@@ -36,7 +37,7 @@ class Decayed:
             return
         self._move_on(float(timestamp.max()))
         worth = np.exp2(np.maximum((timestamp[:, None] - self._landmark_ms) / self._half_ms, -_FAR))
-        worth = (worth if amount is None else worth * amount[:, None]).astype(np.float32)
+        worth = (worth if amount is None else worth * amount[:, None]).astype(self._sums.dtype)
         cell = row[:, None] * len(self._half_ms) + np.arange(len(self._half_ms))
         np.add.at(self._sums.reshape(-1), cell.ravel(), worth.ravel())  # flat: many times faster than by rows
 
@@ -68,5 +69,5 @@ class Decayed:
             self._landmark_ms[:], self._begun = now_ms, True
         passed = (now_ms - self._landmark_ms) / self._half_ms
         for n in np.flatnonzero(passed > _FAR):
-            self._sums[:, n] *= np.exp2(-passed[n]).astype(np.float32)
+            self._sums[:, n] *= np.exp2(-passed[n]).astype(self._sums.dtype)
             self._landmark_ms[n] = now_ms

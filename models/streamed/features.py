@@ -17,7 +17,7 @@ from models.streamed.rest import Rest
 from models.streamed.together import SPANS, Together
 from wire.arrays import F32, F64, I64, U32
 
-ITEMS, CATEGORIES, PEOPLE = 1 << 16, 1 << 14, 1 << 20  # that are remembered: 10 MB, 3 MB, 1 to 15 kB each
+ITEMS, CATEGORIES, PEOPLE = 1 << 16, 1 << 14, 1 << 20  # that are remembered: 14 MB, 4 MB, 1 to 15 kB each
 RECENT = 10  # newest positives of a user that an item is set against
 _FADE = 0.8  # of a positive's weight, from each to the one before it
 _DAY_S, _HOUR_MS = 86_400, 3_600_000

@@ -36,3 +36,12 @@ def test_what_is_cleared_is_nothing() -> None:
     sums.add(np.array([0, 1]), np.array([0, 0]))
     sums.clear(np.array([0]))
     assert sums.at(np.array([0, 1]), np.array([0, 0])).tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(("exact", "lost"), [(True, 0), (False, 1000)])
+def test_what_is_exact_loses_nothing_of_millions(exact: bool, lost: int) -> None:
+    """200 events a second are 17 million a day: what float32 holds before ones are lost."""
+    sums = Decayed(1, [1e12], exact=exact)
+    sums.add(np.array([0]), np.array([0]), np.array([2.0**25]))
+    sums.add(np.zeros(1000, np.int64), np.zeros(1000, np.int64))
+    assert sums.at(np.array([0]), np.array([0])).item() == 2**25 + 1000 - lost
