@@ -162,7 +162,8 @@ def planted_log(name: str, users: int, seed: int) -> pl.DataFrame:
 
 def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
     """The chance of each event (n,) for who was undecided whether its cell is liked, and saw those of its events that
-    came before: each says `met`, in nats, beside its label.
+    came before: each says `met`, in nats, beside its label. Rounded, so that to know as much is to rank alike, in
+    whatever order sums were taken.
 
     >>> knowable(np.array([7, 8, 7]), np.array([True, True, False])).round(2).tolist()
     [0.35, 0.35, 0.41]
@@ -171,7 +172,7 @@ def knowable(cell: I64, label: Bool, met: float = 0.0) -> F64:
     before = pl.col("odds").cum_sum().over("cell") - pl.col("odds")
     so_far = pl.DataFrame({"cell": cell, "odds": odds}).select(before).to_series().to_numpy()
     chance: F64 = ELSE + (LIKE - ELSE) / (1 + np.exp(-so_far))
-    return chance
+    return chance.round(9)
 
 
 def shares(log: pl.DataFrame, base: str, seed: int) -> dict[str, float]:
