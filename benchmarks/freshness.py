@@ -5,6 +5,7 @@
     python -m benchmarks.freshness --json FILE --seconds 30 --log generated
     python -m benchmarks.freshness --arms cloud,local,coda               what a service trains: no arms to compare with
     python -m benchmarks.freshness --epoch 10s                           a dataflow that saves its state less often
+    python -m benchmarks.freshness --linger 20ms                         one whose passes are nearer to each other
 
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The initial part of the log trains the
 first cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains
@@ -46,7 +47,7 @@ from wire.task import ARMS
 TARGETS_S = {"pooled": 0.25, "pushed": 0.5, "trained": 2.0}  # p99
 QUANTILES = (0.5, 0.95, 0.99)
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
-EPOCH = "1s"  # as `coda flow` has it
+EPOCH, LINGER = "1s", "50ms"  # as `coda flow` has them
 INITIAL_EVENTS = 60  # of each user, before the live part
 LOOK_S = 0.5
 PATIENCE_S = 180.0
@@ -184,6 +185,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "devices": options.devices,
         "fleet_processes": options.fleet_processes,
         "epoch": options.epoch,
+        "linger": options.linger,
         "pace_per_s": options.pace,
         "seconds": options.seconds,
         "brokers": "embedded" if "mqtt" in brokers else "real",
@@ -255,7 +257,7 @@ def table(result: dict[str, Any]) -> list[str]:
     """The result for people."""
     lines = [
         "{devices} devices in {fleet_processes} processes, {pace_per_s:,} events/s for {seconds} s of {log}, "
-        "{brokers} brokers, arms {arms}, epochs of {epoch}".format(**result)
+        "{brokers} brokers, arms {arms}, epochs of {epoch}, a linger of {linger}".format(**result)
     ]
     lines += ["{machine}, {machine_busy:.2f} cores busy in all, load {load:.1f}".format(**result), ""]
     lines.append(f"{'stage':<10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'target':>8}  count")
@@ -290,8 +292,8 @@ def _commands(
             *("--keys", str(folder / "keys"), "--task", str(folder / "task.json"), *bootstrap),
         ),
         "flow": (
-            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), "--epoch", options.epoch),
-            *bootstrap,
+            *("flow", "--pool", str(folder / "pool"), "--state", str(folder / "flow"), *bootstrap),
+            *("--epoch", options.epoch, "--linger", options.linger),
         ),
         "tunnel": ("tunnel", *bootstrap, "--mqtt", mqtt, "--drain", "1s"),
         "fleet": (
@@ -314,6 +316,7 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS), help="that devices train")
     parser.add_argument("--fleet-processes", type=int, default=1, help="that share the devices out")
     parser.add_argument("--epoch", default=EPOCH, help="of the dataflow")
+    parser.add_argument("--linger", default=LINGER, help="of the dataflow")
     parser.add_argument("--warm-up", type=int, default=45, help="seconds of the live part that do not count")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--bootstrap", help="a real Kafka with empty topics")

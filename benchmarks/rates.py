@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks import freshness
-from benchmarks.freshness import EPOCH, TARGETS_S, say
+from benchmarks.freshness import EPOCH, LINGER, TARGETS_S, say
 from monitor.plots import STYLE
 from streams.child import ChildFailed
 
@@ -67,7 +67,14 @@ def main() -> None:
     for pace in options.paces:
         say(f"{pace:,} events/s")
         one = argparse.Namespace(
-            **vars(options), pace=pace, bootstrap=None, mqtt=None, out=None, fleet_processes=1, epoch=EPOCH
+            **vars(options),
+            pace=pace,
+            bootstrap=None,
+            mqtt=None,
+            out=None,
+            fleet_processes=1,
+            epoch=EPOCH,
+            linger=LINGER,
         )
         try:
             results.append(freshness.measure(one))

@@ -48,6 +48,7 @@ def command(
     users: AtLeast1 = 1_000_000,
     user_age: SomeTime = Duration.parse("400d"),
     epoch: SomeTime = Duration.parse("1s"),
+    linger: SomeTime = Duration.parse("50ms"),
     metrics_port: AtLeast0 = 0,
     seed: int = 0,
 ) -> int:
@@ -93,6 +94,7 @@ def command(
         users: Users whose histories are kept at most, 3 kB and more each; of more, those idle longest begin anew.
         user_age: Who did nothing for so long in event time begins anew as well.
         epoch: How often the state is saved: what a crash repeats, and how often positions reach Kafka.
+        linger: No event waits longer for others, with which it shares a pass: shorter is fresher, for more CPU.
         metrics_port: Serve metrics on this port of 127.0.0.1, further processes on the ones after; 0 serves none.
         seed: Of the random samples.
     """
@@ -120,6 +122,7 @@ def command(
         users=users,
         user_days=user_age.ms / DAY_MS,
         epoch_ms=epoch.ms,
+        linger_ms=linger.ms,
         metrics_port=metrics_port,
         seed=seed,
     ).checked()

@@ -120,7 +120,13 @@ def _run_once(
     restart = Restart(TopicWatch(kafka, partitions), clock)
     with ExitStack() as opened:
         reader = Reader(
-            bus, blame, clock, time.sleep, idle_s=IDLE_S if addresses else IDLE_ALONE_S, busy=pools.in_shadow
+            bus,
+            blame,
+            clock,
+            time.sleep,
+            idle_s=IDLE_S if addresses else IDLE_ALONE_S,
+            linger_ms=settings.linger_ms,
+            busy=pools.in_shadow,
         )
         opened.callback(reader.close)
         room = opened.enter_context(TunnelRoom(bus, clock))

@@ -13,15 +13,15 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from operators.event_time import End
 from streams.bus import Bus, Consumer, Group, Message, Partition
 from streams.flow.blame import Blame
+from streams.flow.settings import LINGER_MS
 from streams.kafka.topics import CONTROL, FLOW_GROUP
 from wire.clock import Clock
 from wire.errors import InputError
 
 # A pass through the dataflow costs a few ms for nothing, which one event or many share. So passes begin as far apart as
 # it takes `_ENOUGH` events to come, and the further the longer they take: a busy machine takes more at once. An event
-# that comes alone waits for nothing; no other for more than the longest of it, far below the 250 ms of pooling.
+# that comes alone waits for nothing, no other for more than the linger.
 _ENOUGH = 64
-_PASS_MOST_MS = 50
 _SHARE = 2
 _MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
 _NOT_YET_S = 0.01  # while nothing may be read
@@ -40,7 +40,8 @@ class Reader:
     """The one consumer of this process, which all its parts share; opened when the first part asks for messages.
 
     It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set. For
-    the first message it waits up to `idle_s`. While the dataflow is `busy` on its own, it takes what is there at once.
+    the first message it waits up to `idle_s`, and no message waits longer than `linger_ms` for others. While the
+    dataflow is `busy` on its own, it takes what is there at once.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class Reader:
         sleep: Callable[[float], None],
         *,
         idle_s: float = IDLE_S,
+        linger_ms: int = LINGER_MS,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.blame, self._busy = blame, busy
-        self._bus, self._clock, self._sleep, self._idle_s = bus, clock, sleep, idle_s
+        self._bus, self._clock, self._sleep = bus, clock, sleep
+        self._idle_s, self._linger_ms = idle_s, linger_ms
         self._begin: dict[Partition, int | None] = {}
         self._buffers: dict[Partition, list[Message]] = {}
         self._buffered = 0
@@ -137,7 +140,7 @@ class Reader:
             if not self._through:
                 self._through = True
                 return
-            apart_ms = min(max(self._enough_ms, _SHARE * (now_ms - self._polled_ms)), _PASS_MOST_MS)
+            apart_ms = min(max(self._enough_ms, _SHARE * (now_ms - self._polled_ms)), self._linger_ms)
             self._sleep(max(0, self._polled_ms + apart_ms - now_ms) / 1000)
         messages = self._open().poll(_BATCH, 0.0 if busy or self._buffered or self._polled >= _MANY else self._idle_s)
         now_ms = self._clock.steady_ms()

@@ -208,6 +208,17 @@ def test_passes_are_as_far_apart_as_enough_events_need_and_the_further_the_longe
     assert rests_s == [rests_ms / 1000]
 
 
+def test_no_event_waits_longer_for_others_than_it_is_to() -> None:
+    rests_s: list[float] = []
+    clock = SetClock()
+    reader = Reader(Given(1), Blame(), clock, rests_s.append, linger_ms=20)
+    reader.add((EVENTS, 0), 0)
+    clock.now_ms = 500
+    for _ in range(3):
+        reader.take((EVENTS, 0))
+    assert rests_s == [0.02]
+
+
 def test_while_the_dataflow_is_busy_on_its_own_it_neither_rests_nor_waits() -> None:
     rests_s: list[float] = []
     bus, clock, busy = Given(20, 5, 0), SetClock(), [True]
