@@ -9,7 +9,7 @@ from monitor.as_html import as_html
 from monitor.plots import arms_plot, gains_plot
 from monitor.report import page, section, table
 from streams.evaluation.arms import arms_over_time
-from streams.evaluation.lineup import spoken
+from streams.evaluation.lineup import BASES, spoken
 from streams.evaluation.paired import ArmFigures, Comparison, Pair, with_interval
 from streams.evaluation.prequential import Outcome
 from streams.evaluation.result import Result
@@ -62,12 +62,12 @@ def _figures(result: Result, outcomes: Mapping[str, Outcome]) -> list[str]:
     terms = "".join(f"<dt>{as_html(name)}</dt><dd>{as_html(meaning)}</dd>" for name, meaning in TERMS.items())
     words = _ARMS_WORDS.format(device_arms=device_arms(result.arms))
     found = [
-        section("Arms on the same events", words, f"<dl>{terms}</dl>", _arms(result.arms, result.untrained)),
+        section("Arms on the same events", words, _arms(result.arms, result.untrained), f"<dl>{terms}</dl>"),
         section("Paired differences", _PAIRED_WORDS, _pairs("all events", result.paired), *_parts(result)),
     ]
     for base, outcome in outcomes.items():
-        found.append(section(f"Over time, {base} cloud model", "Cumulative, in event-time order.", _curves(outcome)))
-        found.append(section(f"Gains per user, {base} cloud model", _GAINS_WORDS, _gains(outcome)))
+        found.append(section(f"Over time, on {BASES[base]}", "Cumulative, in event-time order.", _curves(outcome)))
+        found.append(section(f"Gains per user, on {BASES[base]}", _GAINS_WORDS, _gains(outcome)))
     return [
         *found,
         section("Harm", _HARM_WORDS, _harm(result)),
