@@ -196,7 +196,7 @@ def audience_step(
     if min_users == 1:
         nothing: KeyedStream[SampleRecord | Leave] = op.flat_map_batch(f"{step_id}_asking", up, lambda _: [])
         waited: Any = op.stateful_batch(
-            step_id, nothing, lambda saved: AudienceLogic(saved, 0, residents, through, metrics)
+            step_id, nothing, lambda saved: AudienceLogic(saved, min_users, residents, through, metrics)
         )
         return op.merge(f"{step_id}_merged", up, op.flat_map_batch(f"{step_id}_admitted", waited, _outputs))
 

@@ -18,7 +18,7 @@ import structlog
 
 from streams.process.live_line import clear_line
 from streams.process.recent import remember
-from streams.terminal import visible
+from wire.decoder import printable
 from wire.errors import InputError
 
 SETTING, VARIABLE = "log-format", "CODA_LOG_FORMAT"
@@ -103,7 +103,7 @@ def _as_words() -> list[structlog.types.Processor]:
 
     def leave_out(_logger: Any, _level: str, line: _Line) -> _Line:
         line.pop("about", None)
-        return {name: visible(value) if isinstance(value, str) else value for name, value in line.items()}
+        return {name: printable(value, "\n\t") if isinstance(value, str) else value for name, value in line.items()}
 
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback

@@ -43,17 +43,6 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def visible(text: str) -> str:
-    """What a stranger wrote, without what would move a terminal's cursor, colour it, or turn its text round.
-
-    >>> visible("a\\tb\\x1b[2J")
-    'a\\tb\N{REPLACEMENT CHARACTER}[2J'
-    """
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
 def _as_plain(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     return "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end

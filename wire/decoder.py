@@ -19,7 +19,6 @@ FORMAT = "format"  # the JSON field that names kind and version
 MOST_DEEP = 32
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DETAIL_CHARACTERS = 300  # of a sentence that may quote what it complains of
 T = TypeVar("T")
 
@@ -108,10 +107,13 @@ def one_line(text: str) -> str:
     return line if len(line) <= _DETAIL_CHARACTERS else line[: _DETAIL_CHARACTERS - 1] + "…"
 
 
-def printable(text: str) -> str:
-    """Words of a stranger for a terminal, of which none moves its cursor, sets its title or turns its text around.
+def printable(text: str, besides: str = "") -> str:
+    """Words of a stranger for a terminal, of which none moves its cursor, sets its title or turns its text around; the
+    signs `besides` stay.
 
-    >>> printable("ann\\x1b]0;owned\\x07"), printable("Ångström 1 µs")
-    ('ann�]0;owned�', 'Ångström 1 µs')
+    >>> printable("ann\\x1b]0;owned\\x07"), printable("Ångström\\t1 µs", "\\t")
+    ('ann�]0;owned�', 'Ångström\\t1 µs')
     """
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else REPLACEMENT for sign in text)
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in besides else "\N{REPLACEMENT CHARACTER}" for sign in text)

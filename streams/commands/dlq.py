@@ -10,9 +10,8 @@ from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
 from streams.kafka.topics import DEAD_LETTERS
 from streams.settings import AtLeast0
-from streams.terminal import visible
 from streams.times import moment
-from wire.decoder import one_line
+from wire.decoder import one_line, printable
 
 _EXAMPLE_CHARS = 100
 
@@ -66,11 +65,11 @@ def command(
         return 0
     print(f"{len(letters):,} dead letters in {DEAD_LETTERS} at {settings.bootstrap}")
     for (what, why, source), number in counts.most_common():
-        print(visible(f"  {number:,} × {what}: {why}, from {source}"))
+        print(printable(f"  {number:,} × {what}: {why}, from {source}"))
     for letter in shown:
         raw = letter.raw if full else one_line(letter.raw)[:_EXAMPLE_CHARS]
         whose = f"{letter.what} {letter.reason} {letter.source}{letter.place}: {letter.detail}"
-        print(visible(f"{letter.at} {whose}\n    {raw}"))
+        print(printable(f"{letter.at} {whose}\n    {raw}", "\n\t"))
     return 0
 
 

@@ -14,6 +14,7 @@ from streams.logs.rejected import Rejected
 from streams.logs.slices import INITIAL_SHARE
 from streams.times import moment
 from wire.arrays import I64
+from wire.decoder import printable
 
 USERS_NEEDED = 30  # with fewer, the interval of a mean over users says next to nothing
 _EXAMPLE_CHARS = 80
@@ -196,8 +197,7 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def _shown(raw: bytes) -> str:
-    text = raw[: 4 * _EXAMPLE_CHARS].decode(errors="replace")
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)[:_EXAMPLE_CHARS]
+    return printable(raw[: 4 * _EXAMPLE_CHARS].decode(errors="replace"))[:_EXAMPLE_CHARS]
 
 
 def _rows(number: int) -> str:

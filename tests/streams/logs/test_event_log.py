@@ -22,7 +22,10 @@ from wire.errors import InputError
 from wire.event import Event, decode_event
 
 LOG = make_log(300)
-WORDS_FOR_NOTHING = [r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT", "undefined", "(not set)"]
+WORDS_FOR_NOTHING = [
+    *(r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"),
+    *("undefined", "(not set)", "#N/A"),
+]
 
 
 def everything(path: Path) -> LogBatch:
