@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from xxhash import xxh3_64_hexdigest
 
 from wire.decoder import one_line
+from wire.event import decode_event
+from wire.ids import sample_key, user_key
 from wire.reason import Reason
+from wire.sample import decode_record
 
 FORMAT = "dead-letter/1"
 MOST_BYTES = 64 << 10  # a sixteenth of the 1 MB that Kafka takes by default
@@ -69,3 +72,15 @@ class DeadLetter:
             "length": str(len(self.raw)).encode(),
             **self.origin.headers(),
         }
+
+
+def keys_of(raw: bytes, reason: bytes) -> tuple[int, int]:
+    """The sample key and the user key of an event that was refused; raises `Malformed` where its bytes were.
+
+    A pool, which refuses what is older than its window, has the sample alone.
+    """
+    if reason == Reason.WINDOW.encode():
+        record = decode_record(raw)
+        return record.sample, record.user
+    event = decode_event(raw)
+    return sample_key(event.event_id), user_key(event.user_id)

@@ -13,6 +13,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.consumer import BatchConsumer
 from streams.kafka.topics import BEHAVIOUR, CANDIDATES, DEAD_LETTERS, EVENTS, SAMPLES, TELEMETRY
 from wire.canary import is_canary
+from wire.dead_letter import keys_of
 from wire.event import decode_event
 from wire.identity import ModelId
 from wire.ids import sample_key, user_key
@@ -91,15 +92,10 @@ class History:
         return key
 
     def _refuse(self, message: Message) -> None:
-        reason = message.headers.get("reason")
+        reason = message.headers.get("reason", b"")
         if reason == Reason.DUPLICATE.encode():
             return  # of an event that counts already
-        if reason == Reason.WINDOW.encode():  # a pool refuses samples, not events
-            record = decode_record(message.value)
-            sample, user = record.sample, record.user
-        else:
-            event = decode_event(message.value)
-            sample, user = sample_key(event.event_id), user_key(event.user_id)
+        sample, user = keys_of(message.value, reason)
         self.refused.add(sample)
         self.refused_of.add(user)
 

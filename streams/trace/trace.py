@@ -12,6 +12,7 @@ import numpy as np
 from streams.bus import Message
 from wire.batch import decode_batch
 from wire.candidates import Candidates
+from wire.dead_letter import keys_of
 from wire.event import Event, decode_event
 from wire.grid import rounded_age_s
 from wire.ids import item_key, sample_key
@@ -59,24 +60,16 @@ def refused(messages: Iterable[Message], found: Found) -> list[Step]:
     return [
         Step(message.timestamp_ms, f"refused: {message.headers.get('reason', b'?').decode()}")
         for message in messages
-        if named in message.value or refused_one(message.value)[0] == key
+        if named in message.value or refused_key(message) == key
     ]
 
 
-def refused_one(raw: bytes) -> tuple[int | None, str]:
-    """The sample key of a refused event and its user, or the key alone of a sample that the pool refused.
-
-    None of what can't be read.
-    """
+def refused_key(message: Message) -> int | None:
+    """The sample key of an event that is among the dead letters; None of what can't be read."""
     try:
-        event = decode_event(raw)
-        return sample_key(event.event_id), event.user_id
+        return keys_of(message.value, message.headers.get("reason", b""))[0]
     except Malformed:
-        pass
-    try:
-        return decode_record(raw).sample, ""
-    except Malformed:
-        return None, ""
+        return None
 
 
 def pooled(messages: Iterable[Message], found: Found) -> list[Step]:

@@ -12,7 +12,7 @@ from monitor.seldom import Seldom
 from streams.bus import Message
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES, TELEMETRY
 from streams.times import span
-from streams.trace.trace import holds, refused_one
+from streams.trace.trace import holds, refused_key
 from wire.arrays import U64
 from wire.batch import decode_batch
 from wire.canary import is_canary
@@ -58,10 +58,10 @@ class Tracer:
     def _refused(self, message: Message) -> Iterator[TraceStep]:
         if message.headers.get("what") not in {b"event", None}:
             return
-        key, user = refused_one(message.value)
+        key = refused_key(message)
         if key is not None and is_traced(key):
             why = message.headers.get("reason", b"?").decode()
-            yield self._step(f"{key:016x}", "refused", message.timestamp_ms, f"refused: {why}", user=user)
+            yield self._step(f"{key:016x}", "refused", message.timestamp_ms, f"refused: {why}")
 
     def _sampled(self, message: Message) -> Iterator[TraceStep]:
         record = decode_record(message.value)
