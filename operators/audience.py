@@ -13,7 +13,7 @@ the dataflow ran last, what waits for more of them goes on when it begins.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Never
 
 import bytewax.operators as op
@@ -24,13 +24,12 @@ from monitor.metrics import Metrics
 from operators.placement import worker_key
 from operators.residents import Leave, Meter, Residents, Stay
 from operators.user import UserOutput
+from wire.clock import AT_ONCE
 from wire.reason import Reason
 from wire.sample import SampleRecord
 
 MOST_WAITING = 64  # samples of one item, 20 kB: of more, the newest, as the pool would keep
 STAY = Stay(most=1_000_000, idle_ms=1 << 62)  # items of one worker; 1 kB each while their samples wait
-
-_AT_ONCE = datetime.fromtimestamp(0, UTC)  # by any wall clock, wherever it is set
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -132,7 +131,7 @@ class AudienceLogic(StatefulBatchLogic[SampleRecord | Leave, UserOutput | Throug
     def notify_at(self) -> datetime | None:
         """At once, where a restart asks for fewer users."""
         overdue = self._audience is not None and self._audience.overdue(self._min_users)
-        return _AT_ONCE if overdue else None
+        return AT_ONCE if overdue else None
 
     def snapshot(self) -> bytes:
         """The state, saved."""

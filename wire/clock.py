@@ -10,6 +10,8 @@ from typing import Protocol
 
 from wire.moments import SteadyMs, WallMs
 
+AT_ONCE = datetime.fromtimestamp(0, UTC)  # for Bytewax, which compares with a wall clock that somebody may set back
+
 
 class Clock(Protocol):
     """Two readings, both whole ms.

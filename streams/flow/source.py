@@ -6,7 +6,7 @@ consumer, offsets are checked (`streams.kafka.consumer`), and positions are mirr
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
@@ -15,7 +15,7 @@ from streams.bus import Bus, Consumer, Group, Message, Partition
 from streams.flow.blame import Blame
 from streams.flow.settings import LINGER_MS
 from streams.kafka.topics import CONTROL, FLOW_GROUP
-from wire.clock import Clock
+from wire.clock import AT_ONCE, Clock
 from wire.errors import InputError
 
 # A pass through the dataflow costs a few ms for nothing, which one event or many share. So passes begin as far apart as
@@ -28,8 +28,6 @@ _NOT_YET_S = 0.01  # while nothing may be read
 # When no part has anything, until the first message. A dataflow of several processes hears of the others as late; one
 # that is alone looks so often whether it shall stop.
 IDLE_S, IDLE_ALONE_S = 0.01, 0.25
-# Bytewax compares with the wall clock, which somebody may set back: a time that has always been.
-_NOW = datetime.fromtimestamp(0, UTC)
 _BATCH = 1000  # from here on bigger batches gain nothing
 _BUFFERED_MOST = 20 * _BATCH  # messages held for parts that wait for their epoch
 _MIRROR_EVERY_MS = 200
@@ -262,7 +260,7 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def next_awake(self) -> datetime | None:
         """At once: it is `Reader` that rests, by a clock that nobody sets."""
-        return _NOW
+        return AT_ONCE
 
     def snapshot(self) -> int | None:
         """The offset to resume at."""
