@@ -62,10 +62,8 @@ def odd_base(log: pl.DataFrame) -> list[str]:
             f"{share:.1%} of events have no base: there personal models add to the cloud model, and which events those "
             "are may tell positives from negatives"
         )
-    of = (
-        auc(said["label"].to_numpy().astype(np.uint8), said["base"].to_numpy()) if said["label"].n_unique() > 1 else 0.5
-    )
-    if of >= _TELLS:
+    of = auc(said["label"].to_numpy().astype(np.uint8), said["base"].to_numpy())
+    if of >= _TELLS:  # NaN, where all was taken or nothing, is not
         lines.append(
             f"the base alone has AUC {of:.3f}: is it what a model expected before each event, or does it follow from "
             "what was taken? Then leave it out, for no figure means anything with it"

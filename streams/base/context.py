@@ -98,8 +98,8 @@ def _odd(name: str, column: F64, words: Sequence[str], label: U8) -> Iterator[st
             f"{name} has {WORDS} words or more, such as {words[0][:40]!r} and {words[-1][:40]!r}: all others count as "
             "one; write numbers as 1234.5, and leave ids out"
         )
-    of = auc(label, column) if len(np.unique(label)) > 1 else 0.5
-    if max(of, 1 - of) >= _TELLS:
+    of = auc(label, column)
+    if max(of, 1 - of) >= _TELLS:  # NaN, where all was taken or nothing, is not
         yield (
             f"{name} alone has AUC {max(of, 1 - of):.3f}: is it known before an event, or does it follow from it? Then "
             "leave it out, for no figure means anything with it"
