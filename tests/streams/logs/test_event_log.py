@@ -14,24 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from streams.logs.event_log import LogBatch, encode_events, load_log, read_log, sorted_log, survey
+from streams.logs.event_log import encode_events, load_log, read_log, sorted_log, survey
 from streams.logs.options import FIELDS, LogOptions
 from streams.logs.rejected import ROW_BYTES
-from tests.streams.logs.world import HEADER, make_log, write_csv
+from tests.streams.logs.test_columns import WORDS_FOR_NOTHING
+from tests.streams.logs.world import HEADER, everything, make_log, write_csv
 from wire.errors import InputError
 from wire.event import Event, decode_event
 
 LOG = make_log(300)
-WORDS_FOR_NOTHING = [
-    *(r"\N", "NULL", "null", "NaN", "nan", "NA", "N/A", "<NA>", "None", "NaT"),
-    *("undefined", "(not set)", "#N/A"),
-]
-
-
-def everything(path: Path) -> LogBatch:
-    batches = list(read_log(path))
-    events = pl.concat([batch.events for batch in batches])
-    return LogBatch(events, tuple(row for batch in batches for row in batch.rejected))
 
 
 def write(path: Path) -> Path:
@@ -349,24 +340,6 @@ def test_what_a_whole_log_leaves_out_is_told(tmp_path: Path) -> None:
         assert load_log(path).height == 1
     (told,) = lines
     assert told["rows"] == 2 and told["first"] == "line 3: label is NaN, not 0 or 1"
-
-
-def test_blanks_are_no_user_and_no_item(tmp_path: Path) -> None:
-    rows = ("   ,i,c,click,1,1000", "u, ,c,click,1,1000", " NULL ,i,c,click,1,1000", "u,i,c,click,0,1001")
-    path = write_csv(tmp_path / "a.csv", *rows)
-    found = everything(path)
-    assert found.events["timestamp"].to_list() == [1001]
-    assert [reason for _, reason, _ in found.rejected] == ["no user_id", "no item_id", "no user_id (NULL)"]
-
-
-@pytest.mark.parametrize("nothing", WORDS_FOR_NOTHING)
-def test_no_user_and_no_item_is_nobody_however_programs_write_it(nothing: str, tmp_path: Path) -> None:
-    path = write_csv(
-        tmp_path / "a.csv", f"{nothing},i,c,click,1,1000", f"u,{nothing},c,click,1,1000", "u,i,c,click,0,1001"
-    )
-    found = everything(path)
-    assert found.events["timestamp"].to_list() == [1001]
-    assert [reason for _, reason, _ in found.rejected] == [f"no user_id ({nothing})", f"no item_id ({nothing})"]
 
 
 def test_json_lines_that_are_malformed_before_the_first_object_are_counted(tmp_path: Path) -> None:

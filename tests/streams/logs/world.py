@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from streams.logs.event_log import LogBatch, read_log
 from wire.arrays import Bool
 
 HEADER = "user_id,item_id,category_id,event_type,label,timestamp"
@@ -38,3 +39,10 @@ def write_csv(path: Path, *rows: str, header: str = HEADER) -> Path:
     """A CSV log of these lines."""
     path.write_text("\n".join((header, *rows, "")))
     return path
+
+
+def everything(path: Path) -> LogBatch:
+    """All events and rejected rows of a log."""
+    batches = list(read_log(path))
+    events = pl.concat([batch.events for batch in batches])
+    return LogBatch(events, tuple(row for batch in batches for row in batch.rejected))
