@@ -32,6 +32,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
+from streams.flow.thread_state import keep_thread_state
 from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.flow.uncounted import forget_uncounted, progress_of, resume_epoch
 from streams.flow.user_shards import UserShards
@@ -135,7 +136,7 @@ def _run_once(
             partitions,
             ready=lambda: feed.current() is not None and room(),
             stopping=lambda: stop.told() or _due(restart, settings),
-            begin=be_exact,
+            begin=_begin_to_work,
         )
         sink = KafkaOutput(bus, process, blame, stopping=stop.told, sent=room.sent)
         flow = build_flow(
@@ -178,6 +179,12 @@ def _run_once(
         _log.info(f"{restart.why}: beginning anew from the snapshot that was just taken")
         return True
     return False
+
+
+def _begin_to_work() -> None:
+    """What Bytewax's worker does first in its thread."""
+    be_exact()
+    keep_thread_state()
 
 
 def _due(restart: Restart, settings: FlowSettings) -> bool:
