@@ -24,6 +24,7 @@ from wire.errors import InputError
 _ENOUGH = 64
 _SHARE = 2
 _MANY = 256  # messages at a time, of which a pass costs as much for each as of any more
+_LULL_S = 0.001  # at a time, while the dataflow has work of its own
 _NOT_YET_S = 0.01  # while nothing may be read
 # When no part has anything, until the first message. A dataflow of several processes hears of the others as late; one
 # that is alone looks so often whether it shall stop.
@@ -39,7 +40,7 @@ class Reader:
 
     It rests by `sleep` when there is nothing to do: Bytewax would wake it by a wall clock that somebody may set. For
     the first message it waits up to `idle_s`, and no message waits longer than `linger_ms` for others. While the
-    dataflow is `busy` on its own, it takes what is there at once.
+    dataflow is `busy` on its own, it rests no longer in one go than that may wait.
     """
 
     def __init__(
@@ -134,13 +135,17 @@ class Reader:
             self._sleep(_NOT_YET_S)
             return
         now_ms, busy = self._clock.steady_ms(), self._busy()
-        if 0 < self._polled < _MANY and not busy:
+        if 0 < self._polled < _MANY:
             if not self._through:
                 self._through = True
                 return
             apart_ms = min(max(self._enough_ms, _SHARE * (now_ms - self._polled_ms)), self._linger_ms)
-            self._sleep(max(0, self._polled_ms + apart_ms - now_ms) / 1000)
-        messages = self._open().poll(_BATCH, 0.0 if busy or self._buffered or self._polled >= _MANY else self._idle_s)
+            rest_s = max(0, self._polled_ms + apart_ms - now_ms) / 1000
+            self._sleep(min(rest_s, _LULL_S) if busy else rest_s)
+            if busy and rest_s > 0:
+                return
+        wait_s = _LULL_S if busy else self._idle_s
+        messages = self._open().poll(_BATCH, 0.0 if self._buffered or self._polled >= _MANY else wait_s)
         now_ms = self._clock.steady_ms()
         self._enough_ms = _ENOUGH * (now_ms - self._polled_ms) / max(1, len(messages))
         self._polled, self._through, self._polled_ms = len(messages), False, now_ms

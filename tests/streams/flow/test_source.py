@@ -219,16 +219,24 @@ def test_no_event_waits_longer_for_others_than_it_is_to() -> None:
     assert rests_s == [0.02]
 
 
-def test_while_the_dataflow_is_busy_on_its_own_it_neither_rests_nor_waits() -> None:
-    rests_s: list[float] = []
-    bus, clock, busy = Given(20, 5, 0), SetClock(), [True]
-    reader = Reader(bus, Blame(), clock, rests_s.append, busy=lambda: busy[0])
+def test_while_the_dataflow_is_busy_on_its_own_passes_are_as_far_apart_and_it_never_rests_for_long() -> None:
+    clock, rests_s = SetClock(), list[float]()
+
+    def rest(seconds: float) -> None:
+        rests_s.append(seconds)
+        clock.now_ms += max(1, round(1000 * seconds))
+
+    bus, busy = Given(20, 5, 0), [True]
+    reader = Reader(bus, Blame(), clock, rest, busy=lambda: busy[0])
     reader.add((EVENTS, 0), 0)
-    assert [len(reader.take((EVENTS, 0))) for _ in range(3)] == [20, 5, 0]
-    assert bus.waited_s == [0.0] * 3 and not rests_s
+    clock.now_ms = 100
+    assert len(reader.take((EVENTS, 0))) == 20
+    came = [len(reader.take((EVENTS, 0))) for _ in range(60)]
+    assert sum(came) == 5 and came.index(5) > 40, "events wait for others all the same"
+    assert max(rests_s) <= 0.001 and max(bus.waited_s) <= 0.001, "and what the dataflow does on its own hardly waits"
     busy[0] = False
     reader.take((EVENTS, 0))
-    assert bus.waited_s[3] > 0
+    assert bus.waited_s[-1] > 0.001
 
 
 def test_a_state_of_another_kafka_is_told(world: World) -> None:
