@@ -152,7 +152,8 @@ class Device:
             self.window.set_logit(stimulus.seq, stimulus.logit)
         lean = None
         if self.task and self.tried:
-            lean = float(stimulus.residuals[self.task.richest]), float(stimulus.leans[self.task.richest])
+            richest = self.task.richest
+            lean = float(stimulus.residuals[richest]), float(stimulus.leans[richest])
         gained = self.usage.lost(stimulus.losses, stimulus.evidence, lean)
         before = self.aside.stance
         if self.task is not None:

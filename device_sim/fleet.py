@@ -400,7 +400,6 @@ class Fleet:
         until_ms = [self.store.models[key].trained_until for key in rows.model.tolist()]
         cloud = predicted.arms[:, ARMS.index("cloud")]
         observe_predictions(self._metrics, rows.timestamp, until_ms, label=rows.label, cloud=cloud)
-        for n, (user_id, p) in enumerate(asked):
-            teaches = predicted.head_losses[n], predicted.evidence[n], predicted.residuals[n], predicted.leans[n]
-            model = self.devices[user_id].model
-            self._tell(user_id, Predicted(p.seq, model, float(predicted.logit[n]), *teaches), now_ms)
+        teaches = predicted.head_losses, predicted.evidence, predicted.residuals, predicted.leans
+        for (user_id, p), logit, *taught in zip(asked, predicted.logit.tolist(), *teaches, strict=True):
+            self._tell(user_id, Predicted(p.seq, self.devices[user_id].model, logit, *taught), now_ms)

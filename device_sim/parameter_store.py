@@ -6,6 +6,7 @@ versions live side by side, because a device that is offline keeps the version i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -26,6 +27,10 @@ from wire.arrays import F32, F64, I64, U8, U32, Bool
 from wire.task import ARMS, Task
 
 _FIRST_SLOTS = 64
+_columns_of = attrgetter(
+    *("timestamp", "item", "category", "label", "times", "since_s", "base", "unproven"),
+    *("history_item", "history_category"),
+)
 _LOCAL, _ADJUSTED = PERSONAL.index(LOCAL), HEADS.index(ADJUSTED)
 
 
@@ -49,25 +54,26 @@ class Rows:
 
     @classmethod
     def of(cls, asked: Sequence[Predict], slots: Sequence[int], models: Sequence[int]) -> "Rows":
-        """What devices asked for, each with its slot and the key of its cloud model."""
-        n = len(asked)
+        """What devices asked for (at least one), each with its slot and the key of its cloud model."""
+        timestamp, item, category, label, times, since_s, base, unproven, *histories = zip(
+            *map(_columns_of, asked), strict=True
+        )
         history_item, history_category = (
-            np.frombuffer(b"".join(padded(getattr(p, name)) for p in asked), np.uint32).reshape(n, -1)
-            for name in ("history_item", "history_category")
+            np.frombuffer(b"".join(map(padded, each)), np.uint32).reshape(len(asked), -1) for each in histories
         )
         return cls(
-            np.fromiter(slots, np.int64, n),
-            np.fromiter(models, np.int64, n),
-            np.fromiter((p.timestamp for p in asked), np.int64, n),
-            np.fromiter((p.item for p in asked), np.uint32, n),
-            np.fromiter((p.category for p in asked), np.uint32, n),
-            np.fromiter((p.label for p in asked), np.uint8, n),
-            np.fromiter((p.times for p in asked), np.uint8, n),
-            np.fromiter((p.since_s for p in asked), np.uint32, n),
+            np.array(slots, np.int64),
+            np.array(models, np.int64),
+            np.array(timestamp, np.int64),
+            np.array(item, np.uint32),
+            np.array(category, np.uint32),
+            np.array(label, np.uint8),
+            np.array(times, np.uint8),
+            np.array(since_s, np.uint32),
             history_item,
             history_category,
-            np.fromiter((p.base for p in asked), np.float32, n),
-            np.fromiter((p.unproven for p in asked), np.bool_, n),
+            np.array(base, np.float32),
+            np.array(unproven, np.bool_),
         )
 
 
@@ -171,7 +177,7 @@ class ParameterStore:
         n = len(rows.slot)
         cloud = np.zeros(n, np.float32)
         added, parts = np.zeros((n, len(PERSONAL)), np.float32), np.zeros((n, len(KINDS)), np.float32)
-        for key in np.unique(rows.model).tolist():
+        for key in set(rows.model.tolist()):
             at = np.flatnonzero(rows.model == key)
             cloud[at], added[at], parts[at] = self._head_logits(self.models[key], rows, at)
         trait = traits(rows.times, rows.since_s, cloud)
@@ -213,10 +219,11 @@ class ParameterStore:
         features = model.features(interest, item, category)
         parts = np.zeros((len(at), len(PERSONAL), len(KINDS)), np.float32)
         x, keys = model.standardised(features[:, DIM : 2 * DIM]), bias_keys(item, category)
-        for row, slot in enumerate(rows.slot[at].tolist()):
-            if len(heads := self.heads[slot]):
-                one = slice(row, row + 1)
-                parts[row, heads.head] = heads.parts(x[one], keys[one])[0]
+        trained = [(row, heads) for row, slot in enumerate(rows.slot[at].tolist()) if len(heads := self.heads[slot])]
+        if trained:
+            row = np.repeat([row for row, _ in trained], [len(heads) for _, heads in trained])
+            head = np.concatenate([heads.head for _, heads in trained])
+            parts[row, head] = np.concatenate([heads.parts(x[n : n + 1], keys[n : n + 1])[0] for n, heads in trained])
         return expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
 
 
@@ -226,10 +233,11 @@ def turns(slot: I64) -> list[I64]:
     >>> [at.tolist() for at in turns(np.array([5, 3, 5, 5]))]
     [[0, 1], [2], [3]]
     """
-    order = np.argsort(slot, kind="stable")
-    ordered = slot[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(slot)])
-    turn = np.arange(len(slot)) - np.repeat(starts, np.diff(np.append(starts, len(slot))))
-    by_turn = np.argsort(turn, kind="stable")
-    ends = np.cumsum(np.bincount(turn))
-    return [np.sort(order[part]) for part in np.split(by_turn, ends[:-1])] if len(slot) else []
+    found: list[list[int]] = []
+    passed: dict[int, int] = {}  # turns that each slot has had
+    for row, each in enumerate(slot.tolist()):
+        turn = passed[each] = passed.get(each, -1) + 1
+        if turn == len(found):
+            found.append([])
+        found[turn].append(row)
+    return [np.array(rows) for rows in found]

@@ -24,7 +24,7 @@ class Seen:
 
     def add(self, key: int) -> bool:
         """Remember a key (never 0); False when it is here already."""
-        if (self._keys == key).any():
+        if np.count_nonzero(self._keys == key):
             return False
         if self._added == len(self._keys) < REMEMBERED:
             self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])

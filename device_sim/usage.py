@@ -69,7 +69,9 @@ class Usage:
         self.losses += losses
         gained = self._interval.gain(*lean) if lean else None
         if gained is not None:
-            self.gain += 1, gained, gained**2
+            self.gain[0] += 1
+            self.gain[1] += gained
+            self.gain[2] += gained**2
         self._evidence += evidence
         self.events += 1
         if self.events % INTERVAL == 0:

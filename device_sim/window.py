@@ -199,10 +199,15 @@ class Window:
         return seq - (self._next_seq - self._end)
 
     def _evict(self) -> None:
-        self._start = max(self._start, self._end - self.count)
+        before, self._start = self._start, max(self._start, self._end - self.count)
         times, oldest = self._rows["timestamp"], self._newest - self.age_ms
         while self._start < self._end and times[self._start] < oldest:
             self._start += 1
+        if self._start > before:
+            self._cut_tape()
+
+    def _cut_tape(self) -> None:
+        """Let go of histories that only rows had which are gone."""
         if self._start < self._end:
             first = self._rows[self._start]
             self._tape.cut(int(first["history_end"]) - int(first["history_length"]))

@@ -148,7 +148,8 @@ class Blend:
 
     def update(self, which: I64, head_probability: F64, label: F64) -> F64:
         """Charge devices `which` (distinct) one event each; returns the head losses (r, heads) in nats."""
-        assert len(np.unique(which)) == len(which), "one event per device at a time: a second needs the first's weights"
+        once = len(set(which.tolist())) == len(which)
+        assert once, "one event per device at a time: a second needs the first's weights"
         losses = log_losses(np.broadcast_to(label[:, None], head_probability.shape), head_probability)
         self.loss[which] = self.discount[which, None] * (self.loss[which] + losses)
         return losses

@@ -8,15 +8,15 @@ from wire.arrays import F64
 _REGRESSIONS = (repeats.REGRESSION, prior_variance.REGRESSION)
 EVIDENCE = sum(each.evidence_width for each in _REGRESSIONS)  # of an event, and summed over the events of an interval
 EQUATIONS = sum(each.width for each in _REGRESSIONS)  # of an interval that is over, and summed over intervals
+_OF_REPEATS = repeats.REGRESSION.evidence_width  # of EVIDENCE, the first
 INTERVAL = 10  # events that are compared with each other (`models.normal_equations`)
 _TRAVELS = np.dtype("<f8")
 
 
 def within(evidence: F64) -> F64:
     """The normal equations (EQUATIONS,) of one interval from its summed evidence (EVIDENCE,)."""
-    ends = np.cumsum([each.evidence_width for each in _REGRESSIONS])[:-1]
-    parts = zip(_REGRESSIONS, np.split(evidence, ends), strict=True)
-    return np.concatenate([each.within(part) for each, part in parts])
+    of_repeats, of_variances = evidence[:_OF_REPEATS], evidence[_OF_REPEATS:]
+    return np.concatenate([repeats.REGRESSION.within(of_repeats), prior_variance.REGRESSION.within(of_variances)])
 
 
 def by_regression(equations: F64) -> tuple[F64, F64]:

@@ -48,11 +48,11 @@ class Regression:
         """The normal equations (width,) of one interval from its summed evidence (evidence_width,)."""
         gram, pull = _unfolded(evidence, self.columns + 1)
         mean = gram[-1, :-1] / max(gram[-1, -1], LEAST_CURVATURE)
-        return self.folded(gram[:-1, :-1] - np.outer(mean, gram[-1, :-1]), pull[:-1] - mean * pull[-1])
+        return self.folded(gram[:-1, :-1] - mean[:, None] * gram[-1, :-1], pull[:-1] - mean * pull[-1])
 
     def folded(self, gram: F64, pull: F64) -> F64:
         """The normal equations gram · w = pull, (columns, columns) and (columns,), in one row (width,)."""
-        return np.concatenate([gram[_upper(self.columns)], pull])
+        return np.concatenate([gram.take(_upper_places(self.columns)), pull])
 
     def unfolded(self, equations: F64) -> tuple[F64, F64]:
         """Gram matrix (columns, columns) and pull (columns,) of `equations` (width,)."""
@@ -74,7 +74,20 @@ def _upper(size: int) -> tuple[I64, I64]:
     return np.triu_indices(size)
 
 
+@cache
+def _upper_places(size: int) -> I64:
+    """Where what is not below the diagonal lies in a matrix whose rows lie one after the other."""
+    row, column = _upper(size)
+    return size * row + column
+
+
+@cache
+def _mirrored(size: int) -> I64:
+    """Where what each cell of a symmetric matrix holds lies among what is not below its diagonal, (size, size)."""
+    place = np.zeros((size, size), np.int64)
+    place[_upper(size)] = place.T[_upper(size)] = np.arange(size * (size + 1) // 2)
+    return place
+
+
 def _unfolded(folded: F64, size: int) -> tuple[F64, F64]:
-    gram = np.zeros((size, size))
-    gram[_upper(size)] = gram.T[_upper(size)] = folded[:-size]
-    return gram, folded[-size:]
+    return folded[:-size].take(_mirrored(size)), folded[-size:]
