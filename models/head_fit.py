@@ -33,9 +33,10 @@ from wire.arrays import F32, F64, I64, U8, U32, U64
 from wire.columns import Columns
 from wire.task import Spread
 
-# Rows of all heads that are solved at once: their padded matrices have 16,000 · 34 · 8 B = 4.4 MB and stay in cache.
-# With four times as many, whole retrainings took 1.2 to 1.4 times as long (`benchmarks.training`).
-GROUP = 16_000
+# Rows of all heads that are solved at once: their padded matrices have 12,000 · 34 · 8 B = 3.3 MB, stay in cache, and
+# are left to the process from one group to the next. With a third more rows the system takes them back each time, and
+# clears them anew: a tenth of a retraining.
+GROUP = 12_000
 LEAST_CURVATURE = 0.02  # p (1 − p) below this is taken as this: the cloud is never quite so sure
 
 

@@ -50,7 +50,7 @@ class PackedHeads:
 
     def renewed(self, newer: Self) -> Self:
         """These heads, with those in `newer` in the place of the ones of their numbers."""
-        stays = ~np.isin(self.head, newer.head)
+        stays = (self.head[:, None] != newer.head).all(axis=1)
         if not stays.any():
             return newer
         used = self.values[:, stays].any(axis=1)
