@@ -8,7 +8,7 @@ as `now_ms` (the device's clock, which may be wrong, or a virtual one); windows 
 from collections.abc import Callable
 from typing import Any
 
-from device_sim.arrivals import concerns, judge_batch, judge_task
+from device_sim.arrivals import concerns, judge_batch, judge_task, unpacked
 from device_sim.aside import Aside
 from device_sim.asking import Asking
 from device_sim.cloud_clock import CloudClock
@@ -214,7 +214,7 @@ class Device:
         self.usage.bytes_down += len(stimulus.raw)
         try:
             batch = decode_packed(stimulus.raw)
-            batch.unpacked()  # or it is no use
+            unpacked(batch)  # or it is no use
         except Malformed:
             self.usage.answered(Batches.MALFORMED)
             return [Count(Batches.MALFORMED), self._answer(-1, NO_MODEL, Batches.MALFORMED, now_ms)]

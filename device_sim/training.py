@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from device_sim.arrivals import unpacked
 from device_sim.instruction import Train
 from device_sim.outside import WeightedRows, accepted_by_auc, random_and_coarse, reweighted
 from device_sim.own import OwnRows
@@ -83,7 +84,7 @@ class TrainingJob:
         started = cpu_s()
         encoded = self._encoded()
         own = self._own(encoded)
-        batches = [train.batch.unpacked() if train.batch else None for train in self.trains]
+        batches = [unpacked(train.batch) if train.batch else None for train in self.trains]
         sources = self._sources(batches, own.take(~own.held))
         lineup = self._trained(own, sources)
         device, head, passed = lineup.device, lineup.head, lineup.passed

@@ -1,11 +1,12 @@
-"""Who takes up a task."""
+"""Who takes up a task, and what a batch holds."""
 
 import msgspec
 
-from device_sim.arrivals import rolled_out
+from device_sim.arrivals import rolled_out, unpacked
 from device_sim.stimulus import TaskArrived
 from tests.device_sim.phone import Phone, counted
-from tests.device_sim.world import TASK
+from tests.device_sim.world import TASK, raw_batch
+from wire.batch import decode_packed, encode_batch
 
 
 def test_a_roll_out_reaches_its_share_and_only_grows_with_it() -> None:
@@ -26,3 +27,11 @@ def test_who_is_not_in_the_roll_out_keeps_the_old_task_until_the_share_grows() -
     assert phone.device.task == TASK
     everyone = msgspec.structs.replace(staged, rollout_percent=100)
     assert counted(phone.tell(TaskArrived(everyone, 1))) == [("tasks", "adopted")]
+
+
+def test_a_batch_that_is_asked_for_again_is_the_same_and_another_one_is_not() -> None:
+    first, other = (decode_packed(raw_batch("ann", seq)) for seq in (1, 2))
+    assert unpacked(first) is unpacked(first)
+    assert [encode_batch(unpacked(each)) for each in (first, other, first)] == [
+        raw_batch("ann", seq) for seq in (1, 2, 1)
+    ]
