@@ -46,8 +46,10 @@ CALM_MS, IDLE_POLL_S = 300, 0.2  # once nothing came for a while, and nobody tra
 # these devices each takes some 50 µs more, and then it takes down another 128.
 POLL_MESSAGES, POLL_IN_SNAPSHOT = 500, 256
 # A training alone costs almost three times its share of a full group (`benchmarks.training`), so who is due waits for
-# company. 50 trainings a second (1,000 events/s) take a fifth of a core so, half of one if each began at once.
-TRAIN_EVERY_MS = 250
+# company. 50 trainings a second (1,000 events/s) are groups of 20 so, of some 4 ms each: a fifth of a core, half of one
+# if each began at once. Who is due just after a group began waits 400 ms for the next one and the 90 that it computes,
+# after 130 for the push: a third of the second that a training may take from its event on is left.
+TRAIN_EVERY_MS = 400
 TICK_MS = 1_000
 REPORT_MS = 2_000  # between live scores
 POSITIONS_MS = 1_000  # between positions told on a forgetful bus
