@@ -5,14 +5,18 @@ A vector x is a `step` of its own times its code, but for a rest; and so is a qu
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from index.column import Column
-from wire.arrays import F32, F64, I8, I32
+from index.compiled import compiled
+from wire.arrays import F32, F64, I8, I32, I64
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
 
@@ -65,11 +69,12 @@ class Codes:
         self._step = Column(np.float32)
         self._lengths = Column(np.float64, (2,))  # of each vector, and of its rest
         self._longest = np.zeros(2)  # of these
+        self._columns: tuple[Column[Any], ...] = (self._vector, self._code, self._step, self._lengths)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the vectors, of their codes and of what belongs to these."""
-        return self._vector.nbytes + self._code.nbytes + self._step.nbytes + self._lengths.nbytes
+        return sum(column.nbytes for column in self._columns)
 
     @property
     def values(self) -> F32:
@@ -78,42 +83,52 @@ class Codes:
 
     def splice(self, start: int, stop: int, vectors: F32) -> None:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
-        step = _step(vectors)
-        code, single = _code(vectors, step), step.astype(np.float32)
-        both = np.stack([lengths(vectors), lengths(vectors - code * single)], axis=1)
-        self._vector.splice(start, stop, vectors)
-        self._code.splice(start, stop, code)
-        self._step.splice(start, stop, single[:, 0])
-        self._lengths.splice(start, stop, both)
-        if start < stop:  # the longest may be gone
-            both, self._longest = self._lengths.values, np.zeros(2)
-        self._longest = np.maximum(self._longest, both.max(axis=0, initial=0))
+        code, step, both = _coded(vectors, LARGEST)
+        self._put(start, stop, (vectors, code, step, both))
+
+    def keep(self, start: int, stop: int, kept: I64) -> None:
+        """Put those at `kept` (n,) in the place of those from `start` up to `stop`."""
+        self._put(start, stop, [column.values.take(kept, axis=0) for column in self._columns])
 
     def products(self, queries: F32) -> Iterator[Products]:
         """With each of some queries (q, d)."""
-        step = _step(queries)
-        code = _code(queries, step)
-        rests = lengths(queries - code * step.astype(np.float32))
+        code, step, both = _coded(queries, LARGEST)
         # d for what float32 makes of a product, 4 for steps and products that are rounded to it.
         rounding = (queries.shape[1] + 4) * np.finfo(np.float32).eps
         rest, coded = self._longest[1], self._longest.sum()
-        error = lengths(queries) * (rest + rounding * coded) + rests * coded
+        error = both[:, 0] * (rest + rounding * coded) + both[:, 1] * coded
         product = product_of(code, self._code.values)
-        for mine, unit, far in zip(product, step[:, 0].tolist(), error.tolist(), strict=True):
-            yield Products(np.multiply(mine, self._step.values, dtype=np.float32), unit, far)
+        for mine, unit, far in zip(product, step.tolist(), error.tolist(), strict=True):
+            steps = mine.astype(np.float32)
+            steps *= self._step.values
+            yield Products(steps, unit, far)
+
+    def _put(self, start: int, stop: int, those: Sequence[NDArray[Any]]) -> None:
+        for column, values in zip(self._columns, those, strict=True):
+            column.splice(start, stop, values)
+        longest = self._lengths.values if start < stop else those[-1]  # the longest may be gone
+        before = 0 if start < stop else self._longest
+        self._longest = np.maximum(before, longest.max(axis=0, initial=0))
 
 
-def _step(vectors: F32) -> F64:
-    """What 1 in the code of each vector stands for, (n, 1)."""
-    largest: F64 = np.abs(vectors).max(axis=1, keepdims=True, initial=TINY).astype(np.float64)
-    return largest / LARGEST
-
-
-def _code(vectors: F32, step: F64) -> I8:
-    return np.rint(vectors * (1 / step).astype(np.float32)).clip(-LARGEST, LARGEST).astype(np.int8)
-
-
-def lengths(vectors: F32) -> F64:
-    """Euclidean lengths (n,); in float32 squares of what is below 1e-19 would be 0."""
-    length: F64 = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))  # makes no float64 copy of them
-    return length
+@partial(compiled, reorders=True)
+def _coded(vectors: F32, most: int) -> tuple[I8, F64, F64]:
+    """Of vectors (n, d) the codes, up to `most`, what 1 in each stands for, (n,), and how long each and its rest are,
+    (n, 2)."""
+    n, d = vectors.shape
+    codes, steps, both = np.empty((n, d), np.int8), np.empty(n), np.empty((n, 2))
+    for at in range(n):
+        largest, length, rests = np.float32(TINY), 0.0, 0.0
+        for x in vectors[at]:
+            largest = max(largest, abs(x))
+        step = np.float64(largest) / most
+        inverse, single = np.float32(1 / step), np.float32(step)
+        for i in range(d):
+            x = vectors[at, i]
+            code = min(max(np.rint(x * inverse), np.float32(-most)), np.float32(most))
+            rest = np.float64(x - code * single)
+            codes[at, i] = np.int8(code)
+            length += np.float64(x) * np.float64(x)
+            rests += rest * rest
+        steps[at], both[at, 0], both[at, 1] = step, np.sqrt(length), np.sqrt(rests)
+    return codes, steps, both

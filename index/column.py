@@ -44,7 +44,8 @@ class Column(Generic[T]):
             self._make_room(n + grows)
             after = self.values[stop:]
             self._end += grows
-            self.values[start + len(values) :] = after
+            if len(after):
+                self.values[start + len(values) :] = after
         self.values[start : start + len(values)] = values
 
     def _make_room(self, n: int) -> None:

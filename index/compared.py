@@ -11,9 +11,9 @@ from index.codes import FAST_BYTES, Codes, Products
 from index.column import Column
 from index.fetched import NO_ROW, Part
 from index.floats import Floats
-from index.highest import best_first, reached_by_about
+from index.highest import reached_by_about
 from index.nodes import Nodes
-from index.sight import Sight, similarities
+from index.sight import Sight, ranks
 from wire.arrays import F32, F64, I64
 
 # So many nodes are looked for at first, in parts of those that have the rows wanted on the average, and so many more:
@@ -47,11 +47,20 @@ class Compared:
     def add(self, rows: I64, vectors: F32) -> None:
         """Rows that came, with their vectors (n, d)."""
         end = len(self._oldest.values)
-        self._put(end, end, Nodes.each(rows), vectors)
+        self._put(end, end, Nodes.each(rows))
+        self._codes.splice(end, end, vectors)
 
     def replace(self, start: int, stop: int, nodes: Nodes, vectors: F32) -> None:
         """Let `nodes` with their vectors be what there is of the rows `start` … `stop` - 1, a run from now on."""
-        self._put(*self._between(start, stop), nodes, vectors)
+        first, last = self._between(start, stop)
+        self._put(first, last, nodes)
+        self._codes.splice(first, last, vectors)
+
+    def keep(self, start: int, stop: int, nodes: Nodes, kept: I64) -> None:
+        """The same with nodes that have the vectors of those that are `kept` (n,) here."""
+        first, last = self._between(start, stop)
+        self._put(first, last, nodes)
+        self._codes.keep(first, last, kept)
 
     def nodes(self, rows: I64, start: int, stop: int) -> I64:
         """The node of each of some rows (n,), -1 of those that are not here; all are of `start` … `stop` - 1, between
@@ -79,7 +88,7 @@ class Compared:
         oldest = self._oldest.values
         return int(np.count_nonzero(oldest < start)), int(np.count_nonzero(oldest < stop))
 
-    def _put(self, first: int, last: int, nodes: Nodes, vectors: F32) -> None:
+    def _put(self, first: int, last: int, nodes: Nodes) -> None:
         """Put `nodes` in the place of those from `first` up to `last`."""
         start = self._start.values
         begin, end = int(start[first]), int(start[last])
@@ -87,7 +96,6 @@ class Compared:
         self._start.splice(first + 1, last + 1, begin + nodes.start[1:])
         self._row.splice(begin, end, nodes.row)
         self._oldest.splice(first, last, nodes.oldest)
-        self._codes.splice(first, last, vectors)
 
     def _best(self, query: F32, products: Products, sight: Sight, at: int, into: tuple[I64, F64]) -> None:
         """Those of one query.
@@ -100,8 +108,9 @@ class Compared:
         least = reached_by_about(products.product, many) - products.error / products.unit
         while True:
             near = np.flatnonzero(products.product >= least)
-            nodes, score = best_first(near, similarities(near, self._codes.values, query), len(near))
-            found = sight.of_nodes(at, (nodes, score), (row, start), into)
+            best = ranks(near, self._codes.values, query)
+            best.sort()
+            found = sight.of_nodes(at, best, (row, start), into)
             if len(near) == len(start) - 1:
                 return
             if found < k:

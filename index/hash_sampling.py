@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from index.compiled import compiled
 from index.fetched import NO_ROW, Part
 from index.sight import Order, Sight
 from wire.arrays import F64, I64, U64, Bool
@@ -40,13 +41,12 @@ class HashOrder:
         return self.rows.nbytes + self._hashed.nbytes
 
     def add(self, rows: I64, sample: U64) -> None:
-        """Take rows in, as many as there are or more."""
-        self.rows, self._hashed = _sorted(np.append(self.rows, rows), np.append(self._hashed, mix(sample)))
+        """Take rows in."""
+        self.merge(HashOrder(rows, sample))
 
     def merge(self, more: "HashOrder") -> None:
-        """Take another order's rows in, which are few beside those here."""
-        at = np.searchsorted(self._hashed, more._hashed)
-        self.rows, self._hashed = np.insert(self.rows, at, more.rows), np.insert(self._hashed, at, more._hashed)
+        """Take another order's rows in."""
+        self.rows, self._hashed = _merged((self.rows, self._hashed), (more.rows, more._hashed))
 
     def keep(self, kept: Bool) -> None:
         """Let go of all rows but those that are `kept`, (rows,)."""
@@ -105,3 +105,19 @@ def _none() -> HashOrder:
 def _sorted(rows: I64, hashed: U64) -> tuple[I64, U64]:
     order = np.argsort(hashed)
     return rows[order], hashed[order]
+
+
+@compiled
+def _merged(one: tuple[I64, U64], other: tuple[I64, U64]) -> tuple[I64, U64]:
+    """Rows and their hashes, by these: both are sorted."""
+    n = len(one[0]) + len(other[0])
+    rows, hashed = np.empty(n, np.int64), np.empty(n, np.uint64)
+    at = 0
+    for to in range(n):
+        beside = to - at
+        if at < len(one[0]) and (beside == len(other[0]) or one[1][at] < other[1][beside]):
+            rows[to], hashed[to] = one[0][at], one[1][at]
+            at += 1
+        else:
+            rows[to], hashed[to] = other[0][beside], other[1][beside]
+    return rows, hashed

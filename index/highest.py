@@ -20,7 +20,7 @@ STRIDE = 16  # one score in so many is looked at first
 # (√(k/16)), and so many besides, for small k: too few are left less than once in 30,000 rows of independent scores, and
 # those rows are partitioned whole.
 MARGIN = 4
-_NO_SIGN, _LOW_BITS = np.int32(0x7FFFFFFF), np.int64(0xFFFFFFFF)
+NEARLY = 2  # the same where too few cost little
 SIFTED_FROM = 4096  # scores, and 4 for each of k: with fewer, little is won and single queries lose
 
 
@@ -57,24 +57,7 @@ def reached_by_about(score: F32, k: int) -> float:
         return -np.inf
     if len(score) < SIFTED_FROM + 4 * k:
         return float(np.partition(score, len(score) - k)[len(score) - k])
-    return float(_reached_by_about(score[None], k)[0])
-
-
-def best_first(numbers: I64, score: F32, k: int) -> tuple[I64, F32]:
-    """The k of n numbers (0 … 2^32 - 1) with the highest scores, best first, and these: equal scores by number.
-
-    Both are sorted as one: an integer that rises as the score falls, with the number behind it.
-
-    >>> best_first(np.array([7, 8, 9]), np.array([.5, -1, .5], np.float32), 3)
-    (array([7, 9, 8]), array([ 0.5,  0.5, -1. ], dtype=float32))
-    """
-    bits = score.view(np.int32)
-    rising = np.where(bits < 0, bits ^ _NO_SIGN, bits).astype(np.int64)
-    both = (~rising << 32) | numbers
-    both.sort()
-    best = both[:k]
-    rising = (~(best >> 32)).astype(np.int32)
-    return best & _LOW_BITS, np.where(rising < 0, rising ^ _NO_SIGN, rising).view(np.float32)
+    return float(_reached_by_about(score[None], k, NEARLY)[0])
 
 
 def _partitioned(score: Scores, k: int) -> I64:
@@ -83,7 +66,7 @@ def _partitioned(score: Scores, k: int) -> I64:
 
 
 def _sifted(score: Scores, k: int) -> I64:
-    least = _reached_by_about(score, k)
+    least = _reached_by_about(score, k, MARGIN)
     kept, kept_score, count = _at_least(least, score, k)
     columns = pick(kept, _partitioned(kept_score, k))
     again = np.flatnonzero((count < k) | np.isneginf(least))
@@ -91,10 +74,10 @@ def _sifted(score: Scores, k: int) -> I64:
     return columns
 
 
-def _reached_by_about(score: NDArray[T], k: int) -> NDArray[T]:
+def _reached_by_about(score: NDArray[T], k: int, margin: int) -> NDArray[T]:
     """A score per row that somewhat more than k of its scores reach, (q,)."""
     few = score[:, ::STRIDE]
-    rank = few.shape[1] - int(k / STRIDE + MARGIN * (k / STRIDE) ** 0.5 + MARGIN)
+    rank = few.shape[1] - int(k / STRIDE + margin * (k / STRIDE) ** 0.5 + margin)
     least: NDArray[T] = np.partition(few, rank, axis=1)[:, rank]
     return least
 

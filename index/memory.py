@@ -22,7 +22,7 @@ from index.segment import Segment
 from index.sight import Sight
 from index.spec import PoolSpec
 from index.table import Table
-from index.window import Floor
+from index.window import EVERYTHING, Floor
 from models.sample import SampleBlock
 from wire.arrays import F32, I64, U64, Bool
 
@@ -41,6 +41,8 @@ def get_ready(key_dim: int) -> None:
     memory = Memory(PoolSpec(key_dim=key_dim))
     memory.table.told(memory.nearest(np.zeros((1, key_dim), np.float32), nobody, 1))
     memory.random(nobody, 1, seed=0)
+    memory.expire(Floor(0, 0))
+    memory._settle()
     best_of([NONE, NONE], 1)
 
 
@@ -57,6 +59,7 @@ class Memory:
         self._known: set[int] = set()
         self._drawn = {label: Drawn() for label in LABELS}
         self._died = 0  # of the rows that are drawn from
+        self._floor = EVERYTHING  # no live row is at or below it
         self._compared = {label: Compared(spec.key_dim) for label in LABELS}
         self._beside: dict[int, list[tuple[int, int]]] = {label: [] for label in LABELS}  # rows that an index has
 
@@ -108,11 +111,16 @@ class Memory:
 
     def count_up_to(self, floor: Floor) -> int:
         """How many live rows are at or below `floor`."""
+        if floor <= self._floor:
+            return 0
         runs = [(s.start, s.stop) for s in self._reaching(floor)] + [(self._indexed, self.table.end)]
         return sum(self.table.count_up_to(start, stop, floor) for start, stop in runs)
 
     def expire(self, floor: Floor) -> int:
         """Let rows at or below `floor` die, and segments without live rows go; returns how many died."""
+        if floor <= self._floor:
+            return 0
+        self._floor = floor
         died = self.table.expire(self._indexed, self.table.end, floor)
         for segment in self._reaching(floor):
             dead = self.table.expire(segment.start, segment.stop, floor)
@@ -214,8 +222,12 @@ class Memory:
 
     def _replace(self, label: int, segment: Segment, nodes: Nodes) -> None:
         """Let `nodes` be what is compared of a segment."""
-        vectors = self._vectors(label, nodes.oldest, segment.start, segment.stop)
-        self._compared[label].replace(segment.start, segment.stop, nodes, vectors)
+        compared, start, stop = self._compared[label], segment.start, segment.stop
+        kept = compared.nodes(nodes.oldest, start, stop)
+        if (kept >= 0).all():
+            compared.keep(start, stop, nodes, kept)
+        else:
+            compared.replace(start, stop, nodes, self._vectors(label, nodes.oldest, start, stop))
 
     def _vectors(self, label: int, rows: I64, start: int, stop: int) -> F32:
         """Match keys (n, d) of rows of one label that are of `start` … `stop` - 1, where segments or rows of none lie

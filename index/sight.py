@@ -21,6 +21,8 @@ Asker = tuple[np.uint64, np.int64]  # who asks, and what was before when
 Order = tuple[I64, U64, int]  # rows, their hashes, by which they are ordered, and the place to begin at
 Into = tuple[I64, F64]  # rows and scores, (k,)
 
+_NO_SIGN, _NUMBER = np.int32(0x7FFFFFFF), np.int64(0xFFFFFFFF)
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -48,10 +50,10 @@ class Sight:
         allowed &= rows != NO_ROW
         return allowed
 
-    def of_nodes(self, at: int, best: tuple[I64, F32], held: tuple[I64, I64], into: Into) -> int:
-        """The rows of the `best` nodes, which come with their scores, that query `at` may see, as far as there is room;
-        returns how many there are. Of `held`, row and start, those of node i are `row[start[i] : start[i + 1]]`."""
-        return _of_nodes(best, held, self._seen, self._asker(at), into)
+    def of_nodes(self, at: int, ranks: I64, held: tuple[I64, I64], into: Into) -> int:
+        """The rows of the nodes of sorted `ranks` that query `at` may see, as far as there is room; returns how many
+        there are. Of `held`, row and start, those of node i are `row[start[i] : start[i + 1]]`."""
+        return _of_nodes(ranks, held, self._seen, self._asker(at), into)
 
     def around(self, at: int, point: np.uint64, orders: tuple[Order, Order], into: Into) -> int:
         """The rows whose hashes follow `point` most closely, of those that query `at` may see, as far as there is room;
@@ -75,15 +77,29 @@ def _may_see(row: int, seen: Seen, asker: Asker) -> bool:
 
 
 @compiled
-def _of_nodes(best: tuple[I64, F32], held: tuple[I64, I64], seen: Seen, asker: Asker, into: Into) -> int:
+def _rank(score: np.float32, number: np.int64) -> np.int64:
+    """A score and a number (0 … 2^32 - 1) as one integer: it rises as the score falls, with the number behind it."""
+    bits = np.float32(score).view(np.int32)
+    rising = bits ^ _NO_SIGN if bits < 0 else bits
+    return (~np.int64(rising) << 32) | number
+
+
+@compiled
+def _score_of(rank: np.int64) -> np.float32:
+    rising = np.int32(~(rank >> 32))
+    return np.int32(rising ^ _NO_SIGN if rising < 0 else rising).view(np.float32)
+
+
+@compiled
+def _of_nodes(ranks: I64, held: tuple[I64, I64], seen: Seen, asker: Asker, into: Into) -> int:
     found, (row, start) = 0, held
-    for n in range(len(best[0])):
-        node = best[0][n]
+    for rank in ranks:
+        node = rank & _NUMBER
         for at in range(start[node], start[node + 1]):
             if found == len(into[0]):
                 return found
             if _may_see(row[at], seen, asker):
-                into[0][found], into[1][found] = row[at], best[1][n]
+                into[0][found], into[1][found] = row[at], _score_of(rank)
                 found += 1
     return found
 
@@ -107,13 +123,13 @@ def _around(point: np.uint64, orders: tuple[Order, Order], seen: Seen, asker: As
 
 
 @partial(compiled, reorders=True)
-def similarities(nodes: I64, vectors: F32, query: F32) -> F32:
-    """The inner product of `query` (d,) with each of the `vectors` (n, d) at `nodes`: one by one, so that each is the
-    same whatever stands beside it."""
-    score = np.empty(len(nodes), np.float32)
+def ranks(nodes: I64, vectors: F32, query: F32) -> I64:
+    """The `nodes` (n,) by the inner product of `query` (d,) with each one's of the `vectors`: one by one, so that each
+    is the same whatever stands beside it. Sorted, they come best first, and of equal ones the first."""
+    found = np.empty(len(nodes), np.int64)
     for n in range(len(nodes)):
         vector, total = vectors[nodes[n]], np.float32(0)
         for at in range(len(query)):
             total += vector[at] * query[at]
-        score[n] = total
-    return score
+        found[n] = _rank(total, nodes[n])
+    return found

@@ -15,7 +15,7 @@ from index.compiled import compiled
 from index.fetched import NO_ROW
 from index.matches import Matches
 from index.scored import ROW, as_bits
-from index.window import Floor, above
+from index.window import Floor
 from models.sample import SampleBlock
 from wire.arrays import F16, F64, I64, U8, U32, U64, Bool
 
@@ -111,21 +111,20 @@ class Table:
 
     def expire(self, start: int, stop: int, floor: Floor) -> int:
         """Mark rows of a range at or below `floor` dead; returns how many died."""
-        span = self.span(start, stop)
-        timestamp, live = self.timestamp[span], self.live[span]
-        before = int(live.sum())
-        live &= above(timestamp, self.sample[span], floor)
-        return before - int(live.sum())
+        return self._up_to(start, stop, floor, dies=True)
 
     def count_up_to(self, start: int, stop: int, floor: Floor) -> int:
         """How many live rows of a range are at or below `floor`."""
-        span = self.span(start, stop)
-        timestamp = self.timestamp[span]
-        return int((self.live[span] & ~above(timestamp, self.sample[span], floor)).sum())
+        return self._up_to(start, stop, floor, dies=False)
 
     def nbytes(self) -> int:
         """Bytes of the columns."""
         return self._nbytes + (0 if self._next is None else self._next.nbytes)
+
+    def _up_to(self, start: int, stop: int, floor: Floor, *, dies: bool) -> int:
+        span = self.span(start, stop)
+        last = floor.timestamp, np.uint64(floor.sample)
+        return _up_to(self._rows[span].view(_BITS), self.sample[span], last, dies)
 
     def _make_room(self, n: int) -> None:
         while self.end - self._base + n > len(self.live):
@@ -176,3 +175,15 @@ def _tell(table: tuple[NDArray[np.void], int], asked: tuple[I64, F64, I64], into
                 to.age_s = (before_ms[query] - each.timestamp) // 1000
                 n += 1
         end[query] = n
+
+
+@compiled
+def _up_to(rows: NDArray[np.void], sample: U64, floor: tuple[int, np.uint64], dies: bool) -> int:
+    """How many live rows are at or below a floor: whoever `dies` is marked."""
+    (timestamp, last), n = floor, 0
+    for at in range(len(rows)):
+        row = rows[at]
+        if row.live and (row.timestamp < timestamp or (row.timestamp == timestamp and sample[at] <= last)):
+            row.live = not dies
+            n += 1
+    return n

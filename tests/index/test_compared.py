@@ -13,7 +13,7 @@ from index.fetched import NO_ROW, Part
 from index.graph import Graph
 from index.highest import SIFTED_FROM
 from index.nodes import NO_NODES, Nodes
-from index.sight import similarities
+from index.sight import ranks
 from index.spec import PoolSpec
 from tests.index.samples import KEY_DIM, all_seen, random_keys
 from wire.arrays import F32, I64
@@ -138,13 +138,13 @@ def test_nor_on_how_the_queries_lie_in_memory() -> None:
     """Each other way would be compiled anew, too, while somebody waits."""
     source, sight, queries = compared(random_keys(500, 1), [500]), all_seen(500, 4), random_keys(4, 2)
     rows, scores = source.best(queries, sight, 100)
-    ready, still = len(similarities.signatures), queries.copy()  # type: ignore[attr-defined]
+    ready, still = len(ranks.signatures), queries.copy()  # type: ignore[attr-defined]
     still.setflags(write=False)
     double: Any = queries.astype(np.float64)
     for same in (np.asfortranarray(queries), np.repeat(queries, 2, axis=1)[:, ::2], still, double):
         row, score = source.best(same, sight, 100)
         assert row.tolist() == rows.tolist() and score.tobytes() == scores.tobytes()
-    assert len(similarities.signatures) == ready  # type: ignore[attr-defined]
+    assert len(ranks.signatures) == ready  # type: ignore[attr-defined]
 
 
 def test_however_many_of_the_best_may_not_be_seen_the_best_of_the_others_are_found() -> None:

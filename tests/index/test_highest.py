@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.fetched import Scores
-from index.highest import SIFTED_FROM, STRIDE, best_first, highest, reached_by_about, top_k
+from index.highest import SIFTED_FROM, STRIDE, highest, reached_by_about, top_k
 
 MANY = 4 * SIFTED_FROM
 
@@ -61,15 +61,6 @@ def test_of_rows_that_may_hardly_see_anything() -> None:
     score, generator = np.full((4, MANY), -np.inf), np.random.default_rng(3)
     score[1, :10], score[2, -900:], score[3] = 1, generator.random(900), generator.random(MANY)
     check(score, 300)
-
-
-@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40), st.integers(1, 40))
-def test_the_best_come_first_and_equal_ones_by_number(scores: list[float], k: int) -> None:
-    score = np.array(scores, np.float32) + np.float32(0)  # no -0, which comes behind 0
-    numbers = np.random.default_rng(len(scores)).permutation(2**32 - 1 - np.arange(len(scores)))
-    expected = sorted(zip((-score).tolist(), numbers.tolist(), strict=True))[:k]
-    found, best = best_first(numbers, score, k)
-    assert list(zip((-best).tolist(), found.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("n", [50, MANY])

@@ -59,18 +59,20 @@ def test_nothing_is_left_to_compile_when_the_first_question_comes(tmp_path: Path
     code = """
 import sys
 import numpy as np
-from index import sight
+from index import codes, hash_sampling, sight, table
 from index.pool import Pool
 from index.spec import PoolSpec
+from index.window import Floor
 from tests.index.samples import KEY_DIM, askers, random_keys, samples
 
-loops = [sight.similarities, sight._of_nodes, sight._around]
+loops = [sight.ranks, sight._of_nodes, sight._around, codes._coded, table._up_to, hash_sampling._merged]
 with Pool.open(sys.argv[1], PoolSpec(key_dim=KEY_DIM)) as pool:
     ready = [len(loop.signatures) for loop in loops]
     pool.upsert(samples(range(100, 140)))
+    pool.memory.expire(Floor(120, 0))
     pool.search(random_keys(2, 1), askers(1, 2), np.array([500, 500]), 3)
     pool.sample_random(askers(1, 2), np.array([500, 500]), 3, seed=0)
     pool.search_exactly(random_keys(2, 1), askers(1, 2), np.array([500, 500]), 3)
-    assert ready == [len(loop.signatures) for loop in loops] == [1, 1, 1], ready
+    assert ready == [len(loop.signatures) for loop in loops] == 6 * [1], ready
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)

@@ -17,7 +17,6 @@ from index.verify import verify
 from models.sample import SampleBlock
 from tests.index.pools import small
 from tests.index.samples import random_keys, reencoded, samples
-from wire.arrays import F32
 from wire.errors import VectorError
 from wire.identity import ModelId
 
@@ -170,9 +169,9 @@ def test_nobody_waits_for_all_of_the_window(tmp_path: Path, monkeypatch: pytest.
     changed: list[int] = []
     put = Compared._put
 
-    def noted(self: Compared, first: int, last: int, nodes: Nodes, vectors: F32) -> None:
+    def noted(self: Compared, first: int, last: int, nodes: Nodes) -> None:
         changed.append(len(nodes))
-        put(self, first, last, nodes, vectors)
+        put(self, first, last, nodes)
 
     def most(act: Callable[[], object]) -> int:
         changed.clear()

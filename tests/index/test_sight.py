@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from index.fetched import NO_ROW
 from index.matches import Limits
-from index.sight import Sight, similarities
+from index.sight import Sight, _rank, _score_of, ranks
 from index.table import SEEN, Table
 from tests.index.samples import random_keys, samples
 
@@ -38,10 +38,10 @@ def test_rows_of_nodes_are_those_that_the_query_may_see(
     cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=4)))
     held = np.arange(BASE, BASE + n), np.array([0, *cuts, n])
     order = np.array(data.draw(st.permutations(range(len(cuts) + 1))))
-    score = -np.arange(len(order), dtype=np.float32)
+    best = np.array([_rank(np.float32(-at), node) for at, node in enumerate(order)])
     k = data.draw(st.integers(0, n))
     into = np.full(k, NO_ROW), np.full(k, -np.inf)
-    found = sight.of_nodes(1, (order, score), held, into)
+    found = sight.of_nodes(1, best, held, into)
     by_node = [(row, -at) for at, node in enumerate(order) for row in range(*(BASE + held[1][node : node + 2]))]
     seen = [(row, at) for row, at in by_node if row in expected][:k]
     assert list(zip(into[0][:found].tolist(), into[1][:found].tolist(), strict=True)) == seen
@@ -59,7 +59,17 @@ def test_it_lies_in_the_table_as_it_is_looked_for() -> None:
 def test_similarities_are_inner_products_and_do_not_depend_on_what_stands_beside() -> None:
     vectors, query = random_keys(500, 1, dim=96), random_keys(1, 2, dim=96)[0]
     at = np.random.default_rng(0).permutation(500)
-    score = similarities(at, vectors, query)
+    found = ranks(at, vectors, query)
+    score = np.array([_score_of(rank) for rank in found])
     assert score == pytest.approx(vectors[at] @ query, abs=1e-6)
-    alone = [similarities(at[n : n + 1], vectors, query)[0] for n in range(500)]
-    assert score.tolist() == alone
+    alone = [ranks(at[n : n + 1], vectors, query)[0] for n in range(500)]
+    assert found.tolist() == alone
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
+def test_ranks_rise_as_scores_fall_and_equal_ones_by_number(scores: list[float]) -> None:
+    score = np.array(scores, np.float32) + np.float32(0)  # no -0, which comes behind 0
+    numbers = np.random.default_rng(len(scores)).permutation(2**32 - 1 - np.arange(len(scores)))
+    expected = sorted(zip((-score).tolist(), numbers.tolist(), strict=True))
+    best = sorted(_rank(*each) for each in zip(score, numbers, strict=True))
+    assert [(-_score_of(rank), rank & (2**32 - 1)) for rank in best] == expected
