@@ -272,9 +272,10 @@ class Pool:
 
     def _judge(self, block: SampleBlock) -> Upserted:
         """Each sample is judged by how far time has come when it is there."""
-        known = np.ones(len(block), np.bool_)
-        known[np.unique(block.sample, return_index=True)[1]] = False
-        known |= self.memory.has(block.sample)
+        known = self.memory.has(block.sample)
+        if len(set(block.sample.tolist())) < len(block):  # some come twice
+            first = np.unique(block.sample, return_index=True)[1]
+            known |= ~np.isin(np.arange(len(block)), first)
         late = ~above(block.timestamp, block.sample, self.store.state.floor)
         # Whether what has left is still known depends on restarts; so what is late already never says what time it is.
         now = moments(self._time, block, known | late)

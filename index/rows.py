@@ -5,6 +5,7 @@ order. Values have no padding but the histories' own, which LZ4 takes out.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ _SIGN = np.uint64(1 << 63)  # flips the sign bit, so that unsigned byte order is
 Rows = NDArray[np.void]
 
 
+@cache
 def encoded_row(key_dim: int) -> np.dtype[np.void]:
     """The row type of what a cloud model makes of a sample: logit as it travels to devices, match key exactly.
 
@@ -55,10 +57,9 @@ def encoded_end(model: ModelId) -> bytes:
 
 def pack_keys(prefix: bytes, timestamp: I64, sample: U64) -> list[bytes]:
     """n keys."""
-    rows = np.empty(len(sample), [("prefix", f"S{len(prefix)}"), ("place", _KEY)])
-    rows["prefix"] = prefix
-    rows["place"]["timestamp"], rows["place"]["sample"] = timestamp.view(np.uint64) ^ _SIGN, sample
-    return split(rows)
+    places = np.empty(len(sample), _KEY)
+    places["timestamp"], places["sample"] = timestamp.view(np.uint64) ^ _SIGN, sample
+    return [prefix + place for place in split(places)]
 
 
 def pack_floor(prefix: bytes, floor: Floor) -> bytes:
