@@ -28,7 +28,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter
 from streams.flow.state import prepare_state
-from streams.flow.user_shards import UserShards
+from streams.flow.state_shards import StateShards
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import EVENTS
@@ -156,14 +156,17 @@ def in_process(
     settings = FlowSettings(bootstrap="", pool=str(folder / "pool"), state=str(folder / "state"), **others)
     prepare_state(Path(settings.state))
     sink = Forgotten()
-    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools, UserShards(Path(settings.state), 1) as users:
+    with (
+        PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools,
+        StateShards(Path(settings.state), 1) as states,
+    ):
         source: Any = Listed(values, at_a_time)
         flow = build_flow(
             settings,
             source,
             sink,
             pools,
-            users,
+            states,
             clock=SystemClock(),
             metrics=Metrics(),
             model=lambda: model,

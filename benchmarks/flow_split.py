@@ -32,8 +32,8 @@ from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.state import prepare_state
+from streams.flow.state_shards import StateShards
 from streams.flow.timer_slack import be_drowsy, be_exact
-from streams.flow.user_shards import UserShards
 from streams.ports import free_ports
 from wire.clock import SystemClock
 
@@ -127,7 +127,7 @@ def _spend(part: Part) -> Spent:
     with ExitStack() as opened:
         pools = opened.enter_context(PoolShards(Path(settings.pool), processes, settings.pool_spec))
         pools.pool(part.number)  # which compiles: at the first work, that may come once the clock runs
-        users = opened.enter_context(UserShards(Path(settings.state), processes))
+        states = opened.enter_context(StateShards(Path(settings.state), processes))
         meter = _Meter(round(WARM * len(part.values)), opened.enter_context(timed(STEPS)) if part.steps else {})
         source: Any = _Events(part.values, AT_A_TIME, part.number, meter.given)
         flow = build_flow(
@@ -135,7 +135,7 @@ def _spend(part: Part) -> Spent:
             source,
             Forgotten(part.number),
             pools,
-            users,
+            states,
             clock=SystemClock(),
             metrics=Metrics(),
             model=lambda: part.model,

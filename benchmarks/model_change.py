@@ -39,7 +39,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.flow.source import IDLE_ALONE_S, KafkaInput, Reader
 from streams.flow.state import prepare_state
-from streams.flow.user_shards import UserShards
+from streams.flow.state_shards import StateShards
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
@@ -189,7 +189,10 @@ def run(settings: FlowSettings, sink: Noted, versions: list[CloudModel]) -> floa
     prepare_state(Path(settings.state))
     gc.collect()
     gc.freeze()  # as a flow's process does: else a collection of all that was imported stops it for longer than a slice
-    with PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools, UserShards(Path(settings.state), 1) as users:
+    with (
+        PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools,
+        StateShards(Path(settings.state), 1) as states,
+    ):
         reader = Reader(bus, blame, clock, time.sleep, idle_s=IDLE_ALONE_S, busy=pools.in_shadow)
         partitions = [partition for topic in (EVENTS, REQUESTS) for partition in bus.bounds(topic)]
         stopping = lambda: passed_s() > WARM_S + AFTER_S + 1  # noqa: E731
@@ -198,7 +201,7 @@ def run(settings: FlowSettings, sink: Noted, versions: list[CloudModel]) -> floa
             KafkaInput(reader, partitions, ready=lambda: True, stopping=stopping),
             sink,
             pools,
-            users,
+            states,
             clock=clock,
             metrics=metrics,
             model=model,

@@ -43,7 +43,7 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, KafkaWriter, Outgoing
 from streams.flow.state import prepare_state
-from streams.flow.user_shards import UserShards
+from streams.flow.state_shards import StateShards
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, REQUESTS, SAMPLES
@@ -303,14 +303,14 @@ def soak(churn: Churn, say: Callable[[str], None]) -> list[Look]:
         source: Any = _Source(_told(churn.steps(start_ms), everything, say), everything)
         with (
             PoolShards(Path(settings.pool), 1, settings.pool_spec) as pools,
-            UserShards(Path(settings.state), 1) as users,
+            StateShards(Path(settings.state), 1) as states,
         ):
             flow = build_flow(
                 settings,
                 source,
                 _Sink(everything),
                 pools,
-                users,
+                states,
                 clock=SystemClock(),
                 metrics=everything.metrics,
                 model=lambda: everything.trainer.model,

@@ -21,7 +21,7 @@ from operators.renewals import Renewals
 from operators.residents import Meter, Residents, Stay
 from operators.shard_users import ShardUsers
 from operators.user import MatchRules, UserState
-from streams.flow.user_shards import UserShards
+from streams.flow.state_shards import StateShards
 from wire.clock import SystemClock
 from wire.event import Event
 from wire.identity import NO_MODEL
@@ -45,8 +45,8 @@ def fill(folder: Path, users: int) -> int:
     states = [UserState("") for _ in range(KINDS)]
     for first, state in enumerate(states):
         state.handle([arrival(EVENTS * first + number, 0) for number in range(EVENTS)], MatchRules(), WallMs(0))
-    with UserShards(folder, 1) as shards:
-        store = shards.store(0)
+    with StateShards(folder, 1) as shards:
+        store = shards.of(0).users
         list(store.resume(None))
         for first in range(0, users, AT_ONCE):
             changes: dict[str, bytes | None] = {}
@@ -67,9 +67,9 @@ def begin_again(folder: Path, checkpoint: int, users: int) -> dict[str, float]:
         Metrics(),
         SystemClock(),
     )
-    with UserShards(folder, 1) as shards:
+    with StateShards(folder, 1) as shards:
         found = ShardUsers(
-            shards.store(0),
+            shards.of(0).users,
             checkpoint,
             MatchRules(),
             clock=clock,

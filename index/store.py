@@ -48,7 +48,7 @@ from wire.arrays import I64, U64
 from wire.errors import PoolError
 from wire.identity import NO_MODEL, ModelId
 
-FORMAT = 9  # raise when keys, rows or their shards change, or the states of users that a flow keeps beside its pool
+FORMAT = 10  # raise when keys, rows or their shards change, or the states that a flow keeps beside its pool
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 # Who reads them closes them: a traceback would keep them, and RocksDB stays locked while anybody iterates over it.
 Chunks = Generator[tuple[list[bytes], list[bytes]], None, None]  # of keys, and of their values

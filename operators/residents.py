@@ -1,17 +1,14 @@
 """Whose states a worker keeps: those of the users of the last so many days, at most so many, the newest; items' alike.
 
 Bytewax keeps a key's state for ever unless its own logic lets go of it, and wakes logics by the wall clock, while users
-are idle in event time. So who has to go is looked for with what comes for others. Where each is a key of its own (an
-item), it is sent `Leave`, through the dataflow like an event, and whatever did something in the meantime stays. Those
-who come back begin anew.
+are idle in event time. So who has to go is looked for with what comes for others. Those who come back begin anew.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-import msgspec
 from prometheus_client import Counter
 
 from monitor.metrics import Metrics
@@ -19,11 +16,7 @@ from monitor.seldom import Seldom
 from wire.moments import NO_EVENT
 
 DAY_MS = 86_400_000
-T = TypeVar("T")
-
-
-class Leave(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The state has to go, unless what it is of has come back."""
+T = TypeVar("T", str, int)  # what users are known by, and items
 
 
 class Stay(NamedTuple):
@@ -51,15 +44,16 @@ class Meter(NamedTuple):
         return cls(kept, metrics.users_forgotten, "users: those idle longest are forgotten, see --users")
 
     @classmethod
-    def of_items(cls, metrics: Metrics) -> "Meter":
-        """Where items are."""
-        return cls(metrics.items.set, metrics.items_forgotten, "items: those seen longest ago are forgotten")
+    def of_items(cls, metrics: Metrics, kept: Callable[[float], None]) -> "Meter":
+        """Where items are; `kept` hears how many one shard has."""
+        return cls(kept, metrics.items_forgotten, "items: those seen longest ago are forgotten")
 
 
-class Residents:
-    """The users of one shard, or the items of one worker, those who did something last coming last.
+class Residents(Generic[T]):
+    """The users of one shard, or its items, those who did something last coming last.
 
-    >>> residents = Residents(Stay(idle_ms=100), Meter.of_items(Metrics()))
+    >>> metrics = Metrics()
+    >>> residents = Residents[str](Stay(idle_ms=100), Meter.of_users(metrics, metrics.users.set))
     >>> for user_id, now_ms in (("ann", 1), ("bob", 2), ("ann", 3), ("eve", 4)):
     ...     residents.active(user_id, now_ms)
     >>> residents.leaving(5), residents.leaving(102)
@@ -70,40 +64,40 @@ class Residents:
 
     def __init__(self, stay: Stay, meter: Meter) -> None:
         self._stay, self._meter = stay, meter
-        self._active_ms: OrderedDict[str, int] = OrderedDict()
+        self._active_ms: OrderedDict[T, int] = OrderedDict()
         self._in_order = True
-        self._timeless: dict[str, None] = {}
+        self._timeless: dict[T, None] = {}
         self._say = Seldom()
 
-    def __contains__(self, user_id: str) -> bool:
+    def __contains__(self, user_id: object) -> bool:
         return user_id in self._active_ms
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[T]:
         return iter(self._active_ms)
 
     def __len__(self) -> int:
         return len(self._active_ms)
 
-    def active(self, user_id: str, now_ms: int) -> None:
+    def active(self, user_id: T, now_ms: int) -> None:
         """The user did something when event time had come so far."""
         self._active_ms[user_id] = now_ms
         self._active_ms.move_to_end(user_id)
         if now_ms == NO_EVENT:
             self._timeless[user_id] = None
 
-    def restored(self, user_id: str, active_ms: int) -> None:
+    def restored(self, user_id: T, active_ms: int) -> None:
         """The user was active then, before the dataflow began anew; they come in no order."""
         self._active_ms[user_id] = active_ms
         self._in_order = False
 
-    def leaving(self, now_ms: int) -> list[str]:
+    def leaving(self, now_ms: int) -> list[T]:
         """Who has to go by now; they are no residents any more."""
         if now_ms != NO_EVENT and self._timeless:
             self._date(now_ms)
         if not self._in_order:
             self._active_ms = OrderedDict(sorted(self._active_ms.items(), key=itemgetter(1)))
             self._in_order = True
-        gone: list[str] = []
+        gone: list[T] = []
         crowded = len(self._active_ms) - self._stay.most
         while self._active_ms:
             user_id, active_ms = next(iter(self._active_ms.items()))
@@ -123,7 +117,3 @@ class Residents:
         for user_id in filter(self.__contains__, self._timeless):
             self.active(user_id, now_ms)
         self._timeless.clear()
-
-    def with_leaving(self, came: Iterable[tuple[str, T]], now_ms: int) -> list[tuple[str, T | Leave]]:
-        """What came, by key, and then who has to leave."""
-        return [*came, *((user_id, Leave()) for user_id in self.leaving(now_ms))]

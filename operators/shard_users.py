@@ -1,45 +1,20 @@
 """The users of one pool shard: their states, who is waited for, who leaves, and what changed since they were saved.
 
-All of a shard's users are one key of the dataflow, and not a key each: to save a state of its own costs Bytewax more
-than all that its user did in a second. So Bytewax keeps a checkpoint's number only, and the states lie in a
-`UserStates`, to which all that changed is written at once.
+All of a shard's users are one key of the dataflow, and not a key each (`operators.saved_states`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
 
 from models.quorum import Quorum
 from operators.decode import Arrival, Asked
 from operators.renewals import Renewals
 from operators.residents import Residents
+from operators.saved_states import SavedStates
 from operators.user import MatchRules, UserOutput, UserState
 from wire.clock import Clock
 from wire.identity import ModelId
 from wire.moments import SteadyMs
-
-
-class UserStates(Protocol):
-    """Where the states of one shard's users are saved, as bytes."""
-
-    def resume(self, checkpoint: int | None) -> Iterable[tuple[str, bytes]]:
-        """All states by user id as of that checkpoint, the last that was saved or the one before; None begins with
-        nobody."""
-
-    @property
-    def checkpoint(self) -> int:
-        """The checkpoint that was saved last, or from which it went on since."""
-        ...
-
-    def get(self, user_id: str) -> bytes:
-        """The newest state that was saved of a user who has one."""
-
-    def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
-        """Save new states by user id, None of who left, so that they are so many `users`; returns the new checkpoint.
-
-        On disk when this returns, and so is what `checkpoint` was before: the dataflow may go on from either.
-        """
-
 
 AT_HAND = 100_000  # states of a shard that lie in memory too: 300 MB of 3 kB
 
@@ -64,13 +39,13 @@ class ShardUsers:
 
     def __init__(
         self,
-        saved: UserStates,
+        saved: SavedStates,
         checkpoint: int | None,
         rules: MatchRules,
         *,
         clock: Clock,
         stream: Quorum,
-        residents: Residents,
+        residents: Residents[str],
         renewals: Renewals,
         at_hand: int = AT_HAND,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
@@ -10,6 +9,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from operators.decode import Arrival, Asked
 from operators.packed import Packed
 from operators.placement import shard_key
+from operators.saved_states import Saved
 from operators.shard_users import ShardUsers
 from operators.user import UserOutput
 from wire.clock import Clock, after
@@ -25,13 +25,6 @@ class Came(Packed, frozen=True, array_like=True, gc=False):
 
     shard: int
     came: list[Arrival | Asked]
-
-
-class Saved(NamedTuple):
-    """What Bytewax keeps of a shard's users: where they are, and as of which checkpoint."""
-
-    shard: int
-    checkpoint: int
 
 
 def by_shard(keyed: Iterable[tuple[str, Arrival | Asked]], shards: int) -> list[tuple[str, Came]]:

@@ -11,9 +11,10 @@ from index.verify import stats
 from operators.placement import shard_key
 from streams.bus import Bus
 from streams.doctor.finding import Finding, looked
-from streams.flow.state import damaged, look_at_state, pooled_writes, state_name
-from streams.flow.user_shards import owners
-from streams.flow.user_store import UserStore
+from streams.flow.shard_states import ShardStates
+from streams.flow.state import Checkpoints, damaged, look_at_state, pooled_writes, state_name
+from streams.flow.state_shards import owners
+from streams.flow.state_store import StateStore
 from streams.home import FILE
 from streams.training.published import published_versions
 from wire.durable import held
@@ -77,11 +78,11 @@ def _state(folder: Path, pool: Path) -> list[Finding]:
 
 def _whole(folder: Path, pool: Path) -> list[Finding]:
     saved, there = look_at_state(folder), owners(folder)
-    if gone := sorted(saved.keys() - {owner.shard for owner in there.values()}):
-        raise damaged(folder, f"the users of shard {gone[0]} are gone")
+    if gone := sorted((saved.users.keys() | saved.items.keys()) - {owner.shard for owner in there.values()}):
+        raise damaged(folder, f"the states of shard {gone[0]} are gone")
     found = [Finding("state", "ok", f"{folder} is the state of a flow")]
     for place, owner in there.items():
-        found += looked("users", lambda at=place, of=owner: [_users(at, of, saved.get(of.shard))])  # type: ignore[misc]
+        found += looked("states", lambda at=place, of=owner: [_states(at, of, saved)])  # type: ignore[misc]
     return found + _gone(folder, pool)
 
 
@@ -95,6 +96,12 @@ def _gone(state: Path, pool: Path) -> list[Finding]:
     return [Finding("pool", "fail", f"{shard} is gone, and {state} goes on from it", remedy) for shard in gone]
 
 
-def _users(folder: Path, owner: Owner, checkpoint: int | None) -> Finding:
-    with closing(UserStore.open_to_look(folder, owner)) as users:
-        return Finding("users", "ok", f"{folder}: {users.look(checkpoint)} users, as of checkpoint {users.checkpoint}")
+def _states(folder: Path, owner: Owner, saved: Checkpoints) -> Finding:
+    with closing(ShardStates.open_to_look(folder, owner)) as states:
+        users = _kept(states.users, saved.users.get(owner.shard))
+        items = _kept(states.items, saved.items.get(owner.shard))
+    return Finding("states", "ok", f"{folder}: {users}, {items}")
+
+
+def _kept(store: StateStore, checkpoint: int | None) -> str:
+    return f"{store.look(checkpoint)} {store.of} as of checkpoint {store.checkpoint}"

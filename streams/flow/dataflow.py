@@ -19,7 +19,7 @@ from models.cloud_model import CloudModel
 from models.quorum import Quorum
 from monitor.freshness import observe_freshness
 from monitor.metrics import Metrics
-from operators.audience import audience_step
+from operators.audience_step import audience_step
 from operators.canary import canaries, people
 from operators.decode import Arrival, Asked
 from operators.event_time import event_time_step
@@ -27,6 +27,7 @@ from operators.gather import Merge, gather_step
 from operators.renewals import Renewals
 from operators.residents import Meter, Residents
 from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
+from operators.shard_items import STAY, Admitted, ShardItems, Through
 from operators.shard_users import ShardUsers
 from operators.user import UserOutput
 from operators.user_step import SLACK_MS, user_step
@@ -35,8 +36,8 @@ from streams.flow.pool_shards import PoolShards
 from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput, Outgoing
 from streams.flow.source import KafkaInput
-from streams.flow.state import FLOW_ID, OUTPUT, POOLED, USERS
-from streams.flow.user_shards import UserShards
+from streams.flow.state import FLOW_ID, ITEMS, OUTPUT, POOLED, USERS
+from streams.flow.state_shards import StateShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
 from wire.batch import encode_batch
@@ -46,6 +47,7 @@ from wire.clock import Clock
 from wire.dead_letter import DeadLetter
 from wire.moments import SteadyMs
 from wire.push_headers import PushHeaders
+from wire.sample import SampleRecord
 
 Emitted = list[tuple[str, Outgoing]]
 
@@ -55,7 +57,7 @@ def build_flow(
     source: KafkaInput,
     sink: KafkaOutput,
     pools: PoolShards,
-    users: UserShards,
+    states: StateShards,
     *,
     clock: Clock,
     metrics: Metrics,
@@ -81,13 +83,21 @@ def build_flow(
         USERS,
         op.flat_map_batch("people", arrivals, people),
         settings.shards,
-        open_users=_Users(settings, users, pools, clock=clock, metrics=metrics, blame=blame).open,
+        open_users=_Users(settings, states, pools, clock=clock, metrics=metrics, blame=blame).open,
         clock=clock,
     )
     late = op.flat_map_batch("late", came, counts.late)
     asked: KeyedStream[UserOutput] = op.merge(
         "asked",
-        audience_step("audience", came, settings.min_users, settings.processes, metrics=metrics),
+        audience_step(
+            ITEMS,
+            came,
+            settings.min_users,
+            shards=settings.shards,
+            workers=settings.processes,
+            open_items=_Items(settings.min_users, states, metrics=metrics, blame=blame).open,
+            metrics=metrics,
+        ),
         op.flat_map_batch("canaries", arrivals, canaries),
     )
     shards = shard_step(
@@ -96,7 +106,7 @@ def build_flow(
         matching,
         open_shard=lambda number, synced: _BlamedShard(
             pools.pool(number),
-            Owner(number, settings.shards, users.state),
+            Owner(number, settings.shards, states.state),
             matching,
             counts.pooled,
             blame=blame,
@@ -146,21 +156,21 @@ class _Users:
     def __init__(
         self,
         settings: FlowSettings,
-        users: UserShards,
+        states: StateShards,
         pools: PoolShards,
         *,
         clock: Clock,
         metrics: Metrics,
         blame: Blame,
     ) -> None:
-        self._settings, self._users, self._clock, self._metrics, self._blame = settings, users, clock, metrics, blame
+        self._settings, self._states, self._clock, self._metrics, self._blame = settings, states, clock, metrics, blame
         self._stream, self._renewals = Quorum(SLACK_MS), Renewals(pools.model, clock)
         self._opened: list[ShardUsers] = []
 
     def open(self, shard: int, checkpoint: int | None) -> ShardUsers:
         """The users of one shard as of a checkpoint."""
         with self._blame:
-            store = self._users.store(shard)
+            store = self._states.of(shard).users
         opened = _BlamedUsers(
             store,
             checkpoint,
@@ -176,6 +186,55 @@ class _Users:
 
     def _count(self, _users: float) -> None:
         self._metrics.users.set(sum(map(len, self._opened)))
+
+
+class _BlamedItems(ShardItems):
+    """Items whose failures are noted."""
+
+    def __init__(self, *args: Any, blame: Blame, **named: Any) -> None:
+        self._blame = blame
+        with blame:
+            super().__init__(*args, **named)
+
+    def handle(self, samples: Iterable[SampleRecord]) -> Admitted:
+        with self._blame:
+            return super().handle(samples)
+
+    def waited(self) -> Admitted:
+        with self._blame:
+            return super().waited()
+
+    def sync(self) -> int:
+        with self._blame:
+            return super().sync()
+
+
+class _Items:
+    """Opens the items of the shards of one worker, and counts them."""
+
+    def __init__(self, min_users: int, states: StateShards, *, metrics: Metrics, blame: Blame) -> None:
+        self._min_users, self._states, self._metrics, self._blame = min_users, states, metrics, blame
+        self._opened: list[ShardItems] = []
+
+    def open(self, shard: int, checkpoint: int | None, through: Through) -> ShardItems:
+        """The items of one shard as of a checkpoint."""
+        with self._blame:
+            store = self._states.of(shard).items
+        opened = _BlamedItems(
+            store,
+            checkpoint,
+            self._min_users,
+            residents=Residents(STAY, Meter.of_items(self._metrics, self._count)),
+            through=through,
+            metrics=self._metrics,
+            blame=self._blame,
+        )
+        self._opened.append(opened)
+        self._count(len(opened))
+        return opened
+
+    def _count(self, _items: float) -> None:
+        self._metrics.items.set(sum(map(len, self._opened)))
 
 
 class _BlamedShard(Shard):

@@ -32,10 +32,10 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import IDLE_ALONE_S, IDLE_S, KafkaInput, Reader
 from streams.flow.state import check_room, state_error
+from streams.flow.state_shards import StateShards
 from streams.flow.thread_state import keep_thread_state
 from streams.flow.timer_slack import be_drowsy, be_exact
 from streams.flow.uncounted import forget_uncounted, progress_of, resume_epoch
-from streams.flow.user_shards import UserShards
 from streams.home import settle
 from streams.kafka.admin import ensure_topics
 from streams.kafka.bus import KafkaBus
@@ -87,7 +87,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         ]
         opened.enter_context(Pulse(Role.FLOW, str(process), bus, clock, metrics, lookouts=lookouts))
         pools = opened.enter_context(PoolShards(Path(settings.pool), settings.shards, settings.pool_spec))
-        users = opened.enter_context(UserShards(Path(settings.state), settings.shards))
+        states = opened.enter_context(StateShards(Path(settings.state), settings.shards))
         home = bus.home([EVENTS])
         for folder in (settings.state, settings.pool):
             settle(Path(folder), home, "the state and the pool belong together, give another --state and --pool")
@@ -97,7 +97,7 @@ def run_process(settings: FlowSettings, process: int, addresses: Sequence[str], 
         public = load_public_key(Path(settings.cloud_key)) if settings.cloud_key else None
         feed = ModelFeed(bus, clock, metrics, [pools.pool(shard).model for shard in mine], public)
         opened.callback(feed.close)
-        while _run_once(settings, process, addresses, stop, pools=pools, users=users, feed=feed, metrics=metrics):
+        while _run_once(settings, process, addresses, stop, pools=pools, states=states, feed=feed, metrics=metrics):
             if addresses:
                 return True
     return False
@@ -110,7 +110,7 @@ def _run_once(
     stop: Stop,
     *,
     pools: PoolShards,
-    users: UserShards,
+    states: StateShards,
     feed: ModelFeed,
     metrics: Metrics,
 ) -> bool:
@@ -144,7 +144,7 @@ def _run_once(
             source,
             sink,
             pools,
-            users,
+            states,
             clock=clock,
             metrics=metrics,
             model=lambda: _first(feed, blame),

@@ -1,4 +1,4 @@
-"""The folder of the dataflow's state: Bytewax's file with positions, and `streams.flow.user_shards`."""
+"""The folder of the dataflow's state: Bytewax's file with positions, and `streams.flow.state_shards`."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from bytewax.recovery import init_db_dir
 
-from operators.user_step import Saved
+from operators.saved_states import Saved
 from streams.home import FILE
 from wire.durable import make_folder, open_database, storage_error, sync, told, write_durably
 from wire.errors import CodaError, InputError
 
-# The flow and three of its steps: Bytewax keeps states under these.
-FLOW_ID, USERS, POOLED, OUTPUT = "coda", "user", "shard", "out"
+# The flow and four of its steps: Bytewax keeps states under these.
+FLOW_ID, USERS, ITEMS, POOLED, OUTPUT = "coda", "user", "audience", "shard", "out"
 # Files the state is spread over. At the end of every epoch each is synced to disk in turn, and the dataflow waits:
 # produced→pooled p99 at 1,000 events/s and epochs of .5 s was 380 ms with 16 files, 210 with 4, 110 with 1 (2 cores
 # that others used too).
@@ -27,9 +27,10 @@ _FREED_BYTES = 1 << 20  # what SQLite's log of changes may have taken, which goe
 _WRITTEN = ("exs", "fronts", "commits", "snaps")
 _TABLES = {"parts", *_WRITTEN}
 _NAME = "dataflow"
-# How steps are kept, users among them (`operators.user.UserState.snapshot`, `streams.flow.user_store`): one more
-# whenever that changes. SQLite has a number for that, `application_id`; another one, `user_version`, is Bytewax's own.
-FORMAT = 4
+# How steps are kept, users and items among them (`operators.user.UserState.snapshot`,
+# `operators.audience.Audience.snapshot`, `streams.flow.state_store`): one more whenever that changes. SQLite has a
+# number for that, `application_id`; another one, `user_version`, is Bytewax's own.
+FORMAT = 5
 _READ, _WRITE = "mode=ro", "mode=rw"  # of SQLite's addresses of files
 # What SQLite says of a disk, by the names that Bytewax's panics give it.
 _DISK = {"DiskFull": errno.ENOSPC, "ReadOnly": errno.EROFS, "SystemIoFailure": errno.EIO, "CannotOpen": errno.EACCES}
@@ -42,6 +43,13 @@ class _Part(NamedTuple):
     format: int
 
 
+class Checkpoints(NamedTuple):
+    """At which checkpoint the users and the items of each shard are."""
+
+    users: dict[int, int]
+    items: dict[int, int]
+
+
 def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
     """Make the folder where Bytewax keeps its state, or check the one that is there: `part` of `parts`.
 
@@ -50,7 +58,7 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
     """
     make_folder(folder)
     found = sorted(folder.glob("part-*.sqlite3"))
-    if not found and any(folder.glob("users-*")):
+    if not found and any(folder.glob("states-*")):
         raise damaged(folder, f"part-{part}.sqlite3 is gone")
     if not found and any(folder.iterdir()):
         raise InputError(f"{folder} holds other files and no dataflow state: give another --state")
@@ -74,26 +82,29 @@ def prepare_state(folder: Path, part: int = 0, parts: int = PARTS) -> None:
             name_state(folder, new_name())
 
 
-def look_at_state(folder: Path) -> dict[int, int]:
-    """At which checkpoint the users of each shard are, of those on this host; for a state that no dataflow has open.
+def look_at_state(folder: Path) -> Checkpoints:
+    """Where each shard's states are, of those on this host; for a state that no dataflow has open.
 
     Raises `InputError` when it is damaged or of another version, and writes nothing.
     """
     places = sorted(folder.glob("part-*.sqlite3"))
     if not places:
         raise damaged(folder, "part-*.sqlite3 is gone")
-    users: dict[int, int] = {}
+    found = Checkpoints({}, {})
     for place in places:
-        which, found = _look(place, _READ)
-        if found != FORMAT and _written(place, _READ):
-            raise _other_version(folder, found)
+        which, version = _look(place, _READ)
+        if version != FORMAT and _written(place, _READ):
+            raise _other_version(folder, version)
         alone = which is None or which[1] == 1
-        users |= {
-            shard: checkpoint for shard, checkpoint in _users(place) if alone or any(folder.glob(f"users-{shard}-of-*"))
-        }
+        for step, of_step in ((USERS, found.users), (ITEMS, found.items)):
+            of_step |= {
+                shard: checkpoint
+                for shard, checkpoint in _checkpoints(place, step)
+                if alone or any(folder.glob(f"states-{shard}-of-*"))
+            }
     if not state_name(folder):
         raise damaged(folder, f"{_NAME} is gone")
-    return users
+    return found
 
 
 def pooled_writes(folder: Path) -> dict[str, int]:
@@ -163,9 +174,9 @@ def _written(place: Path, mode: str = _WRITE) -> bool:
         return "no such table" not in str(error)
 
 
-def _users(place: Path) -> list[tuple[int, int]]:
-    """Shards of which a part has the users' place, and their checkpoints, of each the newest last."""
-    found: list[Saved] = [saved for _, saved in _states(place, USERS)]
+def _checkpoints(place: Path, step: str) -> list[tuple[int, int]]:
+    """Shards whose place in a step a part has, and their checkpoints, of each the newest last."""
+    found: list[Saved] = [saved for _, saved in _states(place, step)]
     return [(each.shard, each.checkpoint) for each in found]
 
 

@@ -21,11 +21,11 @@ from streams.flow.model_feed import ModelFeed
 from streams.flow.pool_shards import PoolShards
 from streams.flow.restart import Restart
 from streams.flow.settings import FlowSettings
+from streams.flow.shard_states import ShardStates
 from streams.flow.shards import Shards
 from streams.flow.sink import KafkaOutput
 from streams.flow.source import KafkaInput, Reader
-from streams.flow.user_shards import UserShards
-from streams.flow.user_store import UserStore
+from streams.flow.state_shards import StateShards
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.simulation.bus import SimulatedBus
 from streams.simulation.engine import Engine
@@ -77,17 +77,17 @@ class SimulatedShards(PoolShards):
         return self._open[shard]
 
 
-class SimulatedUsers(UserShards):
-    """Users in the databases of a simulated disk."""
+class SimulatedStates(StateShards):
+    """States in the databases of a simulated disk."""
 
     def __init__(self, disk: Disk, shards: int) -> None:
         Shards.__init__(self)
         self._disk, self._shards, self.state = disk, shards, "simulated"
 
-    def _opened(self, name: str, owner: Owner) -> UserStore:
+    def _opened(self, name: str, owner: Owner) -> ShardStates:
         database: Any = self._disk.open(name)
         batch: Any = Batch
-        return UserStore(Path(name), database, owner, batch)
+        return ShardStates(Path(name), database, owner, batch)
 
 
 class Flow:
@@ -111,7 +111,7 @@ class Flow:
         self.pools = [
             SimulatedShards(disk, settings.shards, settings.pool_spec, note) for _ in range(settings.processes)
         ]
-        self._users = [SimulatedUsers(disk, settings.shards) for _ in range(settings.processes)]
+        self._states = [SimulatedStates(disk, settings.shards) for _ in range(settings.processes)]
         self.engine = self._begun()
 
     def step(self) -> None:
@@ -155,7 +155,7 @@ class Flow:
             source,
             sink,
             pools,
-            self._users[number],
+            self._states[number],
             clock=self._clock,
             metrics=self._metrics,
             model=lambda: _first(feed),

@@ -104,9 +104,8 @@ class BoundedMemory(Invariant):
         for state in self.world.user_states():
             self._most("event keys of a user", len(state.seen), MOST_SEEN)
         for each in self.world.logics("audience"):
-            self._most(
-                "samples that wait for others", len(each._audience.waiting) if each._audience else 0, MOST_WAITING
-            )
+            for audience in each.items.waiting:
+                self._most("samples that wait for others", len(audience.waiting), MOST_WAITING)
         for gather in self.world.logics("gather"):
             self._most("queries that wait", len(gather.state.waiting), QUEUED)
 

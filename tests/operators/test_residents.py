@@ -3,8 +3,9 @@ from operators.residents import Meter, Residents, Stay
 from wire.moments import NO_EVENT
 
 
-def residents_of(stay: Stay, metrics: Metrics | None = None) -> Residents:
-    return Residents(stay, Meter.of_items(metrics or Metrics()))
+def residents_of(stay: Stay, metrics: Metrics | None = None) -> Residents[str]:
+    metrics = metrics or Metrics()
+    return Residents(stay, Meter.of_items(metrics, metrics.items.set))
 
 
 def test_the_idle_longest_leave_first_and_are_counted() -> None:

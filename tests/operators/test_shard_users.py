@@ -13,33 +13,10 @@ from operators.shard_users import ShardUsers
 from operators.user import Query, UserOutput, UserState
 from tests.clock import HandClock
 from tests.operators.arrivals import NOW_MS, RULES, arrival, asked_at
+from tests.operators.in_memory import InMemory
 from wire.identity import NO_MODEL, ModelId
 from wire.moments import EventMs
 from wire.telemetry import ASIDE
-
-
-class InMemory:
-    """Saved states of each checkpoint."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[dict[str, bytes]] = [{}]
-
-    @property
-    def checkpoint(self) -> int:
-        return len(self.checkpoints) - 1
-
-    def resume(self, checkpoint: int | None) -> Iterable[tuple[str, bytes]]:
-        del self.checkpoints[1 + (checkpoint or 0) :]
-        return list(self.checkpoints[-1].items())
-
-    def get(self, user_id: str) -> bytes:
-        return self.checkpoints[-1][user_id]
-
-    def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
-        states = {user: state for user, state in {**self.checkpoints[-1], **changes}.items() if state is not None}
-        assert len(states) == users
-        self.checkpoints.append(states)
-        return len(self.checkpoints) - 1
 
 
 class World(HandClock):
@@ -170,9 +147,9 @@ def test_nothing_is_saved_where_nothing_changed_and_only_what_did_where_somethin
     world, saved = World(), list[set[str]]()
 
     class Noting(InMemory):
-        def save(self, changes: Mapping[str, bytes | None], users: int) -> int:
+        def save(self, changes: Mapping[str, bytes | None], states: int) -> int:
             saved.append(set(changes))
-            return super().save(changes, users)
+            return super().save(changes, states)
 
     world.saved = Noting()
     users = world.users()

@@ -5,12 +5,13 @@ from monitor.metrics import Metrics
 from operators.placement import shard_key
 from operators.renewals import Renewals
 from operators.residents import Meter, Residents, Stay
+from operators.saved_states import Saved
 from operators.shard_users import ShardUsers
 from operators.user import MatchRules
-from operators.user_step import LOOK_AGAIN_MS, Came, Saved, UsersLogic, by_shard
+from operators.user_step import LOOK_AGAIN_MS, Came, UsersLogic, by_shard
 from tests.clock import HandClock
 from tests.operators.arrivals import NOW_MS, RULES, arrival, asked_at
-from tests.operators.test_shard_users import InMemory
+from tests.operators.in_memory import InMemory
 from wire.identity import ModelId
 from wire.ids import user_key
 

@@ -13,11 +13,11 @@ from index.owner import Owner
 from index.pool import Pool
 from index.spec import PoolSpec
 from operators.placement import shard_key
-from operators.user_step import Saved
+from operators.saved_states import Saved
 from streams.doctor.disk import on_disk
 from streams.doctor.finding import Finding
-from streams.flow.state import prepare_state, state_name
-from streams.flow.user_shards import UserShards
+from streams.flow.state import FLOW_ID, ITEMS, USERS, prepare_state, state_name
+from streams.flow.state_shards import StateShards
 from streams.home import FILE
 from wire.durable import hold
 from wire.signing import PRIVATE, PUBLIC, keys_in
@@ -32,11 +32,11 @@ def pooled(state: Path, epoch: int, writes: dict[int, int]) -> None:
         database.commit()
 
 
-def saved(state: Path, checkpoints: dict[int, int]) -> None:
-    """Note as Bytewax does at which checkpoint the users of each shard are."""
-    rows = [(str(shard), at, pickle.dumps(Saved(shard, at))) for shard, at in checkpoints.items()]
+def saved(state: Path, checkpoints: dict[int, int], step: str = USERS) -> None:
+    """Note as Bytewax does at which checkpoint the users of each shard are, or the items."""
+    rows = [(f"{FLOW_ID}.{step}", str(shard), at, pickle.dumps(Saved(shard, at))) for shard, at in checkpoints.items()]
     with closing(sqlite3.connect(state / "part-0.sqlite3")) as database:
-        query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('coda.user', ?, ?, ?)"
+        query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES (?, ?, ?, ?)"
         database.executemany(query, rows)
         database.commit()
 
@@ -46,18 +46,21 @@ def made(folder: Path) -> Path:
     prepare_state(folder / "whole")
     (folder / "whole" / FILE).write_text("{}")
     saved(folder / "whole", {0: 2, 1: 2})
-    with UserShards(folder / "whole", 2) as shards:
+    saved(folder / "whole", {0: 1, 1: 1}, ITEMS)
+    with StateShards(folder / "whole", 2) as shards:
         for shard in range(2):
-            assert not list(shards.store(shard).resume(None))
-            shards.store(shard).save({"ann": b"1" * 300, "bob": b"1"}, 2)
-            shards.store(shard).save({"eve": b"1" * 300}, 3)
+            users, items = shards.of(shard).users, shards.of(shard).items
+            assert not list(users.resume(None)) and not list(items.resume(None))
+            users.save({"ann": b"1" * 300, "bob": b"1"}, 2)
+            users.save({"eve": b"1" * 300}, 3)
+            items.save({"7": b"1" * 300}, 1)
         shutil.copytree(folder / "whole", folder / "state")
     return folder / "state"
 
 
 def told(state: Path, pool: Path | None = None) -> list[Finding]:
     found = on_disk(state / "none", pool or state / "none", state)
-    return [each for each in found if each.name in ("state", "users", "pool") and "none at" not in each.seen]
+    return [each for each in found if each.name in ("state", "states", "pool") and "none at" not in each.seen]
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -69,8 +72,8 @@ def test_a_state_and_the_users_of_each_shard_are_looked_at_and_left_as_they_are(
     before = contents(state)
     assert list(map(str, told(state))) == [
         f"ok    state: {state} is the state of a flow",
-        f"ok    users: {state}/users-0-of-2: 3 users, as of checkpoint 2",
-        f"ok    users: {state}/users-1-of-2: 3 users, as of checkpoint 2",
+        f"ok    states: {state}/states-0-of-2: 3 users as of checkpoint 2, 1 items as of checkpoint 1",
+        f"ok    states: {state}/states-1-of-2: 3 users as of checkpoint 2, 1 items as of checkpoint 1",
     ]
     assert contents(state) == before
 
@@ -96,35 +99,37 @@ def test_that_of_a_flow_that_runs_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["*.log", "MANIFEST-*", "CURRENT"])
 def test_damaged_users_fail_and_those_of_other_shards_are_looked_at(tmp_path: Path, kind: str) -> None:
     state = made(tmp_path)
-    (file,) = (state / "users-0-of-2").glob(kind)
+    (file,) = (state / "states-0-of-2").glob(kind)
     file.write_bytes(os.urandom(2000))
     _, damaged, whole = told(state)
     assert (damaged.word, whole.word) == ("fail", "ok")
-    assert "is damaged (users-0-of-2" in damaged.seen and "delete that folder" in damaged.seen
+    assert "is damaged (states-0-of-2" in damaged.seen and "delete that folder" in damaged.seen
 
 
-def test_users_of_another_time_than_the_state_fail(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "of", "there"), [(USERS, "users", 2), (ITEMS, "items", 1)])
+def test_states_of_another_time_than_the_positions_fail(tmp_path: Path, step: str, of: str, there: int) -> None:
     state = made(tmp_path)
-    saved(state, {1: 3})
+    saved(state, {1: 3}, step)
     _, whole, old = told(state)
-    assert whole.word == "ok" and old.word == "fail" and "(users-1-of-2 is at checkpoint 2, not 3)" in old.seen
+    assert whole.word == "ok" and old.word == "fail"
+    assert f"(states-1-of-2: {of} are at checkpoint {there}, not 3)" in old.seen
 
 
 def test_users_that_are_gone_fail(tmp_path: Path) -> None:
     state = made(tmp_path)
-    shutil.rmtree(state / "users-1-of-2")
+    shutil.rmtree(state / "states-1-of-2")
     (found,) = told(state)
-    assert found.word == "fail" and "is damaged (the users of shard 1 are gone): delete" in found.seen
+    assert found.word == "fail" and "is damaged (the states of shard 1 are gone): delete" in found.seen
 
 
 def test_users_that_were_swapped_fail(tmp_path: Path) -> None:
     state = made(tmp_path)
-    (state / "users-0-of-2").rename(state / "aside")
-    (state / "users-1-of-2").rename(state / "users-0-of-2")
-    (state / "aside").rename(state / "users-1-of-2")
+    (state / "states-0-of-2").rename(state / "aside")
+    (state / "states-1-of-2").rename(state / "states-0-of-2")
+    (state / "aside").rename(state / "states-1-of-2")
     for shard, found in enumerate(told(state)[1:]):
         assert found.word == "fail"
-        assert f"users-{shard}-of-2 is that of shard {1 - shard} of 2: put each folder back" in found.seen
+        assert f"states-{shard}-of-2 is that of shard {1 - shard} of 2: put each folder back" in found.seen
 
 
 @pytest.mark.parametrize("file", ["part-0.sqlite3", "dataflow"])

@@ -228,7 +228,7 @@ def test_folders_that_were_swapped_by_hand_are_refused_in_a_line_and_back_in_pla
     with Flow(world, tmp_path / "b", "--shards", "2") as other:
         wait_until(lambda: len(world.samples()) == 200, "the same once more")
         assert other.stop() == 130
-    for kind, code in (("state/users", 2), ("pool/shard", 1)):
+    for kind, code in (("state/states", 2), ("pool/shard", 1)):
         mine = tmp_path / f"a/{kind}-0-of-2"
         for others, whose in ((f"a/{kind}-1-of-2", "shard 1 of 2"), (f"b/{kind}-0-of-2", "another state")):
             swap(mine, tmp_path / others)

@@ -108,16 +108,16 @@ def test_the_doctor_looks_at_a_state_that_a_crash_left_and_at_none_that_is_in_us
         world.drained()
         assert "is that of a flow that runs: what is in it was not looked at" in told()[-1]
         flow.kill()
-        pool, state, users = told()
+        pool, state, states = told()
         assert pool.startswith("ok") and state.startswith("ok")
-        assert users.startswith(f"ok    users: {tmp_path}/state/users-0-of-1: 12 users, as of checkpoint ")
+        assert states.startswith(f"ok    states: {tmp_path}/state/states-0-of-1: 12 users as of checkpoint ")
         world.send(stream(100, first=200))
         flow.start()
         world.drained()
         assert flow.stop() == 130, "it was left as it was"
     assert sorted(flow.pooled()) == sorted(keys(stream(200) + stream(100, first=200)))
-    shutil.rmtree(tmp_path / "state" / "users-0-of-1")
-    assert "is damaged (the users of shard 0 are gone)" in told()[-1]
+    shutil.rmtree(tmp_path / "state" / "states-0-of-1")
+    assert "is damaged (the states of shard 0 are gone)" in told()[-1]
 
 
 def test_a_second_flow_on_one_state_is_told(world: World, tmp_path: Path) -> None:

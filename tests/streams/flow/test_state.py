@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bytewax.recovery import init_db_dir
 
-from operators.user_step import Saved
+from operators.saved_states import Saved
 from streams.flow import state
 from streams.flow.state import check_room, has_begun, look_at_state, name_state, prepare_state, state_name
 from streams.home import FILE
@@ -86,7 +86,7 @@ def test_users_that_another_version_kept_are_refused_in_a_line_and_stay(tmp_path
         database.execute("INSERT INTO commits (created_at, part_index, commit_epoch) VALUES ('2026', 0, 1)")
         database.commit()
     (tmp_path / FILE).touch()
-    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 4\): delete"):
+    with pytest.raises(InputError, match=r"of another version of this program \(format 1, not 5\): delete"):
         prepare_state(tmp_path)
     assert has_begun(tmp_path)
 
@@ -103,7 +103,7 @@ def test_what_a_dataflow_has_written_to_is_never_taken_for_a_making_that_was_cut
 
 def test_users_without_the_positions_that_belong_to_them_are_of_no_use(tmp_path: Path) -> None:
     prepare_state(tmp_path)
-    (tmp_path / "users-0-of-1").mkdir()
+    (tmp_path / "states-0-of-1").mkdir()
     prepare_state(tmp_path)
     (tmp_path / "part-0.sqlite3").unlink()
     with pytest.raises(InputError, match=r"is damaged \(part-0.sqlite3 is gone\): delete that folder"):
@@ -138,17 +138,18 @@ def test_a_state_that_has_begun_and_lost_its_name_is_damaged(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("hosts", "seen"), [(1, {0: 4, 1: 7}), (2, {0: 4})])
-def test_users_that_another_host_has_are_not_looked_for(tmp_path: Path, hosts: int, seen: dict[int, int]) -> None:
+def test_states_that_another_host_has_are_not_looked_for(tmp_path: Path, hosts: int, seen: dict[int, int]) -> None:
     prepare_state(tmp_path, 0, hosts)
     name_state(tmp_path, "abc")
-    (tmp_path / "users-0-of-2").mkdir()
+    (tmp_path / "states-0-of-2").mkdir()
     with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as database:
         for epoch, (shard, checkpoint) in enumerate([(0, 3), (1, 7), (0, 4)]):
-            row = str(shard), epoch, pickle.dumps(Saved(shard, checkpoint))
-            query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('coda.user', ?, ?, ?)"
-            database.execute(query, row)
+            for step, ahead in (("coda.user", 0), ("coda.audience", 10)):
+                row = step, str(shard), epoch, pickle.dumps(Saved(shard, checkpoint + ahead))
+                query = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES (?, ?, ?, ?)"
+                database.execute(query, row)
         database.commit()
-    assert look_at_state(tmp_path) == seen
+    assert look_at_state(tmp_path) == (seen, {shard: checkpoint + 10 for shard, checkpoint in seen.items()})
 
 
 def test_two_processes_may_look_for_room_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

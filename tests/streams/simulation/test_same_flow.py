@@ -19,7 +19,7 @@ from streams.flow.settings import FlowSettings
 from streams.flow.sink import Outgoing
 from streams.kafka.topics import EVENTS, REQUESTS
 from streams.simulation.engine import Engine
-from streams.simulation.flow import SimulatedShards, SimulatedUsers
+from streams.simulation.flow import SimulatedShards, SimulatedStates
 from streams.simulation.memory_db import Disk
 from streams.simulation.snapshots import Snapshots
 from streams.simulation.timeline import START_MS, Timeline, VirtualClock
@@ -73,7 +73,7 @@ def flow(source: Any, sink: Any, disk: Disk) -> Dataflow:
         source,
         sink,
         pools,
-        SimulatedUsers(disk, SETTINGS.shards),
+        SimulatedStates(disk, SETTINGS.shards),
         clock=clock,
         metrics=Metrics(),
         model=lambda: made(1, 1),

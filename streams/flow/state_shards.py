@@ -1,19 +1,20 @@
-"""The users of all pool shards on disk: one folder each in the dataflow's state, opened by the process that owns it."""
+"""The states of all pool shards on disk: a folder each in the dataflow's state, opened by the process that owns it."""
 
 import re
 from pathlib import Path
 
 from index.owner import Owner
+from streams.flow.shard_states import ShardStates
 from streams.flow.shards import Shards
 from streams.flow.state import state_name
-from streams.flow.user_store import UserStore
 from wire.errors import InputError
 
 
-class UserShards(Shards[UserStore]):
-    """The stores under one folder, opened when they are asked for; raises `CodaError`.
+class StateShards(Shards[ShardStates]):
+    """The states under one folder, opened when they are asked for; raises `CodaError`.
 
-    A user is in shard `user % shards`, so with another number of shards they are of no use.
+    A user is in shard `user % shards` and an item in `item % shards`, so with another number of shards they are of no
+    use.
     """
 
     def __init__(self, folder: Path, shards: int) -> None:
@@ -25,19 +26,19 @@ class UserShards(Shards[UserStore]):
                 "as before, or another --state; the flow then reads again what Kafka still has"
             )
 
-    def store(self, shard: int) -> UserStore:
-        """The users of one shard."""
+    def of(self, shard: int) -> ShardStates:
+        """The states of one shard."""
         if shard not in self._open:
             owner = Owner(shard, self._shards, self.state)
-            self._open[shard] = self._opened(f"users-{shard}-of-{self._shards}", owner)
+            self._open[shard] = self._opened(f"states-{shard}-of-{self._shards}", owner)
         return self._open[shard]
 
-    def _opened(self, name: str, owner: Owner) -> UserStore:
-        return UserStore.open(self._folder / name, owner)
+    def _opened(self, name: str, owner: Owner) -> ShardStates:
+        return ShardStates.open(self._folder / name, owner)
 
 
 def owners(folder: Path) -> dict[Path, Owner]:
-    """The folders of users in a state, each with the one that it should be of."""
-    found = {place: re.fullmatch(r"users-(\d+)-of-(\d+)", place.name) for place in sorted(folder.glob("users-*"))}
+    """The folders of shards in a state, each with the one that it should be of."""
+    found = {place: re.fullmatch(r"states-(\d+)-of-(\d+)", place.name) for place in sorted(folder.glob("states-*"))}
     state = state_name(folder)
     return {place: Owner(int(name[1]), int(name[2]), state) for place, name in found.items() if name}
