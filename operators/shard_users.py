@@ -77,8 +77,8 @@ class ShardUsers:
             return None
         return next(iter(self._waiting.values())) + self._rules.freshness_budget_ms - self._clock.steady_ms()
 
-    def handle(self, came: Iterable[Arrival | Asked]) -> list[UserOutput]:
-        """Take what came, in order, and let go of who has to leave; what came of each user who did something."""
+    def handle(self, came: Iterable[Arrival | Asked]) -> UserOutput:
+        """Take what came, in order, and let go of who has to leave; what came of all of them together."""
         by_user: dict[str, list[Arrival | Asked]] = {}
         for one in came:
             by_user.setdefault(one.user_id, []).append(one)
@@ -87,7 +87,7 @@ class ShardUsers:
             self._present.pop(user_id, None)
             self._waiting.pop(user_id, None)
             self._changed[user_id] = None
-        return outputs
+        return UserOutput.of_all(outputs)
 
     def waited(self) -> list[UserOutput]:
         """What comes of the users who have waited long enough; a match may have come in between."""

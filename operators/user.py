@@ -66,7 +66,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 
 class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one batch of one user; samples that `waited` are of any users (`operators.audience`), and so many
+    """What came of one batch of some users; samples that `waited` are of any (`operators.audience`), and so many
     matches were `withheld`."""
 
     samples: list[SampleRecord]
@@ -75,6 +75,17 @@ class UserOutput(msgspec.Struct, frozen=True, array_like=True, gc=False):
     duplicates: int
     waited: list[SampleRecord] = []
     withheld: int = 0
+
+    @classmethod
+    def of_all(cls, outputs: Sequence["UserOutput"]) -> "UserOutput":
+        """What came of several, in their order; nothing of theirs has waited."""
+        return cls(
+            [sample for each in outputs for sample in each.samples],
+            [query for each in outputs for query in each.queries],
+            [letter for each in outputs for letter in each.late],
+            sum(each.duplicates for each in outputs),
+            withheld=sum(each.withheld for each in outputs),
+        )
 
 
 class _AtRest(msgspec.Struct, frozen=True, array_like=True, gc=False):

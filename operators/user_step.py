@@ -53,7 +53,7 @@ class UsersLogic(StatefulBatchLogic[Came, UserOutput, Saved]):
     def on_batch(self, values: list[Came]) -> tuple[list[UserOutput], bool]:
         """Take what came for the users of the shard."""
         users = self._open(values[0].shard, None) if self.users is None else self.users
-        return users.handle([one for value in values for one in value.came]), self.RETAIN
+        return [users.handle([one for value in values for one in value.came])], self.RETAIN
 
     def on_notify(self) -> tuple[list[UserOutput], bool]:
         """Somebody may have waited long enough; a match may have come in between, or the wall clock gone ahead."""

@@ -137,7 +137,7 @@ class _BlamedUsers(ShardUsers):
         with blame:
             super().__init__(*args, **named)
 
-    def handle(self, came: Iterable[Arrival | Asked]) -> list[UserOutput]:
+    def handle(self, came: Iterable[Arrival | Asked]) -> UserOutput:
         with self._blame:
             return super().handle(came)
 

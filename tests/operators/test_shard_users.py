@@ -45,7 +45,7 @@ class World(HandClock):
 
 
 def asked(users: ShardUsers) -> Query:
-    (out,) = users.handle([asked_at(77)])
+    out = users.handle([asked_at(77)])
     (query,) = out.queries
     return query
 
@@ -131,7 +131,7 @@ def test_who_has_to_leave_is_let_go_is_waited_for_no_more_and_begins_anew() -> N
     assert world.metrics.value(Metrics.users_forgotten, reason="crowded") == 1
     again = world.users(users.sync(), most=1)
     assert [state.user_id for state in again.states()] == ["bob"]
-    (out,) = again.handle([arrival(1, 10)])
+    out = again.handle([arrival(1, 10)])
     assert len(out.samples) == 1 and not out.duplicates, "what is forgotten is no duplicate"
 
 
@@ -139,8 +139,8 @@ def test_who_comes_back_in_the_batch_that_others_would_crowd_out_stays() -> None
     world = World()
     users = world.users(most=1)
     users.handle([arrival(1, 10)])
-    (_, out) = users.handle([arrival(2, 20, user_id="bob"), arrival(3, 30)])
-    assert len(out.samples) == 1 and [state.user_id for state in users.states()] == ["ann"]
+    out = users.handle([arrival(2, 20, user_id="bob"), arrival(3, 30)])
+    assert [each.sample for each in out.samples] == [2, 3] and [state.user_id for state in users.states()] == ["ann"]
 
 
 def test_nothing_is_saved_where_nothing_changed_and_only_what_did_where_something_did() -> None:
@@ -166,7 +166,7 @@ def test_only_who_did_something_last_is_kept_in_memory_and_the_others_are_what_t
     users.handle([arrival(1, 10), arrival(2, 11), arrival(3, 20, user_id="bob")])
     users.sync()
     assert list(users._present) == ["bob"] and len(users) == 2
-    (out,) = users.handle([arrival(1, 10), arrival(4, 12)])
+    out = users.handle([arrival(1, 10), arrival(4, 12)])
     assert out.duplicates == 1 and len(out.samples) == 1
     world.passes(1000)
     assert reasons(users.waited()) == ["idle"] and len(list(users.states())) == 2
@@ -174,7 +174,7 @@ def test_only_who_did_something_last_is_kept_in_memory_and_the_others_are_what_t
 
 def matched(users: ShardUsers, sample: int, user_id: str = "ann") -> list[str]:
     """What the user's next event makes due."""
-    return reasons(users.handle([arrival(sample, sample, user_id=user_id)]))
+    return reasons([users.handle([arrival(sample, sample, user_id=user_id)])])
 
 
 def test_a_new_model_makes_one_match_with_the_users_next_sample() -> None:
@@ -182,7 +182,7 @@ def test_a_new_model_makes_one_match_with_the_users_next_sample() -> None:
     users = world.users()
     assert [matched(users, sample) for sample in (1, 2)] == [["freshness"], []]
     world.served = ModelId("", 2)
-    (out,) = users.handle([arrival(3, 3)])
+    out = users.handle([arrival(3, 3)])
     (query,) = out.queries
     assert query.reason == "model" and query.before_ms == 3 and query.produced_ms == NOW_MS + 3
     assert int.from_bytes(query.history_item[:4], "little") == 3, "it is matched by what it just took, too"
@@ -243,13 +243,11 @@ def test_whatever_comes_between_each_user_is_as_if_it_were_alone_and_nothing_had
     users, alone, at_checkpoint = world.users(at_hand=at_hand), dict[str, UserState](), [dict[str, bytes]()]
     for step in plan:
         if isinstance(step, list):
-            outputs = users.handle(step)
-            by_user = {out.samples[0].user: out for out in outputs if out.samples}
+            out = users.handle(step)
             for user_id in dict.fromkeys(one.user_id for one in step):
                 state = alone.setdefault(user_id, UserState(user_id))
                 expected = state.handle([one for one in step if one.user_id == user_id], RULES, NOW_MS)
-                if expected.samples:
-                    assert by_user[state.user].samples == expected.samples
+                assert [each for each in out.samples if each.user == state.user] == expected.samples
         elif step == "sync":
             checkpoint = users.sync()
             del at_checkpoint[checkpoint:]
