@@ -5,7 +5,7 @@
     python -m benchmarks.freshness --json FILE --seconds 30 --log generated
     python -m benchmarks.freshness --arms cloud,local,coda               what a service trains: no arms to compare with
     python -m benchmarks.freshness --epoch 10s                           a dataflow that saves its state less often
-    python -m benchmarks.freshness --linger 20ms                         one whose passes are nearer to each other
+    python -m benchmarks.freshness --linger 50ms                         one whose passes are farther apart
 
 Starts the cloud trainer, the dataflow, the tunnel and the fleet as processes. The initial part of the log trains the
 first cloud model and is replayed at full speed, so that users have histories and devices have windows. Everyone trains
@@ -47,7 +47,7 @@ from wire.task import ARMS
 TARGETS_S = {"pooled": 0.25, "pushed": 0.5, "trained": 2.0}  # p99
 QUANTILES = (0.5, 0.95, 0.99)
 SERVICES = ("train-cloud", "flow", "tunnel", "fleet")
-EPOCH, LINGER = "1s", "50ms"  # as `coda flow` has them
+EPOCH, LINGER = "1s", "25ms"  # as `coda flow` has them
 INITIAL_EVENTS = 60  # of each user, before the live part
 LOOK_S = 0.5
 PATIENCE_S = 180.0

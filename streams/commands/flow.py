@@ -48,7 +48,7 @@ def command(
     users: AtLeast1 = 1_000_000,
     user_age: SomeTime = Duration.parse("400d"),
     epoch: SomeTime = Duration.parse("1s"),
-    linger: SomeTime = Duration.parse("50ms"),
+    linger: SomeTime = Duration.parse("25ms"),
     metrics_port: AtLeast0 = 0,
     seed: int = 0,
 ) -> int:

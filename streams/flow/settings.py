@@ -13,7 +13,7 @@ from streams.kafka.connection import KafkaSettings
 from streams.kafka.properties import read_properties
 from wire.errors import InputError
 
-LINGER_MS = 50  # for others to share a pass with, which costs a few ms: far below the 250 ms in which all is pooled
+LINGER_MS = 25  # for others to share a pass with, which costs a few ms: of the 50 ms in which all is to be pooled, half
 
 
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -197,7 +197,7 @@ def test_passes_are_as_far_apart_as_enough_events_need_and_the_further_the_longe
 ) -> None:
     rests_s: list[float] = []
     clock = SetClock()
-    reader = Reader(Given(came), Blame(), clock, rests_s.append)
+    reader = Reader(Given(came), Blame(), clock, rests_s.append, linger_ms=50)
     reader.add((EVENTS, 0), 0)
     clock.now_ms = after_ms
     assert len(reader.take((EVENTS, 0))) == came and not rests_s, "who comes first waits for nothing"
@@ -227,7 +227,7 @@ def test_while_the_dataflow_is_busy_on_its_own_passes_are_as_far_apart_and_it_ne
         clock.now_ms += max(1, round(1000 * seconds))
 
     bus, busy = Given(20, 5, 0), [True]
-    reader = Reader(bus, Blame(), clock, rest, busy=lambda: busy[0])
+    reader = Reader(bus, Blame(), clock, rest, linger_ms=50, busy=lambda: busy[0])
     reader.add((EVENTS, 0), 0)
     clock.now_ms = 100
     assert len(reader.take((EVENTS, 0))) == 20
