@@ -5,7 +5,7 @@ events, requests ─▶ decode ─▶ user (dedupe, features) ─▶ audience �
                       └────────────┴─▶ events.dlq    canaries ┘
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import bytewax.operators as op
@@ -14,20 +14,18 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from index.owner import Owner
-from index.pool import Pool
 from models.cloud_model import CloudModel
 from models.quorum import Quorum
 from monitor.freshness import observe_freshness
 from monitor.metrics import Metrics
 from operators.audience_step import audience_step
 from operators.canary import canaries, people
-from operators.decode import Arrival, Asked
 from operators.event_time import event_time_step
 from operators.gather import Merge, gather_step
 from operators.renewals import Renewals
 from operators.residents import Meter, Residents
-from operators.shard import Matching, Shard, ShardOutput, Work, shard_step
-from operators.shard_items import STAY, Admitted, ShardItems, Through
+from operators.shard import Matching, Shard, ShardOutput, shard_step
+from operators.shard_items import STAY, ShardItems, Through
 from operators.shard_users import ShardUsers
 from operators.user import UserOutput
 from operators.user_step import SLACK_MS, user_step
@@ -45,9 +43,7 @@ from wire.canary import is_canary
 from wire.candidates import CandidateBatch
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
-from wire.moments import SteadyMs
 from wire.push_headers import PushHeaders
-from wire.sample import SampleRecord
 
 Emitted = list[tuple[str, Outgoing]]
 
@@ -104,14 +100,7 @@ def build_flow(
         POOLED,
         asked,
         matching,
-        open_shard=lambda number, synced: _BlamedShard(
-            pools.pool(number),
-            Owner(number, settings.shards, states.state),
-            matching,
-            counts.pooled,
-            blame=blame,
-            synced=synced,
-        ),
+        open_shard=_Shards(settings, states, pools, matching, counts.pooled, blame=blame).open,
         model=model,
         clock=clock,
     )
@@ -127,27 +116,6 @@ def build_flow(
     )
     op.output(OUTPUT, emitted, sink)
     return flow
-
-
-class _BlamedUsers(ShardUsers):
-    """Users whose failures are noted."""
-
-    def __init__(self, *args: Any, blame: Blame, **named: Any) -> None:
-        self._blame = blame
-        with blame:
-            super().__init__(*args, **named)
-
-    def handle(self, came: Iterable[Arrival | Asked]) -> UserOutput:
-        with self._blame:
-            return super().handle(came)
-
-    def waited(self) -> list[UserOutput]:
-        with self._blame:
-            return super().waited()
-
-    def sync(self) -> int:
-        with self._blame:
-            return super().sync()
 
 
 class _Users:
@@ -170,43 +138,20 @@ class _Users:
     def open(self, shard: int, checkpoint: int | None) -> ShardUsers:
         """The users of one shard as of a checkpoint."""
         with self._blame:
-            store = self._states.of(shard).users
-        opened = _BlamedUsers(
-            store,
-            checkpoint,
-            self._settings.rules,
-            clock=self._clock,
-            stream=self._stream,
-            residents=Residents(self._settings.stay, Meter.of_users(self._metrics, self._count)),
-            renewals=self._renewals,
-            blame=self._blame,
-        )
+            opened = ShardUsers(
+                self._states.of(shard).users,
+                checkpoint,
+                self._settings.rules,
+                clock=self._clock,
+                stream=self._stream,
+                residents=Residents(self._settings.stay, Meter.of_users(self._metrics, self._count)),
+                renewals=self._renewals,
+            )
         self._opened.append(opened)
-        return opened
+        return self._blame.of(opened, "handle", "waited", "sync")
 
     def _count(self, _users: float) -> None:
         self._metrics.users.set(sum(map(len, self._opened)))
-
-
-class _BlamedItems(ShardItems):
-    """Items whose failures are noted."""
-
-    def __init__(self, *args: Any, blame: Blame, **named: Any) -> None:
-        self._blame = blame
-        with blame:
-            super().__init__(*args, **named)
-
-    def handle(self, samples: Iterable[SampleRecord]) -> Admitted:
-        with self._blame:
-            return super().handle(samples)
-
-    def waited(self) -> Admitted:
-        with self._blame:
-            return super().waited()
-
-    def sync(self) -> int:
-        with self._blame:
-            return super().sync()
 
 
 class _Items:
@@ -219,53 +164,45 @@ class _Items:
     def open(self, shard: int, checkpoint: int | None, through: Through) -> ShardItems:
         """The items of one shard as of a checkpoint."""
         with self._blame:
-            store = self._states.of(shard).items
-        opened = _BlamedItems(
-            store,
-            checkpoint,
-            self._min_users,
-            residents=Residents(STAY, Meter.of_items(self._metrics, self._count)),
-            through=through,
-            metrics=self._metrics,
-            blame=self._blame,
-        )
+            opened = ShardItems(
+                self._states.of(shard).items,
+                checkpoint,
+                self._min_users,
+                residents=Residents(STAY, Meter.of_items(self._metrics, self._count)),
+                through=through,
+                metrics=self._metrics,
+            )
         self._opened.append(opened)
         self._count(len(opened))
-        return opened
+        return self._blame.of(opened, "handle", "waited", "sync")
 
     def _count(self, _items: float) -> None:
         self._metrics.items.set(sum(map(len, self._opened)))
 
 
-class _BlamedShard(Shard):
-    """A shard whose failures are noted."""
+class _Shards:
+    """Opens the pool shards of one worker."""
 
     def __init__(
         self,
-        pool: Pool,
-        owner: Owner,
+        settings: FlowSettings,
+        states: StateShards,
+        pools: PoolShards,
         matching: Matching,
         on_pooled: Callable[[I64], None],
         *,
         blame: Blame,
-        synced: int,
     ) -> None:
-        super().__init__(pool, owner.shard, matching, on_pooled)
-        self._blame = blame
-        with blame:
-            pool.work_for(owner, synced)
+        self._settings, self._states, self._pools, self._blame = settings, states, pools, blame
+        self._matching, self._on_pooled = matching, on_pooled
 
-    def handle(self, works: Sequence[Work], newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
+    def open(self, number: int, synced: int) -> Shard:
+        """The shard of a number, whose pool must be where that sync left it."""
         with self._blame:
-            return super().handle(works, newest, now_ms)
-
-    def go_on(self, newest: CloudModel, now_ms: SteadyMs) -> ShardOutput:
-        with self._blame:
-            return super().go_on(newest, now_ms)
-
-    def sync(self) -> int:
-        with self._blame:
-            return super().sync()
+            pool = self._pools.pool(number)
+            pool.work_for(Owner(number, self._settings.shards, self._states.state), synced)
+        shard = Shard(pool, number, self._matching, self._on_pooled)
+        return self._blame.of(shard, "handle", "go_on", "sync")
 
 
 class _Emitter:
