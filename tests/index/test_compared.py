@@ -123,6 +123,20 @@ def test_runs_come_are_put_together_and_leave_in_any_order(steps: list[tuple[int
     assert found[:, :most] == pytest.approx(np.sort(score)[:, ::-1][:, :most], abs=1e-6)
 
 
+@given(st.lists(st.booleans(), min_size=20, max_size=20), st.integers(0, 2), st.integers(0, 99))
+def test_nodes_that_keep_their_vectors_are_those_that_get_them_anew(kept: list[bool], run: int, seed: int) -> None:
+    keys, queries, sizes = random_keys(60, seed), random_keys(3, seed + 1), [20, 20, 20]
+    keys[20 * run] *= 3  # the longest, which may go
+    one, other = compared(keys, sizes), compared(keys, sizes)
+    start, stop = 1000 + 20 * run, 1020 + 20 * run
+    nodes = Nodes.each(np.arange(start, stop)[np.array(kept)])
+    one.keep(start, stop, nodes, one.nodes(nodes.oldest, start, stop))
+    other.replace(start, stop, nodes, keys[nodes.oldest - 1000])
+    assert one.rows.tolist() == other.rows.tolist()
+    found, expected = (source.best(queries, all_seen(len(keys), len(queries)), 50) for source in (one, other))
+    assert found[0].tolist() == expected[0].tolist() and found[1].tobytes() == expected[1].tobytes()
+
+
 @pytest.mark.parametrize("n", [50, SIFTED_FROM + 2000])
 def test_an_answer_does_not_depend_on_what_else_is_asked(n: int) -> None:
     keys, queries = random_keys(n, 1)[np.random.default_rng(3).integers(0, n, n)], random_keys(64, 2)
