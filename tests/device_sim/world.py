@@ -19,6 +19,7 @@ from wire.task import Task
 
 ITEMS, CATEGORIES = [f"i{n}" for n in range(40)], [f"c{n}" for n in range(4)]
 TASK = Task(task_version=1, min_samples=6, retrain_every=4, classifier_steps=6)
+USERS = 3  # of `mixed`
 
 
 def cloud_model(version: int = 1) -> CloudModel:
@@ -93,3 +94,8 @@ def resumed(made: Fleet, folder: Path) -> Fleet:
 
 def cpu_s() -> float:
     return 0.0
+
+
+def mixed(first: int, count: int) -> list[OwnEvent]:
+    """Events of all users in turn."""
+    return [one for n in range(first, first + count) for user in range(USERS) for one in own(f"u{user}", n, 1)]
