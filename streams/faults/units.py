@@ -1,7 +1,7 @@
 """Durations, shares and sizes as people write them in TOML: numbers of one unit each, read from text."""
 
 import re
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 import msgspec
 
@@ -67,4 +67,13 @@ def convert(document: Any, kind: Any) -> Any:
         words = str(error).replace("Object contains unknown field", "there is no setting").replace("`", "'")
         path = words.rpartition(" - at ")[2] if " - at " in words else ""
         said = f"{cause} - at {path}" if isinstance(cause, InputError) and str(cause) not in words else words
+        if words.startswith("Invalid enum value") and (choices := _choices(kind, path.strip("'").rpartition(".")[2])):
+            said += f": write one of {', '.join(choices)}"
         raise InputError(said.replace("$.", "").replace(" - at ", ", at ").removesuffix(", at ")) from error
+
+
+def _choices(kind: Any, name: str) -> list[str]:
+    """What may be written for the setting `name` of a struct, or of those of a union; none where that is no choice."""
+    fields = (field for struct in get_args(kind) or (kind,) for field in msgspec.structs.fields(struct))
+    said = (field.type for field in fields if field.encode_name == name and get_origin(field.type) is Literal)
+    return list(dict.fromkeys(choice for each in said for choice in get_args(each)))

@@ -71,7 +71,7 @@ def test_spread_faults_reach_all_their_devices_once(spread: str) -> None:
         ('others = "30%"', 'others = "90%"', "add up to 110%"),
         ('share = "50%"', 'share = "150%"', "'150%' is no share"),
         ('share = "50%"\nfor = "5s"', 'share = "50%"', "latency has no end"),
-        ('process = "flow"', 'process = "flaw"', "Invalid enum value 'flaw'"),
+        ('process = "flow"', 'process = "flaw"', "'flaw', at 'process': write one of flow, tunnel, fleet"),
         ('seconds = "40s"', 'seconds = "5s"', 'give it more "seconds"'),
         ("times = 2", "times = 0", "times is less than 1"),
         ("times = 2", "times = 20", 'give it more "seconds"'),
