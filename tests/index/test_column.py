@@ -1,5 +1,7 @@
 """Parts of a column are replaced like those of a list."""
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,19 @@ def test_what_leaves_at_the_front_while_as_much_comes_at_the_end_moves_seldom() 
         column.splice(7900, 7900, np.arange(100))
         arrays.add(column.values.base.ctypes.data)  # type: ignore[union-attr]
     assert len(arrays) < 8
+
+
+def test_what_moves_is_not_copied_to_elsewhere() -> None:
+    column = Column(np.float32, (96,))
+    column.splice(0, 0, np.zeros((8000, 96), np.float32))
+    new = np.ones((1000, 96), np.float32)
+    tracemalloc.start()
+    for _ in range(16):
+        column.splice(10, 1010, new[:0])
+        column.splice(6990, 6990, new)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < column.values.nbytes / 2
 
 
 def test_gives_room_back() -> None:
