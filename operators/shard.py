@@ -105,17 +105,23 @@ class Shard:
     takes of these, devices ask for again.
 
     `on_pooled` hears when those samples were produced (n,) that are new and did not wait, as soon as searches find
-    them: the answers to what came with them take several times as long.
+    them: the answers to what came with them take several times as long. While everybody is `held_up` where an epoch
+    ends, it does not go on: that takes many rounds of the dataflow, and a slice in each would add up.
     """
 
     def __init__(
-        self, pool: Pool, number: int, matching: Matching, on_pooled: Callable[[I64], None] = lambda _produced_ms: None
+        self,
+        pool: Pool,
+        number: int,
+        matching: Matching,
+        on_pooled: Callable[[I64], None] = lambda _produced_ms: None,
+        held_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pool = pool
         self._number = number
         self._matching = matching
         self._share = share(matching.per_label, matching.shards)
-        self._on_pooled = on_pooled
+        self._on_pooled, self._held_up = on_pooled, held_up
         self._nearest = Nearest()
         self._random = Random(matching.seed) if matching.random else None
         self._model: CloudModel | None = None  # that answers
@@ -143,6 +149,8 @@ class Shard:
         """Do a little of what nobody waits for: answer some queries again, or encode a slice of the pool by a newer
         model. Raises `VectorError`."""
         model, self._went_on_ms, self._worked = self._look(newest, now_ms), now_ms, False
+        if self._held_up():
+            return ShardOutput()
         again = [self._again.popleft() for _ in range(min(AGAIN_AT_ONCE, len(self._again)))]
         if again:
             _, keys = encode([], again, model)

@@ -100,7 +100,9 @@ def build_flow(
         POOLED,
         asked,
         matching,
-        open_shard=_Shards(settings, states, pools, matching, counts.pooled, blame=blame).open,
+        open_shard=_Shards(
+            settings, states, pools, matching, counts.pooled, held_up=source.epoch_ends, blame=blame
+        ).open,
         model=model,
         clock=clock,
     )
@@ -191,17 +193,18 @@ class _Shards:
         matching: Matching,
         on_pooled: Callable[[I64], None],
         *,
+        held_up: Callable[[], bool],
         blame: Blame,
     ) -> None:
         self._settings, self._states, self._pools, self._blame = settings, states, pools, blame
-        self._matching, self._on_pooled = matching, on_pooled
+        self._matching, self._on_pooled, self._held_up = matching, on_pooled, held_up
 
     def open(self, number: int, synced: int) -> Shard:
         """The shard of a number, whose pool must be where that sync left it."""
         with self._blame:
             pool = self._pools.pool(number)
             pool.work_for(Owner(number, self._settings.shards, self._states.state), synced)
-        shard = Shard(pool, number, self._matching, self._on_pooled)
+        shard = Shard(pool, number, self._matching, self._on_pooled, self._held_up)
         return self._blame.of(shard, "handle", "go_on", "sync")
 
 

@@ -55,6 +55,7 @@ class Reader:
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.blame, self._busy = blame, busy
+        self.epoch_ends = False  # from when positions are saved until the whole dataflow is through with the epoch
         self._bus, self._clock, self._sleep = bus, clock, sleep
         self._idle_s, self._linger_ms = idle_s, linger_ms
         self._begin: dict[Partition, int | None] = {}
@@ -207,6 +208,10 @@ class KafkaInput(FixedPartitionedSource[Message | End, int | None]):
         self._stopping = stopping
         self._begin = begin
 
+    def epoch_ends(self) -> bool:
+        """Whether the dataflow is saving what it did, and takes nothing in until it is through with that."""
+        return self._reader.epoch_ends
+
     def list_parts(self) -> list[str]:
         """Every partition can be read by every worker; Bytewax shares them out evenly."""
         return list(self._parts)
@@ -245,6 +250,7 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def next_batch(self) -> list[Message | End]:
         """Messages that are there now; ends when the dataflow shall stop."""
+        self._reader.epoch_ends = False
         if self._snapshotted is not None:
             # Bytewax begins an epoch only when the whole dataflow is through with the one before.
             self._reader.done(self._partition, self._snapshotted)
@@ -269,5 +275,5 @@ class KafkaPart(StatefulSourcePartition[Message | End, int | None]):
 
     def snapshot(self) -> int | None:
         """The offset to resume at."""
-        self._snapshotted = self._offset
+        self._snapshotted, self._reader.epoch_ends = self._offset, True
         return self._offset

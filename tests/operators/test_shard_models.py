@@ -183,6 +183,20 @@ def test_slices_take_turns_with_work_and_none_is_due_where_an_epoch_ends(tmp_pat
         assert shard.goes_on_ms == later(100 + 2 * LULL_MS), "it goes on where nothing comes"
 
 
+def test_while_an_epoch_ends_no_slice_is_encoded(tmp_path: Path) -> None:
+    ends = [True]
+    with SlicedPool.open(tmp_path, PoolSpec()) as pool:
+        shard = Shard(pool, 0, matching(), held_up=lambda: ends[0])
+        for _, work in route(outputs(60), 1):
+            shard.handle([work], model(1), STEADY_MS)
+        for ms in range(100, 200):
+            shard.go_on(model(2), later(ms))
+        assert pool.in_shadow and shard.goes_on_ms == later(199 + LULL_MS)
+        ends[0] = False
+        switch(shard, model(2), later(200))
+        assert pool.model.version == 2
+
+
 def test_after_a_restart_a_pool_of_a_model_that_is_gone_is_encoded_before_it_answers(tmp_path: Path) -> None:
     stream = outputs(60)
     with SlicedPool.open(tmp_path, PoolSpec()) as pool:

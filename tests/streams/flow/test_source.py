@@ -34,14 +34,14 @@ class Parts:
         self.reader = Reader(world.bus, Blame(), SystemClock(), self._rest)
         self.ready = True
         self.stopping = False
-        source = KafkaInput(
+        self.source = KafkaInput(
             self.reader,
             [(topic, number) for topic in (EVENTS, REQUESTS) for number in range(PARTITIONS)],
             ready=lambda: self.ready,
             stopping=lambda: self.stopping,
         )
         self.parts: dict[str, KafkaPart] = {
-            name: source.build_part("kafka", name, (offsets or {}).get(name)) for name in source.list_parts()
+            name: self.source.build_part("kafka", name, (offsets or {}).get(name)) for name in self.source.list_parts()
         }
 
     def _rest(self, seconds: float) -> None:
@@ -108,6 +108,17 @@ def test_positions_reach_the_group_only_when_the_dataflow_is_through(world: Worl
     parts.read()  # Bytewax asks again only when they are not
     parts.reader.close()
     wait_until(lambda: world.lag() == 0, "the positions in the group")
+
+
+def test_an_epoch_ends_until_the_dataflow_asks_for_more(world: World) -> None:
+    parts = Parts(world)
+    parts.read()
+    assert not parts.source.epoch_ends()
+    parts.epoch()
+    assert parts.source.epoch_ends()
+    parts.read()
+    assert not parts.source.epoch_ends()
+    parts.reader.close()
 
 
 def test_reads_nothing_before_it_may_and_ends_when_told(world: World) -> None:
