@@ -4,7 +4,7 @@ A device's place in the store is its slot: a cache of its `Parameters`, that `ta
 versions live side by side, because a device that is offline keeps the version it has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -18,7 +18,7 @@ from models.base import expected
 from models.blend import ADJUSTED, FREE, HEADS, LOCAL, PERSONAL, Blend, blended
 from models.cloud_model import DIM, CloudModel, sigmoid
 from models.heads import Heads
-from models.packed_heads import NO_HEADS, PackedHeads, bias_keys
+from models.packed_heads import NO_HEADS, PackedHeads, bias_keys, parts_of_each
 from models.prior_variance import KINDS, REGRESSION
 from models.repeats import Repeats, traits
 from models.scores import logit
@@ -219,12 +219,20 @@ class ParameterStore:
         features = model.features(interest, item, category)
         parts = np.zeros((len(at), len(PERSONAL), len(KINDS)), np.float32)
         x, keys = model.standardised(features[:, DIM : 2 * DIM]), bias_keys(item, category)
-        trained = [(row, heads) for row, slot in enumerate(rows.slot[at].tolist()) if len(heads := self.heads[slot])]
-        if trained:
-            row = np.repeat([row for row, _ in trained], [len(heads) for _, heads in trained])
-            head = np.concatenate([heads.head for _, heads in trained])
-            parts[row, head] = np.concatenate([heads.parts(x[n : n + 1], keys[n : n + 1])[0] for n, heads in trained])
+        for its, heads in _alike([self.heads[slot] for slot in rows.slot[at].tolist()]):
+            parts[np.array(its)[:, None], heads[0].head] = parts_of_each(heads, x[its], keys[its])
         return expected(rows.base[at], model.logits(features)), parts.sum(axis=2), parts[:, _LOCAL]
+
+
+def _alike(heads: Sequence[PackedHeads]) -> Iterable[tuple[list[int], list[PackedHeads]]]:
+    """Rows that have heads, and these, by what `parts_of_each` wants to be alike, and by the heads' numbers."""
+    found: dict[tuple[bytes, bool], tuple[list[int], list[PackedHeads]]] = {}
+    for row, each in enumerate(heads):
+        if len(each):
+            rows, alike = found.setdefault((each.head.tobytes(), len(each.keys) > 0), ([], []))
+            rows.append(row)
+            alike.append(each)
+    return found.values()
 
 
 def turns(slot: I64) -> list[I64]:

@@ -84,6 +84,23 @@ class PackedHeads:
         return parts
 
 
+def parts_of_each(heads: Sequence[PackedHeads], x: F32, keys: U64) -> F32:
+    """What `heads[n]` add to sample n, (n, h, 3), to the bit as `PackedHeads.parts` gives it.
+
+    Each (at least one) has h heads, and all have biases or none. It takes a quarter of what a call for each takes.
+    """
+    parts = np.zeros((len(heads), len(heads[0]), 3), np.float32)
+    taste = np.concatenate([each.taste for each in heads]).reshape(*parts.shape[:2], -1)
+    np.matmul(x[:, None], taste.swapaxes(1, 2), out=parts[:, None, :, 0])
+    if len(heads[0].keys):
+        at = [each.keys.searchsorted(wanted) for each, wanted in zip(heads, keys, strict=True)]
+        near = [each.keys.take(place, mode="clip") for each, place in zip(heads, at, strict=True)]
+        bias = [each.values.take(place, axis=0, mode="clip") for each, place in zip(heads, at, strict=True)]
+        found = np.concatenate(near).reshape(keys.shape) == keys
+        parts[:, :, 1:] = (np.concatenate(bias).reshape(*keys.shape, -1) * found[:, :, None]).swapaxes(1, 2)
+    return parts
+
+
 def bias_keys(item: U32, category: U32) -> U64:
     """What the biases of n items and their categories are kept under, (n, 2)."""
     return np.stack([item_bias_key(item), category_bias_key(category)], axis=1)

@@ -1,12 +1,14 @@
 """Heads that are packed add what they do apart from each other."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.cloud_model import DIM
 from models.heads import Heads, category_bias_key, item_bias_key
-from models.packed_heads import NO_HEADS, PackedHeads, bias_keys
+from models.packed_heads import NO_HEADS, PackedHeads, bias_keys, parts_of_each
 from wire.arrays import F32, I64, U32, U64
 
 ITEMS = np.arange(1, 31, dtype=np.uint32)
@@ -67,3 +69,14 @@ def test_keys_are_kept_once_for_all_heads() -> None:
 
 def test_no_heads_add_nothing() -> None:
     assert NO_HEADS.parts(*keyed(3)).shape == (3, 0, 3) and NO_HEADS.nbytes == 0
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=11), st.booleans())
+def test_many_devices_at_once_get_what_each_gets_by_itself(biases: list[int], biased: bool) -> None:
+    x, keys = keyed(6)
+    numbers = np.arange(len(biases))
+    devices = [PackedHeads.of(numbers, some_heads(biases, seed)) for seed in range(6)]
+    if not biased:
+        devices = [replace(each, keys=each.keys[:0], values=each.values[:0]) for each in devices]
+    alone = [each.parts(x[n : n + 1], keys[n : n + 1])[0] for n, each in enumerate(devices)]
+    np.testing.assert_array_equal(parts_of_each(devices, x, keys), np.stack(alone))
