@@ -21,7 +21,6 @@ from operators import event_time, gather, shard
 from operators.event_time import EventClock
 from operators.shard_users import ShardUsers
 from streams.bus import Message
-from streams.flow import dataflow
 from streams.flow.blame import Blame
 from streams.flow.dataflow import build_flow
 from streams.flow.pool_shards import PoolShards
@@ -45,8 +44,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "search": (Pool, "search"),
     "random samples": (Pool, "sample_random"),
     "read candidates": (Pool, "scored"),
-    "gather": (gather, "complete"),
-    "encode batches": (dataflow, "_push"),
+    "encode batches": (gather, "complete"),
 }
 
 

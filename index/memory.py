@@ -14,6 +14,7 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.graph import Graph
 from index.hash_sampling import Drawn, points
+from index.laid import laid_out
 from index.matches import LABELS, Limits, Matches
 from index.nodes import NO_NODES, Nodes
 from index.scored import NONE, best_of
@@ -43,7 +44,7 @@ def get_ready(key_dim: int) -> None:
     memory.random(nobody, 1, seed=0)
     memory.expire(Floor(0, 0))
     memory._settle()
-    best_of([NONE, NONE], 1)
+    laid_out(best_of([NONE, NONE], 1), NONE)
 
 
 class Memory:

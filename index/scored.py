@@ -41,6 +41,9 @@ def as_bits(rows: np.dtype[np.void]) -> np.dtype[np.void]:
     return np.dtype({"names": [*each], "formats": formats, "offsets": offsets, "itemsize": rows.itemsize})
 
 
+BITS = as_bits(ROW)
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One query's candidates with their scores as `ROW`s, label 0 first and of each the best, so that shards can be
@@ -71,12 +74,12 @@ class Scored:
         """Without the scores."""
         return Candidates(**{name: np.ascontiguousarray(self.rows[name]) for name in _COLUMNS})
 
-    def __reduce__(self) -> tuple[Callable[[bytes], "Scored"], tuple[bytes]]:
-        """Pickled as one run of bytes."""
-        return _scored, (self.rows.tobytes(),)
+    def __reduce__(self) -> tuple[Callable[[bytearray], "Scored"], tuple[bytearray]]:
+        """Pickled as one run of bytes, which may be written to: compiled loops are so made for one kind of rows."""
+        return _scored, (bytearray(self.rows),)
 
 
-def _scored(raw: bytes) -> Scored:
+def _scored(raw: bytearray) -> Scored:
     return Scored(np.frombuffer(raw, ROW))
 
 
@@ -103,11 +106,8 @@ def best_of(parts: Sequence[Scored], k_per_label: int) -> Scored:
     rows = np.concatenate([part.rows.view(_WHOLE) for part in parts])
     end = np.cumsum([len(part) for part in parts])
     best = np.empty(len(LABELS) * k_per_label, np.int64)
-    found = _merge(rows.view(_BITS), end, k_per_label, best)
+    found = _merge(rows.view(BITS), end, k_per_label, best)
     return Scored(rows.take(best[:found]).view(ROW))
-
-
-_BITS = as_bits(ROW)
 
 
 @compiled

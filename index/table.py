@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from index.compiled import compiled
 from index.fetched import NO_ROW
 from index.matches import Matches
-from index.scored import ROW, as_bits
+from index.scored import BITS, ROW, as_bits
 from index.window import Floor
 from models.sample import SampleBlock
 from wire.arrays import F16, F64, I64, U8, U32, U64, Bool
@@ -31,7 +31,7 @@ _ASKED = {
 }
 _ROW = np.dtype(list(_ASKED.items()), align=True)  # 32 bytes
 _COLUMNS = (*_ASKED, "sample")
-_BITS, _ROW_BITS = as_bits(_ROW), as_bits(ROW)
+_BITS = as_bits(_ROW)
 SEEN = _ROW[["timestamp", "user", "live"]]  # of a row, as it lies, what says whether a query may see it
 MOVE = 8  # rows move for each that comes, from when an eighth of the room is left: then all have, once none is
 
@@ -80,7 +80,7 @@ class Table:
         rows, end = np.empty(matches.row.size, ROW), np.empty(len(matches), np.int64)
         whole = np.ascontiguousarray  # of another layout each would be compiled for anew
         asked = whole(matches.row), whole(matches.score), whole(matches.before_ms)
-        _tell((self._rows.view(_BITS), self._base), asked, (rows.view(_ROW_BITS), end))
+        _tell((self._rows.view(_BITS), self._base), asked, (rows.view(BITS), end))
         return rows[: end[-1]] if len(end) else rows, end
 
     @property

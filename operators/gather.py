@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import bytewax.operators as op
-import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from index.laid import laid_out
 from index.scored import Scored, best_of
 from monitor.metrics import Metrics
-from wire.candidates import CandidateBatch
+from wire.batch import PackedBatch, zipped
 from wire.clock import Clock, after
 from wire.identity import ModelId
 
@@ -52,7 +52,7 @@ class Merge:
 class Gathered:
     """What gathering gave: complete batches with what made them due, and how many queries were given up, by reason."""
 
-    batches: list[tuple[str, CandidateBatch]]
+    batches: list[tuple[str, PackedBatch]]
     given_up: Counter[str]
 
 
@@ -132,25 +132,26 @@ class GatherState:
         return [self.waiting.pop(old) for old in sorted(self.waiting) if old <= seq]
 
 
-def complete(reply: Reply, merge: Merge, now_ms: int) -> tuple[str, CandidateBatch]:
+def complete(reply: Reply, merge: Merge, now_ms: int) -> tuple[str, PackedBatch]:
     """The batch of the only shard, with what made it due."""
     return reply.reason, _batch([reply], merge, now_ms)
 
 
-def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> CandidateBatch:
+def _batch(answers: Sequence[Reply], merge: Merge, now_ms: int) -> PackedBatch:
     """One batch of complete answers. Scores mean the same in every shard, those of a random draw too."""
     first = answers[0]
     matched = _best([a.matched for a in answers], merge.per_label)
-    return CandidateBatch(
+    random = _best([a.random for a in answers], merge.per_label)
+    return PackedBatch(
         user_id=first.user_id,
         batch_seq=first.seq,
         model=first.model,
         query_timestamp=first.before_ms,
         produced_ms=first.produced_ms,
         matched_ms=now_ms,
-        matched=matched.candidates,
-        similarity=matched.score.astype(np.float16),
-        random=_best([a.random for a in answers], merge.per_label).candidates,
+        matched=len(matched),
+        random=len(random),
+        columns=zipped(laid_out(matched, random)),
     )
 
 
@@ -158,7 +159,7 @@ def _best(parts: Sequence[Scored], per_label: int) -> Scored:
     return parts[0] if len(parts) == 1 else best_of(parts, per_label)
 
 
-class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
+class GatherLogic(StatefulBatchLogic[Reply, tuple[str, PackedBatch], bytes]):
     """`GatherState` in a dataflow; `state` is to be read by others."""
 
     def __init__(self, saved: bytes | None, merge: Merge, clock: Clock, metrics: Metrics) -> None:
@@ -166,7 +167,7 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
         self.state = GatherState(now_ms) if saved is None else GatherState.restore(saved, now_ms)
         self._merge, self._clock, self._metrics = merge, clock, metrics
 
-    def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, CandidateBatch]], bool]:
+    def on_batch(self, values: list[Reply]) -> tuple[list[tuple[str, PackedBatch]], bool]:
         """Take answers for one user, and give up what waited too long."""
         steady_ms = self._clock.steady_ms()
         gathered = self.state.handle(values, self._merge, self._clock.wall_ms(), steady_ms)
@@ -175,7 +176,7 @@ class GatherLogic(StatefulBatchLogic[Reply, tuple[str, CandidateBatch], bytes]):
         finished = self.state.finished(steady_ms)
         return gathered.batches, self.DISCARD if finished else self.RETAIN
 
-    def on_notify(self) -> tuple[list[tuple[str, CandidateBatch]], bool]:
+    def on_notify(self) -> tuple[list[tuple[str, PackedBatch]], bool]:
         """Give up what waited too long."""
         return self.on_batch([])
 
@@ -195,7 +196,7 @@ def gather_step(
     *,
     clock: Clock,
     metrics: Metrics,
-) -> KeyedStream[tuple[str, CandidateBatch]]:
+) -> KeyedStream[tuple[str, PackedBatch]]:
     """`GatherState.handle` in a dataflow: complete batches with what made them due, keyed by user id.
 
     Of one shard every answer is complete, and nothing is kept.

@@ -82,9 +82,20 @@ def packed(batch: CandidateBatch) -> PackedBatch:
         every.label,
         SIMILARITIES.encode(batch.similarity),
     )
-    zipped = _zstd.compress(b"".join(column.tobytes() for column in columns), asbytes=True)
+    raw = b"".join(column.tobytes() for column in columns)
     scalars = {name: getattr(batch, name) for name in _SCALARS}
-    return PackedBatch(**scalars, matched=len(batch.matched), random=len(batch.random), columns=zipped)
+    return PackedBatch(**scalars, matched=len(batch.matched), random=len(batch.random), columns=zipped(raw))
+
+
+def columns_size(matched: int, random: int) -> int:
+    """How many bytes the columns of so many candidates are."""
+    return (matched + random) * _BYTES_EACH + matched
+
+
+def zipped(columns: bytes | U8) -> bytes:
+    """The bytes of a batch's columns as they travel."""
+    compressed: bytes = _zstd.compress(columns, asbytes=True)
+    return compressed
 
 
 def encode_packed(batch: PackedBatch) -> bytes:
@@ -110,7 +121,7 @@ def decode_batch(raw: bytes) -> CandidateBatch:
 def _unpack(packed: bytes, matched: int, random: int) -> tuple[Candidates, U8]:
     """All candidates, and the bytes of the similarities; raises `ValueError`."""
     n = matched + random
-    columns = np.frombuffer(_unzipped(packed, n * _BYTES_EACH + matched), np.uint8)
+    columns = np.frombuffer(_unzipped(packed, columns_size(matched, random)), np.uint8)
     pairs, logit, age, times, label, similarity = np.split(columns, n * (_KEYS.itemsize + np.arange(5)))
     keys = {name: np.ascontiguousarray(pairs.view(_KEYS)[name]) for name in _KEYS.names or ()}
     if unreadable(logit).any() or unreadable(similarity).any():

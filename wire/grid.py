@@ -22,17 +22,20 @@ _BYTES = np.arange(256)
 
 
 class Steps:
-    """Float16 numbers in so many steps to 1 as bytes of an int8, −127 to 127, and −128 for what is not finite."""
+    """Float16 numbers in so many steps to 1 as bytes of an int8, −127 to 127, and −128 for what is not finite.
+
+    `raw` has the byte of each number, by the number's bits.
+    """
 
     def __init__(self, steps: int) -> None:
         every = np.arange(1 << 16).astype(np.uint16).view(np.float16).astype(np.float32)
         step = np.rint(np.clip(np.where(np.isfinite(every), every, 0) * steps, -127, 127))
-        self._byte = np.where(np.isfinite(every), step, -_NO_NUMBER).astype(np.int8).view(np.uint8)
+        self.raw: U8 = np.where(np.isfinite(every), step, -_NO_NUMBER).astype(np.int8).view(np.uint8)
         self._number = (_BYTES.astype(np.uint8).view(np.int8) / steps).astype(np.float16)
 
     def encode(self, numbers: F16) -> U8:
         """The bytes of `numbers`: the nearest step, the last one for what is beyond."""
-        raw: U8 = self._byte[numbers.view(np.uint16)]
+        raw: U8 = self.raw[numbers.view(np.uint16)]
         return raw
 
     def decode(self, raw: U8) -> F16:

@@ -6,9 +6,8 @@ The message's key is the user id; MQTT takes it from there.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Protocol, Self
 
-from wire.candidates import CandidateBatch
 from wire.event import NAME_CHARACTERS
 from wire.identity import ModelId
 from wire.malformed import Malformed
@@ -18,6 +17,19 @@ FORMAT = "batch/2"  # of the message, `wire.batch`
 BATCH_BYTES = 1 << 20  # of one with as many candidates as there may be, none of them compressed: 13 · 2¹⁶ = 832 KiB
 _MOST_DIGITS = 18  # of a number that fits 64 bits with a sign
 _HEX = re.compile(rb"([0-9a-f]{16})?")
+
+
+class Pushed(Protocol):
+    """A batch, packed or not."""
+
+    @property
+    def batch_seq(self) -> int: ...  # noqa: D102
+    @property
+    def produced_ms(self) -> int: ...  # noqa: D102
+    @property
+    def matched_ms(self) -> int: ...  # noqa: D102
+    @property
+    def model(self) -> ModelId: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +44,7 @@ class PushHeaders:
     digest: str
 
     @classmethod
-    def of(cls, batch: CandidateBatch) -> Self:
+    def of(cls, batch: Pushed) -> Self:
         """The headers of a batch."""
         return cls(
             seq=batch.batch_seq,

@@ -47,7 +47,7 @@ from streams.evaluation.lineup import FIRST_CLOUD, REFRESHED, REFRESHED_CLOUD, S
 from streams.logs.slices import INITIAL_ROWS, INITIAL_SHARE
 from streams.training.cloud_trainer import CloudTrainer, Learned
 from streams.training.fleet_reports import FleetReports
-from wire.batch import encode_batch
+from wire.batch import encode_packed
 from wire.errors import InputError
 from wire.event import Event
 from wire.ids import sample_key, user_key
@@ -318,7 +318,7 @@ class PrequentialRun:
         for reply in output.replies:
             gathered = self._gathers[reply.user_id].handle([reply], merge, reply.before_ms, steady_ms=0)
             for _, batch in gathered.batches:
-                raw = encode_batch(batch)
+                raw = encode_packed(batch)
                 self._bytes_down.append(len(raw))
                 self._fleet.deliver_batch(reply.user_id, raw, self._now_ms)
 

@@ -38,9 +38,8 @@ from streams.flow.state import FLOW_ID, ITEMS, OUTPUT, POOLED, USERS
 from streams.flow.state_shards import StateShards
 from streams.kafka.topics import CANDIDATES, DEAD_LETTERS, REQUESTS, SAMPLES
 from wire.arrays import I64
-from wire.batch import encode_batch
+from wire.batch import PackedBatch, encode_packed
 from wire.canary import is_canary
-from wire.candidates import CandidateBatch
 from wire.clock import Clock
 from wire.dead_letter import DeadLetter
 from wire.push_headers import PushHeaders
@@ -231,7 +230,7 @@ class _Emitter:
         keys, values = [str(user).encode() for user, _ in samples], [message for _, message in samples]
         return [(self._part, Outgoing(SAMPLES, keys, values))]
 
-    def candidates(self, keyed: Iterable[tuple[str, tuple[str, CandidateBatch]]]) -> Emitted:
+    def candidates(self, keyed: Iterable[tuple[str, tuple[str, PackedBatch]]]) -> Emitted:
         """One message per batch, keyed by user id."""
         batches = [finished for _, finished in keyed]
         if not batches:
@@ -286,5 +285,5 @@ class _Counts:
             self._metrics.rejected.labels("duplicate").inc(n)
 
 
-def _push(batch: CandidateBatch) -> Outgoing:
-    return Outgoing(CANDIDATES, [batch.user_id.encode()], [encode_batch(batch)], PushHeaders.of(batch).encode())
+def _push(batch: PackedBatch) -> Outgoing:
+    return Outgoing(CANDIDATES, [batch.user_id.encode()], [encode_packed(batch)], PushHeaders.of(batch).encode())

@@ -76,7 +76,7 @@ def run(
             given.append(output)
             for reply in output.replies:
                 state = states.setdefault(reply.user_id, GatherState())
-                found += [batch for _, batch in state.handle([reply], Merge(shards, 4), NOW_MS, 0).batches]
+                found += [batch.unpacked() for _, batch in state.handle([reply], Merge(shards, 4), NOW_MS, 0).batches]
     for pool in pools:
         pool.close()
     return found, given

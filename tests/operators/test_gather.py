@@ -10,8 +10,8 @@ from index.scored import Scored
 from monitor.metrics import Metrics
 from operators.gather import PATIENCE_MS, GatherLogic, GatherState, Merge, Reply, gather_step
 from tests.clock import HandClock
-from wire.batch import encode_batch
-from wire.candidates import CandidateBatch, Candidates
+from wire.batch import PackedBatch
+from wire.candidates import Candidates
 from wire.identity import ModelId
 
 TWO = Merge(shards=2, per_label=2)
@@ -44,13 +44,13 @@ def reply(shard: int, seq: int = 1, version: int = 1, matched: Scored | None = N
 
 
 def items(state: GatherState, *replies: Reply, merge: Merge = TWO) -> list[list[int]]:
-    return [batch.matched.item.tolist() for _, batch in state.handle(replies, merge, NOW_MS, 0).batches]
+    return [batch.unpacked().matched.item.tolist() for _, batch in state.handle(replies, merge, NOW_MS, 0).batches]
 
 
 def test_one_shard_answers_at_once() -> None:
     ((reason, batch),) = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS, 0).batches
     assert reason == "samples"
-    assert (batch.user_id, batch.batch_seq, batch.version) == ("ann", 1, 1)
+    assert (batch.user_id, batch.batch_seq, batch.model.version) == ("ann", 1, 1)
     assert (batch.query_timestamp, batch.produced_ms, batch.matched_ms) == (500, 7, NOW_MS)
 
 
@@ -64,8 +64,9 @@ def test_similarity_stays_with_its_sample(parts: list[list[Row]]) -> None:
     replies = [reply(shard, matched=scored(*rows)) for shard, rows in enumerate(parts)]
     ((_, batch),) = GatherState().handle(replies, Merge(len(parts), 2), NOW_MS, 0).batches
     score = {item: score for rows in parts for item, _, score in rows}
-    assert batch.similarity.dtype == np.float16
-    assert batch.similarity.tolist() == [np.float16(score[item]) for item in batch.matched.item.tolist()]
+    found = batch.unpacked()
+    steps = np.rint(127 * found.similarity.astype(np.float64))
+    assert steps.tolist() == [np.rint(127 * score[item]) for item in found.matched.item.tolist()]
 
 
 def test_waits_for_every_shard() -> None:
@@ -79,7 +80,7 @@ def test_answers_of_different_versions_never_mix() -> None:
     state = GatherState()
     assert items(state, reply(0, version=1), reply(1, version=2)) == []
     ((_, batch),) = state.handle([reply(0, version=2)], TWO, NOW_MS, 0).batches  # the slower shard answers again
-    assert batch.version == 2
+    assert batch.model.version == 2
     assert not state.waiting
 
 
@@ -161,7 +162,7 @@ def test_a_crash_between_answers_changes_nothing(cut: int) -> None:
 
 
 def test_with_one_shard_the_dataflow_keeps_nothing_and_every_answer_is_a_batch() -> None:
-    found: list[tuple[str, tuple[str, CandidateBatch]]] = []
+    found: list[tuple[str, tuple[str, PackedBatch]]] = []
     flow = Dataflow("gather")
     replies = op.input("in", flow, TestingSource([("ann", reply(0, seq)) for seq in (1, 3, 2)]))
     batches = gather_step("gather", replies, Merge(1, 2), clock=HandClock(NOW_MS), metrics=Metrics())
@@ -169,7 +170,7 @@ def test_with_one_shard_the_dataflow_keeps_nothing_and_every_answer_is_a_batch()
     run_main(flow)  # type: ignore[no-untyped-call]
     assert [(user, batch.batch_seq) for user, (_, batch) in found] == [("ann", 1), ("ann", 3), ("ann", 2)]
     alone = GatherState().handle([reply(0)], Merge(1, 2), NOW_MS, 0).batches[0][1]
-    assert encode_batch(found[0][1][1]) == encode_batch(alone)
+    assert found[0][1][1].columns == alone.columns
 
 
 def test_with_more_shards_a_user_is_forgotten_when_no_older_answer_can_come_any_more() -> None:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from operators.shard import (
 )
 from operators.user import Query, UserOutput
 from tests.operators.sharded import MINUTE_MS, NOW_MS, STEADY_MS, contents, matching, model, outputs, run
-from wire.batch import encode_batch
+from wire.batch import encode_packed
 from wire.errors import VectorError
 from wire.ids import user_key
 from wire.moments import EventMs
@@ -157,7 +156,7 @@ def test_a_batch_is_the_same_bytes_whoever_its_candidates_were_of(tmp_path: Path
             shard = Shard(pool, 0, matching())
             (reply,) = shard.handle([Work(0, samples, [query])], model(), STEADY_MS).replies
         ((_, found),) = GatherState().handle([reply], Merge(1, 4), 0, steady_ms=0).batches
-        assert len(found.matched) and len(found.random)
-        return encode_batch(replace(found, matched_ms=0))
+        assert found.matched and found.random
+        return encode_packed(found)
 
     assert batch(0) == batch(0x5555) == batch(0x7777_0000)

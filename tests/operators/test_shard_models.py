@@ -58,7 +58,7 @@ def test_shards_that_switch_models_at_different_times_answer_with_one_version(tm
         assert slow.goes_on_ms is not None
         again = switch(slow, model(2), later(1000))
         ((_, batch),) = state.handle(again, Merge(2, 4), NOW_MS, 0).batches
-        assert batch.version == 2 and len(batch.matched) == 8
+        assert batch.model.version == 2 and batch.matched == 8
         assert one.model.version == other.model.version == 2
 
 
