@@ -5,8 +5,7 @@ A vector x is a `step` of its own times its code, but for a rest; and so is a qu
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from index.column import Column
 from index.compiled import compiled
+from index.products import Made, Passed, Products, pass_over
 from wire.arrays import F32, F64, I8, I32, I64
 
 TINY = 1e-12  # vectors are coded as if their largest component were at least this, so that no step is 0
@@ -41,23 +41,11 @@ def largest_code() -> int:
 
 
 LARGEST = largest_code()
+# Few queries look at many vectors one by one: n products of each, and what becomes of them, would not stay in a cache.
+FEW, MANY = 2, 1 << 17
 # From AVX-512 on torch has a kernel for products of bytes. Else it multiplies them one by one, which takes many times
 # as long as products of float32 (`index.floats`); `python -m benchmarks.pool` shows it.
 FAST_BYTES = torch.backends.cpu.get_cpu_capability() == "AVX512"
-
-
-@dataclass(frozen=True, slots=True)
-class Products:
-    """Of the code of one query with those of n vectors, each times the vector's step."""
-
-    product: F32  # (n,)
-    unit: float  # what 1 of it stands for: the query's step
-    error: float  # how far exact products, and what float32 makes of them, may be from it
-
-    def least(self, exact: float) -> float:
-        """The least product that may stand for this exact one."""
-        least = np.float32((float(exact) - self.error) / self.unit)
-        return float(np.nextafter(least, np.float32(-np.inf)))
 
 
 class Codes:
@@ -69,6 +57,7 @@ class Codes:
         self._step = Column(np.float32)
         self._lengths = Column(np.float64, (2,))  # of each vector, and of its rest
         self._longest = np.zeros(2)  # of these
+        self._pass = pass_over(dim)
         self._columns: tuple[Column[Any], ...] = (self._vector, self._code, self._step, self._lengths)
 
     @property
@@ -97,11 +86,21 @@ class Codes:
         rounding = (queries.shape[1] + 4) * np.finfo(np.float32).eps
         rest, coded = self._longest[1], self._longest.sum()
         error = both[:, 0] * (rest + rounding * coded) + both[:, 1] * coded
-        product = product_of(code, self._code.values)
-        for mine, unit, far in zip(product, step.tolist(), error.tolist(), strict=True):
-            steps = mine.astype(np.float32)
+        far = zip(step.tolist(), error.tolist(), strict=True)
+        if len(queries) <= FEW and len(self._step.values) >= MANY:
+            return self._passed(code, far)
+        return self._made(code, far)
+
+    def _passed(self, queries: I8, far: Iterable[tuple[float, float]]) -> Iterator[Products]:
+        coded = self._code.values, self._step.values
+        for query, (unit, error) in zip(queries.astype(np.int16), far, strict=True):
+            yield Passed(len(coded[0]), partial(self._pass, query, coded), unit, error)
+
+    def _made(self, queries: I8, far: Iterable[tuple[float, float]]) -> Iterator[Products]:
+        for product, (unit, error) in zip(product_of(queries, self._code.values), far, strict=True):
+            steps = product.astype(np.float32)
             steps *= self._step.values
-            yield Products(steps, unit, far)
+            yield Made(steps, unit, error)
 
     def _put(self, start: int, stop: int, those: Sequence[NDArray[Any]]) -> None:
         for column, values in zip(self._columns, those, strict=True):

@@ -7,12 +7,12 @@ depends on the query and the rows alone, not on what else is asked with it.
 
 import numpy as np
 
-from index.codes import FAST_BYTES, Codes, Products
+from index.codes import FAST_BYTES, Codes
 from index.column import Column
 from index.fetched import NO_ROW, Part
 from index.floats import Floats
-from index.highest import reached_by_about
 from index.nodes import Nodes
+from index.products import Products
 from index.sight import Sight, ranks
 from wire.arrays import F32, F64, I64
 
@@ -105,9 +105,9 @@ class Compared:
         """
         start, row, k = self._start.values, self._row.values, len(into[0])
         many = BESIDES + int(MARGIN * k * (len(start) - 1) / max(1, len(row)))
-        least = reached_by_about(products.product, many) - products.error / products.unit
+        least = products.about(many)
         while True:
-            near = np.flatnonzero(products.product >= least)
+            near = products.reaching(least)
             best = ranks(near, self._codes.values, query)
             best.sort()
             found = sight.of_nodes(at, best, (row, start), into)
@@ -115,7 +115,7 @@ class Compared:
                 return
             if found < k:
                 many *= AGAIN
-                least = reached_by_about(products.product, many) - products.error / products.unit
+                least = products.about(many)
             elif (needed := products.least(into[1][-1])) < least:
                 least = needed
             else:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from index.codes import Products
 from index.column import Column
+from index.products import Made, Products
 from wire.arrays import F32, F64, I64
 
 # A product with one query reads all vectors once. With several, BLAS first copies them, which takes as long as three
@@ -49,7 +49,7 @@ class Floats:
         single, d = np.finfo(np.float32), queries.shape[1]
         error = _lengths(queries) * (d * single.eps * self._longest) + 2 * d * single.tiny
         for product, far in zip(self._products(queries), error.tolist(), strict=True):
-            yield Products(np.ascontiguousarray(product), 1.0, far)
+            yield Made(np.ascontiguousarray(product), 1.0, far)
 
     def _put(self, start: int, stop: int, vectors: F32, length: F64) -> None:
         self._vector.splice(start, stop, vectors)

@@ -60,6 +60,13 @@ def reached_by_about(score: F32, k: int) -> float:
     return float(_reached_by_about(score[None], k, NEARLY)[0])
 
 
+def sampled(score: F32, share: float) -> float:
+    """What about k of n scores reach, where `score` (m,) is a sample that holds `share` of the k on the average; -inf
+    where it is too small to tell."""
+    rank = _rank(share, NEARLY)
+    return float(np.partition(score, len(score) - rank)[len(score) - rank]) if rank < len(score) else -np.inf
+
+
 def _partitioned(score: Scores, k: int) -> I64:
     columns: I64 = np.argpartition(score, score.shape[1] - k, axis=1)[:, score.shape[1] - k :]
     return columns
@@ -77,9 +84,14 @@ def _sifted(score: Scores, k: int) -> I64:
 def _reached_by_about(score: NDArray[T], k: int, margin: int) -> NDArray[T]:
     """A score per row that somewhat more than k of its scores reach, (q,)."""
     few = score[:, ::STRIDE]
-    rank = few.shape[1] - int(k / STRIDE + margin * (k / STRIDE) ** 0.5 + margin)
+    rank = few.shape[1] - _rank(k / STRIDE, margin)
     least: NDArray[T] = np.partition(few, rank, axis=1)[:, rank]
     return least
+
+
+def _rank(share: float, margin: int) -> int:
+    """Which of a sample to take, the highest being 1."""
+    return int(share + margin * share**0.5 + margin)
 
 
 def _at_least(least: Scores, score: Scores, k: int) -> tuple[I64, Scores, I64]:

@@ -21,11 +21,15 @@ from wire.arrays import F32, I64
 SPEC = PoolSpec(key_dim=KEY_DIM)
 
 
-@pytest.fixture(autouse=True, scope="module", params=[True, False], ids=["bytes", "floats"])
+@pytest.fixture(
+    autouse=True, scope="module", params=[(True, 0), (True, 1 << 17), (False, 0)], ids=["passed", "bytes", "floats"]
+)
 def processor(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With a fast product of bytes, and without."""
+    """With a fast product of bytes, for which there are many vectors or few, and without."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("index.compared.FAST_BYTES", request.param)
+        fast, many = request.param
+        patch.setattr("index.compared.FAST_BYTES", fast)
+        patch.setattr("index.codes.MANY", many)
         yield
 
 

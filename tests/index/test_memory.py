@@ -59,13 +59,15 @@ def test_nothing_is_left_to_compile_when_the_first_question_comes(tmp_path: Path
     code = """
 import sys
 import numpy as np
-from index import codes, hash_sampling, sight, table
+from index import codes, hash_sampling, products, sight, table
 from index.pool import Pool
 from index.spec import PoolSpec
 from index.window import Floor
 from tests.index.samples import KEY_DIM, askers, random_keys, samples
 
 loops = [sight.ranks, sight._of_nodes, sight._around, codes._coded, table._up_to, hash_sampling._merged]
+loops.append(products.pass_over(KEY_DIM))
+codes.MANY = 0
 with Pool.open(sys.argv[1], PoolSpec(key_dim=KEY_DIM)) as pool:
     ready = [len(loop.signatures) for loop in loops]
     pool.upsert(samples(range(100, 140)))
@@ -73,6 +75,6 @@ with Pool.open(sys.argv[1], PoolSpec(key_dim=KEY_DIM)) as pool:
     pool.search(random_keys(2, 1), askers(1, 2), np.array([500, 500]), 3)
     pool.sample_random(askers(1, 2), np.array([500, 500]), 3, seed=0)
     pool.search_exactly(random_keys(2, 1), askers(1, 2), np.array([500, 500]), 3)
-    assert ready == [len(loop.signatures) for loop in loops] == 6 * [1], ready
+    assert ready == [len(loop.signatures) for loop in loops] == 7 * [1], ready
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
