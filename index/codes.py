@@ -55,7 +55,7 @@ class Codes:
         self._vector = Column(np.float32, (dim,))
         self._code = Column(np.int8, (dim,))
         self._step = Column(np.float32)
-        self._lengths = Column(np.float64, (2,))  # of each vector, and of its rest
+        self._lengths = Column(np.float32, (2,))  # of each vector, and of its rest; no less than that
         self._longest = np.zeros(2)  # of these
         self._pass = pass_over(dim)
         self._columns: tuple[Column[Any], ...] = (self._vector, self._code, self._step, self._lengths)
@@ -73,7 +73,7 @@ class Codes:
     def splice(self, start: int, stop: int, vectors: F32) -> None:
         """Put `vectors` (n, d) in the place of those from `start` up to `stop`."""
         code, step, both = _coded(vectors, LARGEST)
-        self._put(start, stop, (vectors, code, step, both))
+        self._put(start, stop, (vectors, code, step, np.nextafter(both.astype(np.float32), np.float32(np.inf))))
 
     def keep(self, start: int, stop: int, kept: I64) -> None:
         """Put those at `kept` (n,) in the place of those from `start` up to `stop`."""
@@ -107,7 +107,7 @@ class Codes:
             column.splice(start, stop, values)
         longest = self._lengths.values if start < stop else those[-1]  # the longest may be gone
         before = 0 if start < stop else self._longest
-        self._longest = np.maximum(before, longest.max(axis=0, initial=0))
+        self._longest = np.maximum(before, longest.max(axis=0, initial=0)).astype(np.float64)
 
 
 @partial(compiled, reorders=True)

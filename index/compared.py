@@ -31,7 +31,6 @@ class Compared:
     def __init__(self, dim: int) -> None:
         self._row, self._start = Column(np.int64), Column(np.int64)
         self._start.splice(0, 0, np.zeros(1, np.int64))
-        self._oldest = Column(np.int64)  # of the rows of each node
         self._codes = Codes(dim) if FAST_BYTES else Floats(dim)
 
     @property
@@ -42,11 +41,11 @@ class Compared:
     @property
     def nbytes(self) -> int:
         """Bytes of nodes and vectors, and of the room for more."""
-        return self._row.nbytes + self._start.nbytes + self._oldest.nbytes + self._codes.nbytes
+        return self._row.nbytes + self._start.nbytes + self._codes.nbytes
 
     def add(self, rows: I64, vectors: F32) -> None:
         """Rows that came, with their vectors (n, d)."""
-        end = len(self._oldest.values)
+        end = len(self._start.values) - 1
         self._put(end, end, Nodes.each(rows))
         self._codes.splice(end, end, vectors)
 
@@ -85,8 +84,9 @@ class Compared:
 
     def _between(self, start: int, stop: int) -> tuple[int, int]:
         """The first node of the rows `start` … `stop` - 1, and the first behind them."""
-        oldest = self._oldest.values
-        return int(np.count_nonzero(oldest < start)), int(np.count_nonzero(oldest < stop))
+        begin = np.searchsorted(self._row.values, (start, stop))  # in whole runs, which alone are sorted
+        first, last = np.searchsorted(self._start.values, begin).tolist()
+        return first, last
 
     def _put(self, first: int, last: int, nodes: Nodes) -> None:
         """Put `nodes` in the place of those from `first` up to `last`."""
@@ -95,7 +95,6 @@ class Compared:
         start[last + 1 :] += len(nodes.row) - (end - begin)
         self._start.splice(first + 1, last + 1, begin + nodes.start[1:])
         self._row.splice(begin, end, nodes.row)
-        self._oldest.splice(first, last, nodes.oldest)
 
     def _best(self, query: F32, products: Products, sight: Sight, at: int, into: tuple[I64, F64]) -> None:
         """Those of one query.
