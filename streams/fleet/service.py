@@ -8,6 +8,7 @@ predictions never wait for trainings, and chores (scores, snapshots, lags).
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,10 +34,10 @@ from streams.fleet.names import Names
 from streams.fleet.result import result_of
 from streams.fleet.settings import FleetSettings
 from streams.fleet.trained import FleetTrained
-from streams.home import settle
+from streams.home import FILE, settle
 from streams.kafka.topics import FLEET_GROUP
 from wire.clock import Clock
-from wire.errors import ConnectionFailed, DeliveryError
+from wire.errors import ConnectionFailed, DeliveryError, InputError
 from wire.event import Event, decode_event
 from wire.malformed import Malformed
 
@@ -76,6 +77,7 @@ class FleetService:
         now_ms = clock.wall_ms()
         begun = self._state.resume(metrics, uploads=settings.uploads, seed=settings.seed, now_ms=now_ms)
         if begun is None:
+            _check_unused(settings.state)
             begun = Resumed(
                 Fleet(metrics, uploads=settings.uploads, seed=settings.seed, boot=now_ms), {}, {"run": now_ms}
             )
@@ -307,3 +309,9 @@ def _by_topic(positions: dict[Partition, int]) -> dict[str, dict[int, int]]:
         if offset >= 0:
             topics.setdefault(topic, {})[number] = offset
     return topics
+
+
+def _check_unused(folder: Path) -> None:
+    """Raise `InputError` when another part keeps its state there: a fleet writes its own before it notes its Kafka."""
+    if (folder / FILE).exists():
+        raise InputError(f"{folder} holds the state of something else and no fleet's: give another --state")

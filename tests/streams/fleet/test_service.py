@@ -17,6 +17,7 @@ from streams.fleet.hands import Hands
 from streams.fleet.orders import EVERYONE, Orders, Standing, begun
 from streams.fleet.service import SNAPSHOT_MS, TICK_MS, FleetService
 from streams.fleet.settings import FleetSettings, Own
+from streams.home import settle
 from streams.kafka.bus import KafkaBus
 from streams.kafka.connection import KafkaSettings
 from streams.kafka.topics import BEHAVIOUR, EVENTS, FLEET_GROUP
@@ -24,7 +25,7 @@ from tests.at_once import AtOnce
 from tests.clock import HandClock
 from tests.device_sim.memory_link import MemoryBroker, MemoryLink
 from tests.streams.fleet.world import TASK, cloud_model, history_of
-from wire.errors import ConnectionFailed
+from wire.errors import ConnectionFailed, InputError
 from wire.event import decode_event, encode_event
 from wire.signing import PUBLIC, keys_in, sign_model, sign_task
 from wire.task import ARMS
@@ -199,3 +200,11 @@ def said(fleet: FleetService) -> list[tuple[str, str, list[float]]]:
 
 def trainings_of(fleet: FleetService) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (fleet.board.merge().parent / TRAININGS).read_text().splitlines()]
+
+
+def test_a_folder_in_which_something_else_keeps_its_state_is_refused_and_left_as_it_was(world: World) -> None:
+    settle(world.folder / "state", world.bus.home([EVENTS]), "")
+    before = sorted((world.folder / "state").iterdir())
+    with pytest.raises(InputError, match="holds the state of something else and no fleet's: give another --state"):
+        world.fleet()
+    assert sorted((world.folder / "state").iterdir()) == before
