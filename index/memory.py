@@ -14,6 +14,7 @@ from index.compared import Compared
 from index.fetched import Unindexed
 from index.graph import Graph
 from index.hash_sampling import Drawn, points
+from index.key_set import KeySet
 from index.laid import laid_out
 from index.matches import LABELS, Limits, Matches
 from index.nodes import NO_NODES, Nodes
@@ -27,7 +28,6 @@ from index.window import EVERYTHING, Floor
 from models.sample import SampleBlock
 from wire.arrays import F32, I64, U64, Bool
 
-KNOWN_BYTES = 90  # a sample key in a Python set: 48 for the number, 42 for slots (measured)
 FLAT_SHARE = 0.5  # a segment with fewer live rows than this is searched exactly
 # A segment is put together anew when it has so many rows to no use, in parts of its live ones: searches compare them,
 # or pass them by. A smaller share is more work: by this one each row is put together some 3 times while its segment
@@ -44,6 +44,9 @@ def get_ready(key_dim: int) -> None:
     memory.random(nobody, 1, seed=0)
     memory.expire(Floor(0, 0))
     memory._settle()
+    memory._known.add(nobody.user)
+    memory.has(nobody.user)
+    memory._known.remove(nobody.user)
     laid_out(best_of([NONE, NONE], 1), NONE)
 
 
@@ -57,7 +60,7 @@ class Memory:
         self.live = 0
         self.effort = Effort()
         self._indexed = 0  # rows before this one are in segments
-        self._known: set[int] = set()
+        self._known = KeySet()  # sample keys of the rows of segments and ring
         self._drawn = {label: Drawn() for label in LABELS}
         self._died = 0  # of the rows that are drawn from
         self._floor = EVERYTHING  # no live row is at or below it
@@ -71,7 +74,7 @@ class Memory:
 
     def has(self, sample: U64) -> Bool:
         """Which sample keys are in the window (or were, a moment ago), shape (n,)."""
-        return np.fromiter(map(self._known.__contains__, sample.tolist()), np.bool_, len(sample))
+        return self._known.has(sample)
 
     def append(self, block: SampleBlock) -> None:
         """Add encoded samples to the ring."""
@@ -79,7 +82,7 @@ class Memory:
         start = self.table.end
         self.table.append(block)
         self._take_in(start, block.match_key)
-        self._known.update(block.sample.tolist())
+        self._known.add(block.sample)
         self.live += len(block)
 
     def index(self, n: int) -> None:
@@ -183,7 +186,7 @@ class Memory:
         segments = sum(segment.nbytes for segment in self.segments)
         compared = sum(each.nbytes for each in self._compared.values())
         drawn = sum(each.nbytes for each in self._drawn.values())
-        return self.table.nbytes() + segments + compared + drawn + KNOWN_BYTES * len(self._known)
+        return self.table.nbytes() + segments + compared + drawn + self._known.nbytes
 
     def _sight(self, limits: Limits) -> Sight:
         """The window also bounds what a query sees from below, so that the samples it may see do not depend on when
@@ -276,8 +279,8 @@ class Memory:
             for label in LABELS:
                 self._replace(label, segment, NO_NODES)
             span = self.table.span(segment.start, segment.stop)
-            self._known.difference_update(self.table.sample[span].tolist())
-        self._known.update(self.table.sample[self.table.span(moved.start, moved.stop)].tolist())
+            self._known.remove(self.table.sample[span])
+        self._known.add(self.table.sample[self.table.span(moved.start, moved.stop)])
         if gone:
             self._settle()  # while there still are places to look up who is dead
         self.segments = [s for s in self.segments if s not in gone]
