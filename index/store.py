@@ -41,7 +41,7 @@ from index.rows import (
     unpack_rows,
 )
 from index.spec import PoolSpec
-from index.window import EVERYTHING, Floor
+from index.window import EVERYTHING, Floor, above
 from models.quorum import QuorumState
 from models.sample import SampleBlock
 from wire.arrays import I64, U64
@@ -49,6 +49,7 @@ from wire.errors import PoolError
 from wire.identity import NO_MODEL, ModelId
 
 FORMAT = 10  # raise when keys, rows or their shards change, or the states that a flow keeps beside its pool
+AHEAD_ROWS, AHEAD_SHARE = 1024, 16  # places of so many of the oldest, or of 1/16 of all, are read at once
 READ_ROWS = 4096  # rows per read; 4096 · 400 B = 1.6 MB
 # Who reads them closes them: a traceback would keep them, and RocksDB stays locked while anybody iterates over it.
 Chunks = Generator[tuple[list[bytes], list[bytes]], None, None]  # of keys, and of their values
@@ -81,6 +82,9 @@ def _batch() -> WriteBatch:
     return WriteBatch(raw_mode=True)
 
 
+_NO_PLACES = np.zeros(0, np.int64), np.zeros(0, np.uint64)
+
+
 class Store:
     """RocksDB behind one pool. Open with `Store.open`; one process writes, others may open it read-only."""
 
@@ -92,6 +96,7 @@ class Store:
         self.writes = meta.writes  # since the pool was made, those before a rebuild included
         self.owner = meta.owner  # the last one it worked for
         self._changed = True  # since the last sync
+        self._oldest = _NO_PLACES  # all of the window up to the last one of these
         self._encoded_row = encoded_row(meta.spec.key_dim)
 
     @classmethod
@@ -156,6 +161,7 @@ class Store:
 
     def write(self, block: SampleBlock, state: State) -> None:
         """Add the encoded samples of `block` and change to `state`, both or neither."""
+        self._expect_among_oldest(block)
         batch = self._batch()
         _put(batch, pack_keys(PAYLOAD, block.timestamp, block.sample), pack_payload(block))
         self._put_encoded(batch, block)
@@ -190,9 +196,14 @@ class Store:
 
     def oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
         """Timestamps and sample keys of the up to n oldest samples above `floor`, oldest first."""
-        with told(self.path):
-            keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
-            return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
+        timestamp, sample = self._oldest
+        left = above(timestamp, sample, floor)
+        if np.count_nonzero(left) < n:
+            self._oldest = self._read_oldest(floor, max(n, min(AHEAD_ROWS, self.state.live // AHEAD_SHARE)))
+        else:
+            self._oldest = timestamp[left], sample[left]
+        timestamp, sample = self._oldest
+        return timestamp[:n], sample[:n]
 
     def read(self, rows: int = READ_ROWS) -> Iterator[SampleBlock]:
         """All samples that are in the window now, whatever is written meanwhile, oldest first, in blocks of `rows`.
@@ -278,6 +289,17 @@ class Store:
                 break
             rows[key[len(prefix) :]] = value
         return {place: value for place, value in rows.items() if len(value) == width}
+
+    def _read_oldest(self, floor: Floor, n: int) -> tuple[I64, U64]:
+        with told(self.path):
+            keys: Iterator[Any] = self._db.keys(from_key=pack_floor(PAYLOAD, floor))  # bytes, in raw mode
+            return unpack_keys(PAYLOAD, [key for key in islice(keys, n) if key.startswith(PAYLOAD)])
+
+    def _expect_among_oldest(self, block: SampleBlock) -> None:
+        """Forget the oldest where samples come that are as old as these."""
+        timestamp, _ = self._oldest
+        if len(timestamp) and len(block) and block.timestamp.min() <= timestamp[-1]:
+            self._oldest = _NO_PLACES
 
     def _put_encoded(self, batch: WriteBatch, block: SampleBlock) -> None:
         _put(batch, pack_keys(encoded_prefix(block.model), block.timestamp, block.sample), pack_encoded(block))

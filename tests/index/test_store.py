@@ -234,3 +234,16 @@ def test_space_of_what_has_left_is_given_back(tmp_path: Path) -> None:
             pool.upsert(samples(range(first, first + 50), keys=range(first, first + 50)))
         rows = sum(1 for key in pool.store._db.keys(from_key=b"r") if isinstance(key, bytes) and key[:1] == b"r")
         assert 64 <= rows <= 64 + 64 // 16 + 50
+
+
+def test_the_oldest_are_those_on_disk_whatever_comes_among_them(tmp_path: Path) -> None:
+    with Pool.open(tmp_path / "pool", small(window_count=N)) as pool:
+        pool.upsert(samples(range(1000, 1100)))
+        for come in ([1200], [1001, 999], [500, 501, 502], [400], [1300]):
+            assert pool.upsert(samples(come, keys=[5000 + each for each in come])).inserted.all()
+            block = pool.memory.table
+            at = block.at(pool.memory.window())
+            for n in (1, 3, 7):
+                timestamp, sample = pool.store.oldest(pool.store.state.floor, n)
+                assert timestamp.tolist() == block.timestamp[at[:n]].tolist()
+                assert sample.tolist() == block.sample[at[:n]].tolist()
