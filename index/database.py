@@ -147,12 +147,18 @@ def _names(path: Path) -> list[str]:
         raise PoolError(f"pool {path} cannot be used ({error.strerror}): {advice(error.errno or 0)}") from error
 
 
+# Bytes of a file that RocksDB writes in the background before it has them sent to the disk. It would send all 60 MB of
+# the file at its end else, and who waits for the disk then, as every epoch does, waits for those, too.
+_SENT_AT_ONCE = 1 << 20
+
+
 def options(strict: bool = False) -> Options:
     """How our databases are opened."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_keep_log_file_num(2)
+    options.set_bytes_per_sync(_SENT_AT_ONCE)
     mode = DBRecoveryMode.tolerate_corrupted_tail_records() if strict else DBRecoveryMode.point_in_time()
     options.set_wal_recovery_mode(mode)
     return options
