@@ -1,4 +1,9 @@
-"""Who is due for a training, in the order in which they asked, and who of them train together."""
+"""Who is due for a training, who of them is next, and who train together.
+
+Where more is asked of a fleet than it can do the newest batches are trained on, and those wait who have had theirs for
+longest, until a newer one comes. In the order in which they asked, all would train on what is as old as the queue is
+long.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -41,11 +46,11 @@ class Due:
 
         Who may not train now keeps its place.
 
-        Devices whose user did something since their last training come first, then those that asked first: a new
-        cloud model makes every device due, and who is using it should not wait for who is not.
+        Devices whose user did something since their last training come first, of these and of the rest those whose
+        batch came last: a new cloud model makes every device due, and who is using it should not wait for who is not.
         """
         group: list[tuple[str, Train]] = []
-        for user_id in sorted(self._users, key=lambda user_id: devices[user_id].new_samples == 0):
+        for user_id in sorted(self._users, key=lambda user_id: _place(devices[user_id])):
             device = devices[user_id]
             if group and (device.model, device.task) != (group[0][1].model, group[0][1].task):
                 continue
@@ -58,3 +63,7 @@ class Due:
             if len(group) == limit:
                 break
         return group
+
+
+def _place(device: Device) -> tuple[bool, int]:
+    return device.new_samples == 0, -device.batch_since_ms

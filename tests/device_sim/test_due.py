@@ -12,9 +12,9 @@ TASK = Task(task_version=1)
 OLD, NEW = ModelId("line", 1), ModelId("line", 2)
 
 
-def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1) -> Device:
+def device(user_id: str, *, model: ModelId = NEW, new_samples: int = 1, batch_since_ms: int = 0) -> Device:
     made = Device(user_id)
-    made.model, made.task, made.new_samples = model, TASK, new_samples
+    made.model, made.task, made.new_samples, made.batch_since_ms = model, TASK, new_samples, batch_since_ms
     return made
 
 
@@ -41,6 +41,12 @@ def test_who_may_not_train_now_keeps_its_place() -> None:
 
 def test_who_was_used_goes_first_then_who_asked_first() -> None:
     assert trainings(device("idle", new_samples=0), device("b"), device("a")) == ["b", "a", "idle"]
+
+
+def test_of_those_who_were_used_the_newest_batches_go_first_whoever_asked_before() -> None:
+    old, new, idle = device("old", batch_since_ms=5), device("new", batch_since_ms=6), device("idle", new_samples=0)
+    idle.batch_since_ms = 7
+    assert trainings(old, idle, new) == ["new", "old", "idle"]
 
 
 def test_a_group_is_of_one_model_and_no_larger_than_its_limit() -> None:
