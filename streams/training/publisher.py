@@ -4,14 +4,21 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import structlog
+
 from monitor.waiting import Waiting
-from streams.bus import Bus
-from streams.kafka.topics import MODELS
+from streams.bus import Bus, Message, Positions
+from streams.kafka.topics import MODELS, TRAINER_GROUP
 from wire.clock import Clock
 from wire.errors import ConnectionFailed, InputError
+from wire.malformed import Malformed
+from wire.model import identify_model
+from wire.signing import open_model
 
 KEY = b"current"
 _WAIT_S = 0.2  # for Kafka's word in one step: how long a stop may go unnoticed
+
+_log = structlog.get_logger()
 
 
 class Publication(NamedTuple):
@@ -24,7 +31,10 @@ class Publication(NamedTuple):
 
 
 class Publisher:
-    """The only one to publish models, or it raises `InputError`: of two versions with one number nobody takes both."""
+    """The only one to publish models, or it raises `InputError`: of two versions with one number nobody takes both.
+
+    What comes on the topic and is no model is told of and passed over, as everybody does who reads it.
+    """
 
     def __init__(self, bus: Bus, clock: Clock, stopping: Callable[[], bool]) -> None:
         self._bus = bus
@@ -32,7 +42,8 @@ class Publisher:
         self._queue: deque[Publication] = deque()
         self._sent: Publication | None = None
         self._waiting = Waiting(clock.steady_ms)
-        self._models_end = self._end_of_models()
+        self._seen = self._ends()  # up to where the topic is known
+        self._own: bytes | None = None  # the model that was sent since
 
     def offer(self, publication: Publication) -> None:
         """Publish this after what was offered before."""
@@ -43,7 +54,7 @@ class Publisher:
         if self._sent is not None:
             if not self._producer.settled(_WAIT_S):
                 return False
-            self._models_end += self._sent.topic == MODELS
+            self._own = self._sent.value if self._sent.topic == MODELS else self._own
             self._sent.arrived()
             self._sent = None
         if self._queue and (self._queue[0].topic != MODELS or self._is_alone()):
@@ -60,14 +71,35 @@ class Publisher:
     def _is_alone(self) -> bool:
         """Whether nobody else published since; False, for now, while Kafka is away."""
         try:
-            end = self._end_of_models()
+            came = self._came()
         except ConnectionFailed as error:
             self._waiting.go_on(f"Kafka, to publish a version: {error}")
             return False
-        if end != self._models_end:
-            raise InputError(f"another trainer publishes on {MODELS}: stop one of the two, and start this one again")
         self._waiting.over()
+        others = [message for message in came if message.value != self._own]
+        if any(map(_is_model, others)):
+            raise InputError(f"another trainer publishes on {MODELS}: stop one of the two, and start this one again")
+        if others:
+            _log.warning(f"passed over what came on {MODELS} and is no model", number=len(others))
+        self._own = None
         return True
 
-    def _end_of_models(self) -> int:
-        return sum(end for _, end in self._bus.bounds(MODELS).values())
+    def _came(self) -> list[Message]:
+        """What is on the topic since it was looked at, unless that is just what we sent."""
+        ends = self._ends()
+        new = {place: (self._seen.get(place, 0), end) for place, end in ends.items()}
+        self._seen = ends
+        if sum(end - start for start, end in new.values()) == (self._own is not None):
+            return []
+        return list(self._bus.read(f"{TRAINER_GROUP}-others", new))
+
+    def _ends(self) -> Positions:
+        return {place: end for place, (_, end) in self._bus.bounds(MODELS).items()}
+
+
+def _is_model(message: Message) -> bool:
+    try:
+        identify_model(open_model(message.value, None))
+    except Malformed:
+        return False
+    return True

@@ -1,9 +1,10 @@
 """A producer and a bus that do what a test says, for what stands on them alone."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from streams.bus import Message, Partition
 from wire.errors import DeliveryError
 
 
@@ -30,13 +31,13 @@ class ScriptedProducer:
 
 
 class ScriptedBus:
-    """Makes scripted producers; `ends` says where topics end, or raises."""
+    """Makes scripted producers; `ends` says where topics end, or raises; `there` is what can be read."""
 
     name = "Kafka at nowhere"
 
-    def __init__(self, ends: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, ends: Callable[[], int] = lambda: 0, there: Sequence[Message] = ()) -> None:
         self.producers: list[ScriptedProducer] = []
-        self._ends = ends
+        self._ends, self._there = ends, there
 
     def producer(self, **_: Any) -> ScriptedProducer:
         self.producers.append(ScriptedProducer())
@@ -44,3 +45,9 @@ class ScriptedBus:
 
     def bounds(self, topic: str) -> dict[tuple[str, int], tuple[int, int]]:
         return {(topic, 0): (0, self._ends())}
+
+    def read(self, _group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
+        for message in self._there:
+            first, end = between[message.topic, message.partition]
+            if first <= message.offset < end:
+                yield message

@@ -1,12 +1,17 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from streams.bus import Message
 from streams.kafka.topics import MODELS, TASKS
+from streams.simulation.trainer import signed
 from streams.training.publisher import Publication, Publisher
 from tests.clock import HandClock
 from tests.streams.scripted import ScriptedBus
 from wire.errors import ConnectionFailed, DeliveryError, InputError
+
+PASSED_OVER = "passed over what came on models and is no model"
 
 
 class World:
@@ -14,7 +19,8 @@ class World:
 
     def __init__(self) -> None:
         self.end, self.away, self.arrived = 3, False, list[str]()
-        self.bus = ScriptedBus(self._ends)
+        self.there = list[Message]()
+        self.bus = ScriptedBus(self._ends, self.there)
         unchecked: Any = self.bus
         self.publisher = Publisher(unchecked, HandClock(), stopping=lambda: False)
         self.producer = self.bus.producers[0]
@@ -23,6 +29,10 @@ class World:
         if self.away:
             raise ConnectionFailed("away")
         return self.end
+
+    def comes(self, value: bytes) -> None:
+        self.there.append(Message(MODELS, 0, self.end, b"current", value, 0, {}))
+        self.end += 1
 
     def offer(self, topic: str, value: str) -> None:
         self.publisher.offer(Publication(topic, value.encode(), {}, lambda: self.arrived.append(value)))
@@ -43,11 +53,46 @@ def test_what_is_offered_goes_out_in_order_each_when_the_one_before_has_arrived(
 
 def test_of_two_that_publish_models_the_one_that_notices_ends() -> None:
     world = World()
-    world.end += 1
+    world.comes(signed(1, 7))
     world.offer(MODELS, "model")
     with pytest.raises(InputError, match="another trainer"):
         world.publisher.step()
     assert world.producer.sent == []
+
+
+def test_between_its_own_models_that_of_another_is_noticed() -> None:
+    world = World()
+    for value in ("1", "2"):
+        world.offer(MODELS, value)
+    world.publisher.step()
+    world.comes(b"1")
+    world.comes(signed(1, 7))
+    with pytest.raises(InputError, match="another trainer"):
+        world.publisher.step()
+
+
+def test_what_comes_on_the_topic_and_is_no_model_is_told_of_and_passed_over() -> None:
+    world = World()
+    for junk in (b"", b"{}", signed(1, 7)[:-1], b"\xc1"):
+        world.comes(junk)
+    world.offer(MODELS, "1")
+    with capture_logs() as lines:
+        world.publisher.step()
+    assert [(line["event"], line["number"]) for line in lines] == [(PASSED_OVER, 4)]
+    world.comes(b"1")
+    world.comes(b"junk")
+    world.offer(MODELS, "2")
+    with capture_logs() as lines:
+        world.publisher.step()
+    assert world.producer.sent == [(MODELS, b"1"), (MODELS, b"2")]
+    assert [(line["event"], line["number"]) for line in lines] == [(PASSED_OVER, 1)]
+
+
+def test_a_topic_that_was_made_anew_has_nobody_elses_models() -> None:
+    world = World()
+    world.end = 0
+    world.offer(MODELS, "model")
+    assert not world.publisher.step() and world.producer.sent == [(MODELS, b"model")]
 
 
 def test_its_own_models_are_nobody_elses() -> None:
