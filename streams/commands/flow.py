@@ -13,6 +13,7 @@ from streams.flow.link import Hello
 from streams.flow.meeting import Chair, Member, listen
 from streams.flow.settings import FlowSettings
 from streams.flow.state import has_begun, name_state, new_name, prepare_state, state_name
+from streams.flow.state_shards import check_pool
 from streams.flow.uncounted import forget_uncounted, progress_of
 from streams.kafka.connection import probe
 from streams.kafka.options import LOCAL_KAFKA, KafkaOptions
@@ -130,6 +131,7 @@ def command(
     make_folder(state)
     with hold(state):
         prepare_state(state, machines.own if machines else 0, parts)
+        check_pool(pool, state)
         stop = Stop()
         document = [sys.executable, "-m", "streams.flow.process", msgspec.json.encode(settings).decode()]
         if machines:

@@ -8,12 +8,11 @@ from index.owner import Owner
 from index.pool import Pool
 from index.store import FORMAT
 from index.verify import stats
-from operators.placement import shard_key
 from streams.bus import Bus
 from streams.doctor.finding import Finding, looked
 from streams.flow.shard_states import ShardStates
-from streams.flow.state import Checkpoints, damaged, look_at_state, pooled_writes, state_name
-from streams.flow.state_shards import owners
+from streams.flow.state import Checkpoints, damaged, look_at_state, state_name
+from streams.flow.state_shards import check_pool, owners
 from streams.flow.state_store import StateStore
 from streams.home import FILE
 from streams.training.published import published_versions
@@ -83,17 +82,12 @@ def _whole(folder: Path, pool: Path) -> list[Finding]:
     found = [Finding("state", "ok", f"{folder} is the state of a flow")]
     for place, owner in there.items():
         found += looked("states", lambda at=place, of=owner: [_states(at, of, saved)])  # type: ignore[misc]
-    return found + _gone(folder, pool)
+    return found + looked("pool", lambda: _went_with(pool, folder))
 
 
-def _gone(state: Path, pool: Path) -> list[Finding]:
-    """Shards of the pool that the state goes on from, of those on this host."""
-    writes = pooled_writes(state)
-    written = (of for of in owners(state).values() if writes.get(shard_key(of.shard, of.shards)))
-    shards = [pool / f"shard-{of.shard}-of-{of.shards}" for of in written]
-    remedy = f"put it back, or delete {state}, to fill the pool again with what Kafka still has"
-    gone = [shard for shard in shards if not shard.is_dir()]
-    return [Finding("pool", "fail", f"{shard} is gone, and {state} goes on from it", remedy) for shard in gone]
+def _went_with(pool: Path, state: Path) -> list[Finding]:
+    check_pool(pool, state)
+    return []
 
 
 def _states(folder: Path, owner: Owner, saved: Checkpoints) -> Finding:

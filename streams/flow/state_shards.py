@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from index.owner import Owner
+from operators.placement import shard_key
 from streams.flow.shard_states import ShardStates
 from streams.flow.shards import Shards
-from streams.flow.state import state_name
-from wire.errors import InputError
+from streams.flow.state import pooled_writes, state_name
+from wire.errors import InputError, PoolError
 
 
 class StateShards(Shards[ShardStates]):
@@ -42,3 +43,15 @@ def owners(folder: Path) -> dict[Path, Owner]:
     found = {place: re.fullmatch(r"states-(\d+)-of-(\d+)", place.name) for place in sorted(folder.glob("states-*"))}
     state = state_name(folder)
     return {place: Owner(int(name[1]), int(name[2]), state) for place, name in found.items() if name}
+
+
+def check_pool(pool: Path, state: Path) -> None:
+    """Raise `PoolError` where a shard of the pool is gone that the state goes on from, of those on this host."""
+    writes = pooled_writes(state)
+    written = (of for of in owners(state).values() if writes.get(shard_key(of.shard, of.shards)))
+    for shard in (pool / f"shard-{of.shard}-of-{of.shards}" for of in written):
+        if not shard.is_dir():
+            raise PoolError(
+                f"{shard} is gone, and {state} goes on from it: put it back, or delete {state}, to fill the pool again "
+                "with what Kafka still has"
+            )

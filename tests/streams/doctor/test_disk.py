@@ -17,9 +17,10 @@ from operators.saved_states import Saved
 from streams.doctor.disk import on_disk
 from streams.doctor.finding import Finding
 from streams.flow.state import FLOW_ID, ITEMS, USERS, prepare_state, state_name
-from streams.flow.state_shards import StateShards
+from streams.flow.state_shards import StateShards, check_pool
 from streams.home import FILE
 from wire.durable import hold
+from wire.errors import PoolError
 from wire.signing import PRIVATE, PUBLIC, keys_in
 
 
@@ -181,6 +182,8 @@ def test_a_shard_of_the_pool_that_is_gone_fails_where_the_state_goes_on_from_it(
     pooled(state, 3, {1: 9})
     *_, gone = told(state, pool)
     assert gone.word == "fail" and f"{pool}/shard-1-of-2 is gone, and {state} goes on from it" in gone.seen
+    with pytest.raises(PoolError, match="put it back, or delete"):  # the dataflow does not begin
+        check_pool(pool, state)
 
 
 def test_keys_that_are_damaged_or_of_two_pairs_fail(tmp_path: Path) -> None:
