@@ -46,7 +46,7 @@ def open_db(path: Path, *, read_only: bool, new: bool = False, strict: bool = Fa
         if rows and not strange:
             raise damaged(path, "CURRENT is gone")
         if strange or not new:
-            raise not_a_pool(path)
+            raise not_a_pool(path, " or an empty one for a new pool" if new else "")
     if not read_only:
         make_folder(path)
     access = AccessType.read_only(False) if read_only else AccessType.read_write()
@@ -111,9 +111,11 @@ def damaged(path: Path, what: str) -> PoolError:
     )
 
 
-def not_a_pool(path: Path) -> PoolError:
-    """The error of a folder that holds something else, or nothing."""
-    return PoolError(f"{path} is not a pool: give the directory of a pool, or an empty one for a new pool")
+def not_a_pool(path: Path, otherwise: str = "") -> PoolError:
+    """The error of a folder that holds something else, such as the folders of some pools, or nothing."""
+    within = sorted(place.parent for place in path.glob("*/CURRENT"))
+    example = f", such as {within[0]}" if within else ""
+    return PoolError(f"{path} is not a pool: give the directory of one{example}{otherwise}")
 
 
 def _pool_error(path: Path, text: str) -> PoolError:

@@ -51,14 +51,14 @@ def test_without_settings_it_opens_as_it_was_last(tmp_path: Path) -> None:
 
 def test_looking_at_a_path_makes_nothing_there(tmp_path: Path) -> None:
     for read_only in (False, True):
-        with pytest.raises(PoolError, match="is not a pool: give the directory of a pool"):
+        with pytest.raises(PoolError, match=r"is not a pool: give the directory of one$"):
             Pool.open(tmp_path / "nowhere", read_only=read_only)
     assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(PoolError, match="is not a pool"):
+    with pytest.raises(PoolError, match="is not a pool: give the directory of one or an empty one for a new pool"):
         Pool.open(tmp_path, small())
     assert [f.name for f in tmp_path.iterdir()] == ["notes.txt"]
 

@@ -26,6 +26,12 @@ def test_stats(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert numbers["samples"] == 60 and numbers["newest_timestamp"] == 159 and numbers["disk_bytes"] > 0
 
 
+@pytest.mark.parametrize("command", ["stats", "verify", "rebuild"])
+def test_of_a_folder_of_pools_one_is_named(path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pool", command, str(path.parent)]) == 1
+    assert f"give the directory of one, such as {path}\n" in capsys.readouterr().err
+
+
 def test_verify(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pool", "verify", str(path), "--json", "--k", "5"]) == 0
     numbers = json.loads(capsys.readouterr().out)
