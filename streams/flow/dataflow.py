@@ -58,10 +58,12 @@ def build_flow(
     metrics: Metrics,
     model: Callable[[], CloudModel],
     blame: Blame,
+    held_up: Callable[[], bool] = lambda: False,
 ) -> Dataflow:
     """The dataflow of one process; `model` gives the newest cloud model whenever it is asked.
 
-    `blame` notes what the world is to blame for when a pool or a model fails.
+    `blame` notes what the world is to blame for when a pool or a model fails. While all are `held_up` where an epoch
+    ends no pool goes on with a change of models.
     """
     flow, counts, out = Dataflow(FLOW_ID), _Counts(clock, metrics), _Emitter(sink.part, clock, metrics)
     per_label = settings.candidates // 2
@@ -99,9 +101,7 @@ def build_flow(
         POOLED,
         asked,
         matching,
-        open_shard=_Shards(
-            settings, states, pools, matching, counts.pooled, held_up=source.epoch_ends, blame=blame
-        ).open,
+        open_shard=_Shards(settings, states, pools, matching, counts.pooled, held_up=held_up, blame=blame).open,
         model=model,
         clock=clock,
     )

@@ -149,6 +149,7 @@ def _run_once(
             metrics=metrics,
             model=lambda: _first(feed, blame),
             blame=blame,
+            held_up=source.epoch_ends,
         )
         _log.info(
             "dataflow", kafka=settings.bootstrap, pool=settings.pool, process=f"{process + 1}/{settings.processes}"

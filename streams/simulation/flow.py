@@ -160,6 +160,7 @@ class Flow:
             metrics=self._metrics,
             model=lambda: _first(feed),
             blame=blame,
+            held_up=source.epoch_ends,
         )
 
 
