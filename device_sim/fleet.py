@@ -231,7 +231,9 @@ class Fleet:
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
     ) -> TrainingJob | None:
         """Up to `limit` of the due devices that `may` train now, as one job; None when there are none."""
-        group = self.due.take(self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), limit, may)
+        group = self.due.take(
+            self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), now_ms, limit, may
+        )
         if not group:
             return None
         users, trains = zip(*group, strict=True)
