@@ -29,8 +29,8 @@ class Compared:
     """
 
     def __init__(self, dim: int) -> None:
-        self._row, self._start = Column(np.int64), Column(np.int64)
-        self._start.splice(0, 0, np.zeros(1, np.int64))
+        self._row, self._start = Column(np.int64), Column(np.int32)
+        self._start.splice(0, 0, np.zeros(1, np.int32))
         self._codes = Codes(dim) if FAST_BYTES else Floats(dim)
 
     @property
@@ -85,6 +85,7 @@ class Compared:
     def _between(self, start: int, stop: int) -> tuple[int, int]:
         """The first node of the rows `start` … `stop` - 1, and the first behind them."""
         begin = np.searchsorted(self._row.values, (start, stop))  # in whole runs, which alone are sorted
+        begin = begin.astype(self._start.values.dtype)  # else all of these would be cast
         first, last = np.searchsorted(self._start.values, begin).tolist()
         return first, last
 
@@ -93,7 +94,7 @@ class Compared:
         start = self._start.values
         begin, end = int(start[first]), int(start[last])
         start[last + 1 :] += len(nodes.row) - (end - begin)
-        self._start.splice(first + 1, last + 1, begin + nodes.start[1:])
+        self._start.splice(first + 1, last + 1, (begin + nodes.start[1:]).astype(np.int32))
         self._row.splice(begin, end, nodes.row)
 
     def _best(self, query: F32, products: Products, sight: Sight, at: int, into: tuple[I64, F64]) -> None:

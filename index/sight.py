@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from index.compiled import compiled
 from index.fetched import NO_ROW
 from index.matches import Limits
-from wire.arrays import F32, F64, I64, U64, Bool
+from wire.arrays import F32, F64, I32, I64, U64, Bool
 
 Seen = tuple[NDArray[np.void], int, int]  # rows of type `SEEN`, the number of the first, and how old one may be
 Asker = tuple[np.uint64, np.int64]  # who asks, and what was before when
@@ -50,7 +50,7 @@ class Sight:
         allowed &= rows != NO_ROW
         return allowed
 
-    def of_nodes(self, at: int, ranks: I64, held: tuple[I64, I64], into: Into) -> int:
+    def of_nodes(self, at: int, ranks: I64, held: tuple[I64, I32], into: Into) -> int:
         """The rows of the nodes of sorted `ranks` that query `at` may see, as far as there is room; returns how many
         there are. Of `held`, row and start, those of node i are `row[start[i] : start[i + 1]]`."""
         return _of_nodes(ranks, held, self._seen, self._asker(at), into)
@@ -91,7 +91,7 @@ def _score_of(rank: np.int64) -> np.float32:
 
 
 @compiled
-def _of_nodes(ranks: I64, held: tuple[I64, I64], seen: Seen, asker: Asker, into: Into) -> int:
+def _of_nodes(ranks: I64, held: tuple[I64, I32], seen: Seen, asker: Asker, into: Into) -> int:
     found, (row, start) = 0, held
     for rank in ranks:
         node = rank & _NUMBER

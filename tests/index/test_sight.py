@@ -36,7 +36,7 @@ def test_rows_of_nodes_are_those_that_the_query_may_see(
     assert np.flatnonzero(sight.allowed(np.arange(BASE, BASE + n)[None])[1]).tolist() == [r - BASE for r in expected]
     assert not sight.allowed(np.array([[NO_ROW]])).any()
     cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=4)))
-    held = np.arange(BASE, BASE + n), np.array([0, *cuts, n])
+    held = np.arange(BASE, BASE + n), np.array([0, *cuts, n], np.int32)
     order = np.array(data.draw(st.permutations(range(len(cuts) + 1))))
     best = np.array([_rank(np.float32(-at), node) for at, node in enumerate(order)])
     k = data.draw(st.integers(0, n))
