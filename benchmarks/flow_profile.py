@@ -44,7 +44,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "search": (Pool, "search"),
     "random samples": (Pool, "sample_random"),
     "read candidates": (Pool, "scored"),
-    "encode batches": (gather, "complete"),
+    "gather, encode batches": (gather, "_batch"),
 }
 
 
