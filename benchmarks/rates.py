@@ -21,6 +21,7 @@ from monitor.plots import STYLE
 from streams.child import ChildFailed
 
 PACES = (250, 500, 1000, 2000)
+AGES_MS = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)  # that the plot names
 
 
 def table(results: list[dict[str, Any]]) -> list[str]:
@@ -46,6 +47,8 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
                 axes.plot(paces, ages, style, color=colour, marker=".", label=f"{name}, {quantile}")
         axes.set(xscale="log", yscale="log", xlabel="events a second", title="age in ms, by stage")
         axes.set_xticks(paces, [f"{pace:,}" for pace in paces], minor=False)
+        told = [ms for ms in AGES_MS if axes.get_ylim()[0] <= ms <= axes.get_ylim()[1]]
+        axes.set_yticks(told, [f"{ms:,}" for ms in told])
         axes.minorticks_off()
         figure.legend(loc="outside right upper", fontsize=8)
         figure.savefig(path, dpi=140)
