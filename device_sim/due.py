@@ -42,11 +42,12 @@ class Due:
         self,
         devices: Mapping[str, Device],
         give_slot: Callable[[str], list[Instruction]],
-        now_ms: int,
+        shows: Callable[[str], int],
         limit: int,
         may: Callable[[str], bool],
     ) -> list[tuple[str, Train]]:
-        """Up to `limit` of them that are of one cloud model and one task, with what `give_slot` made each ask for.
+        """Up to `limit` of them that are of one cloud model and one task, with what `give_slot` made each ask for;
+        each one's clock `shows` what its times are by.
 
         Who may not train now keeps its place.
 
@@ -55,7 +56,7 @@ class Due:
         trained in time, then those that can't, the newest batch first.
         """
         group: list[tuple[str, Train]] = []
-        for user_id in sorted(self._users, key=lambda user_id: _place(devices[user_id], now_ms)):
+        for user_id in sorted(self._users, key=lambda user_id: _place(devices[user_id], shows(user_id))):
             device = devices[user_id]
             if group and (device.model, device.task) != (group[0][1].model, group[0][1].task):
                 continue

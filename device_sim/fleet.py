@@ -8,6 +8,7 @@ Whoever drives it (`coda fleet` live, the evaluation on a log, a test) calls in 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import structlog
@@ -231,9 +232,8 @@ class Fleet:
         self, now_ms: int, limit: int = GROUP, may: Callable[[str], bool] = lambda _: True
     ) -> TrainingJob | None:
         """Up to `limit` of the due devices that `may` train now, as one job; None when there are none."""
-        group = self.due.take(
-            self.devices, lambda user_id: self._handle(user_id, TrainingSlot(), now_ms), now_ms, limit, may
-        )
+        give_slot = partial(self._handle, stimulus=TrainingSlot(), now_ms=now_ms)
+        group = self.due.take(self.devices, give_slot, partial(self.clocks.hear, now_ms=now_ms), limit, may)
         if not group:
             return None
         users, trains = zip(*group, strict=True)

@@ -11,6 +11,7 @@ from wire.moments import EventMs
 from wire.task import Task
 
 TASK = Task(task_version=1)
+DAY_MS = 86_400_000
 OLD, NEW = ModelId("line", 1), ModelId("line", 2)
 
 
@@ -33,14 +34,17 @@ def trainings(*devices: Device, now_ms: int = 0, limit: int = 32, unwilling: str
             return []
         return [Train(window.rows(), window.unencoded(), None, TASK, by_user[user_id].model, EventMs(0))]
 
-    return [user_id for user_id, _ in Due(by_user).take(by_user, slot, now_ms, limit, away.__ne__)]
+    def shows(user_id: str) -> int:
+        return now_ms + DAY_MS * (user_id == "ahead")
+
+    return [user_id for user_id, _ in Due(by_user).take(by_user, slot, shows, limit, away.__ne__)]
 
 
 def test_who_may_not_train_now_keeps_its_place() -> None:
     assert trainings(device("a"), device("b"), device("c"), away="b") == ["a", "c"]
     due = Due(["a", "b"])
     by_user = {user: device(user) for user in ("a", "b")}
-    due.take(by_user, lambda _: [], 0, 32, "b".__ne__)
+    due.take(by_user, lambda _: [], lambda _: 0, 32, "b".__ne__)
     assert list(due) == ["b"]
 
 
@@ -55,6 +59,11 @@ def test_whose_batch_is_new_goes_first_in_order_then_the_newest_of_those_that_ar
     assert trainings(older, old, first, second, now_ms=8 + ON_TIME_MS) == ["a", "b", "old", "older"]
     idle, none = device("idle", new_samples=0, batch_since_ms=9), device("none", batch_since_ms=None)
     assert trainings(idle, old, none, now_ms=8 + ON_TIME_MS) == ["none", "old", "idle"]
+
+
+def test_a_clock_that_is_wrong_makes_nobody_late() -> None:
+    ahead, old = device("ahead", batch_since_ms=DAY_MS + 9), device("old", batch_since_ms=2)
+    assert trainings(old, ahead, now_ms=8 + ON_TIME_MS) == ["ahead", "old"]
 
 
 def test_a_group_is_of_one_model_and_no_larger_than_its_limit() -> None:
