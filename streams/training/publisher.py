@@ -88,10 +88,10 @@ class Publisher:
         """What is on the topic since it was looked at, unless that is just what we sent."""
         ends = self._ends()
         new = {place: (self._seen.get(place, 0), end) for place, end in ends.items()}
-        self._seen = ends
-        if sum(end - start for start, end in new.values()) == (self._own is not None):
-            return []
-        return list(self._bus.read(f"{TRAINER_GROUP}-others", new))
+        as_sent = sum(end - start for start, end in new.values()) == (self._own is not None)
+        came = [] if as_sent else list(self._bus.read(f"{TRAINER_GROUP}-others", new))
+        self._seen = ends  # now that it was: Kafka may go away in between
+        return came
 
     def _ends(self) -> Positions:
         return {place: end for place, (_, end) in self._bus.bounds(MODELS).items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streams.bus import Message, Partition
-from wire.errors import DeliveryError
+from wire.errors import ConnectionFailed, DeliveryError
 
 
 class ScriptedProducer:
@@ -31,13 +31,14 @@ class ScriptedProducer:
 
 
 class ScriptedBus:
-    """Makes scripted producers; `ends` says where topics end, or raises; `there` is what can be read."""
+    """Makes scripted producers; `ends` says where topics end, or raises; `there` can be read unless it is `away`."""
 
     name = "Kafka at nowhere"
 
     def __init__(self, ends: Callable[[], int] = lambda: 0, there: Sequence[Message] = ()) -> None:
         self.producers: list[ScriptedProducer] = []
         self._ends, self._there = ends, there
+        self.away = False
 
     def producer(self, **_: Any) -> ScriptedProducer:
         self.producers.append(ScriptedProducer())
@@ -47,6 +48,8 @@ class ScriptedBus:
         return {(topic, 0): (0, self._ends())}
 
     def read(self, _group: str, between: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
+        if self.away:
+            raise ConnectionFailed("away")
         for message in self._there:
             first, end = between[message.topic, message.partition]
             if first <= message.offset < end:

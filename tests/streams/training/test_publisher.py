@@ -19,6 +19,7 @@ class World:
 
     def __init__(self) -> None:
         self.end, self.away, self.arrived = 3, False, list[str]()
+        self.away_after_that = False
         self.there = list[Message]()
         self.bus = ScriptedBus(self._ends, self.there)
         unchecked: Any = self.bus
@@ -28,6 +29,7 @@ class World:
     def _ends(self) -> int:
         if self.away:
             raise ConnectionFailed("away")
+        self.bus.away = self.away_after_that
         return self.end
 
     def comes(self, value: bytes) -> None:
@@ -67,6 +69,17 @@ def test_between_its_own_models_that_of_another_is_noticed() -> None:
     world.publisher.step()
     world.comes(b"1")
     world.comes(signed(1, 7))
+    with pytest.raises(InputError, match="another trainer"):
+        world.publisher.step()
+
+
+def test_a_kafka_that_goes_away_before_it_has_said_what_came_is_asked_for_that_again() -> None:
+    world = World()
+    world.comes(signed(1, 7))
+    world.offer(MODELS, "model")
+    world.away_after_that = True
+    assert not world.publisher.step()
+    world.away_after_that = False
     with pytest.raises(InputError, match="another trainer"):
         world.publisher.step()
 
